@@ -1,0 +1,226 @@
+// Slots, results on their way, and time.
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "agent/agent_impl.h"
+#include "agent/blame.h"
+
+namespace dtest {
+namespace {
+
+uint64_t TextBytes(const CaseResult& result) { return result.message.size() + result.output.size(); }
+
+[[noreturn]] void InvariantBroken(const std::string& what) {
+  std::fprintf(stderr, "agent core: invariant broken: %s\n", what.c_str());
+  std::abort();
+}
+
+}  // namespace
+
+void Agent::Impl::Dispatch() {
+  dispatch_ = false;
+  for (uint32_t i = 0; i < slots_.size() && !(listings_.empty() && queue_.empty()); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.state != Slot::State::kIdle) continue;
+    const auto ready = [this](ExecutableId id) { return executables_[id].state == Executable::State::kReady; };
+    if (const auto listing = std::find_if(listings_.begin(), listings_.end(), ready); listing != listings_.end()) {
+      slot.state = Slot::State::kListing;
+      slot.executable = *listing;
+      slot.limit = now_ + welcome_.settings.list_timeout;
+      listings_.erase(listing);
+      actions_->emplace_back(StartListing{SlotId(i), slot.executable});
+      continue;
+    }
+    const auto lease =
+        std::find_if(queue_.begin(), queue_.end(), [&](const HeldLease* held) { return ready(held->executable()); });
+    if (lease == queue_.end()) return;
+    slot.lease = *lease;
+    queue_.erase(lease);
+    StartProcess(&slot);
+  }
+}
+
+void Agent::Impl::StartProcess(Slot* slot) {
+  HeldLease* lease = slot->lease;
+  *slot = Slot();
+  slot->state = Slot::State::kRunning;
+  slot->lease = lease;
+  slot->executable = lease->executable();
+  slot->spawned = now_;
+  slot->limit = now_ + welcome_.settings.case_timeout;
+  const bool alone = welcome_.settings.isolation == Isolation::kProcess || lease->one_by_one;
+  slot->confirms = lease->doubt.has_value() && !lease->doubt->alone.has_value();
+  std::vector<LeasedCase> cases = slot->confirms
+                                      ? std::vector<LeasedCase>{lease->at(lease->Find(lease->doubt->crash.index))}
+                                      : lease->Remaining(alone ? 1 : std::numeric_limits<size_t>::max());
+  slot->batch_left = cases.size();
+  actions_->emplace_back(StartBatch{IdOf(slot), slot->executable, std::move(cases)});
+}
+
+void Agent::Impl::FreeSlot(Slot* slot) {
+  *slot = Slot();
+  dispatch_ = true;
+}
+
+Agent::Impl::Slot* Agent::Impl::SlotOf(const HeldLease* lease) {
+  for (Slot& slot : slots_) {
+    if (slot.lease == lease) return &slot;
+  }
+  return nullptr;
+}
+
+Agent::Impl::Slot* Agent::Impl::Live(SlotId id, Slot::State state) {
+  if (id.value() >= slots_.size() || slots_[id.value()].state != state) return nullptr;
+  return &slots_[id.value()];
+}
+
+void Agent::Impl::Doom(Slot* slot, int signal, absl::Time kill_at) {
+  slot->lease = nullptr;
+  slot->held.reset();
+  slot->doubtful.clear();
+  slot->running = HeldLease::kNone;
+  slot->fate = Slot::Fate::kDropped;
+  slot->limit = absl::InfiniteFuture();
+  slot->kill_at = kill_at;
+  Signal(slot, signal);
+}
+
+void Agent::Impl::SendIdleIfOwed() {
+  if (!idle_owed_) return;
+  if (std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.HasProcess(); })) return;
+  idle_owed_ = false;
+  Send(Idle{});
+}
+
+void Agent::Impl::Gather(HeldLease* lease, CaseResult result) {
+  if (lease->gathered.empty()) {
+    lease->waits_for_properties = executables_[lease->executable()].records_properties;
+    lease->flush_at = now_ + (lease->waits_for_properties ? options_.property_delay : options_.result_delay);
+  }
+  lease->gathered_bytes += TextBytes(result);
+  lease->gathered.push_back(std::move(result));
+  const bool many = lease->gathered.size() >= options_.results_per_message && !lease->waits_for_properties;
+  if (many || lease->gathered_bytes >= options_.bytes_per_message) Flush(lease);
+}
+
+void Agent::Impl::Flush(HeldLease* lease) {
+  if (lease->gathered.empty()) return;
+  const size_t expected = std::min<size_t>(lease->remaining(), options_.results_per_message);
+  Send(Results{lease->id(), lease->executable(), std::move(lease->gathered), false, absl::ZeroDuration()});
+  lease->gathered.clear();
+  lease->gathered.reserve(expected);
+  lease->gathered_bytes = 0;
+  lease->flush_at = absl::InfiniteFuture();
+}
+
+void Agent::Impl::FinishLease(Slot* slot) {
+  HeldLease* lease = slot->lease;
+  SettleDoubt(lease);
+  slot->lease = nullptr;
+  Send(Results{lease->id(), lease->executable(), std::move(lease->gathered), true, slot->startup});
+  leases_.erase(lease->id());
+}
+
+void Agent::Impl::On(AgentTick&&) {
+  if (now_ >= heard_ + Silence()) {
+    Leave(absl::StrCat("heard nothing from the coordinator for ", absl::FormatDuration(Silence())));
+    return;
+  }
+  for (Slot& slot : slots_) {
+    if (slot.state == Slot::State::kBetween) StartProcess(&slot);
+    if (now_ >= slot.limit) PastLimit(&slot);
+    if (now_ >= slot.kill_at) {
+      slot.kill_at = absl::InfiniteFuture();
+      Signal(&slot, SIGKILL);
+    }
+    if (slot.lease != nullptr && now_ >= slot.lease->flush_at) Flush(slot.lease);
+  }
+  if (now_ >= next_heartbeat_) Beat();
+}
+
+void Agent::Impl::PastLimit(Slot* slot) {
+  const absl::Duration limit = welcome_.settings.case_timeout;
+  if (slot->state == Slot::State::kRunning) {
+    if (slot->running != HeldLease::kNone) {
+      slot->held = Blame(slot, slot->running, Outcome::kTimedOut, DescribeTimeout(limit, ""));
+    } else if (slot->held.has_value()) {
+      AfterLast(&*slot->held, DescribeTimeout(limit, ""), Outcome::kTimedOut);
+    } else if (!slot->any_finished) {
+      slot->began = slot->spawned;
+      slot->held = Blame(slot, slot->lease->First(), Outcome::kTimedOut, DescribeTimeout(limit, kInSetUp));
+    }
+  }
+  slot->fate = Slot::Fate::kPastLimit;
+  slot->limit = absl::InfiniteFuture();
+  const bool at_once = welcome_.settings.kill_grace <= absl::ZeroDuration();
+  slot->kill_at = at_once ? absl::InfiniteFuture() : now_ + welcome_.settings.kill_grace;
+  Signal(slot, at_once ? SIGKILL : SIGTERM);
+}
+
+void Agent::Impl::Beat() {
+  next_heartbeat_ += welcome_.heartbeat_interval;
+  if (next_heartbeat_ <= now_) next_heartbeat_ = now_ + welcome_.heartbeat_interval;
+  Heartbeat beat;
+  for (const Slot& slot : slots_) {
+    if (slot.lease == nullptr) continue;
+    beat.leases.push_back(slot.lease->id());
+    if (slot.running == HeldLease::kNone) continue;
+    beat.running.push_back(
+        {IdOf(&slot), slot.lease->id(), slot.lease->at(slot.running).index, now_ - slot.began, slot.executable});
+  }
+  for (const HeldLease* lease : queue_) beat.leases.push_back(lease->id());
+  Send(std::move(beat));
+}
+
+void Agent::Impl::CheckInvariants() const {
+  size_t placed = queue_.size();
+  for (const HeldLease* lease : queue_) {
+    if (!leases_.contains(lease->id())) InvariantBroken("a queued lease is not held");
+    if (lease->remaining() == 0) InvariantBroken("a queued lease has nothing to run");
+  }
+  for (const Slot& slot : slots_) {
+    if (slot.lease == nullptr) {
+      if (slot.state == Slot::State::kBetween) InvariantBroken("a slot is between processes without a lease");
+      if (slot.state == Slot::State::kRunning && slot.fate != Slot::Fate::kDropped)
+        InvariantBroken("a process runs without a lease");
+      if (slot.held.has_value()) InvariantBroken("a result is held back without a lease");
+      continue;
+    }
+    ++placed;
+    const auto held = leases_.find(slot.lease->id());
+    if (held == leases_.end() || held->second.get() != slot.lease) InvariantBroken("a slot's lease is not held");
+    if (slot.state == Slot::State::kIdle || slot.state == Slot::State::kListing) {
+      InvariantBroken("a lease is in a slot that does not run it");
+    }
+    if (slot.state == Slot::State::kBetween && slot.lease->remaining() == 0) {
+      InvariantBroken("a lease without remaining cases was not finished");
+    }
+    if (slot.running != HeldLease::kNone && slot.held.has_value()) {
+      InvariantBroken("a case runs while the batch's last result is held back");
+    }
+    if (slot.lease->gathered.empty() != (slot.lease->flush_at == absl::InfiniteFuture())) {
+      InvariantBroken("gathered results and their deadline disagree");
+    }
+  }
+  if (placed != leases_.size()) InvariantBroken("a lease is in no list, or in two");
+  if (queue_.empty() && listings_.empty()) return;
+  for (const Slot& slot : slots_) {
+    if (slot.state != Slot::State::kIdle) continue;
+    const auto ready = [this](ExecutableId id) {
+      const auto found = executables_.find(id);
+      return found != executables_.end() && found->second.state == Executable::State::kReady;
+    };
+    if (std::any_of(queue_.begin(), queue_.end(), [&](const HeldLease* lease) { return ready(lease->executable()); }) ||
+        std::any_of(listings_.begin(), listings_.end(), ready)) {
+      InvariantBroken("a slot is idle while work for it is ready");
+    }
+  }
+}
+
+}  // namespace dtest

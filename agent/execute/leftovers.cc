@@ -1,0 +1,135 @@
+#include "agent/execute/leftovers.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "agent/clock.h"
+
+namespace dtest {
+namespace {
+
+// Whole contents of a file in /proc; false if it cannot be read (the process is gone, or not ours).
+bool ReadProc(const std::string& path, std::string* contents) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  contents->clear();
+  char buffer[4096];
+  ssize_t got;
+  while ((got = read(fd, buffer, sizeof buffer)) > 0) contents->append(buffer, got);
+  close(fd);
+  return got == 0;
+}
+
+// Field of /proc/<pid>/stat by the number proc(5) gives it, 3 or more; -1 if there is none.
+int64_t StatField(pid_t pid, int field) {
+  std::string stat;
+  if (!ReadProc(absl::StrCat("/proc/", pid, "/stat"), &stat)) return -1;
+  const size_t after_name = stat.rfind(") ");  // the name may hold anything
+  if (after_name == std::string::npos) return -1;
+  const std::vector<absl::string_view> fields = absl::StrSplit(absl::string_view(stat).substr(after_name + 2), ' ');
+  int64_t value = -1;
+  if (fields.size() <= static_cast<size_t>(field - 3) || !absl::SimpleAtoi(fields[field - 3], &value)) return -1;
+  return value;
+}
+
+// All processes that /proc shows.
+std::vector<pid_t> AllProcesses() {
+  std::vector<pid_t> all;
+  DIR* proc = opendir("/proc");
+  if (proc == nullptr) return all;
+  while (const dirent* entry = readdir(proc)) {
+    pid_t pid = 0;
+    if (absl::SimpleAtoi(entry->d_name, &pid)) all.push_back(pid);
+  }
+  closedir(proc);
+  return all;
+}
+
+std::vector<pid_t> ChildrenByScan() {
+  std::vector<pid_t> children = AllProcesses();
+  const auto other = [self = getpid()](pid_t pid) { return StatField(pid, 4) != self; };
+  children.erase(std::remove_if(children.begin(), children.end(), other), children.end());
+  return children;
+}
+
+std::vector<pid_t> Children() {
+  // Orphans are given to the first thread that is alive, which is the main one.
+  static const std::string path = absl::StrCat("/proc/self/task/", getpid(), "/children");
+  std::string list;
+  if (!ReadProc(path, &list)) return ChildrenByScan();  // a kernel without CONFIG_PROC_CHILDREN
+  std::vector<pid_t> children;
+  for (absl::string_view word : absl::StrSplit(list, ' ', absl::SkipEmpty())) {
+    pid_t pid = 0;
+    if (absl::SimpleAtoi(word, &pid)) children.push_back(pid);
+  }
+  return children;
+}
+
+}  // namespace
+
+std::vector<pid_t> Orphans(absl::Span<const pid_t> known) {
+  std::vector<pid_t> orphans;
+  for (pid_t pid : Children()) {
+    if (std::find(known.begin(), known.end(), pid) != known.end()) continue;
+    if (waitpid(pid, nullptr, WNOHANG) == 0) orphans.push_back(pid);
+  }
+  return orphans;
+}
+
+bool IsOlder(pid_t orphan, pid_t process) {
+  constexpr int kStartTime = 22;
+  const int64_t orphan_start = StatField(orphan, kStartTime), process_start = StatField(process, kStartTime);
+  return orphan_start >= 0 && orphan_start < process_start;
+}
+
+bool BelongsTo(pid_t orphan, pid_t group, absl::string_view marker, bool otherwise) {
+  if (StatField(orphan, 5) == group || StatField(orphan, 6) == group) return true;
+  std::string environment;
+  if (!ReadProc(absl::StrCat("/proc/", orphan, "/environ"), &environment)) return otherwise;
+  const absl::string_view name = marker.substr(0, marker.find('=') + 1);
+  for (absl::string_view variable : absl::StrSplit(environment, '\0')) {
+    if (variable == marker) return true;
+    if (variable.substr(0, name.size()) == name) return false;
+  }
+  return otherwise;
+}
+
+void KillProcessesWith(absl::string_view beginning) {
+  const auto found = [&](pid_t pid) {
+    struct stat info;
+    std::string environment;
+    const std::string directory = absl::StrCat("/proc/", pid);
+    if (pid == getpid() || stat(directory.c_str(), &info) != 0 || info.st_uid != geteuid()) return false;
+    if (!ReadProc(absl::StrCat(directory, "/environ"), &environment)) return false;
+    for (absl::string_view variable : absl::StrSplit(environment, '\0')) {
+      if (absl::StartsWith(variable, beginning)) return true;
+    }
+    return false;
+  };
+  const absl::Time give_up = MonotonicNow() + absl::Seconds(1);
+  for (bool left = true; left && MonotonicNow() < give_up;) {
+    left = false;
+    for (pid_t pid : AllProcesses()) {
+      if (!found(pid)) continue;
+      left = true;  // its children may be new: look again
+      kill(pid, SIGKILL);
+    }
+    if (left) usleep(200);
+  }
+}
+
+}  // namespace dtest

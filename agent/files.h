@@ -1,0 +1,51 @@
+// Directories of the agent: the private temporary ones of its slots, made and removed. Free functions and one owner;
+// one thread.
+
+#ifndef DTEST_AGENT_FILES_H_
+#define DTEST_AGENT_FILES_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+// Makes sure that `path` is a directory of this user with mode 0700: what else a test put in its place is removed, and
+// what it removed is made again. Contents of a directory that is right already stay. The error names the directory.
+absl::Status RestoreDirectory(const std::string& path);
+
+// Contents of a regular file, at most 64 MiB of them; empty if there is none (whatever else is there, such as a FIFO or
+// a symbolic link that a test left) or if it cannot be read. Never blocks on what it opens.
+std::string ReadFileIfThere(const std::string& path);
+// Makes a file that must not exist yet.
+absl::Status WriteFile(const std::string& path, absl::string_view contents);
+
+// `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, mode 0700. Held by a flock for as long as the object (the process) lives,
+// so that the next agent of this user can tell what dead ones left behind: Make removes those, and kills the processes
+// that have their TEST_TMPDIR there. Nothing of other users is touched. The destructor removes the directory with all
+// that is in it.
+class AgentDirectory {
+ public:
+  // The error names the directory, errno's text and what to do.
+  static absl::StatusOr<std::unique_ptr<AgentDirectory>> Make();
+  ~AgentDirectory();
+  AgentDirectory(const AgentDirectory&) = delete;
+  AgentDirectory& operator=(const AgentDirectory&) = delete;
+
+  const std::string& path() const { return path_; }
+  // Makes `<path>/<name>`, mode 0700, and returns its path.
+  absl::StatusOr<std::string> MakeDirectory(absl::string_view name);
+
+ private:
+  AgentDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+
+  const std::string path_;
+  const int lock_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_FILES_H_

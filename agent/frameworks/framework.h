@@ -1,0 +1,111 @@
+// What the agent knows about a test framework: how its executables are listed and run, and how their output is read.
+// One file a framework. Pure: nothing here opens a file, starts a process or looks at a clock; the runner
+// (agent/runner.h) does that.
+//
+// Framework objects are stateless, static and usable from any thread; a reader belongs to one process and one thread.
+
+#ifndef DTEST_AGENT_FRAMEWORKS_FRAMEWORK_H_
+#define DTEST_AGENT_FRAMEWORKS_FRAMEWORK_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+// How to start a process of an executable.
+struct Invocation {
+  std::vector<std::string> arguments;  // after argv[0]
+  std::vector<std::string> unset;      // environment variables to take away before `env` is added
+  std::vector<std::pair<std::string, std::string>> env;
+  std::vector<std::pair<std::string, std::string>> files;  // (absolute path, contents) to write first
+  std::vector<std::string> read_back;                      // files to hand to OutputReader::Ended where they exist
+};
+
+// A batch. Everything viewed must outlive the reader.
+struct BatchRequest {
+  absl::Span<const std::string> names;  // all cases of the executable, in listing order
+  absl::Span<const LeasedCase> cases;   // those to run; indices are within `names`
+  std::string temp_dir;                 // absolute, private to the slot, empty
+  bool run_disabled = false;
+  bool keep_all_output = false;
+  uint64_t output_cap = 0;
+};
+
+// How much a result weighs.
+enum class Standing {
+  kTold,      // the framework said so as it happened
+  kDoubtful,  // the process' end may turn it into a failure (ProcessEnd::corrections); output is kept for that
+  kReport,    // nothing was said as it happened: from the report that the process wrote at its end
+};
+
+// Where a reader reports to. A case is begun and then finished; one runs at a time. `result` has index, outcome,
+// message, output, output_cut, and duration where the framework told it.
+class CaseSink {
+ public:
+  virtual ~CaseSink() = default;
+  virtual void Began(uint32_t index) = 0;
+  virtual void Finished(CaseResult result, Standing standing) = 0;
+};
+
+// How a process ended, and after the reader has seen it, what is left to explain.
+struct ProcessEnd {
+  int exit_code = 0;  // valid if signal is 0. Ended sets it to 0 where the framework took it as a verdict
+  int signal = 0;
+  bool premature = false;  // set by Ended: it exited with status 0, but the framework had not finished
+  std::string output;      // set by Ended: of the case that still runs, or outside any case since the last one
+  uint64_t output_cut = 0;
+  // Set by Ended: what cases recorded (index, key and value), known only now.
+  struct Property {
+    uint32_t index = 0;
+    std::string key, value;
+  };
+  std::vector<Property> properties;
+  // Set by Ended: cases that failed in spite of what was reported of them, and why (names the case or its suite).
+  struct Correction {
+    uint32_t index = 0;
+    std::string message;
+  };
+  std::vector<Correction> corrections;
+};
+
+class OutputReader {
+ public:
+  virtual ~OutputReader() = default;
+  // Before the process starts. Cases that never run (disabled) are begun and finished here. False: that was all, there
+  // is no process to start.
+  virtual bool Start(CaseSink* sink) = 0;
+  // Bytes of stdout and stderr as they come, cut anywhere.
+  virtual void Feed(absl::string_view bytes, CaseSink* sink) = 0;
+  // The output has ended. `files` are the contents of Invocation::read_back, empty where there is no such file.
+  virtual void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) = 0;
+};
+
+class TestFramework {
+ public:
+  virtual ~TestFramework() = default;
+
+  // False: there is one case, named like the executable, and List and ParseListing are not called.
+  virtual bool NeedsListing() const = 0;
+  virtual Invocation ListInvocation(const BatchRequest& request) const = 0;
+  // The cases' names as the executable prints them, DISABLED_ ones included. InvalidArgument says what is wrong with
+  // it.
+  virtual absl::StatusOr<std::vector<std::string>> ParseListing(absl::string_view output) const = 0;
+
+  virtual Invocation RunInvocation(const BatchRequest& request) const = 0;
+  virtual std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const = 0;
+};
+
+// Never null for a value of the enum; static storage.
+const TestFramework& FrameworkFor(Framework framework);
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_FRAMEWORKS_FRAMEWORK_H_

@@ -1,0 +1,44 @@
+// GoogleTest executables, of any release since 1.8: --gtest_list_tests, --gtest_filter, and the lines of its default
+// printer.
+//
+// Names are "Suite.Case" as listed; the suite ends at the first dot. DISABLED_ cases are listed and reported as skipped
+// without a process, since GoogleTest itself leaves them out silently.
+//
+// A batch is selected by the shortest filter that names it: none at all for all of the executable, Suite.* for whole
+// suites, exact names for the rest, because releases before 1.12 match every test against every pattern. A filter too
+// long for one argument (MAX_ARG_STRLEN, 128 KiB) goes through --gtest_flagfile. Names with characters that mean
+// something in a filter (dynamically registered tests may have them) get '?' in their place; should that select more
+// than was asked for, the reader ignores it.
+
+#ifndef DTEST_AGENT_FRAMEWORKS_GOOGLETEST_H_
+#define DTEST_AGENT_FRAMEWORKS_GOOGLETEST_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/frameworks/framework.h"
+
+namespace dtest {
+
+class GoogleTestFramework : public TestFramework {
+ public:
+  static constexpr size_t kLongestFilterArgument = 100 << 10;
+
+  bool NeedsListing() const override { return true; }
+  Invocation ListInvocation(const BatchRequest& request) const override;
+  absl::StatusOr<std::vector<std::string>> ParseListing(absl::string_view output) const override;
+  Invocation RunInvocation(const BatchRequest& request) const override;
+  std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const override;
+};
+
+// The suite's name of "Suite.Case".
+absl::string_view GoogleTestSuite(absl::string_view name);
+// GoogleTest does not run it without --gtest_also_run_disabled_tests.
+bool IsDisabledGoogleTest(absl::string_view name);
+// The filter that selects these cases of `names`, sorted by index; empty: no filter is needed.
+std::string GoogleTestFilter(const BatchRequest& request);
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_FRAMEWORKS_GOOGLETEST_H_

@@ -1,0 +1,380 @@
+#include "agent/frameworks/googletest_reader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "agent/frameworks/googletest.h"
+#include "agent/frameworks/googletest_xml.h"
+
+namespace dtest {
+namespace {
+
+constexpr absl::string_view kRun = "[ RUN      ] ";
+constexpr absl::string_view kOk = "[       OK ] ";
+constexpr absl::string_view kFailed = "[  FAILED  ] ";
+constexpr absl::string_view kSkipped = "[  SKIPPED ] ";
+constexpr absl::string_view kSuite = "[----------] ";
+constexpr absl::string_view kProgram = "[==========] ";
+constexpr absl::string_view kSuiteFailed = ": SetUpTestSuite or TearDownTestSuite";
+// A line without end is given to the capture in pieces once it is longer than any marker with a name.
+constexpr size_t kLongestLine = 64 << 10;
+constexpr size_t kLongestMarker = 8 << 10;
+
+absl::string_view WithoutNewline(absl::string_view line) {
+  if (!line.empty() && line.back() == '\n') line.remove_suffix(1);
+  return line;
+}
+
+// "... (12 ms)" at the end of a line; zero if it is not there.
+absl::Duration ToldDuration(absl::string_view line) {
+  if (!absl::EndsWith(line, " ms)")) return absl::ZeroDuration();
+  const size_t open = line.rfind('(');
+  int64_t milliseconds = 0;
+  if (open == absl::string_view::npos ||
+      !absl::SimpleAtoi(line.substr(open + 1, line.size() - open - 5), &milliseconds) || milliseconds < 0) {
+    return absl::ZeroDuration();
+  }
+  return absl::Milliseconds(milliseconds);
+}
+
+}  // namespace
+
+// "file:12: Failure", "file:12: Skipped", "unknown file: Failure".
+GoogleTestReader::Message GoogleTestReader::Header(absl::string_view line) {
+  Message message;
+  if (absl::ConsumeSuffix(&line, ": Failure")) {
+    message = Message::kFailure;
+  } else if (absl::ConsumeSuffix(&line, ": Skipped")) {
+    message = Message::kSkip;
+  } else {
+    return Message::kNone;
+  }
+  if (absl::EndsWith(line, "unknown file")) return message;
+  const size_t colon = line.rfind(':');
+  const bool is_number = colon != absl::string_view::npos && colon + 1 < line.size() &&
+                         line.find_first_not_of("0123456789", colon + 1) == absl::string_view::npos;
+  return is_number ? message : Message::kNone;
+}
+
+GoogleTestReader::GoogleTestReader(const BatchRequest& request) : request_(request), output_(request.output_cap) {
+  expected_.reserve(request.cases.size());
+  for (const LeasedCase& leased : request.cases) {
+    if (!request.run_disabled && IsDisabledGoogleTest(request.names[leased.index])) {
+      disabled_.push_back(leased.index);
+    } else {
+      expected_.push_back({leased.index});
+    }
+  }
+  std::sort(expected_.begin(), expected_.end(), [](const Expected& a, const Expected& b) { return a.index < b.index; });
+}
+
+bool GoogleTestReader::Start(CaseSink* sink) {
+  for (uint32_t index : disabled_) {
+    sink->Began(index);
+    CaseResult result;
+    result.index = index;
+    result.outcome = Outcome::kSkipped;
+    result.message = "disabled";
+    sink->Finished(std::move(result), Standing::kTold);
+  }
+  return !expected_.empty();
+}
+
+void GoogleTestReader::Feed(absl::string_view bytes, CaseSink* sink) {
+  while (!bytes.empty()) {
+    const void* newline = std::memchr(bytes.data(), '\n', bytes.size());
+    if (newline == nullptr) {
+      partial_.append(bytes.data(), bytes.size());
+      if (partial_.size() > kLongestLine) {
+        const size_t surplus = partial_.size() - kLongestMarker;
+        Text(absl::string_view(partial_).substr(0, surplus));
+        partial_.erase(0, surplus);
+      }
+      return;
+    }
+    const size_t size = static_cast<const char*>(newline) - bytes.data() + 1;
+    if (partial_.empty()) {
+      Line(bytes.substr(0, size), sink);
+    } else {
+      partial_.append(bytes.data(), size);
+      Line(partial_, sink);
+      partial_.clear();
+    }
+    bytes.remove_prefix(size);
+  }
+}
+
+void GoogleTestReader::Line(absl::string_view line, CaseSink* sink) {
+  if (running_ != kNone && !ended_.has_value()) {
+    if (TryEnd(line, sink)) return;
+  } else if (line.front() == '[') {
+    if (TryRun(line, sink)) return;
+    const bool suite = absl::StartsWith(line, kSuite), program = absl::StartsWith(line, kProgram);
+    if ((suite || program) && ended_.has_value()) {
+      Complete(sink);
+      closing_ |= program;
+      return;
+    }
+    if (suite || program) EndStretch(suite && absl::StrContains(line, " from "));
+    closing_ |= program && any_began_;
+    NoteContradiction(line);
+  } else {
+    NoteContradiction(line);  // a forked child may have begun the line
+  }
+  Text(line);
+}
+
+// Failures told outside of cases, up to here: where they belong. A line of a suite's beginning or end, or the
+// program's.
+void GoogleTestReader::EndStretch(bool is_suite) {
+  message_open_ = false;
+  suite_set_up_.clear();
+  if (message_kind_ != Message::kFailure || (!any_began_ && !is_suite)) return;
+  const std::string text = TakeMessage();
+  for (const auto& [position, suspicion] : suspicions_) {
+    if (absl::StrContains(suspicion.message, text)) return;  // told twice, by a forked child and its parent
+  }
+  if (!any_began_) global_failure_ = absl::StrCat(text, "\n");
+  Suspect(expected_.size() - 1,
+          absl::StrCat(any_began_ ? "in global tear-down, or between suites:\n" : "in global set-up:\n", text), false);
+}
+
+void GoogleTestReader::Suspect(size_t position, std::string message, bool certain) {
+  Suspicion& suspicion = suspicions_[position];
+  suspicion.certain |= certain;
+  if (suspicion.message.empty()) suspicion.message = std::move(message);
+}
+
+// A line "[  FAILED  ] name" of a case that was reported otherwise: a forked child that came out of the test's body has
+// spoken first. Or of a suite. Certain in the closing list; before it, a suite's tear-down may print such lines.
+// Inside of a case they are the test's own: then the closing list or the report must tell.
+void GoogleTestReader::NoteContradiction(absl::string_view line) {
+  const size_t at = line.find(kFailed);
+  if (at == absl::string_view::npos) return;
+  absl::string_view name = WithoutNewline(line.substr(at + kFailed.size()));
+  const bool certain = closing_ && running_ == kNone;
+  if (certain && absl::ConsumeSuffix(&name, kSuiteFailed)) {
+    size_t last = kNone;
+    for (size_t i = 0; i < expected_.size(); ++i) {
+      if (GoogleTestSuite(Name(i)) != name.substr(0, name.find(", where "))) continue;
+      if (const auto known = suspicions_.find(i); known != suspicions_.end()) {
+        known->second.certain = true;
+        return;
+      }
+      if (expected_[i].done) last = i;
+    }
+    Suspect(last == kNone ? expected_.size() - 1 : last,
+            absl::StrCat("SetUpTestSuite or TearDownTestSuite of ", name, " failed"), true);
+    return;
+  }
+  name = name.substr(0, name.find(", where "));
+  if (absl::EndsWith(name, " ms)")) name = name.substr(0, name.rfind(" ("));
+  const size_t position = Find(name);
+  if (position == kNone || !expected_[position].done) return;
+  if (expected_[position].failed) {
+    // A forked child goes on with the program, and so does its parent: what preceded is that case's, told before.
+    if (running_ == kNone) TakeMessage();
+    return;
+  }
+  std::string text;
+  if (running_ == kNone && message_kind_ == Message::kFailure) text = absl::StrCat(":\n", TakeMessage());
+  Suspect(position, absl::StrCat(Name(position), " was reported as ended well, and then as failed", text), certain);
+}
+
+bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
+  if (!absl::StartsWith(line, kRun)) return false;
+  const size_t position = Find(WithoutNewline(line.substr(kRun.size())));
+  if (position == kNone) return false;
+  if (expected_[position].done) {
+    if (running_ == kNone) EndStretch(false);
+    return false;
+  }
+  if (ended_.has_value()) Complete(sink);
+  running_ = position;
+  next_ = position + 1;
+  output_.Clear();
+  const absl::string_view suite = GoogleTestSuite(Name(position));
+  if (suite != suite_) suite_set_up_.clear();
+  suite_ = suite;
+  const bool failed_before = message_kind_ == Message::kFailure;
+  const std::string before = TakeMessage();
+  if (failed_before && !any_began_) global_failure_ = absl::StrCat(before, "\n");
+  if (failed_before) suite_set_up_ = before;
+  any_began_ = true;
+  sink->Began(expected_[position].index);
+  return true;
+}
+
+bool GoogleTestReader::TryEnd(absl::string_view line, CaseSink* sink) {
+  const absl::string_view name = Name(running_);
+  for (size_t at = line.find('['); at != absl::string_view::npos; at = line.find('[', at + 1)) {
+    const absl::string_view rest = line.substr(at);
+    Outcome outcome;
+    if (absl::StartsWith(rest, kOk)) {
+      outcome = Outcome::kPassed;
+    } else if (absl::StartsWith(rest, kFailed)) {
+      outcome = Outcome::kFailed;
+    } else if (absl::StartsWith(rest, kSkipped)) {
+      outcome = Outcome::kSkipped;
+    } else {
+      continue;
+    }
+    absl::string_view tail = rest.substr(kOk.size());
+    if (!absl::StartsWith(tail, name)) continue;
+    tail.remove_prefix(name.size());
+    // After the name: its parameters, or the time, or nothing.
+    if (!absl::StartsWith(tail, ", where ") && !absl::StartsWith(tail, " (") && !WithoutNewline(tail).empty()) continue;
+    if (at > 0) Text(line.substr(0, at));
+    CaseResult result;
+    result.index = expected_[running_].index;
+    result.outcome = outcome;
+    result.duration = ToldDuration(WithoutNewline(tail));
+    std::string message = TakeMessage();
+    if (outcome != Outcome::kPassed) result.message = std::move(message);
+    if (outcome == Outcome::kFailed && result.message.empty()) result.message = "failed without naming a reason";
+    expected_[running_].done = true;
+    expected_[running_].failed = outcome == Outcome::kFailed;
+    // GoogleTest skips the cases of a suite whose set-up failed; releases before 1.12 run them.
+    const bool bears = outcome == Outcome::kSkipped || (outcome == Outcome::kPassed && LastOfSuite(running_));
+    if (!suite_set_up_.empty() && bears) {
+      Suspect(running_, absl::StrCat("before the test, in the set-up of its suite:\n", suite_set_up_), false);
+    }
+    ended_ = std::move(result);
+    if (!LastOfSuite(running_)) Complete(sink);
+    return true;
+  }
+  return false;
+}
+
+void GoogleTestReader::Text(absl::string_view line) {
+  output_.Append(line);
+  Collect(line);
+}
+
+// The first failure, or else the first skip, with what follows it.
+void GoogleTestReader::Collect(absl::string_view line) {
+  const Message found = Header(WithoutNewline(line));
+  if (found > message_kind_) {
+    message_kind_ = found;
+    message_open_ = true;
+    message_.clear();
+  } else if (found != Message::kNone) {
+    message_open_ = false;
+  }
+  if (!message_open_ || message_.size() >= kLongestMessage) return;
+  const absl::string_view taken = line.substr(0, kLongestMessage - message_.size());
+  message_.append(taken.data(), taken.size());
+}
+
+std::string GoogleTestReader::TakeMessage() {
+  while (!message_.empty() && (message_.back() == '\n' || message_.back() == ' ')) message_.pop_back();
+  message_kind_ = Message::kNone;
+  message_open_ = false;
+  return std::exchange(message_, std::string());
+}
+
+void GoogleTestReader::Complete(CaseSink* sink) {
+  CaseResult result = *std::move(ended_);
+  ended_.reset();
+  const size_t position = std::exchange(running_, kNone);
+  const bool failed_since = message_kind_ == Message::kFailure;
+  std::string message = TakeMessage();
+  if (failed_since && !IsFailure(result.outcome)) {
+    Suspect(position, absl::StrCat("after the test, in the tear-down of its suite:\n", message), false);
+  }
+  const bool doubtful = !IsFailure(result.outcome) && suspicions_.contains(position);
+  if (IsFailure(result.outcome) || doubtful || request_.keep_all_output) {
+    result.output_cut = output_.cut();
+    result.output = output_.Take();
+  }
+  output_.Clear();
+  sink->Finished(std::move(result), doubtful ? Standing::kDoubtful : Standing::kTold);
+}
+
+size_t GoogleTestReader::Find(absl::string_view name) {
+  if (next_ < expected_.size() && Name(next_) == name) return next_;
+  if (by_name_.empty()) {
+    for (size_t i = 0; i < expected_.size(); ++i) by_name_.emplace(Name(i), i);
+  }
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? kNone : found->second;
+}
+
+bool GoogleTestReader::LastOfSuite(size_t position) const {
+  return position + 1 == expected_.size() || GoogleTestSuite(Name(position + 1)) != GoogleTestSuite(Name(position));
+}
+
+void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) {
+  if (!partial_.empty()) {
+    Line(partial_, sink);
+    partial_.clear();
+  }
+  // A process that ends between a test and the end of its suite died in TearDownTestSuite: the case is left running,
+  // so that it is blamed, unless it has failed already.
+  if (ended_.has_value() && IsFailure(ended_->outcome)) Complete(sink);
+  // GoogleTest removes this file when it is done: exit(0) in a global tear-down leaves it.
+  end->premature = end->signal == 0 && end->exit_code == 0 && !files[1].empty();
+  if (any_began_ && running_ == kNone) EndStretch(false);
+  ReadReport(files[0], end, sink);
+  const bool clean = end->signal == 0 && end->exit_code == 0 && !end->premature;
+  for (auto& [position, suspicion] : suspicions_) {
+    if (clean && !suspicion.certain) continue;
+    end->corrections.push_back({expected_[position].index, std::move(suspicion.message)});
+  }
+  if (end->signal == 0 && end->exit_code == 0 && !end->premature) SkipAllIfSetUpDid(sink);
+  end->output_cut = output_.cut();
+  end->output = absl::StrCat(global_failure_, output_.Take());
+}
+
+void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink) {
+  const bool all_done = std::all_of(expected_.begin(), expected_.end(), [](const Expected& e) { return e.done; });
+  const bool outside = absl::StrContains(xml, "\"NonTestSuiteFailure\"");  // global set-up or tear-down
+  const bool failed = end->signal != 0 || end->exit_code != 0;
+  if (all_done && !outside && !failed && !HasGoogleTestProperties(xml)) return;
+  for (GoogleTestXmlCase& test : ParseGoogleTestXml(xml)) {
+    if (test.name == "." && test.outcome == Outcome::kFailed && !expected_.empty()) {
+      Suspect(expected_.size() - 1, absl::StrCat("in global set-up or tear-down: ", test.message), true);
+    }
+    const size_t position = Find(test.name);
+    if (position == kNone) continue;
+    Expected& expected = expected_[position];
+    for (auto& [key, value] : test.properties) end->properties.push_back({expected.index, key, value});
+    if (expected.done && !expected.failed && test.outcome == Outcome::kFailed) {
+      Suspect(position, absl::StrCat(test.name, " was reported as ended well, but failed: ", test.message), true);
+    }
+    // The report is whole, so the process got to its end: a program with a printer of its own.
+    if (expected.done || !test.ran || end->signal != 0) continue;
+    if (running_ != position) sink->Began(expected.index);
+    if (running_ == position) running_ = kNone;
+    expected.done = true;
+    CaseResult result;
+    result.index = expected.index;
+    result.outcome = test.outcome;
+    result.message = std::move(test.message);
+    result.duration = test.duration;
+    sink->Finished(std::move(result), Standing::kReport);
+  }
+}
+
+// GTEST_SKIP in a global set-up: nothing runs, and that is a success.
+void GoogleTestReader::SkipAllIfSetUpDid(CaseSink* sink) {
+  if (any_began_ || message_kind_ != Message::kSkip) return;
+  const std::string message = TakeMessage();
+  for (Expected& expected : expected_) {
+    if (expected.done) continue;
+    expected.done = true;
+    sink->Began(expected.index);
+    CaseResult result;
+    result.index = expected.index;
+    result.outcome = Outcome::kSkipped;
+    result.message = message;
+    sink->Finished(std::move(result), Standing::kTold);
+  }
+}
+
+}  // namespace dtest

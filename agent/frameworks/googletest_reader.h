@@ -1,0 +1,99 @@
+// Reads what GoogleTest's default printer writes, mixed with whatever the tests write, as it comes.
+//
+//   [ RUN      ] Suite.Case                 only at the start of a line, only while no case runs, only expected names
+//   ...output, "file:line: Failure" and "file:line: Skipped" blocks...
+//   [       OK ] Suite.Case (0 ms)          anywhere in a line (the test may not have ended its own), only for the case
+//   [  FAILED  ] Suite.Case, where ...      that runs
+//   [  SKIPPED ] Suite.Case (0 ms)
+//   [----------] 2 tests from Suite ...     after TearDownTestSuite
+//
+// So a test that prints the output of another GoogleTest program confuses nothing. The last case of a suite is finished
+// only when its suite is: a crash or an assertion in TearDownTestSuite is then that case's, not nobody's.
+//
+// Failures told outside of cases (set-up and tear-down of suites and of the program), and lines that contradict a
+// result, are suspicions: anybody may print such lines. They become corrections if the closing list, or an exit that is
+// not a clean success, bears them out. A case under suspicion is doubtful until then.
+//
+// A program that has replaced the printer says nothing of this. Then the results are taken from the XML report at the
+// end of the process, all at once.
+
+#ifndef DTEST_AGENT_FRAMEWORKS_GOOGLETEST_READER_H_
+#define DTEST_AGENT_FRAMEWORKS_GOOGLETEST_READER_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "agent/execute/capture.h"
+#include "agent/frameworks/framework.h"
+
+namespace dtest {
+
+class GoogleTestReader : public OutputReader {
+ public:
+  static constexpr size_t kLongestMessage = 4 << 10;
+
+  explicit GoogleTestReader(const BatchRequest& request);
+
+  bool Start(CaseSink* sink) override;
+  void Feed(absl::string_view bytes, CaseSink* sink) override;
+  void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) override;
+
+ private:
+  static constexpr size_t kNone = ~size_t{0};
+  struct Expected {
+    uint32_t index;
+    bool done = false;
+    bool failed = false;
+  };
+  struct Suspicion {
+    std::string message;
+    bool certain = false;  // GoogleTest's closing list or report says so
+  };
+  enum class Message { kNone, kSkip, kFailure };  // the later, the more it matters
+
+  void Line(absl::string_view line, CaseSink* sink);  // with its newline, if it has one
+  bool TryRun(absl::string_view line, CaseSink* sink);
+  bool TryEnd(absl::string_view line, CaseSink* sink);
+  void EndStretch(bool is_suite);
+  void NoteContradiction(absl::string_view line);
+  void Suspect(size_t position, std::string message, bool certain);
+  void Text(absl::string_view line);
+  void Collect(absl::string_view line);
+  std::string TakeMessage();
+  static Message Header(absl::string_view line);
+  void Complete(CaseSink* sink);  // the ended case, whose suite went on or ended
+  void ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink);
+  void SkipAllIfSetUpDid(CaseSink* sink);
+  size_t Find(absl::string_view name);
+  absl::string_view Name(size_t position) const { return request_.names[expected_[position].index]; }
+  bool LastOfSuite(size_t position) const;
+
+  const BatchRequest request_;
+  std::vector<Expected> expected_;  // in listing order, which is the order GoogleTest runs them in
+  std::vector<uint32_t> disabled_;
+  size_t next_ = 0;                                         // where the next one is expected
+  absl::flat_hash_map<absl::string_view, size_t> by_name_;  // made when one comes out of order
+
+  std::string partial_;              // a line without its newline yet
+  size_t running_ = kNone;           // position in expected_
+  std::optional<CaseResult> ended_;  // of running_: waits for the end of its suite
+  Capture output_;                   // of the running case, or outside any since the last one
+  Message message_kind_ = Message::kNone;
+  bool message_open_ = false;  // its block goes on
+  bool any_began_ = false;
+  bool closing_ = false;                    // the closing list has begun
+  absl::string_view suite_;                 // of the case begun last
+  std::string suite_set_up_;                // what failed in its set-up
+  std::map<size_t, Suspicion> suspicions_;  // by position; ordered, so that corrections are too
+  std::string global_failure_;              // printed before the first case
+  std::string message_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_FRAMEWORKS_GOOGLETEST_READER_H_

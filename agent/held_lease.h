@@ -1,0 +1,64 @@
+// The cases of one lease that the agent holds, and where each stands. Part of the agent core; one thread.
+
+#ifndef DTEST_AGENT_HELD_LEASE_H_
+#define DTEST_AGENT_HELD_LEASE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+class HeldLease {
+ public:
+  static constexpr size_t kNone = ~size_t{0};
+
+  // A case named twice in one lease is held once.
+  explicit HeldLease(Lease lease);
+
+  LeaseId id() const { return id_; }
+  ExecutableId executable() const { return executable_; }
+  size_t remaining() const { return remaining_; }  // neither reported nor held back
+  const LeasedCase& at(size_t position) const { return cases_[position]; }
+
+  // Position of a remaining case; kNone if there is none. O(1) when cases come in the lease's order.
+  size_t Find(uint32_t index);
+  // Position of the first remaining case; kNone if none remains.
+  size_t First();
+  // It has a result: it remains no longer.
+  void Finish(size_t position);
+  // The first `limit` remaining cases, in order.
+  std::vector<LeasedCase> Remaining(size_t limit) const;
+
+  // Results that wait for company; `gathered_bytes` of text. `flush_at` is InfiniteFuture if there are none.
+  std::vector<CaseResult> gathered;
+  uint64_t gathered_bytes = 0;
+  absl::Time flush_at = absl::InfiniteFuture();
+  bool waits_for_properties = false;
+
+  // A crash whose case may not be the one that crashed (see agent.h).
+  struct Doubt {
+    CaseResult crash;                 // unless...
+    std::optional<CaseResult> alone;  // how the case ended alone, its output lost; another crash makes it the verdict
+  };
+  std::optional<Doubt> doubt;  // without `alone`: the case remains, and is run next, alone
+  bool one_by_one = false;     // one process a case from here on
+
+ private:
+  LeaseId id_;
+  ExecutableId executable_;
+  std::vector<LeasedCase> cases_;
+  std::vector<uint8_t> finished_;   // parallel to cases_
+  std::vector<uint32_t> by_index_;  // positions ordered by case index
+  size_t remaining_ = 0;
+  size_t first_ = 0;   // no remaining case before it
+  size_t cursor_ = 0;  // where the next one is expected
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_HELD_LEASE_H_

@@ -1,0 +1,99 @@
+// dtest-agent: runs the tests of one host for the dtest that started it. See loop.h; protocol/PROTOCOL.md, "Start".
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "agent/execute/process.h"
+#include "agent/loop.h"
+#include "dtest/version.h"
+#include "spdlog/sinks/stdout_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace dtest {
+namespace {
+
+constexpr absl::Duration kStartTimeout = absl::Minutes(1);
+
+constexpr char kUsage[] =
+    "usage: dtest-agent [--version | --help]\n"
+    "\n"
+    "Started by dtest on each host; speaks its protocol on stdin and stdout. Not for use by hand.\n"
+    "DTEST_AGENT_LOG=debug|info|warning|error sets what it writes to stderr (default: warning).\n";
+
+// To stderr: stdout belongs to the stream.
+void SetUpLog() {
+  auto logger = spdlog::stderr_logger_st("dtest-agent");
+  logger->set_pattern("dtest-agent[%P] %l: %v");
+  const char* level = std::getenv("DTEST_AGENT_LOG");
+  logger->set_level(level == nullptr ? spdlog::level::warn : spdlog::level::from_str(level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+// Signals become readable; blocked before any thread starts, so that all inherit that.
+int SignalFd() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
+  if (pidfd >= 0) {
+    close(pidfd);
+  } else {
+    sigaddset(&signals, SIGCHLD);
+  }
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+absl::Status RunAgent() {
+  AgentLoop::Options options;
+  options.version = Version();
+  options.signal_fd = SignalFd();
+  if (options.signal_fd < 0) return absl::ErrnoToStatus(errno, "cannot receive signals: signalfd");
+  if (absl::Status status = BecomeSupervisor(); !status.ok()) return status;
+  absl::StatusOr<StartStream> stream = StartStream::TakeStdio();
+  if (!stream.ok()) return stream.status();
+  absl::StatusOr<AgentStart> start = stream->ReadStart(kStartTimeout);
+  if (!start.ok()) return start.status();
+  options.start = *std::move(start);
+  absl::StatusOr<std::unique_ptr<AgentDirectory>> directory = AgentDirectory::Make();
+  if (!directory.ok()) return directory.status();
+  if (absl::Status status = stream->SendReady(options.start); !status.ok()) return status;
+  AgentLoop loop(options, *std::move(directory));
+  return loop.Run(*std::move(stream));
+}
+
+int Main(int argc, char** argv) {
+  if (argc == 2 && absl::string_view(argv[1]) == "--version") {
+    std::printf("dtest-agent %s\n", Version());
+    return 0;
+  }
+  if (argc == 2 && absl::string_view(argv[1]) == "--help") {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
+  if (argc != 1) {
+    std::fputs(kUsage, stderr);
+    return 4;
+  }
+  SetUpLog();
+  if (absl::Status status = RunAgent(); !status.ok()) {
+    spdlog::error("{}", std::string(status.message()));
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace dtest
+
+int main(int argc, char** argv) { return dtest::Main(argc, argv); }

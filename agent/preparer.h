@@ -1,0 +1,64 @@
+// Brings executables into a state in which they can be started on this host: finds out whether they can be, fetches
+// their files, and lets them use the shipped C library where the host's own is not enough. What runs in place needs
+// nothing and touches no store; the store is opened for the first executable that needs it.
+//
+// One thread. Borrows the Programs until they are ready.
+
+#ifndef DTEST_AGENT_PREPARER_H_
+#define DTEST_AGENT_PREPARER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "agent/agent.h"
+#include "agent/fetcher.h"
+#include "agent/runner.h"
+#include "agent/store/store.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+class Preparer {
+ public:
+  struct Options {
+    std::string store_root;
+    std::string host_glibc;  // as in Hello
+    std::function<void(std::variant<NeedRecipes, NeedChunks>)> send;
+    std::function<void(FilesReady)> ready;  // once for each Prepare, may be called within it
+    std::function<void(std::string)> note;  // something a person should know
+  };
+  explicit Preparer(Options options);
+  ~Preparer();  // removes the run's tree
+
+  // Fills path, working_directory and library_path of `program`, whose spec is set.
+  void Prepare(absl::Time now, const RunSettings& settings, Program* program);
+
+  void On(absl::Time now, const Recipes& message);
+  void On(absl::Time now, const ChunkData& message);
+  void Tick(absl::Time now);
+  absl::Time NextDeadline() const;
+
+ private:
+  absl::Status OpenStore(const RunSettings& settings);
+  void PrepareInPlace(const RunSettings& settings, Program* program);
+  void Fetched(Fetcher::Ready fetched);
+  // Decides about the C library and patches what needs it.
+  absl::Status ChooseLibraries(Program* program);
+
+  const Options options_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Fetcher> fetcher_;
+  std::string working_directory_;
+  absl::flat_hash_map<ExecutableId, Program*> fetching_;
+  absl::flat_hash_set<std::string> patched_;  // absolute paths
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_PREPARER_H_

@@ -1,0 +1,354 @@
+#include "agent/runner.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "agent/blame.h"
+#include "agent/clock.h"
+#include "agent/execute/leftovers.h"
+#include "agent/files.h"
+#include "agent/store/fs.h"
+
+namespace dtest {
+namespace {
+
+constexpr size_t kBufferBytes = 64 << 10;
+// A process that prints without end must not keep the loop from the others.
+constexpr int kBuffersATurn = 8;
+constexpr size_t kLongestListing = 64 << 20;
+constexpr absl::Duration kFirstRecheck = absl::Milliseconds(1);
+constexpr absl::Duration kLongestRecheck = absl::Milliseconds(50);
+
+}  // namespace
+
+Runner::Runner(const Options& options)
+    : options_(options), marker_(absl::StrCat("DTEST_SLOT=", options.slot.value())) {}
+
+Runner::~Runner() {
+  if (process_ == nullptr) return;
+  KillLeftovers();
+  for (int fd : {process_->output_fd(), process_->error_fd(), process_->end_fd()}) {
+    if (fd >= 0) options_.poller->Unwatch(fd);
+  }
+}
+
+Environment Runner::BaseEnvironment(const Program& program, const Invocation& invocation) const {
+  Environment environment(environ);
+  const Welcome& welcome = *options_.welcome;
+  const std::string worker = absl::StrCat(welcome.worker_base + options_.slot.value());
+  for (const std::string& name : invocation.unset) environment.Unset(name);
+  environment.Set("DTEST_RUN_ID", welcome.settings.run_id);
+  environment.Set("DTEST_HOST", welcome.settings.host_name);
+  environment.Set("DTEST_SLOT", absl::StrCat(options_.slot.value()));
+  environment.Set("DTEST_WORKER", worker);
+  environment.Set("DTEST_WORKER_COUNT", absl::StrCat(welcome.worker_count));
+  environment.Set("PYTEST_XDIST_WORKER_COUNT", absl::StrCat(welcome.worker_count));
+  environment.Set("PYTEST_XDIST_WORKER", absl::StrCat("gw", worker));
+  environment.Set("PYTEST_XDIST_TESTRUNUID", welcome.settings.run_id);
+  environment.Set("TEST_TMPDIR", options_.temp_dir);
+  environment.Set("TMPDIR", options_.temp_dir);
+  for (const auto& [name, value] : welcome.settings.env) environment.Set(name, value);
+  for (const auto& [name, value] : invocation.env) environment.Set(name, value);
+  environment.Prepend("LD_LIBRARY_PATH", program.library_path);
+  return environment;
+}
+
+std::string Runner::Spawn(const Program& program, const Invocation& invocation, const Environment& environment) {
+  program_ = &program;
+  read_back_ = invocation.read_back;
+  // Whatever the process before made of them.
+  for (const std::string& directory : {options_.temp_dir, options_.control_dir}) {
+    if (absl::Status status = RestoreDirectory(directory); !status.ok()) return std::string(status.message());
+  }
+  for (const auto& [path, contents] : invocation.files) {
+    if (absl::Status status = WriteFile(path, contents); !status.ok()) return std::string(status.message());
+  }
+  Process::Options options;
+  options.program = program.path;
+  options.arguments = invocation.arguments;
+  options.arguments.insert(options.arguments.begin(), program.path);
+  options.environment = environment.ToStrings();
+  options.working_directory = program.working_directory;
+  options.split_errors = reader_ == nullptr;
+  absl::StatusOr<std::unique_ptr<Process>> process = Process::Spawn(options);
+  if (!process.ok()) return std::string(process.status().message());
+  process_ = *std::move(process);
+  ended_ = false;
+  options_.processes->push_back(process_->pid());
+  options_.poller->Watch(process_->output_fd(), [this] { OnOutput(); });
+  if (process_->error_fd() >= 0) options_.poller->Watch(process_->error_fd(), [this] { OnErrors(); });
+  if (process_->end_fd() >= 0) options_.poller->Watch(process_->end_fd(), [this] { OnEnd(); });
+  return "";
+}
+
+void Runner::StartBatch(const Program& program, const std::vector<LeasedCase>& cases) {
+  ProcessEnded ended;
+  ended.slot = options_.slot;
+  const auto unknown = std::find_if(cases.begin(), cases.end(),
+                                    [&](const LeasedCase& leased) { return leased.index >= program.names.size(); });
+  if (unknown != cases.end()) {
+    ended.spawn_error = absl::StrCat("protocol error: case ", unknown->index, " of ", program.spec.name,
+                                     " was leased, but only ", program.names.size(), " are known here");
+    options_.emit(std::move(ended));
+    return;
+  }
+  const RunSettings& settings = options_.welcome->settings;
+  // The one case of an executable that does not list is named like the executable.
+  const bool whole = program.names.size() == 1 && program.names[0] == program.spec.name;
+  const TestFramework& framework = FrameworkFor(whole ? Framework::kPlain : program.spec.framework);
+  const BatchRequest request = {.names = program.names,
+                                .cases = cases,
+                                .temp_dir = options_.control_dir,
+                                .run_disabled = settings.run_disabled,
+                                .keep_all_output = settings.keep_all_output,
+                                .output_cap = settings.output_cap};
+  reader_ = framework.NewReader(request);
+  if (!reader_->Start(this)) {
+    reader_.reset();
+    options_.emit(std::move(ended));
+    return;
+  }
+  const Invocation invocation = framework.RunInvocation(request);
+  Environment environment = BaseEnvironment(program, invocation);
+  // A batch has one environment: where attempts differ, the highest tells most.
+  uint32_t attempt = 1;
+  for (const LeasedCase& leased : cases) attempt = std::max(attempt, leased.attempt);
+  environment.Set("DTEST_ATTEMPT", absl::StrCat(attempt));
+  ended.spawn_error = Spawn(program, invocation, environment);
+  if (ended.spawn_error.empty()) return;
+  CleanUp();
+  options_.emit(std::move(ended));
+}
+
+void Runner::StartListing(const Program& program) {
+  ListingEnded ended;
+  ended.slot = options_.slot;
+  const TestFramework& framework = FrameworkFor(program.spec.framework);
+  if (!framework.NeedsListing()) {
+    ended.names = {program.spec.name};
+    options_.emit(std::move(ended));
+    return;
+  }
+  listing_started_ = MonotonicNow();
+  listing_.clear();
+  listing_too_long_ = false;
+  listing_errors_.emplace(options_.welcome->settings.output_cap);
+  const BatchRequest request = {.names = {}, .cases = {}, .temp_dir = options_.control_dir};
+  const Invocation invocation = framework.ListInvocation(request);
+  ended.spawn_error = Spawn(program, invocation, BaseEnvironment(program, invocation));
+  if (ended.spawn_error.empty()) return;
+  CleanUp();
+  options_.emit(std::move(ended));
+}
+
+void Runner::Signal(int signal) {
+  if (process_ == nullptr) return;
+  process_->Signal(signal);
+  // What left the group would otherwise live until the leader's end.
+  if (signal == SIGKILL && ended_) KillLeftovers();
+}
+
+void Runner::Began(uint32_t index) { options_.emit(CaseBegan{options_.slot, index}); }
+void Runner::Finished(CaseResult result, Standing standing) {
+  options_.emit(
+      CaseFinished{options_.slot, std::move(result), standing == Standing::kDoubtful, standing == Standing::kReport});
+}
+
+template <typename Take>
+bool Runner::Read(int fd, Take take) {
+  static thread_local char buffer[kBufferBytes];
+  for (int i = 0; i < kBuffersATurn; ++i) {
+    const ssize_t got = read(fd, buffer, sizeof buffer);
+    if (got == 0) return false;
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno == EAGAIN;
+    take(absl::string_view(buffer, got));
+  }
+  return true;
+}
+
+void Runner::OnOutput() {
+  const bool open = Read(process_->output_fd(), [this](absl::string_view bytes) {
+    if (reader_ != nullptr) {
+      reader_->Feed(bytes, this);
+    } else {
+      Listing(bytes);
+    }
+  });
+  if (open) return;
+  options_.poller->Unwatch(process_->output_fd());
+  process_->CloseOutput();
+  if (ended_) FinishIfOver();
+}
+
+void Runner::Listing(absl::string_view bytes) {
+  if (listing_.size() + bytes.size() > kLongestListing) {
+    listing_too_long_ = true;
+    process_->Signal(SIGKILL);
+    return;
+  }
+  listing_.append(bytes.data(), bytes.size());
+}
+
+void Runner::OnErrors() {
+  if (Read(process_->error_fd(), [this](absl::string_view bytes) { listing_errors_->Append(bytes); })) return;
+  options_.poller->Unwatch(process_->error_fd());
+  process_->CloseErrors();
+  if (ended_) FinishIfOver();
+}
+
+void Runner::CheckEnded() {
+  if (process_ != nullptr && !ended_ && process_->HasEnded()) OnEnd();
+}
+
+void Runner::OnEnd() {
+  // A pidfd polls readable for ever once its process has ended.
+  if (process_->end_fd() >= 0) options_.poller->Unwatch(process_->end_fd());
+  ended_ = true;
+  leak_at_ = MonotonicNow() + options_.welcome->settings.leak_timeout;
+  recheck_after_ = kFirstRecheck;
+  // Most often all that is left is the end of the pipe: no need for another turn.
+  if (process_->error_fd() >= 0) OnErrors();
+  if (process_ != nullptr && process_->output_fd() >= 0) {
+    OnOutput();
+    if (process_ == nullptr) return;
+  }
+  if (process_ != nullptr) FinishIfOver();
+}
+
+std::vector<pid_t> Runner::Leftovers() const {
+  std::vector<pid_t> mine;
+  for (pid_t orphan : Orphans(*options_.processes)) {
+    const bool only_one = options_.processes->size() == 1;
+    if (!BelongsTo(orphan, process_->pid(), marker_, only_one)) continue;
+    if (IsOlder(orphan, process_->pid())) {
+      // An earlier process left it, or something that could not be killed then: not the fault of this one, which does
+      // not wait for its end either.
+      kill(orphan, SIGKILL);
+    } else {
+      mine.push_back(orphan);
+    }
+  }
+  return mine;
+}
+
+void Runner::KillLeftovers() {
+  process_->Signal(SIGKILL);
+  // Each round may orphan the children of those killed; the dying are gone in a moment.
+  const absl::Time give_up = MonotonicNow() + absl::Seconds(1);
+  for (std::vector<pid_t> left = Leftovers(); !left.empty() && MonotonicNow() < give_up; left = Leftovers()) {
+    for (pid_t pid : left) kill(pid, SIGKILL);
+    usleep(200);
+  }
+}
+
+void Runner::FinishIfOver() {
+  const bool drained = process_->output_fd() < 0 && process_->error_fd() < 0;
+  if (drained && Leftovers().empty()) {
+    Finish(false);
+    return;
+  }
+  const absl::Time now = MonotonicNow();
+  if (now < leak_at_) {
+    recheck_at_ = std::min(now + recheck_after_, leak_at_);
+    recheck_after_ = std::min(recheck_after_ * 2, kLongestRecheck);
+    return;
+  }
+  KillLeftovers();
+  // Their last words are in the pipe, which is finite now.
+  if (process_->output_fd() >= 0) {
+    ended_ = false;  // so that the end of the pipe does not bring us here again
+    OnOutput();
+  }
+  Finish(true);
+}
+
+void Runner::Tick(absl::Time now) {
+  if (now < recheck_at_) return;
+  recheck_at_ = absl::InfiniteFuture();
+  if (process_ != nullptr && ended_) FinishIfOver();
+}
+
+void Runner::Finish(bool leaky) {
+  recheck_at_ = absl::InfiniteFuture();
+  for (int fd : {process_->output_fd(), process_->error_fd()}) {
+    if (fd >= 0) options_.poller->Unwatch(fd);
+  }
+  options_.processes->erase(std::find(options_.processes->begin(), options_.processes->end(), process_->pid()));
+  if (reader_ != nullptr) {
+    EndBatch(leaky);
+  } else {
+    EndListing();
+  }
+}
+
+void Runner::EndBatch(bool leaky) {
+  const Process::End status = process_->Reap();
+  ProcessEnd end;
+  end.exit_code = status.exit_code;
+  end.signal = status.signal;
+  std::vector<std::string> files;
+  for (const std::string& path : read_back_) files.push_back(ReadFileIfThere(path));
+  reader_->Ended(files, &end, this);
+  ProcessEnded ended;
+  ended.slot = options_.slot;
+  ended.exit_code = end.exit_code;
+  ended.signal = end.signal;
+  ended.leaky = leaky;
+  ended.output = std::move(end.output);
+  ended.output_cut = end.output_cut;
+  ended.premature = end.premature;
+  for (ProcessEnd::Property& property : end.properties) {
+    ended.properties.push_back({property.index, std::move(property.key), std::move(property.value)});
+  }
+  for (ProcessEnd::Correction& correction : end.corrections) {
+    ended.corrections.push_back({correction.index, std::move(correction.message)});
+  }
+  CleanUp();
+  options_.emit(std::move(ended));
+}
+
+void Runner::EndListing() {
+  const Process::End status = process_->Reap();
+  ListingEnded ended;
+  ended.slot = options_.slot;
+  ended.duration = MonotonicNow() - listing_started_;
+  const absl::string_view name = program_->spec.name;
+  absl::StatusOr<std::vector<std::string>> names = FrameworkFor(program_->spec.framework).ParseListing(listing_);
+  if (listing_too_long_) {
+    ended.error = absl::StrCat("listing the tests of ", name, " printed more than ", kLongestListing >> 20, " MiB");
+  } else if (absl::IsFailedPrecondition(names.status()) && status.signal == 0) {
+    ended.names = {program_->spec.name};
+  } else if (status.signal != 0 || status.exit_code != 0) {
+    ended.error = absl::StrCat("listing the tests of ", name, ": ", DescribeEnd(status.exit_code, status.signal));
+  } else if (!names.ok()) {
+    ended.error = absl::StrCat("listing the tests of ", name, ": ", names.status().message());
+  } else {
+    ended.names = *std::move(names);
+  }
+  if (!ended.error.empty()) {
+    Capture output(options_.welcome->settings.output_cap);
+    output.Append(listing_);
+    output.Append(listing_errors_->Take());
+    ended.output = output.Take();
+  }
+  listing_.clear();
+  listing_.shrink_to_fit();
+  CleanUp();
+  options_.emit(std::move(ended));
+}
+
+void Runner::CleanUp() {
+  process_.reset();
+  reader_.reset();
+  // Made again before the next. A test may leave what this user cannot remove; that is tried again at the agent's end.
+  store::RemoveTree(options_.temp_dir);
+  store::RemoveTree(options_.control_dir);
+}
+
+}  // namespace dtest

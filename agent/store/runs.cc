@@ -1,0 +1,133 @@
+#include "agent/store/runs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace dtest::store {
+namespace {
+
+std::string LockPath(const std::string& root) { return absl::StrCat(root, "/lock"); }
+
+absl::Status CheckRunId(absl::string_view run_id) {
+  bool good = !run_id.empty() && run_id.size() <= 100 && run_id[0] != '.';
+  for (char c : run_id) good = good && (absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-');
+  if (good) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("run id \"", run_id, "\" cannot name a directory: use 1 to 100 letters, digits, '.', '_' or '-'"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Runs>> Runs::Open(const std::string& root, const std::string& run_id) {
+  if (absl::Status status = CheckRunId(run_id); !status.ok()) return status;
+  for (const char* sub : {"/runs", "/trees", "/tmp"}) {
+    if (absl::Status status = MakeDirectory(absl::StrCat(root, sub), 0700); !status.ok()) return status;
+  }
+  const std::string lock_path = LockPath(root);
+  auto runs = std::unique_ptr<Runs>(new Runs());
+  runs->lock_ = store::Open(lock_path, O_RDWR | O_CREAT, 0600);
+  if (!runs->lock_.ok()) return ErrnoStatus(errno, "open file", lock_path);
+  if (const int error = Lock(runs->lock_.get(), LOCK_EX); error != 0) return ErrnoStatus(error, "lock file", lock_path);
+  RemoveDead(root);
+  absl::Status status = runs->Register(root, run_id);
+  Lock(runs->lock_.get(), LOCK_UN);
+  if (!status.ok()) return status;
+  return runs;
+}
+
+absl::Status Runs::Register(const std::string& root, const std::string& run_id) {
+  std::string name = run_id;
+  for (int copy = 2;; name = absl::StrCat(run_id, "~", copy++)) {
+    const std::string path = absl::StrCat(root, "/runs/", name);
+    Fd fd = store::Open(path, O_RDWR | O_CREAT, 0600);
+    if (!fd.ok()) return ErrnoStatus(errno, "create file", path);
+    const int error = Lock(fd.get(), LOCK_EX | LOCK_NB);
+    if (error == EWOULDBLOCK) continue;
+    if (error != 0) return ErrnoStatus(error, "lock file", path);
+    const std::string tree = absl::StrCat(root, "/trees/", name);
+    // A dead run's tree that could not be removed, because it has another user's files, say.
+    if (access(tree.c_str(), F_OK) == 0) continue;
+    if (absl::Status status = MakeDirectory(tree, 0700); !status.ok()) return status;
+    alive_ = std::move(fd);
+    alive_path_ = path;
+    tree_ = tree;
+    temporary_ = absl::StrCat(root, "/tmp/", name);
+    return MakeDirectory(temporary_, 0700);
+  }
+}
+
+Runs::~Runs() {
+  if (!alive_.ok()) return;
+  RemoveTree(temporary_);
+  // What could not be removed stays registered, so that the next Open tries again.
+  if (rmdir(tree_.c_str()) == 0 || errno == ENOENT) unlink(alive_path_.c_str());
+}
+
+std::optional<Fd> Runs::LockExclusively(const std::string& root, bool wait) {
+  Fd fd = store::Open(LockPath(root), O_RDWR | O_CREAT, 0600);
+  if (!fd.ok() || Lock(fd.get(), LOCK_EX | (wait ? 0 : LOCK_NB)) != 0) return std::nullopt;
+  return fd;
+}
+
+void Runs::RemoveDead(const std::string& root) {
+  std::set<std::string> alive;
+  std::vector<std::string> dead;
+  for (const std::string& name : ListDirectory(absl::StrCat(root, "/runs"))) {
+    const Fd fd = store::Open(absl::StrCat(root, "/runs/", name), O_RDWR);
+    if (!fd.ok() || Lock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      alive.insert(name);
+    } else {
+      dead.push_back(name);
+    }
+  }
+  for (const char* sub : {"/tmp", "/trees"}) {
+    for (const std::string& name : ListDirectory(absl::StrCat(root, sub))) {
+      if (alive.count(name) == 0) RemoveTree(absl::StrCat(root, sub, "/", name));
+    }
+  }
+  for (const std::string& name : dead) unlink(absl::StrCat(root, "/runs/", name).c_str());
+}
+
+absl::Status Runs::Claim(const std::vector<Digest>& files) {
+  std::string bytes;
+  std::vector<Digest> added;
+  for (const Digest& file : files) {
+    if (!claimed_.insert(file).second) continue;
+    absl::StrAppend(&bytes, file.bytes());
+    added.push_back(file);
+  }
+  if (added.empty()) return absl::OkStatus();
+  int error = Lock(lock_.get(), LOCK_SH);
+  if (error == 0) {
+    // At a place of our own counting: a write that failed half-way is overwritten by the next.
+    error = WriteAt(alive_.get(), bytes, (claimed_.size() - added.size()) * Digest::kSize);
+    Lock(lock_.get(), LOCK_UN);
+  }
+  if (error == 0) return absl::OkStatus();
+  for (const Digest& file : added) claimed_.erase(file);
+  return ErrnoStatus(error, "write file", alive_path_);
+}
+
+absl::flat_hash_set<Digest> Runs::LiveClaims(const std::string& root) {
+  absl::flat_hash_set<Digest> claims;
+  for (const std::string& name : ListDirectory(absl::StrCat(root, "/runs"))) {
+    const Fd fd = store::Open(absl::StrCat(root, "/runs/", name), O_RDONLY);
+    struct stat st;
+    if (!fd.ok() || fstat(fd.get(), &st) != 0) continue;
+    std::string bytes(static_cast<uint64_t>(st.st_size) / Digest::kSize * Digest::kSize, '\0');
+    if (ReadAt(fd.get(), bytes.data(), bytes.size(), 0) != 0) continue;
+    for (size_t at = 0; at < bytes.size(); at += Digest::kSize) {
+      claims.insert(*Digest::FromBytes(absl::string_view(bytes).substr(at, Digest::kSize)));
+    }
+  }
+  return claims;
+}
+
+}  // namespace dtest::store

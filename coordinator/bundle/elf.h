@@ -1,0 +1,49 @@
+// What an ELF file says about itself: enough to decide whether it is a test, of which framework, for which machine, and
+// what it needs to run. Nothing is executed. The only file that includes libelf is elf.cc.
+//
+// Free functions, no state, any thread.
+
+#ifndef DTEST_COORDINATOR_BUNDLE_ELF_H_
+#define DTEST_COORDINATOR_BUNDLE_ELF_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+struct ElfInfo {
+  std::string machine;   // as `uname -m` prints it: x86_64, i686, aarch64, ...; "machine-N" for one without a name here
+  int elf_class = 0;     // 32 or 64
+  bool dynamic = false;  // has a dynamic section: programs that need a loader, static PIEs, shared libraries
+  // A program: ET_EXEC, or PIE with a PT_INTERP, or a static PIE. False: library, object, core, split-off debug
+  // information.
+  bool executable = false;
+  std::string interpreter;  // PT_INTERP; empty: needs no loader
+  std::string soname;
+  std::vector<std::string> needed;  // DT_NEEDED, in order
+  std::vector<std::string> rpath;   // DT_RPATH split at ':', not expanded; empty if there is a DT_RUNPATH, as for ld.so
+  std::vector<std::string> runpath;  // DT_RUNPATH split at ':', not expanded
+  std::string glibc_needed;  // highest GLIBC_x.y of the version needs, numerically, without weak ones; empty: none
+  // It holds GoogleTest's main loop or calls it: a symbol testing::InitGoogleTest*, or (stripped, or inlined by LTO)
+  // the --help text of GoogleTest in .rodata. Of a library only its dynamic symbols are looked at.
+  bool googletest = false;
+  // It has a dynamic symbol of namespace testing (defined or not): it uses a GoogleTest that is in some library.
+  bool uses_testing = false;
+};
+
+// Reads headers, the dynamic section, and (programs only) the symbols' names and .rodata; never debug sections, so a
+// 500 MB executable takes some milliseconds. Any bytes are safe.
+//
+// Errors name the file and what is wrong: FailedPrecondition: not an ELF file at all; DataLoss: truncated or damaged;
+// InvalidArgument: not a regular file; else errno's code (NotFound, PermissionDenied...).
+absl::StatusOr<ElfInfo> ReadElf(const std::string& path);
+
+// Compares dotted versions number by number: <0, 0, >0. "2.4" < "2.34"; a missing part counts as less than 0.
+int CompareVersions(absl::string_view a, absl::string_view b);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_BUNDLE_ELF_H_

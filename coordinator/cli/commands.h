@@ -1,0 +1,28 @@
+// The commands of `dtest`. Each does its work and returns the exit status; texts go to standard output, errors to
+// standard error as "dtest: what was tried: what went wrong; what to do".
+
+#ifndef DTEST_COORDINATOR_CLI_COMMANDS_H_
+#define DTEST_COORDINATOR_CLI_COMMANDS_H_
+
+#include "absl/status/status.h"
+#include "coordinator/cli/options.h"
+
+namespace dtest {
+
+// `dtest [run]` and `dtest list`.
+int RunCommand(const Options& options);
+// `dtest hosts`: 0 if every host is ready, 1 if some are not, 3 if none is.
+int HostsCommand(const Options& options);
+// `dtest report`: the exit status of the run that is shown.
+int ReportCommand(const Options& options);
+
+// Prints "dtest: ..." and returns what a run that could not start exits with: 3 for Internal,
+// Unavailable and ResourceExhausted, else 4.
+int ExplainFailure(const absl::Status& status);
+
+// Whether to colour standard output: --color, else NO_COLOR, CLICOLOR_FORCE and whether it is a terminal.
+bool UseColor(const Options& options);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_CLI_COMMANDS_H_

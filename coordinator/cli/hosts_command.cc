@@ -1,0 +1,133 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/hosts.h"
+#include "coordinator/report/text.h"
+#include "coordinator/run/host_pool.h"
+#include "coordinator/run/signals.h"
+
+namespace dtest {
+namespace {
+
+// Hears one Hello of each host and lets it go.
+class HostCheck : public HostPool::Delegate {
+ public:
+  struct Finding {
+    std::optional<Hello> hello;
+    std::string problem;
+  };
+  explicit HostCheck(size_t hosts) : findings_(hosts), open_(hosts) {}
+
+  void HostIsUp(HostId host, const Hello& hello) override { Settle(host, {hello, ""}); }
+  void HostIsDown(HostId host, bool, const absl::Status& reason) override {
+    Settle(host, {std::nullopt, std::string(reason.message())});
+  }
+  void HostSays(HostId, FromAgent) override {}
+  void HostLogs(HostId, absl::string_view) override {}
+
+  bool done() const { return open_ == 0; }
+  const std::vector<Finding>& findings() const { return findings_; }
+
+ private:
+  void Settle(HostId host, Finding finding) {
+    Finding& mine = findings_[host.value()];
+    if (mine.hello || !mine.problem.empty()) return;
+    mine = std::move(finding);
+    --open_;
+  }
+  std::vector<Finding> findings_;
+  size_t open_;
+};
+
+using Row = std::vector<std::string>;
+
+void PrintTable(const std::vector<Row>& rows) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (size_t i = 0; i + 1 < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      // The last cell may be long and is not padded; lines after its first are indented to it.
+      if (i + 1 < row.size()) {
+        absl::StrAppendFormat(&line, "%-*s  ", static_cast<int>(widths[i]), row[i]);
+      } else {
+        const std::string indent(line.size(), ' ');
+        std::vector<std::string> parts = absl::StrSplit(row[i], '\n');
+        for (size_t p = 0; p < parts.size(); ++p) absl::StrAppend(&line, p == 0 ? "" : "\n" + indent, parts[p]);
+      }
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+Row Describe(const HostSpec& spec, const HostCheck::Finding& finding, const Fleet::Stats& stats, const Options& options) {
+  if (!finding.hello) return {spec.name, "FAILED", finding.problem};
+  const Hello& hello = *finding.hello;
+  const uint32_t slots = spec.slots.value_or(options.jobs.value_or(hello.cores));
+  return {spec.name,
+          "ok",
+          absl::StrCat(slots),
+          hello.machine,
+          hello.glibc.empty() ? "none" : hello.glibc,
+          BytesText(hello.free_disk),
+          absl::StrFormat("%.2f s", absl::ToDoubleSeconds(stats.connect_duration)),
+          spec.kind == HostSpec::Kind::kLocal ? "this machine" : stats.agent_shipped ? "agent sent" : "agent cached"};
+}
+
+}  // namespace
+
+int HostsCommand(const Options& options) {
+  absl::StatusOr<std::vector<HostSpec>> hosts = ChooseHosts(options);
+  if (!hosts.ok()) return ExplainFailure(hosts.status());
+  absl::StatusOr<HostPool::Options> pool_options = PoolOptions(options, *hosts, MakeRunId());
+  if (!pool_options.ok()) return ExplainFailure(pool_options.status());
+
+  Signals signals;
+  HostCheck check(hosts->size());
+  absl::StatusOr<std::unique_ptr<HostPool>> pool = HostPool::Create(*pool_options, *hosts, &check);
+  if (!pool.ok()) return ExplainFailure(pool.status());
+  (*pool)->WatchFd(signals.fd());
+  (*pool)->Start(absl::Now());
+  while (!check.done()) {
+    if (absl::Status status = (*pool)->Turn(absl::Now, absl::InfiniteFuture()); !status.ok()) {
+      return ExplainFailure(status);
+    }
+    if (signals.Take()) return 2;
+  }
+  (*pool)->ShutDown(absl::Now());
+
+  std::vector<Row> rows = {{"HOST", "STATE", "SLOTS", "MACHINE", "GLIBC", "FREE", "CONNECT", ""}};
+  uint32_t good = 0;
+  uint64_t slots = 0;
+  for (uint32_t i = 0; i < hosts->size(); ++i) {
+    const HostCheck::Finding& finding = check.findings()[i];
+    rows.push_back(Describe((*hosts)[i], finding, (*pool)->fleet().stats(HostId(i)), options));
+    if (!finding.hello) continue;
+    ++good;
+    slots += (*hosts)[i].slots.value_or(options.jobs.value_or(finding.hello->cores));
+  }
+  PrintTable(rows);
+  std::printf("%u of %zu hosts are ready, with %llu slots.\n", good, hosts->size(),
+              static_cast<unsigned long long>(slots));
+  std::fflush(stdout);
+  const absl::Time deadline = absl::Now() + absl::Seconds(10);
+  while (!(*pool)->AllGone() && absl::Now() < deadline && !signals.Take()) {
+    if (!(*pool)->Turn(absl::Now, deadline).ok()) break;
+  }
+  return good == hosts->size() ? 0 : good > 0 ? 1 : 3;
+}
+
+}  // namespace dtest

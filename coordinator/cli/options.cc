@@ -1,0 +1,470 @@
+#include "coordinator/cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <functional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "dtest/version.h"
+
+namespace dtest {
+namespace {
+
+constexpr int kWrongUsage = 4;
+
+constexpr char kSynopsis[] =
+    "dtest: every machine you can ssh to, used as one big machine for one test suite.\n"
+    "\n"
+    "  dtest [run] [OPTIONS] PATH...   run the tests in PATH: a test executable, or a directory of them\n"
+    "  dtest list [OPTIONS] PATH...    list their cases, one a line\n"
+    "  dtest hosts [OPTIONS]           check every host and say what is wrong with which\n"
+    "  dtest report [OPTIONS] [RUN]    show the reports of the latest run, or of RUN (an id or an event log)\n";
+
+constexpr char kFooter[] =
+    "DUR is 90, 90s, 1m30s, 250ms or none.  EXPR without * or ? selects cases whose EXECUTABLE.SUITE.CASE contains it;\n"
+    "with them it must match all of SUITE.CASE or EXECUTABLE.SUITE.CASE; =NAME is exact; a leading - excludes.\n"
+    "Several patterns may be joined by ':'. Patterns that exclude win.\n"
+    "\n"
+    "Exit status: 0 all passed; 1 some failed; 2 interrupted; 3 the hosts or dtest itself failed; 4 wrong usage;\n"
+    "5 no test selected.\n";
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// $XDG_..._HOME/dtest, else ~/<fallback>/dtest. An account without a home has none: in /tmp others could be before us.
+std::string DefaultDirectory(const char* variable, absl::string_view fallback) {
+  if (std::string base = Environment(variable); !base.empty() && base.front() == '/') return base + "/dtest";
+  if (std::string home = Environment("HOME"); !home.empty()) return absl::StrCat(home, "/", fallback, "/dtest");
+  return "";
+}
+
+// Makes CLI11 take `option` through `parse`, turning its Status into CLI11's error.
+template <typename Value>
+std::function<void(const std::string&)> Through(absl::StatusOr<Value> (*parse)(absl::string_view), Value* target,
+                                                 std::string option) {
+  return [parse, target, option](const std::string& text) {
+    absl::StatusOr<Value> value = parse(text);
+    if (!value.ok()) throw CLI::ValidationError(option, std::string(value.status().message()));
+    *target = *value;
+  };
+}
+
+absl::StatusOr<std::optional<uint32_t>> ParseJobs(absl::string_view text) {
+  if (text == "auto") return std::optional<uint32_t>();
+  uint32_t jobs = 0;
+  if (!absl::SimpleAtoi(text, &jobs) || jobs == 0 || jobs > 4096) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a number of slots; give 1 to 4096, or auto"));
+  }
+  return std::optional<uint32_t>(jobs);
+}
+
+absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text) {
+  std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
+  uint32_t index = 0, count = 0;
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &index) || !absl::SimpleAtoi(parts[1], &count) || index == 0 ||
+      index > count) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", text, "' is not a shard; give I/N with I from 1 to N, for example 2/4"));
+  }
+  return std::make_pair(index, count);
+}
+
+absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_view text) {
+  const size_t equals = text.find('=');
+  if (equals == 0 || text.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not NAME=VALUE"));
+  }
+  if (equals == absl::string_view::npos) {
+    return std::make_pair(std::string(text), Environment(std::string(text).c_str()));
+  }
+  return std::make_pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
+}
+
+absl::StatusOr<When> ParseWhen(absl::string_view text) {
+  if (text == "auto") return When::kAuto;
+  if (text == "always") return When::kAlways;
+  if (text == "never") return When::kNever;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, always, never"));
+}
+
+absl::StatusOr<Isolation> ParseIsolation(absl::string_view text) {
+  if (text == "batch") return Isolation::kBatch;
+  if (text == "process") return Isolation::kProcess;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, process"));
+}
+
+absl::StatusOr<PlainTests> ParsePlain(absl::string_view text) {
+  if (text == "auto") return PlainTests::kAuto;
+  if (text == "all") return PlainTests::kAll;
+  if (text == "none") return PlainTests::kNone;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, all, none"));
+}
+
+// Texts that are understood after CLI11 has seen the whole line.
+struct RawOptions {
+  std::string shuffle;  // empty, "random" or a seed
+};
+
+absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text) {
+  if (text.empty()) return std::optional<uint64_t>();
+  uint64_t seed = static_cast<uint64_t>(absl::ToUnixNanos(absl::Now()) % 100000);
+  if (text != "random" && !absl::SimpleAtoi(text, &seed)) {
+    return absl::InvalidArgumentError(absl::StrCat("--shuffle: '", text, "' is not a seed; give a number"));
+  }
+  return std::optional<uint64_t>(seed);
+}
+
+// What is wrong with options that are right one by one; empty: nothing.
+std::string Contradiction(const Options& options) {
+  if (options.hosts_file.has_value() && options.hosts_file->empty()) {
+    return "--hosts was given an empty name; leave the option out to use this machine";
+  }
+  if (!options.tags.empty() && !options.hosts_file.has_value() && options.hosts.empty()) {
+    return "--tag selects among the hosts of --hosts or --host, and neither is given";
+  }
+  if (options.command == Command::kHosts && !options.paths.empty()) {
+    return absl::StrCat("dtest hosts runs no tests: what is ", options.paths.front(), " for?");
+  }
+  if (options.host_timeout < absl::Seconds(2)) {
+    return "--host-timeout: less than 2s would call healthy hosts lost";
+  }
+  return "";
+}
+
+void AddHostOptions(CLI::App& app, Options& options) {
+  const std::string group = "Hosts";
+  app.add_option_function<std::string>("--hosts", [&options](const std::string& file) { options.hosts_file = file; }, "Hosts to use, one a line (neither this nor --host: this machine)")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--host", options.hosts, "One host, written like a line of that file; repeatable")
+      ->type_name("HOST")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--tag", options.tags, "Only hosts that have this tag; repeatable: all of them")
+      ->type_name("TAG")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option_function<std::string>(
+         "-j,--jobs", Through(ParseJobs, &options.jobs, "--jobs"),
+         "Slots on a host whose line gives none; auto (the default): its cores")
+      ->type_name("N")
+      ->group(group);
+  app.add_option_function<std::string>(
+         "--transport",
+         [&options](const std::string& text) {
+           if (text != "ssh" && text != "tcp") throw CLI::ValidationError("--transport", "not one of ssh, tcp");
+           options.tcp = text == "tcp";
+         },
+         "How agents talk back: through the SSH connection, or by TCP under CURVE  [ssh]")
+      ->type_name("ssh|tcp")
+      ->group(group);
+  app.add_option("-F,--ssh-config", options.ssh_config, "Read this in place of ~/.ssh/config; none: read neither")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option_function<std::string>(
+         "--connect-timeout", Through(ParseDurationOption, &options.connect_timeout, "--connect-timeout"),
+         "Give up a host that is not there after so long  [15s]")
+      ->type_name("DUR")
+      ->group(group);
+  app.add_option_function<std::string>(
+         "--host-timeout", Through(ParseDurationOption, &options.host_timeout, "--host-timeout"),
+         "An agent that hears nothing for so long stops its tests and leaves  [30s]")
+      ->type_name("DUR")
+      ->group(group);
+  app.add_option("--remote-store", options.remote_store, "Where hosts keep what was shipped  [~/.cache/dtest there]")
+      ->type_name("DIR")
+      ->group(group);
+  app.add_option_function<std::string>("--store-limit",
+                                       Through(ParseBytesOption, &options.store_limit, "--store-limit"),
+                                       "What a host keeps at most, like 20G  [20G]")
+      ->type_name("BYTES")
+      ->group(group);
+}
+
+void AddSelectionOptions(CLI::App& app, Options& options) {
+  const std::string group = "Which cases";
+  app.add_option("-k,--filter", options.filters, "Select cases; repeatable; a leading - excludes (see below)")
+      ->type_name("EXPR")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option_function<std::string>(
+         "--shard",
+         [&options](const std::string& text) {
+           auto shard = ParseShard(text);
+           if (!shard.ok()) throw CLI::ValidationError("--shard", std::string(shard.status().message()));
+           std::tie(options.shard_index, options.shard_count) = *shard;
+         },
+         "Only the I-th of N parts: the same parts on every machine")
+      ->type_name("I/N")
+      ->group(group);
+  app.add_option_function<std::string>(
+         "--plain", Through(ParsePlain, &options.plain, "--plain"),
+         "Which other executables in a directory are tests: those named so (auto), all, none  [auto]")
+      ->type_name("auto|all|none")
+      ->group(group);
+  app.add_flag("--gtest_also_run_disabled_tests,--run-disabled", options.run_disabled, "Run DISABLED_ cases too")
+      ->group(group);
+  app.add_flag("!--no-list-cache", options.list_cache, "List again what was listed before and has not changed")
+      ->group(group);
+  app.add_option_function<std::string>("--list-timeout",
+                                       Through(ParseDurationOption, &options.list_timeout, "--list-timeout"),
+                                       "Limit of listing one executable  [60s]")
+      ->type_name("DUR")
+      ->group(group);
+  app.add_option("--data", options.data, "Files the tests read, relative to here; ** and directories; repeatable")
+      ->type_name("GLOB")
+      ->allow_extra_args(false)
+      ->group(group);
+}
+
+void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
+  const std::string group = "How they run";
+  app.add_option_function<std::string>("--isolate", Through(ParseIsolation, &options.isolation, "--isolate"),
+                                       "Several cases a process, or one  [batch]")
+      ->type_name("batch|process")
+      ->group(group);
+  app.add_option_function<std::string>("--timeout", Through(ParseDurationOption, &options.timeout, "--timeout"),
+                                       "Limit of one case  [25m]")
+      ->type_name("DUR")
+      ->group(group);
+  app.add_option_function<std::string>("--run-timeout",
+                                       Through(ParseDurationOption, &options.run_timeout, "--run-timeout"),
+                                       "Limit of the whole run  [none]")
+      ->type_name("DUR")
+      ->group(group);
+  app.add_option_function<std::string>("--grace", Through(ParseDurationOption, &options.kill_grace, "--grace"),
+                                       "From asking a test to stop to killing it  [10s]")
+      ->type_name("DUR")
+      ->group(group);
+  app.add_option("--retries", options.retries, "Further attempts of a case that fails  [0]")
+      ->check(CLI::Range(0, 100).description(""))
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--repeat", options.repeat, "Run every case so many times  [1]")
+      ->check(CLI::Range(1, 10000).description(""))
+      ->type_name("N")
+      ->group(group);
+  app.add_flag("--shuffle{random}", raw.shuffle, "Random order; --shuffle=SEED for the same order again")->group(group);
+  app.add_flag_callback("-x,--fail-fast", [&options] { options.max_fail = 1; }, "Stop at the first failure")
+      ->group(group);
+  app.add_option("--max-fail", options.max_fail, "Stop after so many failures")
+      ->check(CLI::Range(1, 1000000000).description(""))
+      ->type_name("N")
+      ->group(group);
+  app.add_option_function<std::vector<std::string>>(
+         "--env",
+         [&options](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts) {
+             auto variable = ParseVariable(text);
+             if (!variable.ok()) throw CLI::ValidationError("--env", std::string(variable.status().message()));
+             options.env.push_back(*std::move(variable));
+           }
+         },
+         "Set a variable for tests; without =V it is passed on; repeatable")
+      ->type_name("K[=V]")
+      ->allow_extra_args(false)
+      ->take_all()
+      ->group(group);
+}
+
+void AddReportOptions(CLI::App& app, Options& options) {
+  const std::string group = "Reports";
+  app.add_option("--junit", options.junit, "Write JUnit XML")->type_name("FILE")->group(group);
+  app.add_option("--durations", options.durations, "Show the N slowest cases")->type_name("N")->group(group);
+}
+
+void AddPresentationOptions(CLI::App& app, Options& options) {
+  const std::string group = "Presentation";
+  app.add_option_function<std::string>("--color", Through(ParseWhen, &options.color, "--color"),
+                                       "Colours; auto honours NO_COLOR and CLICOLOR_FORCE  [auto]")
+      ->type_name("auto|always|never")
+      ->group(group);
+  app.add_option_function<std::string>("--progress", Through(ParseWhen, &options.progress, "--progress"),
+                                       "A status line; auto: on a terminal and not under CI  [auto]")
+      ->type_name("auto|always|never")
+      ->group(group);
+  app.add_flag_callback("-q,--quiet", [&options] { options.verbosity = -1; }, "Only failures and the summary")
+      ->group(group);
+  app.add_flag_function("-v,--verbose", [&options](int64_t count) { options.verbosity = static_cast<int>(count); },
+                        "Every case as it ends; twice: what dtest does, too")
+      ->group(group);
+}
+
+void AddPlaceOptions(CLI::App& app, Options& options) {
+  const std::string group = "Places";
+  app.add_option("--cache-dir", options.cache_dir, "File hashes and listings  [~/.cache/dtest]")
+      ->type_name("DIR")
+      ->group(group);
+  app.add_option("--state-dir", options.state_dir, "History and event logs  [~/.local/state/dtest]")
+      ->type_name("DIR")
+      ->group(group);
+}
+
+// Left column fixed, groups in the order they were added: CLI11's own layout, less its repetition of types.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(30); }
+  std::string make_usage(const CLI::App*, std::string) const override { return ""; }
+  std::string make_description(const CLI::App* app) const override { return app->get_description() + "\n"; }
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    const std::string name = CLI::Formatter::make_option_name(option, positional);
+    return name.substr(0, name.find('{'));  // of a flag with a value
+  }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_type_size() == 0 || option->get_type_name().empty() ? "" : " " + option->get_type_name();
+  }
+};
+
+std::optional<Command> FindCommand(const std::string& word) {
+  if (word == "run") return Command::kRun;
+  if (word == "list") return Command::kList;
+  if (word == "hosts") return Command::kHosts;
+  if (word == "report") return Command::kReport;
+  return std::nullopt;
+}
+
+void Describe(CLI::App& app, Options& options, RawOptions& raw) {
+  app.formatter(std::make_shared<HelpFormatter>());
+  if (options.command == Command::kRun || options.command == Command::kList) app.footer(kFooter);
+  app.set_help_flag();  // set again below, so that it is not the first thing shown
+  CLI::Option* paths = app.add_option("path", options.paths)->group("");
+  switch (options.command) {
+    case Command::kRun:
+      AddHostOptions(app, options);
+      AddSelectionOptions(app, options);
+      AddRunOptions(app, options, raw);
+      AddReportOptions(app, options);
+      app.add_option("--events", options.events, "Write the event log here, too (JSON lines)")
+          ->type_name("FILE")
+          ->group("Reports");
+      app.add_option_function<std::string>("--output-cap",
+                                           Through(ParseBytesOption, &options.output_cap, "--output-cap"),
+                                           "Output kept of one case, head and tail  [1M]")
+          ->type_name("BYTES")
+          ->group("Reports");
+      break;
+    case Command::kList:
+      AddHostOptions(app, options);
+      AddSelectionOptions(app, options);
+      break;
+    case Command::kHosts:
+      AddHostOptions(app, options);
+      break;
+    case Command::kReport:
+      paths->expected(0, 1);
+      AddReportOptions(app, options);
+      break;
+  }
+  AddPresentationOptions(app, options);
+  AddPlaceOptions(app, options);
+  app.set_help_flag("-h,--help", "Show this")->group("Help");
+  app.set_version_flag("--version", absl::StrCat("dtest ", Version()), "Show the version and its commit")
+      ->group("Help");
+}
+
+}  // namespace
+
+absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text) {
+  if (text == "none") return absl::InfiniteDuration();
+  absl::Duration duration;
+  double seconds = 0;
+  if (absl::SimpleAtod(text, &seconds)) {
+    duration = absl::Seconds(seconds);
+  } else if (!absl::ParseDuration(std::string(text), &duration)) {
+    duration = absl::ZeroDuration();
+  }
+  if (duration <= absl::ZeroDuration() || duration == absl::InfiniteDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", text, "' is not a duration; give 90, 90s, 1m30s, 250ms or none"));
+  }
+  return duration;
+}
+
+absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text) {
+  absl::string_view number = text;
+  if (absl::EndsWithIgnoreCase(number, "B")) number.remove_suffix(1);
+  if (absl::EndsWithIgnoreCase(number, "i")) number.remove_suffix(1);
+  int shift = 0;
+  if (!number.empty()) {
+    switch (absl::ascii_toupper(static_cast<unsigned char>(number.back()))) {
+      case 'K': shift = 10; break;
+      case 'M': shift = 20; break;
+      case 'G': shift = 30; break;
+      case 'T': shift = 40; break;
+    }
+  }
+  if (shift != 0) number.remove_suffix(1);
+  uint64_t value = 0;
+  if (!absl::SimpleAtoi(number, &value) || value == 0 || value > (UINT64_MAX >> shift)) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a size; give bytes, or 512M, 20G"));
+  }
+  return value << shift;
+}
+
+ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
+  Options options;
+  options.arguments = arguments;
+  std::vector<std::string> rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
+  if (!rest.empty()) {
+    if (std::optional<Command> command = FindCommand(rest.front())) {
+      options.command = *command;
+      rest.erase(rest.begin());
+    }
+  }
+  CLI::App app(kSynopsis, "dtest");
+  RawOptions raw;
+  Describe(app, options, raw);
+  ParsedCommandLine parsed;
+  try {
+    std::vector<std::string> reversed(rest.rbegin(), rest.rend());  // CLI11 takes them from the back
+    app.parse(std::move(reversed));
+  } catch (const CLI::CallForVersion& version) {
+    parsed.text = absl::StrCat(version.what(), "\n");
+    return parsed;
+  } catch (const CLI::CallForHelp&) {
+    parsed.text = app.help();
+    return parsed;
+  } catch (const CLI::Error& error) {
+    parsed.text = absl::StrCat("dtest: ", error.what(), "\nTry 'dtest --help'.\n");
+    parsed.exit_status = kWrongUsage;
+    return parsed;
+  }
+  absl::StatusOr<std::optional<uint64_t>> seed = ParseSeed(raw.shuffle);
+  if (!seed.ok()) {
+    parsed.text = absl::StrCat("dtest: ", seed.status().message(), "\nTry 'dtest --help'.\n");
+    parsed.exit_status = kWrongUsage;
+    return parsed;
+  }
+  options.shuffle = *seed;
+  if (const std::string problem = Contradiction(options); !problem.empty()) {
+    parsed.text = absl::StrCat("dtest: ", problem, "\nTry 'dtest --help'.\n");
+    parsed.exit_status = kWrongUsage;
+    return parsed;
+  }
+  if ((options.command == Command::kRun || options.command == Command::kList) && options.paths.empty()) {
+    parsed.text = arguments.size() <= 1 ? app.help()
+                                        : "dtest: no PATH given: name a test executable or a directory of them.\n"
+                                          "Try 'dtest --help'.\n";
+    parsed.exit_status = kWrongUsage;
+    return parsed;
+  }
+  if (options.cache_dir.empty()) options.cache_dir = DefaultDirectory("XDG_CACHE_HOME", ".cache");
+  if (options.state_dir.empty()) options.state_dir = DefaultDirectory("XDG_STATE_HOME", ".local/state");
+  if (options.cache_dir.empty() || options.state_dir.empty()) {
+    parsed.text = "dtest: HOME is not set: give --cache-dir and --state-dir directories to keep things in\n";
+    parsed.exit_status = kWrongUsage;
+    return parsed;
+  }
+  parsed.options = std::move(options);
+  return parsed;
+}
+
+}  // namespace dtest

@@ -1,0 +1,92 @@
+// The command line of `dtest`, as one value. `dtest --help` prints what is here, grouped.
+
+#ifndef DTEST_COORDINATOR_CLI_OPTIONS_H_
+#define DTEST_COORDINATOR_CLI_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+enum class Command : uint8_t { kRun, kList, kHosts, kReport };
+
+enum class When : uint8_t { kAuto, kAlways, kNever };
+
+enum class PlainTests : uint8_t { kAuto, kAll, kNone };
+
+struct Options {
+  Command command = Command::kRun;
+  std::vector<std::string> arguments;  // argv, for the event log
+  std::vector<std::string> paths;      // of tests; for kReport: at most one run id or event log
+
+  // Hosts.
+  std::optional<std::string> hosts_file;
+  std::vector<std::string> hosts;
+  std::optional<uint32_t> jobs;  // slots on a host whose line gives none; nullopt: its cores
+  std::vector<std::string> tags;
+  bool tcp = false;
+  std::string ssh_config;  // empty: ~/.ssh/config and the system's; "none": neither
+  absl::Duration connect_timeout = absl::Seconds(15);
+  absl::Duration host_timeout = absl::Seconds(30);  // an agent that hears nothing for so long gives up
+  std::string remote_store;                         // empty: the host's cache directory
+  uint64_t store_limit = 0;                         // bytes; 0: the agent's default
+
+  // Which cases.
+  std::vector<std::string> filters;
+  uint32_t shard_index = 1, shard_count = 1;  // 1-based
+  PlainTests plain = PlainTests::kAuto;
+  bool run_disabled = false;
+  bool list_cache = true;
+
+  // How they run.
+  Isolation isolation = Isolation::kBatch;
+  absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
+  absl::Duration list_timeout = absl::Seconds(60);
+  absl::Duration run_timeout = absl::InfiniteDuration();
+  absl::Duration kill_grace = absl::Seconds(10);
+  uint32_t retries = 0;
+  uint32_t repeat = 1;
+  std::optional<uint64_t> shuffle;
+  uint32_t max_fail = 0;  // 0: never stop
+  std::vector<std::pair<std::string, std::string>> env;
+  std::vector<std::string> data;  // globs
+
+  // Reports.
+  std::string junit;
+  std::string events;
+  uint32_t durations = 0;
+  When color = When::kAuto;
+  When progress = When::kAuto;
+  int verbosity = 0;  // -1: -q
+  uint64_t output_cap = 1 << 20;
+
+  // Where the coordinator keeps things.
+  std::string cache_dir;  // hashes of files, listings
+  std::string state_dir;  // history, event logs
+};
+
+// What ParseCommandLine found: options, or a text to print and an exit status (help, version, wrong usage: 4).
+struct ParsedCommandLine {
+  std::optional<Options> options;
+  std::string text;
+  int exit_status = 0;
+};
+ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments);
+
+// "90", "90s", "1m30s", "250ms", "2h": positive; "none": InfiniteDuration. InvalidArgument says what is accepted.
+absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text);
+// "20G", "512M", "1048576": bytes with a binary suffix.
+absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_CLI_OPTIONS_H_

@@ -1,0 +1,107 @@
+#include "coordinator/cli/reports.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/cli/commands.h"
+
+namespace dtest {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kRunsKept = 50;
+
+bool IsSet(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+TerminalReport::Options TerminalOptions(const Options& options) {
+  TerminalReport::Options terminal;
+  terminal.tty = options.progress == When::kAlways ||
+                 (options.progress == When::kAuto && isatty(STDOUT_FILENO) != 0 && !IsSet("CI"));
+  terminal.width = TerminalColumns(STDOUT_FILENO);
+  terminal.color = UseColor(options);
+  terminal.verbosity = options.verbosity;
+  terminal.durations = options.durations;
+  terminal.progress =
+      options.progress == When::kNever ? TerminalReport::ProgressMode::kNone : TerminalReport::ProgressMode::kAuto;
+  return terminal;
+}
+
+// Keeps the newest logs: names begin with the time.
+void RemoveOldLogs(const fs::path& directory) {
+  std::error_code error;
+  std::vector<fs::path> logs;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    if (entry.path().extension() == ".jsonl") logs.push_back(entry.path());
+  }
+  if (logs.size() <= kRunsKept) return;
+  std::sort(logs.begin(), logs.end());
+  for (size_t i = 0; i + kRunsKept < logs.size(); ++i) {
+    if (!EventLogIsBeingWritten(logs[i].string())) fs::remove(logs[i], error);
+  }
+}
+
+}  // namespace
+
+bool UseColor(const Options& options) {
+  if (options.color != When::kAuto) return options.color == When::kAlways;
+  if (IsSet("NO_COLOR")) return false;
+  if (IsSet("CLICOLOR_FORCE") && std::string(std::getenv("CLICOLOR_FORCE")) != "0") return true;
+  return isatty(STDOUT_FILENO) != 0;
+}
+
+std::string RunsDirectory(const std::string& state_dir) { return state_dir + "/runs"; }
+
+absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, bool terminal) {
+  std::unique_ptr<Reports> reports(new Reports());
+  RunSummary::Options summary_options;
+  summary_options.slowest = options.durations;
+  reports->summary_ = std::make_unique<RunSummary>(summary_options);
+  reports->sinks_.Add("summary", reports->summary_.get());
+  if (terminal) {
+    reports->terminal_ = std::make_unique<TerminalReport>(TerminalOptions(options), reports->summary_.get());
+  }
+  if (!options.junit.empty()) {
+    absl::StatusOr<std::unique_ptr<JUnitReport>> junit = JUnitReport::Create(options.junit);
+    if (!junit.ok()) return junit.status();
+    reports->junit_ = *std::move(junit);
+    reports->sinks_.Add("JUnit", reports->junit_.get());
+  }
+  if (!options.events.empty()) {
+    absl::StatusOr<std::unique_ptr<EventLogWriter>> log = EventLogWriter::Open(options.events);
+    if (!log.ok()) return log.status();
+    reports->logs_.push_back(*std::move(log));
+    reports->sinks_.Add("event log", reports->logs_.back().get());
+  }
+  // After the files, so that what the terminal says of the end is true of them.
+  if (terminal) reports->sinks_.Add("terminal", reports->terminal_.get());
+  return reports;
+}
+
+void Reports::KeepEventLog(const std::string& state_dir, const std::string& run_id) {
+  const fs::path directory = RunsDirectory(state_dir);
+  std::error_code error;
+  fs::create_directories(directory, error);
+  absl::StatusOr<std::unique_ptr<EventLogWriter>> log =
+      EventLogWriter::Open((directory / (run_id + ".jsonl")).string());
+  if (!log.ok()) {
+    if (terminal_ != nullptr) {
+      terminal_->PrintLines({absl::StrCat("warning: this run is not kept for `dtest report`: ", log.status().message())});
+    }
+    return;
+  }
+  RemoveOldLogs(directory);
+  logs_.push_back(*std::move(log));
+  sinks_.Add("event log", logs_.back().get());
+}
+
+}  // namespace dtest

@@ -1,0 +1,46 @@
+// The sinks that a command line asks for, wired together. Shared by `dtest run` and `dtest report`.
+
+#ifndef DTEST_COORDINATOR_CLI_REPORTS_H_
+#define DTEST_COORDINATOR_CLI_REPORTS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "coordinator/cli/options.h"
+#include "coordinator/report/event_log.h"
+#include "coordinator/report/junit.h"
+#include "coordinator/report/summary.h"
+#include "coordinator/report/terminal.h"
+#include "coordinator/run/sink_set.h"
+
+namespace dtest {
+
+class Reports {
+ public:
+  // Fails, before anything runs, if a file that was asked for cannot be written. `terminal` false: nothing is shown.
+  static absl::StatusOr<std::unique_ptr<Reports>> Make(const Options& options, bool terminal);
+
+  SinkSet& sinks() { return sinks_; }
+  RunSummary& summary() { return *summary_; }
+  TerminalReport* terminal() { return terminal_.get(); }
+
+  // Adds the run's own event log. It is kept if it can be: a failure is a warning, not an error.
+  void KeepEventLog(const std::string& state_dir, const std::string& run_id);
+
+ private:
+  Reports() = default;
+  std::unique_ptr<RunSummary> summary_;
+  std::unique_ptr<TerminalReport> terminal_;
+  std::unique_ptr<JUnitReport> junit_;
+  std::vector<std::unique_ptr<EventLogWriter>> logs_;
+  SinkSet sinks_;
+};
+
+// Where the event logs of past runs are.
+std::string RunsDirectory(const std::string& state_dir);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_CLI_REPORTS_H_

@@ -1,0 +1,209 @@
+#include <unistd.h>
+
+#include <climits>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/bundle/catalog.h"
+#include "coordinator/bundle/discover.h"
+#include "coordinator/bundle/file_tree.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/hosts.h"
+#include "coordinator/cli/reports.h"
+#include "coordinator/history/history.h"
+#include "coordinator/report/text.h"
+#include "coordinator/run/run_loop.h"
+#include "coordinator/run/signals.h"
+#include "dtest/version.h"
+
+namespace dtest {
+namespace {
+
+absl::StatusOr<Discovery> FindTests(const Options& options) {
+  LibraryResolver resolver({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
+                            .ld_so_cache = "/etc/ld.so.cache",
+                            .default_dirs = {}});
+  DiscoverOptions discover;
+  discover.resolver = &resolver;
+  switch (options.plain) {
+    case PlainTests::kAuto: discover.plain = DiscoverOptions::Plain::kAuto; break;
+    case PlainTests::kAll: discover.plain = DiscoverOptions::Plain::kAll; break;
+    case PlainTests::kNone: discover.plain = DiscoverOptions::Plain::kNone; break;
+  }
+  return Discover(options.paths, discover);
+}
+
+// Finds out before the run, and also where nothing is shipped, that a pattern of --data matches nothing.
+absl::Status CheckData(const Options& options) {
+  if (options.data.empty()) return absl::OkStatus();
+  std::error_code error;
+  Catalog catalog({.cache_dir = options.cache_dir});
+  TreeBuilder tree(std::filesystem::current_path(error).string(), catalog);
+  for (const std::string& pattern : options.data) {
+    if (absl::Status status = tree.AddGlob(pattern); !status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--data: ", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>& hosts, const std::string& run_id) {
+  RunLoop::Options loop;
+  loop.run_id = run_id;
+  loop.version = Version();
+  loop.command = options.arguments;
+  std::error_code error;
+  loop.working_directory = std::filesystem::current_path(error).string();
+  loop.list_only = options.command == Command::kList;
+  loop.jobs = options.jobs;
+  loop.host_timeout = options.host_timeout;
+  loop.heartbeat_interval = HeartbeatInterval(options);
+
+  loop.bundle.in_place = AnyLocal(hosts);
+  loop.bundle.shipped = AnyRemote(hosts);
+  loop.bundle.list_cache = options.list_cache;
+  loop.bundle.cache_dir = options.cache_dir;
+  loop.bundle.env = options.env;
+  loop.bundle.root = loop.working_directory;
+  loop.bundle.data = options.data;
+
+  loop.scheduler.hosts = static_cast<uint32_t>(hosts.size());
+  for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
+  loop.scheduler.isolation = options.isolation;
+  loop.scheduler.retries = options.retries;
+  loop.scheduler.repeat = options.repeat;
+  loop.scheduler.max_fail = options.max_fail;
+  loop.scheduler.shuffle = options.shuffle;
+  loop.scheduler.run_timeout = options.run_timeout;
+  loop.scheduler.kill_grace = options.kill_grace;
+
+  loop.settings.isolation = options.isolation;
+  loop.settings.case_timeout = options.timeout;
+  loop.settings.list_timeout = options.list_timeout;
+  loop.settings.kill_grace = options.kill_grace;
+  loop.settings.leak_timeout = absl::Milliseconds(200);
+  loop.settings.output_cap = options.output_cap;
+  loop.settings.keep_all_output = options.verbosity >= 2;
+  loop.settings.run_disabled = options.run_disabled;
+  loop.settings.env = options.env;
+  loop.settings.store_limit = options.store_limit;
+  if (options.verbosity >= 2) {
+    loop.log = [](absl::string_view host, absl::string_view line) {
+      std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(host.size()), host.data(), static_cast<int>(line.size()),
+                   line.data());
+    };
+  }
+  return loop;
+}
+
+// One case a line, as it is written in a filter.
+void PrintListings(const std::vector<RunLoop::Listing>& listings) {
+  for (const RunLoop::Listing& listing : listings) {
+    for (const std::string& name : listing.names) {
+      const std::string line =
+          name == listing.executable ? absl::StrCat(name, "\n") : absl::StrCat(listing.executable, ".", name, "\n");
+      std::fwrite(line.data(), 1, line.size(), stdout);
+    }
+  }
+  std::fflush(stdout);
+}
+
+void SayBefore(const Options& options, const Discovery& discovery, const std::string& history_warning) {
+  if (options.verbosity < 0) return;
+  for (const std::string& note : discovery.notes) std::fprintf(stderr, "dtest: note: %s\n", note.c_str());
+  if (!history_warning.empty()) std::fprintf(stderr, "dtest: warning: %s\n", history_warning.c_str());
+  if (options.shuffle) {
+    std::fprintf(stderr, "dtest: note: random order; --shuffle=%llu makes it the same again\n",
+                 static_cast<unsigned long long>(*options.shuffle));
+  }
+}
+
+// Why a run that went well ran nothing.
+void SayNothingSelected(const Options& options, const RunSummary& summary) {
+  std::string text = absl::StrCat("dtest: none of the ", CountText(summary.listed()), " cases is selected");
+  for (const std::string& filter : options.filters) absl::StrAppend(&text, " by -k '", OneLine(filter), "'");
+  if (options.shard_count > 1) absl::StrAppend(&text, " in shard ", options.shard_index, "/", options.shard_count);
+  if (summary.listed() == 0) text = "dtest: the executables list no case at all";
+  std::fprintf(stderr, "%s; `dtest list` shows what there is\n", text.c_str());
+}
+
+}  // namespace
+
+int ExplainFailure(const absl::Status& status) {
+  std::fprintf(stderr, "dtest: %s\n", std::string(status.message()).c_str());
+  switch (status.code()) {
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kResourceExhausted: return kExitBroken;
+    default: return kExitUsage;
+  }
+}
+
+int RunCommand(const Options& options) {
+  const bool list_only = options.command == Command::kList;
+  // Everything that can be wrong with the command line is found before any host is bothered.
+  absl::StatusOr<std::vector<HostSpec>> hosts = ChooseHosts(options);
+  if (!hosts.ok()) return ExplainFailure(hosts.status());
+  absl::StatusOr<Selection> selection = Selection::Make(options.filters, options.shard_index, options.shard_count);
+  if (!selection.ok()) return ExplainFailure(selection.status());
+  absl::StatusOr<Discovery> discovery = FindTests(options);
+  if (!discovery.ok()) {
+    const int status = ExplainFailure(discovery.status());
+    return absl::IsFailedPrecondition(discovery.status()) ? kExitNothingSelected : status;
+  }
+  if (absl::Status status = CheckData(options); !status.ok()) return ExplainFailure(status);
+  absl::StatusOr<std::unique_ptr<Reports>> reports = Reports::Make(options, /*terminal=*/!list_only);
+  if (!reports.ok()) return ExplainFailure(reports.status());
+
+  const std::string run_id = MakeRunId();
+  RunLoop::Options loop_options = LoopOptions(options, *hosts, run_id);
+  absl::StatusOr<HostPool::Options> pool = PoolOptions(options, *hosts, run_id);
+  if (!pool.ok()) return ExplainFailure(pool.status());
+  loop_options.pool = *std::move(pool);
+
+  std::string history_warning;
+  std::unique_ptr<History> history;
+  if (!list_only) {
+    (*reports)->KeepEventLog(options.state_dir, run_id);
+    absl::StatusOr<std::unique_ptr<History>> opened = History::Open(options.state_dir + "/history.db");
+    if (opened.ok()) {
+      history = *std::move(opened);
+      history_warning = history->warning();
+      (*reports)->sinks().Add("history", history.get());
+    } else {
+      history_warning = std::string(opened.status().message());
+    }
+  }
+  SayBefore(options, *discovery, history_warning);
+
+  Signals signals;
+  RunLoop::Surroundings surroundings{&(*reports)->sinks(), history.get(), (*reports)->terminal(), &signals};
+  absl::StatusOr<std::unique_ptr<RunLoop>> loop =
+      RunLoop::Create(std::move(loop_options), *std::move(hosts), std::move(discovery->programs),
+                      *std::move(selection), surroundings);
+  if (!loop.ok()) return ExplainFailure(loop.status());
+  const RunEnd end = (*loop)->Run();
+  const RunSummary& summary = (*reports)->summary();
+  if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty()) SayNothingSelected(options, summary);
+  if (!list_only) return summary.ExitStatus();
+
+  PrintListings((*loop)->TakeListings());
+  for (const RunSummary::Host& host : summary.hosts()) {
+    if (!host.reason.empty()) std::fprintf(stderr, "dtest: %s: %s\n", host.name.c_str(), host.reason.c_str());
+  }
+  for (const RunSummary::Unlisted& unlisted : summary.unlisted()) {
+    std::fprintf(stderr, "dtest: %s: %s\n", unlisted.executable.c_str(), unlisted.error.c_str());
+  }
+  if (end != RunEnd::kCompleted) {
+    return end == RunEnd::kInterrupted ? kExitInterrupted : kExitBroken;
+  }
+  if (!summary.unlisted().empty()) return kExitFailed;
+  return summary.selected() == 0 ? kExitNothingSelected : kExitPassed;
+}
+
+}  // namespace dtest

@@ -1,0 +1,109 @@
+// What past runs taught: how long cases take, how often they fail, what a process of an executable costs to start, how
+// fast hosts are. In one SQLite file that all runs of a user share, several at once too.
+//
+// It is a help and never a condition: a file that is broken, or of a later dtest, is set aside (renamed) and a new one
+// begun; a sink error only means that nothing is learnt from this run.
+//
+// One thread (the loop's). Two processes may use one file: each write is a transaction of its own, and what both learnt
+// is kept.
+
+#ifndef DTEST_COORDINATOR_HISTORY_HISTORY_H_
+#define DTEST_COORDINATOR_HISTORY_HISTORY_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "coordinator/run/event.h"
+#include "dtest/outcome.h"
+
+namespace dtest {
+
+class SqliteDatabase;
+
+// What is known of one case. Names are any bytes.
+struct CaseHistory {
+  // On an average host. Exponentially weighted mean: each new attempt counts kNewWeight. Only attempts that passed or
+  // failed count: a crash comes too early and a time-out is the limit, not the case. Empty: none did.
+  std::optional<absl::Duration> duration;
+  // An expectile of about 0.9 (weighted mean in which longer attempts count ten times as much): what it takes on a bad
+  // day. Set when `duration` is.
+  absl::Duration high;
+  uint64_t runs = 0;      // attempts that passed, failed, crashed or timed out
+  uint64_t failures = 0;  // of those, the ones that did not pass
+  Outcome last_outcome = Outcome::kPassed;
+  absl::Time last_run;  // to the second
+};
+
+class History : public Sink {
+ public:
+  static constexpr double kNewWeight = 0.3;
+  static constexpr int kSchemaVersion = 1;
+
+  // Opens or creates `path`, and its directory. A file that cannot be used is renamed to "<path>.broken-<time>" and
+  // warning() says so. Fails where no file can be opened or created (a read-only directory): then run without history.
+  static absl::StatusOr<std::unique_ptr<History>> Open(const std::string& path);
+  ~History() override;  // writes what is left; an error is lost
+  History(const History&) = delete;
+  History& operator=(const History&) = delete;
+
+  // For a person; empty: nothing to say.
+  const std::string& warning() const { return warning_; }
+
+  // Parallel to `case_names`. One query for the executable. Where the file cannot be read, nothing is known.
+  std::vector<std::optional<absl::Duration>> Expected(absl::string_view executable,
+                                                      const std::vector<std::string>& case_names);
+  std::vector<std::optional<CaseHistory>> Cases(absl::string_view executable,
+                                                const std::vector<std::string>& case_names);
+  // Process start-up cost of an executable: mean as of durations.
+  std::optional<absl::Duration> Startup(absl::string_view executable);
+  // Relative to the average host; 1.0 where nothing is known. Learnt from runs in which several hosts ran cases of
+  // known duration.
+  double Speed(absl::string_view host);
+
+  // Results::startup of a lease that ended. There is no event for it: the loop tells. Written with the next events.
+  void RecordStartup(absl::string_view executable, absl::Duration startup);
+
+  // Results are collected and written in one transaction when the run finishes. In a long run some are written every
+  // few seconds by Flush, in slices of some milliseconds, so that little is lost if the coordinator dies; there a file
+  // that another process is writing to is left for later.
+  absl::Status Handle(const RunEvent& event) override;
+  absl::Status Flush(absl::Time now) override;
+  absl::Time NextFlush() const override;
+
+ private:
+  struct Pending;     // an attempt not written yet
+  struct HostSample;  // sums over this run's attempts of known duration
+  explicit History(std::string path);
+
+  absl::Status OpenOrReplace();
+  absl::Status WritePending(size_t count, absl::Duration patience);
+  absl::Status WriteRows(size_t count);
+  absl::Status WriteSpeeds();
+  absl::Status WriteStartups();
+  absl::StatusOr<int64_t> ExecutableRow(absl::string_view name);
+  std::optional<int64_t> FindExecutable(absl::string_view name);
+  absl::Status Damaged(absl::Status status);
+
+  const std::string path_;
+  std::string warning_;
+  std::unique_ptr<SqliteDatabase> db_;  // null after it was found damaged
+  std::vector<Pending> pending_;
+  absl::flat_hash_map<std::string, uint32_t> executable_index_;  // of this run
+  std::vector<std::string> executables_;
+  absl::flat_hash_map<std::string, uint32_t> host_index_;
+  std::vector<HostSample> hosts_;
+  absl::flat_hash_map<std::string, absl::Duration> startups_;
+  absl::Time last_write_ = absl::InfinitePast();
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_HISTORY_HISTORY_H_

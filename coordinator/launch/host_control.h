@@ -1,0 +1,51 @@
+// How the fleet's owner reaches into a host's thread, and how that thread waits: for its descriptors, a deadline, or to
+// be told to stop, whichever is first.
+
+#ifndef DTEST_COORDINATOR_LAUNCH_HOST_CONTROL_H_
+#define DTEST_COORDINATOR_LAUNCH_HOST_CONTROL_H_
+
+#include <poll.h>
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "dtest/mutex.h"
+
+namespace dtest {
+
+class HostControl {
+ public:
+  explicit HostControl(std::function<void(std::string)> log);
+  ~HostControl();
+  HostControl(const HostControl&) = delete;
+  HostControl& operator=(const HostControl&) = delete;
+
+  // Any thread. Wakes Wait for good, and shuts the guarded socket down, so that a blocking send in libssh returns.
+  void Close();
+  bool closing() const { return closing_.load(std::memory_order_acquire); }
+
+  // The rest: the host's thread.
+
+  // Sleeps until one of `fds` is ready (revents are filled), or `deadline`: DeadlineExceeded. Cancelled after Close.
+  absl::Status Wait(std::vector<pollfd>* fds, absl::Time deadline);
+  // Keeps a duplicate of the socket for Close; -1 forgets it.
+  void GuardSocket(int fd);
+  // One line for the owner.
+  void Log(std::string line) { log_(std::move(line)); }
+
+ private:
+  const std::function<void(std::string)> log_;
+  const int wake_fd_;
+  std::atomic<bool> closing_ = false;
+  Mutex mutex_;
+  int guarded_ ABSL_GUARDED_BY(mutex_) = -1;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_LAUNCH_HOST_CONTROL_H_

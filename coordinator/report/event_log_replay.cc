@@ -1,0 +1,303 @@
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/report/event_log.h"
+
+namespace dtest {
+namespace {
+
+using Json = nlohmann::json;
+
+// Typed access to one line's object. The first thing wrong is kept in problem(); later values are then of no use.
+class Fields {
+ public:
+  explicit Fields(const Json& object) : object_(object) {}
+
+  const std::string& problem() const { return problem_; }
+  void Fail(absl::string_view key, absl::string_view what) {
+    if (problem_.empty()) problem_ = absl::StrCat("field \"", key, "\" ", what);
+  }
+
+  std::string Text(const char* key) {
+    const Json* value = Required(key);
+    return value == nullptr ? std::string() : Decode(key, *value);
+  }
+  std::string TextOr(const char* key) { return object_.contains(key) ? Text(key) : std::string(); }
+
+  uint64_t Number(const char* key, uint64_t max) {
+    const Json* value = Required(key);
+    if (value == nullptr) return 0;
+    if (!value->is_number_unsigned() || value->get<uint64_t>() > max) {
+      Fail(key, absl::StrCat("is not a whole number from 0 to ", max));
+      return 0;
+    }
+    return value->get<uint64_t>();
+  }
+  uint32_t Number32(const char* key) { return static_cast<uint32_t>(Number(key, UINT32_MAX)); }
+
+  bool Flag(const char* key) {
+    const Json* value = Required(key);
+    if (value != nullptr && !value->is_boolean()) Fail(key, "is neither true nor false");
+    return value != nullptr && value->is_boolean() && value->get<bool>();
+  }
+  bool FlagOr(const char* key) { return object_.contains(key) && Flag(key); }
+
+  absl::Time Time(const char* key) {
+    const std::string text = Text(key);
+    absl::Time time;
+    std::string error;
+    if (problem_.empty() && !absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
+      Fail(key, absl::StrCat("is not an RFC 3339 time: ", error));
+    }
+    return time;
+  }
+
+  absl::Duration Seconds(const char* key) {
+    const Json* value = Required(key);
+    if (value == nullptr) return absl::ZeroDuration();
+    const double seconds = value->is_number() ? value->get<double>() : NAN;
+    if (!(std::fabs(seconds) < 9.3e9)) {  // the range of 64-bit nanoseconds
+      Fail(key, "is not a number of seconds");
+      return absl::ZeroDuration();
+    }
+    // Integer nanoseconds, as they were written: a double holds them exactly for 104 days.
+    const double whole = std::trunc(seconds);
+    return absl::Seconds(static_cast<int64_t>(whole)) +
+           absl::Nanoseconds(static_cast<int64_t>(std::llround((seconds - whole) * 1e9)));
+  }
+
+  std::vector<std::string> Texts(const char* key) {
+    std::vector<std::string> texts;
+    const Json* value = Required(key);
+    if (value == nullptr) return texts;
+    if (!value->is_array()) Fail(key, "is not a list");
+    for (const Json& text : *value) texts.push_back(Decode(key, text));
+    return texts;
+  }
+
+  std::vector<std::pair<std::string, std::string>> Pairs(const char* key) {
+    std::vector<std::pair<std::string, std::string>> pairs;
+    const auto value = object_.find(key);
+    if (value == object_.end()) return pairs;
+    if (!value->is_array()) Fail(key, "is not a list");
+    for (const Json& pair : *value) {
+      if (!pair.is_array() || pair.size() != 2) {
+        Fail(key, "holds something that is not a pair");
+        return pairs;
+      }
+      pairs.emplace_back(Decode(key, pair[0]), Decode(key, pair[1]));
+    }
+    return pairs;
+  }
+
+  // The number of the word among `names`, which are `count`.
+  template <typename Name>
+  int Word(const char* key, int count, Name name) {
+    const std::string word = Text(key);
+    for (int i = 0; i < count; ++i) {
+      if (word == name(i)) return i;
+    }
+    Fail(key, absl::StrCat("is \"", absl::CHexEscape(word), "\", which this dtest does not know"));
+    return 0;
+  }
+
+ private:
+  const Json* Required(const char* key) {
+    const auto value = object_.find(key);
+    if (value != object_.end()) return &*value;
+    Fail(key, "is missing");
+    return nullptr;
+  }
+
+  std::string Decode(const char* key, const Json& value) {
+    if (value.is_string()) return value.get<std::string>();
+    std::string bytes;
+    if (value.is_object() && value.size() == 1 && value.contains("base64") && value["base64"].is_string() &&
+        absl::Base64Unescape(value["base64"].get<std::string>(), &bytes)) {
+      return bytes;
+    }
+    Fail(key, "is neither a string nor {\"base64\": \"...\"}");
+    return std::string();
+  }
+
+  const Json& object_;
+  std::string problem_;
+};
+
+// Strings that a CaseEnded only views.
+struct CaseStrings {
+  std::string executable, name, host;
+};
+
+CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
+  CaseEnded ended;
+  strings->executable = fields->Text("executable");
+  strings->name = fields->Text("name");
+  strings->host = fields->TextOr("host");
+  ended.executable = strings->executable;
+  ended.name = strings->name;
+  ended.host = strings->host;
+  ended.id = CaseId{ExecutableId(fields->Number32("executable_id")), fields->Number32("index")};
+  ended.iteration = fields->Number32("iteration");
+  ended.final = fields->Flag("final");
+  ended.flaky = fields->FlagOr("flaky");
+  ended.started = absl::InfinitePast();
+  CaseResult& result = ended.result;
+  result.index = ended.id.index;
+  result.attempt = fields->Number32("attempt");
+  result.outcome = static_cast<Outcome>(
+      fields->Word("outcome", kOutcomeCount, [](int i) { return OutcomeName(static_cast<Outcome>(i)); }));
+  result.leaky = fields->FlagOr("leaky");
+  result.slot = SlotId(fields->Number32("slot"));
+  result.start = fields->Seconds("agent_clock");
+  result.duration = fields->Seconds("duration");
+  result.message = fields->TextOr("message");
+  result.output = fields->TextOr("output");
+  result.properties = fields->Pairs("properties");
+  return ended;
+}
+
+// Everything of `event` but its time.
+void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Json& object) {
+  const std::string kind = fields->Text("event");
+  if (kind == "case_ended") {
+    CaseEnded ended = DecodeCase(fields, strings);
+    if (object.contains("started")) ended.started = fields->Time("started");
+    if (object.contains("output_cut")) ended.result.output_cut = fields->Number("output_cut", UINT64_MAX);
+    event->what = std::move(ended);
+  } else if (kind == "run_started") {
+    event->what = RunStarted{fields->Text("run_id"), fields->Text("version"), fields->Texts("command"),
+                             fields->Text("working_directory"), fields->Texts("hosts")};
+  } else if (kind == "host_up") {
+    event->what = HostUp{HostId(fields->Number32("host_id")), fields->Number32("slots"), fields->Text("machine"),
+                         fields->Text("system")};
+  } else if (kind == "host_down") {
+    event->what = HostDown{HostId(fields->Number32("host_id")), fields->Flag("was_up"), fields->Text("reason")};
+  } else if (kind == "executable_listed") {
+    event->what = ExecutableListed{ExecutableId(fields->Number32("executable_id")),
+                                   fields->Text("executable"),
+                                   fields->Number32("cases"),
+                                   fields->Number32("selected"),
+                                   fields->TextOr("error"),
+                                   fields->TextOr("output")};
+  } else if (kind == "host_shipped") {
+    event->what = HostShipped{HostId(fields->Number32("host_id")), fields->Number("bytes", UINT64_MAX),
+                              fields->Number("chunks", UINT64_MAX)};
+  } else if (kind == "warning") {
+    event->what = Warning{fields->Text("text")};
+  } else if (kind == "run_finished") {
+    const int end = fields->Word("end", kRunEndCount, [](int i) { return RunEndName(static_cast<RunEnd>(i)); });
+    event->what = RunFinished{static_cast<RunEnd>(end), fields->TextOr("reason")};
+  } else {
+    fields->Fail("event", absl::StrCat("is \"", absl::CHexEscape(kind), "\", which this dtest does not know"));
+  }
+}
+
+// Takes one line after the other; shared by files and memory.
+class Replayer {
+ public:
+  Replayer(absl::string_view name, absl::FunctionRef<void(const RunEvent&)> handle) : name_(name), handle_(handle) {}
+
+  // `line` without its '\n'; `whole` false: there was none, it is the last one.
+  absl::Status Line(absl::string_view line, bool whole) {
+    ++line_;
+    const std::string problem = Decode(line);
+    if (problem.empty()) return absl::OkStatus();
+    if (!whole) {
+      end_.cut_short = true;
+      return absl::OkStatus();
+    }
+    return absl::DataLossError(
+        absl::StrCat(name_, ":", line_, ": this is no event of a dtest event log: ", problem, events_note()));
+  }
+
+  absl::StatusOr<EventLogEnd> End() const {
+    if (end_.events > 0) return end_;
+    return absl::DataLossError(absl::StrCat(name_,
+                                            ": holds no event: it is no dtest event log, or the coordinator died "
+                                            "before it had written anything"));
+  }
+
+ private:
+  std::string events_note() const {
+    return end_.events == 0 ? "" : absl::StrCat(" (the ", end_.events, " events before it are good)");
+  }
+
+  // Returns what is wrong; empty: the event was handled.
+  std::string Decode(absl::string_view line) {
+    RunEvent event;
+    CaseStrings strings;
+    try {
+      const Json object = Json::parse(line.begin(), line.end());
+      if (!object.is_object()) return "not a JSON object";
+      Fields fields(object);
+      if (line_ == 1) {
+        const uint64_t version = fields.Number("v", UINT32_MAX);
+        if (fields.problem().empty() && version != kEventLogVersion) {
+          return absl::StrCat("its format has version ", version, ", this dtest reads version ", kEventLogVersion,
+                              "; use the dtest that wrote it");
+        }
+      }
+      event.time = fields.Time("time");
+      DecodeWhat(&fields, &event, &strings, object);
+      if (!fields.problem().empty()) return fields.problem();
+    } catch (const Json::exception& e) {
+      return e.what();
+    }
+    ++end_.events;
+    end_.last = event.time;
+    // A warning may follow: that a report could not be written.
+    end_.finished |= std::holds_alternative<RunFinished>(event.what);
+    handle_(event);
+    return std::string();
+  }
+
+  const std::string name_;
+  absl::FunctionRef<void(const RunEvent&)> handle_;
+  uint64_t line_ = 0;
+  EventLogEnd end_;
+};
+
+}  // namespace
+
+absl::StatusOr<EventLogEnd> ReplayEvents(absl::string_view log, absl::string_view name,
+                                         absl::FunctionRef<void(const RunEvent&)> handle) {
+  Replayer replayer(name, handle);
+  while (!log.empty()) {
+    const size_t end = log.find('\n');
+    const bool whole = end != absl::string_view::npos;
+    if (absl::Status status = replayer.Line(log.substr(0, end), whole); !status.ok()) return status;
+    log = whole ? log.substr(end + 1) : absl::string_view();
+  }
+  return replayer.End();
+}
+
+absl::StatusOr<EventLogEnd> ReplayEventLog(const std::string& path, absl::FunctionRef<void(const RunEvent&)> handle) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
+  if (file == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open the event log ", path));
+  struct Line {
+    char* data = nullptr;
+    size_t capacity = 0;
+    ~Line() { std::free(data); }
+  } line;
+  Replayer replayer(path, handle);
+  absl::Status status;
+  ssize_t length;
+  while (status.ok() && (errno = 0, length = getline(&line.data, &line.capacity, file.get())) > 0) {
+    const bool whole = line.data[length - 1] == '\n';
+    status = replayer.Line(absl::string_view(line.data, static_cast<size_t>(whole ? length - 1 : length)), whole);
+  }
+  if (!status.ok()) return status;
+  if (std::ferror(file.get())) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the event log ", path));
+  }
+  return replayer.End();
+}
+
+}  // namespace dtest

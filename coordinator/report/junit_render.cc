@@ -1,0 +1,397 @@
+#include <algorithm>
+#include <cstring>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/report/junit.h"
+#include "coordinator/report/text.h"
+
+namespace dtest {
+namespace {
+
+// Room for the parts' own elements: <testsuites>, and a <testsuite> beside its name.
+constexpr size_t kFrameBytes = 512;
+constexpr size_t kMessageAttribute = 1024;  // bytes of a message in an attribute; all of it is in the element
+
+// What a case counts as in the attributes of its suite.
+enum class Kind : uint8_t { kPassed, kFailure, kError, kSkipped };
+
+Kind KindOf(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kPassed:
+      return Kind::kPassed;
+    case Outcome::kFailed:
+      return Kind::kFailure;
+    case Outcome::kSkipped:
+    case Outcome::kNotRun:
+      return Kind::kSkipped;
+    case Outcome::kCrashed:
+    case Outcome::kTimedOut:
+    case Outcome::kInfraError:
+      return Kind::kError;
+  }
+  return Kind::kError;
+}
+
+// It has no verdict, but had begun.
+bool WasInterrupted(const JUnitCase& record) { return record.outcome == Outcome::kNotRun && record.host != 0; }
+
+Kind KindOf(const JUnitCase& record) { return WasInterrupted(record) ? Kind::kError : KindOf(record.outcome); }
+
+struct Counts {
+  size_t tests = 0, failures = 0, errors = 0, skipped = 0;
+  void Add(Kind kind) {
+    ++tests;
+    failures += kind == Kind::kFailure;
+    errors += kind == Kind::kError;
+    skipped += kind == Kind::kSkipped;
+  }
+};
+
+// A <testcase> in the rendered body.
+struct Piece {
+  size_t begin = 0, end = 0;
+  size_t suite = 0;
+  Kind kind = Kind::kPassed;
+  absl::Duration duration;
+  absl::Time started;
+};
+
+enum class Place : bool { kText, kAttribute };
+
+// The start of the entity for `c` where it has one at `place`, else null.
+const char* Entity(char c, Place place) {
+  switch (c) {
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '"':
+      return place == Place::kAttribute ? "&quot;" : nullptr;
+    case '\n':
+      return place == Place::kAttribute ? "&#10;" : nullptr;
+    case '\t':
+      return place == Place::kAttribute ? "&#9;" : nullptr;
+    default:
+      return nullptr;
+  }
+}
+
+void AppendEscaped(absl::string_view clean, Place place, std::string* out) {
+  size_t copied = 0;
+  for (size_t i = 0; i < clean.size(); ++i) {
+    const char* entity = Entity(clean[i], place);
+    if (entity == nullptr) continue;
+    out->append(clean.data() + copied, i - copied);
+    *out += entity;
+    copied = i + 1;
+  }
+  out->append(clean.data() + copied, clean.size() - copied);
+}
+
+void AppendSeconds(absl::Duration duration, std::string* out) {
+  const int64_t microseconds = std::max<int64_t>(0, absl::ToInt64Microseconds(duration));
+  absl::StrAppend(out, microseconds / 1000000, ".", absl::Dec(microseconds % 1000000, absl::kZeroPad6));
+}
+
+class Renderer {
+ public:
+  Renderer(const JUnitRun& run, size_t text_limit) : run_(run), text_limit_(text_limit) {}
+
+  // Renders every case; false as soon as the body is larger than `stop_at`.
+  bool Render(size_t stop_at) {
+    for (size_t i = 0; i < run_.suites.size(); ++i) {
+      const JUnitSuite& suite = run_.suites[i];
+      JUnitCase broken;
+      broken.outcome = Outcome::kInfraError;
+      if (!suite.listing_error.empty()) Add(i, &Renderer::Unlisted, broken);
+      if (!suite.run_error.empty()) Add(i, &Renderer::Incomplete, broken);
+      for (const JUnitCase& record : suite.cases) {
+        Add(i, &Renderer::Case, record);
+        if (body_.size() > stop_at) return false;
+      }
+    }
+    return body_.size() <= stop_at;
+  }
+
+  std::vector<std::string> Parts(size_t limit) const {
+    std::vector<std::string> parts;
+    size_t begin = 0;
+    do {
+      size_t end = begin, size = kFrameBytes;
+      while (end < pieces_.size()) {
+        const bool new_suite = end == begin || pieces_[end].suite != pieces_[end - 1].suite;
+        const size_t frame = new_suite ? kFrameBytes + 6 * run_.suites[pieces_[end].suite].executable.size() : 0;
+        size += pieces_[end].end - pieces_[end].begin + frame;
+        if (size > limit && end > begin) break;
+        ++end;
+      }
+      parts.push_back(Part(begin, end));
+      begin = end;
+    } while (begin < pieces_.size());
+    return parts;
+  }
+
+ private:
+  void Add(size_t suite, void (Renderer::*render)(const JUnitSuite&, const JUnitCase&), const JUnitCase& record) {
+    const size_t begin = body_.size();
+    (this->*render)(run_.suites[suite], record);
+    pieces_.push_back({begin, body_.size(), suite, KindOf(record), record.duration, record.started});
+  }
+
+  void Text(absl::string_view raw, Place place) {
+    clean_.clear();
+    AppendClean(raw, Colors::kDrop, &clean_);
+    AppendEscaped(clean_, place, &body_);
+  }
+
+  // A text that may have to be shortened.
+  void LongText(absl::string_view raw, uint64_t cut_before) {
+    if (raw.size() <= text_limit_) {
+      Text(raw, Place::kText);
+    } else {
+      const absl::string_view head = Utf8Prefix(raw, text_limit_ / 2), tail = Utf8Suffix(raw, text_limit_ / 2);
+      Text(head, Place::kText);
+      absl::StrAppend(&body_, "\n[... ", raw.size() - head.size() - tail.size(),
+                      " bytes left out by dtest to keep this file below 30 MB ...]\n");
+      Text(tail, Place::kText);
+    }
+    if (cut_before > 0) {
+      absl::StrAppend(&body_, "\n[... ", cut_before, " bytes were cut from the middle of this output ...]\n");
+    }
+  }
+
+  void MessageAttribute(absl::string_view message) {
+    body_ += " message=\"";
+    Text(Utf8Prefix(message, std::min(kMessageAttribute, text_limit_)), Place::kAttribute);
+    body_ += '"';
+  }
+
+  void Time(absl::Time time) {
+    const int64_t milliseconds = absl::ToUnixMillis(time);
+    const int64_t second = milliseconds / 1000;
+    if (second != cached_second_) {
+      cached_second_ = second;
+      cached_text_ = absl::FormatTime("%E4Y-%m-%dT%H:%M:%S", absl::FromUnixSeconds(second), absl::UTCTimeZone());
+    }
+    absl::StrAppend(&body_, cached_text_, ".", absl::Dec(std::max<int64_t>(0, milliseconds % 1000), absl::kZeroPad3),
+                    "+00:00");
+  }
+
+  void Property(absl::string_view name, absl::string_view value) {
+    body_ += "<property name=\"";
+    Text(name, Place::kAttribute);
+    body_ += "\" value=\"";
+    Text(Utf8Prefix(value, std::max<size_t>(text_limit_, 256)), Place::kAttribute);
+    body_ += "\"/>";
+  }
+
+  // name="..." classname="...", made unique in the whole report: cases may be listed twice, and names that differ
+  // only in bytes that XML cannot hold become equal.
+  void Names(absl::string_view classname, absl::string_view suite, absl::string_view name, uint32_t iteration) {
+    name_.clear();
+    AppendClean(name, Colors::kDrop, &name_);
+    if (iteration > 1) absl::StrAppend(&name_, " (repeat ", iteration, ")");
+    class_.clear();
+    AppendClean(classname, Colors::kDrop, &class_);
+    if (!suite.empty()) {
+      class_ += '.';
+      AppendClean(suite, Colors::kDrop, &class_);
+    }
+    const size_t length = name_.size();
+    for (int copy = 2; !seen_.insert(absl::HashOf(class_, name_)).second; ++copy) {
+      name_.resize(length);
+      absl::StrAppend(&name_, " (#", copy, ")");
+    }
+    body_ += "    <testcase name=\"";
+    AppendEscaped(name_, Place::kAttribute, &body_);
+    body_ += "\" classname=\"";
+    AppendEscaped(class_, Place::kAttribute, &body_);
+    body_ += '"';
+  }
+
+  void Unlisted(const JUnitSuite& suite, const JUnitCase&) {
+    Names(suite.executable, "", "[listing]", 1);
+    body_ += " time=\"0.000000\">\n      <error";
+    MessageAttribute(absl::StrCat("could not be listed: ", suite.listing_error));
+    body_ += " type=\"not listed\">";
+    LongText(suite.listing_error, 0);
+    body_ += "</error>\n";
+    Output(suite.listing_output, 0);
+    body_ += "    </testcase>\n";
+  }
+
+  void Incomplete(const JUnitSuite& suite, const JUnitCase&) {
+    Names("dtest", "", suite.executable, 1);
+    body_ += " time=\"0.000000\">\n      <error";
+    MessageAttribute(suite.run_error);
+    absl::StrAppend(&body_, " type=\"", suite.run_error_type, "\">");
+    LongText(suite.run_error_text, 0);
+    body_ += "</error>\n    </testcase>\n";
+  }
+
+  void Output(absl::string_view output, uint64_t cut) {
+    if (output.empty() && cut == 0) return;
+    body_ += "      <system-out>";
+    LongText(output, cut);
+    body_ += "</system-out>\n";
+  }
+
+  void Case(const JUnitSuite& suite, const JUnitCase& record) {
+    const absl::string_view full_name = absl::string_view(suite.names).substr(record.name_offset, record.name_size);
+    const CaseName name = SplitCaseName(suite.executable, full_name);
+    Names(suite.executable, name.suite, name.name, record.iteration);
+    body_ += " time=\"";
+    AppendSeconds(record.duration, &body_);
+    if (record.started != absl::InfinitePast()) {
+      body_ += "\" timestamp=\"";
+      Time(record.started);
+    }
+    body_ += "\">";
+    const JUnitDetail* detail = record.detail == 0 ? nullptr : &run_.details[record.detail - 1];
+    Properties(record, detail);
+    if (detail != nullptr) {
+      body_ += '\n';
+      Details(record, *detail);
+      body_ += "    ";
+    }
+    body_ += "</testcase>\n";
+  }
+
+  void Properties(const JUnitCase& record, const JUnitDetail* detail) {
+    const bool recorded = detail != nullptr && !detail->last.properties.empty();
+    if (record.host == 0 && !record.leaky && !recorded) return;
+    body_ += "<properties>";
+    if (record.host != 0) Property("host", run_.hosts[record.host]);
+    if (record.leaky) Property("leaky", "true");
+    if (recorded) {
+      for (const auto& [key, value] : detail->last.properties) Property(key, value);
+    }
+    body_ += "</properties>";
+  }
+
+  void Details(const JUnitCase& record, const JUnitDetail& detail) {
+    const JUnitAttempt& last = detail.last;
+    switch (KindOf(record)) {
+      case Kind::kFailure:
+      case Kind::kError: {
+        const char* element = KindOf(record) == Kind::kFailure ? "failure" : "error";
+        absl::StrAppend(&body_, "      <", element);
+        MessageAttribute(last.message);
+        absl::StrAppend(&body_, " type=\"", WasInterrupted(record) ? "interrupted" : OutcomeName(last.outcome), "\">");
+        LongText(last.message, 0);
+        absl::StrAppend(&body_, "</", element, ">\n");
+        break;
+      }
+      case Kind::kSkipped:
+        body_ += "      <skipped";
+        MessageAttribute(last.outcome == Outcome::kSkipped ? last.message
+                         : last.message.empty()            ? "not run"
+                                                           : absl::StrCat("not run: ", last.message));
+        body_ += "/>\n";
+        break;
+      case Kind::kPassed:
+        break;
+    }
+    // A case that passed and is not flaky had only attempts that were not its fault (a host was lost): Surefire's
+    // readers would count them as flaky.
+    if (last.outcome != Outcome::kPassed || record.flaky) {
+      for (const JUnitAttempt& attempt : detail.earlier) Earlier(attempt, last.outcome == Outcome::kPassed);
+    }
+    Output(last.output, last.output_cut);
+  }
+
+  void Earlier(const JUnitAttempt& attempt, bool passed_later) {
+    const bool failure = KindOf(attempt.outcome) == Kind::kFailure;
+    const char* element =
+        passed_later ? (failure ? "flakyFailure" : "flakyError") : (failure ? "rerunFailure" : "rerunError");
+    absl::StrAppend(&body_, "      <", element);
+    MessageAttribute(attempt.message);
+    absl::StrAppend(&body_, " type=\"", OutcomeName(attempt.outcome), "\">\n        <stackTrace>");
+    LongText(attempt.message, 0);
+    body_ += "</stackTrace>\n";
+    if (!attempt.output.empty()) {
+      body_ += "  ";
+      Output(attempt.output, attempt.output_cut);
+    }
+    absl::StrAppend(&body_, "      </", element, ">\n");
+  }
+
+  // One file with pieces [begin, end).
+  std::string Part(size_t begin, size_t end) const {
+    Counts counts;
+    for (size_t i = begin; i < end; ++i) counts.Add(pieces_[i].kind);
+    std::string out;
+    out.reserve((end > begin ? pieces_[end - 1].end - pieces_[begin].begin : 0) + kFrameBytes);
+    absl::StrAppend(&out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"dtest\" tests=\"",
+                    counts.tests, "\" failures=\"", counts.failures, "\" errors=\"", counts.errors, "\" time=\"");
+    AppendSeconds(run_.started < run_.ended ? run_.ended - run_.started : absl::ZeroDuration(), &out);
+    out += "\">\n";
+    for (size_t i = begin; i < end;) {
+      size_t j = i;
+      while (j < end && pieces_[j].suite == pieces_[i].suite) ++j;
+      AppendSuite(i, j, &out);
+      i = j;
+    }
+    out += "</testsuites>\n";
+    return out;
+  }
+
+  void AppendSuite(size_t begin, size_t end, std::string* out) const {
+    Counts counts;
+    absl::Duration duration;
+    absl::Time started = absl::InfiniteFuture();
+    for (size_t i = begin; i < end; ++i) {
+      counts.Add(pieces_[i].kind);
+      duration += pieces_[i].duration;
+      if (pieces_[i].started != absl::InfinitePast()) started = std::min(started, pieces_[i].started);
+    }
+    if (started == absl::InfiniteFuture()) started = run_.started;
+    std::string name;
+    AppendClean(run_.suites[pieces_[begin].suite].executable, Colors::kDrop, &name);
+    *out += "  <testsuite name=\"";
+    AppendEscaped(name, Place::kAttribute, out);
+    absl::StrAppend(out, "\" tests=\"", counts.tests, "\" failures=\"", counts.failures, "\" errors=\"", counts.errors,
+                    "\" skipped=\"", counts.skipped, "\" time=\"");
+    AppendSeconds(duration, out);
+    absl::StrAppend(out, "\" timestamp=\"", absl::FormatTime("%E4Y-%m-%dT%H:%M:%E3S%Ez", started, absl::UTCTimeZone()),
+                    "\">\n");
+    out->append(body_, pieces_[begin].begin, pieces_[end - 1].end - pieces_[begin].begin);
+    *out += "  </testsuite>\n";
+  }
+
+  const JUnitRun& run_;
+  const size_t text_limit_;  // bytes of one text
+  std::string body_;
+  std::vector<Piece> pieces_;
+  absl::flat_hash_set<size_t> seen_;  // hashes of (classname, name)
+  std::string clean_, name_, class_;  // scratch
+  int64_t cached_second_ = INT64_MIN;
+  std::string cached_text_;
+};
+
+}  // namespace
+
+std::vector<std::string> RenderJUnit(JUnitRun* run, size_t limit) {
+  for (JUnitSuite& suite : run->suites) {
+    std::sort(suite.cases.begin(), suite.cases.end(), [](const JUnitCase& a, const JUnitCase& b) {
+      return std::tie(a.index, a.iteration, a.name_offset) < std::tie(b.index, b.iteration, b.name_offset);
+    });
+  }
+  size_t frames = kFrameBytes;
+  for (const JUnitSuite& suite : run->suites) frames += kFrameBytes + 6 * suite.executable.size();
+  const size_t body_limit = frames < limit ? limit - frames : 0;
+  constexpr size_t kTextLimits[] = {SIZE_MAX, 64 << 10, 16 << 10, 4 << 10, 1 << 10};
+  for (const size_t text_limit : kTextLimits) {
+    Renderer renderer(*run, text_limit);
+    if (renderer.Render(body_limit)) return renderer.Parts(limit);
+  }
+  Renderer renderer(*run, /*text_limit=*/256);
+  renderer.Render(SIZE_MAX);
+  return renderer.Parts(limit);
+}
+
+}  // namespace dtest

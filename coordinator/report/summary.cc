@@ -1,0 +1,156 @@
+#include "coordinator/report/summary.h"
+
+#include <algorithm>
+#include <numeric>
+#include <variant>
+
+#include "coordinator/report/text.h"
+
+namespace dtest {
+namespace {
+
+// A log may be damaged or foreign: a host id past this is not made room for.
+constexpr uint32_t kMaxHosts = 1 << 20;
+
+bool Slower(const RunSummary::Attempt& a, const RunSummary::Attempt& b) { return a.duration > b.duration; }
+
+RunSummary::Attempt ToAttempt(const CaseEnded& ended) {
+  return {std::string(ended.executable), std::string(ended.name), std::string(ended.host), ended.iteration,
+          ended.result.attempt,          ended.result.outcome,    ended.result.duration,   std::string()};
+}
+
+}  // namespace
+
+RunSummary::RunSummary() : RunSummary(Options()) {}
+RunSummary::RunSummary(const Options& options) : options_(options) {}
+
+absl::Status RunSummary::Handle(const RunEvent& event) {
+  started_ = std::min(started_, event.time);
+  ended_ = std::max(ended_, event.time);
+  if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
+    On(*ended);
+  } else if (const auto* listed = std::get_if<ExecutableListed>(&event.what)) {
+    On(*listed);
+  } else if (const auto* started = std::get_if<RunStarted>(&event.what)) {
+    hosts_.resize(std::max(hosts_.size(), started->hosts.size()));
+    for (size_t i = 0; i < started->hosts.size(); ++i) hosts_[i].name = started->hosts[i];
+  } else if (const auto* up = std::get_if<HostUp>(&event.what)) {
+    if (Host* host = HostOf(up->host)) {
+      if (!host->up) ++hosts_up_;
+      host->up = host->was_up = true;
+      host->down = false;
+      host->slots = up->slots;
+      host->reason.clear();
+    }
+  } else if (const auto* down = std::get_if<HostDown>(&event.what)) {
+    if (Host* host = HostOf(down->host)) {
+      if (host->up) --hosts_up_;
+      host->up = false;
+      host->down = true;
+      host->reason = down->reason;
+    }
+  } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
+    if (Host* host = HostOf(shipped->host)) host->shipped += shipped->bytes;
+  } else if (const auto* end = std::get_if<RunFinished>(&event.what)) {
+    finished_ = true;
+    end_ = *end;
+  }
+  return absl::OkStatus();
+}
+
+void RunSummary::On(const ExecutableListed& listed) {
+  ++executables_;
+  listed_ += listed.cases;
+  selected_ += listed.selected;
+  if (!listed.error.empty()) unlisted_.push_back({listed.name, listed.error});
+}
+
+void RunSummary::On(const CaseEnded& ended) {
+  const Outcome outcome = ended.result.outcome;
+  busy_ += ended.result.duration;
+  if (outcome != Outcome::kNotRun && outcome != Outcome::kSkipped) KeepIfSlow(ended);
+  const std::pair<CaseId, uint32_t> key(ended.id, ended.iteration);
+  if (!ended.final) {
+    if (ended.result.leaky) leaky_before_.insert(key);
+    return;
+  }
+  ++counts_[static_cast<size_t>(outcome)];
+  if (ended.iteration == 1) ++first_iterations_;
+  if (ended.flaky) ++flaky_;
+  const bool leaked_before = !leaky_before_.empty() && leaky_before_.erase(key) > 0;
+  if (ended.result.leaky || leaked_before) ++leaky_;
+  if (outcome == Outcome::kNotRun && !ended.host.empty()) {
+    ++interrupted_count_;
+    if (interrupted_.size() < options_.max_failures) interrupted_.push_back(ToAttempt(ended));
+  }
+  if (IsFailure(outcome) && failed_.size() < options_.max_failures) {
+    failed_.push_back(ToAttempt(ended));
+    failed_.back().headline = Headline(ended.result.message);
+  }
+}
+
+void RunSummary::KeepIfSlow(const CaseEnded& ended) {
+  if (slowest_.size() == options_.slowest) {
+    if (slowest_.empty() || ended.result.duration <= slowest_.front().duration) return;
+    std::pop_heap(slowest_.begin(), slowest_.end(), Slower);
+    slowest_.pop_back();
+  }
+  slowest_.push_back(ToAttempt(ended));
+  std::push_heap(slowest_.begin(), slowest_.end(), Slower);
+}
+
+RunSummary::Host* RunSummary::HostOf(HostId id) {
+  if (id.value() >= kMaxHosts) return nullptr;
+  if (id.value() >= hosts_.size()) hosts_.resize(id.value() + 1);
+  return &hosts_[id.value()];
+}
+
+std::vector<RunSummary::Attempt> RunSummary::Slowest() const {
+  std::vector<Attempt> slowest = slowest_;
+  std::stable_sort(slowest.begin(), slowest.end(), [](const Attempt& a, const Attempt& b) {
+    return std::tie(b.duration, a.executable, a.name, a.iteration, a.attempt) <
+           std::tie(a.duration, b.executable, b.name, b.iteration, b.attempt);
+  });
+  return slowest;
+}
+
+uint64_t RunSummary::cases() const { return std::accumulate(counts_.begin(), counts_.end(), uint64_t{0}); }
+
+uint64_t RunSummary::failures() const {
+  uint64_t failures = 0;
+  for (int i = 0; i < kOutcomeCount; ++i) {
+    if (IsFailure(static_cast<Outcome>(i))) failures += counts_[i];
+  }
+  return failures;
+}
+
+uint32_t RunSummary::hosts_used() const {
+  return std::count_if(hosts_.begin(), hosts_.end(), [](const Host& host) { return host.was_up; });
+}
+
+uint32_t RunSummary::slots_used() const {
+  uint32_t slots = 0;
+  for (const Host& host : hosts_) slots += host.slots;
+  return slots;
+}
+
+uint64_t RunSummary::shipped_bytes() const {
+  uint64_t bytes = 0;
+  for (const Host& host : hosts_) bytes += host.shipped;
+  return bytes;
+}
+
+uint32_t RunSummary::shipped_hosts() const {
+  return std::count_if(hosts_.begin(), hosts_.end(), [](const Host& host) { return host.shipped > 0; });
+}
+
+int RunSummary::ExitStatus() const {
+  if (!finished_ || end_.end == RunEnd::kNoHosts || end_.end == RunEnd::kInternal) return kExitBroken;
+  if (end_.end == RunEnd::kInterrupted) return kExitInterrupted;
+  if (failures() > 0 || !unlisted_.empty() || end_.end == RunEnd::kFailFast) return kExitFailed;
+  if (count(Outcome::kNotRun) > 0 || end_.end == RunEnd::kTimedOut) return kExitFailed;
+  if (first_iterations_ < selected_) return kExitBroken;
+  return cases() == 0 ? kExitNothingSelected : kExitPassed;
+}
+
+}  // namespace dtest

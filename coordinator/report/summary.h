@@ -1,0 +1,133 @@
+// What a run came to: the aggregate that the closing lines, the status line and the exit status are made from.
+//
+// One thread (the loop's). Sinks that borrow a RunSummary are handed each event after it.
+
+#ifndef DTEST_COORDINATOR_REPORT_SUMMARY_H_
+#define DTEST_COORDINATOR_REPORT_SUMMARY_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "coordinator/run/event.h"
+#include "dtest/ids.h"
+#include "dtest/outcome.h"
+
+namespace dtest {
+
+// Exit statuses that a run can end with (4, wrong usage, is the command line's).
+enum ExitStatusCode : int {
+  kExitPassed = 0,
+  kExitFailed = 1,
+  kExitInterrupted = 2,
+  kExitBroken = 3,
+  kExitUsage = 4,
+  kExitNothingSelected = 5,
+};
+
+class RunSummary : public Sink {
+ public:
+  struct Options {
+    size_t slowest = 0;          // as --durations: how many to keep
+    size_t max_failures = 1000;  // how many to keep the details of
+  };
+
+  // One attempt, without its output. Strings are as in the event: any bytes.
+  struct Attempt {
+    std::string executable, name, host;
+    uint32_t iteration = 1;
+    uint32_t attempt = 1;
+    Outcome outcome = Outcome::kPassed;
+    absl::Duration duration;
+    std::string headline;  // of its message, clean (report/text.h); empty in slowest() and interrupted()
+  };
+  struct Host {
+    std::string name;
+    bool up = false;       // now
+    bool was_up = false;   // at any time
+    uint32_t slots = 0;    // of its last agent
+    uint64_t shipped = 0;  // bytes
+    bool down = false;     // now: it failed to come up, or was lost. Neither up nor down: it is still connecting
+    std::string reason;    // why it is down; empty while it is up or has not been heard of
+  };
+  struct Unlisted {
+    std::string executable, error;
+  };
+
+  RunSummary();
+  explicit RunSummary(const Options& options);
+
+  absl::Status Handle(const RunEvent& event) override;  // never fails
+
+  // Cases by final verdict; each iteration of --repeat counts.
+  uint64_t count(Outcome outcome) const { return counts_[static_cast<size_t>(outcome)]; }
+  uint64_t cases() const;     // all final verdicts
+  uint64_t failures() const;  // of those, IsFailure
+  uint64_t flaky() const { return flaky_; }
+  uint64_t leaky() const { return leaky_; }        // cases of which at least one attempt was
+  uint64_t selected() const { return selected_; }  // iterations not counted
+  uint64_t listed() const { return listed_; }
+  uint32_t executables() const { return executables_; }  // known by now, also those that could not be listed
+  const std::vector<Unlisted>& unlisted() const { return unlisted_; }
+
+  // Final failures in the order they ended, the first Options::max_failures of failures().
+  const std::vector<Attempt>& failed() const { return failed_; }
+  // Cases that were running when the run ended (not run, but with a host), the first Options::max_failures of
+  // interrupted_count().
+  const std::vector<Attempt>& interrupted() const { return interrupted_; }
+  uint64_t interrupted_count() const { return interrupted_count_; }
+  // The slowest attempts of any outcome, slowest first.
+  std::vector<Attempt> Slowest() const;
+
+  const std::vector<Host>& hosts() const { return hosts_; }  // HostId indexes this
+  uint32_t hosts_up() const { return hosts_up_; }            // now
+  uint32_t hosts_used() const;                               // up at any time
+  uint32_t slots_used() const;                               // of those
+  uint64_t shipped_bytes() const;
+  uint32_t shipped_hosts() const;  // that were sent anything
+
+  bool finished() const { return finished_; }
+  const RunFinished& end() const { return end_; }
+  // From the first event to the last, on the coordinator's clock.
+  absl::Duration wall_time() const { return started_ < ended_ ? ended_ - started_ : absl::ZeroDuration(); }
+  absl::Duration busy_time() const { return busy_; }  // of all attempts together
+
+  // As docs/reports.md says, the first that applies: 3 if the run never finished, no host was left or dtest failed;
+  // 2 after a signal; 1 if a case failed or an executable could not be listed; 1 if cases were not run (run timeout);
+  // 3 if a selected case has no verdict (a bug of dtest: never taken for success); 5 if nothing was selected; else 0.
+  int ExitStatus() const;
+
+ private:
+  void On(const CaseEnded& ended);
+  void On(const ExecutableListed& listed);
+  void KeepIfSlow(const CaseEnded& ended);
+  Host* HostOf(HostId id);
+
+  const Options options_;
+  std::array<uint64_t, kOutcomeCount> counts_ = {};
+  uint64_t flaky_ = 0, leaky_ = 0, selected_ = 0, listed_ = 0;
+  uint64_t first_iterations_ = 0;  // final verdicts of iteration 1: must come to selected_
+  uint32_t executables_ = 0, hosts_up_ = 0;
+  absl::flat_hash_set<std::pair<CaseId, uint32_t>> leaky_before_;  // an attempt leaked, the last has not ended
+  std::vector<Unlisted> unlisted_;
+  std::vector<Attempt> failed_;
+  std::vector<Attempt> interrupted_;
+  uint64_t interrupted_count_ = 0;
+  std::vector<Attempt> slowest_;  // a heap with the fastest on top
+  std::vector<Host> hosts_;
+  absl::Time started_ = absl::InfiniteFuture();
+  absl::Time ended_ = absl::InfinitePast();
+  absl::Duration busy_;
+  bool finished_ = false;
+  RunFinished end_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_REPORT_SUMMARY_H_

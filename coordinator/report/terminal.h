@@ -1,0 +1,116 @@
+// What a person sees of a run: failures as they happen, one status line that does not scroll (on a terminal) or a line
+// now and then (on a pipe, in CI), and the summary at the end. docs/reports.md shows it.
+//
+// Knows no clock: time comes from events and Flush. One thread (the loop's). Everything of tests that is shown is clean
+// text (report/text.h): no escape sequence of a test reaches the terminal but colours, and those only where wanted.
+
+#ifndef DTEST_COORDINATOR_REPORT_TERMINAL_H_
+#define DTEST_COORDINATOR_REPORT_TERMINAL_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "coordinator/report/summary.h"
+#include "coordinator/report/terminal_output.h"
+#include "coordinator/run/event.h"
+
+namespace dtest {
+
+// How far the run is, told by the loop. Cases count each iteration of --repeat.
+struct ProgressInfo {
+  uint64_t selected = 0;
+  uint64_t finished = 0;
+  uint64_t queued_or_running = 0;  // on hosts
+  uint32_t unlisted = 0;           // executables whose cases are not known yet
+  // Estimated run time of all that is not finished, of all slots together (Scheduler::Progress::expected_remaining);
+  // divided by `slots` it is the time left. InfiniteDuration: not known.
+  absl::Duration remaining = absl::InfiniteDuration();
+  uint32_t slots = 0;  // on hosts that are up
+  uint32_t hosts_up = 0;
+  uint32_t hosts_total = 0;
+};
+
+class TerminalReport : public Sink {
+ public:
+  enum class ProgressMode : uint8_t { kAuto, kNone };
+  struct Options {
+    int fd = 1;  // borrowed
+    // In place of fd, if set. Must not block.
+    std::function<absl::Status(absl::string_view)> write;
+    bool tty = false;
+    int width = 80;        // columns, for the status line; less than 20 counts as 80
+    bool color = false;    // decided by the caller: --color, NO_COLOR, CLICOLOR_FORCE, CI
+    int verbosity = 0;     // -1 failures and the closing lines only; 1 every case and whole outputs; 2 all that happens
+    size_t durations = 0;  // slowest attempts shown at the end; as many as RunSummary::Options::slowest
+    ProgressMode progress = ProgressMode::kAuto;
+  };
+
+  // `summary` is borrowed, outlives this sink and is handed each event before it.
+  TerminalReport(Options options, const RunSummary* summary);
+
+  // The summary is written, however slowly the terminal reads, when RunFinished is handled.
+  absl::Status Handle(const RunEvent& event) override;
+  absl::Status Flush(absl::Time now) override;
+  absl::Time NextFlush() const override;
+
+  void SetProgress(const ProgressInfo& progress) { progress_ = progress; }
+  void SetWidth(int columns);  // after SIGWINCH
+  // Lines of the loop's own, above the status line: what hosts are running (SIGUSR1), warnings after the run. Shown at
+  // the next Flush.
+  void PrintLines(const std::vector<std::string>& lines);
+
+ private:
+  enum class Color : uint8_t { kNone, kRed, kGreen, kYellow, kDim };
+
+  void On(const CaseEnded& ended);
+  void On(const HostUp& up);
+  void On(const HostDown& down);
+  void On(const ExecutableListed& listed);
+  void On(const RunFinished& finished);
+  void AppendCaseLine(const CaseEnded& ended);
+  // The first line after what is there already, the others as a block below it.
+  void AppendMessage(absl::string_view text);
+  void AppendBlock(absl::string_view text, uint64_t cut);
+  void AppendColored(Color color, absl::string_view text);
+  void AppendDown(const HostDown& down);
+  void AppendLosses(RunEnd end);
+  void AppendInterrupted();
+  void AppendFailures();
+  void AppendSlowest();
+  void AppendClosing();
+  std::string HostName(HostId id) const;
+  std::string StatusLine() const;
+  std::string ProgressText() const;
+  bool shows_progress() const { return options_.progress == ProgressMode::kAuto && options_.verbosity >= 0; }
+  void UpdateRate(absl::Time now);
+  void FlushPlain(absl::Time now);
+  void FlushTty(absl::Time now);
+  absl::Status Emit(bool wait);
+
+  const Options options_;
+  const RunSummary& summary_;
+  std::unique_ptr<TerminalOutput> output_;  // null if options_.write is used
+  int width_;
+  ProgressInfo progress_;
+  std::vector<HostDown> held_;  // hosts that went down while no other was up: said when one comes up, or at the end
+  std::string lines_;           // to be shown above the status line
+  std::string bytes_;           // ready for the output
+  std::string shown_;           // the status line on the screen; empty: none
+  bool finished_ = false;
+  bool changed_ = false;                          // since the last repaint
+  absl::Time last_paint_ = absl::InfinitePast();  // of the status line, or of a progress line on a pipe
+  uint64_t last_tenth_ = 0;                       // of the work, at the last progress line
+  absl::Time rate_time_ = absl::InfinitePast();
+  uint64_t rate_finished_ = 0;
+  double rate_ = 0;  // cases a second, a moving average
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_REPORT_TERMINAL_H_

@@ -1,0 +1,52 @@
+// Where a terminal report's bytes go, without ever stalling the run loop: a terminal stopped with Ctrl-S, or a pager
+// that is not reading, must not keep the coordinator from its agents until their leases expire.
+
+#ifndef DTEST_COORDINATOR_REPORT_TERMINAL_OUTPUT_H_
+#define DTEST_COORDINATOR_REPORT_TERMINAL_OUTPUT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+// Writes to a terminal, pipe, socket or file. The first three never block while pending() grows: they are opened anew
+// without blocking (the descriptor given is shared with other programs, whose writes must stay blocking), or sent
+// to. Where that is not allowed, and for files, writes are plain ones. One thread.
+class TerminalOutput {
+ public:
+  static constexpr size_t kMaxPending = 16 << 20;
+
+  // Borrows `fd`, which outlives this object.
+  explicit TerminalOutput(int fd);
+  ~TerminalOutput();
+  TerminalOutput(const TerminalOutput&) = delete;
+  TerminalOutput& operator=(const TerminalOutput&) = delete;
+
+  // Takes `bytes` over. Past kMaxPending bytes that nobody reads, further ones are left out and counted; a line says so
+  // when reading goes on.
+  void Append(absl::string_view bytes);
+  // Writes what can be written now. Fails as write(2) does (EPIPE: nobody will ever read).
+  absl::Status Write();
+  // Writes everything, however long it takes.
+  absl::Status Drain();
+  size_t pending() const { return pending_.size() - written_; }
+
+ private:
+  const int fd_;
+  int own_fd_ = -1;  // the same file without blocking; -1: there is none
+  bool socket_ = false;
+  std::string pending_;
+  size_t written_ = 0;  // of pending_
+  uint64_t left_out_ = 0;
+};
+
+// Columns of the terminal that `fd` is; 80 if it is none or does not say.
+int TerminalColumns(int fd);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_REPORT_TERMINAL_OUTPUT_H_

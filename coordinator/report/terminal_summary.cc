@@ -1,0 +1,172 @@
+// What TerminalReport prints when the run is over.
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "coordinator/report/terminal.h"
+#include "coordinator/report/text.h"
+
+namespace dtest {
+namespace {
+
+constexpr size_t kFailuresShown = 200;    // at the default verbosity
+constexpr size_t kInterruptedShown = 20;  // at the default verbosity
+constexpr size_t kWidestHost = 50;        // columns of a name that others are aligned with
+
+std::string AttemptName(const RunSummary::Attempt& attempt) {
+  std::string name = OneLine(attempt.executable);
+  if (attempt.name != attempt.executable) absl::StrAppend(&name, " ", OneLine(attempt.name));
+  if (attempt.iteration > 1) absl::StrAppend(&name, " (repeat ", attempt.iteration, ")");
+  if (!attempt.host.empty()) absl::StrAppend(&name, " (", OneLine(attempt.host), ")");
+  return name;
+}
+
+}  // namespace
+
+void TerminalReport::On(const RunFinished& finished) {
+  finished_ = true;
+  if (!shown_.empty()) bytes_ += "\r\x1b[K";
+  shown_.clear();
+  held_.clear();
+  if (options_.verbosity >= 0 || finished.end == RunEnd::kNoHosts) AppendLosses(finished.end);
+  if (options_.verbosity >= 0) {
+    AppendFailures();
+    AppendInterrupted();
+    AppendSlowest();
+  }
+  lines_ += '\n';
+  if (finished.end != RunEnd::kCompleted) {
+    static constexpr const char* kEnds[] = {"",         "stopped early", "interrupted", "run timeout",
+                                            "no hosts", "dtest failed"};
+    const absl::string_view end = kEnds[static_cast<int>(finished.end)];
+    AppendColored(Color::kRed, end);
+    if (finished.reason.empty() || finished.reason == end) {
+      lines_ += '\n';
+    } else {
+      lines_ += ':';
+      AppendMessage(finished.reason);
+    }
+  }
+  AppendClosing();
+}
+
+void TerminalReport::AppendLosses(RunEnd end) {
+  std::vector<std::pair<std::string, absl::string_view>> table;
+  size_t width = 0;
+  for (const RunSummary::Host& host : summary_.hosts()) {
+    if (!host.down) continue;
+    table.emplace_back(absl::StrCat(OneLine(host.name), host.was_up ? "" : " (never came up)"), host.reason);
+    width = std::max(width, std::min(table.back().first.size(), kWidestHost));
+  }
+  if (table.empty()) return;
+  // All of a reason where it was not shown when it happened.
+  const bool whole = end == RunEnd::kNoHosts || summary_.hosts_used() == 0;
+  lines_ += "\nhosts lost:\n";
+  for (const auto& [host, reason] : table) {
+    std::string text = whole ? std::string() : Headline(reason);
+    if (whole) AppendClean(reason, Colors::kDrop, &text);
+    std::string indent = absl::StrCat("  ", host, std::string(width - std::min(width, host.size()), ' '), "  ");
+    for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+      if (line.empty() && !text.empty()) continue;
+      absl::StrAppend(&lines_, indent, line, "\n");
+      indent.assign(2 + width + 2, ' ');
+    }
+  }
+}
+
+void TerminalReport::AppendInterrupted() {
+  const std::vector<RunSummary::Attempt>& interrupted = summary_.interrupted();
+  if (interrupted.empty()) return;
+  lines_ += "\nstill running at the end:\n";
+  const size_t shown = options_.verbosity >= 1 ? interrupted.size() : std::min(interrupted.size(), kInterruptedShown);
+  for (size_t i = 0; i < shown; ++i) {
+    absl::StrAppend(&lines_, "  [", FixedSeconds(interrupted[i].duration, 3, 8), "s] ", AttemptName(interrupted[i]),
+                    "\n");
+  }
+  if (shown < summary_.interrupted_count()) {
+    absl::StrAppend(&lines_, "  and ", CountText(summary_.interrupted_count() - shown), " more\n");
+  }
+}
+
+void TerminalReport::AppendFailures() {
+  if (!summary_.unlisted().empty()) {
+    absl::StrAppend(&lines_, "\n", Plural(summary_.unlisted().size(), "executable"), " could not be listed:\n");
+    for (const RunSummary::Unlisted& unlisted : summary_.unlisted()) {
+      absl::StrAppend(&lines_, "  ", OneLine(unlisted.executable), ": ", Headline(unlisted.error), "\n");
+    }
+  }
+  const std::vector<RunSummary::Attempt>& failed = summary_.failed();
+  if (failed.empty()) return;
+  absl::StrAppend(&lines_, "\n", Plural(summary_.failures(), "failure"), ":\n");
+  const size_t shown = options_.verbosity >= 1 ? failed.size() : std::min(failed.size(), kFailuresShown);
+  for (size_t i = 0; i < shown; ++i) {
+    lines_ += "  ";
+    AppendColored(Color::kRed, OutcomeName(failed[i].outcome));
+    absl::StrAppend(&lines_, " [", FixedSeconds(failed[i].duration, 3, 8), "s] ", AttemptName(failed[i]),
+                    failed[i].headline.empty() ? "" : ": ", failed[i].headline, "\n");
+  }
+  if (shown < summary_.failures()) {
+    absl::StrAppend(&lines_, "  ... and ", CountText(summary_.failures() - shown),
+                    " more, in the event log and the JUnit file\n");
+  }
+}
+
+void TerminalReport::AppendSlowest() {
+  if (options_.durations == 0) return;
+  const std::vector<RunSummary::Attempt> slowest = summary_.Slowest();
+  const size_t shown = std::min(slowest.size(), options_.durations);
+  if (shown == 0) return;
+  absl::StrAppend(&lines_, "\nslowest ", shown, ":\n");
+  for (size_t i = 0; i < shown; ++i) {
+    absl::StrAppend(&lines_, "  [", FixedSeconds(slowest[i].duration, 3, 8), "s] ", AttemptName(slowest[i]));
+    if (slowest[i].outcome != Outcome::kPassed) absl::StrAppend(&lines_, " ", OutcomeName(slowest[i].outcome));
+    if (slowest[i].attempt > 1) absl::StrAppend(&lines_, " (attempt ", slowest[i].attempt, ")");
+    lines_ += '\n';
+  }
+}
+
+void TerminalReport::AppendClosing() {
+  std::string verdicts =
+      absl::StrCat(Plural(summary_.cases(), "case"), ": ", CountText(summary_.count(Outcome::kPassed)), " passed");
+  for (int i = 1; i < kOutcomeCount; ++i) {
+    const Outcome outcome = static_cast<Outcome>(i);
+    const uint64_t count = summary_.count(outcome);
+    if (count == 0) continue;
+    absl::StrAppend(&verdicts, ", ", CountText(count), " ", OutcomeName(outcome),
+                    outcome == Outcome::kInfraError && count > 1 ? "s" : "");
+  }
+  if (summary_.flaky() > 0) absl::StrAppend(&verdicts, "; ", CountText(summary_.flaky()), " flaky");
+  if (summary_.leaky() > 0) {
+    absl::StrAppend(&verdicts, summary_.flaky() > 0 ? ", " : "; ", CountText(summary_.leaky()), " leaky");
+  }
+  if (!summary_.unlisted().empty()) {
+    absl::StrAppend(&verdicts, "; ", Plural(summary_.unlisted().size(), "executable"), " could not be listed");
+  }
+  if (summary_.cases() == 0 && summary_.listed() > 0) {
+    absl::StrAppend(&verdicts, " (", Plural(summary_.listed(), "case"), " listed)");
+  }
+  const int exit_status = summary_.ExitStatus();
+  AppendColored(exit_status == kExitPassed            ? Color::kGreen
+                : exit_status == kExitNothingSelected ? Color::kYellow
+                                                      : Color::kRed,
+                verdicts);
+  absl::StrAppend(&lines_, "\nin ", SecondsText(summary_.wall_time()), " on ",
+                  summary_.hosts_used() < summary_.hosts().size() ? absl::StrCat(summary_.hosts_used(), " of ") : "",
+                  Plural(summary_.hosts().size(), "host"), " (", Plural(summary_.slots_used(), "slot"), "), shipped ",
+                  BytesText(summary_.shipped_bytes()));
+  if (summary_.shipped_bytes() > 0) absl::StrAppend(&lines_, " to ", Plural(summary_.shipped_hosts(), "host"));
+  lines_ += '\n';
+  std::vector<std::string> connecting;
+  for (const RunSummary::Host& host : summary_.hosts()) {
+    if (!host.up && !host.down) connecting.push_back(OneLine(host.name));
+  }
+  if (!connecting.empty()) {
+    absl::StrAppend(&lines_, "still connecting at the end: ", absl::StrJoin(connecting, ", "), "\n");
+  }
+}
+
+}  // namespace dtest

@@ -1,0 +1,247 @@
+#include "coordinator/report/text.h"
+
+#include <array>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace dtest {
+namespace {
+
+constexpr absl::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+
+bool IsContinuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+// Bytes of the escape sequence that starts at bytes[0] == ESC; `sgr` tells whether it only sets colours.
+size_t EscapeLength(absl::string_view bytes, bool* sgr) {
+  *sgr = false;
+  if (bytes.size() < 2) return bytes.size();
+  const char kind = bytes[1];
+  size_t i = 2;
+  if (kind == '[') {  // CSI: parameters 0x30-0x3F, intermediates 0x20-0x2F, a final byte 0x40-0x7E
+    while (i < bytes.size() && bytes[i] >= 0x20 && bytes[i] <= 0x3F) ++i;
+    if (i == bytes.size() || bytes[i] < 0x40 || bytes[i] == 0x7F) return i;  // broken off: what follows is text
+    *sgr = bytes[i] == 'm' && bytes.substr(2, i - 2).find_first_not_of("0123456789;:") == absl::string_view::npos;
+    return i + 1;
+  }
+  if (kind == ']' || kind == 'P' || kind == 'X' || kind == '^' || kind == '_') {
+    // A string, up to BEL or ST. One that never ends is taken to end with its line, so that it hides no more than that.
+    for (; i < bytes.size() && bytes[i] != '\n'; ++i) {
+      if (bytes[i] == '\a') return i + 1;
+      if (bytes[i] == '\x1b' && i + 1 < bytes.size() && bytes[i + 1] == '\\') return i + 2;
+    }
+    return i;
+  }
+  while (i - 1 < bytes.size() && bytes[i - 1] >= 0x20 && bytes[i - 1] <= 0x2F) ++i;  // ESC ( B and its like
+  if (i - 1 < bytes.size() && bytes[i - 1] >= 0x30 && bytes[i - 1] <= 0x7E) return i;
+  return i - 1;
+}
+
+// Printable ASCII, '\n' and '\t': what can be copied as it is.
+constexpr std::array<bool, 256> PlainBytes() {
+  std::array<bool, 256> plain = {};
+  for (int c = 0x20; c < 0x7F; ++c) plain[c] = true;
+  plain['\n'] = plain['\t'] = true;
+  return plain;
+}
+constexpr std::array<bool, 256> kPlain = PlainBytes();
+
+// "file:line:" of GoogleTest's "path/file:line: Failure" ("unknown file:" where it knows none); empty if `line` is
+// something else.
+absl::string_view FailurePlace(absl::string_view line) {
+  if (!absl::ConsumeSuffix(&line, " Failure") || line.empty() || line.back() != ':') return absl::string_view();
+  const absl::string_view place = line.substr(0, line.size() - 1);
+  const size_t colon = place.rfind(':');
+  const bool numbered = colon != absl::string_view::npos && colon + 1 < place.size() &&
+                        place.find_first_not_of("0123456789", colon + 1) == absl::string_view::npos;
+  if (!numbered && place != "unknown file") return absl::string_view();
+  const size_t slash = place.rfind('/');
+  return slash == absl::string_view::npos ? line : line.substr(slash + 1);
+}
+
+}  // namespace
+
+size_t Utf8SequenceLength(absl::string_view bytes) {
+  const auto at = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  const unsigned char lead = at(0);
+  if (lead < 0x80) return 1;
+  if (lead < 0xC2 || lead > 0xF4) return 0;
+  const size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  if (bytes.size() < length) return 0;
+  // The second byte's range excludes overlong forms, surrogates and values past U+10FFFF.
+  const unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  if (at(1) < low || at(1) > high) return 0;
+  for (size_t i = 2; i < length; ++i) {
+    if (!IsContinuation(bytes[i])) return 0;
+  }
+  return length;
+}
+
+bool IsUtf8(absl::string_view bytes) {
+  for (size_t i = 0; i < bytes.size();) {
+    if (static_cast<signed char>(bytes[i]) >= 0) {
+      ++i;
+      continue;
+    }
+    const size_t length = Utf8SequenceLength(bytes.substr(i));
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
+void AppendClean(absl::string_view bytes, Colors colors, std::string* out) {
+  for (size_t i = 0; i < bytes.size();) {
+    const size_t start = i;
+    while (i < bytes.size() && kPlain[static_cast<unsigned char>(bytes[i])]) ++i;
+    out->append(bytes.data() + start, i - start);
+    if (i == bytes.size()) return;
+    const unsigned char c = static_cast<unsigned char>(bytes[i]);
+    if (c == '\x1b') {
+      bool sgr = false;
+      const size_t length = EscapeLength(bytes.substr(i), &sgr);
+      if (sgr && colors == Colors::kKeep) out->append(bytes.data() + i, length);
+      i += length;
+    } else if (c == '\r') {
+      ++i;
+      if (i == bytes.size() || bytes[i] != '\n') out->push_back('\n');
+    } else if (c < 0x80) {
+      ++i;
+    } else if (const size_t length = Utf8SequenceLength(bytes.substr(i)); length == 0) {
+      absl::StrAppend(out, kReplacement);
+      ++i;
+    } else {
+      const absl::string_view sequence = bytes.substr(i, length);
+      // C1 controls are acted on by some terminals; U+FFFE and U+FFFF are not characters of XML.
+      const bool control = length == 2 && c == 0xC2 && static_cast<unsigned char>(sequence[1]) < 0xA0;
+      const bool noncharacter = sequence == "\xEF\xBF\xBE" || sequence == "\xEF\xBF\xBF";
+      if (noncharacter) absl::StrAppend(out, kReplacement);
+      if (!control && !noncharacter) out->append(sequence.data(), length);
+      i += length;
+    }
+  }
+}
+
+std::string OneLine(absl::string_view bytes) {
+  std::string clean;
+  clean.reserve(bytes.size());
+  AppendClean(bytes, Colors::kDrop, &clean);
+  if (clean.find_first_of("\n\t") == std::string::npos) return clean;
+  std::string line;
+  for (const char c : clean) {
+    if (c == '\n') {
+      line += "\\n";
+    } else if (c == '\t') {
+      line += "\\t";
+    } else {
+      line.push_back(c);
+    }
+  }
+  return line;
+}
+
+std::string Headline(absl::string_view message, size_t limit) {
+  std::string clean;
+  AppendClean(message.substr(0, 16 * limit), Colors::kDrop, &clean);
+  std::string headline;
+  bool assertion = false;
+  absl::string_view rest = clean;
+  while (!rest.empty() && headline.size() <= limit) {
+    const size_t end = rest.find('\n');
+    const absl::string_view line = absl::StripAsciiWhitespace(rest.substr(0, end));
+    rest = end == absl::string_view::npos ? absl::string_view() : rest.substr(end + 1);
+    if (line.empty()) continue;
+    const absl::string_view place = FailurePlace(line);
+    if (headline.empty()) {
+      assertion = !place.empty() && !absl::StripAsciiWhitespace(rest).empty();
+      headline = std::string(assertion ? place : line);
+      if (!assertion) break;
+    } else if (place.empty()) {
+      absl::StrAppend(&headline, " ", line);
+    } else {
+      break;
+    }
+  }
+  if (headline.size() > limit) {
+    headline = absl::StrCat(Utf8Prefix(headline, limit > 3 ? limit - 3 : 0), "...");
+  }
+  for (char& c : headline) {
+    if (c == '\t') c = ' ';
+  }
+  return headline;
+}
+
+absl::string_view Utf8Prefix(absl::string_view text, size_t limit) {
+  if (text.size() <= limit) return text;
+  size_t end = limit;
+  while (end > 0 && limit - end < 3 && IsContinuation(text[end])) --end;
+  return text.substr(0, end);
+}
+
+absl::string_view Utf8Suffix(absl::string_view text, size_t limit) {
+  if (text.size() <= limit) return text;
+  size_t start = text.size() - limit;
+  const size_t last = start + 3;
+  while (start < text.size() && start < last && IsContinuation(text[start])) ++start;
+  return text.substr(start);
+}
+
+CaseName SplitCaseName(absl::string_view executable, absl::string_view name) {
+  const size_t dot = name.find('.');
+  if (dot == absl::string_view::npos || name == executable) return {absl::string_view(), name};
+  return {name.substr(0, dot), name.substr(dot + 1)};
+}
+
+std::string CountText(uint64_t count) {
+  std::string text = absl::StrCat(count);
+  for (size_t i = text.size(); i > 3;) {
+    i -= 3;
+    text.insert(i, 1, ',');
+  }
+  return text;
+}
+
+std::string Plural(uint64_t count, absl::string_view noun) {
+  return absl::StrCat(CountText(count), " ", noun, count == 1 ? "" : "s");
+}
+
+std::string BytesText(uint64_t bytes) {
+  if (bytes < 1000) return absl::StrCat(bytes, " B");
+  static constexpr const char* kUnits[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+  double value = static_cast<double>(bytes) / 1000;
+  int unit = 0;
+  while (value >= 999.95 && unit < 5) {
+    value /= 1000;
+    ++unit;
+  }
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f %s", value, kUnits[unit]);
+  return text;
+}
+
+std::string SecondsText(absl::Duration duration) {
+  if (duration == absl::InfiniteDuration()) return "forever";
+  const double seconds = absl::ToDoubleSeconds(duration);
+  char text[48];
+  if (seconds < 9.9995) {
+    std::snprintf(text, sizeof(text), "%.3f s", seconds);
+  } else if (seconds < 119.95) {
+    std::snprintf(text, sizeof(text), "%.1f s", seconds);
+  } else if (const int64_t whole = absl::ToInt64Seconds(duration + absl::Milliseconds(500)); whole < 3600) {
+    std::snprintf(text, sizeof(text), "%d min %02d s", static_cast<int>(whole / 60), static_cast<int>(whole % 60));
+  } else {
+    std::snprintf(text, sizeof(text), "%lld h %02d min", static_cast<long long>(whole / 3600),
+                  static_cast<int>(whole / 60 % 60));
+  }
+  return text;
+}
+
+std::string FixedSeconds(absl::Duration duration, int digits, int width) {
+  char text[64];
+  std::snprintf(text, sizeof(text), "%*.*f", width, digits, absl::ToDoubleSeconds(duration));
+  return text;
+}
+
+}  // namespace dtest

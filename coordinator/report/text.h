@@ -1,0 +1,57 @@
+// Bytes of tests made fit for people and for XML. Names and output may hold anything: other encodings, escape
+// sequences, control characters. Every report but the event log (which is lossless) shows them through these.
+//
+// All functions are pure and may be called from any thread.
+
+#ifndef DTEST_COORDINATOR_REPORT_TEXT_H_
+#define DTEST_COORDINATOR_REPORT_TEXT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace dtest {
+
+// Bytes of the well-formed UTF-8 sequence (Unicode 15, table 3-7) that `bytes`, not empty, starts with; 0 if none.
+size_t Utf8SequenceLength(absl::string_view bytes);
+bool IsUtf8(absl::string_view bytes);
+
+enum class Colors : bool { kDrop, kKeep };
+
+// Appends `bytes` as clean text: well-formed UTF-8 (each bad byte becomes U+FFFD) without control characters other than
+// '\n' and '\t'. CR LF and a lone CR become '\n'. Terminal escape sequences (ECMA-48: CSI, OSC and other strings) are
+// left out whole; with kKeep those that set colours (SGR) stay. The result is valid in XML 1.0 once escaped.
+void AppendClean(absl::string_view bytes, Colors colors, std::string* out);
+
+// A name on one line: clean, and newlines and tabs shown as \n and \t.
+std::string OneLine(absl::string_view bytes);
+
+// One line that says what a message says: its first line that is not blank. Where that is only GoogleTest's
+// "path/file:line: Failure", it is "file:line: " and the lines after it, up to the next failure. Clean, at most `limit`
+// bytes.
+std::string Headline(absl::string_view message, size_t limit = 200);
+
+// Cuts to at most `limit` bytes, never within a UTF-8 sequence of well-formed text.
+absl::string_view Utf8Prefix(absl::string_view text, size_t limit);
+absl::string_view Utf8Suffix(absl::string_view text, size_t limit);
+
+// "Suite.Case" in two, at the first dot: neither a GoogleTest suite ("Instance/Suite/0") nor a case ("Case/1") holds
+// one. A plain executable's only case, named like it, and a name without a dot have no suite. Views into `name`.
+struct CaseName {
+  absl::string_view suite;
+  absl::string_view name;
+};
+CaseName SplitCaseName(absl::string_view executable, absl::string_view name);
+
+std::string CountText(uint64_t count);                                     // "12,345"
+std::string Plural(uint64_t count, absl::string_view noun);                // "1 case", "12,345 cases"
+std::string BytesText(uint64_t bytes);                                     // "0 B", "12.3 MB": powers of 1000
+std::string SecondsText(absl::Duration duration);                          // "0.123 s", "31.2 s", "1 h 02 min"
+std::string FixedSeconds(absl::Duration duration, int digits, int width);  // "   0.123"; at least `width` columns
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_REPORT_TEXT_H_

@@ -1,0 +1,114 @@
+// RunEvent: everything that happens in a run, in the order it happened. The event log is the run's one truth; the
+// terminal, JUnit, history, `dtest report` and `dtest rerun` are readers (sinks) of this one stream, live or replayed.
+//
+// Shapes: times are wall-clock instants of the coordinator (hosts' clocks are never trusted); durations were measured
+// on the agent's monotonic clock. Strings that are views are valid for the duration of Sink::Handle only; a sink
+// copies what it keeps. Bytes in names and output may be anything, also not UTF-8.
+
+#ifndef DTEST_COORDINATOR_RUN_EVENT_H_
+#define DTEST_COORDINATOR_RUN_EVENT_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "dtest/ids.h"
+#include "dtest/outcome.h"
+
+namespace dtest {
+
+struct RunStarted {
+  std::string run_id;
+  std::string version;                // as `dtest --version` prints
+  std::vector<std::string> command;   // argv
+  std::string working_directory;
+  std::vector<std::string> hosts;     // names; HostId indexes this
+};
+
+struct HostUp {
+  HostId host;
+  uint32_t slots = 0;
+  std::string machine;  // uname -m
+  std::string system;
+};
+
+// The host never came up (`was_up` false) or was lost later. Its cases go elsewhere.
+struct HostDown {
+  HostId host;
+  bool was_up = false;
+  std::string reason;
+};
+
+// What one test executable holds. `error` non-empty: it could not be listed, counted as a failure of the run.
+struct ExecutableListed {
+  ExecutableId executable;
+  std::string name;       // as in reports; unique in the run
+  uint32_t cases = 0;     // listed
+  uint32_t selected = 0;  // after --filter and --shard, each counted once however often it is repeated
+  std::string error;
+  std::string output;     // of the failed listing
+};
+
+// One attempt at one case ended, or the case was given up (not run).
+struct CaseEnded {
+  CaseId id;
+  absl::string_view executable;
+  absl::string_view name;   // the framework's full name: "Suite.Case" for GoogleTest; the executable's for plain ones
+  absl::string_view host;   // empty: never ran
+  uint32_t iteration = 1;   // 1-based, of --repeat
+  bool final = true;        // false: another attempt follows
+  bool flaky = false;       // final, passed, after a failed attempt
+  absl::Time started;       // InfinitePast if it never ran
+  CaseResult result;        // result.attempt is 1-based within the iteration
+};
+
+// Bundle bytes that went to a host since the last such event.
+struct HostShipped {
+  HostId host;
+  uint64_t bytes = 0;   // of bundle, as sent (compressed), since the last such event
+  uint64_t chunks = 0;
+};
+
+struct Warning {
+  std::string text;
+};
+
+enum class RunEnd : uint8_t {
+  kCompleted = 0,    // every selected case has a verdict
+  kFailFast = 1,     // --max-fail reached
+  kInterrupted = 2,  // a signal
+  kTimedOut = 3,     // --run-timeout
+  kNoHosts = 4,      // every host failed
+  kInternal = 5,     // dtest itself failed
+};
+
+struct RunFinished {
+  RunEnd end = RunEnd::kCompleted;
+  std::string reason;  // for a person; empty when completed
+};
+
+struct RunEvent {
+  absl::Time time;
+  std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished> what;
+};
+
+// A reader of the run. Called on the coordinator's loop thread only, never reentrantly. A sink that returns an error
+// is told no more and the error is shown as a warning; the run and the other sinks go on.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  // The sink may not keep `event`, nor views in it, past the call. Must not block on anything but local files.
+  virtual absl::Status Handle(const RunEvent& event) = 0;
+  // Called once a turn of the loop after its events: write what is buffered, repaint. Default: nothing.
+  virtual absl::Status Flush(absl::Time /*now*/) { return absl::OkStatus(); }
+  // When Flush wants to be called even if nothing happens (repaint of a status line). Default: never.
+  virtual absl::Time NextFlush() const { return absl::InfiniteFuture(); }
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_RUN_EVENT_H_

@@ -1,0 +1,51 @@
+// What executables listed before, by what determines a listing: the executable and the files it needs. A suite that
+// did not change is listed by no one.
+//
+//   <directory>/ab/<64 hex digits of the key>   "dtest listing 1\n", startup in ns, count, then each name with its
+//                                               length before it (all as decimal lines), then the SHA-256 of all that
+//
+// Any thread; entries appear by rename, so that coordinators may share a directory. An entry that does not read back
+// whole is as good as none.
+
+#ifndef DTEST_COORDINATOR_RUN_LISTING_CACHE_H_
+#define DTEST_COORDINATOR_RUN_LISTING_CACHE_H_
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "dtest/digest.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+struct CachedListing {
+  std::vector<std::string> names;
+  absl::Duration startup;
+};
+
+class ListingCache {
+ public:
+  explicit ListingCache(std::string directory) : directory_(std::move(directory)) {}
+
+  std::optional<CachedListing> Find(const Digest& key) const;
+  // Best effort: what cannot be written is listed again next time.
+  void Put(const Digest& key, const CachedListing& listing) const;
+
+  // The key of an executable: its framework, the environment given to tests, and the paths and contents of all it
+  // needs. Of one that runs in place the files are known by what the disk says of them: path, device, inode, size,
+  // modification and change time; `libraries` are those it loads. nullopt if a file cannot be looked at.
+  static std::optional<Digest> Key(const ExecutableSpec& spec, const std::vector<std::string>& libraries,
+                                   const std::vector<std::pair<std::string, std::string>>& env);
+
+ private:
+  std::string Path(const Digest& key) const;
+  const std::string directory_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_RUN_LISTING_CACHE_H_

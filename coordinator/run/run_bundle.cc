@@ -1,0 +1,114 @@
+#include "coordinator/run/run_bundle.h"
+
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+namespace dtest {
+
+RunBundle::RunBundle(Options options, std::vector<TestProgram> programs, Workers* workers)
+    : options_(std::move(options)),
+      programs_(std::move(programs)),
+      workers_(workers),
+      listings_(options_.cache_dir + "/listings"),
+      catalog_({.cache_dir = options_.cache_dir}),
+      resolver_({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
+                 .ld_so_cache = "/etc/ld.so.cache",
+                 .default_dirs = {}}),
+      executables_(programs_.size()) {
+  for (size_t i = 0; i < programs_.size(); ++i) executables_[i].name = programs_[i].name;
+}
+
+// The files of its libraries that may change what it lists: not the C library's.
+std::vector<std::string> RunBundle::Libraries(const TestProgram& program) {
+  std::vector<std::string> paths;
+  if (program.script || !program.elf.dynamic) return paths;
+  MutexLock lock(&layout_mutex_);
+  if (absl::StatusOr<Closure> closure = resolver_.Resolve(program.path, program.elf); closure.ok()) {
+    for (const Library& library : closure->libraries) {
+      if (!library.base) paths.push_back(library.path);
+    }
+  }
+  return paths;
+}
+
+RunBundle::Made RunBundle::Make(ExecutableId id) {
+  const TestProgram& program = programs_[id.value()];
+  Made made;
+  made.executable.name = program.name;
+  std::vector<std::string> libraries;
+  if (options_.in_place) {
+    made.executable.in_place = InPlaceSpec(id, program);
+    if (!options_.shipped && options_.list_cache) libraries = Libraries(program);
+  }
+  if (options_.shipped) {
+    // Hashing is the work; it happens here, in parallel. The rest is quick and takes turns.
+    if (absl::StatusOr<CatalogFile> hashed = catalog_.Add(program.path); !hashed.ok()) {
+      made.status = hashed.status();
+      return made;
+    }
+    MutexLock lock(&layout_mutex_);
+    const SpecOptions spec_options = {
+        .root = options_.root, .data = options_.data, .layout = &layout_, .warnings = &made.warnings};
+    absl::StatusOr<ExecutableSpec> spec = MakeSpec(id, program, spec_options, resolver_, catalog_);
+    if (!spec.ok()) {
+      made.status = spec.status();
+      return made;
+    }
+    made.executable.shipped = *std::move(spec);
+  }
+  if (options_.list_cache) {
+    const ExecutableSpec& spec = options_.shipped ? *made.executable.shipped : *made.executable.in_place;
+    made.executable.listing_key = ListingCache::Key(spec, libraries, options_.env);
+    if (made.executable.listing_key) made.executable.cached = listings_.Find(*made.executable.listing_key);
+  }
+  return made;
+}
+
+void RunBundle::Prepare(Ready ready) {
+  for (uint32_t i = 0; i < executables_.size(); ++i) {
+    workers_->Add([this, id = ExecutableId(i), ready]() -> Workers::Completion {
+      auto made = std::make_shared<Made>(Make(id));
+      return [this, id, ready, made] {
+        executables_[id.value()] = std::move(made->executable);
+        ready(id, made->status, made->warnings);
+      };
+    });
+  }
+}
+
+void RunBundle::Remember(ExecutableId id, const CachedListing& listing) {
+  const std::optional<Digest> key = executables_[id.value()].listing_key;
+  if (!key) return;
+  workers_->Add([this, key = *key, listing]() -> Workers::Completion {
+    listings_.Put(key, listing);
+    return nullptr;
+  });
+}
+
+Recipes RunBundle::FindRecipes(const std::vector<Digest>& files) const {
+  Recipes answer;
+  for (const Digest& file : files) {
+    if (std::optional<FileRecipe> recipe = catalog_.Recipe(file)) {
+      answer.recipes.push_back(*std::move(recipe));
+    } else {
+      answer.unknown.push_back(file);
+    }
+  }
+  return answer;
+}
+
+void RunBundle::FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send) {
+  for (const Digest& digest : chunks) {
+    workers_->Add([this, digest, send]() -> Workers::Completion {
+      auto chunk = std::make_shared<ChunkData>();
+      chunk->digest = digest;
+      if (absl::StatusOr<std::shared_ptr<const std::string>> bytes = catalog_.CompressedChunk(digest); bytes.ok()) {
+        chunk->zstd = **bytes;
+      }
+      return [send, chunk] { send(std::move(*chunk)); };
+    });
+  }
+}
+
+}  // namespace dtest

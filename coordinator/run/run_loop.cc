@@ -1,0 +1,464 @@
+#include "coordinator/run/run_loop.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace dtest {
+namespace {
+
+// How long agents may take to clean up once told to leave. They do it without us, too.
+constexpr absl::Duration kLeaveTimeout = absl::Seconds(10);
+
+// How often the log says what was shipped.
+constexpr absl::Duration kShippedInterval = absl::Seconds(1);
+
+int64_t MonotonicNanos() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RunLoop>> RunLoop::Create(Options options, std::vector<HostSpec> hosts,
+                                                         std::vector<TestProgram> programs, Selection selection,
+                                                         Surroundings surroundings) {
+  HostPool::Options pool_options = options.pool;
+  std::vector<HostSpec> pool_hosts = hosts;
+  std::unique_ptr<RunLoop> loop(new RunLoop(std::move(options), std::move(hosts), std::move(programs),
+                                            std::move(selection), surroundings));
+  absl::StatusOr<std::unique_ptr<HostPool>> pool =
+      HostPool::Create(std::move(pool_options), std::move(pool_hosts), loop.get());
+  if (!pool.ok()) return pool.status();
+  loop->pool_ = *std::move(pool);
+  return loop;
+}
+
+RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestProgram> programs, Selection selection,
+                 Surroundings surroundings)
+    : options_(std::move(options)),
+      selection_(std::move(selection)),
+      out_(surroundings),
+      started_(absl::FromUnixMicros(absl::ToUnixMicros(absl::Now()))),
+      started_monotonic_(MonotonicNanos()),
+      bundle_(options_.bundle, std::move(programs), &workers_),
+      workers_(std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8)),
+      scheduler_(options_.scheduler),
+      hosts_(hosts.size()),
+      executables_(bundle_.size()),
+      now_(started_) {
+  for (size_t i = 0; i < hosts.size(); ++i) {
+    hosts_[i].name = hosts[i].name;
+    hosts_[i].has_spec.resize(executables_.size());
+    hosts_[i].has_table.resize(executables_.size());
+  }
+}
+
+RunLoop::~RunLoop() = default;
+
+absl::Time RunLoop::Now() const {
+  // The wall clock may jump while tests run; this one does not, and still says the time of day.
+  // In microseconds, as the event log has it: a report of the log is then the report of the run.
+  return started_ + absl::Microseconds((MonotonicNanos() - started_monotonic_) / 1000);
+}
+
+void RunLoop::Emit(decltype(RunEvent::what) what) { out_.sinks->Handle({now_, std::move(what)}); }
+
+RunEnd RunLoop::Run() {
+  RunStarted started{options_.run_id, options_.version, options_.command, options_.working_directory, {}};
+  for (const HostState& host : hosts_) started.hosts.push_back(host.name);
+  Emit(std::move(started));
+
+  pool_->WatchFd(workers_.event_fd());
+  pool_->WatchFd(out_.signals->fd());
+  pool_->Start(now_);
+  executables_pending_ = static_cast<uint32_t>(executables_.size());
+  bundle_.Prepare([this](ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings) {
+    ExecutableReady(id, status, warnings);
+  });
+
+  const auto clock = [this] { return now_ = Now(); };
+  while (!end_.has_value()) {
+    if (absl::Status status = pool_->Turn(clock, std::min(scheduler_.NextDeadline(), out_.sinks->NextFlush()));
+        !status.ok()) {
+      end_ = RunEnd::kInternal;
+      end_reason_ = std::string(status.message());
+      break;
+    }
+    workers_.RunCompletions();
+    HandleSignals();
+    if (now_ >= scheduler_.NextDeadline()) Schedule(Tick());
+    if (now_ >= next_shipped_report_) ReportShipped();
+    ShowProgress();
+    out_.sinks->Flush(now_);
+  }
+  now_ = Now();
+  ReportShipped();
+  for (uint32_t i = 0; i < executables_.size(); ++i) {
+    if (executables_[i].listed || *end_ == RunEnd::kCompleted) continue;
+    Emit(ExecutableListed{ExecutableId(i), bundle_.executable(ExecutableId(i)).name, 0, 0,
+                          "it was not listed: the run ended first", ""});
+  }
+  pool_->ShutDown(now_);  // they clean up while the reports are written
+  Emit(RunFinished{*end_, end_reason_});
+  out_.sinks->Flush(now_);
+  LetHostsGo();
+  return *end_;
+}
+
+void RunLoop::ReportShipped() {
+  next_shipped_report_ = now_ + kShippedInterval;
+  for (uint32_t i = 0; i < hosts_.size(); ++i) {
+    HostState& host = hosts_[i];
+    if (host.shipped_chunks == 0) continue;
+    Emit(HostShipped{HostId(i), std::exchange(host.shipped_bytes, 0), std::exchange(host.shipped_chunks, 0)});
+  }
+}
+
+void RunLoop::LetHostsGo() {
+  const absl::Time deadline = Now() + kLeaveTimeout;
+  while (!pool_->AllGone() && Now() < deadline) {
+    if (!pool_->Turn([this] { return now_ = Now(); }, deadline).ok()) return;
+    workers_.RunCompletions();
+    while (const std::optional<int> number = out_.signals->Take()) {
+      if (*number != SIGUSR1 && *number != SIGWINCH) return;  // the user will not wait
+    }
+  }
+}
+
+// ---- Scheduler ---------------------------------------------------------------------------------------------------
+
+void RunLoop::Schedule(SchedulerEvent event) {
+  if (end_.has_value()) return;
+  scheduler_.Handle(now_, std::move(event), &actions_);
+  CarryOut();
+}
+
+void RunLoop::CarryOut() {
+  // An action may lead to another event (a send to a host that turns out to be lost): its actions come after these.
+  if (carrying_out_) return;
+  carrying_out_ = true;
+  for (size_t i = 0; i < actions_.size(); ++i) {
+    SchedulerAction action = std::move(actions_[i]);
+    std::visit([this](auto& what) { Act(what); }, action);
+  }
+  actions_.clear();
+  carrying_out_ = false;
+}
+
+void RunLoop::EnsureSpec(HostId host, ExecutableId executable) {
+  HostState& state = hosts_[host.value()];
+  if (state.has_spec[executable.value()]) return;
+  state.has_spec[executable.value()] = true;
+  const RunBundle::Executable& known = bundle_.executable(executable);
+  const bool local = pool_->spec(host).kind == HostSpec::Kind::kLocal;
+  pool_->Send(now_, host, AddExecutable{local ? *known.in_place : *known.shipped});
+}
+
+void RunLoop::EnsureTable(HostId host, ExecutableId executable) {
+  HostState& state = hosts_[host.value()];
+  if (state.has_table[executable.value()]) return;
+  state.has_table[executable.value()] = true;
+  pool_->Send(now_, host, CaseTable{executable, executables_[executable.value()].names});
+}
+
+void RunLoop::Act(SendTo& action) {
+  const HostId host = action.host;
+  std::visit(Overloaded{
+                 [&](Lease& lease) {
+                   EnsureSpec(host, lease.executable);
+                   EnsureTable(host, lease.executable);
+                   pool_->Send(now_, host, std::move(lease));
+                 },
+                 [&](List& list) {
+                   EnsureSpec(host, list.executable);
+                   pool_->Send(now_, host, list);
+                 },
+                 [&](Prefetch& prefetch) {
+                   EnsureSpec(host, prefetch.executable);
+                   pool_->Send(now_, host, prefetch);
+                 },
+                 [&](auto& other) { pool_->Send(now_, host, std::move(other)); },
+             },
+             action.message);
+}
+
+void RunLoop::Act(AttemptEnded& action) {
+  const ExecutableState& executable = executables_[action.id.executable.value()];
+  CaseEnded event;
+  event.id = action.id;
+  event.executable = bundle_.executable(action.id.executable).name;
+  event.name = executable.names[action.id.index];
+  event.iteration = action.iteration;
+  event.final = action.final;
+  event.flaky = action.flaky;
+  event.started = absl::InfinitePast();
+  if (action.host.has_value()) {
+    const HostState& host = hosts_[action.host->value()];
+    event.host = host.name;
+    event.started = host.hello + absl::Trunc(action.result.start, absl::Microseconds(1));
+  }
+  event.result = std::move(action.result);
+  event.result.duration = absl::Trunc(event.result.duration, absl::Microseconds(1));
+  Emit(std::move(event));
+}
+
+void RunLoop::Act(ListingFailed& action) {
+  executables_[action.executable.value()].listed = true;
+  Emit(ExecutableListed{action.executable, bundle_.executable(action.executable).name, 0, 0,
+                        absl::StrCat("no host could list it: ", action.reason), ""});
+}
+
+void RunLoop::Act(Warn& action) { Emit(Warning{std::move(action.text)}); }
+
+void RunLoop::Act(Finish& action) {
+  end_ = action.end;
+  switch (action.end) {
+    case RunEnd::kCompleted: break;
+    case RunEnd::kFailFast:
+      end_reason_ = absl::StrCat("stopped after ", options_.scheduler.max_fail,
+                                 options_.scheduler.max_fail == 1 ? " failure" : " failures");
+      break;
+    case RunEnd::kInterrupted: end_reason_ = "interrupted"; break;
+    case RunEnd::kTimedOut:
+      end_reason_ = absl::StrCat("the run passed its limit of ", absl::FormatDuration(options_.scheduler.run_timeout));
+      break;
+    case RunEnd::kNoHosts: end_reason_ = "no host is left"; break;
+    case RunEnd::kInternal: end_reason_ = "dtest failed"; break;
+  }
+}
+
+// ---- Bundle ------------------------------------------------------------------------------------------------------
+
+void RunLoop::ExecutableReady(ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings) {
+  for (const std::string& text : warnings) Emit(Warning{text});
+  const RunBundle::Executable& executable = bundle_.executable(id);
+  --executables_pending_;
+  if (status.ok()) {
+    const ExecutableSpec& spec = executable.shipped ? *executable.shipped : *executable.in_place;
+    Schedule(ExecutableAdded{id, executable.shipped ? SpecBytes(spec) : 0, executable.cached.has_value()});
+    if (executable.cached) CasesListed(id, executable.cached->names, executable.cached->startup);
+  } else {
+    Schedule(ExecutableAdded{id, 0, true});
+    ListingBroke(id, std::string(status.message()), "");
+  }
+  if (executables_pending_ == 0) Schedule(BundleComplete());
+}
+
+void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup) {
+  ExecutableState& state = executables_[id.value()];
+  if (state.listed) return;
+  const std::string& name = bundle_.executable(id).name;
+  state.listed = true;
+  state.names = std::move(names);
+  state.selected = selection_.Select(name, state.names);
+  if (state.names.empty()) {
+    Emit(Warning{absl::StrCat(name, " lists no case at all: were its tests linked into it?")});
+  }
+  Emit(ExecutableListed{id, name, static_cast<uint32_t>(state.names.size()),
+                        static_cast<uint32_t>(state.selected.size()), "", ""});
+  CasesKnown known;
+  known.executable = id;
+  known.startup = startup;
+  if (!options_.list_only) {
+    std::vector<std::optional<absl::Duration>> expected;
+    if (out_.history != nullptr) {
+      expected = out_.history->Expected(name, state.names);
+      if (std::optional<absl::Duration> measured = out_.history->Startup(name)) known.startup = *measured;
+    }
+    known.cases.reserve(state.selected.size());
+    known.suite_of.reserve(state.selected.size());
+    uint32_t suite = 0;
+    absl::string_view suite_name;
+    for (const uint32_t index : state.selected) {
+      const absl::string_view its_suite = SuiteOf(state.names[index]);
+      if (its_suite != suite_name) ++suite, suite_name = its_suite;
+      known.cases.push_back({index, index < expected.size() ? expected[index] : std::nullopt});
+      known.suite_of.push_back(suite);
+    }
+  }
+  Schedule(std::move(known));
+}
+
+void RunLoop::ListingBroke(ExecutableId id, std::string error, std::string output) {
+  ExecutableState& state = executables_[id.value()];
+  if (state.listed) return;
+  state.listed = true;
+  Emit(ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output)});
+  Schedule(CasesUnknown{id});
+}
+
+std::vector<RunLoop::Listing> RunLoop::TakeListings() {
+  std::vector<Listing> listings;
+  for (uint32_t i = 0; i < executables_.size(); ++i) {
+    Listing listing{bundle_.executable(ExecutableId(i)).name, {}};
+    for (const uint32_t index : executables_[i].selected) {
+      listing.names.push_back(std::move(executables_[i].names[index]));
+    }
+    listings.push_back(std::move(listing));
+  }
+  return listings;
+}
+
+// ---- Hosts -------------------------------------------------------------------------------------------------------
+
+void RunLoop::HostIsUp(HostId id, const Hello& hello) {
+  HostState& host = hosts_[id.value()];
+  const HostSpec& spec = pool_->spec(id);
+  host.hello = now_;
+  host.slots = spec.slots ? *spec.slots : options_.jobs ? *options_.jobs : std::max(1u, hello.cores);
+  Welcome welcome;
+  welcome.settings = options_.settings;
+  welcome.settings.run_id = options_.run_id;
+  welcome.settings.host_name = host.name;
+  welcome.settings.slots = host.slots;
+  welcome.settings.working_directory =
+      spec.kind == HostSpec::Kind::kLocal ? options_.working_directory : std::string();
+  welcome.heartbeat_interval = options_.heartbeat_interval;
+  welcome.lease_timeout = options_.host_timeout;
+  welcome.worker_base = workers_assigned_;
+  workers_assigned_ += host.slots;
+  welcome.worker_count = KnownSlots();
+  ++hosts_up_;
+  pool_->Send(now_, id, std::move(welcome));
+  Emit(HostUp{id, host.slots, hello.machine, hello.system});
+  const double speed = out_.history == nullptr ? 1.0 : out_.history->Speed(host.name);
+  Schedule(HostJoined{id, host.slots, speed});
+}
+
+uint32_t RunLoop::KnownSlots() const {
+  uint32_t slots = 0;
+  for (uint32_t i = 0; i < hosts_.size(); ++i) {
+    const HostSpec& spec = pool_->spec(HostId(i));
+    slots += hosts_[i].slots != 0 ? hosts_[i].slots : spec.slots.value_or(options_.jobs.value_or(0));
+  }
+  return slots;
+}
+
+void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason) {
+  if (was_up) --hosts_up_;
+  Emit(HostDown{id, was_up, std::string(reason.message())});
+  Schedule(HostGone{id, std::string(reason.message()), false});
+}
+
+void RunLoop::HostSays(HostId id, FromAgent message) {
+  HostState& host = hosts_[id.value()];
+  std::visit(Overloaded{
+                 [&](Listed& listed) {
+                   const ExecutableId executable = listed.executable;
+                   if (executable.value() >= executables_.size()) return;
+                   Listed heard;  // the scheduler needs no names
+                   heard.executable = executable;
+                   heard.error = listed.error;
+                   heard.duration = listed.duration;
+                   Schedule(FromHost{id, std::move(heard)});
+                   if (listed.error.empty()) {
+                     // Other hosts that listed it too hold the same table only if they got the same names.
+                     if (!executables_[executable.value()].listed) host.has_table[executable.value()] = true;
+                     bundle_.Remember(executable, {listed.names, listed.duration});
+                     CasesListed(executable, std::move(listed.names), listed.duration);
+                   } else {
+                     ListingBroke(executable, std::move(listed.error), std::move(listed.output));
+                   }
+                 },
+                 [&](NeedRecipes& need) { pool_->Send(now_, id, bundle_.FindRecipes(need.files)); },
+                 [&](NeedChunks& need) {
+                   bundle_.FetchChunks(need.chunks, [this, id](ChunkData chunk) {
+                     HostState& to = hosts_[id.value()];
+                     to.shipped_bytes += chunk.zstd.size();
+                     ++to.shipped_chunks;
+                     pool_->Send(now_, id, std::move(chunk));
+                   });
+                 },
+                 [&](Note& note) { Emit(Warning{absl::StrCat(host.name, ": ", note.text)}); },
+                 [&](Hello&) {},
+                 [&](Heartbeat& heartbeat) {
+                   host.running = heartbeat.running;
+                   Schedule(FromHost{id, std::move(heartbeat)});
+                 },
+                 [&](Results& results) {
+                   if (results.done && results.startup > absl::ZeroDuration() && out_.history != nullptr &&
+                       results.executable.value() < executables_.size()) {
+                     out_.history->RecordStartup(bundle_.executable(results.executable).name, results.startup);
+                   }
+                   Schedule(FromHost{id, std::move(results)});
+                 },
+                 [&](auto& other) { Schedule(FromHost{id, std::move(other)}); },
+             },
+             message);
+}
+
+void RunLoop::HostLogs(HostId id, absl::string_view line) {
+  if (options_.log) options_.log(hosts_[id.value()].name, line);
+}
+
+// ---- People ------------------------------------------------------------------------------------------------------
+
+void RunLoop::HandleSignals() {
+  while (const std::optional<int> number = out_.signals->Take()) {
+    if (*number == SIGUSR1) {
+      PrintRunning();
+    } else if (*number == SIGWINCH) {
+      if (out_.terminal != nullptr) out_.terminal->SetWidth(TerminalColumns(STDOUT_FILENO));
+    } else if (stopping_) {
+      Schedule(StopRun{RunEnd::kInterrupted, /*force=*/true});
+    } else {
+      stopping_ = true;
+      Emit(Warning{absl::StrCat(*number == SIGINT ? "interrupted" : "asked to stop",
+                                ": waiting for running tests to end; once more to kill them")});
+      Schedule(StopRun{RunEnd::kInterrupted, /*force=*/false});
+    }
+  }
+}
+
+void RunLoop::PrintRunning() {
+  if (out_.terminal == nullptr) return;
+  std::vector<std::string> lines;
+  for (const HostState& host : hosts_) {
+    lines.push_back(absl::StrCat(host.name, ": ", host.running.size(), " running"));
+    for (const RunningCase& running : host.running) {
+      lines.push_back(absl::StrCat("  slot ", running.slot.value(), "  ",
+                                   absl::FormatDuration(absl::Trunc(running.elapsed, absl::Milliseconds(1))), "  ",
+                                   RunningName(running)));
+    }
+  }
+  out_.terminal->PrintLines(lines);
+}
+
+std::string RunLoop::RunningName(const RunningCase& running) const {
+  if (running.executable.value() >= executables_.size()) return "?";
+  const std::vector<std::string>& names = executables_[running.executable.value()].names;
+  return absl::StrCat(bundle_.executable(running.executable).name, " ",
+                      running.index < names.size() ? names[running.index] : "");
+}
+
+void RunLoop::ShowProgress() {
+  if (out_.terminal == nullptr) return;
+  const Scheduler::Progress progress = scheduler_.progress();
+  ProgressInfo info;
+  info.selected = progress.selected;
+  info.finished = progress.finished;
+  info.queued_or_running = progress.running_or_queued;
+  info.unlisted = progress.unlisted + executables_pending_;
+  info.slots = progress.slots;
+  info.remaining = progress.expected_remaining;
+  info.hosts_up = hosts_up_;
+  info.hosts_total = static_cast<uint32_t>(hosts_.size());
+  out_.terminal->SetProgress(info);
+}
+
+}  // namespace dtest

@@ -1,0 +1,148 @@
+// A run: the one loop that joins hosts, bundle, scheduler and reports. It turns what happens into events of the pure
+// scheduler, carries out the scheduler's actions, and tells the sinks. A turn is
+//
+//   wait  ->  hear hosts, workers, signals  ->  scheduler  ->  carry out its actions  ->  flush sinks
+//
+// and nothing in it waits for a host or a disk. One thread; Run may be called once.
+
+#ifndef DTEST_COORDINATOR_RUN_RUN_LOOP_H_
+#define DTEST_COORDINATOR_RUN_RUN_LOOP_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "coordinator/history/history.h"
+#include "coordinator/report/terminal.h"
+#include "coordinator/run/event.h"
+#include "coordinator/run/host_pool.h"
+#include "coordinator/run/run_bundle.h"
+#include "coordinator/run/selection.h"
+#include "coordinator/run/signals.h"
+#include "coordinator/run/sink_set.h"
+#include "coordinator/run/workers.h"
+#include "coordinator/schedule/scheduler.h"
+
+namespace dtest {
+
+class RunLoop : private HostPool::Delegate {
+ public:
+  struct Options {
+    std::string run_id;
+    std::string version;
+    std::vector<std::string> command;
+    std::string working_directory;  // absolute; what tests see as their own
+    bool list_only = false;         // list, and run nothing
+    HostPool::Options pool;
+    RunBundle::Options bundle;
+    SchedulerOptions scheduler;
+    RunSettings settings;           // host_name and slots are filled in for each host
+    std::optional<uint32_t> jobs;   // slots of a host whose line gives none
+    absl::Duration host_timeout;    // Welcome::lease_timeout
+    absl::Duration heartbeat_interval = absl::Seconds(1);
+    std::function<void(absl::string_view host, absl::string_view line)> log;  // what agents write; may be empty
+  };
+
+  // What the loop reads and writes besides hosts. All outlive it; `history` and `terminal` may be null.
+  struct Surroundings {
+    SinkSet* sinks;
+    History* history;
+    TerminalReport* terminal;
+    Signals* signals;
+  };
+
+  static absl::StatusOr<std::unique_ptr<RunLoop>> Create(Options options, std::vector<HostSpec> hosts,
+                                                         std::vector<TestProgram> programs, Selection selection,
+                                                         Surroundings surroundings);
+  ~RunLoop() override;
+
+  // Runs to the end, whatever the end is. Every sink has seen RunFinished when it returns.
+  RunEnd Run();
+
+  // After Run: the selected names of each executable, in listing order (for `dtest list`).
+  struct Listing {
+    std::string executable;
+    std::vector<std::string> names;
+  };
+  std::vector<Listing> TakeListings();
+
+ private:
+  struct HostState {
+    std::string name;
+    uint32_t slots = 0;
+    absl::Time hello;                // the coordinator's clock when Hello came: CaseResult::start counts from here
+    std::vector<bool> has_spec;      // by executable: AddExecutable was sent
+    std::vector<bool> has_table;     // it listed the executable, or CaseTable was sent
+    uint64_t shipped_bytes = 0;      // since the last HostShipped event
+    uint64_t shipped_chunks = 0;
+    std::vector<RunningCase> running;  // from its last heartbeat
+  };
+  struct ExecutableState {
+    std::vector<std::string> names;  // in listing order; empty until listed
+    std::vector<uint32_t> selected;
+    bool listed = false;
+  };
+
+  RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestProgram> programs, Selection selection,
+          Surroundings surroundings);
+
+  absl::Time Now() const;
+  void Emit(decltype(RunEvent::what) what);
+  void Schedule(SchedulerEvent event);
+  void CarryOut();
+  void Act(SendTo& action);
+  void Act(AttemptEnded& action);
+  void Act(ListingFailed& action);
+  void Act(Warn& action);
+  void Act(Finish& action);
+  void EnsureSpec(HostId host, ExecutableId executable);
+  void EnsureTable(HostId host, ExecutableId executable);
+
+  void ExecutableReady(ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings);
+  void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup);
+  void ListingBroke(ExecutableId id, std::string error, std::string output);
+
+  void HostIsUp(HostId host, const Hello& hello) override;
+  void HostIsDown(HostId host, bool was_up, const absl::Status& reason) override;
+  void HostSays(HostId host, FromAgent message) override;
+  void HostLogs(HostId host, absl::string_view line) override;
+
+  // Slots of hosts that are up, and of those still to come whose number is given.
+  uint32_t KnownSlots() const;
+  void HandleSignals();
+  void PrintRunning();
+  std::string RunningName(const RunningCase& running) const;
+  void ShowProgress();
+  void ReportShipped();
+  void LetHostsGo();
+
+  const Options options_;
+  const Selection selection_;
+  const Surroundings out_;
+  const absl::Time started_;          // wall clock
+  const int64_t started_monotonic_;   // ns, at the same moment
+  RunBundle bundle_;
+  Workers workers_;  // after what its jobs use, so that it ends before
+  Scheduler scheduler_;
+  std::unique_ptr<HostPool> pool_;
+  std::vector<HostState> hosts_;
+  std::vector<ExecutableState> executables_;
+  uint32_t executables_pending_ = 0;  // their specification is being made
+  uint32_t workers_assigned_ = 0;     // DTEST_WORKER numbers given out
+  uint32_t hosts_up_ = 0;
+  absl::Time now_;                    // of this turn: read once
+  absl::Time next_shipped_report_;
+  std::vector<SchedulerAction> actions_;
+  bool carrying_out_ = false;
+  bool stopping_ = false;             // a first signal came
+  std::optional<RunEnd> end_;
+  std::string end_reason_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_RUN_RUN_LOOP_H_

@@ -1,0 +1,114 @@
+#include "coordinator/run/selection.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace dtest {
+
+absl::Status Selection::Add(absl::string_view text, std::vector<Pattern>* patterns) {
+  if (text.empty() || text == "=") {
+    return absl::InvalidArgumentError("an empty pattern selects nothing; leave the option out to select everything");
+  }
+  if (text.front() == '=') {
+    patterns->push_back({Pattern::Kind::kExact, std::string(text.substr(1))});
+  } else if (text.find_first_of("*?") != absl::string_view::npos) {
+    patterns->push_back({Pattern::Kind::kGlob, std::string(text)});
+  } else {
+    patterns->push_back({Pattern::Kind::kPart, std::string(text)});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Selection> Selection::Make(const std::vector<std::string>& filters, uint32_t shard_index,
+                                          uint32_t shard_count) {
+  Selection selection;
+  selection.shard_index_ = shard_index;
+  selection.shard_count_ = shard_count;
+  for (absl::string_view expression : filters) {
+    bool excluding = absl::ConsumePrefix(&expression, "-");
+    for (absl::string_view pattern : absl::StrSplit(expression, ':')) {
+      if (absl::ConsumePrefix(&pattern, "-")) excluding = true;
+      if (absl::Status status = Add(pattern, excluding ? &selection.excluding_ : &selection.including_); !status.ok()) {
+        return absl::InvalidArgumentError(absl::StrCat("--filter '", expression, "': ", status.message()));
+      }
+    }
+  }
+  return selection;
+}
+
+bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_view executable,
+                           absl::string_view name) {
+  if (patterns.empty()) return false;
+  // A plain executable's one case is named after it.
+  const std::string full = name == executable ? std::string(name) : absl::StrCat(executable, ".", name);
+  for (const Pattern& pattern : patterns) {
+    switch (pattern.kind) {
+      case Pattern::Kind::kGlob:
+        if (GlobMatches(pattern.text, name) || GlobMatches(pattern.text, full)) return true;
+        break;
+      case Pattern::Kind::kExact:
+        if (pattern.text == name || pattern.text == full || pattern.text == executable || pattern.text == SuiteOf(name))
+          return true;
+        break;
+      case Pattern::Kind::kPart:
+        if (absl::StrContains(full, pattern.text)) return true;
+        break;
+    }
+  }
+  return false;
+}
+
+bool Selection::Matches(absl::string_view executable, absl::string_view name) const {
+  if (!including_.empty() && !MatchesAny(including_, executable, name)) return false;
+  if (MatchesAny(excluding_, executable, name)) return false;
+  return shard_count_ == 1 || ShardOf(executable, name, shard_count_) == shard_index_ - 1;
+}
+
+std::vector<uint32_t> Selection::Select(absl::string_view executable, const std::vector<std::string>& names) const {
+  std::vector<uint32_t> selected;
+  selected.reserve(names.size());
+  for (uint32_t i = 0; i < names.size(); ++i) {
+    if (Matches(executable, names[i])) selected.push_back(i);
+  }
+  return selected;
+}
+
+bool GlobMatches(absl::string_view pattern, absl::string_view text) {
+  size_t p = 0, t = 0, star = absl::string_view::npos, resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p, ++t;
+    } else if (star != absl::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+uint32_t ShardOf(absl::string_view executable, absl::string_view name, uint32_t shard_count) {
+  uint64_t hash = 0xcbf29ce484222325;
+  const auto mix = [&hash](absl::string_view bytes) {
+    for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  };
+  mix(executable);
+  mix(absl::string_view("\0", 1));
+  mix(name);
+  // MurmurHash3's finaliser: the last characters of names differ most, and FNV carries them to few bits.
+  hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccd;
+  hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53;
+  hash ^= hash >> 33;
+  return static_cast<uint32_t>((hash >> 32) * shard_count >> 32);
+}
+
+absl::string_view SuiteOf(absl::string_view name) { return name.substr(0, name.find('.')); }
+
+}  // namespace dtest

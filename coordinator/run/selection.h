@@ -1,0 +1,60 @@
+// Which cases of a listing run: --filter and --shard. Pure; any thread.
+//
+// An expression is one or more patterns joined by ':'. A leading '-' makes the whole expression exclude; inside one, as
+// in GoogleTest's filters, what follows "-" after a ':' excludes ("Net*:-*Slow*"). A pattern
+//   with '*' or '?'   must match all of SUITE.CASE or of EXECUTABLE.SUITE.CASE (gtest's glob);
+//   starting with '=' must be equal to SUITE.CASE, EXECUTABLE.SUITE.CASE, SUITE or EXECUTABLE;
+//   else              must be found somewhere in EXECUTABLE.SUITE.CASE.
+// A case is selected when some including pattern matches it (or there is none) and no excluding one does.
+
+#ifndef DTEST_COORDINATOR_RUN_SELECTION_H_
+#define DTEST_COORDINATOR_RUN_SELECTION_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+class Selection {
+ public:
+  // InvalidArgument for an empty pattern. `shard_index` is 1-based, at most `shard_count`.
+  static absl::StatusOr<Selection> Make(const std::vector<std::string>& filters, uint32_t shard_index = 1,
+                                        uint32_t shard_count = 1);
+
+  // `name` is the framework's full name ("Suite.Case"); for a plain executable, the executable's.
+  bool Matches(absl::string_view executable, absl::string_view name) const;
+
+  // Positions in `names` that are selected, in order.
+  std::vector<uint32_t> Select(absl::string_view executable, const std::vector<std::string>& names) const;
+
+ private:
+  struct Pattern {
+    enum class Kind { kGlob, kExact, kPart } kind;
+    std::string text;
+  };
+  static absl::Status Add(absl::string_view text, std::vector<Pattern>* patterns);
+  static bool MatchesAny(const std::vector<Pattern>& patterns, absl::string_view executable, absl::string_view name);
+
+  std::vector<Pattern> including_;
+  std::vector<Pattern> excluding_;
+  uint32_t shard_index_ = 1;
+  uint32_t shard_count_ = 1;
+};
+
+// gtest's glob: '*' any string, '?' any one character, all else itself. Linear in the text for each '*'.
+bool GlobMatches(absl::string_view pattern, absl::string_view text);
+
+// The part a case belongs to, 0-based: a hash of "executable\0name" (FNV-1a, then MurmurHash3's finaliser), so that
+// every machine agrees, whatever it knows.
+uint32_t ShardOf(absl::string_view executable, absl::string_view name, uint32_t shard_count);
+
+// The suite of a full name: what stands before its first '.', all of it if there is none.
+absl::string_view SuiteOf(absl::string_view name);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_RUN_SELECTION_H_

@@ -1,0 +1,63 @@
+#include "coordinator/run/workers.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace dtest {
+
+Workers::Workers(size_t threads) : event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
+}
+
+Workers::~Workers() {
+  {
+    MutexLock lock(&mutex_);
+    stopping_ = true;
+    jobs_.clear();
+    mutex_.NotifyAll();
+  }
+  for (std::thread& thread : threads_) thread.join();
+  close(event_fd_);
+}
+
+void Workers::Add(Job job) {
+  MutexLock lock(&mutex_);
+  jobs_.push_back(std::move(job));
+  mutex_.NotifyAll();
+}
+
+void Workers::RunCompletions() {
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t n = read(event_fd_, &count, sizeof count);  // only resets it
+  std::vector<Completion> completions;
+  {
+    MutexLock lock(&mutex_);
+    completions.swap(completions_);
+  }
+  for (const Completion& completion : completions) completion();
+}
+
+void Workers::Work() {
+  while (true) {
+    Job job;
+    {
+      MutexLock lock(&mutex_);
+      mutex_.Await([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stopping_ || !jobs_.empty(); });
+      if (stopping_) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    Completion completion = job();
+    if (!completion) continue;
+    {
+      MutexLock lock(&mutex_);
+      completions_.push_back(std::move(completion));
+    }
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t n = write(event_fd_, &one, sizeof one);  // can only fail when already readable
+  }
+}
+
+}  // namespace dtest

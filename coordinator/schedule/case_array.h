@@ -1,0 +1,99 @@
+// Every case of the run as a flat record, once per iteration. Records never move and are never freed; everything else
+// in the scheduler refers to one by its number. Lists of cases are threaded through the records themselves, so that
+// moving a case between pending, leased and finished allocates nothing.
+//
+// One thread. No invariants beyond those of Scheduler::CheckInvariants.
+
+#ifndef DTEST_COORDINATOR_SCHEDULE_CASE_ARRAY_H_
+#define DTEST_COORDINATOR_SCHEDULE_CASE_ARRAY_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace dtest::schedule {
+
+inline constexpr uint32_t kNone = UINT32_MAX;
+
+enum class CaseState : uint8_t {
+  kShort,    // pending, in its executable's list
+  kLong,     // pending, in its executable's heap of long cases
+  kRetry,    // pending, in the queue of cases that run alone and before others
+  kLeased,   // in the list of the lease `holder`
+  kFinished  // has its final verdict
+};
+
+struct CaseRecord {
+  uint32_t executable = 0;
+  uint32_t index = 0;       // position in the listing
+  uint32_t suite = 0;       // dense number within the executable
+  uint32_t iteration = 1;   // of --repeat
+  uint32_t next = kNone;    // in the list that the case is in
+  uint32_t holder = kNone;  // slab index of the lease, while leased
+  uint32_t avoid = kNone;   // host of the last attempt that failed
+  float seconds = 0;        // expected; if not `known`, what was assumed when it was last leased
+  uint16_t attempt = 1;     // the next one to run or to report, 1-based within the iteration
+  uint16_t failures = 0;    // attempts that failed by the test's own fault
+  uint8_t infra = 0;        // attempts that ended as infra error
+  uint8_t lost_hosts = 0;   // hosts lost while this case ran there
+  uint8_t returns = 0;      // times it came back as the first of a lease that had yielded nothing
+  uint8_t steals = 0;       // times it was moved between hosts unstarted
+  CaseState state = CaseState::kShort;
+  bool known = false;  // `seconds` is from history
+};
+static_assert(sizeof(CaseRecord) <= 48, "a million cases must stay cheap");
+
+class CaseArray {
+ public:
+  uint32_t size() const { return size_; }
+  CaseRecord& operator[](uint32_t i) { return blocks_[i >> kShift][i & kMask]; }
+  const CaseRecord& operator[](uint32_t i) const { return blocks_[i >> kShift][i & kMask]; }
+  // The number of a new, default record.
+  uint32_t Add() {
+    if ((size_ & kMask) == 0) blocks_.push_back(std::make_unique<CaseRecord[]>(kMask + 1));
+    return size_++;
+  }
+
+ private:
+  // Blocks rather than one vector: growing neither copies nor doubles.
+  static constexpr uint32_t kShift = 12;
+  static constexpr uint32_t kMask = (1u << kShift) - 1;
+  std::vector<std::unique_ptr<CaseRecord[]>> blocks_;
+  uint32_t size_ = 0;
+};
+
+// A list of cases, linked through CaseRecord::next.
+struct CaseList {
+  uint32_t head = kNone;
+  uint32_t tail = kNone;
+  uint32_t count = 0;
+
+  void PushBack(CaseArray& cases, uint32_t i) {
+    cases[i].next = kNone;
+    (tail == kNone ? head : cases[tail].next) = i;
+    tail = i;
+    ++count;
+  }
+  void PushFront(CaseArray& cases, uint32_t i) {
+    cases[i].next = head;
+    head = i;
+    if (tail == kNone) tail = i;
+    ++count;
+  }
+  // Removes the case after `previous` (kNone: the head) and returns it.
+  uint32_t RemoveAfter(CaseArray& cases, uint32_t previous) {
+    const uint32_t i = previous == kNone ? head : cases[previous].next;
+    (previous == kNone ? head : cases[previous].next) = cases[i].next;
+    if (tail == i) tail = previous;
+    cases[i].next = kNone;
+    --count;
+    return i;
+  }
+};
+
+// Sums of estimates are kept in integer nanoseconds: adding and taking away again gives exactly what was before.
+inline int64_t Nanos(double seconds) { return static_cast<int64_t>(seconds * 1e9); }
+
+}  // namespace dtest::schedule
+
+#endif  // DTEST_COORDINATOR_SCHEDULE_CASE_ARRAY_H_

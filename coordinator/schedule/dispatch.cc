@@ -1,0 +1,316 @@
+// Which host gets what next. See scheduler_impl.h for how a turn goes.
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "coordinator/schedule/scheduler_impl.h"
+
+namespace dtest {
+
+namespace {
+
+// Work that a host must have in reserve per slot, in expected seconds: more than a round trip and the delay with which
+// agents bundle results. Long cases reach it with one lease; tiny ones need several.
+constexpr double kReserve = 0.1;
+// How far ahead slots are looked after, in expected seconds: a part of what is left of the run, so that waiting in a
+// queue costs the order of cases little; more than a round trip, even if estimates are off.
+constexpr double kAheadShare = 0.02, kLeastAhead = 0.3, kMostAhead = 2;
+constexpr uint32_t kMostQueuedPerSlot = 32;  // leases, however short they are expected to be
+constexpr uint32_t kCandidates = 8;          // executables that are weighed against each other
+constexpr size_t kRetriesLookedAt = 64;      // the rest waits for other hosts, or for its patience to end
+constexpr uint32_t kMostCasesPerLease = 20000;
+constexpr double kSuiteSlack = 0.25;  // of a batch, to end it where a suite ends
+// A retry waits this long for a host other than the one it failed on.
+constexpr absl::Duration kRetryPatience = absl::Seconds(1);
+constexpr absl::Duration kRebalance = absl::Seconds(1);
+
+}  // namespace
+
+bool Scheduler::Impl::HasSlotFree(const HostRecord& host) const {
+  return host.usable() && host.busy() + host.arriving < host.slots;
+}
+
+// A host wants a lease in its queue for each slot that will be free soon, and more where leases are so short that this
+// is not much. What is queued behind long cases would only wait there: in the right order of things it is the longest
+// of what is left, and should start on the first slot of any host.
+bool Scheduler::Impl::Wants(uint32_t h) const {
+  const HostRecord& host = hosts_[h];
+  if (!host.usable()) return false;
+  if (HasSlotFree(host)) return true;
+  const uint32_t queued = host.queued.count + host.arriving;
+  if (queued >= kMostQueuedPerSlot * host.slots) return false;
+  const uint32_t soon = hosts_.EndingWithin(h, ahead_, now_) + host.listings;
+  if (queued < (soon + 1) / 2) return true;
+  return !host.probing && host.queued.nanos * 1e-9 < kReserve * host.speed * soon;
+}
+
+void Scheduler::Impl::MarkHungry(uint32_t h) {
+  if (hosts_[h].hungry) return;
+  hosts_[h].hungry = true;
+  hungry_.push_back(h);
+}
+
+void Scheduler::Impl::Distribute() {
+  ahead_ = std::clamp(kAheadShare * EvenShare(), kLeastAhead, kMostAhead);
+  if (first_in_turn_ != kNone) Feed({first_in_turn_});
+  if (work_added_ && (pending_.count() > 0 || !unlisted_.empty())) {
+    std::vector<uint32_t> everyone = touched_;
+    for (uint32_t h : hungry_) {
+      if (!hosts_[h].touched) everyone.push_back(h);
+      hosts_[h].hungry = false;
+    }
+    hungry_.clear();
+    // The least busy first: one thing that comes alone, such as an executable to list, goes there.
+    std::sort(everyone.begin(), everyone.end(), [this](uint32_t a, uint32_t b) {
+      const uint64_t busy_a = uint64_t{hosts_[a].busy()} * hosts_[b].slots;
+      const uint64_t busy_b = uint64_t{hosts_[b].busy()} * hosts_[a].slots;
+      return busy_a != busy_b ? busy_a < busy_b : a < b;
+    });
+    Feed(everyone);
+    for (uint32_t h : everyone) {
+      if (Wants(h)) MarkHungry(h);
+    }
+  } else {
+    Feed(touched_);
+  }
+  for (uint32_t h : touched_) {
+    if (!Wants(h)) continue;
+    MarkHungry(h);
+    Steal(h);
+    if (Wants(h)) GivePrefetch(h);
+  }
+  patient_ = true;
+  const bool something_to_move = pending_.count() > 0 || hosts_.Backlog(hosts_.Victim()) > 0;
+  if (hungry_.empty() || !something_to_move) {
+    rebalance_ = absl::InfiniteFuture();
+  } else if (rebalance_ == absl::InfiniteFuture()) {
+    rebalance_ = now_ + kRebalance;
+  }
+}
+
+// One thing to each in turn, so that what there is spreads; first to those with free slots, then to fill queues.
+void Scheduler::Impl::Feed(std::vector<uint32_t> hosts) {
+  for (const bool queue : {false, true}) {
+    std::vector<uint32_t> active = hosts;
+    while (!active.empty() && (pending_.count() > 0 || !unlisted_.empty())) {
+      size_t kept = 0;
+      for (size_t k = 0; k < active.size() && (pending_.count() > 0 || !unlisted_.empty()); ++k) {
+        const HostRecord& host = hosts_[active[k]];
+        if ((queue ? Wants(active[k]) : HasSlotFree(host)) && GiveOne(active[k])) active[kept++] = active[k];
+      }
+      active.resize(kept);
+    }
+  }
+}
+
+bool Scheduler::Impl::GiveOne(uint32_t h) {
+  if (GiveListing(h)) return true;
+  if (pending_.count() == 0) return false;
+  return GiveRetry(h) || GiveLong(h) || GiveShort(h);
+}
+
+bool Scheduler::Impl::GiveListing(uint32_t h) {
+  if (unlisted_.empty()) return false;
+  HostRecord& host = hosts_[h];
+  // Agents put listings before queued leases: as long as there are cases to run, half of the slots must run them, or
+  // the first result would wait for the last listing.
+  const uint32_t most = pending_.count() > 0 ? std::max(host.slots / 2, 1u) : host.slots + 1;
+  if (host.listings >= most) return false;
+  for (size_t k = 0; k < unlisted_.size(); ++k) {
+    const uint32_t e = unlisted_[k];
+    ExecutableRecord& record = executables_[e];
+    if (placement_.hold(h, e) == Hold::kUnfit) continue;
+    // A host that failed to list it before comes back into question only when nobody else is there.
+    const bool tried = std::find(record.tried.begin(), record.tried.end(), h) != record.tried.end();
+    if (tried && hosts_.usable() > placement_.unfit(e) + 1) continue;
+    unlisted_.erase(unlisted_.begin() + k);
+    record.state = ExecutableRecord::State::kListing;
+    record.lister = h;
+    ++host.listings;
+    placement_.Request(h, e, host.slots);
+    Send(h, List{ExecutableId(e)});
+    return true;
+  }
+  return false;
+}
+
+// Shipping must pay: the hosts that have the executable would need longer for the rest of it than the files need to
+// get here. Where nobody has it, somebody must start.
+bool Scheduler::Impl::MayPlace(uint32_t h, uint32_t e) const {
+  if (placement_.hold(h, e) == Hold::kUnfit) return false;
+  if (placement_.Has(h, e) || placement_.holder_slots(e) == 0 || !patient_) return true;
+  return pending_.nanos(e) * 1e-9 / placement_.holder_slots(e) > placement_.ShipSeconds(e);
+}
+
+bool Scheduler::Impl::GiveRetry(uint32_t h) {
+  for (size_t k = 0; k < std::min<size_t>(pending_.retries().size(), kRetriesLookedAt); ++k) {
+    const Pending::Retry& retry = pending_.retries()[k];
+    const CaseRecord& c = cases_[retry.i];
+    if (!MayPlace(h, c.executable)) continue;
+    if (c.avoid == h && now_ < retry.since + kRetryPatience && hosts_.usable() > placement_.unfit(c.executable) + 1) {
+      continue;
+    }
+    const uint32_t e = c.executable;
+    const double seconds = pending_.Estimate(retry.i);
+    const uint32_t i = pending_.TakeRetry(k);
+    cases_[i].seconds = static_cast<float>(seconds);
+    CaseList list;
+    list.PushBack(cases_, i);
+    SendLease(h, e, list);
+    return true;
+  }
+  return false;
+}
+
+// How long everything that is left takes if all slots share it evenly.
+double Scheduler::Impl::EvenShare() const {
+  const double left = (pending_.nanos() + hosts_.leased_nanos()) * 1e-9 - absl::ToDoubleSeconds(hosts_.elapsed(now_));
+  return std::max(left, 0.0) / std::max(hosts_.capacity(), 1.0);
+}
+
+bool Scheduler::Impl::GiveLong(uint32_t h) {
+  if (pending_.by_longest().empty()) return false;
+  const HostRecord& host = hosts_[h];
+  // A slow host must not take what would outlast everything else, as long as it has anything smaller to do.
+  const bool slow = host.speed < 0.8 * hosts_.best_speed();
+  const double share = slow ? EvenShare() : 0;
+  uint32_t chosen = kNone, too_long = kNone, weighed = 0;
+  float longest = 0;
+  for (const auto& [key, e] : pending_.by_longest()) {
+    const float seconds = -key;
+    if (chosen != kNone && (seconds < longest / 2 || weighed >= kCandidates)) break;
+    if (!MayPlace(h, e)) continue;
+    if (slow && seconds / host.speed > share) {
+      too_long = e;  // the shortest of these so far
+      continue;
+    }
+    ++weighed;
+    if (chosen == kNone) {
+      chosen = e;
+      longest = seconds;
+    }
+    if (placement_.Has(h, e)) {
+      chosen = e;
+      break;
+    }
+  }
+  if (chosen == kNone && too_long != kNone) {
+    if (GiveShort(h)) return true;
+    // Nothing smaller: still better than to let it wait for a fast host, if that takes longer.
+    const double seconds = cases_[pending_.FirstLong(too_long)].seconds;
+    const bool sooner_here = seconds / host.speed <= share + seconds / hosts_.best_speed();
+    if (HasSlotFree(host) && (sooner_here || placement_.unfit(too_long) > 0)) chosen = too_long;
+  }
+  if (chosen == kNone) return false;
+  CaseList list;
+  list.PushBack(cases_, pending_.TakeLong(chosen));
+  SendLease(h, chosen, list);
+  return true;
+}
+
+uint32_t Scheduler::Impl::ChooseShort(uint32_t h) const {
+  const uint32_t current = hosts_[h].current;
+  if (current != kNone && pending_.short_count(current) > 0 && MayPlace(h, current)) return current;
+  uint32_t best = kNone, weighed = 0;
+  double best_score = 0;
+  // What is left of an executable per lease that works on it, so that hosts spread over executables.
+  const auto weigh = [&](uint32_t e) {
+    if (pending_.short_count(e) == 0 || !MayPlace(h, e)) return false;
+    double score = (pending_.nanos(e) + 1.0) / (1.0 + hosts_.live_leases(e));
+    if (placement_.Has(h, e) && placement_.ShipSeconds(e) > 0) score *= 4;
+    if (best == kNone || score > best_score) {
+      best = e;
+      best_score = score;
+    }
+    return true;
+  };
+  for (const auto& [key, e] : pending_.by_work()) {
+    if (weigh(e) && ++weighed >= kCandidates) break;
+  }
+  weighed = 0;
+  for (uint32_t e : placement_.held(h)) {
+    if (weigh(e) && ++weighed >= kCandidates) break;
+  }
+  return best;
+}
+
+bool Scheduler::Impl::GiveShort(uint32_t h) {
+  const uint32_t e = ChooseShort(h);
+  if (e == kNone) return false;
+  hosts_[h].current = e;
+  SendLease(h, e, CutBatch(e, hosts_[h].speed, &hosts_[h].probing));
+  return true;
+}
+
+CaseList Scheduler::Impl::CutBatch(uint32_t e, double speed, bool* probing) {
+  *probing = false;
+  costs_.Refresh(e);
+  pending_.EstimatesChanged(e);
+  const double pending = pending_.nanos() * 1e-9;
+  const double target =
+      std::min(speed, 1.0) * costs_.BatchSeconds(e, pending, pending + hosts_.leased_nanos() * 1e-9, hosts_.capacity());
+  const uint32_t most = options_.isolation == Isolation::kProcess ? 1 : kMostCasesPerLease;
+  const uint32_t most_unknown = costs_.BatchUnknownCases(e);
+  CaseList list;
+  double sum = 0;
+  uint32_t unknown = 0;
+  while (pending_.short_count(e) > 0 && list.count < most) {
+    const uint32_t i = pending_.FirstShort(e);
+    CaseRecord& c = cases_[i];
+    const double seconds = pending_.Estimate(i);
+    if (list.count > 0) {
+      const CaseRecord& last = cases_[list.tail];
+      // One iteration a lease: an index must not be in it twice.
+      if (c.iteration != last.iteration || seconds > costs_.long_case()) break;
+      if (!c.known && unknown >= most_unknown) {
+        *probing = true;
+        break;
+      }
+      const bool same_suite = c.suite == last.suite && !options_.shuffle;
+      if (sum >= (same_suite ? 1 : 1 - kSuiteSlack) * target &&
+          !(same_suite && sum + seconds <= (1 + kSuiteSlack) * target))
+        break;
+    }
+    pending_.TakeShort(e);
+    c.seconds = static_cast<float>(seconds);
+    list.PushBack(cases_, i);
+    sum += seconds;
+    unknown += !c.known;
+    if (seconds > costs_.long_case()) break;
+  }
+  return list;
+}
+
+void Scheduler::Impl::SendLease(uint32_t h, uint32_t e, const CaseList& list) {
+  placement_.Request(h, e, hosts_[h].slots);
+  Lease message;
+  message.id = hosts_.NewLease(h, e, list, now_).id;
+  message.executable = ExecutableId(e);
+  message.cases.reserve(list.count);
+  for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
+    if (!cut_.empty()) cut_.erase(i);
+    message.cases.push_back(LeasedCase{cases_[i].index, WireAttempt(cases_[i])});
+  }
+  Send(h, std::move(message));
+}
+
+// A host that has nothing to do while executables are being listed elsewhere fetches the one that fewest have: when its
+// cases are known, they can start here at once.
+bool Scheduler::Impl::GivePrefetch(uint32_t h) {
+  HostRecord& host = hosts_[h];
+  if (unresolved_ == 0 || !unlisted_.empty() || host.busy() > 0 || host.prefetches > 0) return false;
+  uint32_t chosen = kNone;
+  for (uint32_t e = 0; e < executables_.size(); ++e) {
+    if (executables_[e].state != ExecutableRecord::State::kListing || placement_.ShipSeconds(e) == 0) continue;
+    if (placement_.hold(h, e) != Hold::kNone) continue;
+    if (chosen == kNone || placement_.holder_slots(e) < placement_.holder_slots(chosen)) chosen = e;
+  }
+  if (chosen == kNone) return false;
+  placement_.Request(h, chosen, host.slots);
+  ++host.prefetches;
+  Send(h, Prefetch{ExecutableId(chosen)});
+  return true;
+}
+
+}  // namespace dtest

@@ -1,0 +1,285 @@
+#include "coordinator/schedule/host_table.h"
+
+#include <algorithm>
+
+#include "coordinator/schedule/check.h"
+
+namespace dtest::schedule {
+
+namespace {
+
+constexpr uint32_t kSlabBits = 24;
+constexpr uint64_t kSlabMask = (1u << kSlabBits) - 1;
+
+}  // namespace
+
+HostTable::HostTable(CaseArray* cases, uint32_t hosts) : cases_(*cases) { Grow(std::max(hosts, 1u)); }
+
+void HostTable::Grow(uint32_t hosts) {
+  if (hosts <= hosts_.size()) return;
+  hosts_.resize(hosts);
+  backlog_.Grow(hosts);
+  Recount();
+}
+
+void HostTable::Recount() {
+  usable_ = possible_ = slots_ = 0;
+  capacity_ = 0;
+  best_speed_ = 0;
+  uint64_t usable_slots = 0;
+  for (const HostRecord& host : hosts_) {
+    if (host.state == HostRecord::State::kUp) slots_ += host.slots;
+    if (host.usable()) {
+      ++usable_;
+      usable_slots += host.slots;
+      capacity_ += host.capacity();
+      best_speed_ = std::max(best_speed_, host.speed);
+    }
+    if (host.usable() || host.state == HostRecord::State::kExpected) ++possible_;
+  }
+  if (possible_ > usable_) {
+    const double average = usable_ > 0 ? double(usable_slots) / usable_ : 1;
+    capacity_ += average * (possible_ - usable_);
+    best_speed_ = std::max(best_speed_, 1.0);
+  }
+}
+
+void HostTable::Join(uint32_t h, uint32_t slots, double speed) {
+  HostRecord& host = hosts_[h];
+  const bool hungry = host.hungry, touched = host.touched;
+  host = HostRecord();
+  host.hungry = hungry;
+  host.touched = touched;
+  host.state = HostRecord::State::kUp;
+  host.slots = std::max(slots, 1u);
+  host.speed = speed > 0.01 && speed < 100 ? speed : 1;
+  Recount();
+}
+
+void HostTable::Leave(uint32_t h, bool may_return) {
+  HostRecord& host = hosts_[h];
+  host.state = may_return ? HostRecord::State::kExpected : HostRecord::State::kGone;
+  host.draining = false;
+  host.listings = host.arriving = host.prefetches = 0;
+  Recount();
+}
+
+void HostTable::Drain(uint32_t h) {
+  hosts_[h].draining = true;
+  Recount();
+}
+
+void HostTable::Account(const LeaseRecord& lease, int sign) {
+  HostRecord& host = hosts_[lease.host];
+  (lease.running ? host.running : host.queued).nanos += sign * lease.nanos;
+  leased_nanos_ += sign * lease.nanos;
+  if (lease.running) {
+    running_leases_ += sign;
+    started_ += sign * (lease.started - base_);
+  }
+  if (lease.running || lease.recalled) return;
+  host.stealable += sign;
+  host.stealable_nanos += sign * lease.nanos;
+  UpdateBacklog(lease.host);
+}
+
+void HostTable::UpdateBacklog(uint32_t h) {
+  const HostRecord& host = hosts_[h];
+  // A nanosecond a lease on top: a queue of leases that are expected to take nothing is a backlog too.
+  backlog_.Set(h, host.stealable == 0 ? 0 : (host.stealable_nanos + host.stealable) * 1e-9 / host.capacity());
+}
+
+void HostTable::Link(LeaseRecord& lease) {
+  LeaseList& list = lease.running ? hosts_[lease.host].running : hosts_[lease.host].queued;
+  const uint32_t slab = SlabOf(lease);
+  lease.previous = list.tail;
+  lease.next = kNone;
+  (list.tail == kNone ? list.head : leases_[list.tail].next) = slab;
+  list.tail = slab;
+  ++list.count;
+  Account(lease, 1);
+  if (lease.running) SetEnd(lease);
+}
+
+void HostTable::SetEnd(LeaseRecord& lease) {
+  HostRecord& host = hosts_[lease.host];
+  if (lease.ender == kNone) {
+    lease.ender = static_cast<uint32_t>(host.ends.size());
+    host.ends.emplace_back();
+    host.enders.push_back(SlabOf(lease));
+  }
+  host.ends[lease.ender] = absl::ToDoubleSeconds(lease.started - base_) + lease.nanos * 1e-9 / host.speed;
+}
+
+void HostTable::RemoveEnd(LeaseRecord& lease) {
+  HostRecord& host = hosts_[lease.host];
+  host.ends[lease.ender] = host.ends.back();
+  host.enders[lease.ender] = host.enders.back();
+  leases_[host.enders[lease.ender]].ender = lease.ender;
+  host.ends.pop_back();
+  host.enders.pop_back();
+  lease.ender = kNone;
+}
+
+uint32_t HostTable::EndingWithin(uint32_t h, double seconds, absl::Time now) const {
+  const double until = absl::ToDoubleSeconds(now - base_) + seconds;
+  uint32_t count = 0;
+  for (double end : hosts_[h].ends) count += end <= until;
+  return count;
+}
+
+void HostTable::Unlink(LeaseRecord& lease) {
+  LeaseList& list = lease.running ? hosts_[lease.host].running : hosts_[lease.host].queued;
+  (lease.previous == kNone ? list.head : leases_[lease.previous].next) = lease.next;
+  (lease.next == kNone ? list.tail : leases_[lease.next].previous) = lease.previous;
+  --list.count;
+  Account(lease, -1);
+  if (lease.running) RemoveEnd(lease);
+}
+
+LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t executable, const CaseList& list, absl::Time now) {
+  if (base_ == absl::InfinitePast()) base_ = now;
+  if (free_.empty()) {
+    free_.push_back(static_cast<uint32_t>(leases_.size()));
+    leases_.emplace_back();
+  }
+  const uint32_t slab = free_.back();
+  free_.pop_back();
+  LeaseRecord& lease = leases_[slab];
+  lease = LeaseRecord();
+  lease.id = LeaseId(++serial_ << kSlabBits | slab);
+  lease.host = h;
+  lease.executable = executable;
+  lease.cases = list;
+  lease.sent = lease.started = now;
+  for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
+    cases_[i].state = CaseState::kLeased;
+    cases_[i].holder = slab;
+    lease.nanos += Nanos(cases_[i].seconds);
+  }
+  lease.running = hosts_[h].running.count + hosts_[h].listings < hosts_[h].slots;
+  Link(lease);
+  ++live_leases_;
+  leased_cases_ += list.count;
+  if (executable >= per_executable_.size()) per_executable_.resize(executable + 1);
+  ++per_executable_[executable];
+  return lease;
+}
+
+LeaseRecord* HostTable::Find(LeaseId id, uint32_t h) {
+  const uint64_t slab = id.value() & kSlabMask;
+  if (id.value() == 0 || slab >= leases_.size()) return nullptr;
+  LeaseRecord& lease = leases_[slab];
+  return lease.id == id && lease.host == h ? &lease : nullptr;
+}
+
+uint32_t HostTable::TakeCase(LeaseRecord& lease, uint32_t previous, absl::Time now) {
+  Account(lease, -1);
+  lease.started = now;
+  const uint32_t i = lease.cases.RemoveAfter(cases_, previous);
+  lease.nanos -= Nanos(cases_[i].seconds);
+  cases_[i].holder = kNone;
+  Account(lease, 1);
+  if (lease.running) SetEnd(lease);
+  --leased_cases_;
+  return i;
+}
+
+CaseList HostTable::End(LeaseRecord& lease, absl::Time now) {
+  if (lease.recalled) MarkNotRecalled(lease);
+  Unlink(lease);
+  const CaseList left = lease.cases;
+  for (uint32_t i = left.head; i != kNone; i = cases_[i].next) cases_[i].holder = kNone;
+  HostRecord& host = hosts_[lease.host];
+  --live_leases_;
+  --per_executable_[lease.executable];
+  leased_cases_ -= left.count;
+  lease.id = LeaseId();
+  free_.push_back(SlabOf(lease));
+  while (host.queued.head != kNone && host.running.count + host.listings < host.slots) {
+    MarkRunning(leases_[host.queued.head], now);
+  }
+  return left;
+}
+
+void HostTable::MarkRunning(LeaseRecord& lease, absl::Time now) {
+  if (lease.running) return;
+  Unlink(lease);
+  lease.running = true;
+  lease.started = now;
+  Link(lease);
+}
+
+void HostTable::MarkQueued(LeaseRecord& lease) {
+  if (!lease.running) return;
+  Unlink(lease);
+  lease.running = false;
+  Link(lease);
+}
+
+void HostTable::MarkRecalled(LeaseRecord& lease, uint32_t thief) {
+  Account(lease, -1);
+  lease.recalled = true;
+  lease.thief = thief;
+  Account(lease, 1);
+  if (thief != kNone) ++hosts_[thief].arriving;
+}
+
+void HostTable::MarkNotRecalled(LeaseRecord& lease) {
+  Account(lease, -1);
+  lease.recalled = false;
+  Account(lease, 1);
+  // The thief may have gone and come back since: then it waits for nothing.
+  if (lease.thief != kNone && hosts_[lease.thief].arriving > 0) --hosts_[lease.thief].arriving;
+  lease.thief = kNone;
+}
+
+void HostTable::CheckInvariants() const {
+  uint64_t leases = 0, cases = 0;
+  int64_t nanos = 0;
+  for (uint32_t h = 0; h < size(); ++h) {
+    const HostRecord& host = hosts_[h];
+    int64_t stealable_nanos = 0;
+    uint32_t stealable = 0;
+    for (const LeaseList* list : {&host.running, &host.queued}) {
+      int64_t sum = 0;
+      uint32_t count = 0, previous = kNone;
+      for (uint32_t slab = list->head; slab != kNone; previous = slab, slab = leases_[slab].next) {
+        const LeaseRecord& lease = leases_[slab];
+        Check(lease.id.value() != 0 && lease.host == h, "a host's leases are live and its own");
+        Check(lease.previous == previous, "a host's leases are linked both ways");
+        Check(lease.running == (list == &host.running), "a lease is in the list it says");
+        int64_t estimate = 0;
+        uint32_t held = 0;
+        for (uint32_t i = lease.cases.head; i != kNone; i = cases_[i].next, ++held) {
+          const CaseRecord& c = cases_[i];
+          Check(c.state == CaseState::kLeased && c.holder == slab, "a leased case knows the one lease that holds it");
+          Check(c.executable == lease.executable, "a lease is of one executable");
+          estimate += Nanos(c.seconds);
+        }
+        Check(held == lease.cases.count, "a lease has as many cases as it counts");
+        Check(estimate == lease.nanos, "the estimate of a lease is the sum of its cases");
+        ++count;
+        sum += lease.nanos;
+        cases += held;
+        if (!lease.running && !lease.recalled) {
+          ++stealable;
+          stealable_nanos += lease.nanos;
+        }
+      }
+      Check(host.ends.size() == host.running.count, "every running lease has an expected end");
+      Check(count == list->count && sum == list->nanos, "the backlog of a host is the sum of its leases");
+      leases += count;
+      nanos += sum;
+    }
+    Check(stealable == host.stealable && stealable_nanos == host.stealable_nanos, "what can be recalled is counted");
+    Check((stealable > 0) == (backlog_.key(h) > 0), "hosts with a backlog are in the tree");
+    Check(host.state == HostRecord::State::kUp || host.busy() == 0, "a host that is not up holds nothing");
+  }
+  Check(leases == live_leases_ && cases == leased_cases_ && nanos == leased_nanos_, "leases are counted");
+  uint64_t live = 0;
+  for (const LeaseRecord& lease : leases_) live += lease.id.value() != 0;
+  Check(live == live_leases_, "every live lease is in a host's list");
+}
+
+}  // namespace dtest::schedule

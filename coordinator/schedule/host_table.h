@@ -1,0 +1,171 @@
+// Hosts, and the leases they hold. A host's leases are in two lists: those that its slots are believed to run, oldest
+// first, and the queue behind them. The belief follows the agent's rule (first come, first served) and is corrected by
+// results, refusals and heartbeats; being wrong costs a refused Recall, nothing else.
+//
+// One thread. Borrows the cases.
+
+#ifndef DTEST_COORDINATOR_SCHEDULE_HOST_TABLE_H_
+#define DTEST_COORDINATOR_SCHEDULE_HOST_TABLE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "coordinator/schedule/case_array.h"
+#include "coordinator/schedule/max_tree.h"
+#include "dtest/ids.h"
+
+namespace dtest::schedule {
+
+struct LeaseRecord {
+  LeaseId id;  // serial number << 24 | position in the slab; 0: this record is free
+  uint32_t host = kNone;
+  uint32_t executable = kNone;
+  CaseList cases;                           // without a result yet, in the order they run
+  int64_t nanos = 0;                        // expected for them
+  uint32_t previous = kNone, next = kNone;  // in the host's list
+  uint32_t thief = kNone;                   // host that it was recalled for
+  uint32_t missing = 0;                     // heartbeats in a row that did not mention it
+  uint64_t heartbeat = 0;                   // the last that did
+  absl::Time sent;
+  absl::Time started;      // while `running`: when its next case is believed to have started
+  uint32_t ender = kNone;  // position in HostRecord::ends, while `running`
+  bool running = false;    // in the list of running leases
+  bool recalled = false;   // Released or Refused is to come
+  bool reported = false;   // has yielded a result
+  bool arrived = false;    // the agent is known to have received it
+  // What the last heartbeat of its host said that it runs, by position in the listing (kNone: nothing), and since when.
+  uint32_t shown = kNone;
+  absl::Time shown_since;
+};
+
+struct LeaseList {
+  uint32_t head = kNone, tail = kNone;
+  uint32_t count = 0;
+  int64_t nanos = 0;
+};
+
+struct HostRecord {
+  enum class State : uint8_t {
+    kExpected,  // has not joined yet, or will return
+    kUp,
+    kGone,  // for good
+  };
+  State state = State::kExpected;
+  bool draining = false;  // up, takes no more work
+  bool stopped = false;   // answered Interrupt with Idle
+  bool hungry = false;    // in the scheduler's list of hosts that could take more
+  bool touched = false;   // in the list of hosts that an event of this turn concerns
+  uint32_t slots = 0;
+  double speed = 1;
+  LeaseList running, queued;
+  std::vector<double> ends;      // when each running lease is expected to end, seconds since HostTable's base
+  std::vector<uint32_t> enders;  // parallel: which lease
+  int64_t stealable_nanos = 0;   // of the queued leases that are not recalled yet
+  uint32_t stealable = 0;
+  uint32_t listings = 0;
+  uint32_t arriving = 0;     // leases recalled from other hosts for this one
+  uint32_t current = kNone;  // executable that it takes batches of
+  uint32_t prefetches = 0;   // not answered yet
+  bool probing = false;      // its last batch was kept small: more of the kind would fill the queue with crumbs
+  std::string why_gone;
+  absl::Time joined = absl::InfinitePast();
+
+  bool usable() const { return state == State::kUp && !draining; }
+  double capacity() const { return slots * speed; }
+  uint32_t busy() const { return running.count + queued.count + listings; }
+};
+
+class HostTable {
+ public:
+  HostTable(CaseArray* cases, uint32_t hosts);
+
+  uint32_t size() const { return static_cast<uint32_t>(hosts_.size()); }
+  HostRecord& operator[](uint32_t h) { return hosts_[h]; }
+  const HostRecord& operator[](uint32_t h) const { return hosts_[h]; }
+  void Grow(uint32_t hosts);
+
+  void Join(uint32_t h, uint32_t slots, double speed);
+  // The host must hold no lease any more.
+  void Leave(uint32_t h, bool may_return);
+  void Drain(uint32_t h);
+
+  // Hosts that work may be given to now, and those that it may be given to now or later.
+  uint32_t usable() const { return usable_; }
+  uint32_t possible() const { return possible_; }
+  uint32_t slots() const { return slots_; }  // of hosts that are up
+  // Slots times speed of usable hosts, and of those that may still join: as many slots as the others have on average,
+  // of speed 1.
+  double capacity() const { return capacity_; }
+  double best_speed() const { return best_speed_; }  // of the same
+
+  // A new lease at the end of the host's queue. References to leases live until the next NewLease.
+  LeaseRecord& NewLease(uint32_t h, uint32_t executable, const CaseList& list, absl::Time now);
+  // The live lease of this id if this host holds it, else nullptr.
+  LeaseRecord* Find(LeaseId id, uint32_t h);
+  LeaseRecord& lease(uint32_t slab) { return leases_[slab]; }
+  const LeaseRecord& lease(uint32_t slab) const { return leases_[slab]; }
+  // Takes the case after `previous` out of the lease: it has a result.
+  uint32_t TakeCase(LeaseRecord& lease, uint32_t previous, absl::Time now);
+  // The lease is over: returns the cases that are left of it. A queued lease may be believed to run then.
+  CaseList End(LeaseRecord& lease, absl::Time now);
+  void MarkRunning(LeaseRecord& lease, absl::Time now);
+  void MarkQueued(LeaseRecord& lease);
+  void MarkRecalled(LeaseRecord& lease, uint32_t thief);
+  void MarkNotRecalled(LeaseRecord& lease);
+
+  uint64_t live_leases() const { return live_leases_; }
+  uint64_t leased_cases() const { return leased_cases_; }
+  int64_t leased_nanos() const { return leased_nanos_; }
+  // Of that, what slots have worked off already without having said so: how long ago the running cases started.
+  absl::Duration elapsed(absl::Time now) const {
+    return running_leases_ == 0 ? absl::ZeroDuration() : running_leases_ * (now - base_) - started_;
+  }
+  uint32_t live_leases(uint32_t executable) const {
+    return executable < per_executable_.size() ? per_executable_[executable] : 0;
+  }
+
+  // Running leases of the host that are expected to end within `seconds` from now, or are over time.
+  uint32_t EndingWithin(uint32_t h, double seconds, absl::Time now) const;
+
+  // Expected seconds until the host's slots have started all of its queue that can be recalled.
+  double Backlog(uint32_t h) const { return backlog_.key(h); }
+  // The host with the longest such backlog; its Backlog is 0 if no host has any.
+  uint32_t Victim() const { return backlog_.Top(); }
+  // As if the host had no backlog, until RestoreVictim.
+  void HideVictim(uint32_t h) { backlog_.Set(h, 0); }
+  void RestoreVictim(uint32_t h) { UpdateBacklog(h); }
+
+  void CheckInvariants() const;
+
+ private:
+  void Link(LeaseRecord& lease);
+  void Unlink(LeaseRecord& lease);
+  void Account(const LeaseRecord& lease, int sign);
+  void UpdateBacklog(uint32_t h);
+  void Recount();
+  void SetEnd(LeaseRecord& lease);
+  void RemoveEnd(LeaseRecord& lease);
+  uint32_t SlabOf(const LeaseRecord& lease) const { return static_cast<uint32_t>(&lease - leases_.data()); }
+
+  CaseArray& cases_;
+  std::vector<HostRecord> hosts_;
+  std::vector<LeaseRecord> leases_;
+  std::vector<uint32_t> free_;
+  std::vector<uint32_t> per_executable_;  // live leases
+  MaxTree backlog_;
+  uint64_t serial_ = 0;
+  uint64_t live_leases_ = 0;
+  uint64_t leased_cases_ = 0;
+  int64_t leased_nanos_ = 0;
+  int64_t running_leases_ = 0;
+  absl::Time base_ = absl::InfinitePast();         // when the first lease was made
+  absl::Duration started_ = absl::ZeroDuration();  // sum of (started - base_) of running leases
+  uint32_t usable_ = 0, possible_ = 0, slots_ = 0;
+  double capacity_ = 0, best_speed_ = 1;
+};
+
+}  // namespace dtest::schedule
+
+#endif  // DTEST_COORDINATOR_SCHEDULE_HOST_TABLE_H_

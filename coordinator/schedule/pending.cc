@@ -1,0 +1,161 @@
+#include "coordinator/schedule/pending.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "coordinator/schedule/check.h"
+
+namespace dtest::schedule {
+
+Pending::Pending(CaseArray* cases, CostModel* costs, bool listing_order)
+    : cases_(*cases), costs_(*costs), listing_order_(listing_order) {}
+
+void Pending::AddExecutable(uint32_t executable) {
+  if (executable >= executables_.size()) executables_.resize(executable + 1);
+}
+
+double Pending::Estimate(uint32_t i) const {
+  const CaseRecord& c = cases_[i];
+  return c.known ? c.seconds : costs_.Unknown(c.executable, c.suite);
+}
+
+bool Pending::Shorter(uint32_t a, uint32_t b) const {
+  if (cases_[a].seconds != cases_[b].seconds) return cases_[a].seconds < cases_[b].seconds;
+  return a > b;  // in a heap of the longest, the first listed wins a tie
+}
+
+void Pending::Account(uint32_t i, int sign) {
+  const CaseRecord& c = cases_[i];
+  Executable& e = executables_[c.executable];
+  e.count += sign;
+  count_ += sign;
+  if (c.known) {
+    e.known_nanos += sign * Nanos(c.seconds);
+  } else {
+    e.unknown += sign;
+  }
+  EstimatesChanged(c.executable);
+}
+
+void Pending::EstimatesChanged(uint32_t executable) {
+  Executable& e = executables_[executable];
+  const int64_t nanos = e.known_nanos + e.unknown * Nanos(costs_.UnknownMean(executable));
+  nanos_ += nanos - e.nanos;
+  e.nanos = nanos;
+  Reindex(executable);
+}
+
+void Pending::Reindex(uint32_t executable) {
+  Executable& e = executables_[executable];
+  const int64_t work = e.list.count == 0 ? 0 : std::max<int64_t>(e.nanos, 1);
+  // A key that is off by an eighth still names a good executable, and most changes cost nothing.
+  if (work != e.indexed_nanos && (work == 0 || std::llabs(work - e.indexed_nanos) > e.indexed_nanos / 8)) {
+    if (e.indexed_nanos != 0) by_work_.erase({-e.indexed_nanos, executable});
+    if (work != 0) by_work_.insert({-work, executable});
+    e.indexed_nanos = work;
+  }
+  const float longest = e.heap.empty() ? 0 : cases_[e.heap.front()].seconds;
+  if (longest != e.indexed_longest) {
+    if (e.indexed_longest != 0) by_longest_.erase({-e.indexed_longest, executable});
+    if (longest != 0) by_longest_.insert({-longest, executable});
+    e.indexed_longest = longest;
+  }
+}
+
+void Pending::Add(uint32_t i, bool front) {
+  CaseRecord& c = cases_[i];
+  Executable& e = executables_[c.executable];
+  if (c.known && c.seconds > costs_.long_case() && !listing_order_) {
+    c.state = CaseState::kLong;
+    e.heap.push_back(i);
+    std::push_heap(e.heap.begin(), e.heap.end(), [this](uint32_t a, uint32_t b) { return Shorter(a, b); });
+  } else {
+    c.state = CaseState::kShort;
+    front ? e.list.PushFront(cases_, i) : e.list.PushBack(cases_, i);
+  }
+  Account(i, 1);
+}
+
+void Pending::AddRetry(uint32_t i, absl::Time now) {
+  cases_[i].state = CaseState::kRetry;
+  retries_.push_back({i, now});
+  Account(i, 1);
+}
+
+uint32_t Pending::TakeShort(uint32_t executable) {
+  const uint32_t i = executables_[executable].list.RemoveAfter(cases_, kNone);
+  Account(i, -1);
+  return i;
+}
+
+uint32_t Pending::TakeLong(uint32_t executable) {
+  std::vector<uint32_t>& heap = executables_[executable].heap;
+  std::pop_heap(heap.begin(), heap.end(), [this](uint32_t a, uint32_t b) { return Shorter(a, b); });
+  const uint32_t i = heap.back();
+  heap.pop_back();
+  Account(i, -1);
+  return i;
+}
+
+uint32_t Pending::TakeRetry(size_t position) {
+  const uint32_t i = retries_[position].i;
+  retries_.erase(retries_.begin() + position);
+  Account(i, -1);
+  return i;
+}
+
+std::vector<uint32_t> Pending::TakeAll(uint32_t executable) {
+  std::vector<uint32_t> all;
+  for (size_t k = 0; k < retries_.size();) {
+    if (cases_[retries_[k].i].executable == executable) {
+      all.push_back(TakeRetry(k));
+    } else {
+      ++k;
+    }
+  }
+  while (!executables_[executable].heap.empty()) all.push_back(TakeLong(executable));
+  while (executables_[executable].list.count > 0) all.push_back(TakeShort(executable));
+  return all;
+}
+
+void Pending::ForEach(const std::function<void(uint32_t)>& visit) const {
+  for (const Retry& retry : retries_) visit(retry.i);
+  for (const Executable& e : executables_) {
+    for (uint32_t i : e.heap) visit(i);
+    for (uint32_t i = e.list.head; i != kNone; i = cases_[i].next) visit(i);
+  }
+}
+
+void Pending::CheckInvariants() const {
+  uint64_t count = 0;
+  int64_t nanos = 0;
+  std::vector<uint32_t> counts(executables_.size());
+  std::vector<int64_t> sums(executables_.size());
+  ForEach([&](uint32_t i) {
+    const CaseRecord& c = cases_[i];
+    Check(c.holder == kNone, "a pending case is held by no lease");
+    ++counts[c.executable];
+    sums[c.executable] += c.known ? Nanos(c.seconds) : Nanos(costs_.UnknownMean(c.executable));
+  });
+  for (const Retry& retry : retries_) Check(cases_[retry.i].state == CaseState::kRetry, "retries are marked so");
+  for (uint32_t x = 0; x < executables_.size(); ++x) {
+    const Executable& e = executables_[x];
+    for (uint32_t i : e.heap) Check(cases_[i].state == CaseState::kLong, "long cases are marked so");
+    uint32_t listed = 0;
+    for (uint32_t i = e.list.head; i != kNone; i = cases_[i].next) {
+      Check(cases_[i].state == CaseState::kShort, "short cases are marked so");
+      ++listed;
+    }
+    Check(listed == e.list.count, "a list has as many cases as it counts");
+    Check(counts[x] == e.count, "pending cases per executable are counted");
+    Check(sums[x] == e.nanos, "the pending estimate of an executable is the sum of its parts");
+    Check((e.list.count > 0) == (e.indexed_nanos > 0), "executables with short cases are indexed");
+    Check(e.heap.empty() == (e.indexed_longest == 0), "executables with long cases are indexed");
+    count += e.count;
+    nanos += e.nanos;
+  }
+  Check(count == count_, "pending cases are counted");
+  Check(nanos == nanos_, "the pending estimate is the sum of its parts");
+}
+
+}  // namespace dtest::schedule

@@ -1,0 +1,102 @@
+// The cases that no host holds. Each is in exactly one place:
+//
+//   short    in listing order, per executable: taken as batches, so suites stay together
+//   long     per executable, longest first: each is leased alone, the longest of all executables first
+//   retry    one queue: cases that run alone and before others (failed attempts, suspects of a lost host)
+//
+// Two ordered indices say which executable has the longest case, and which has most to do.
+//
+// One thread. Borrows the cases and the cost model.
+
+#ifndef DTEST_COORDINATOR_SCHEDULE_PENDING_H_
+#define DTEST_COORDINATOR_SCHEDULE_PENDING_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "coordinator/schedule/case_array.h"
+#include "coordinator/schedule/cost_model.h"
+
+namespace dtest::schedule {
+
+class Pending {
+ public:
+  // `listing_order`: long cases stay where they are in the list (shuffled runs).
+  Pending(CaseArray* cases, CostModel* costs, bool listing_order);
+
+  void AddExecutable(uint32_t executable);
+
+  // The case, in no list now, becomes pending: short or long as its estimate says.
+  void AddBack(uint32_t i) { Add(i, false); }
+  void AddFront(uint32_t i) { Add(i, true); }
+  struct Retry {
+    uint32_t i;
+    absl::Time since;
+  };
+  void AddRetry(uint32_t i, absl::Time now);
+
+  // Takes a case out; it is in no list then. The list or heap must not be empty.
+  uint32_t TakeShort(uint32_t executable);
+  uint32_t TakeLong(uint32_t executable);
+  uint32_t TakeRetry(size_t position);
+  // Takes all cases of the executable out.
+  std::vector<uint32_t> TakeAll(uint32_t executable);
+
+  uint32_t FirstShort(uint32_t executable) const { return executables_[executable].list.head; }
+  uint32_t FirstLong(uint32_t executable) const { return executables_[executable].heap.front(); }
+  const std::deque<Retry>& retries() const { return retries_; }
+  // (-seconds of its longest case, executable), the longest first: executables with long cases.
+  const std::set<std::pair<float, uint32_t>>& by_longest() const { return by_longest_; }
+  // (-expected nanoseconds, executable), most work first: executables with short cases. Follows the true sums only
+  // roughly, to be cheap.
+  const std::set<std::pair<int64_t, uint32_t>>& by_work() const { return by_work_; }
+
+  uint64_t count() const { return count_; }
+  uint32_t count(uint32_t executable) const { return executables_[executable].count; }
+  uint32_t short_count(uint32_t executable) const { return executables_[executable].list.count; }
+  // Expected run time of all that is pending, on hosts of speed 1.
+  int64_t nanos() const { return nanos_; }
+  int64_t nanos(uint32_t executable) const { return executables_[executable].nanos; }
+  double Estimate(uint32_t i) const;
+  // The cost model has learnt about this executable: brings its sum up to date.
+  void EstimatesChanged(uint32_t executable);
+
+  // Calls `visit` for every pending case, in the order of executables. `check` aborts when a sum does not hold.
+  void ForEach(const std::function<void(uint32_t)>& visit) const;
+  void CheckInvariants() const;
+
+ private:
+  struct Executable {
+    CaseList list;
+    std::vector<uint32_t> heap;  // of long cases: the longest in front, see Shorter
+    uint32_t count = 0;          // pending in any way
+    uint32_t unknown = 0;        // of them, without history
+    int64_t known_nanos = 0;     // of the others
+    int64_t nanos = 0;           // known_nanos and what the unknown ones are expected to take
+    int64_t indexed_nanos = 0;   // key in by_work_; 0: not there
+    float indexed_longest = 0;   // key in by_longest_; 0: not there
+  };
+  void Add(uint32_t i, bool front);
+  void Account(uint32_t i, int sign);
+  void Reindex(uint32_t executable);
+  bool Shorter(uint32_t a, uint32_t b) const;
+
+  CaseArray& cases_;
+  CostModel& costs_;
+  const bool listing_order_;
+  std::vector<Executable> executables_;
+  std::deque<Retry> retries_;
+  std::set<std::pair<float, uint32_t>> by_longest_;
+  std::set<std::pair<int64_t, uint32_t>> by_work_;
+  uint64_t count_ = 0;
+  int64_t nanos_ = 0;
+};
+
+}  // namespace dtest::schedule
+
+#endif  // DTEST_COORDINATOR_SCHEDULE_PENDING_H_

@@ -1,0 +1,190 @@
+// The scheduler: which case runs when, on which host. A pure state machine without clock, thread, socket or name:
+//
+//   Handle(now, event) -> actions         NextDeadline()         CheckInvariants()
+//
+// `now` never goes back. The run loop carries actions out in order and feeds back what happens; it decides nothing.
+// Queues are a hierarchy: the scheduler holds what is unassigned, an agent holds a short queue of leases so that its
+// slots never wait for a round trip, a slot runs one lease (a batch). Work is moved between hosts only through the
+// scheduler: Recall -> Released | Refused.
+//
+// Invariants, checked by CheckInvariants and by the simulator after every step: a case is in exactly one of {unlisted,
+// pending, leased, finished}; it is held under at most one live lease; every selected case reaches exactly one final
+// verdict per iteration; sums of pending and leased estimates match their parts.
+//
+// One thread. Owns all it is given.
+
+#ifndef DTEST_COORDINATOR_SCHEDULE_SCHEDULER_H_
+#define DTEST_COORDINATOR_SCHEDULE_SCHEDULER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "coordinator/run/event.h"
+#include "dtest/ids.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+// ---- Events ----------------------------------------------------------------------------------------------------
+
+// A host said Hello. The same HostId may come up again after HostGone (a fresh agent, nothing carried over).
+struct HostJoined {
+  HostId host;
+  uint32_t slots = 1;
+  double speed = 1.0;  // relative to the average host, from history
+};
+
+// The host is lost, failed to come up, or was drained by its agent and has said its last.
+struct HostGone {
+  HostId host;
+  std::string reason;
+  bool may_return = false;  // another HostJoined or HostGone for it follows: do not give up the run for lack of hosts
+};
+
+// An executable of the bundle; CasesKnown or CasesUnknown follows, by listing (an action of the scheduler) or from the
+// listing cache (then `listed` is true and no List is sent).
+struct ExecutableAdded {
+  ExecutableId executable;
+  uint64_t bytes = 0;  // of its files: the cost of shipping it to a host that has nothing
+  bool listed = false;
+};
+
+struct SelectedCase {
+  uint32_t index = 0;                      // position in the listing
+  std::optional<absl::Duration> expected;  // from history
+};
+
+// The cases to run, in listing order, after filter and shard. May be empty. `startup` is the process start-up cost.
+struct CasesKnown {
+  ExecutableId executable;
+  std::vector<SelectedCase> cases;
+  std::vector<uint32_t> suite_of;  // parallel to `cases`: equal numbers are one suite
+  absl::Duration startup;
+};
+
+// Listing failed for good (the loop has reported it).
+struct CasesUnknown {
+  ExecutableId executable;
+};
+
+// No ExecutableAdded follows.
+struct BundleComplete {};
+
+// No HostJoined follows for hosts that have not joined or gone yet, except as HostGone::may_return promised.
+// The loop sends one HostJoined or HostGone for each of the hosts it was constructed with.
+
+struct FromHost {
+  HostId host;
+  std::variant<Prepared, Listed, Results, Released, Refused, Heartbeat, Idle> message;
+};
+
+// A signal to the run. First: hand out nothing more, Interrupt agents with the grace. `force`: kill at once.
+struct StopRun {
+  RunEnd end = RunEnd::kInterrupted;
+  bool force = false;
+};
+
+// The passing of time, when NextDeadline has come.
+struct Tick {};
+
+using SchedulerEvent = std::variant<HostJoined, HostGone, ExecutableAdded, CasesKnown, CasesUnknown, BundleComplete,
+                                    FromHost, StopRun, Tick>;
+
+// ---- Actions ---------------------------------------------------------------------------------------------------
+
+// The loop sends AddExecutable and CaseTable of an executable by itself before the first message that needs them.
+struct SendTo {
+  HostId host;
+  std::variant<Prefetch, List, Lease, Recall, Cancel, Interrupt, Shutdown> message;
+};
+
+// An attempt ended, or (outcome kNotRun) the case has no result and will get none. kNotRun with a host: it was running
+// there when the run ended; result.duration is how long, as far as known, and result.start when it began.
+struct AttemptEnded {
+  CaseId id;
+  std::optional<HostId> host;
+  uint32_t iteration = 1;
+  bool final = true;
+  bool flaky = false;
+  CaseResult result;
+};
+
+// An executable cannot be listed: no host is left that could prepare it. `reason` says why, by host. The loop reports
+// it.
+struct ListingFailed {
+  ExecutableId executable;
+  std::string reason;
+};
+
+struct Warn {
+  std::string text;
+};
+
+// Nothing is left to do and every verdict has been given; sent once, last.
+struct Finish {
+  RunEnd end = RunEnd::kCompleted;
+};
+
+using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, Finish>;
+
+// ---- The machine -----------------------------------------------------------------------------------------------
+
+struct SchedulerOptions {
+  uint32_t hosts = 0;  // in the inventory: each will join or be gone
+  Isolation isolation = Isolation::kBatch;
+  uint32_t retries = 0;             // further attempts of a failed case
+  uint32_t repeat = 1;              // iterations of every case
+  uint32_t max_fail = 0;            // stop after so many final failures; 0: never
+  std::optional<uint64_t> shuffle;  // seed: random order in place of longest first
+  absl::Duration run_timeout = absl::InfiniteDuration();
+  absl::Duration kill_grace = absl::Seconds(10);         // after an interrupt
+  absl::Duration default_case = absl::Milliseconds(50);  // expected duration where nothing is known
+  absl::Duration longest_batch = absl::Seconds(2);       // expected run time of a batch of short cases, at most
+  uint32_t hosts_a_case_may_take_down = 2;  // a case that ran when this many hosts were lost is blamed, not retried
+  std::vector<std::string> host_names;      // by HostId, for messages only; a host without one is "host <number>"
+};
+
+// LeasedCase::attempt on the wire counts on through the iterations of a case: (iteration - 1) * AttemptsPerIteration +
+// attempt, so that it names one execution of the case in the run. AttemptEnded::result.attempt is 1-based within the
+// iteration. Beyond the first attempt and its retries there are infra errors, which use up no retries and of which the
+// third is final.
+inline uint32_t AttemptsPerIteration(const SchedulerOptions& options) { return options.retries + 4; }
+
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerOptions& options);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Appends what to do to `actions` (which the loop clears and reuses, so that no turn allocates).
+  void Handle(absl::Time now, SchedulerEvent event, std::vector<SchedulerAction>* actions);
+
+  // When Tick wants to be handled at the latest; InfiniteFuture if never.
+  absl::Time NextDeadline() const;
+
+  // Progress, for status lines: all in cases, iterations counted separately.
+  struct Progress {
+    uint64_t selected = 0, finished = 0, running_or_queued = 0;
+    uint32_t unlisted = 0;              // executables whose cases are not known yet
+    absl::Duration expected_remaining;  // estimated run time of what is not finished, all slots together
+    uint32_t slots = 0;                 // on hosts that are up
+  };
+  Progress progress() const;
+
+  // Aborts with a description when an invariant does not hold. O(cases): for tests and the simulator.
+  void CheckInvariants() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_SCHEDULE_SCHEDULER_H_

@@ -1,0 +1,110 @@
+// Stealing: moving leases that have not started from hosts with a backlog to hosts that would run dry. There is nothing
+// pending when this runs. A thief recalls from the longest backlog, up to half of it and no more than makes both
+// equal; as many thieves as there are steal at once.
+//
+// Two rules keep leases from wandering: a thief without a free slot takes only from a victim that keeps a lease in its
+// queue, and only for an empty queue of its own; and a case moves at most kMostSteals times.
+
+#include <algorithm>
+
+#include "coordinator/schedule/scheduler_impl.h"
+
+namespace dtest {
+
+namespace {
+
+constexpr uint32_t kMostSteals = 6;
+constexpr uint32_t kMostVictims = 4;  // asked in one turn
+constexpr double kRoundTrip = 0.05;   // seconds that a steal takes, assumed
+
+}  // namespace
+
+void Scheduler::Impl::Steal(uint32_t thief) {
+  const HostRecord& host = hosts_[thief];
+  uint32_t hidden[kMostVictims];
+  uint32_t tried = 0;
+  while (tried < kMostVictims) {
+    const bool idle = HasSlotFree(host);
+    if (!idle && (host.queued.count + host.arriving > 0 || !patient_)) break;
+    const uint32_t victim = hosts_.Victim();
+    if (hosts_.Backlog(victim) <= 0) break;
+    if (victim != thief && (idle || hosts_[victim].stealable > 1) && RecallSome(victim, thief, idle)) continue;
+    hosts_.HideVictim(victim);
+    hidden[tried++] = victim;
+  }
+  for (uint32_t k = 0; k < tried; ++k) hosts_.RestoreVictim(hidden[k]);
+}
+
+// Is it done sooner there than here? Where it waits it starts when the backlog before it is worked off.
+bool Scheduler::Impl::WorthMoving(const LeaseRecord& lease, uint32_t victim, uint32_t thief) const {
+  const uint32_t e = lease.executable;
+  if (placement_.hold(thief, e) == Hold::kUnfit) return false;
+  if (lease.cases.head != kNone) {
+    const CaseRecord& first = cases_[lease.cases.head];
+    // A retry that must not go there would come straight back.
+    if (first.steals >= kMostSteals || first.avoid == thief) return false;
+  }
+  const double ship = placement_.Has(thief, e) ? 0 : placement_.ShipSeconds(e);
+  const double slower = lease.nanos * 1e-9 * (1 / hosts_[thief].speed - 1 / hosts_[victim].speed);
+  if (ship == 0 && slower <= 0) return true;
+  // What its slots run now ends on average half through, if estimates are right; cases that are over time say more.
+  double running = 0;
+  for (uint32_t slab = hosts_[victim].running.head; slab != kNone; slab = hosts_.lease(slab).next) {
+    const LeaseRecord& r = hosts_.lease(slab);
+    const double expected = r.nanos * 1e-9 / hosts_[victim].speed;
+    const double elapsed = absl::ToDoubleSeconds(now_ - r.sent);
+    running += r.reported ? expected : std::max(expected - elapsed, elapsed / 10);
+  }
+  const double wait = hosts_.Backlog(victim) + running / std::max(hosts_[victim].running.count, 1u) / 2;
+  return wait > kRoundTrip + ship + slower;
+}
+
+bool Scheduler::Impl::RecallSome(uint32_t victim, uint32_t thief, bool idle) {
+  const HostRecord& from = hosts_[victim];
+  const HostRecord& to = hosts_[thief];
+  const double capacities = from.capacity() + to.capacity();
+  const double equal = (from.stealable_nanos * to.capacity() - to.queued.nanos * from.capacity()) / capacities;
+  const int64_t most = std::max<int64_t>(0, std::min<int64_t>(from.stealable_nanos / 2, static_cast<int64_t>(equal)));
+  const uint32_t free_slots = idle ? to.slots - to.busy() - to.arriving : 0;
+  const uint32_t most_leases = std::max(1u, free_slots + (to.slots + 1) / 2);
+  int64_t taken = 0;
+  uint32_t leases = 0;
+  // The last in the queue would wait longest.
+  for (uint32_t slab = from.queued.tail; slab != kNone && leases < most_leases; slab = hosts_.lease(slab).previous) {
+    LeaseRecord& lease = hosts_.lease(slab);
+    if (lease.recalled || !WorthMoving(lease, victim, thief)) continue;
+    if (leases > 0 && taken + lease.nanos > most) break;
+    taken += lease.nanos;
+    ++leases;
+    hosts_.MarkRecalled(lease, thief);
+    Send(victim, Recall{lease.id});
+  }
+  return leases > 0;
+}
+
+void Scheduler::Impl::OnMessage(uint32_t h, const Released& message) {
+  LeaseRecord* lease = hosts_.Find(message.lease, h);
+  if (lease == nullptr) return;  // taken back in the meantime
+  const uint32_t thief = lease->thief;
+  for (uint32_t i = lease->cases.head; i != kNone; i = cases_[i].next) {
+    if (cases_[i].steals < UINT8_MAX) ++cases_[i].steals;
+  }
+  TakeBack(hosts_.End(*lease, now_));
+  if (thief != kNone && hosts_[thief].usable()) {
+    first_in_turn_ = thief;
+    Touch(thief);
+  }
+  work_added_ = true;
+}
+
+void Scheduler::Impl::OnMessage(uint32_t h, const Refused& message) {
+  LeaseRecord* lease = hosts_.Find(message.lease, h);
+  if (lease == nullptr || !lease->recalled) return;
+  const uint32_t thief = lease->thief;
+  hosts_.MarkNotRecalled(*lease);
+  lease->arrived = true;
+  hosts_.MarkRunning(*lease, now_);
+  if (thief != kNone && hosts_[thief].usable()) Touch(thief);
+}
+
+}  // namespace dtest

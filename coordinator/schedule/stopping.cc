@@ -1,0 +1,103 @@
+// How a run ends, by itself or before its time.
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/schedule/scheduler_impl.h"
+
+namespace dtest {
+
+namespace {
+
+// After the grace agents kill; so much later they must have said so.
+constexpr absl::Duration kKillTakes = absl::Seconds(5);
+
+}  // namespace
+
+const char* Scheduler::Impl::WhyNotRun(RunEnd end) {
+  switch (end) {
+    case RunEnd::kFailFast:
+      return "as many failures as --max-fail allows";
+    case RunEnd::kInterrupted:
+      return "interrupted";
+    case RunEnd::kTimedOut:
+      return "--run-timeout passed";
+    case RunEnd::kNoHosts:
+      return "no host is left";
+    default:
+      return "dtest had to stop";
+  }
+}
+
+void Scheduler::Impl::On(const StopRun& event) {
+  if (!event.force) {
+    if (!stopping_) BeginStop(event.end, options_.kill_grace);
+    return;
+  }
+  if (!stopping_) stop_end_ = event.end;
+  BeginStop(stop_end_, absl::ZeroDuration());
+  EndRun(stop_end_);
+}
+
+void Scheduler::Impl::BeginStop(RunEnd end, absl::Duration grace) {
+  stopping_ = true;
+  stop_end_ = end;
+  stop_deadline_ = now_ + grace + kKillTakes;
+  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+    if (hosts_[h].state != HostRecord::State::kUp) continue;
+    hosts_[h].stopped = false;
+    Send(h, Interrupt{grace});
+  }
+}
+
+void Scheduler::Impl::CheckEnd() {
+  if (bundle_complete_ && unresolved_ == 0 && finished_ == cases_.size()) {
+    EndRun(stopping_ ? stop_end_ : RunEnd::kCompleted);
+    return;
+  }
+  if (stopping_) {
+    bool idle = true;
+    for (uint32_t h = 0; h < hosts_.size() && idle; ++h) {
+      idle = hosts_[h].state != HostRecord::State::kUp || hosts_[h].stopped;
+    }
+    if (idle || now_ >= stop_deadline_) EndRun(stop_end_);
+    return;
+  }
+  if (hosts_.possible() > 0 || hosts_.live_leases() > 0) return;
+  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+    if (hosts_[h].listings > 0) return;  // a host that drains still answers
+  }
+  EndRun(RunEnd::kNoHosts);
+}
+
+void Scheduler::Impl::EndRun(RunEnd end) {
+  std::vector<uint32_t> left;
+  pending_.ForEach([&left](uint32_t i) { left.push_back(i); });
+  for (uint32_t e = 0; e < executables_.size() && pending_.count() > 0; ++e) pending_.TakeAll(e);
+  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+    const HostRecord& host = hosts_[h];
+    while (host.running.count + host.queued.count > 0) {
+      const uint32_t slab = host.running.count > 0 ? host.running.head : host.queued.head;
+      absl::Time began;
+      if (const uint32_t i = RunningIn(hosts_.lease(slab), &began); i != kNone) {
+        cut_[i] = Cut{h, began, now_, "", /*stopping=*/true, std::nullopt};
+      }
+      const CaseList list = hosts_.End(hosts_.lease(slab), now_);
+      for (uint32_t i = list.head; i != kNone; i = cases_[i].next) left.push_back(i);
+    }
+  }
+  std::sort(left.begin(), left.end());
+  for (uint32_t i : left) {
+    // A case whose host was lost earlier, and that waits for another, does not run now.
+    if (const auto cut = cut_.find(i); cut != cut_.end() && (cut->second.stopping || end == RunEnd::kNoHosts)) {
+      FinalCut(i, Cut(cut->second), end);
+    } else {
+      FinalWithoutRun(i, Outcome::kNotRun, WhyNotRun(end));
+    }
+  }
+  over_ = true;
+  actions_->push_back(Finish{end});
+}
+
+}  // namespace dtest

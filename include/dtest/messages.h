@@ -1,0 +1,322 @@
+// The messages between coordinator and agents, as plain values. `protocol/PROTOCOL.md` is the specification,
+// `protocol/codec.h` turns them into Cap'n Proto bytes and back, `protocol/session.h` delivers those marked [session]
+// exactly once and in order for as long as both ends live. Bulk messages, marked [bulk], are idempotent answers to
+// requests: they may be lost or doubled, and whoever asked asks again.
+//
+// The cores (`coordinator/schedule`, `agent/agent.h`) speak these types and nothing else, so that they need no
+// socket to be tested.
+
+#ifndef DTEST_MESSAGES_H_
+#define DTEST_MESSAGES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "dtest/digest.h"
+#include "dtest/ids.h"
+#include "dtest/outcome.h"
+
+namespace dtest {
+
+// Raised when a message changes incompatibly. Both ends must have the same; a mismatch is one clear error.
+inline constexpr uint32_t kProtocolVersion = 1;
+
+enum class Framework : uint8_t {
+  kPlain = 0,       // one case named after the executable: exit 0 passes, 77 skips, anything else fails
+  kGoogleTest = 1,  // --gtest_list_tests, --gtest_filter
+};
+
+enum class Isolation : uint8_t {
+  kBatch = 0,    // several cases share a process
+  kProcess = 1,  // one process a case
+};
+
+// ---- What is shipped -------------------------------------------------------------------------------------------
+
+struct ChunkRef {
+  Digest digest;      // SHA-256 of the chunk's bytes
+  uint32_t size = 0;  // uncompressed bytes, 1 .. 262144
+  friend bool operator==(const ChunkRef&, const ChunkRef&) = default;
+};
+
+// How to build a file from chunks, in order. `id` is the SHA-256 of the recipe itself (see protocol/chunking.h), so a
+// recipe can be checked against it and equal files have equal ids everywhere.
+struct FileRecipe {
+  Digest id;
+  std::vector<ChunkRef> chunks;
+  friend bool operator==(const FileRecipe&, const FileRecipe&) = default;
+};
+
+// One entry of the tree an executable runs in. Paths are relative, '/'-separated, without "." or ".." components or
+// empty ones, in the bytes of the file system (any encoding). An agent refuses a manifest with any other path.
+struct ManifestEntry {
+  std::string path;
+  Digest file;                 // id of the contents; empty for a symbolic link
+  uint64_t size = 0;           // bytes
+  bool executable = false;     // mode 0555, else 0444
+  std::string symlink_target;  // relative, stays inside the tree; empty for a file
+  friend bool operator==(const ManifestEntry&, const ManifestEntry&) = default;
+};
+
+// Everything an agent needs to know about one test executable.
+struct ExecutableSpec {
+  ExecutableId id;
+  std::string name;                        // as in reports: unique in the run
+  std::string path;                        // of the program: in the tree, or on the file system if `in_place`
+  Framework framework = Framework::kPlain;
+  std::string machine;                     // ELF machine as `uname -m` prints it; empty for scripts: runs anywhere
+  bool in_place = false;                   // same machine as the coordinator: nothing to ship, run `path` as it is
+  std::string interpreter;                 // PT_INTERP, e.g. /lib64/ld-linux-x86-64.so.2; empty: static or a script
+  std::string glibc_needed;                // highest GLIBC_ version needed, e.g. "2.34"; empty: none
+  std::string loader;                      // tree path of the shipped program loader; empty if none is shipped
+  std::vector<std::string> library_dirs;   // tree directories for LD_LIBRARY_PATH, first wins
+  std::vector<std::string> base_library_dirs;  // the C library's own: used only where the host's base is not enough
+  std::vector<ManifestEntry> files;        // all of the tree that this executable needs, itself included
+  friend bool operator==(const ExecutableSpec&, const ExecutableSpec&) = default;
+};
+
+// ---- Coordinator to agent --------------------------------------------------------------------------------------
+
+// What every test process of the run sees, and its limits.
+struct RunSettings {
+  std::string run_id;
+  std::string host_name;           // as in hosts.txt: DTEST_HOST
+  uint32_t slots = 0;              // 0: as many as the host has cores
+  Isolation isolation = Isolation::kBatch;
+  absl::Duration case_timeout;     // of one case; InfiniteDuration: none
+  absl::Duration list_timeout;     // of one listing
+  absl::Duration kill_grace;       // between SIGTERM and SIGKILL
+  absl::Duration leak_timeout;     // how long a process' output may stay open after it ended
+  uint64_t output_cap = 0;         // bytes kept of one case's output: half head, half tail
+  bool keep_all_output = false;    // also of cases that pass
+  bool run_disabled = false;       // --gtest_also_run_disabled_tests
+  std::vector<std::pair<std::string, std::string>> env;  // added to the test's environment
+  std::string working_directory;   // absolute if in place, else relative to the tree; empty: the tree's root
+  uint64_t store_limit = 0;        // bytes; 0: the agent's default
+  friend bool operator==(const RunSettings&, const RunSettings&) = default;
+};
+
+// [session] First message to an agent, in answer to Hello.
+struct Welcome {
+  RunSettings settings;
+  absl::Duration heartbeat_interval;
+  absl::Duration lease_timeout;    // the agent stops all tests and exits when it hears nothing for this long
+  uint32_t worker_base = 0;        // DTEST_WORKER of the host's slot 0
+  uint32_t worker_count = 0;       // DTEST_WORKER_COUNT: slots of the run, as far as they are known by now
+  friend bool operator==(const Welcome&, const Welcome&) = default;
+};
+
+// [session] Known to the agent from now on. Nothing is fetched until a List, Lease or Prefetch needs it.
+struct AddExecutable {
+  ExecutableSpec spec;
+  friend bool operator==(const AddExecutable&, const AddExecutable&) = default;
+};
+
+// [session] Fetch what this executable needs; answered by Prepared.
+struct Prefetch {
+  ExecutableId executable;
+  friend bool operator==(const Prefetch&, const Prefetch&) = default;
+};
+
+// [session] List the cases of an executable; answered by Listed.
+struct List {
+  ExecutableId executable;
+  friend bool operator==(const List&, const List&) = default;
+};
+
+// [session] The cases of an executable in listing order, sent before the first lease on it (not to the agent that
+// listed it in this run: it has them).
+struct CaseTable {
+  ExecutableId executable;
+  std::vector<std::string> names;
+  friend bool operator==(const CaseTable&, const CaseTable&) = default;
+};
+
+struct LeasedCase {
+  uint32_t index = 0;
+  uint32_t attempt = 1;
+  friend bool operator==(const LeasedCase&, const LeasedCase&) = default;
+};
+
+// [session] Run these cases, in this order, as one batch. Never empty.
+struct Lease {
+  LeaseId id;
+  ExecutableId executable;
+  std::vector<LeasedCase> cases;
+  friend bool operator==(const Lease&, const Lease&) = default;
+};
+
+// [session] Give this lease back if none of its remaining cases is running: Released or Refused answers.
+struct Recall {
+  LeaseId lease;
+  friend bool operator==(const Recall&, const Recall&) = default;
+};
+
+// [session] Forget this lease, killing its process if it runs. No answer; results that were under way may still come.
+struct Cancel {
+  LeaseId lease;
+  friend bool operator==(const Cancel&, const Cancel&) = default;
+};
+
+// [session] Drop everything queued; send SIGINT to running tests, and SIGKILL after `grace` (at once if zero). A case
+// that fails after its signal is reported, one that passes is not, one cut off is kNotRun. Answered by Idle when no test process is left.
+struct Interrupt {
+  absl::Duration grace;
+  friend bool operator==(const Interrupt&, const Interrupt&) = default;
+};
+
+// [session] Stop everything, clean up, exit.
+struct Shutdown {
+  friend bool operator==(const Shutdown&, const Shutdown&) = default;
+};
+
+// [bulk] Answer to NeedRecipes. `unknown` ids are not (or no longer) readable on the coordinator.
+struct Recipes {
+  std::vector<FileRecipe> recipes;
+  std::vector<Digest> unknown;
+  friend bool operator==(const Recipes&, const Recipes&) = default;
+};
+
+// [bulk] Answer to NeedChunks: one chunk, as a zstd frame (RFC 8878). Empty `zstd` means the chunk can no longer be
+// read: the file changed on the coordinator while the run was going on.
+struct ChunkData {
+  Digest digest;
+  std::string zstd;
+  friend bool operator==(const ChunkData&, const ChunkData&) = default;
+};
+
+using ToAgent = std::variant<Welcome, AddExecutable, Prefetch, List, CaseTable, Lease, Recall, Cancel, Interrupt,
+                             Shutdown, Recipes, ChunkData>;
+
+// ---- Agent to coordinator --------------------------------------------------------------------------------------
+
+// [session] First message of an agent.
+struct Hello {
+  std::string token;         // the secret given to the agent when it was launched
+  std::string version;       // of the agent, as `dtest --version` prints
+  std::string machine;       // uname -m
+  std::string system;        // e.g. "Linux 6.1.0"
+  std::string glibc;         // the host's own, e.g. "2.36"; empty: none found
+  uint32_t cores = 1;        // usable by this process (affinity, cgroup limits)
+  uint64_t memory = 0;       // bytes
+  uint64_t free_disk = 0;    // bytes, where the store is
+  std::string store;         // path of the store on the host
+  friend bool operator==(const Hello&, const Hello&) = default;
+};
+
+// [session] All files of an executable are in place (or it runs in place): `error` empty. Else it cannot run on this
+// host and why ("host is aarch64, executable is x86_64", "no space left on device in ..."): permanent for this run.
+struct Prepared {
+  ExecutableId executable;
+  std::string error;
+  bool drain = false;  // the host can take no more work at all (disk full, read-only): not only this executable
+  friend bool operator==(const Prepared&, const Prepared&) = default;
+};
+
+// [session] Answer to List. `error` non-empty: it could not be listed, and `output` is what it printed (capped).
+struct Listed {
+  ExecutableId executable;
+  std::vector<std::string> names;
+  std::string error;
+  std::string output;
+  absl::Duration duration;  // of the listing process, start to end: the best first estimate of its start-up cost
+  friend bool operator==(const Listed&, const Listed&) = default;
+};
+
+// [session] Cases of one lease that ended. `done`: the lease is over on this agent, nothing more will come of it; cases
+// of it that had no result are back with the scheduler.
+struct Results {
+  LeaseId lease;
+  ExecutableId executable;
+  std::vector<CaseResult> results;
+  bool done = false;
+  absl::Duration startup;  // when done: from spawn to the first case's start, the last process of the lease
+  friend bool operator==(const Results&, const Results&) = default;
+};
+
+// [session] Answers to Recall. Refused: it runs, or is over, or was never known. A Released lease is over; the cases
+// that had no result yet are back with the scheduler.
+struct Released {
+  LeaseId lease;
+  friend bool operator==(const Released&, const Released&) = default;
+};
+struct Refused {
+  LeaseId lease;
+  friend bool operator==(const Refused&, const Refused&) = default;
+};
+
+// What a slot is doing, for SIGUSR1 and for blame when a host is lost.
+struct RunningCase {
+  SlotId slot;
+  LeaseId lease;
+  uint32_t index = 0;
+  absl::Duration elapsed;
+  ExecutableId executable;
+  friend bool operator==(const RunningCase&, const RunningCase&) = default;
+};
+
+// [session] Every Welcome::heartbeat_interval. The leases are all that the agent holds, queued or running: the
+// scheduler takes back any other it thought were there.
+struct Heartbeat {
+  std::vector<LeaseId> leases;
+  std::vector<RunningCase> running;
+  friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
+};
+
+// [session] No test process is left (after Interrupt).
+struct Idle {
+  friend bool operator==(const Idle&, const Idle&) = default;
+};
+
+// [session] Something a person should know ("removed 3 leaked processes", "evicted 1.2 GB from the store").
+struct Note {
+  std::string text;
+  friend bool operator==(const Note&, const Note&) = default;
+};
+
+// [bulk] Asks for recipes.
+struct NeedRecipes {
+  std::vector<Digest> files;
+  friend bool operator==(const NeedRecipes&, const NeedRecipes&) = default;
+};
+
+// [bulk] Asks for chunks. What an agent has asked for and not received is its credit: it never has more than
+// kChunkCredit bytes outstanding, so control messages never wait behind more.
+struct NeedChunks {
+  std::vector<Digest> chunks;
+  friend bool operator==(const NeedChunks&, const NeedChunks&) = default;
+};
+inline constexpr uint64_t kChunkCredit = 4 << 20;
+
+using FromAgent = std::variant<Hello, Prepared, Listed, Results, Released, Refused, Heartbeat, Idle, Note, NeedRecipes,
+                               NeedChunks>;
+
+// True for the messages marked [bulk] above.
+template <typename Message>
+constexpr bool IsBulk() {
+  return std::is_same_v<Message, Recipes> || std::is_same_v<Message, ChunkData> ||
+         std::is_same_v<Message, NeedRecipes> || std::is_same_v<Message, NeedChunks>;
+}
+
+// ---- Envelope --------------------------------------------------------------------------------------------------
+
+// What travels in one ZeroMQ frame. Session bodies carry sequence numbers 1, 2, 3... of their direction; bulk bodies
+// and bare acknowledgements (no body) have sequence 0. `acknowledged` is the highest number received in order.
+template <typename Body>
+struct Envelope {
+  uint32_t version = kProtocolVersion;
+  Epoch epoch;  // the agent's, in both directions; frames of another epoch are dropped
+  uint64_t sequence = 0;
+  uint64_t acknowledged = 0;
+  std::optional<Body> body;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_MESSAGES_H_

@@ -1,0 +1,61 @@
+// What became of one attempt at one case. Plain values, shared by the wire messages, the scheduler and the reports.
+
+#ifndef DTEST_OUTCOME_H_
+#define DTEST_OUTCOME_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "dtest/ids.h"
+
+namespace dtest {
+
+enum class Outcome : uint8_t {
+  kPassed = 0,
+  kFailed = 1,      // the test said so: an assertion, a non-zero exit of a plain executable
+  kCrashed = 2,     // the process died in this case: a signal, or an exit before the case had ended
+  kTimedOut = 3,    // the case passed its time limit and was killed
+  kSkipped = 4,     // the test said so (GTEST_SKIP, exit 77), or is disabled
+  kInfraError = 5,  // dtest could not run it: hosts lost, executable could not be started. Never the test's fault
+  kNotRun = 6,      // the run ended first (fail-fast, interrupt, run timeout); from an agent: stopped by its Interrupt
+};
+inline constexpr int kOutcomeCount = 7;
+
+// "passed", "failed", "crashed", "timed out", "skipped", "infra error", "not run": the words all reports use.
+constexpr const char* OutcomeName(Outcome outcome) {
+  constexpr const char* kNames[kOutcomeCount] = {"passed",  "failed",      "crashed", "timed out",
+                                                 "skipped", "infra error", "not run"};
+  return kNames[static_cast<int>(outcome)];
+}
+
+// True for outcomes that make the run fail (exit status 1) and that `--retries` tries again.
+constexpr bool IsFailure(Outcome outcome) {
+  return outcome == Outcome::kFailed || outcome == Outcome::kCrashed || outcome == Outcome::kTimedOut ||
+         outcome == Outcome::kInfraError;
+}
+
+// The result of one attempt, as an agent measured it. Shapes and units:
+struct CaseResult {
+  uint32_t index = 0;    // position in the executable's listing
+  uint32_t attempt = 1;  // 1-based; copied from the lease
+  Outcome outcome = Outcome::kPassed;
+  bool leaky = false;        // left processes behind, or held its output open, after it ended
+  SlotId slot;               // where it ran
+  absl::Duration start;      // since the agent said Hello, on the agent's monotonic clock
+  absl::Duration duration;   // on the agent's monotonic clock; never negative
+  std::string message;       // one or more lines: the first assertion, the signal, the skip reason; empty when passed
+  std::string output;        // stdout and stderr in the order they were read, cut in the middle past the cap. Empty when
+                             // passed or skipped, unless RunSettings::keep_all_output
+  uint64_t output_cut = 0;   // bytes left out of `output`
+  std::vector<std::pair<std::string, std::string>> properties;  // RecordProperty: (key, value)
+
+  friend bool operator==(const CaseResult&, const CaseResult&) = default;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_OUTCOME_H_

@@ -1,0 +1,435 @@
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <kj/exception.h>
+
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "dtest.capnp.h"
+#include "protocol/codec.h"
+
+namespace dtest {
+namespace {
+
+constexpr size_t kWord = sizeof(capnp::word);
+constexpr uint32_t kMaxChunkBytes = 256 << 10;
+// Segment table, root pointer and root struct: less cannot be an envelope of any version.
+constexpr size_t kSmallestFrame = 3 * kWord;
+
+// Reads the fields of one message. The first thing found wrong is kept in `fault`; after it values are meaningless but
+// harmless, and the caller throws them away.
+//
+// Every pointer is followed once: the traversal limit counts each visit.
+class Decoder {
+ public:
+  absl::Status fault;
+
+  bool ok() const { return fault.ok(); }
+  void Fail(absl::string_view what) {
+    if (fault.ok()) fault = absl::InvalidArgumentError(what);
+  }
+
+  template <typename Enum>
+  Enum CheckedEnum(uint8_t value, Enum last, absl::string_view name) {
+    if (value > static_cast<uint8_t>(last)) {
+      Fail(absl::StrCat("unknown ", name, " ", static_cast<int>(value)));
+      return Enum();
+    }
+    return static_cast<Enum>(value);
+  }
+
+  absl::Duration Duration(int64_t nanoseconds, absl::string_view name) {
+    if (nanoseconds == std::numeric_limits<int64_t>::max()) return absl::InfiniteDuration();
+    if (nanoseconds < 0) Fail(absl::StrCat(name, " is negative"));
+    return absl::Nanoseconds(nanoseconds);
+  }
+
+  // 0 (and a fault) if the list is longer than allowed.
+  uint32_t Length(uint64_t size, absl::string_view name, uint32_t most = kMaxListLength) {
+    if (size <= most) return static_cast<uint32_t>(size);
+    Fail(absl::StrCat("a list of ", size, " ", name, ", more than ", most));
+    return 0;
+  }
+
+  static std::string String(capnp::Data::Reader data) {
+    return std::string(reinterpret_cast<const char*>(data.begin()), data.size());
+  }
+
+  std::vector<std::string> Strings(capnp::List<capnp::Data>::Reader list, absl::string_view name) {
+    std::vector<std::string> strings(Length(list.size(), name));
+    for (uint32_t i = 0; i < strings.size(); ++i) strings[i] = String(list[i]);
+    return strings;
+  }
+
+  std::vector<std::pair<std::string, std::string>> Pairs(capnp::List<wire::Pair>::Reader list, absl::string_view name) {
+    std::vector<std::pair<std::string, std::string>> pairs(Length(list.size(), name));
+    for (uint32_t i = 0; i < pairs.size(); ++i) pairs[i] = {String(list[i].getKey()), String(list[i].getValue())};
+    return pairs;
+  }
+
+  Digest OneDigest(capnp::Data::Reader data, absl::string_view name) {
+    const std::optional<Digest> digest = Digest::FromBytes({reinterpret_cast<const char*>(data.begin()), data.size()});
+    if (!digest) Fail(absl::StrCat(name, " has ", data.size(), " bytes, not ", Digest::kSize));
+    return digest.value_or(Digest());
+  }
+
+  std::vector<Digest> Digests(capnp::Data::Reader data, absl::string_view name) {
+    if (data.size() % Digest::kSize != 0) Fail(absl::StrCat(name, " is not a whole number of digests"));
+    std::vector<Digest> digests(data.size() / Digest::kSize);
+    for (size_t i = 0; i < digests.size(); ++i) digests[i] = DigestAt(data, i);
+    return digests;
+  }
+
+  static Digest DigestAt(capnp::Data::Reader data, size_t position) {
+    return *Digest::FromBytes({reinterpret_cast<const char*>(data.begin()) + position * Digest::kSize, Digest::kSize});
+  }
+};
+
+Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
+  Welcome welcome;
+  welcome.heartbeat_interval = decoder.Duration(in.getHeartbeatInterval(), "heartbeat interval");
+  welcome.lease_timeout = decoder.Duration(in.getLeaseTimeout(), "lease timeout");
+  welcome.worker_base = in.getWorkerBase();
+  welcome.worker_count = in.getWorkerCount();
+  const auto from = in.getSettings();
+  RunSettings& settings = welcome.settings;
+  settings.run_id = Decoder::String(from.getRunId());
+  settings.host_name = Decoder::String(from.getHostName());
+  settings.slots = from.getSlots();
+  settings.isolation = decoder.CheckedEnum(from.getIsolation(), Isolation::kProcess, "isolation");
+  settings.keep_all_output = from.getKeepAllOutput();
+  settings.run_disabled = from.getRunDisabled();
+  settings.case_timeout = decoder.Duration(from.getCaseTimeout(), "case timeout");
+  settings.list_timeout = decoder.Duration(from.getListTimeout(), "list timeout");
+  settings.kill_grace = decoder.Duration(from.getKillGrace(), "kill grace");
+  settings.leak_timeout = decoder.Duration(from.getLeakTimeout(), "leak timeout");
+  settings.output_cap = from.getOutputCap();
+  settings.env = decoder.Pairs(from.getEnv(), "environment variables");
+  settings.working_directory = Decoder::String(from.getWorkingDirectory());
+  settings.store_limit = from.getStoreLimit();
+  return welcome;
+}
+
+ManifestEntry Read(wire::ManifestEntry::Reader in, Decoder& decoder) {
+  ManifestEntry entry;
+  entry.path = Decoder::String(in.getPath());
+  const auto file = in.getFile();
+  if (file.size() != 0) entry.file = decoder.OneDigest(file, "a file's id");
+  entry.symlink_target = Decoder::String(in.getSymlinkTarget());
+  entry.size = in.getSize();
+  entry.executable = in.getExecutable();
+  if (entry.path.empty()) decoder.Fail("a manifest entry without a path");
+  if (entry.file.empty() == entry.symlink_target.empty()) {
+    decoder.Fail("a manifest entry that is not either a file or a symbolic link");
+  }
+  return entry;
+}
+
+AddExecutable Read(wire::ExecutableSpec::Reader in, Decoder& decoder) {
+  AddExecutable add;
+  ExecutableSpec& spec = add.spec;
+  spec.id = ExecutableId(in.getId());
+  spec.framework = decoder.CheckedEnum(in.getFramework(), Framework::kGoogleTest, "framework");
+  spec.in_place = in.getInPlace();
+  spec.name = Decoder::String(in.getName());
+  spec.path = Decoder::String(in.getPath());
+  spec.machine = Decoder::String(in.getMachine());
+  spec.interpreter = Decoder::String(in.getInterpreter());
+  spec.glibc_needed = Decoder::String(in.getGlibcNeeded());
+  spec.loader = Decoder::String(in.getLoader());
+  spec.library_dirs = decoder.Strings(in.getLibraryDirs(), "library directories");
+  spec.base_library_dirs = decoder.Strings(in.getBaseLibraryDirs(), "base library directories");
+  const auto files = in.getFiles();
+  spec.files.resize(decoder.Length(files.size(), "files"));
+  for (uint32_t i = 0; i < spec.files.size() && decoder.ok(); ++i) spec.files[i] = Read(files[i], decoder);
+  return add;
+}
+
+CaseTable Read(wire::CaseTable::Reader in, Decoder& decoder) {
+  return {ExecutableId(in.getExecutable()), decoder.Strings(in.getNames(), "case names")};
+}
+
+Lease Read(wire::Lease::Reader in, Decoder& decoder) {
+  Lease lease{LeaseId(in.getId()), ExecutableId(in.getExecutable()), {}};
+  const auto indices = in.getIndices();
+  const auto attempts = in.getAttempts();
+  lease.cases.resize(decoder.Length(indices.size(), "cases"));
+  if (indices.size() == 0) decoder.Fail("a lease without cases");
+  const bool all_first = attempts.size() == 0;
+  if (!all_first && attempts.size() != indices.size()) {
+    decoder.Fail(absl::StrCat("a lease of ", indices.size(), " cases with ", attempts.size(), " attempts"));
+    return lease;
+  }
+  for (uint32_t i = 0; i < lease.cases.size(); ++i) {
+    lease.cases[i] = {indices[i], all_first ? 1 : attempts[i]};
+    if (lease.cases[i].attempt == 0) decoder.Fail("a lease with attempt 0");
+  }
+  return lease;
+}
+
+FileRecipe Read(wire::FileRecipe::Reader in, Decoder& decoder) {
+  FileRecipe recipe;
+  recipe.id = decoder.OneDigest(in.getId(), "a recipe's id");
+  const auto digests = in.getDigests();
+  const auto sizes = in.getSizes();
+  if (digests.size() != uint64_t{sizes.size()} * Digest::kSize) {
+    decoder.Fail(absl::StrCat("a recipe with ", sizes.size(), " sizes and ", digests.size(), " bytes of digests"));
+    return recipe;
+  }
+  recipe.chunks.resize(sizes.size());
+  for (uint32_t i = 0; i < recipe.chunks.size(); ++i) {
+    recipe.chunks[i] = {Decoder::DigestAt(digests, i), sizes[i]};
+    if (sizes[i] == 0 || sizes[i] > kMaxChunkBytes) decoder.Fail(absl::StrCat("a chunk of ", sizes[i], " bytes"));
+  }
+  return recipe;
+}
+
+Recipes Read(wire::Recipes::Reader in, Decoder& decoder) {
+  Recipes recipes;
+  const auto list = in.getRecipes();
+  recipes.recipes.resize(decoder.Length(list.size(), "recipes"));
+  for (uint32_t i = 0; i < recipes.recipes.size() && decoder.ok(); ++i) recipes.recipes[i] = Read(list[i], decoder);
+  recipes.unknown = decoder.Digests(in.getUnknown(), "unknown recipes");
+  return recipes;
+}
+
+ChunkData Read(wire::ChunkData::Reader in, Decoder& decoder) {
+  return {decoder.OneDigest(in.getDigest(), "a chunk's digest"), Decoder::String(in.getZstd())};
+}
+
+Hello Read(wire::Hello::Reader in, Decoder& decoder) {
+  Hello hello;
+  hello.token = Decoder::String(in.getToken());
+  hello.version = Decoder::String(in.getVersion());
+  hello.machine = Decoder::String(in.getMachine());
+  hello.system = Decoder::String(in.getSystem());
+  hello.glibc = Decoder::String(in.getGlibc());
+  hello.store = Decoder::String(in.getStore());
+  hello.cores = in.getCores();
+  hello.memory = in.getMemory();
+  hello.free_disk = in.getFreeDisk();
+  if (hello.cores == 0) decoder.Fail("a host with 0 cores");
+  return hello;
+}
+
+Prepared Read(wire::Prepared::Reader in, Decoder&) {
+  return {ExecutableId(in.getExecutable()), Decoder::String(in.getError()), in.getDrain()};
+}
+
+Listed Read(wire::Listed::Reader in, Decoder& decoder) {
+  Listed listed;
+  listed.executable = ExecutableId(in.getExecutable());
+  listed.duration = decoder.Duration(in.getDuration(), "duration of a listing");
+  listed.names = decoder.Strings(in.getNames(), "case names");
+  listed.error = Decoder::String(in.getError());
+  listed.output = Decoder::String(in.getOutput());
+  return listed;
+}
+
+CaseResult Read(wire::CaseResult::Reader in, Decoder& decoder) {
+  CaseResult result;
+  result.index = in.getIndex();
+  result.attempt = in.getAttempt();
+  result.slot = SlotId(in.getSlot());
+  result.outcome = decoder.CheckedEnum(in.getOutcome(), Outcome::kNotRun, "outcome");
+  result.leaky = in.getLeaky();
+  result.start = decoder.Duration(in.getStart(), "start of a case");
+  result.duration = decoder.Duration(in.getDuration(), "duration of a case");
+  if (result.attempt == 0) decoder.Fail("a result of attempt 0");
+  return result;
+}
+
+Results Read(wire::Results::Reader in, Decoder& decoder) {
+  Results results;
+  results.lease = LeaseId(in.getLease());
+  results.executable = ExecutableId(in.getExecutable());
+  results.done = in.getDone();
+  results.startup = decoder.Duration(in.getStartup(), "start-up time");
+  const auto rows = in.getResults();
+  results.results.reserve(decoder.Length(rows.size(), "results", kMaxResultsPerMessage));
+  if (!decoder.ok()) return results;
+  for (const auto row : rows) results.results.push_back(Read(row, decoder));
+  int64_t last_row = -1;
+  for (const auto detail : in.getDetails()) {
+    if (detail.getRow() <= last_row || detail.getRow() >= results.results.size()) {
+      decoder.Fail(absl::StrCat("details of result ", detail.getRow(), " out of order or of none"));
+      return results;
+    }
+    last_row = detail.getRow();
+    CaseResult& result = results.results[last_row];
+    result.output_cut = detail.getOutputCut();
+    result.message = Decoder::String(detail.getMessage());
+    result.output = Decoder::String(detail.getOutput());
+    result.properties = decoder.Pairs(detail.getProperties(), "properties");
+  }
+  return results;
+}
+
+Heartbeat Read(wire::Heartbeat::Reader in, Decoder& decoder) {
+  Heartbeat heartbeat;
+  const auto leases = in.getLeases();
+  heartbeat.leases.resize(decoder.Length(leases.size(), "leases"));
+  for (uint32_t i = 0; i < heartbeat.leases.size(); ++i) heartbeat.leases[i] = LeaseId(leases[i]);
+  const auto running = in.getRunning();
+  heartbeat.running.resize(decoder.Length(running.size(), "running cases"));
+  for (uint32_t i = 0; i < heartbeat.running.size(); ++i) {
+    const auto row = running[i];
+    heartbeat.running[i] = {SlotId(row.getSlot()), LeaseId(row.getLease()), row.getIndex(),
+                            decoder.Duration(row.getElapsed(), "elapsed time"), ExecutableId(row.getExecutable())};
+  }
+  return heartbeat;
+}
+
+// A body of the other direction and one of a later schema are equally unknown here.
+std::optional<ToAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder, std::type_identity<ToAgent>) {
+  switch (in.which()) {
+    case wire::Envelope::NONE:
+      return std::nullopt;
+    case wire::Envelope::WELCOME:
+      return Read(in.getWelcome(), decoder);
+    case wire::Envelope::ADD_EXECUTABLE:
+      return Read(in.getAddExecutable(), decoder);
+    case wire::Envelope::PREFETCH:
+      return Prefetch{ExecutableId(in.getPrefetch())};
+    case wire::Envelope::LIST:
+      return List{ExecutableId(in.getList())};
+    case wire::Envelope::CASE_TABLE:
+      return Read(in.getCaseTable(), decoder);
+    case wire::Envelope::LEASE:
+      return Read(in.getLease(), decoder);
+    case wire::Envelope::RECALL:
+      return Recall{LeaseId(in.getRecall())};
+    case wire::Envelope::CANCEL:
+      return Cancel{LeaseId(in.getCancel())};
+    case wire::Envelope::INTERRUPT:
+      return Interrupt{decoder.Duration(in.getInterrupt(), "grace")};
+    case wire::Envelope::SHUTDOWN:
+      return Shutdown{};
+    case wire::Envelope::RECIPES:
+      return Read(in.getRecipes(), decoder);
+    case wire::Envelope::CHUNK_DATA:
+      return Read(in.getChunkData(), decoder);
+    default:
+      decoder.Fail(absl::StrCat("message ", static_cast<int>(in.which()), " is none that an agent receives"));
+      return std::nullopt;
+  }
+}
+
+std::optional<FromAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder, std::type_identity<FromAgent>) {
+  switch (in.which()) {
+    case wire::Envelope::NONE:
+      return std::nullopt;
+    case wire::Envelope::HELLO:
+      return Read(in.getHello(), decoder);
+    case wire::Envelope::PREPARED:
+      return Read(in.getPrepared(), decoder);
+    case wire::Envelope::LISTED:
+      return Read(in.getListed(), decoder);
+    case wire::Envelope::RESULTS:
+      return Read(in.getResults(), decoder);
+    case wire::Envelope::RELEASED:
+      return Released{LeaseId(in.getReleased())};
+    case wire::Envelope::REFUSED:
+      return Refused{LeaseId(in.getRefused())};
+    case wire::Envelope::HEARTBEAT:
+      return Read(in.getHeartbeat(), decoder);
+    case wire::Envelope::IDLE:
+      return Idle{};
+    case wire::Envelope::NOTE:
+      return Note{Decoder::String(in.getNote())};
+    case wire::Envelope::NEED_RECIPES:
+      return NeedRecipes{decoder.Digests(in.getNeedRecipes(), "needed recipes")};
+    case wire::Envelope::NEED_CHUNKS:
+      return NeedChunks{decoder.Digests(in.getNeedChunks(), "needed chunks")};
+    default:
+      decoder.Fail(absl::StrCat("message ", static_cast<int>(in.which()), " is none that a coordinator receives"));
+      return std::nullopt;
+  }
+}
+
+// True if the body's place in the sequence is right: session messages have a number, bulk and nothing have none.
+template <typename Body>
+bool SequenceFits(const Envelope<Body>& envelope) {
+  const bool bulk = !envelope.body ||
+                    std::visit([](const auto& body) { return IsBulk<std::decay_t<decltype(body)>>(); }, *envelope.body);
+  return bulk == (envelope.sequence == 0);
+}
+
+template <typename Body>
+void DecodeWords(kj::ArrayPtr<const capnp::word> words, absl::string_view sender, absl::string_view receiver,
+                 Decoder& decoder, Envelope<Body>& envelope) {
+  capnp::ReaderOptions options;
+  // Each word of an honest frame is visited once; twice leaves room for capnp's own accounting. What a hostile frame
+  // can make us copy by pointing at the same bytes again and again is bounded by that.
+  options.traversalLimitInWords = 2 * words.size() + 64;
+  // Envelope, Welcome, RunSettings, env, Pair, key is the deepest path.
+  options.nestingLimit = 8;
+  capnp::FlatArrayMessageReader message(words, options);
+  if (message.getEnd() != words.end()) return decoder.Fail("bytes after the end of the message");
+  const auto root = message.getRoot<wire::Envelope>();
+  envelope.version = root.getVersion();
+  if (envelope.version != kProtocolVersion) {
+    return decoder.Fail(absl::StrCat("the ", sender, " speaks protocol ", envelope.version, ", this ", receiver, " ",
+                                     kProtocolVersion, ": both must be the same dtest"));
+  }
+  envelope.epoch = Epoch(root.getEpoch());
+  envelope.sequence = root.getSequence();
+  envelope.acknowledged = root.getAcknowledged();
+  envelope.body = ReadBody(root, decoder, std::type_identity<Body>());
+  if (decoder.ok() && !SequenceFits(envelope)) {
+    decoder.Fail(
+        absl::StrCat("sequence ", envelope.sequence, " does not go with message ", static_cast<int>(root.which())));
+  }
+}
+
+template <typename Body>
+absl::StatusOr<Envelope<Body>> DecodeBody(absl::string_view frame, absl::string_view sender,
+                                          absl::string_view receiver) {
+  const auto broken = [&](absl::string_view why) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot read a frame of ", frame.size(), " bytes from the ", sender, ": ", why));
+  };
+  if (frame.size() < kSmallestFrame || frame.size() % kWord != 0) return broken("no such length exists");
+  if (frame.size() > kMaxFrameBytes) return broken(absl::StrCat("more than ", kMaxFrameBytes));
+  std::unique_ptr<capnp::word[]> copy;
+  const capnp::word* begin = reinterpret_cast<const capnp::word*>(frame.data());
+  if (reinterpret_cast<uintptr_t>(frame.data()) % alignof(capnp::word) != 0) {
+    copy.reset(new capnp::word[frame.size() / kWord]);
+    std::memcpy(copy.get(), frame.data(), frame.size());
+    begin = copy.get();
+  }
+  Envelope<Body> envelope;
+  Decoder decoder;
+  // Catches what capnp throws, and out of memory.
+  const auto exception = kj::runCatchingExceptions(
+      [&] { DecodeWords(kj::arrayPtr(begin, frame.size() / kWord), sender, receiver, decoder, envelope); });
+  KJ_IF_MAYBE (thrown, exception) {
+    return broken(thrown->getDescription().cStr());
+  }
+  if (!decoder.ok()) {
+    // A version mismatch is no damage: it is said as it is.
+    if (envelope.version != kProtocolVersion) return decoder.fault;
+    return broken(decoder.fault.message());
+  }
+  return envelope;
+}
+
+}  // namespace
+
+absl::StatusOr<Envelope<ToAgent>> DecodeToAgent(absl::string_view frame) {
+  return DecodeBody<ToAgent>(frame, "coordinator", "agent");
+}
+
+absl::StatusOr<Envelope<FromAgent>> DecodeFromAgent(absl::string_view frame) {
+  return DecodeBody<FromAgent>(frame, "agent", "dtest");
+}
+
+}  // namespace dtest

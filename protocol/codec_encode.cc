@@ -1,0 +1,320 @@
+#include <capnp/message.h>
+#include <kj/exception.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "dtest.capnp.h"
+#include "protocol/codec.h"
+
+namespace dtest {
+namespace {
+
+constexpr size_t kWord = sizeof(capnp::word);
+
+capnp::Data::Reader Bytes(absl::string_view text) {
+  return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
+}
+
+int64_t Nanoseconds(absl::Duration duration) { return std::max<int64_t>(0, absl::ToInt64Nanoseconds(duration)); }
+
+template <typename ListBuilder>
+void SetStrings(ListBuilder out, const std::vector<std::string>& strings) {
+  for (uint32_t i = 0; i < strings.size(); ++i) out.set(i, Bytes(strings[i]));
+}
+
+template <typename ListBuilder>
+void SetPairs(ListBuilder out, const std::vector<std::pair<std::string, std::string>>& pairs) {
+  for (uint32_t i = 0; i < pairs.size(); ++i) {
+    auto pair = out[i];
+    pair.setKey(Bytes(pairs[i].first));
+    pair.setValue(Bytes(pairs[i].second));
+  }
+}
+
+void CopyDigest(const Digest& digest, capnp::Data::Builder out, size_t position) {
+  std::memcpy(out.begin() + position * Digest::kSize, digest.bytes().data(), Digest::kSize);
+}
+
+void SetDigests(capnp::Data::Builder out, const std::vector<Digest>& digests) {
+  for (size_t i = 0; i < digests.size(); ++i) CopyDigest(digests[i], out, i);
+}
+
+void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
+  auto out = envelope.initWelcome();
+  out.setHeartbeatInterval(Nanoseconds(welcome.heartbeat_interval));
+  out.setLeaseTimeout(Nanoseconds(welcome.lease_timeout));
+  out.setWorkerBase(welcome.worker_base);
+  out.setWorkerCount(welcome.worker_count);
+  const RunSettings& from = welcome.settings;
+  auto settings = out.initSettings();
+  settings.setRunId(Bytes(from.run_id));
+  settings.setHostName(Bytes(from.host_name));
+  settings.setSlots(from.slots);
+  settings.setIsolation(static_cast<uint8_t>(from.isolation));
+  settings.setKeepAllOutput(from.keep_all_output);
+  settings.setRunDisabled(from.run_disabled);
+  settings.setCaseTimeout(Nanoseconds(from.case_timeout));
+  settings.setListTimeout(Nanoseconds(from.list_timeout));
+  settings.setKillGrace(Nanoseconds(from.kill_grace));
+  settings.setLeakTimeout(Nanoseconds(from.leak_timeout));
+  settings.setOutputCap(from.output_cap);
+  SetPairs(settings.initEnv(from.env.size()), from.env);
+  settings.setWorkingDirectory(Bytes(from.working_directory));
+  settings.setStoreLimit(from.store_limit);
+}
+
+void Write(const AddExecutable& add, wire::Envelope::Builder envelope) {
+  const ExecutableSpec& from = add.spec;
+  auto out = envelope.initAddExecutable();
+  out.setId(from.id.value());
+  out.setFramework(static_cast<uint8_t>(from.framework));
+  out.setInPlace(from.in_place);
+  out.setName(Bytes(from.name));
+  out.setPath(Bytes(from.path));
+  out.setMachine(Bytes(from.machine));
+  out.setInterpreter(Bytes(from.interpreter));
+  out.setGlibcNeeded(Bytes(from.glibc_needed));
+  out.setLoader(Bytes(from.loader));
+  SetStrings(out.initLibraryDirs(from.library_dirs.size()), from.library_dirs);
+  SetStrings(out.initBaseLibraryDirs(from.base_library_dirs.size()), from.base_library_dirs);
+  auto files = out.initFiles(from.files.size());
+  for (uint32_t i = 0; i < from.files.size(); ++i) {
+    const ManifestEntry& entry = from.files[i];
+    auto file = files[i];
+    file.setPath(Bytes(entry.path));
+    if (!entry.file.empty()) file.setFile(Bytes(entry.file.bytes()));
+    file.setSymlinkTarget(Bytes(entry.symlink_target));
+    file.setSize(entry.size);
+    file.setExecutable(entry.executable);
+  }
+}
+
+void Write(const Prefetch& prefetch, wire::Envelope::Builder out) { out.setPrefetch(prefetch.executable.value()); }
+void Write(const List& list, wire::Envelope::Builder out) { out.setList(list.executable.value()); }
+
+void Write(const CaseTable& table, wire::Envelope::Builder envelope) {
+  auto out = envelope.initCaseTable();
+  out.setExecutable(table.executable.value());
+  SetStrings(out.initNames(table.names.size()), table.names);
+}
+
+void Write(const Lease& lease, wire::Envelope::Builder envelope) {
+  auto out = envelope.initLease();
+  out.setId(lease.id.value());
+  out.setExecutable(lease.executable.value());
+  auto indices = out.initIndices(lease.cases.size());
+  bool all_first = true;
+  for (uint32_t i = 0; i < lease.cases.size(); ++i) {
+    indices.set(i, lease.cases[i].index);
+    all_first = all_first && lease.cases[i].attempt == 1;
+  }
+  if (all_first) return;
+  auto attempts = out.initAttempts(lease.cases.size());
+  for (uint32_t i = 0; i < lease.cases.size(); ++i) attempts.set(i, lease.cases[i].attempt);
+}
+
+void Write(const Recall& recall, wire::Envelope::Builder out) { out.setRecall(recall.lease.value()); }
+void Write(const Cancel& cancel, wire::Envelope::Builder out) { out.setCancel(cancel.lease.value()); }
+void Write(const Interrupt& interrupt, wire::Envelope::Builder out) { out.setInterrupt(Nanoseconds(interrupt.grace)); }
+void Write(const Shutdown&, wire::Envelope::Builder out) { out.setShutdown(); }
+
+void Write(const Recipes& recipes, wire::Envelope::Builder envelope) {
+  auto out = envelope.initRecipes();
+  auto list = out.initRecipes(recipes.recipes.size());
+  for (uint32_t i = 0; i < recipes.recipes.size(); ++i) {
+    const FileRecipe& from = recipes.recipes[i];
+    auto recipe = list[i];
+    recipe.setId(Bytes(from.id.bytes()));
+    auto digests = recipe.initDigests(from.chunks.size() * Digest::kSize);
+    auto sizes = recipe.initSizes(from.chunks.size());
+    for (uint32_t chunk = 0; chunk < from.chunks.size(); ++chunk) {
+      CopyDigest(from.chunks[chunk].digest, digests, chunk);
+      sizes.set(chunk, from.chunks[chunk].size);
+    }
+  }
+  SetDigests(out.initUnknown(recipes.unknown.size() * Digest::kSize), recipes.unknown);
+}
+
+void Write(const ChunkData& chunk, wire::Envelope::Builder envelope) {
+  auto out = envelope.initChunkData();
+  out.setDigest(Bytes(chunk.digest.bytes()));
+  out.setZstd(Bytes(chunk.zstd));
+}
+
+void Write(const Hello& hello, wire::Envelope::Builder envelope) {
+  auto out = envelope.initHello();
+  out.setToken(Bytes(hello.token));
+  out.setVersion(Bytes(hello.version));
+  out.setMachine(Bytes(hello.machine));
+  out.setSystem(Bytes(hello.system));
+  out.setGlibc(Bytes(hello.glibc));
+  out.setStore(Bytes(hello.store));
+  out.setCores(hello.cores);
+  out.setMemory(hello.memory);
+  out.setFreeDisk(hello.free_disk);
+}
+
+void Write(const Prepared& prepared, wire::Envelope::Builder envelope) {
+  auto out = envelope.initPrepared();
+  out.setExecutable(prepared.executable.value());
+  out.setDrain(prepared.drain);
+  out.setError(Bytes(prepared.error));
+}
+
+void Write(const Listed& listed, wire::Envelope::Builder envelope) {
+  auto out = envelope.initListed();
+  out.setExecutable(listed.executable.value());
+  out.setDuration(Nanoseconds(listed.duration));
+  SetStrings(out.initNames(listed.names.size()), listed.names);
+  out.setError(Bytes(listed.error));
+  out.setOutput(Bytes(listed.output));
+}
+
+bool HasDetail(const CaseResult& result) {
+  return !result.message.empty() || !result.output.empty() || result.output_cut != 0 || !result.properties.empty();
+}
+
+void Write(const Results& results, wire::Envelope::Builder envelope) {
+  auto out = envelope.initResults();
+  out.setLease(results.lease.value());
+  out.setExecutable(results.executable.value());
+  out.setDone(results.done);
+  out.setStartup(Nanoseconds(results.startup));
+  auto rows = out.initResults(results.results.size());
+  uint32_t detailed = 0;
+  for (uint32_t i = 0; i < results.results.size(); ++i) {
+    const CaseResult& from = results.results[i];
+    auto row = rows[i];
+    row.setIndex(from.index);
+    row.setAttempt(from.attempt);
+    row.setSlot(from.slot.value());
+    row.setOutcome(static_cast<uint8_t>(from.outcome));
+    row.setLeaky(from.leaky);
+    row.setStart(Nanoseconds(from.start));
+    row.setDuration(Nanoseconds(from.duration));
+    detailed += HasDetail(from);
+  }
+  if (detailed == 0) return;
+  auto details = out.initDetails(detailed);
+  for (uint32_t i = 0, next = 0; next < detailed; ++i) {
+    const CaseResult& from = results.results[i];
+    if (!HasDetail(from)) continue;
+    auto detail = details[next++];
+    detail.setRow(i);
+    detail.setOutputCut(from.output_cut);
+    detail.setMessage(Bytes(from.message));
+    detail.setOutput(Bytes(from.output));
+    if (!from.properties.empty()) SetPairs(detail.initProperties(from.properties.size()), from.properties);
+  }
+}
+
+void Write(const Released& released, wire::Envelope::Builder out) { out.setReleased(released.lease.value()); }
+void Write(const Refused& refused, wire::Envelope::Builder out) { out.setRefused(refused.lease.value()); }
+
+void Write(const Heartbeat& heartbeat, wire::Envelope::Builder envelope) {
+  auto out = envelope.initHeartbeat();
+  auto leases = out.initLeases(heartbeat.leases.size());
+  for (uint32_t i = 0; i < heartbeat.leases.size(); ++i) leases.set(i, heartbeat.leases[i].value());
+  auto running = out.initRunning(heartbeat.running.size());
+  for (uint32_t i = 0; i < heartbeat.running.size(); ++i) {
+    const RunningCase& from = heartbeat.running[i];
+    auto row = running[i];
+    row.setSlot(from.slot.value());
+    row.setIndex(from.index);
+    row.setLease(from.lease.value());
+    row.setElapsed(Nanoseconds(from.elapsed));
+    row.setExecutable(from.executable.value());
+  }
+}
+
+void Write(const Idle&, wire::Envelope::Builder out) { out.setIdle(); }
+void Write(const Note& note, wire::Envelope::Builder out) { out.setNote(Bytes(note.text)); }
+void Write(const NeedRecipes& need, wire::Envelope::Builder out) {
+  SetDigests(out.initNeedRecipes(need.files.size() * Digest::kSize), need.files);
+}
+void Write(const NeedChunks& need, wire::Envelope::Builder out) {
+  SetDigests(out.initNeedChunks(need.chunks.size() * Digest::kSize), need.chunks);
+}
+
+// Words that the large messages will take, about: a first segment of that size makes one segment of the message. Too
+// low costs a second segment, too high costs zeroing memory; neither is wrong.
+size_t BytesHint(const std::vector<std::string>& strings) {
+  size_t bytes = 0;
+  for (const std::string& text : strings) bytes += text.size() + 2 * kWord;
+  return bytes;
+}
+template <typename Message>
+size_t BytesHint(const Message&) {
+  return 0;
+}
+size_t BytesHint(const CaseTable& table) { return BytesHint(table.names); }
+size_t BytesHint(const Listed& listed) { return BytesHint(listed.names) + listed.output.size(); }
+size_t BytesHint(const Note& note) { return note.text.size(); }
+size_t BytesHint(const Lease& lease) { return lease.cases.size() * 2 * sizeof(uint32_t); }
+size_t BytesHint(const ChunkData& chunk) { return chunk.zstd.size(); }
+size_t BytesHint(const AddExecutable& add) { return add.spec.files.size() * 20 * kWord; }
+size_t BytesHint(const NeedRecipes& need) { return need.files.size() * Digest::kSize; }
+size_t BytesHint(const NeedChunks& need) { return need.chunks.size() * Digest::kSize; }
+size_t BytesHint(const Recipes& recipes) {
+  size_t bytes = recipes.unknown.size() * Digest::kSize;
+  for (const FileRecipe& recipe : recipes.recipes) bytes += 16 * kWord + recipe.chunks.size() * (Digest::kSize + 4);
+  return bytes;
+}
+size_t BytesHint(const Results& results) {
+  size_t bytes = results.results.size() * 4 * kWord;
+  for (const CaseResult& result : results.results) {
+    if (HasDetail(result)) bytes += 8 * kWord + result.message.size() + result.output.size();
+  }
+  return bytes;
+}
+
+std::string Flatten(capnp::MessageBuilder& message) {
+  // Stream framing, written here because capnp's own writer wants a second buffer: number of segments less one, the
+  // length of each in words, padding to a word, the segments.
+  const auto segments = message.getSegmentsForOutput();
+  std::vector<uint32_t> table(segments.size() / 2 * 2 + 2, 0);
+  table[0] = static_cast<uint32_t>(segments.size() - 1);
+  size_t words = 0;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    table[i + 1] = static_cast<uint32_t>(segments[i].size());
+    words += segments[i].size();
+  }
+  std::string frame;
+  frame.reserve(table.size() * sizeof(uint32_t) + words * kWord);
+  frame.append(reinterpret_cast<const char*>(table.data()), table.size() * sizeof(uint32_t));
+  for (const auto& segment : segments) {
+    frame.append(reinterpret_cast<const char*>(segment.begin()), segment.size() * kWord);
+  }
+  return frame;
+}
+
+template <typename Body>
+std::string EncodeBody(const Envelope<Body>& envelope) {
+  size_t bytes = 512;
+  if (envelope.body) bytes += std::visit([](const auto& body) { return BytesHint(body); }, *envelope.body);
+  std::string frame;
+  // capnp throws for what no frame can hold: a text of half a gigabyte.
+  kj::runCatchingExceptions([&] {
+    capnp::MallocMessageBuilder message(bytes / kWord);
+    auto root = message.initRoot<wire::Envelope>();
+    root.setVersion(envelope.version);
+    root.setEpoch(envelope.epoch.value());
+    root.setSequence(envelope.sequence);
+    root.setAcknowledged(envelope.acknowledged);
+    if (envelope.body) std::visit([&root](const auto& body) { Write(body, root); }, *envelope.body);
+    frame = Flatten(message);
+  });
+  return frame;
+}
+
+}  // namespace
+
+std::string Encode(const Envelope<ToAgent>& envelope) { return EncodeBody(envelope); }
+std::string Encode(const Envelope<FromAgent>& envelope) { return EncodeBody(envelope); }
+
+}  // namespace dtest

@@ -1,0 +1,220 @@
+# Wire form of include/dtest/messages.h. PROTOCOL.md is the specification; this file is its byte layout.
+#
+# Shapes and units
+#   Durations are Int64 nanoseconds, 0 or more; 9223372036854775807 (the largest Int64) means "for ever".
+#   All names, paths and texts are Data: any bytes, any encoding, no terminating zero.
+#   A digest is 32 raw bytes (SHA-256). A list of digests is one Data, 32 bytes each, back to back.
+#   Lists that run in parallel ("columns") have equal length, or the frame is refused.
+#
+# The life of every id
+#   epoch        one life of an agent process. 64 random bits, chosen by the agent as it starts, never reused. A lost
+#                link keeps it (the same process reconnects with the same epoch and goes on); a new process has a new one,
+#                and all that was bound to the old epoch (sequences, leases, tables) is gone on that host.
+#   sequence     position of a session message in its direction within one epoch: 1, 2, 3... without holes, chosen by the
+#                sender. Never reused within the epoch. A lost link destroys nothing: what was not acknowledged is resent.
+#   executable   index of a test executable in the run's bundle: dense from 0, chosen by the coordinator, fixed for the
+#                run, the same for all hosts. A lost link or host destroys only that host's knowledge of it.
+#   index        position of a case in its executable's listing: dense from 0, fixed by whoever listed it first in this
+#                run, fixed for the run.
+#   lease        a batch of cases held by one host. Chosen by the scheduler, unique in the run, never reused. Ends by
+#                Results.done, Released or Cancel. A lost link keeps it for as long as both ends live; a lost host
+#                or a new epoch destroys it, and its cases go back to the scheduler under a new id.
+#   attempt      1-based count of the tries at one case, chosen by the scheduler. Results are keyed by
+#                (executable, index, attempt); the first that arrives wins.
+#   slot         0-based index of a place to run on one host, chosen by the agent, reused by one lease after another.
+#                Means nothing outside its epoch.
+#   digest       SHA-256 of contents: chosen by nobody, the same everywhere and for ever.
+#   token        16 random bytes, the first not zero, chosen by the coordinator for one launch of one agent, and never
+#                reused. It is also the agent's ZeroMQ identity. It dies with that agent process.
+#
+# Evolution: a field is never removed or renumbered. Anything the other end must understand raises kProtocolVersion.
+
+@0xb23927e7fa15aec2;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("dtest::wire");
+
+struct Envelope {
+  # One ZeroMQ frame. `version` is the low half of the first word of the root struct in every version, for ever.
+  version @0 :UInt32;
+  epoch @1 :UInt64;
+  sequence @2 :UInt64;      # 0: not a session message
+  acknowledged @3 :UInt64;  # highest sequence received in order
+  union {
+    none @4 :Void;  # a bare acknowledgement
+    # Coordinator to agent.
+    welcome @5 :Welcome;
+    addExecutable @6 :ExecutableSpec;
+    prefetch @7 :UInt32;  # executable
+    list @8 :UInt32;      # executable
+    caseTable @9 :CaseTable;
+    lease @10 :Lease;
+    recall @11 :UInt64;    # lease
+    cancel @12 :UInt64;    # lease
+    interrupt @13 :Int64;  # grace, ns
+    shutdown @14 :Void;
+    recipes @15 :Recipes;
+    chunkData @16 :ChunkData;
+    # Agent to coordinator.
+    hello @17 :Hello;
+    prepared @18 :Prepared;
+    listed @19 :Listed;
+    results @20 :Results;
+    released @21 :UInt64;  # lease
+    refused @22 :UInt64;   # lease
+    heartbeat @23 :Heartbeat;
+    idle @24 :Void;
+    note @25 :Data;
+    needRecipes @26 :Data;  # digests of files
+    needChunks @27 :Data;   # digests of chunks
+  }
+}
+
+struct Pair {
+  key @0 :Data;
+  value @1 :Data;
+}
+
+struct Welcome {
+  settings @0 :RunSettings;
+  heartbeatInterval @1 :Int64;
+  leaseTimeout @2 :Int64;
+  workerBase @3 :UInt32;
+  workerCount @4 :UInt32;
+}
+
+struct RunSettings {
+  runId @0 :Data;
+  hostName @1 :Data;
+  slots @2 :UInt32;
+  isolation @3 :UInt8;  # 0 batch, 1 process
+  keepAllOutput @4 :Bool;
+  runDisabled @5 :Bool;
+  caseTimeout @6 :Int64;
+  listTimeout @7 :Int64;
+  killGrace @8 :Int64;
+  leakTimeout @9 :Int64;
+  outputCap @10 :UInt64;  # bytes
+  env @11 :List(Pair);
+  workingDirectory @12 :Data;
+  storeLimit @13 :UInt64;  # bytes
+}
+
+struct ManifestEntry {
+  path @0 :Data;
+  file @1 :Data;  # one digest; empty for a symbolic link
+  symlinkTarget @2 :Data;
+  size @3 :UInt64;
+  executable @4 :Bool;
+}
+
+struct ExecutableSpec {
+  id @0 :UInt32;
+  framework @1 :UInt8;  # 0 plain, 1 GoogleTest
+  inPlace @2 :Bool;
+  name @3 :Data;
+  path @4 :Data;
+  machine @5 :Data;
+  interpreter @6 :Data;
+  glibcNeeded @7 :Data;
+  loader @8 :Data;
+  libraryDirs @9 :List(Data);
+  baseLibraryDirs @10 :List(Data);
+  files @11 :List(ManifestEntry);
+}
+
+struct CaseTable {
+  executable @0 :UInt32;
+  names @1 :List(Data);
+}
+
+struct Lease {
+  # A batch may hold hundreds of cases: two columns, so that a case costs 4 bytes (8 where one is retried).
+  id @0 :UInt64;
+  executable @1 :UInt32;
+  indices @2 :List(UInt32);   # never empty
+  attempts @3 :List(UInt32);  # column of `indices`; empty: all 1
+}
+
+struct FileRecipe {
+  id @0 :Data;             # one digest
+  digests @1 :Data;        # of the chunks, in order
+  sizes @2 :List(UInt32);  # column of `digests`: uncompressed bytes, 1 .. 262144
+}
+
+struct Recipes {
+  recipes @0 :List(FileRecipe);
+  unknown @1 :Data;  # digests
+}
+
+struct ChunkData {
+  digest @0 :Data;  # one
+  zstd @1 :Data;    # one zstd frame; empty: can no longer be read
+}
+
+struct Hello {
+  token @0 :Data;
+  version @1 :Data;
+  machine @2 :Data;
+  system @3 :Data;
+  glibc @4 :Data;
+  store @5 :Data;
+  cores @6 :UInt32;  # 1 or more
+  memory @7 :UInt64;
+  freeDisk @8 :UInt64;
+}
+
+struct Prepared {
+  executable @0 :UInt32;
+  drain @1 :Bool;
+  error @2 :Data;
+}
+
+struct Listed {
+  executable @0 :UInt32;
+  duration @1 :Int64;
+  names @2 :List(Data);
+  error @3 :Data;
+  output @4 :Data;
+}
+
+struct CaseResult {
+  # What every case has, in 32 bytes without a pointer. The rest is in Results.details, for the cases that have any.
+  index @0 :UInt32;
+  attempt @1 :UInt32;  # 1 or more
+  slot @2 :UInt32;
+  outcome @3 :UInt8;  # 0 passed, 1 failed, 2 crashed, 3 timed out, 4 skipped, 5 infra error, 6 not run (stopped by Interrupt)
+  leaky @4 :Bool;
+  start @5 :Int64;
+  duration @6 :Int64;
+}
+
+struct CaseDetail {
+  row @0 :UInt32;  # position in Results.results; ascending, each at most once
+  outputCut @1 :UInt64;
+  message @2 :Data;
+  output @3 :Data;
+  properties @4 :List(Pair);
+}
+
+struct Results {
+  lease @0 :UInt64;
+  executable @1 :UInt32;
+  done @2 :Bool;
+  startup @3 :Int64;
+  results @4 :List(CaseResult);
+  details @5 :List(CaseDetail);
+}
+
+struct RunningCase {
+  slot @0 :UInt32;
+  index @1 :UInt32;
+  lease @2 :UInt64;
+  elapsed @3 :Int64;
+  executable @4 :UInt32;
+}
+
+struct Heartbeat {
+  leases @0 :List(UInt64);
+  running @1 :List(RunningCase);
+}

@@ -1,0 +1,155 @@
+"""Wrong input: one clear error, the right exit status, nothing half-done."""
+
+import os
+
+import harness
+from harness import BROKEN, FAILED, NOTHING, PASSED, USAGE, DtestCase, fixture
+
+
+def contents(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class HostsFileTest(DtestCase):
+
+    def hosts(self, content):
+        return self.dtest("--hosts", self.write("hosts.txt", content), self.suite("mixed_test"), seconds=20)
+
+    def test_missing(self):
+        result = self.dtest("--hosts", self.path("nothing.txt"), self.suite("mixed_test"))
+        self.assertExit(result, USAGE)
+        self.assertSays(result, "nothing.txt", "No such file")
+
+    def test_bad_lines(self):
+        for content, texts in (
+                ("", ["hosts.txt"]),
+                ("# only a comment\n\n", ["hosts.txt"]),
+                ("good\nbad slots=many\n", ["hosts.txt:2:"]),
+                ("good\n\n  other slots=0\n", ["hosts.txt:3:", "slots=0"]),
+                ("good colour=red\n", ["hosts.txt:1:6", "colour"]),
+                ("twice\nother\ntwice\n", ["hosts.txt:3:", "twice"]),
+                ("node[01-\n", ["hosts.txt:1:", "node["]),
+                ("node[5-1]\n", ["hosts.txt:1:"]),
+                ("node[1-999999999]\n", ["hosts.txt:1:"]),
+                ("host:notaport\n", ["hosts.txt:1:"]),
+                ("pod command=\"unfinished\n", ["hosts.txt:1:"]),
+                ("\x00\x01\x02", ["hosts.txt:1:"])):
+            with self.subTest(content=content):
+                result = self.hosts(content)
+                self.assertExit(result, USAGE)
+                self.assertSays(result, *texts)
+                self.assertFalse(os.path.exists(result.junit_path), "a JUnit file of a run that never was")
+
+    def test_a_directory_and_an_unreadable_name(self):
+        result = self.dtest("--hosts", self.directory, self.suite("mixed_test"))
+        self.assertExit(result, USAGE)
+
+
+class PathTest(DtestCase):
+
+    def refused(self, path, *texts, code=USAGE):
+        result = self.dtest(path, seconds=30)
+        self.assertExit(result, code)
+        self.assertSays(result, *texts)
+        return result
+
+    def test_paths(self):
+        self.refused(self.path("nothing"), "nothing", "does not exist")
+        os.mkdir(self.path("empty"))
+        self.refused(self.path("empty"), "empty", code=NOTHING)
+        self.write("docs/readme.txt", "text")
+        self.refused(self.path("docs"), "docs", code=NOTHING)
+        self.refused(self.write("not_executable_test", contents(fixture("mixed_test"))), "not_executable_test",
+                     "executable")
+        os.symlink("nowhere", self.path("dangling_test"))
+        self.refused(self.path("dangling_test"), "dangling_test")
+        self.refused(self.write("script_test", "echo no shebang\n", 0o755), "script_test")
+        self.refused("/dev/null", "/dev/null")
+
+    def test_damaged_executables(self):
+        whole = contents(fixture("mixed_test"))
+        for size in (3, 20, 63, 64, 1000, len(whole) // 2):
+            with self.subTest(size=size):
+                self.refused(self.write("truncated_test", whole[:size], 0o755), "truncated_test")
+
+    def test_another_architecture(self):
+        whole = bytearray(contents(fixture("mixed_test")))
+        whole[18:20] = (183).to_bytes(2, "little")  # EM_AARCH64
+        result = self.dtest(self.write("arm_test", bytes(whole), 0o755), seconds=30)
+        self.assertIn(result.code, (FAILED, BROKEN, USAGE))
+        self.assertSays(result, "aarch64", "arm_test")
+
+    def test_bad_entries_of_a_directory_do_not_hide_the_good_ones(self):
+        self.suite("flaky_test")
+        os.symlink("nowhere", self.path("tests/dangling_test"))
+        self.write("tests/truncated_test", contents(fixture("mixed_test"))[:500], 0o755)
+        self.write("tests/readme.txt", "text")
+        result = self.dtest(self.path("tests"), "-k", "AlwaysPasses")
+        self.assertEqual(result.names().get("Flaky.AlwaysPasses"), "passed")
+        self.assertSays(result, "truncated_test")
+
+
+class ListingTest(DtestCase):
+
+    def test_lists_nothing(self):
+        self.assertExit(self.dtest(self.suite("lists_nothing_test")), NOTHING)
+
+    def test_lists_forever(self):
+        result = self.dtest(self.suite("lists_forever_test", "typed_test"), "--list-timeout", "1s", "-k", "-*IsShort*",
+                            seconds=40)
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.names()["Typed/0.DefaultConstructs"], "passed")
+        self.assertSays(result, "lists_forever_test", "time limit of 1 s")
+
+    def test_crashes_while_listing(self):
+        result = self.dtest(self.suite("crashes_listing_test", "typed_test"), "-k", "-*IsShort*")
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.names()["Typed/0.DefaultConstructs"], "passed")
+        self.assertSays(result, "crashes_listing_test", "Aborted", "cannot open the licence server")
+        self.assertIn("crashes_listing_test", contents(result.junit_path).decode())
+
+    def test_libraries_that_are_not_there(self):
+        result = self.dtest(self.suite("library_test"))  # copied away from its library
+        self.assertIn(result.code, (FAILED, BROKEN))
+        self.assertSays(result, "libfixture_private.so")
+
+
+class OptionsTest(DtestCase):
+
+    def test_wrong_usage(self):
+        tests = self.suite("mixed_test")
+        for arguments, text in (
+                (["--no-such-option"], "--no-such-option"), ([], "path"), (["--retries", "x", tests], "retries"),
+                (["--timeout", "soon", tests], "soon"), (["--shard", "3/2", tests], "3/2"),
+                (["--transport", "pigeon", tests], "ssh, tcp"), (["-j", "0", tests], "'0'")):
+            with self.subTest(arguments=arguments):
+                result = self.dtest(*arguments, reports=False)
+                self.assertExit(result, USAGE)
+                self.assertSays(result, text)
+
+    def test_reports_that_cannot_be_written_are_found_out_before_the_run(self):
+        marker = self.path("ran")
+        self.write("tests/marks_test", f"#!/bin/sh\ntouch {marker}\n", 0o755)
+        for option in ("--junit", "--events"):
+            for path in (self.path("no/such/directory/file"), self.directory, "/proc/file"):
+                with self.subTest(option=option, path=path):
+                    result = self.dtest(self.path("tests"), "--plain", "all", option, path, reports=False)
+                    self.assertExit(result, USAGE)
+                    self.assertSays(result, path)
+                    self.assertFalse(os.path.exists(marker), "the tests ran")
+
+    def test_full_disk_for_reports_does_not_fail_the_run(self):
+        result = self.dtest(self.suite("flaky_test"), "-k", "AlwaysPasses", "--events", "/dev/full", reports=False)
+        self.assertExit(result, PASSED)
+        self.assertSays(result, "/dev/full", "No space")
+
+    def test_help_and_version(self):
+        self.assertRegex(self.dtest("--version", reports=False).stdout, r"^dtest \d+\.\d+")
+        text = self.dtest("--help", reports=False).stdout
+        for option in ("--hosts", "--junit", "--retries", "--isolate", "Exit status"):
+            self.assertIn(option, text)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,317 @@
+"""dtest on this machine alone: no hosts given, one local agent, executables run where they are."""
+
+import os
+import re
+import signal
+import stat
+
+import fixtures
+import harness
+from harness import FAILED, NOTHING, PASSED, DtestCase, fixture, text_of
+
+
+class LocalTest(DtestCase):
+
+    def test_every_outcome_in_every_report(self):
+        result = self.dtest(self.suite("mixed_test"))
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.names(), fixtures.MIXED)
+        self.assertEqual(result.junit_kinds(),
+                         {(f"mixed_test.{suite}", name): fixtures.JUNIT[outcome]
+                          for (suite, name), outcome in ((case.split("."), outcome)
+                                                         for case, outcome in fixtures.MIXED.items())})
+        for outcome in ("passed", "failed", "crashed", "skipped"):
+            count = list(fixtures.MIXED.values()).count(outcome)
+            self.assertRegex(result.text, rf"{count} {outcome}")
+
+    def test_failures_are_shown_with_their_output(self):
+        result = self.dtest(self.suite("mixed_test"))
+        self.assertSays(result, "the question was different", "printed on stdout before the failure",
+                        "printed on stderr before the failure", "nobody catches this", "last words")
+        self.assertNotIn("printed by a case that passes", result.text)
+        junit = result.junit()
+        failure = junit["mixed_test.Failing", "Assertion"].find("failure")
+        self.assertIn("the question was different", failure.get("message") + failure.text)
+        self.assertIn("Segmentation fault", junit["mixed_test.Crashing", "Segfault"].find("error").get("message"))
+        self.assertIn("no such device", junit["mixed_test.Skipping", "WithReason"].find("skipped").get("message"))
+        properties = {item.get("name"): item.get("value")
+                      for item in junit["mixed_test.Passing", "Property"].iter("property")}
+        self.assertEqual(properties.get("answer"), "42")
+
+    def test_isolate_process_gives_the_same_verdicts(self):
+        result = self.dtest(self.suite("mixed_test"), "--isolate", "process")
+        self.assertEqual(result.names(), fixtures.MIXED)
+
+    def test_isolation_decides_how_cases_share_processes(self):
+        for isolation, expect in (("process", lambda processes: processes == 20),
+                                  ("batch", lambda processes: processes < 20)):
+            result = self.dtest(self.suite("isolation_test"), "--isolate", isolation)
+            self.assertExit(result, PASSED)
+            processes = {dict(event["properties"])["pid"] for event in result.attempts()}
+            self.assertTrue(expect(len(processes)), f"{isolation}: {len(processes)} processes")
+
+    def test_parameterised_names(self):
+        result = self.dtest(self.suite("typed_test"))
+        self.assertEqual(result.names(), fixtures.TYPED)
+        self.assertIn(("typed_test.Texts/Text", "IsShort/2"), result.junit())
+
+    def test_plain_executables_and_scripts(self):
+        tests = self.suite("plain_pass", "plain_fail", "plain_skip")
+        self.write("tests/script", "#!/bin/sh\necho from the script\nexit 1\n", 0o755)
+        result = self.dtest(tests, "--plain", "all")
+        self.assertExit(result, FAILED)
+        self.assertEqual({key[0]: outcome for key, outcome in result.verdicts().items()},
+                         {"plain_pass": "passed", "plain_fail": "failed", "plain_skip": "skipped", "script": "failed"})
+        self.assertSays(result, "the plain executable says why", "from the script")
+
+    def test_many_cases(self):
+        result = self.dtest(self.suite("many_test"))
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.names()), fixtures.MANY)
+        self.assertEqual(set(result.names().values()), {"passed"})
+
+    def test_hard_output(self):
+        result = self.dtest(self.suite("output_test"))
+        self.assertEqual(result.names(), fixtures.OUTPUT)
+        ended = {text_of(event["name"]): event for event in result.attempts()}
+        huge = text_of(ended["Output.Huge"]["output"])
+        self.assertLess(len(huge), 2 << 20)
+        self.assertIn("FIRST LINE OF MANY", huge)
+        self.assertIn("LAST LINE OF MANY", huge)
+        self.assertGreater(ended["Output.Huge"]["output_cut"], 60 << 20)
+        self.assertIn(b"before \xff\xfe\xc3( after", text_of(ended["Output.NotUtf8"]["output"]))
+        self.assertIn("no newline", text_of(ended["Output.NoNewlineAtTheEnd"]["output"]))
+        self.assertEqual(len(result.junit()), len(fixtures.OUTPUT))  # and it is well-formed XML
+
+    def test_time_limit_of_a_case(self):
+        result = self.dtest(self.suite("hang_test"), "--timeout", "1s", "--grace", "300ms")
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.names(), fixtures.HANG)
+        self.assertSays(result, "timed out")
+
+    def test_leaks_are_found_and_killed(self):
+        result = self.dtest(self.suite("leak_test"), "--isolate", "process")
+        self.assertExit(result, PASSED)
+        leaky = {text_of(event["name"]): event.get("leaky", False) for event in result.attempts()}
+        self.assertEqual(leaky, {"Leaking.None": False, "Leaking.InItsGroup": True, "Leaking.InItsOwnSession": True})
+        self.assertSays(result, "leak")
+        self.assertEqual(processes_named("dtest-leaked"), [])
+
+    def test_what_a_test_process_finds(self):
+        result = self.dtest(self.suite("environment_test"), "--env", "FIXTURE_VALUE=a value = with spaces", "-j", "2",
+                            env={"DTEST_JUNK": "1"})
+        self.assertExit(result, PASSED)
+        values = {text_of(event["name"]).split("/")[-1]: dict(event["properties"])["value"]
+                  for event in result.attempts() if text_of(event["name"]).startswith("Variables/")}
+        self.assertEqual(values["DTEST_WORKER_COUNT"], "2")
+        self.assertEqual(values["DTEST_ATTEMPT"], "1")
+        self.assertEqual(values["DTEST_RUN_ID"], result.events("run_started")[0]["run_id"])
+        self.assertFalse(os.path.exists(values["TEST_TMPDIR"]), "the private temporary directory is still there")
+
+    def test_temporary_directory_removed_by_a_test(self):
+        for number in range(4):
+            self.write(f"tests/vandal{number}", '#!/bin/sh\ntouch "$TEST_TMPDIR/file" && rm -r "$TEST_TMPDIR"\n', 0o755)
+            self.write(f"tests/symlink{number}", '#!/bin/sh\ntouch "$TMPDIR/file" && rm -r "$TMPDIR" && '
+                       f'ln -s {self.directory} "$TMPDIR"\n', 0o755)
+        self.write("precious", "keep")
+        result = self.dtest(self.path("tests"), "--plain", "all", "-j", "1", "--repeat", "2")
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.verdicts()), 16)
+        self.assertTrue(os.path.exists(self.path("precious")), "what a test's symbolic link pointed to was emptied")
+
+    def test_first_run_longer_than_a_second(self):
+        # The local agent hears nothing for longer than any of its first deadlines.
+        for extra in ([], ["--isolate", "process"]):
+            result = self.dtest(self.suite("slow_test"), "-k", "*/1", "-k", "*/2", "--env", "FIXTURE_MS=2500", *extra)
+            self.assertExit(result, PASSED)
+            self.assertEqual(set(result.names().values()), {"passed"})
+            self.assertEqual(result.events("host_down"), [])
+
+    def test_nohup(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            running = self.start(self.suite("slow_test"), "--env", "FIXTURE_MS=50", "-j", "2")
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        running.wait_for("case_ended", 2)
+        running.signal(signal.SIGHUP)
+        result = running.finish()
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.verdicts()), fixtures.SLOW)
+
+    def test_working_directory_in_place(self):
+        self.write("testdata/greeting.txt", "hello\n")
+        result = self.dtest(self.suite("working_directory_test"))
+        self.assertEqual(result.names(), {"WorkingDirectory.HoldsTheData": "passed",
+                                          "WorkingDirectory.CanBeWritten": "passed"})
+
+    def test_libraries_by_runpath(self):
+        result = self.dtest(fixture("library_test"))
+        self.assertEqual(result.names(), fixtures.LIBRARY)
+
+    def test_a_main_of_its_own_that_talks_first(self):
+        result = self.dtest(self.suite("noisy_main_test"))
+        self.assertEqual(result.names(), {"Noisy.Passes": "passed", "Noisy.Fails": "failed"})
+
+    def test_crash_in_suite_setup(self):
+        result = self.dtest(self.suite("suite_setup_test"))
+        self.assertEqual(result.names()["GoodSetup.Passes"], "passed")
+        self.assertEqual({result.names()["BadSetup.First"], result.names()["BadSetup.Second"]}, {"crashed"})
+
+    def test_hard_names(self):
+        tests = self.path("tests")
+        os.mkdir(tests)
+        names = [b"with spaces", b"with\nnewline", b"latin1-\xe9", b"-dash", b"quote'\"$(false)`;&|"]
+        for name in names:
+            path = os.path.join(os.fsencode(tests), name)
+            with open(fixture("plain_pass"), "rb") as source, open(path, "wb") as target:
+                target.write(source.read())
+            os.chmod(path, 0o755)
+        result = self.dtest(tests, "--plain", "all")
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.verdicts()), len(names))
+        self.assertEqual(len(result.junit()), len(names))
+
+
+class SelectionTest(DtestCase):
+
+    def test_filters(self):
+        tests = self.suite("mixed_test")
+        for filters, expected in (
+                (["-k", "Passing.*"], {"Passing.One", "Passing.Two", "Passing.Property"}),
+                (["-k", "Passing.*", "-k", "-*Two"], {"Passing.One", "Passing.Property"}),
+                (["-k", "=Crashing.After"], {"Crashing.After"}),
+                (["-k", "Failing.After"], {"Failing.AfterFailures"}),
+                (["-k", "Passing.One:Crashing.Before"], {"Passing.One", "Crashing.Before"})):
+            with self.subTest(filters=filters):
+                result = self.dtest(tests, *filters)
+                self.assertExit(result, PASSED)
+                self.assertEqual(set(result.names()), expected)
+
+    def test_nothing_matches(self):
+        result = self.dtest(self.suite("mixed_test"), "-k", "NoSuchSuite.*")
+        self.assertExit(result, NOTHING)
+        self.assertEqual(result.junit(), {})
+        self.assertSays(result, "NoSuchSuite")
+
+    def test_shards_are_a_partition(self):
+        tests, seen = self.suite("typed_test", "mixed_test"), []
+        for shard in (1, 2, 3):
+            seen += self.dtest(tests, "--shard", f"{shard}/3").verdicts()
+        self.assertEqual(len(seen), len(set(seen)))
+        self.assertEqual({name for _, name in seen}, set(fixtures.TYPED) | set(fixtures.MIXED))
+
+    def test_repeat_and_shuffle(self):
+        result = self.dtest(self.suite("mixed_test"), "-k", "Passing.*", "--repeat", "3", "--shuffle=7")
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.verdicts()), 9)
+
+    def test_disabled_cases_run_when_asked(self):
+        result = self.dtest(self.suite("mixed_test"), "--gtest_also_run_disabled_tests", "-k",
+                            "Skipping.DISABLED_Never")
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.names(), {"Skipping.DISABLED_Never": "crashed"})
+
+    def test_list(self):
+        result = self.dtest("list", self.suite("mixed_test", "typed_test"), reports=False)
+        self.assertExit(result, PASSED)
+        for case in [*fixtures.MIXED, *fixtures.TYPED]:
+            self.assertRegex(result.stdout, rf"(?m){re.escape(case)}$")
+        self.assertEqual(len(result.stdout.splitlines()), len(fixtures.MIXED) + len(fixtures.TYPED))
+
+
+class FailurePolicyTest(DtestCase):
+
+    def test_retries(self):
+        result = self.dtest(self.suite("flaky_test"), "--retries", "2")
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.names(), {"Flaky.SecondAttemptPasses": "passed", "Flaky.ThirdAttemptPasses": "passed",
+                                          "Flaky.NeverPasses": "failed", "Flaky.AlwaysPasses": "passed"})
+        flaky = {text_of(event["name"]) for event in result.attempts() if event.get("flaky")}
+        self.assertEqual(flaky, {"Flaky.SecondAttemptPasses", "Flaky.ThirdAttemptPasses"})
+        junit = result.junit()
+        self.assertEqual(len(junit["flaky_test.Flaky", "ThirdAttemptPasses"].findall("flakyFailure")), 2)
+        self.assertEqual(len(junit["flaky_test.Flaky", "NeverPasses"].findall("rerunFailure")), 2)
+        self.assertSays(result, "2 flaky")
+
+    def test_flaky_alone_passes(self):
+        result = self.dtest(self.suite("flaky_test"), "--retries", "2", "-k", "-Flaky.NeverPasses")
+        self.assertExit(result, PASSED)
+
+    def test_fail_fast(self):
+        for number in range(20):
+            self.write(f"tests/fails{number}", "#!/bin/sh\nsleep 1\nexit 1\n", 0o755)
+        self.dtest("list", self.path("tests"), "--plain", "all", reports=False)  # then all cases are known at once
+        result = self.dtest(self.path("tests"), "--plain", "all", "-x", "-j", "1")
+        self.assertExit(result, FAILED)
+        outcomes = list(result.verdicts().values())
+        self.assertEqual(outcomes.count("failed"), 1)
+        self.assertEqual(outcomes.count("not run"), 19)
+
+    def test_max_fail(self):
+        for number in range(20):
+            self.write(f"tests/fails{number}", "#!/bin/sh\nexit 1\n", 0o755)
+        result = self.dtest(self.path("tests"), "--plain", "all", "--max-fail", "3", "-j", "1")
+        self.assertExit(result, FAILED)
+        outcomes = list(result.verdicts().values())
+        self.assertGreaterEqual(outcomes.count("failed"), 3)
+        self.assertGreater(outcomes.count("not run"), 0)
+
+    def test_run_timeout(self):
+        result = self.dtest(self.suite("slow_test"), "--run-timeout", "2s", "-j", "1", "--env", "FIXTURE_MS=500",
+                            "--grace", "500ms")
+        self.assertExit(result, FAILED)
+        outcomes = list(result.verdicts().values())
+        self.assertGreater(outcomes.count("passed"), 0)
+        self.assertGreater(outcomes.count("not run"), 0)
+        self.assertEqual(len(outcomes), fixtures.SLOW)
+
+
+class ReportTest(DtestCase):
+
+    def test_report_makes_the_same_junit_from_the_log(self):
+        result = self.dtest(self.suite("mixed_test", "flaky_test"), "--retries", "1")
+        again = self.path("again.xml")
+        replayed = self.dtest("report", result.events_path, "--junit", again, reports=False)
+        self.assertExit(replayed, FAILED)
+        with open(result.junit_path, encoding="utf-8") as first, open(again, encoding="utf-8") as second:
+            self.assertEqual(first.read(), second.read())
+
+    def test_report_of_the_latest_run(self):
+        self.dtest(self.suite("mixed_test"))
+        replayed = self.dtest("report", "--durations", "3", reports=False)
+        self.assertExit(replayed, FAILED)
+        self.assertSays(replayed, "the question was different", "slowest")
+
+    def test_durations(self):
+        result = self.dtest(self.suite("slow_test"), "--durations", "2", "--env", "FIXTURE_MS=20")
+        lines = [line for line in result.text.splitlines() if "Range/Slow" in line]
+        self.assertEqual(len(lines), 2, result.text)
+
+    def test_files_are_ordinary_files(self):
+        result = self.dtest(self.suite("mixed_test"))
+        for path in (result.junit_path, result.events_path):
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o644, path)
+
+    def test_second_run_uses_the_cached_listing(self):
+        tests = self.suite("mixed_test")
+        self.dtest(tests)
+        result = self.dtest(tests)
+        self.assertEqual(result.names(), fixtures.MIXED)
+        self.assertEqual(result.shipped(), 0)
+
+
+def processes_named(name):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                if file.read().strip() == name:
+                    found.append(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+if __name__ == "__main__":
+    harness.main()

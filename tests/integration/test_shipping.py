@@ -1,0 +1,105 @@
+"""What is sent to hosts: nothing twice, only what changed, and nothing damaged is ever run."""
+
+import os
+import shutil
+
+import fixtures
+import harness
+from harness import FAILED, PASSED, FarmCase, fixture, text_of
+
+
+def relinked(version):
+    return os.path.join(os.environ["DTEST_FIXTURES"], f"relinked_{version}", "relinked_test")
+
+
+class ShippingTest(FarmCase):
+
+    def store_files(self, host, size):
+        """Files of this size in a host's store, as the test reaches them."""
+        root = host.path(f"{host.home}/.cache/dtest/files")
+        return [os.path.join(directory, name) for directory, _, names in os.walk(root) for name in names
+                if os.path.getsize(os.path.join(directory, name)) == size]
+
+    def run_relinked(self, version, *hosts):
+        os.makedirs(self.path("tests"), exist_ok=True)
+        shutil.copy(relinked(version), self.path("tests/relinked_test"))
+        result = self.dtest(*self.on_farm(*hosts), self.path("tests"), "--repeat", "8", "--isolate", "process")
+        self.assertExit(result, PASSED)
+        self.assertEqual({dict(event["properties"])["version"] for event in result.attempts()}, {str(version)})
+        return result
+
+    def test_second_run_ships_nothing(self):
+        tests = self.suite("mixed_test", "typed_test")
+        first = self.dtest(*self.on_farm(), tests)
+        self.assertExit(first, FAILED)
+        self.assertGreater(first.shipped(), 0)
+        # Every host has what it needs only if it ran something of everything; so a host at a time for the claim.
+        for host in self.farm.hosts:
+            self.dtest(*self.on_farm(host), tests)
+            second = self.dtest(*self.on_farm(host), tests)
+            self.assertEqual(second.names() | {}, first.names())
+            self.assertSays(second, "shipped 0 B")
+            self.assertEqual(second.events("host_shipped"), [])
+
+    def test_relinked_executable_ships_what_changed(self):
+        size = os.path.getsize(relinked(2))
+        for host in ("h1", "h4"):
+            self.run_relinked(1, host)
+            second = self.run_relinked(2, host)
+            self.assertGreater(second.shipped(), 0)
+            self.assertLess(second.shipped(), 0.2 * size, f"of {size} bytes on {host}")
+            self.assertEqual(self.run_relinked(1, host).shipped(), 0)
+
+    def test_damaged_file_is_found_replaced_and_never_run(self):
+        size = os.path.getsize(relinked(1))
+        for host in (self.farm["h2"], self.farm["h4"]):
+            for hide in (False, True):
+                with self.subTest(host=host.name, mtime_restored=hide):
+                    self.run_relinked(1, host.name)
+                    stored = self.store_files(host, size)
+                    self.assertEqual(len(stored), 1, stored)
+                    before = os.stat(stored[0])
+                    with open(stored[0], "r+b") as file:
+                        file.seek(size // 2)
+                        byte = file.read(1)
+                        file.seek(size // 2)
+                        file.write(bytes([byte[0] ^ 0x10]))
+                    if hide:
+                        os.utime(stored[0], ns=(before.st_atime_ns, before.st_mtime_ns))
+                    result = self.run_relinked(1, host.name)
+                    self.assertGreater(result.shipped(), 0, "nothing was fetched again")
+                    with open(self.store_files(host, size)[0], "rb") as file, open(relinked(1), "rb") as original:
+                        self.assertEqual(file.read(), original.read())
+
+    def test_library_and_plugin_travel(self):
+        shutil.copytree(os.path.join(os.environ["DTEST_FIXTURES"], "lib"), self.path("lib"))
+        self.suite("library_test", directory="bin")
+        for host in self.farm.hosts:
+            with self.subTest(host=host):
+                result = self.dtest(*self.on_farm(host), self.path("bin"), "--data", "lib/*.so")
+                self.assertEqual(result.names(), fixtures.LIBRARY)
+
+    def test_data_travels_and_the_working_directory_is_writable(self):
+        self.write("testdata/greeting.txt", "hello\n")
+        for host in ("h1", "h4"):
+            with self.subTest(host=host):
+                result = self.dtest(*self.on_farm(host), self.suite("working_directory_test"), "--data", "testdata")
+                self.assertEqual(result.names(), {"WorkingDirectory.HoldsTheData": "passed",
+                                                  "WorkingDirectory.CanBeWritten": "passed"})
+
+    def test_written_files_never_reach_the_store(self):
+        self.write("testdata/greeting.txt", "hello\n")
+        self.write("tests/vandal", "#!/bin/sh\n(echo damaged > testdata/greeting.txt) 2>/dev/null\n"
+                   "chmod u+w testdata/greeting.txt 2>/dev/null\n(echo damaged > testdata/greeting.txt) 2>/dev/null\n"
+                   "exit 0\n", 0o755)
+        for host in ("h1", "h4"):
+            self.dtest(*self.on_farm(host), self.path("tests"), "--plain", "all", "--data", "testdata")
+            os.makedirs(self.path("other"), exist_ok=True)
+            shutil.copy(fixture("working_directory_test"), self.path("other"))
+            result = self.dtest(*self.on_farm(host), self.path("other"), "--data", "testdata", "-k", "HoldsTheData")
+            self.assertEqual({text_of(event["name"]): event["outcome"] for event in result.attempts()},
+                             {"WorkingDirectory.HoldsTheData": "passed"}, host)
+
+
+if __name__ == "__main__":
+    harness.main(farm=True)

@@ -1,0 +1,347 @@
+// World: the coordinator's loop around the scheduler, as coordinator/run does it, with sessions over simulated links.
+
+#include <ctime>
+#include <iostream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "protocol/liveness.h"
+#include "simulation/sim_world.h"
+
+namespace dtest::simulation {
+
+namespace {
+
+constexpr absl::Duration kConnectTimeout = absl::Seconds(90);
+constexpr absl::Duration kRelaunchAfter = absl::Seconds(1);
+
+double ProcessorSeconds() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+}  // namespace
+
+World::World(const Scenario* scenario)
+    : scenario_(*scenario),
+      start_(clock_.now()),
+      random_(scenario->seed * 2 + 1),
+      scheduler_(scenario->scheduler),
+      links_(scenario->hosts.size()),
+      known_(scenario->executables.size()) {}
+
+World::~World() = default;
+
+void World::Broken(const std::string& what) {
+  if (outcomes_.broken.empty()) {
+    outcomes_.broken = absl::StrCat(absl::FormatDuration(clock_.now() - start_), ": ", what);
+  }
+}
+
+Outcomes World::Run() {
+  for (uint32_t h = 0; h < links_.size(); ++h) {
+    const SimHost& host = scenario_.hosts[h];
+    if (host.joins_after == absl::InfiniteDuration()) {
+      clock_.After(absl::Seconds(2), [this, h] { Schedule(HostGone{HostId(h), "connection refused", false}); });
+    } else {
+      clock_.After(host.joins_after, [this, h] { Launch(h); });
+    }
+    PartitionSometime(h);
+    LoseHostSometime(h);
+  }
+  AddExecutables();
+  if (scenario_.stop_after < absl::InfiniteDuration()) {
+    clock_.After(scenario_.stop_after, [this] { Schedule(StopRun{}); });
+  }
+  if (scenario_.force_after < absl::InfiniteDuration()) {
+    clock_.After(scenario_.force_after, [this] { Schedule(StopRun{RunEnd::kInterrupted, true}); });
+  }
+  while (!outcomes_.end && outcomes_.broken.empty()) {
+    if (!clock_.Step()) Broken("nothing is left to happen, and the run has not ended");
+    if (clock_.now() - start_ > scenario_.must_end_within) Broken("the run does not end");
+  }
+  if (outcomes_.broken.empty() && verdicts_.size() != selected_.size()) {
+    Broken(absl::StrCat(selected_.size() - verdicts_.size(), " cases have no verdict at the end"));
+  }
+  if (outcomes_.broken.empty() && outcomes_.end == RunEnd::kCompleted && outcomes_.by_outcome[6] > 0) {
+    Broken("the run is complete, but cases were not run");
+  }
+  outcomes_.makespan = clock_.now() - start_;
+  outcomes_.verdicts = verdicts_.size();
+  outcomes_.events = clock_.steps();
+  return outcomes_;
+}
+
+// ---- The bundle ------------------------------------------------------------------------------------------------
+
+void World::AddExecutables() {
+  absl::Duration last = absl::ZeroDuration();
+  for (uint32_t e = 0; e < scenario_.executables.size(); ++e) {
+    const SimExecutable& x = scenario_.executables[e];
+    last = std::max(last, x.added_after);
+    clock_.After(x.added_after, [this, e, &x] {
+      Schedule(ExecutableAdded{ExecutableId(e), x.bytes, x.cached_listing});
+      if (x.cached_listing) TellCases(e);
+    });
+  }
+  clock_.After(last + absl::Milliseconds(1), [this] { Schedule(BundleComplete{}); });
+}
+
+void World::TellCases(uint32_t e) {
+  if (known_[e]) return;
+  known_[e] = true;
+  const SimExecutable& x = scenario_.executables[e];
+  CasesKnown known;
+  known.executable = ExecutableId(e);
+  known.startup = x.startup;
+  for (uint32_t k = 0; k < x.cases.size(); ++k) {
+    if (!x.cases[k].selected) continue;
+    known.cases.push_back({k, x.cases[k].expected});
+    known.suite_of.push_back(x.cases[k].suite);
+    if (outcomes_.end) continue;
+    for (uint32_t i = 1; i <= std::max(scenario_.scheduler.repeat, 1u); ++i) selected_.insert(CaseKey{e, k, i});
+  }
+  Schedule(std::move(known));
+}
+
+// ---- Links -----------------------------------------------------------------------------------------------------
+
+bool World::HasLivesLeft(uint32_t h) const { return links_[h].lives < scenario_.hosts[h].lives; }
+
+void World::Launch(uint32_t h) {
+  Link& link = links_[h];
+  if (link.agent) link.agent.reset();  // it lives on in the clock until it notices that nobody hears it
+  ++link.lives;
+  link.launched = true;
+  link.epoch = Epoch(next_epoch_++);
+  link.session = std::make_unique<Session>();
+  link.added.assign(scenario_.executables.size(), false);
+  link.tabled.assign(scenario_.executables.size(), false);
+  link.agent = std::make_shared<SimAgent>(&scenario_, h, link.epoch, &clock_, static_cast<AgentWorld*>(this));
+  link.agent->Start();
+  clock_.After(kConnectTimeout, [this, h, epoch = link.epoch] {
+    if (links_[h].epoch == epoch && links_[h].launched && !links_[h].up) LoseHost(h, "no word in time");
+  });
+}
+
+void World::LoseHost(uint32_t h, const std::string& reason) {
+  Link& link = links_[h];
+  link.launched = link.up = false;
+  link.session.reset();
+  ++outcomes_.hosts_lost;
+  Schedule(HostGone{HostId(h), reason, HasLivesLeft(h)});
+  if (HasLivesLeft(h)) clock_.After(kRelaunchAfter, [this, h] { Launch(h); });
+}
+
+void World::WatchSilence(uint32_t h) {
+  const absl::Duration limit = LostAfter(scenario_.lease_timeout, scenario_.heartbeat_interval);
+  clock_.At(links_[h].last_heard + limit, [this, h, limit, epoch = links_[h].epoch] {
+    Link& link = links_[h];
+    if (!link.up || link.epoch != epoch) return;
+    if (clock_.now() >= link.last_heard + limit) {
+      LoseHost(h, "heard nothing");
+    } else {
+      WatchSilence(h);
+    }
+  });
+}
+
+void World::Send(uint32_t h, ToAgent message) {
+  Link& link = links_[h];
+  Envelope<ToAgent> envelope;
+  envelope.epoch = link.epoch;
+  envelope.sequence = link.session->NextSequence();
+  envelope.acknowledged = link.session->acknowledged();
+  envelope.body = std::move(message);
+  auto frame = std::make_shared<const std::string>(Encode(envelope));
+  link.session->Sent(clock_.now(), envelope.sequence, frame);
+  Transmit(h, true, link.epoch, std::move(frame));
+}
+
+void World::Receive(uint32_t h, const std::string& bytes) {
+  Link& link = links_[h];
+  if (!link.launched || outcomes_.end) return;
+  const double begin = measure ? ProcessorSeconds() : 0;
+  absl::StatusOr<Envelope<FromAgent>> envelope = DecodeFromAgent(bytes);
+  if (!envelope.ok()) {
+    Broken(absl::StrCat("frame that cannot be read: ", envelope.status().ToString()));
+  } else if (envelope->epoch == link.epoch) {
+    link.last_heard = clock_.now();
+    const Session::Verdict verdict = link.session->Received(clock_.now(), envelope->sequence, envelope->acknowledged);
+    if (verdict == Session::Verdict::kDeliver && envelope->body.has_value()) OnBody(h, std::move(*envelope->body));
+    if (link.launched && !outcomes_.end) Turn(h);
+  }
+  if (measure) outcomes_.coordinator_seconds += ProcessorSeconds() - begin;
+}
+
+void World::Turn(uint32_t h) {
+  Link& link = links_[h];
+  for (Session::Frame& frame : link.session->Resend(clock_.now())) Transmit(h, true, link.epoch, std::move(frame));
+  if (link.session->AcknowledgementDue(clock_.now())) {
+    Envelope<ToAgent> envelope;
+    envelope.epoch = link.epoch;
+    envelope.acknowledged = link.session->acknowledged();
+    link.session->AcknowledgementSent();
+    Transmit(h, true, link.epoch, std::make_shared<const std::string>(Encode(envelope)));
+  }
+  const absl::Time next = link.session->NextDeadline();
+  if (next == absl::InfiniteFuture() || (link.wakes > clock_.now() && link.wakes <= next)) return;
+  link.wakes = next;
+  clock_.At(next, [this, h, next, epoch = link.epoch] {
+    Link& link = links_[h];
+    if (!link.launched || link.epoch != epoch || link.wakes != next) return;
+    link.wakes = absl::InfiniteFuture();
+    Turn(h);
+  });
+}
+
+void World::OnBody(uint32_t h, FromAgent body) {
+  Link& link = links_[h];
+  if (Hello* hello = std::get_if<Hello>(&body)) {
+    Welcome welcome;
+    RunSettings& settings = welcome.settings;
+    settings.host_name = scenario_.scheduler.host_names.empty() ? "" : scenario_.scheduler.host_names[h];
+    settings.slots = scenario_.hosts[h].slots;
+    settings.isolation = scenario_.scheduler.isolation;
+    settings.case_timeout = scenario_.case_timeout;
+    settings.list_timeout = scenario_.list_timeout;
+    settings.kill_grace = scenario_.kill_grace;
+    welcome.heartbeat_interval = scenario_.heartbeat_interval;
+    welcome.lease_timeout = scenario_.lease_timeout;
+    Send(h, std::move(welcome));
+    link.up = true;
+    WatchSilence(h);
+    Schedule(HostJoined{HostId(h), hello->cores, scenario_.hosts[h].speed});
+    return;
+  }
+  std::visit(
+      [&](auto& message) {
+        using M = std::decay_t<decltype(message)>;
+        if constexpr (std::is_constructible_v<decltype(FromHost::message), M>) {
+          std::optional<Listed> listed;
+          if constexpr (std::is_same_v<M, Listed>) listed = message;
+          if constexpr (std::is_same_v<M, Released>) ++outcomes_.released;
+          Schedule(FromHost{HostId(h), std::move(message)});
+          if (!listed) return;
+          if (listed->error.empty()) {
+            TellCases(listed->executable.value());
+          } else {
+            Schedule(CasesUnknown{listed->executable});
+          }
+        }
+      },
+      body);
+}
+
+// ---- The scheduler ---------------------------------------------------------------------------------------------
+
+void World::Schedule(SchedulerEvent event) {
+  waiting_.push_back(std::move(event));
+  if (in_scheduler_) return;
+  in_scheduler_ = true;
+  std::vector<SchedulerAction> actions;
+  while (!waiting_.empty() && outcomes_.broken.empty()) {
+    const bool tick = std::holds_alternative<Tick>(waiting_.front());
+    const bool after_the_end = outcomes_.end.has_value();
+    if (verbose) {
+      std::cerr << absl::FormatDuration(clock_.now() - start_) << " event " << waiting_.front().index();
+      if (const FromHost* from = std::get_if<FromHost>(&waiting_.front())) {
+        std::cerr << " from " << from->host.value() << " message " << from->message.index();
+      }
+      if (const HostGone* gone = std::get_if<HostGone>(&waiting_.front())) {
+        std::cerr << " host " << gone->host.value() << " " << gone->reason << " returns " << gone->may_return;
+      }
+      std::cerr << "\n";
+    }
+    actions.clear();
+    const double begin = measure ? ProcessorSeconds() : 0;
+    if (scheduler_scope != nullptr) scheduler_scope(true);
+    scheduler_.Handle(clock_.now(), std::move(waiting_.front()), &actions);
+    if (scheduler_scope != nullptr) scheduler_scope(false);
+    if (measure) outcomes_.scheduler_seconds += ProcessorSeconds() - begin;
+    waiting_.pop_front();
+    if (scenario_.check_every_step) scheduler_.CheckInvariants();
+    if (after_the_end && !actions.empty()) Broken("the scheduler acts after Finish");
+    if (tick && scheduler_.NextDeadline() <= clock_.now()) Broken("a tick is followed by another at once");
+    for (const SchedulerAction& action : actions) {
+      if (outcomes_.end) Broken("an action follows Finish");
+      std::visit([this](const auto& a) { Do(a); }, action);
+    }
+  }
+  in_scheduler_ = false;
+  WakeScheduler();
+}
+
+void World::WakeScheduler() {
+  const absl::Time next = scheduler_.NextDeadline();
+  if (next == absl::InfiniteFuture() || (scheduler_wakes_ > clock_.now() && scheduler_wakes_ <= next)) return;
+  scheduler_wakes_ = next;
+  clock_.At(next, [this, next] {
+    if (scheduler_wakes_ != next || outcomes_.end) return;
+    scheduler_wakes_ = absl::InfiniteFuture();
+    if (clock_.now() >= scheduler_.NextDeadline()) {
+      Schedule(Tick{});
+    } else {
+      WakeScheduler();
+    }
+  });
+}
+
+void World::Do(const SendTo& action) {
+  const uint32_t h = action.host.value();
+  Link& link = links_[h];
+  if (!link.up) {
+    Broken(absl::StrCat("a message goes to host ", h, ", which is not up"));
+    return;
+  }
+  std::visit(
+      [&](const auto& message) {
+        using M = std::decay_t<decltype(message)>;
+        if constexpr (std::is_same_v<M, Lease> || std::is_same_v<M, List> || std::is_same_v<M, Prefetch>) {
+          const uint32_t e = message.executable.value();
+          if (!link.added[e]) {
+            AddExecutable add;
+            add.spec.id = message.executable;
+            add.spec.name = absl::StrCat("executable", e);
+            Send(h, std::move(add));
+            link.added[e] = true;
+          }
+          if constexpr (std::is_same_v<M, Lease>) {
+            ++outcomes_.leases;
+            if (!link.tabled[e]) Send(h, CaseTable{message.executable, {"S.C"}});
+            link.tabled[e] = true;
+          }
+        }
+        if constexpr (std::is_same_v<M, Recall>) ++outcomes_.recalls;
+        Send(h, message);
+      },
+      action.message);
+  if (verbose) std::cerr << "    to " << h << " message " << action.message.index() << "\n";
+  if (!in_scheduler_) return;
+  Turn(h);
+}
+
+void World::Do(const AttemptEnded& action) {
+  const CaseKey key{action.id.executable.value(), action.id.index, action.iteration};
+  if (verbose) {
+    std::cerr << "    ended " << key.executable << "/" << key.index << " " << OutcomeName(action.result.outcome)
+              << " attempt " << action.result.attempt << " final " << action.final << "\n";
+  }
+  ++outcomes_.attempts;
+  if (!selected_.contains(key)) Broken("a verdict about a case that was not selected");
+  if (action.result.attempt < 1 || action.result.attempt > AttemptsPerIteration(scenario_.scheduler)) {
+    Broken("an attempt that is not within the iteration");
+  }
+  if (action.result.outcome == Outcome::kPassed && !passed_.contains(key)) Broken("it did not pass");
+  if (verdicts_.contains(key)) Broken("an attempt ends after the final verdict");
+  if (!action.final) return;
+  verdicts_.insert(key);
+  ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
+}
+
+void World::Do(const ListingFailed&) {}
+void World::Do(const Warn&) {}
+void World::Do(const Finish& action) { outcomes_.end = action.end; }
+
+}  // namespace dtest::simulation

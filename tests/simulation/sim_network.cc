@@ -1,0 +1,92 @@
+// World: the network, and what agents do to the world.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "simulation/sim_world.h"
+
+namespace dtest::simulation {
+
+void World::Transmit(uint32_t host, bool to_agent, Epoch epoch, Session::Frame frame) {
+  ++outcomes_.frames;
+  const Network& network = scenario_.network;
+  const Link& link = links_[host];
+  if (clock_.now() < (to_agent ? link.cut_to_agent : link.cut_from_agent)) return;
+  if (network.drop > 0 && Uniform() < network.drop) return;
+  const int copies = network.twice > 0 && Uniform() < network.twice ? 2 : 1;
+  for (int copy = 0; copy < copies; ++copy) {
+    absl::Duration delay = network.delay;
+    if (network.jitter > absl::ZeroDuration()) delay += network.jitter * Uniform();
+    clock_.After(delay, [this, host, to_agent, epoch, frame] {
+      if (!to_agent) {
+        Receive(host, *frame);
+      } else if (const std::shared_ptr<SimAgent> agent = links_[host].agent; agent && agent->epoch() == epoch) {
+        agent->Receive(*frame);
+      }
+    });
+  }
+}
+
+void World::PartitionSometime(uint32_t host) {
+  const Network& network = scenario_.network;
+  if (network.mean_time_to_partition == absl::InfiniteDuration()) return;
+  std::exponential_distribution<double> until(1), lasts(1);
+  clock_.After(network.mean_time_to_partition * until(random_), [this, host, length = lasts(random_)] {
+    Link& link = links_[host];
+    const absl::Time end = clock_.now() + scenario_.network.mean_partition * length;
+    const double ways = Uniform();
+    if (ways < 0.7) link.cut_to_agent = end;
+    if (ways > 0.3) link.cut_from_agent = end;
+    PartitionSometime(host);
+  });
+}
+
+void World::LoseHostSometime(uint32_t host) {
+  if (scenario_.mean_time_to_host_loss == absl::InfiniteDuration()) return;
+  std::exponential_distribution<double> until(1);
+  clock_.After(scenario_.mean_time_to_host_loss * until(random_), [this, host] {
+    if (links_[host].agent) HostDies(host, links_[host].agent->epoch());
+    LoseHostSometime(host);
+  });
+}
+
+void World::FromAgentHost(uint32_t host, Session::Frame frame) { Transmit(host, false, Epoch(), std::move(frame)); }
+
+World::CaseKey World::KeyOf(uint32_t executable, LeasedCase c) const {
+  return {executable, c.index, 1 + (c.attempt - 1) / AttemptsPerIteration(scenario_.scheduler)};
+}
+
+void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t executable, LeasedCase c) {
+  const auto [found, fresh] = running_.try_emplace(KeyOf(executable, c), host);
+  if (!fresh) {
+    Broken(absl::StrCat("case ", executable, "/", c.index, " attempt ", c.attempt, " starts on host ", host,
+                        " while it runs on host ", found->second));
+  }
+  if (scenario_.check_every_step && verdicts_.contains(KeyOf(executable, c)) && !outcomes_.end) {
+    // Only an agent that was given up may still do this.
+    if (links_[host].up && links_[host].epoch == epoch)
+      Broken(absl::StrCat("case ", executable, "/", c.index, " starts again after its verdict"));
+  }
+}
+
+void World::CaseStops(uint32_t, uint32_t executable, LeasedCase c, bool passed) {
+  running_.erase(KeyOf(executable, c));
+  if (passed) passed_.insert(KeyOf(executable, c));
+}
+
+void World::HostDies(uint32_t host, Epoch epoch) {
+  Link& link = links_[host];
+  if (!link.agent || link.agent->epoch() != epoch) return;
+  link.agent->Die();
+  // Half of the time the link breaks audibly; else nothing is heard any more.
+  if (Uniform() < 0.5 && clock_.now() >= link.cut_from_agent) AgentLeft(host, epoch);
+}
+
+void World::AgentLeft(uint32_t host, Epoch epoch) {
+  if (clock_.now() < links_[host].cut_from_agent) return;
+  clock_.After(scenario_.network.delay, [this, host, epoch] {
+    if (links_[host].launched && links_[host].epoch == epoch) LoseHost(host, "link closed");
+  });
+}
+
+}  // namespace dtest::simulation

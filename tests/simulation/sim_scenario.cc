@@ -1,0 +1,120 @@
+#include "simulation/sim_scenario.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace dtest::simulation {
+
+namespace {
+
+// SplitMix64: a good hash of small numbers.
+uint64_t Mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+uint64_t Mix(uint64_t a, uint64_t b, uint64_t c, uint64_t d) { return Mix(Mix(Mix(Mix(a) ^ b) ^ c) ^ d); }
+double Unit(uint64_t bits) { return (bits >> 11) * 0x1.0p-53; }
+
+}  // namespace
+
+Fate Scenario::FateOf(uint32_t executable, uint32_t index, uint32_t attempt) const {
+  // Half of what goes wrong is the case's own nature, half of it chance.
+  const uint64_t steady = Mix(seed, executable, index, 1);
+  const uint64_t chance = Mix(seed, executable, index, 1000 + attempt);
+  const bool always = Unit(steady) < bad / 2;
+  if (!always && Unit(chance) >= bad / 2) return Fate::kPass;
+  const uint64_t kind = Mix(always ? steady : chance);
+  if (Unit(kind) < kills_host) return Fate::kKillHost;
+  constexpr Fate kFates[] = {Fate::kFail,  Fate::kFail, Fate::kFail, Fate::kSkip,
+                             Fate::kCrash, Fate::kExit, Fate::kHang, Fate::kStubborn};
+  return kFates[Mix(kind) % std::size(kFates)];
+}
+
+absl::Duration Scenario::DurationOf(uint32_t executable, uint32_t index) const {
+  // Box and Muller, from two hashes.
+  const double u = std::max(Unit(Mix(seed, executable, index, 2)), 1e-12), v = Unit(Mix(seed, executable, index, 3));
+  const double normal = std::sqrt(-2 * std::log(u)) * std::cos(2 * M_PI * v);
+  return absl::Seconds(std::min(longest_seconds, median_seconds * std::exp(sigma * normal)));
+}
+
+Scenario RandomScenario(uint64_t seed) {
+  std::mt19937_64 random(Mix(seed));
+  const auto below = [&](uint64_t n) { return random() % n; };
+  const auto unit = [&] { return Unit(random()); };
+  const auto one_in = [&](uint64_t n) { return below(n) == 0; };
+
+  Scenario s;
+  s.seed = seed;
+  s.median_seconds = std::pow(10, -4 + 4 * unit());
+  s.sigma = one_in(4) ? 0 : 1.5 * unit();
+  s.bad = one_in(3) ? 0 : 0.2 * unit();
+  s.kills_host = one_in(4) ? 0.2 * unit() : 0;
+  if (!one_in(3)) {
+    s.network.drop = 0.15 * unit();
+    s.network.twice = 0.15 * unit();
+    s.network.jitter = absl::Seconds(0.3 * unit() * unit());
+  }
+  s.network.delay = absl::Seconds(std::pow(10, -4 + 3 * unit()));
+  if (one_in(3)) {
+    s.network.mean_time_to_partition = absl::Seconds(5 + 60 * unit());
+    s.network.mean_partition = absl::Seconds(40 * unit());
+  }
+  if (one_in(3)) s.mean_time_to_host_loss = absl::Seconds(10 + 90 * unit());
+
+  SchedulerOptions& options = s.scheduler;
+  options.isolation = one_in(4) ? Isolation::kProcess : Isolation::kBatch;
+  options.retries = below(3);
+  options.repeat = one_in(4) ? 1 + below(3) : 1;
+  if (one_in(6)) options.max_fail = 1 + below(3);
+  if (one_in(5)) options.shuffle = seed;
+  if (one_in(8)) options.run_timeout = absl::Seconds(60 * unit());
+  if (one_in(6)) {
+    s.stop_after = absl::Seconds(40 * unit());
+    if (one_in(2)) s.force_after = s.stop_after + absl::Seconds(10 * unit());
+  }
+
+  const uint64_t executables = one_in(20) ? 0 : 1 + below(6);
+  for (uint64_t e = 0; e < executables; ++e) {
+    SimExecutable x;
+    x.bytes = one_in(2) ? 0 : below(500 << 20);
+    x.cached_listing = one_in(3);
+    if (!x.cached_listing && one_in(8)) x.listing = static_cast<ListingFate>(1 + below(3));
+    x.added_after = absl::Seconds(3 * unit() * unit());
+    x.listing_takes = absl::Seconds(0.2 * unit());
+    x.startup = absl::Seconds(0.001 + 0.05 * unit());
+    const uint64_t cases = x.listing == ListingFate::kNothing ? 0 : below(60);
+    const bool history = one_in(2);
+    for (uint64_t k = 0; k < cases; ++k) {
+      SimCase c;
+      c.selected = !one_in(10);
+      c.suite = static_cast<uint32_t>(k / 7);
+      if (history && !one_in(5)) {
+        c.expected = s.DurationOf(static_cast<uint32_t>(e), static_cast<uint32_t>(k)) * (0.5 + unit());
+      }
+      x.cases.push_back(c);
+    }
+    s.executables.push_back(x);
+  }
+
+  const uint64_t hosts = 1 + below(7);
+  options.hosts = static_cast<uint32_t>(hosts);
+  for (uint64_t h = 0; h < hosts; ++h) {
+    SimHost host;
+    host.slots = 1 + below(5);
+    host.speed = one_in(3) ? 0.3 + 2 * unit() : 1;
+    host.joins_after = one_in(10) ? absl::InfiniteDuration() : absl::Seconds(4 * unit() * unit());
+    host.lives = 1 + below(8);
+    host.fills_up = one_in(12);
+    for (uint64_t e = 0; e < executables; ++e) {
+      host.unfit.push_back(one_in(15));
+      host.cannot_spawn.push_back(one_in(30));
+    }
+    options.host_names.push_back("host" + std::to_string(h));
+    s.hosts.push_back(host);
+  }
+  return s;
+}
+
+}  // namespace dtest::simulation

@@ -1,0 +1,98 @@
+// What is simulated: a farm, a suite, and everything that goes wrong, all drawn from one seed. A case's fate depends on
+// the seed, the case and the attempt alone, so that it is the same wherever and whenever it runs.
+
+#ifndef DTEST_TESTS_SIMULATION_SIM_SCENARIO_H_
+#define DTEST_TESTS_SIMULATION_SIM_SCENARIO_H_
+
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "coordinator/schedule/scheduler.h"
+
+namespace dtest::simulation {
+
+enum class Fate : uint8_t {
+  kPass,
+  kFail,
+  kSkip,
+  kCrash,     // the process dies of a signal
+  kExit,      // the process ends with status 0 in the middle
+  kHang,      // until it is killed
+  kStubborn,  // hangs and survives everything but SIGKILL
+  kKillHost,  // the host goes down with it
+};
+
+enum class ListingFate : uint8_t { kFine, kError, kHang, kNothing };
+
+struct SimCase {
+  bool selected = true;
+  std::optional<absl::Duration> expected;  // history
+  uint32_t suite = 0;
+};
+
+struct SimExecutable {
+  uint64_t bytes = 0;
+  bool cached_listing = false;
+  ListingFate listing = ListingFate::kFine;
+  absl::Duration added_after;
+  absl::Duration listing_takes;
+  absl::Duration startup;
+  std::vector<SimCase> cases;
+};
+
+struct SimHost {
+  uint32_t slots = 1;
+  double speed = 1;
+  absl::Duration joins_after;      // InfiniteDuration: never comes up
+  uint32_t lives = 1;              // times that it may be started
+  bool fills_up = false;           // its disk is full at the second executable that must be shipped
+  std::vector<bool> unfit;         // by executable
+  std::vector<bool> cannot_spawn;  // by executable: noticed only when it is started
+};
+
+struct Network {
+  double drop = 0, twice = 0;  // probability per frame
+  absl::Duration delay = absl::Milliseconds(1);
+  absl::Duration jitter = absl::ZeroDuration();                      // uniform; frames overtake each other
+  absl::Duration mean_time_to_partition = absl::InfiniteDuration();  // per host
+  absl::Duration mean_partition = absl::ZeroDuration();
+  double bytes_per_second = 100e6;  // of files
+};
+
+struct Scenario {
+  uint64_t seed = 0;
+  SchedulerOptions scheduler;
+  std::vector<SimHost> hosts;
+  std::vector<SimExecutable> executables;
+  Network network;
+  absl::Duration case_timeout = absl::Seconds(10);
+  absl::Duration list_timeout = absl::Seconds(10);
+  absl::Duration kill_grace = absl::Seconds(1);
+  absl::Duration heartbeat_interval = absl::Seconds(1);
+  absl::Duration lease_timeout = absl::Seconds(20);
+  absl::Duration mean_time_to_host_loss = absl::InfiniteDuration();  // per host
+  absl::Duration stop_after = absl::InfiniteDuration();
+  absl::Duration force_after = absl::InfiniteDuration();
+  // Of cases.
+  double median_seconds = 0.1, sigma = 1.0;  // lognormal; sigma 0: all the same
+  double longest_seconds = 8;
+  double bad = 0;         // probability of a fate other than passing, per attempt
+  double kills_host = 0;  // of those, of taking the host down
+  bool check_every_step = true;
+  bool check_agents = true;
+  absl::Duration must_end_within = absl::Hours(3);
+
+  Fate FateOf(uint32_t executable, uint32_t index, uint32_t attempt) const;
+  absl::Duration DurationOf(uint32_t executable, uint32_t index) const;
+};
+
+// A small, nasty scenario: a handful of hosts and up to a few hundred cases.
+Scenario RandomScenario(uint64_t seed);
+
+}  // namespace dtest::simulation
+
+#endif  // DTEST_TESTS_SIMULATION_SIM_SCENARIO_H_

@@ -1,0 +1,133 @@
+// A whole run in virtual time: the real scheduler with a model of the coordinator's loop around it, a network that
+// drops, doubles, delays, reorders and partitions, and agents that live and die. Everything follows from the scenario.
+//
+// Checked all the time: the invariants of the scheduler and of every agent core; that no case runs in two places at
+// once; that every attempt that passed did pass in a process that nobody had signalled; that every case gets exactly
+// one final verdict per iteration, and nothing comes after the end; that the scheduler asks for no turn without
+// progress; that the run ends.
+
+#ifndef DTEST_TESTS_SIMULATION_SIM_WORLD_H_
+#define DTEST_TESTS_SIMULATION_SIM_WORLD_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "coordinator/schedule/scheduler.h"
+#include "simulation/sim_agent.h"
+#include "simulation/sim_clock.h"
+#include "simulation/sim_scenario.h"
+
+namespace dtest::simulation {
+
+struct Outcomes {
+  std::string broken;  // what did not hold, empty if everything did
+  std::optional<RunEnd> end;
+  absl::Duration makespan;  // of the whole run
+  uint64_t verdicts = 0;    // final
+  uint64_t by_outcome[kOutcomeCount] = {};
+  uint64_t attempts = 0;
+  uint64_t leases = 0, recalls = 0, released = 0, frames = 0, hosts_lost = 0;
+  uint64_t events = 0;  // of the simulation
+  // Processor time of the coordinator, if measured: scheduler alone, and with codec and sessions.
+  double scheduler_seconds = 0, coordinator_seconds = 0;
+};
+
+class World : private AgentWorld {
+ public:
+  // The scenario outlives the world.
+  explicit World(const Scenario* scenario);
+  ~World() override;
+  Outcomes Run();
+
+  // Measure processor time (costs time itself). `scheduler_scope`, if set, is told when the scheduler begins and ends.
+  bool measure = false;
+  void (*scheduler_scope)(bool) = nullptr;
+  // Every scheduler event and action, on stderr: to look at one seed.
+  bool verbose = false;
+
+ private:
+  struct Link {
+    std::shared_ptr<SimAgent> agent;  // the latest life
+    std::unique_ptr<Session> session;
+    Epoch epoch;
+    uint32_t lives = 0;
+    bool launched = false, up = false;
+    absl::Time last_heard;
+    absl::Time wakes = absl::InfiniteFuture();
+    std::vector<bool> added, tabled;  // executables told to this life
+    absl::Time cut_to_agent = absl::InfinitePast(), cut_from_agent = absl::InfinitePast();  // partitioned until
+  };
+  struct CaseKey {
+    uint32_t executable, index, iteration;
+    friend bool operator==(const CaseKey&, const CaseKey&) = default;
+    template <typename H>
+    friend H AbslHashValue(H h, const CaseKey& k) {
+      return H::combine(std::move(h), k.executable, k.index, k.iteration);
+    }
+  };
+
+  // ---- The network (sim_network.cc)
+  void Transmit(uint32_t host, bool to_agent, Epoch epoch, Session::Frame frame);
+  void PartitionSometime(uint32_t host);
+  void LoseHostSometime(uint32_t host);
+
+  // ---- AgentWorld
+  void FromAgentHost(uint32_t host, Session::Frame frame) override;
+  void CaseStarts(uint32_t host, Epoch epoch, uint32_t executable, LeasedCase c) override;
+  void CaseStops(uint32_t host, uint32_t executable, LeasedCase c, bool passed) override;
+  void HostDies(uint32_t host, Epoch epoch) override;
+  void AgentLeft(uint32_t host, Epoch epoch) override;
+
+  // ---- The coordinator (sim_coordinator.cc)
+  void AddExecutables();
+  void Launch(uint32_t host);
+  void Receive(uint32_t host, const std::string& bytes);
+  void OnBody(uint32_t host, FromAgent body);
+  void LoseHost(uint32_t host, const std::string& reason);
+  void WatchSilence(uint32_t host);
+  void Turn(uint32_t host);
+  void Send(uint32_t host, ToAgent message);
+  void Schedule(SchedulerEvent event);
+  void WakeScheduler();
+  void Do(const SendTo& action);
+  void Do(const AttemptEnded& action);
+  void Do(const ListingFailed& action);
+  void Do(const Warn& action);
+  void Do(const Finish& action);
+  void TellCases(uint32_t executable);
+  bool HasLivesLeft(uint32_t host) const;
+
+  void Broken(const std::string& what);
+  double Uniform() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+  CaseKey KeyOf(uint32_t executable, LeasedCase c) const;
+
+  const Scenario& scenario_;
+  SimClock clock_;
+  const absl::Time start_;
+  std::mt19937_64 random_;
+  Scheduler scheduler_;
+  std::vector<Link> links_;
+  std::vector<bool> known_;  // executables whose cases the scheduler was told
+  uint64_t next_epoch_ = 1;
+  absl::Time scheduler_wakes_ = absl::InfiniteFuture();
+  bool in_scheduler_ = false;
+  std::deque<SchedulerEvent> waiting_;  // raised while actions are carried out
+
+  absl::flat_hash_map<CaseKey, uint32_t> running_;  // where
+  absl::flat_hash_set<CaseKey> passed_;
+  absl::flat_hash_set<CaseKey> selected_, verdicts_;
+  Outcomes outcomes_;
+};
+
+}  // namespace dtest::simulation
+
+#endif  // DTEST_TESTS_SIMULATION_SIM_WORLD_H_

@@ -1,0 +1,185 @@
+// Thousands of seeds. A seed that breaks something is printed with the command that replays it:
+//
+//   simulation_test --seed=N [--verbose]       one seed
+//   simulation_test --seeds=N [--first=N]      so many in place of the usual
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "simulation/sim_world.h"
+
+namespace dtest::simulation {
+namespace {
+
+uint64_t first_seed = 1, seeds = 20000;
+bool verbose = false;
+char now_running[128];
+
+// An invariant aborts: say which seed it was.
+void OnAbort(int) {
+  if (write(STDERR_FILENO, now_running, std::strlen(now_running)) < 0) std::signal(SIGABRT, SIG_DFL);
+}
+
+Outcomes Simulate(const Scenario& scenario) {
+  std::snprintf(now_running, sizeof(now_running), "replay: simulation_test --seed=%llu --verbose\n",
+                static_cast<unsigned long long>(scenario.seed));
+  World world(&scenario);
+  world.verbose = verbose;
+  return world.Run();
+}
+
+TEST(SimulationTest, EveryInvariantHoldsWhateverTheSeed) {
+  uint64_t ends[6] = {}, lost = 0, released = 0, verdicts = 0;
+  for (uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
+    const Outcomes outcomes = Simulate(RandomScenario(seed));
+    ASSERT_EQ(outcomes.broken, "") << now_running;
+    ++ends[static_cast<int>(*outcomes.end)];
+    lost += outcomes.hosts_lost;
+    released += outcomes.released;
+    verdicts += outcomes.verdicts;
+  }
+  std::printf(
+      "%llu verdicts, %llu hosts lost, %llu leases stolen; runs completed %llu, fail-fast %llu, interrupted %llu, "
+      "timed out %llu, without hosts %llu\n",
+      (unsigned long long)verdicts, (unsigned long long)lost, (unsigned long long)released, (unsigned long long)ends[0],
+      (unsigned long long)ends[1], (unsigned long long)ends[2], (unsigned long long)ends[3],
+      (unsigned long long)ends[4]);
+  if (seeds < 1000) return;
+  // A simulation that never gets anywhere proves nothing.
+  EXPECT_GT(ends[0], seeds / 3);
+  for (int end = 0; end < 5; ++end) EXPECT_GT(ends[end], 0u) << "no run ended this way: " << end;
+  EXPECT_GT(lost, 0u);
+  EXPECT_GT(released, 0u);
+}
+
+TEST(SimulationTest, TheSameSeedGivesTheSameRun) {
+  for (uint64_t seed = 1; seed < 20; ++seed) {
+    const Outcomes one = Simulate(RandomScenario(seed)), two = Simulate(RandomScenario(seed));
+    EXPECT_EQ(one.makespan, two.makespan) << seed;
+    EXPECT_EQ(one.frames, two.frames) << seed;
+    EXPECT_EQ(one.events, two.events) << seed;
+  }
+}
+
+// A healthy farm: 5 hosts with 5 slots, cases of 0.5 to 1.5 s. The bounds are what the project promises for it.
+Scenario Sleepers(bool history) {
+  Scenario s;
+  s.seed = 11;
+  s.median_seconds = 1;
+  s.sigma = 0.3;
+  s.longest_seconds = 1.5;
+  s.network.delay = absl::Milliseconds(1);
+  s.check_every_step = false;
+  s.scheduler.hosts = 5;
+  s.hosts.assign(5, SimHost());
+  for (SimHost& host : s.hosts) host.slots = 5;
+  SimExecutable x;
+  x.startup = absl::Milliseconds(3);
+  x.listing_takes = absl::Milliseconds(10);
+  x.cases.resize(1000);
+  for (uint32_t k = 0; k < 1000; ++k) {
+    if (history) x.cases[k].expected = s.DurationOf(0, k);
+  }
+  s.executables = {x};
+  return s;
+}
+
+double Efficiency(const Scenario& s) {
+  double work = 0, slots = 0;
+  for (uint32_t e = 0; e < s.executables.size(); ++e) {
+    for (uint32_t k = 0; k < s.executables[e].cases.size(); ++k) work += absl::ToDoubleSeconds(s.DurationOf(e, k));
+  }
+  for (const SimHost& host : s.hosts) slots += host.slots * host.speed;
+  const Outcomes outcomes = Simulate(s);
+  EXPECT_EQ(outcomes.broken, "");
+  EXPECT_EQ(outcomes.end, RunEnd::kCompleted);
+  return work / slots / absl::ToDoubleSeconds(outcomes.makespan);
+}
+
+TEST(HealthyFarmTest, SleepersKeepEverySlotBusy) {
+  for (const Isolation isolation : {Isolation::kBatch, Isolation::kProcess}) {
+    for (const bool history : {false, true}) {
+      Scenario s = Sleepers(history);
+      s.scheduler.isolation = isolation;
+      const double efficiency = Efficiency(s);
+      std::printf("isolation %d, history %d: %.4f\n", static_cast<int>(isolation), history, efficiency);
+      EXPECT_GE(efficiency, history ? 0.97 : 0.93);
+    }
+  }
+}
+
+TEST(HealthyFarmTest, OneHugeCaseAndASlowHost) {
+  Scenario s;
+  s.seed = 5;
+  s.median_seconds = 0.4;
+  s.sigma = 1.2;
+  s.longest_seconds = 12;
+  s.case_timeout = absl::InfiniteDuration();
+  s.check_every_step = false;
+  s.scheduler.hosts = 5;
+  s.hosts.assign(5, SimHost());
+  for (SimHost& host : s.hosts) host.slots = 4;
+  s.hosts[0].speed = 0.5;
+  SimExecutable x;
+  x.startup = absl::Milliseconds(3);
+  x.cached_listing = true;
+  x.cases.resize(400);
+  for (uint32_t k = 0; k < 400; ++k) x.cases[k].expected = s.DurationOf(0, k);
+  s.executables = {x};
+  const double efficiency = Efficiency(s);
+  std::printf("skewed: %.4f\n", efficiency);
+  EXPECT_GE(efficiency, 0.95);
+}
+
+TEST(HealthyFarmTest, TinyCasesTakeFewProcessesAndLittleTime) {
+  Scenario s;
+  s.median_seconds = 5e-6;
+  s.sigma = 0;
+  s.network.delay = absl::Microseconds(100);
+  s.check_every_step = false;
+  s.scheduler.hosts = 1;
+  s.hosts.assign(1, SimHost());
+  s.hosts[0].slots = 2;
+  SimExecutable x;
+  x.startup = absl::Milliseconds(3);
+  x.listing_takes = absl::Milliseconds(3);
+  x.cases.resize(2000);
+  s.executables = {x};
+  const Outcomes outcomes = Simulate(s);
+  EXPECT_EQ(outcomes.broken, "");
+  std::printf("tiny: %llu processes, %s\n", (unsigned long long)outcomes.leases,
+              absl::FormatDuration(outcomes.makespan).c_str());
+  EXPECT_LE(outcomes.leases, 20u);
+  EXPECT_LE(outcomes.makespan, absl::Milliseconds(100));
+}
+
+}  // namespace
+}  // namespace dtest::simulation
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  std::signal(SIGABRT, dtest::simulation::OnAbort);
+  for (int k = 1; k < argc; ++k) {
+    const std::string argument = argv[k];
+    if (argument.rfind("--seed=", 0) == 0) {
+      dtest::simulation::first_seed = std::stoull(argument.substr(7));
+      dtest::simulation::seeds = 1;
+      testing::GTEST_FLAG(filter) = "SimulationTest.EveryInvariant*";
+    } else if (argument.rfind("--seeds=", 0) == 0) {
+      dtest::simulation::seeds = std::stoull(argument.substr(8));
+    } else if (argument.rfind("--first=", 0) == 0) {
+      dtest::simulation::first_seed = std::stoull(argument.substr(8));
+    } else if (argument == "--verbose") {
+      dtest::simulation::verbose = true;
+    } else {
+      std::fprintf(stderr, "unknown argument %s\n", argv[k]);
+      return 2;
+    }
+  }
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,629 @@
+// The real dtest-agent, over a real link, runs real programs.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "agent/clock.h"
+#include "agent_process.h"
+#include "protocol/chunking.h"
+#include "unit/protocol/scratch_directory.h"
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+std::string ReadWhole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream contents;
+  contents << file.rdbuf();
+  return contents.str();
+}
+
+class EndToEnd : public testing::Test {
+ protected:
+  EndToEnd() {
+    options_.directory = scratch_.path();
+    welcome_.settings.run_id = "run-1";
+    welcome_.settings.host_name = "build01";
+    welcome_.settings.slots = 1;
+    welcome_.settings.case_timeout = absl::Seconds(60);
+    welcome_.settings.list_timeout = absl::Seconds(60);
+    welcome_.settings.kill_grace = absl::Milliseconds(200);
+    welcome_.settings.leak_timeout = absl::Milliseconds(200);
+    welcome_.settings.output_cap = 64 << 10;
+    welcome_.heartbeat_interval = absl::Seconds(1);
+    welcome_.lease_timeout = absl::Seconds(60);
+    welcome_.worker_base = 10;
+  }
+
+  static ExecutableSpec InPlace(const std::string& path, Framework framework) {
+    ExecutableSpec spec;
+    spec.name = "fixture";
+    spec.path = path;
+    spec.framework = framework;
+    spec.in_place = true;
+    return spec;
+  }
+
+  // Starts the agent and lists the fixture suite in place.
+  void Start() {
+    agent_ = std::make_unique<AgentProcess>(options_);
+    agent_->Send(welcome_);
+    agent_->Send(AddExecutable{InPlace(DTEST_FIXTURE_SUITE, Framework::kGoogleTest)});
+  }
+  void StartAndList() {
+    Start();
+    agent_->Send(List{kExecutable});
+    EXPECT_EQ(agent_->Expect<Prepared>().error, "");
+    Listed listed = agent_->Expect<Listed>();
+    EXPECT_EQ(listed.error, "") << listed.output;
+    names_ = std::move(listed.names);
+  }
+
+  uint32_t IndexOf(const std::string& name) {
+    const auto found = std::find(names_.begin(), names_.end(), name);
+    EXPECT_NE(found, names_.end()) << name;
+    return static_cast<uint32_t>(found - names_.begin());
+  }
+  LeaseId SendLease(const std::vector<std::string>& names) {
+    Lease lease{LeaseId(++leases_), kExecutable, {}};
+    for (const std::string& name : names) lease.cases.push_back({IndexOf(name), 1});
+    agent_->Send(lease);
+    return lease.id;
+  }
+  // By name.
+  std::map<std::string, CaseResult> Run(const std::vector<std::string>& names) {
+    std::map<std::string, CaseResult> results;
+    for (CaseResult& result : agent_->ResultsOf(SendLease(names))) {
+      EXPECT_TRUE(results.emplace(names_.at(result.index), std::move(result)).second);
+    }
+    return results;
+  }
+  CaseResult RunOne(const std::string& name) { return Run({name})[name]; }
+  void Set(const std::string& name, const std::string& value) { welcome_.settings.env.emplace_back(name, value); }
+
+  static constexpr ExecutableId kExecutable{0};
+  ScratchDirectory scratch_;
+  AgentProcess::Options options_;
+  Welcome welcome_;
+  std::unique_ptr<AgentProcess> agent_;
+  std::vector<std::string> names_;
+  uint64_t leases_ = 0;
+};
+
+TEST_F(EndToEnd, HelloDescribesTheHost) {
+  Start();
+  EXPECT_EQ(agent_->hello().token, std::string(kTokenBytes, 't'));
+  EXPECT_GE(agent_->hello().cores, 1u);
+  EXPECT_THAT(agent_->hello().system, HasSubstr("Linux"));
+  EXPECT_GT(agent_->hello().memory, 0u);
+  EXPECT_GT(agent_->hello().free_disk, 0u);
+  EXPECT_EQ(agent_->hello().store, scratch_.path() + "/store");
+}
+
+TEST_F(EndToEnd, NamesEqualTheListing) {
+  StartAndList();
+  EXPECT_EQ(names_.front(), "Good.Passes");
+  EXPECT_EQ(IndexOf("Good.DISABLED_Never"), 4u);
+  EXPECT_FALSE(std::filesystem::exists(scratch_.path() + "/store")) << "in place, yet a store was made";
+}
+
+TEST_F(EndToEnd, EveryOutcomeInOneBatch) {
+  StartAndList();
+  auto results = Run({"Good.Passes", "Good.Prints", "Good.NoNewlineBeforeOk", "Good.PrintsNestedOutput",
+                      "Good.DISABLED_Never", "Good.Skips", "Bad.Fails", "Bad.Crashes", "Bad.Exits", "Bad.After"});
+  ASSERT_EQ(results.size(), 10u);
+  for (const char* name :
+       {"Good.Passes", "Good.Prints", "Good.NoNewlineBeforeOk", "Good.PrintsNestedOutput", "Bad.After"}) {
+    EXPECT_EQ(results[name].outcome, Outcome::kPassed) << name << ": " << results[name].message;
+    EXPECT_EQ(results[name].output, "") << name;
+  }
+  EXPECT_EQ(results["Good.DISABLED_Never"].outcome, Outcome::kSkipped);
+  EXPECT_EQ(results["Good.DISABLED_Never"].message, "disabled");
+  EXPECT_EQ(results["Good.Skips"].outcome, Outcome::kSkipped);
+  EXPECT_THAT(results["Good.Skips"].message, HasSubstr("Skipped\nnot today"));
+  const CaseResult& failed = results["Bad.Fails"];
+  EXPECT_EQ(failed.outcome, Outcome::kFailed);
+  EXPECT_THAT(failed.message, HasSubstr("fixture_suite.cc:"));
+  EXPECT_THAT(failed.message, HasSubstr("sums"));
+  EXPECT_THAT(failed.message, Not(HasSubstr("second")));
+  EXPECT_THAT(failed.output, testing::StartsWith("before\n"));
+  EXPECT_THAT(failed.output, HasSubstr("second"));
+  const CaseResult& crashed = results["Bad.Crashes"];
+  EXPECT_EQ(crashed.outcome, Outcome::kCrashed);
+  EXPECT_EQ(crashed.message, "killed by signal 11 (Segmentation fault)");
+  EXPECT_EQ(crashed.output, "about to crash\n");
+  EXPECT_EQ(results["Bad.Exits"].outcome, Outcome::kCrashed);
+  EXPECT_EQ(results["Bad.Exits"].message, "exited with status 0 before the test had ended");
+}
+
+TEST_F(EndToEnd, AllOutputIsKeptOnDemand) {
+  welcome_.settings.keep_all_output = true;
+  StartAndList();
+  auto results = Run({"Good.Prints", "Good.NoNewlineBeforeOk"});
+  EXPECT_EQ(results["Good.Prints"].output, "to stdout\nto stderr\n");
+  EXPECT_EQ(results["Good.NoNewlineBeforeOk"].output, "no newline");
+}
+
+TEST_F(EndToEnd, DisabledRunsOnDemand) {
+  welcome_.settings.run_disabled = true;
+  StartAndList();
+  EXPECT_EQ(RunOne("Good.DISABLED_Never").outcome, Outcome::kFailed);
+}
+
+TEST_F(EndToEnd, HugeOutputIsCutInTheMiddle) {
+  StartAndList();
+  const CaseResult result = RunOne("Huge.Output");
+  EXPECT_EQ(result.output.size(), welcome_.settings.output_cap);
+  EXPECT_GT(result.output_cut, 9u << 20);
+  EXPECT_THAT(result.output, testing::StartsWith("the head\n"));
+  EXPECT_THAT(result.output, HasSubstr("the tail\n"));
+}
+
+TEST_F(EndToEnd, TimeLimitIsPerCaseAndTheRestGoesOn) {
+  welcome_.settings.case_timeout = absl::Seconds(2);
+  StartAndList();
+  auto results = Run({"Bad.Hangs", "Bad.HangsDeaf", "Bad.After"});
+  EXPECT_EQ(results["Bad.Hangs"].outcome, Outcome::kTimedOut);
+  EXPECT_EQ(results["Bad.Hangs"].message, "exceeded its time limit of 2 s");
+  EXPECT_EQ(results["Bad.Hangs"].output, "hanging\n");
+  EXPECT_GE(results["Bad.Hangs"].duration, absl::Seconds(2));
+  EXPECT_EQ(results["Bad.HangsDeaf"].outcome, Outcome::kTimedOut);
+  EXPECT_EQ(results["Bad.After"].outcome, Outcome::kPassed);
+}
+
+TEST_F(EndToEnd, LeftoversAreFoundAndKilled) {
+  const std::string pid_file = scratch_.path() + "/leaked";
+  Set("DTEST_FIXTURE_PID", pid_file);
+  StartAndList();
+  for (const char* name : {"Leaks.Child", "Leaks.Session"}) {
+    std::filesystem::remove(pid_file);
+    const CaseResult result = RunOne(name);
+    EXPECT_EQ(result.outcome, Outcome::kPassed) << name;
+    EXPECT_TRUE(result.leaky) << name;
+    pid_t leaked = 0;
+    ASSERT_TRUE(absl::SimpleAtoi(ReadWhole(pid_file), &leaked));
+    EXPECT_EQ(kill(leaked, 0), -1) << name << " left process " << leaked;
+  }
+  EXPECT_FALSE(RunOne("Good.Passes").leaky);
+}
+
+TEST_F(EndToEnd, TestsSeeACleanProcess) {
+  Set("FROM_THE_USER", "yes");
+  StartAndList();
+  auto results = Run({"Environment.IsClean", "Environment.Variables"});
+  EXPECT_EQ(results["Environment.IsClean"].outcome, Outcome::kPassed) << results["Environment.IsClean"].output;
+  EXPECT_EQ(results["Environment.Variables"].outcome, Outcome::kPassed) << results["Environment.Variables"].output;
+}
+
+TEST_F(EndToEnd, VariablesSayWhereItRuns) {
+  Set("FROM_THE_USER", "yes");
+  welcome_.settings.keep_all_output = true;
+  StartAndList();
+  const std::string output = RunOne("Environment.Variables").output;
+  for (const char* line : {"DTEST_RUN_ID=run-1\n", "DTEST_HOST=build01\n", "DTEST_SLOT=0\n", "DTEST_WORKER=10\n",
+                           "DTEST_ATTEMPT=1\n", "PYTEST_XDIST_WORKER=gw10\n", "FROM_THE_USER=yes\n"}) {
+    EXPECT_THAT(output, HasSubstr(line));
+  }
+}
+
+TEST_F(EndToEnd, TemporaryDirectoryIsEmptiedBetweenProcessesAndRemovedAtTheEnd) {
+  StartAndList();
+  for (int i = 0; i < 2; ++i) {
+    const CaseResult result = RunOne("Environment.TemporaryDirectory");
+    EXPECT_EQ(result.outcome, Outcome::kPassed) << result.output;
+  }
+  EXPECT_FALSE(std::filesystem::is_empty(agent_->temporary_parent()));
+  agent_->Send(Shutdown{});
+  const int status = agent_->WaitForEnd();
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(agent_->temporary_parent()));
+}
+
+TEST_F(EndToEnd, TemporaryDirectoryIsRestoredWhateverTestsDoToIt) {
+  StartAndList();
+  for (const char* name : {"Vandal.RemovesItsTemporaryDirectory", "Vandal.ReplacesItsTemporaryDirectory",
+                           "Vandal.DigsDeep", "Vandal.PutsAFifoInPlaceOfAFile"}) {
+    const Outcome expected = absl::StrContains(name, "Fifo") ? Outcome::kCrashed : Outcome::kPassed;
+    EXPECT_EQ(RunOne(name).outcome, expected) << name;
+    const CaseResult next = RunOne("Environment.TemporaryDirectory");
+    EXPECT_EQ(next.outcome, Outcome::kPassed) << "after " << name << ": " << next.message << next.output;
+  }
+  agent_->Send(Shutdown{});
+  agent_->WaitForEnd();
+  EXPECT_TRUE(std::filesystem::is_empty(agent_->temporary_parent()));
+}
+
+TEST_F(EndToEnd, PropertiesAreReported) {
+  StartAndList();
+  EXPECT_THAT(RunOne("Good.HasProperty").properties, ElementsAre(testing::Pair("colour", "<blue> & \"green\"")));
+}
+
+struct Outside {
+  // For the name of the case.
+  friend std::ostream& operator<<(std::ostream& out, const Outside& outside) { return out << outside.what; }
+  const char* what;
+  const char* blamed;
+  Outcome outcome;
+  const char* message;
+};
+class OutsideOfCases : public EndToEnd, public testing::WithParamInterface<Outside> {};
+TEST_P(OutsideOfCases, IsBlamedOnOneCase) {
+  Set("DTEST_FIXTURE", GetParam().what);
+  StartAndList();
+  auto results = Run({"TearDown.First", "TearDown.Last", "SetUp.First", "SetUp.Second"});
+  ASSERT_EQ(results.size(), 4u);
+  for (const auto& [name, result] : results) {
+    if (name == GetParam().blamed) {
+      EXPECT_EQ(result.outcome, GetParam().outcome) << result.message;
+      EXPECT_THAT(result.message, HasSubstr(GetParam().message));
+    } else if (absl::StrContains(GetParam().what, "set-up")) {
+      // Each fresh process dies the same way.
+      EXPECT_TRUE(result.outcome == Outcome::kCrashed || absl::StartsWith(name, "TearDown")) << name;
+    } else {
+      EXPECT_EQ(result.outcome, Outcome::kPassed) << name << ": " << result.message;
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, OutsideOfCases,
+    testing::Values(Outside{"crash in suite tear-down", "TearDown.Last", Outcome::kCrashed, "killed by signal 11"},
+                    Outside{"failure in suite tear-down", "TearDown.Last", Outcome::kFailed, "left a mess"},
+                    Outside{"crash in suite set-up", "SetUp.Second", Outcome::kCrashed, "before the first test"},
+                    Outside{"crash in global set-up", "TearDown.First", Outcome::kCrashed,
+                            "before the first test, in global set-up"},
+                    Outside{"crash in global tear-down", "SetUp.Second", Outcome::kFailed, "was killed by signal 11"},
+                    Outside{"exit in global tear-down", "SetUp.Second", Outcome::kFailed,
+                            "exited with status 0 after its last test"},
+                    Outside{"failure in global tear-down", "SetUp.Second", Outcome::kFailed, "in global tear-down"},
+                    Outside{"exit status of a leak check", "SetUp.Second", Outcome::kFailed,
+                            "exited with status 23 after its last"}));
+
+TEST_F(EndToEnd, SkipInGlobalSetUpSkipsAll) {
+  Set("DTEST_FIXTURE", "skip in global set-up");
+  StartAndList();
+  for (const auto& [name, result] : Run({"Good.Passes", "Bad.Fails"})) {
+    EXPECT_EQ(result.outcome, Outcome::kSkipped) << name;
+    EXPECT_THAT(result.message, HasSubstr("no database"));
+  }
+}
+
+TEST_F(EndToEnd, ProgramWithItsOwnPrinter) {
+  Set("DTEST_FIXTURE", "own printer");
+  StartAndList();
+  auto results = Run({"Good.Passes", "Good.HasProperty", "Good.Skips", "Bad.Fails"});
+  EXPECT_EQ(results["Good.Passes"].outcome, Outcome::kPassed);
+  EXPECT_EQ(results["Good.HasProperty"].properties.size(), 1u);
+  EXPECT_EQ(results["Good.Skips"].outcome, Outcome::kSkipped);
+  EXPECT_EQ(results["Bad.Fails"].outcome, Outcome::kFailed);
+  EXPECT_THAT(results["Bad.Fails"].message, HasSubstr("sums"));
+}
+
+TEST_F(EndToEnd, ProgramThatIgnoresTheFlagsRunsAsAWhole) {
+  Set("DTEST_FIXTURE", "flags ignored");
+  StartAndList();
+  EXPECT_THAT(names_, ElementsAre("fixture"));
+  EXPECT_EQ(RunOne("fixture").outcome, Outcome::kPassed);
+}
+
+// ---- Listing
+
+TEST_F(EndToEnd, NoiseBeforeTheListing) {
+  Set("DTEST_FIXTURE", "noise");
+  StartAndList();
+  EXPECT_EQ(names_.front(), "Good.Passes");
+}
+
+TEST_F(EndToEnd, ListingFailsWithAReason) {
+  Set("DTEST_FIXTURE", "exit while listing");
+  Start();
+  agent_->Send(List{kExecutable});
+  agent_->Expect<Prepared>();
+  EXPECT_EQ(agent_->Expect<Listed>().error, "listing the tests of fixture: exited with status 5");
+}
+
+TEST_F(EndToEnd, ListingCrashes) {
+  Set("DTEST_FIXTURE", "crash while listing");
+  Start();
+  agent_->Send(List{kExecutable});
+  agent_->Expect<Prepared>();
+  EXPECT_EQ(agent_->Expect<Listed>().error, "listing the tests of fixture: killed by signal 11 (Segmentation fault)");
+}
+
+TEST_F(EndToEnd, ListingForever) {
+  Set("DTEST_FIXTURE", "list forever");
+  welcome_.settings.list_timeout = absl::Milliseconds(300);
+  Start();
+  agent_->Send(List{kExecutable});
+  agent_->Expect<Prepared>();
+  const Listed listed = agent_->Expect<Listed>();
+  EXPECT_EQ(listed.error, "listing exceeded its time limit of 0.3 s");
+  EXPECT_EQ(listed.output, "listing...\n");
+}
+
+TEST_F(EndToEnd, WhatCannotBeStartedIsGivenBack) {
+  const std::string path = scratch_.path() + "/not_a_program";
+  std::ofstream(path) << "no shebang\n";
+  chmod(path.c_str(), 0755);
+  agent_ = std::make_unique<AgentProcess>(options_);
+  agent_->Send(welcome_);
+  agent_->Send(AddExecutable{InPlace(path, Framework::kGoogleTest)});
+  agent_->Send(List{kExecutable});
+  EXPECT_EQ(agent_->Expect<Prepared>().error, "");
+  EXPECT_THAT(agent_->Expect<Prepared>().error, HasSubstr("a script without a #! line"));
+}
+
+TEST_F(EndToEnd, MissingProgramIsNotPrepared) {
+  agent_ = std::make_unique<AgentProcess>(options_);
+  agent_->Send(welcome_);
+  agent_->Send(AddExecutable{InPlace("/nonexistent/test", Framework::kGoogleTest)});
+  agent_->Send(Prefetch{kExecutable});
+  EXPECT_THAT(agent_->Expect<Prepared>().error, HasSubstr("cannot execute /nonexistent/test: No such file"));
+}
+
+// ---- Plain executables
+
+class Plain : public EndToEnd {
+ protected:
+  CaseResult RunScript(const std::string& body) {
+    const std::string path = scratch_.path() + "/script";
+    std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
+    chmod(path.c_str(), 0755);
+    agent_ = std::make_unique<AgentProcess>(options_);
+    agent_->Send(welcome_);
+    agent_->Send(AddExecutable{InPlace(path, Framework::kPlain)});
+    agent_->Send(List{kExecutable});
+    agent_->Expect<Prepared>();
+    names_ = agent_->Expect<Listed>().names;
+    EXPECT_THAT(names_, ElementsAre("fixture"));
+    return RunOne("fixture");
+  }
+};
+TEST_F(Plain, Passes) { EXPECT_EQ(RunScript("echo hello").outcome, Outcome::kPassed); }
+TEST_F(Plain, Skips) { EXPECT_EQ(RunScript("exit 77").outcome, Outcome::kSkipped); }
+TEST_F(Plain, Fails) {
+  const CaseResult result = RunScript("echo out; echo err >&2; exit 3");
+  EXPECT_EQ(result.outcome, Outcome::kFailed);
+  EXPECT_EQ(result.message, "exited with status 3");
+  EXPECT_EQ(result.output, "out\nerr\n");
+}
+TEST_F(Plain, Crashes) {
+  const CaseResult result = RunScript("echo out; kill -ABRT $$");
+  EXPECT_EQ(result.outcome, Outcome::kCrashed);
+  EXPECT_EQ(result.message, "killed by signal 6 (Aborted)");
+  EXPECT_EQ(result.output, "out\n");
+}
+
+// ---- The end
+
+TEST_F(EndToEnd, InterruptEndsInIdle) {
+  StartAndList();
+  SendLease({"Good.Passes", "Bad.HangsDeaf"});
+  EXPECT_EQ(agent_->Expect<Results>().results.size(), 1u);
+  agent_->Send(Interrupt{absl::Milliseconds(100)});
+  const Results results = agent_->Expect<Results>();
+  EXPECT_TRUE(results.done);
+  ASSERT_EQ(results.results.size(), 1u);
+  EXPECT_EQ(results.results[0].outcome, Outcome::kNotRun);
+  EXPECT_THAT(results.results[0].message, HasSubstr("interrupted after"));
+  agent_->Expect<Idle>();
+}
+
+TEST_F(EndToEnd, StreamEndsAndNothingIsLeft) {
+  const std::string pid_file = scratch_.path() + "/leaked";
+  Set("DTEST_FIXTURE_PID", pid_file);
+  StartAndList();
+  SendLease({"Leaks.Session", "Leaks.ThenHangs"});
+  agent_->Until([&] { return absl::StrContains(ReadWhole(pid_file), "\n"); });
+  pid_t leaked = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(ReadWhole(pid_file), &leaked));
+  agent_->CloseStream();
+  agent_->WaitForEnd();
+  EXPECT_EQ(kill(leaked, 0), -1);
+  EXPECT_TRUE(std::filesystem::is_empty(agent_->temporary_parent()));
+}
+
+TEST_F(EndToEnd, SilentCoordinatorEndsIt) {
+  welcome_.lease_timeout = absl::Milliseconds(400);
+  Start();
+  const int status = agent_->WaitForEnd();
+  EXPECT_TRUE(WIFEXITED(status));
+}
+
+TEST_F(EndToEnd, SignalEndsIt) {
+  StartAndList();
+  kill(agent_->pid(), SIGTERM);
+  const int status = agent_->WaitForEnd();
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_TRUE(std::filesystem::is_empty(agent_->temporary_parent()));
+}
+
+TEST_F(EndToEnd, LeftoversOfAKilledAgentAreRemovedByTheNext) {
+  const std::string pid_file = scratch_.path() + "/leaked";
+  Set("DTEST_FIXTURE_PID", pid_file);
+  StartAndList();
+  SendLease({"Leaks.Session", "Leaks.ThenHangs"});
+  agent_->Until([&] { return absl::StrContains(ReadWhole(pid_file), "\n"); });
+  pid_t leaked = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(ReadWhole(pid_file), &leaked));
+  kill(agent_->pid(), SIGKILL);
+  agent_->WaitForEnd();
+  EXPECT_EQ(kill(leaked, 0), 0) << "died by itself";
+  EXPECT_FALSE(std::filesystem::is_empty(agent_->temporary_parent()));
+  agent_ = nullptr;
+  std::filesystem::remove(scratch_.path() + "/router");
+  agent_ = std::make_unique<AgentProcess>(options_);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(agent_->temporary_parent()), {}), 1);
+  // Who reaps it is no matter of ours.
+  EXPECT_THAT(ReadWhole(absl::StrCat("/proc/", leaked, "/environ")), IsEmpty());
+  agent_->Send(Shutdown{});
+  agent_->WaitForEnd();
+}
+
+TEST_F(EndToEnd, HeartbeatsWhileATestRuns) {
+  welcome_.heartbeat_interval = absl::Milliseconds(50);
+  StartAndList();
+  SendLease({"Bad.Hangs"});
+  const int before = agent_->heartbeats();
+  agent_->Until([&] { return agent_->heartbeats() >= before + 5; });
+}
+
+// ---- Other ways to start it
+
+TEST_F(EndToEnd, DirectSocket) {
+  options_.link = AgentStart::kUnix;
+  StartAndList();
+  EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);
+  agent_->CloseStream();
+  EXPECT_TRUE(WIFEXITED(agent_->WaitForEnd()));
+}
+
+TEST_F(EndToEnd, StartedThroughItsLoader) {
+  options_.command = {DTEST_LOADER, "--argv0", "dtest-agent", DTEST_AGENT};
+  StartAndList();
+  EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);
+}
+
+// ---- Shipping
+
+// Serves recipes and chunks of the files it was given, as the coordinator does.
+class Shipping : public EndToEnd {
+ protected:
+  // Adds a file of this machine to the manifest.
+  void Ship(const std::string& source, const std::string& path, bool executable) {
+    const std::string contents = ReadWhole(source);
+    FileRecipe recipe = ChunkFile(contents);
+    uint64_t at = 0;
+    for (const ChunkRef& chunk : recipe.chunks) {
+      chunks_[chunk.digest] = contents.substr(at, chunk.size);
+      at += chunk.size;
+    }
+    spec_.files.push_back({path, recipe.id, contents.size(), executable, ""});
+    recipes_[recipe.id] = std::move(recipe);
+  }
+
+  // Answers requests until another message comes, and returns that.
+  FromAgent Serve() {
+    for (;;) {
+      FromAgent message = agent_->Receive();
+      if (const auto* need = std::get_if<NeedRecipes>(&message)) {
+        Recipes answer;
+        for (const Digest& file : need->files) answer.recipes.push_back(recipes_.at(file));
+        agent_->Send(answer);
+      } else if (const auto* need = std::get_if<NeedChunks>(&message)) {
+        for (const Digest& chunk : need->chunks) {
+          ++served_;
+          agent_->Send(ChunkData{chunk, Compress(chunks_.at(chunk), 1)});
+        }
+      } else {
+        return message;
+      }
+    }
+  }
+
+  ExecutableSpec spec_;
+  std::map<Digest, FileRecipe> recipes_;
+  std::map<Digest, std::string> chunks_;
+  int served_ = 0;
+};
+
+TEST_F(Shipping, FetchesRunsAndFetchesNothingTheSecondTime) {
+  Ship(DTEST_FIXTURE_SUITE, "bin/fixture", true);
+  spec_.name = "fixture";
+  spec_.path = "bin/fixture";
+  spec_.framework = Framework::kGoogleTest;
+  for (int run = 0; run < 2; ++run) {
+    ScratchDirectory sockets;
+    AgentProcess::Options options = options_;
+    agent_ = std::make_unique<AgentProcess>(options);
+    agent_->Send(welcome_);
+    agent_->Send(AddExecutable{spec_});
+    agent_->Send(List{kExecutable});
+    const FromAgent prepared = Serve();
+    ASSERT_TRUE(std::holds_alternative<Prepared>(prepared));
+    EXPECT_EQ(std::get<Prepared>(prepared).error, "");
+    names_ = agent_->Expect<Listed>().names;
+    EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);
+    agent_->Send(Shutdown{});
+    agent_->WaitForEnd();
+    EXPECT_EQ(served_, static_cast<int>(chunks_.size())) << "run " << run;
+    std::filesystem::remove(scratch_.path() + "/router");
+  }
+}
+
+TEST_F(Shipping, UsesTheShippedLoaderWhereTheHostsIsMissing) {
+  Ship(DTEST_FIXTURE_SUITE, "bin/fixture", true);
+  spec_.name = "fixture";
+  spec_.path = "bin/fixture";
+  spec_.framework = Framework::kGoogleTest;
+  spec_.interpreter = "/nonexistent/ld.so";
+  spec_.loader = "base/ld.so";
+  spec_.base_library_dirs = {"base"};
+  Ship(DTEST_LOADER, "base/ld.so", true);
+  for (const char* library : {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6"}) {
+    Ship(absl::StrCat(DTEST_LIBRARY_DIR, "/", library), absl::StrCat("base/", library), false);
+  }
+  agent_ = std::make_unique<AgentProcess>(options_);
+  agent_->Send(welcome_);
+  agent_->Send(AddExecutable{spec_});
+  agent_->Send(List{kExecutable});
+  const FromAgent prepared = Serve();
+  ASSERT_TRUE(std::holds_alternative<Prepared>(prepared));
+  EXPECT_EQ(std::get<Prepared>(prepared).error, "");
+  names_ = agent_->Expect<Listed>().names;
+  EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);
+}
+
+TEST_F(Shipping, SaysWhatIsMissingWhereNothingWasShipped) {
+  Ship(DTEST_FIXTURE_SUITE, "bin/fixture", true);
+  spec_.name = "fixture";
+  spec_.path = "bin/fixture";
+  spec_.interpreter = "/nonexistent/ld.so";
+  agent_ = std::make_unique<AgentProcess>(options_);
+  agent_->Send(welcome_);
+  agent_->Send(AddExecutable{spec_});
+  agent_->Send(Prefetch{kExecutable});
+  const FromAgent prepared = Serve();
+  ASSERT_TRUE(std::holds_alternative<Prepared>(prepared));
+  EXPECT_THAT(std::get<Prepared>(prepared).error, HasSubstr("fixture needs the program loader /nonexistent/ld.so"));
+}
+
+TEST_F(Shipping, UnreadableFileOnTheCoordinator) {
+  Ship(DTEST_FIXTURE_SUITE, "bin/fixture", true);
+  spec_.name = "fixture";
+  spec_.path = "bin/fixture";
+  agent_ = std::make_unique<AgentProcess>(options_);
+  agent_->Send(welcome_);
+  agent_->Send(AddExecutable{spec_});
+  agent_->Send(Prefetch{kExecutable});
+  const NeedRecipes need = agent_->Expect<NeedRecipes>();
+  agent_->Send(Recipes{{}, need.files});
+  EXPECT_EQ(agent_->Expect<Prepared>().error,
+            "cannot fetch bin/fixture for fixture: the coordinator can no longer read it");
+}
+
+}  // namespace
+}  // namespace dtest

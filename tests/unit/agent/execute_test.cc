@@ -1,0 +1,365 @@
+// Capture, environment, program loader, processes and their leftovers, directories: all against the real system.
+
+#include <elf.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "agent/clock.h"
+#include "agent/execute/capture.h"
+#include "agent/execute/environment.h"
+#include "agent/execute/leftovers.h"
+#include "agent/execute/loader.h"
+#include "agent/execute/process.h"
+#include "agent/files.h"
+#include "agent/host_info.h"
+#include "agent/store/fs.h"
+#include "unit/protocol/scratch_directory.h"
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// ---- Capture
+
+TEST(Capture, KeepsAllBelowTheCap) {
+  Capture capture(10);
+  EXPECT_TRUE(capture.empty());
+  capture.Append("01234");
+  capture.Append("56789");
+  EXPECT_EQ(capture.cut(), 0u);
+  EXPECT_EQ(capture.Take(), "0123456789");
+  EXPECT_TRUE(capture.empty());
+}
+
+TEST(Capture, KeepsHeadAndTailHoweverItIsCut) {
+  std::string all;
+  for (int i = 0; i < 1000; ++i) absl::StrAppend(&all, i, " ");
+  for (size_t cap : {0u, 1u, 2u, 7u, 100u, 101u}) {
+    for (size_t piece : {1u, 3u, 50u, 99u, 5000u}) {
+      Capture capture(cap);
+      for (size_t at = 0; at < all.size(); at += piece) capture.Append(all.substr(at, piece));
+      EXPECT_EQ(capture.cut(), all.size() - cap);
+      const size_t tail = cap / 2;
+      EXPECT_EQ(capture.Take(), all.substr(0, cap - tail) + all.substr(all.size() - tail)) << cap << " " << piece;
+    }
+  }
+}
+
+// ---- Environment
+
+TEST(Environment, SetsUnsetsAndPrepends) {
+  const char* const variables[] = {"A=1", "PATH=/bin", "EMPTY=", "odd", "B=x=y", nullptr};
+  Environment environment(variables);
+  environment.Set("A", "2");
+  environment.Unset("EMPTY");
+  environment.Prepend("PATH", {"/x", "/y"});
+  environment.Prepend("LD_LIBRARY_PATH", {"/l"});
+  environment.Prepend("NONE", {});
+  EXPECT_THAT(environment.ToStrings(), ElementsAre("A=2", "B=x=y", "LD_LIBRARY_PATH=/l", "PATH=/x:/y:/bin"));
+  EXPECT_EQ(environment.Get("B"), "x=y");
+}
+
+// ---- C library
+
+TEST(Glibc, VersionFromTheBanner) {
+  EXPECT_EQ(GlibcVersionIn("..GNU C Library (Debian GLIBC 2.36-9+deb12u10) stable release version 2.36.\nCopyright"),
+            "2.36");
+  EXPECT_EQ(GlibcVersionIn("GNU C Library, GNU C Library (GNU libc) release version 2.17, by Roland McGrath"), "2.17");
+  EXPECT_EQ(GlibcVersionIn("GNU C Library"), "");
+  EXPECT_EQ(GlibcVersionIn("musl libc"), "");
+}
+
+TEST(Glibc, OfThisHost) { EXPECT_TRUE(GlibcSuffices(HostGlibcVersion(DescribeHost("/").machine), "2.17")); }
+
+TEST(Glibc, VersionsAreNumbers) {
+  EXPECT_TRUE(GlibcSuffices("2.36", "2.4"));
+  EXPECT_TRUE(GlibcSuffices("2.36", "2.36"));
+  EXPECT_TRUE(GlibcSuffices("2.36", "2.2.5"));
+  EXPECT_FALSE(GlibcSuffices("2.36", "2.38"));
+  EXPECT_FALSE(GlibcSuffices("", "2.2.5"));
+  EXPECT_TRUE(GlibcSuffices("", ""));
+}
+
+std::string ReadWhole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream contents;
+  contents << file.rdbuf();
+  return contents.str();
+}
+
+std::string Output(const std::vector<std::string>& arguments) {
+  Process::Options options;
+  options.program = arguments[0];
+  options.arguments = arguments;
+  options.working_directory = "/";
+  auto process = Process::Spawn(options);
+  if (!process.ok()) return std::string(process.status().message());
+  std::string output;
+  char buffer[4096];
+  for (;;) {
+    pollfd ready = {(*process)->output_fd(), POLLIN, 0};
+    poll(&ready, 1, -1);
+    const ssize_t got = read((*process)->output_fd(), buffer, sizeof buffer);
+    if (got <= 0) break;
+    output.append(buffer, got);
+  }
+  return output;
+}
+
+class LoaderTest : public testing::Test {
+ protected:
+  ScratchDirectory scratch_;
+};
+
+TEST_F(LoaderTest, PatchedProgramRunsThroughTheOtherLoader) {
+  const std::string program = scratch_.File("program"), linked = scratch_.File("linked"),
+                    loader = scratch_.File("ld.so");
+  std::filesystem::copy_file("/bin/cat", linked);
+  std::filesystem::create_hard_link(linked, program);
+  const std::string before = ReadWhole(linked);
+  // Without the loader it cannot start: the patch is what counts.
+  ASSERT_TRUE(UseLoader(program, loader).ok());
+  EXPECT_THAT(Output({program, "/proc/self/maps"}), HasSubstr("No such file"));
+  std::filesystem::copy_file(DTEST_LOADER, loader);
+  const std::string maps = Output({program, "/proc/self/maps"});
+  EXPECT_THAT(maps, HasSubstr(loader));
+  EXPECT_THAT(maps, HasSubstr(program));
+  EXPECT_EQ(ReadWhole(linked), before) << "the hard link in the store was changed";
+  EXPECT_TRUE(std::filesystem::status(program).permissions() == std::filesystem::status(linked).permissions());
+}
+
+TEST_F(LoaderTest, WhatIsNoDynamicProgramIsLeftAlone) {
+  const std::string path = scratch_.File("script");
+  std::ofstream(path) << "#!/bin/sh\n";
+  EXPECT_TRUE(UseLoader(path, "/ld.so").ok());
+  EXPECT_EQ(ReadWhole(path), "#!/bin/sh\n");
+  std::ofstream(path, std::ios::trunc);
+  EXPECT_TRUE(UseLoader(path, "/ld.so").ok());
+  EXPECT_FALSE(UseLoader(scratch_.File("missing"), "/ld.so").ok());
+}
+
+TEST_F(LoaderTest, DamagedProgramsAreRefusedOrLeftAlone) {
+  const std::string whole = ReadWhole("/bin/cat").substr(0, 4096);
+  const std::string path = scratch_.File("damaged");
+  for (size_t size : {17u, 63u, 64u, 100u, 500u}) {
+    std::ofstream(path, std::ios::trunc) << whole.substr(0, size);
+    EXPECT_FALSE(UseLoader(path, "/ld.so").ok()) << size;
+    EXPECT_EQ(ReadWhole(path).size(), size);
+  }
+  for (size_t at = 0; at < 96; ++at) {
+    std::string damaged = whole;
+    damaged[at] ^= 0xff;
+    std::ofstream(path, std::ios::trunc) << damaged;
+    UseLoader(path, "/ld.so").IgnoreError();  // must not read outside the file
+  }
+}
+
+// ---- Processes
+
+TEST(Process, ErrorsNameTheStep) {
+  Process::Options options;
+  options.program = "/nonexistent/program";
+  options.arguments = {"program"};
+  options.working_directory = "/";
+  EXPECT_THAT(std::string(Process::Spawn(options).status().message()),
+              HasSubstr("cannot start /nonexistent/program in /: execve: No such file or directory"));
+  options.program = "/bin/true";
+  options.working_directory = "/nonexistent";
+  EXPECT_THAT(std::string(Process::Spawn(options).status().message()), HasSubstr("in /nonexistent: chdir"));
+}
+
+TEST(Process, MissingInterpreterIsNamed) {
+  ScratchDirectory scratch;
+  const std::string path = scratch.File("script");
+  std::ofstream(path) << "#!/nonexistent/interpreter\n";
+  chmod(path.c_str(), 0755);
+  EXPECT_THAT(Output({path}), HasSubstr("#! interpreter does not exist on this host"));
+}
+
+TEST(Process, EndIsAZombieUntilReaped) {
+  Process::Options options;
+  options.program = "/bin/sh";
+  options.arguments = {"sh", "-c", "echo out; echo err >&2; kill -KILL $$"};
+  options.working_directory = "/";
+  options.split_errors = true;
+  auto process = Process::Spawn(options);
+  ASSERT_TRUE(process.ok());
+  pollfd ended = {(*process)->end_fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&ended, 1, 60000), 1);
+  EXPECT_TRUE((*process)->HasEnded());
+  EXPECT_EQ(kill((*process)->pid(), 0), 0);
+  char buffer[16];
+  EXPECT_EQ(read((*process)->output_fd(), buffer, sizeof buffer), 4);
+  EXPECT_EQ(read((*process)->error_fd(), buffer, sizeof buffer), 4);
+  EXPECT_EQ((*process)->Reap().signal, SIGKILL);
+}
+
+TEST(Leftovers, DaemonsAreFoundByGroupAndByMarker) {
+  ASSERT_TRUE(BecomeSupervisor().ok());
+  ScratchDirectory scratch;
+  Process::Options options;
+  options.program = "/bin/sh";
+  // One stays in the group, one leaves it; both outlive the shell.
+  options.arguments = {"sh", "-c", "sleep 1000 >/dev/null 2>&1 & setsid sleep 1000 >/dev/null 2>&1 & :"};
+  options.environment = {"PATH=/usr/bin:/bin", "DTEST_SLOT=3"};
+  options.working_directory = "/";
+  auto process = Process::Spawn(options);
+  ASSERT_TRUE(process.ok());
+  pollfd ended = {(*process)->end_fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&ended, 1, 60000), 1);
+  const pid_t group = (*process)->pid();
+  const std::vector<pid_t> orphans = Orphans({group});
+  ASSERT_EQ(orphans.size(), 2u);
+  int outside = 0;
+  for (pid_t orphan : orphans) {
+    EXPECT_TRUE(BelongsTo(orphan, group, "DTEST_SLOT=3", false));
+    if (!BelongsTo(orphan, group, "DTEST_SLOT=4", true)) ++outside;  // the marker names another slot
+    kill(orphan, SIGKILL);
+  }
+  EXPECT_LE(outside, 1);
+  (*process)->Reap();
+  const absl::Time give_up = MonotonicNow() + absl::Seconds(60);
+  while (!Orphans({}).empty() && MonotonicNow() < give_up) poll(nullptr, 0, 1);
+  EXPECT_TRUE(Orphans({}).empty());
+}
+
+TEST(Leftovers, WhatIsOlderDescendsFromNobodyYounger) {
+  Process::Options options;
+  options.program = "/bin/sleep";
+  options.arguments = {"sleep", "1000"};
+  options.working_directory = "/";
+  auto process = Process::Spawn(options);
+  ASSERT_TRUE(process.ok());
+  EXPECT_TRUE(IsOlder(1, (*process)->pid()) || IsOlder(getppid(), (*process)->pid()));
+  EXPECT_FALSE(IsOlder((*process)->pid(), 1));
+  EXPECT_FALSE(IsOlder((*process)->pid(), (*process)->pid()));
+  EXPECT_FALSE(IsOlder(0, (*process)->pid())) << "there is no process 0";
+}
+
+TEST(Leftovers, KilledByTheirEnvironment) {
+  Process::Options options;
+  options.program = "/bin/sleep";
+  options.arguments = {"sleep", "1000"};
+  options.working_directory = "/";
+  options.environment = {"A=b", "TEST_TMPDIR=/tmp/execute-test-dead/slot-0"};
+  auto inside = Process::Spawn(options);
+  options.environment = {"TEST_TMPDIR=/tmp/execute-test-deader/slot-0", "OTHER=TEST_TMPDIR=/tmp/execute-test-dead/"};
+  auto outside = Process::Spawn(options);
+  ASSERT_TRUE(inside.ok() && outside.ok());
+  KillProcessesWith("TEST_TMPDIR=/tmp/execute-test-dead/");
+  EXPECT_EQ((*inside)->Reap().signal, SIGKILL);
+  EXPECT_FALSE((*outside)->HasEnded());
+}
+
+// ---- Directories and files
+
+TEST(Directories, RemovedWhateverIsInThem) {
+  ScratchDirectory scratch;
+  const std::string victim = scratch.File("victim");
+  std::ofstream(victim) << "keep";
+  const std::string path = scratch.File("slot");
+  std::filesystem::create_directories(path + "/a/b/c");
+  std::ofstream(path + "/a/b/c/file") << "x";
+  std::filesystem::create_symlink(victim, path + "/link");
+  std::filesystem::create_directory_symlink(scratch.path(), path + "/a/up");
+  std::ofstream(path + "/name\nwith \xff bytes") << "x";
+  chmod((path + "/a/b").c_str(), 0);
+  chmod(path.c_str(), 0500);
+  EXPECT_TRUE(store::RemoveTree(path));
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_EQ(ReadWhole(victim), "keep");
+}
+
+TEST(Directories, RemovedHoweverDeep) {
+  ScratchDirectory scratch;
+  const std::string path = scratch.File("slot");
+  ASSERT_EQ(mkdir(path.c_str(), 0700), 0);
+  int at = open(path.c_str(), O_RDONLY | O_DIRECTORY);
+  for (int depth = 0; depth < 5000; ++depth) {  // deeper than PATH_MAX and than there are descriptors
+    ASSERT_EQ(mkdirat(at, "d", 0700), 0);
+    const int next = openat(at, "d", O_RDONLY | O_DIRECTORY);
+    close(at);
+    at = next;
+  }
+  close(at);
+  EXPECT_TRUE(store::RemoveTree(path));
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(Directories, RestoredWhateverIsInTheirPlace) {
+  ScratchDirectory scratch;
+  const std::string path = scratch.File("slot"), elsewhere = scratch.File("elsewhere");
+  const auto restored = [&] {
+    struct stat info;
+    const absl::Status status = RestoreDirectory(path);
+    EXPECT_TRUE(status.ok()) << status;
+    return lstat(path.c_str(), &info) == 0 && info.st_mode == (S_IFDIR | 0700);
+  };
+  EXPECT_TRUE(restored()) << "nothing";
+  std::ofstream(path + "/kept") << "x";
+  EXPECT_TRUE(restored()) << "as it should be";
+  EXPECT_TRUE(std::filesystem::exists(path + "/kept"));
+  chmod(path.c_str(), 0777);
+  EXPECT_TRUE(restored()) << "open to all";
+  std::filesystem::remove_all(path);
+  std::ofstream(path) << "x";
+  EXPECT_TRUE(restored()) << "a file";
+  std::filesystem::remove(path);
+  std::filesystem::create_directory(elsewhere);
+  std::ofstream(elsewhere + "/kept") << "x";
+  std::filesystem::create_directory_symlink(elsewhere, path);
+  EXPECT_TRUE(restored()) << "a symbolic link";
+  EXPECT_TRUE(std::filesystem::exists(elsewhere + "/kept"));
+  EXPECT_THAT(std::string(RestoreDirectory(scratch.File("missing/slot")).message()), HasSubstr("missing/slot"));
+}
+
+TEST(Files, OnlyRegularOnesAreRead) {
+  ScratchDirectory scratch;
+  const std::string path = scratch.File("file"), fifo = scratch.File("fifo"), link = scratch.File("link");
+  ASSERT_TRUE(WriteFile(path, "contents").ok());
+  EXPECT_EQ(ReadFileIfThere(path), "contents");
+  EXPECT_FALSE(WriteFile(path, "again").ok());
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_EQ(ReadFileIfThere(fifo), "");  // and does not wait for a writer
+  ASSERT_EQ(symlink(path.c_str(), link.c_str()), 0);
+  EXPECT_EQ(ReadFileIfThere(link), "");
+  EXPECT_EQ(ReadFileIfThere(scratch.path()), "");
+  EXPECT_EQ(ReadFileIfThere(scratch.File("missing")), "");
+  EXPECT_NE(ReadFileIfThere("/proc/self/cgroup"), "");
+  ASSERT_EQ(truncate(path.c_str(), off_t{1} << 40), 0);
+  EXPECT_EQ(ReadFileIfThere(path).size(), size_t{64} << 20);
+}
+
+// ---- Host
+
+TEST(HostInfo, QuotaOfACgroup) {
+  EXPECT_EQ(CoresOfQuota("max 100000\n"), 0u);
+  EXPECT_EQ(CoresOfQuota("200000 100000\n"), 2u);
+  EXPECT_EQ(CoresOfQuota("150000 100000\n"), 2u);
+  EXPECT_EQ(CoresOfQuota("1 100000\n"), 1u);
+  EXPECT_EQ(CoresOfQuota(""), 0u);
+  EXPECT_EQ(CoresOfQuota("5 0"), 0u);
+  EXPECT_EQ(CoresOfQuota("a b c"), 0u);
+}
+
+TEST(HostInfo, FreeDiskOfADirectoryToBe) {
+  EXPECT_EQ(DescribeHost("/tmp/not/there/yet").free_disk > 0, true);
+  EXPECT_GE(UsableCores(), 1u);
+}
+
+}  // namespace
+}  // namespace dtest

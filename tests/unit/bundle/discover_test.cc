@@ -1,0 +1,251 @@
+#include "coordinator/bundle/discover.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "unit/bundle/temp_tree.h"
+
+namespace dtest {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kScript[] = "#!/bin/sh\nexit 0\n";
+
+absl::StatusOr<Discovery> Find(const std::vector<std::string>& paths,
+                               DiscoverOptions::Plain plain = DiscoverOptions::Plain::kAuto) {
+  DiscoverOptions options;
+  options.plain = plain;
+  return Discover(paths, options);
+}
+
+std::vector<std::string> NamesOf(const absl::StatusOr<Discovery>& found) {
+  EXPECT_TRUE(found.ok()) << found.status();
+  std::vector<std::string> names;
+  if (found.ok()) {
+    for (const TestProgram& program : found->programs) names.push_back(program.name);
+  }
+  return names;
+}
+
+std::vector<std::string> PathsOf(const absl::StatusOr<Discovery>& found) {
+  std::vector<std::string> paths;
+  if (found.ok()) {
+    for (const TestProgram& program : found->programs) paths.push_back(program.path);
+  }
+  return paths;
+}
+
+// One file given by name, which is no test.
+void ExpectRefused(const std::string& path, absl::StatusCode code, const std::string& reason) {
+  const absl::Status status = Find({path}).status();
+  EXPECT_EQ(status.code(), code) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr(reason)) << path;
+}
+
+TEST(DiscoverTest, DirectoryYieldsGoogleTestsAndWhatIsCalledTest) {
+  const TempTree temp;
+  temp.Copy(Fixture("gtest_linked"), "suite");
+  temp.Copy(Fixture("gtest_stripped"), "sub/deep/suite2");
+  temp.Copy(Fixture("plain"), "MyTest");
+  temp.Copy(Fixture("plain"), "server");
+  temp.Write("run_tests.sh", kScript, 0755);
+  temp.Write("deploy.sh", kScript, 0755);
+  temp.Write("test_data.txt", "data", 0755);
+  temp.Write("not_executable_test", kScript, 0644);
+  temp.Copy(Fixture("libs/libleaf.so"), "libtest.so");
+  temp.Copy(Fixture("gtest_linked.debug"), "suite_test.debug");
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  EXPECT_THAT(NamesOf(found), ElementsAre("MyTest", "run_tests.sh", "suite2", "suite"));
+  ASSERT_EQ(found->programs.size(), 4u);
+  EXPECT_EQ(found->programs[0].framework, Framework::kPlain);
+  EXPECT_FALSE(found->programs[0].script);
+  EXPECT_TRUE(found->programs[1].script);
+  EXPECT_EQ(found->programs[2].framework, Framework::kGoogleTest);
+  EXPECT_EQ(found->programs[2].path, temp.At("sub/deep/suite2"));
+  EXPECT_EQ(found->programs[3].framework, Framework::kGoogleTest);
+  EXPECT_FALSE(found->programs[3].elf.machine.empty());
+  EXPECT_THAT(found->notes, ElementsAre(AllOf(HasSubstr("skipped 2 programs"), HasSubstr("deploy.sh, server"))));
+}
+
+TEST(DiscoverTest, PlainSaysWhichOthersAreTests) {
+  const TempTree temp;
+  temp.Copy(Fixture("gtest_linked"), "suite");
+  temp.Copy(Fixture("plain"), "a_test");
+  temp.Copy(Fixture("plain"), "server");
+  EXPECT_THAT(NamesOf(Find({temp.root()}, DiscoverOptions::Plain::kAll)), ElementsAre("a_test", "server", "suite"));
+  EXPECT_THAT(NamesOf(Find({temp.root()}, DiscoverOptions::Plain::kNone)), ElementsAre("suite"));
+  // By name, anything goes.
+  EXPECT_THAT(NamesOf(Find({temp.At("server")}, DiscoverOptions::Plain::kNone)), ElementsAre("server"));
+}
+
+TEST(DiscoverTest, GoogleTestInASharedLibraryIsFound) {
+  const absl::StatusOr<Discovery> found = Find({Fixture("gtest_shared"), Fixture("gtest_behind")});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->programs[0].framework, Framework::kGoogleTest);
+  EXPECT_EQ(found->programs[1].framework, Framework::kPlain);
+}
+
+TEST(DiscoverTest, ManySkippedProgramsAreCounted) {
+  const TempTree temp;
+  temp.Write("a_test", kScript, 0755);
+  for (int i = 0; i < 9; ++i) temp.Write(absl::StrCat("tool", i), kScript, 0755);
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  ASSERT_TRUE(found.ok());
+  EXPECT_THAT(found->notes, ElementsAre(AllOf(HasSubstr("skipped 9 programs"),
+                                              HasSubstr(": tool0, tool1, tool2, tool3, tool4 and 4 more"))));
+}
+
+TEST(DiscoverTest, EachBadPathHasItsOwnError) {
+  const TempTree temp;
+  using absl::StatusCode;
+  ExpectRefused(temp.At("nothing"), StatusCode::kNotFound, temp.At("nothing") + " does not exist");
+  ExpectRefused(temp.Link("gone", "dangling"), StatusCode::kNotFound, "dangling symbolic link: its target gone");
+  ExpectRefused(temp.Write("script", kScript), StatusCode::kInvalidArgument, "chmod +x '" + temp.At("script") + "'");
+  ExpectRefused(temp.Write("text", "hello", 0755), StatusCode::kInvalidArgument, "neither an ELF program nor a script");
+  ExpectRefused(temp.Write("empty", "", 0755), StatusCode::kInvalidArgument, "is empty");
+  ExpectRefused(temp.Write("cut", ReadBytes(Fixture("plain")).substr(0, 5000), 0755), StatusCode::kInvalidArgument,
+                "truncated ELF file");
+  ExpectRefused(Fixture("libs/libleaf.so"), StatusCode::kInvalidArgument, "is a shared library");
+  ExpectRefused(Fixture("gtest_linked.debug"), StatusCode::kInvalidArgument, "debug information");
+  ExpectRefused("/dev/null", StatusCode::kInvalidArgument, "is a character device");
+  ASSERT_EQ(mkfifo(temp.At("fifo").c_str(), 0700), 0);
+  ExpectRefused(temp.At("fifo"), StatusCode::kInvalidArgument, "is a FIFO");
+  ExpectRefused(temp.At("text/inside"), StatusCode::kFailedPrecondition, "Not a directory");
+  ExpectRefused("", StatusCode::kInvalidArgument, "empty path");
+  ExpectRefused(temp.At("new\nline\xff"), StatusCode::kNotFound, "new\\nline\\xff does not exist");
+  temp.Link("loop", "loop");
+  EXPECT_FALSE(Find({temp.At("loop")}).ok());
+}
+
+TEST(DiscoverTest, ProgramOfAnotherMachineIsFine) {
+  std::string bytes = ReadBytes(Fixture("static"));
+  bytes[18] = static_cast<char>(243);  // EM_RISCV
+  bytes[19] = 0;
+  const TempTree temp;
+  const absl::StatusOr<Discovery> found = Find({temp.Write("a_test", bytes, 0755)});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->programs[0].elf.machine, "riscv64");
+}
+
+TEST(DiscoverTest, DamagedProgramInADirectoryIsANote) {
+  const TempTree temp;
+  temp.Write("cut_test", ReadBytes(Fixture("plain")).substr(0, 5000), 0755);
+  temp.Link("gone", "old_test");
+  temp.Write("a_test", kScript, 0755);
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  EXPECT_THAT(NamesOf(found), ElementsAre("a_test"));
+  EXPECT_THAT(found->notes, testing::UnorderedElementsAre(AllOf(HasSubstr("cut_test"), HasSubstr("truncated")),
+                                                          AllOf(HasSubstr("old_test"), HasSubstr("gone"))));
+}
+
+TEST(DiscoverTest, DirectoryWithoutTestsSaysWhatWasLookedAt) {
+  const TempTree temp;
+  temp.Write("notes.txt", "x");
+  temp.Write("tool", kScript, 0755);
+  const absl::Status status = Find({temp.root()}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr(temp.root()), HasSubstr("2 files"), HasSubstr("tool")));
+  const TempTree empty;
+  EXPECT_THAT(std::string(Find({empty.root()}).status().message()), HasSubstr("0 files"));
+  EXPECT_EQ(Find({}).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(DiscoverTest, HiddenAndCMakesOwnDirectoriesAreNotEntered) {
+  const TempTree temp;
+  temp.Write("a_test", kScript, 0755);
+  temp.Write(".git/hooks/b_test", kScript, 0755);
+  temp.Write("CMakeFiles/3.25/c_test", kScript, 0755);
+  temp.Write("_deps/d_test", kScript, 0755);
+  EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("d_test", "a_test"));
+}
+
+TEST(DiscoverTest, OneFileIsOneTestHoweverItIsReached) {
+  const TempTree temp;
+  temp.Write("bin/real_test", kScript, 0755);
+  temp.Link("real_test", "bin/a_link_test");
+  ASSERT_EQ(link(temp.At("bin/real_test").c_str(), temp.At("bin/zz_hard_test").c_str()), 0);
+  const absl::StatusOr<Discovery> found =
+      Find({temp.root(), temp.At("bin/real_test"), temp.At("bin"), temp.At("./bin/../bin/a_link_test")});
+  EXPECT_THAT(PathsOf(found), ElementsAre(temp.At("bin/real_test")));
+  EXPECT_THAT(PathsOf(Find({temp.At("bin/a_link_test"), temp.root()})), ElementsAre(temp.At("bin/a_link_test")));
+}
+
+TEST(DiscoverTest, LoopsOfDirectoryLinksEnd) {
+  const TempTree temp;
+  temp.Write("a/one_test", kScript, 0755);
+  temp.Link("..", "a/up");
+  temp.Link("a", "again");
+  const TempTree other;
+  other.Write("x/two_test", kScript, 0755);
+  other.Link(temp.root(), "x/back");
+  temp.Link(other.root(), "other");
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  EXPECT_THAT(PathsOf(found), ElementsAre(temp.At("a/one_test"), temp.At("other/x/two_test")));
+}
+
+TEST(DiscoverTest, NamesAreUniqueAndAsShortAsPossible) {
+  const TempTree temp;
+  for (const char* path : {"one/a/x_test", "one/b/x_test", "one/y_test", "two/a/x_test"}) {
+    temp.Write(path, kScript, 0755);
+  }
+  EXPECT_THAT(NamesOf(Find({temp.At("one"), temp.At("two")})),
+              ElementsAre(temp.At("one/a/x_test"), "b/x_test", "y_test", temp.At("two/a/x_test")));
+  EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("one/a/x_test", "one/b/x_test", "y_test", "two/a/x_test"));
+}
+
+TEST(DiscoverTest, AnyBytesWorkInNames) {
+  const TempTree temp;
+  temp.Write("with space_test", kScript, 0755);
+  temp.Write("new\nline_test", kScript, 0755);
+  temp.Write("latin\xe4_test", kScript, 0755);
+  EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("latin\xe4_test", "new\nline_test", "with space_test"));
+}
+
+TEST(DiscoverTest, UnreadableFilesAreNotedOrRefused) {
+  const TempTree temp;
+  // Root reads everything: be nobody for this one.
+  const bool root = geteuid() == 0;
+  if (root) {
+    ASSERT_EQ(chown(temp.root().c_str(), 65534, 65534), 0);
+    ASSERT_EQ(seteuid(65534), 0);
+  }
+  temp.Write("a_test", kScript, 0755);
+  temp.Write("secret_test", kScript, 0111);
+  temp.Write("closed/b_test", kScript, 0755);
+  chmod(temp.At("closed").c_str(), 0);
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  EXPECT_THAT(NamesOf(found), ElementsAre("a_test"));
+  EXPECT_EQ(found->notes.size(), 2u);
+  EXPECT_EQ(Find({temp.At("secret_test")}).status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(Find({temp.At("closed")}).status().code(), absl::StatusCode::kPermissionDenied);
+  chmod(temp.At("closed").c_str(), 0755);
+  ASSERT_EQ(seteuid(root ? 0 : geteuid()), 0);
+}
+
+TEST(DiscoverTest, TenThousandOtherFilesTakeNoTime) {
+  const TempTree temp;
+  for (int i = 0; i < 10000; ++i) {
+    const std::string path = absl::StrCat("d", i % 100, "/f", i);
+    if (i < 100) temp.Write(path, "x", i % 2 == 0 ? 0755 : 0644);
+    if (i >= 100) std::filesystem::create_hard_link(temp.At(absl::StrCat("d", i % 100, "/f", i % 100)), temp.At(path));
+  }
+  temp.Write("a_test", kScript, 0755);
+  const absl::Time start = absl::Now();
+  EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("a_test"));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(1));
+}
+
+}  // namespace
+}  // namespace dtest

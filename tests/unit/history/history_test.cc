@@ -1,0 +1,389 @@
+#include "coordinator/history/history.h"
+
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace dtest {
+namespace {
+
+constexpr absl::Time kTime = absl::FromUnixSeconds(1795262400);
+using Names = std::vector<std::string>;
+
+class HistoryTest : public ::testing::Test {
+ protected:
+  HistoryTest() {
+    directory_ = absl::StrCat(::testing::TempDir(), "/history_test-XXXXXX");
+    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
+    path_ = directory_ + "/history.db";
+  }
+  ~HistoryTest() override { EXPECT_EQ(std::system(absl::StrCat("rm -rf '", directory_, "'").c_str()), 0); }
+
+  std::unique_ptr<History> Open() const {
+    auto history = History::Open(path_);
+    EXPECT_TRUE(history.ok()) << history.status();
+    return *std::move(history);
+  }
+
+  // Runs raw SQL on the file.
+  void Sql(const char* sql) const {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+    sqlite3_close(db);
+  }
+
+  std::set<std::string> BrokenFiles() const {
+    std::set<std::string> files;
+    DIR* dir = opendir(directory_.c_str());
+    while (const dirent* entry = readdir(dir)) {
+      if (absl::StartsWith(entry->d_name, "history.db.broken-")) files.insert(entry->d_name);
+    }
+    closedir(dir);
+    return files;
+  }
+
+  std::string directory_, path_;
+};
+
+struct Ended {
+  absl::string_view name = "S.a";
+  absl::Duration duration = absl::Seconds(1);
+  Outcome outcome = Outcome::kPassed;
+  absl::string_view executable = "t";
+  absl::string_view host = "h";
+};
+
+RunEvent Event(const Ended& what, absl::Time time = kTime) {
+  CaseEnded ended;
+  ended.executable = what.executable;
+  ended.name = what.name;
+  ended.host = what.host;
+  ended.result.outcome = what.outcome;
+  ended.result.duration = what.duration;
+  RunEvent event;
+  event.time = time;
+  event.what = std::move(ended);
+  return event;
+}
+
+RunEvent Finished() {
+  RunEvent event;
+  event.time = kTime;
+  event.what = RunFinished{};
+  return event;
+}
+
+void RunCases(History* history, const std::vector<Ended>& cases) {
+  for (const Ended& one : cases) ASSERT_TRUE(history->Handle(Event(one)).ok());
+  const absl::Status status = history->Handle(Finished());
+  ASSERT_TRUE(status.ok()) << status;
+}
+
+TEST_F(HistoryTest, NothingIsKnownAtFirst) {
+  const auto history = Open();
+  EXPECT_EQ(history->warning(), "");
+  EXPECT_EQ(history->Expected("t", {"S.a", "S.b"}), (std::vector<std::optional<absl::Duration>>(2)));
+  EXPECT_EQ(history->Startup("t"), std::nullopt);
+  EXPECT_EQ(history->Speed("h"), 1.0);
+}
+
+TEST_F(HistoryTest, AnotherRunKnowsWhatOneLearnt) {
+  RunCases(Open().get(), {{.name = "S.a", .duration = absl::Milliseconds(1500)},
+                          {.name = "S.b", .duration = absl::Nanoseconds(7)},
+                          {.name = "S.a", .executable = "u"}});
+  const auto history = Open();
+  const auto expected = history->Expected("t", {"S.b", "S.none", "S.a"});
+  EXPECT_EQ(expected[0], absl::Nanoseconds(7));
+  EXPECT_EQ(expected[1], std::nullopt);
+  EXPECT_EQ(expected[2], absl::Milliseconds(1500));
+  EXPECT_EQ(history->Expected("u", {"S.a"})[0], absl::Seconds(1));
+  EXPECT_EQ(history->Expected("v", {"S.a"})[0], std::nullopt);
+}
+
+TEST_F(HistoryTest, DurationsAreWeightedMeans) {
+  const auto history = Open();
+  RunCases(history.get(), {{.duration = absl::Seconds(10)}});
+  RunCases(history.get(), {{.duration = absl::Seconds(20)}});
+  EXPECT_EQ(history->Expected("t", {"S.a"})[0], absl::Seconds(13));
+  EXPECT_EQ(history->Cases("t", {"S.a"})[0]->high, absl::Seconds(15));
+  RunCases(history.get(), {{.duration = absl::Seconds(5)}, {.duration = absl::Seconds(5)}});  // two attempts in one run
+  EXPECT_EQ(history->Expected("t", {"S.a"})[0], absl::Milliseconds(8920));
+  EXPECT_EQ(history->Cases("t", {"S.a"})[0]->high, absl::Milliseconds(14025));
+}
+
+TEST_F(HistoryTest, TheHighEstimateIsNearTheNinetiethPercentile) {
+  const auto history = Open();
+  std::vector<Ended> cases;
+  for (int i = 0; i < 2000; ++i)
+    cases.push_back({.duration = absl::Milliseconds(100 + (i * 37) % 100)});  // even over 100..199
+  RunCases(history.get(), cases);
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(history->Cases("t", {"S.a"})[0]->high), 180, 15);
+}
+
+TEST_F(HistoryTest, OnlyPassesAndFailuresTellDurations) {
+  const auto history = Open();
+  RunCases(history.get(), {{.duration = absl::Seconds(1), .outcome = Outcome::kCrashed},
+                           {.duration = absl::Seconds(60), .outcome = Outcome::kTimedOut}});
+  auto known = history->Cases("t", {"S.a"})[0];
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->duration, std::nullopt);
+  EXPECT_EQ(known->runs, 2u);
+  EXPECT_EQ(known->failures, 2u);
+  EXPECT_EQ(known->last_outcome, Outcome::kTimedOut);
+  EXPECT_EQ(known->last_run, kTime);
+  RunCases(history.get(), {{.duration = absl::Seconds(3), .outcome = Outcome::kFailed},
+                           {.duration = absl::Seconds(60), .outcome = Outcome::kTimedOut},
+                           {.duration = absl::Seconds(9), .outcome = Outcome::kInfraError},
+                           {.duration = absl::Seconds(9), .outcome = Outcome::kNotRun},
+                           {.outcome = Outcome::kSkipped}});
+  known = history->Cases("t", {"S.a"})[0];
+  EXPECT_EQ(known->duration, absl::Seconds(3));
+  EXPECT_EQ(known->runs, 4u);
+  EXPECT_EQ(known->failures, 4u);
+  EXPECT_EQ(known->last_outcome, Outcome::kSkipped);
+}
+
+TEST_F(HistoryTest, NamesAreAnyBytes) {
+  const std::string odd("quote' nul\0 \xff\n", 14);
+  RunCases(Open().get(), {{.name = odd, .executable = odd}, {.name = "", .executable = ""}});
+  const auto history = Open();
+  EXPECT_EQ(history->Expected(odd, {odd, odd.substr(0, 10)}),
+            (std::vector<std::optional<absl::Duration>>{absl::Seconds(1), std::nullopt}));
+  EXPECT_EQ(history->Expected("", {""})[0], absl::Seconds(1));
+}
+
+TEST_F(HistoryTest, StartupIsAWeightedMeanAndTravelsWithTheRun) {
+  {
+    const auto history = Open();
+    history->RecordStartup("t", absl::Milliseconds(100));
+    history->RecordStartup("t", absl::Milliseconds(200));
+    EXPECT_EQ(history->Startup("t"), std::nullopt);
+    RunCases(history.get(), {});
+    EXPECT_EQ(history->Startup("t"), absl::Milliseconds(130));
+    history->RecordStartup("t", absl::Milliseconds(230));
+    RunCases(history.get(), {{}});
+  }
+  EXPECT_EQ(Open()->Startup("t"), absl::Milliseconds(160));
+}
+
+std::vector<Ended> Suite(absl::string_view host, absl::Duration duration, const Names& names) {
+  std::vector<Ended> cases;
+  for (const std::string& name : names) cases.push_back({.name = name, .duration = duration, .host = host});
+  return cases;
+}
+
+Names NamesFor(absl::string_view prefix) {
+  Names names;
+  for (int i = 0; i < 30; ++i) names.push_back(absl::StrCat(prefix, i));
+  return names;
+}
+
+TEST_F(HistoryTest, SpeedsAreRelativeToTheOtherHosts) {
+  const Names a = NamesFor("S.a"), b = NamesFor("S.b");
+  const auto both = [](std::vector<Ended> one, const std::vector<Ended>& other) {
+    one.insert(one.end(), other.begin(), other.end());
+    return one;
+  };
+  RunCases(Open().get(), both(Suite("fast", absl::Milliseconds(100), a), Suite("fast", absl::Milliseconds(100), b)));
+  // Another host takes four times as long.
+  RunCases(Open().get(), both(Suite("fast", absl::Milliseconds(100), a), Suite("slow", absl::Milliseconds(400), b)));
+  EXPECT_NEAR(Open()->Speed("fast") / Open()->Speed("slow"), 4, 0.01);
+  EXPECT_NEAR(Open()->Speed("fast") * Open()->Speed("slow"), 1, 0.01);
+  EXPECT_EQ(Open()->Speed("other"), 1.0);
+  // The suite becomes ten times as slow everywhere: no host did.
+  const double fast = Open()->Speed("fast"), slow = Open()->Speed("slow");
+  const double ratio = fast / slow;
+  for (int i = 0; i < 10; ++i) {
+    RunCases(Open().get(), both(Suite("fast", absl::Seconds(1), a), Suite("slow", absl::Seconds(4), b)));
+  }
+  EXPECT_NEAR(Open()->Speed("fast") * Open()->Speed("slow"), 1, 0.01);
+  EXPECT_GT(Open()->Speed("fast") / Open()->Speed("slow"), ratio / 4);
+  // What is expected is as on an average host, whichever host ran it.
+  const auto expected_a = *Open()->Expected("t", {a[0]})[0], expected_b = *Open()->Expected("t", {b[0]})[0];
+  EXPECT_NEAR(absl::FDivDuration(expected_a, expected_b), 1, 0.5);
+}
+
+TEST_F(HistoryTest, OneHostAloneSaysNothingOfItsSpeed) {
+  const Names names = NamesFor("S.a");
+  RunCases(Open().get(), Suite("h", absl::Milliseconds(100), names));
+  RunCases(Open().get(), Suite("h", absl::Milliseconds(500), names));
+  EXPECT_EQ(Open()->Speed("h"), 1.0);
+}
+
+TEST_F(HistoryTest, ALongRunWritesASliceEveryFewSeconds) {
+  const auto history = Open();
+  EXPECT_EQ(history->NextFlush(), absl::InfiniteFuture());
+  ASSERT_TRUE(history->Handle(Event({})).ok());
+  const absl::Time due = history->NextFlush();
+  EXPECT_EQ(due, kTime + absl::Seconds(5));
+  ASSERT_TRUE(history->Flush(due - absl::Nanoseconds(1)).ok());
+  EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], std::nullopt);
+  ASSERT_TRUE(history->Flush(due).ok());
+  EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], absl::Seconds(1));
+  EXPECT_EQ(history->NextFlush(), absl::InfiniteFuture());
+}
+
+TEST_F(HistoryTest, AFlushDoesNotWaitForAnotherProcess) {
+  const auto history = Open();
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_TRUE(history->Handle(Event({})).ok());
+  const absl::Status status = history->Flush(history->NextFlush());  // would hang for as long as the other holds on
+  EXPECT_TRUE(status.ok()) << status;
+  sqlite3_close(other);
+  EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], std::nullopt);
+  ASSERT_TRUE(history->Handle(Finished()).ok());
+  EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], absl::Seconds(1));
+}
+
+TEST_F(HistoryTest, AHistoryDroppedBeforeTheEndIsWritten) {
+  ASSERT_TRUE(Open()->Handle(Event({})).ok());
+  EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], absl::Seconds(1));
+}
+
+TEST_F(HistoryTest, TwoProcessesWriteAtOnceAndNothingIsLost) {
+  constexpr int kProcesses = 4, kRuns = 25;
+  int start[2];
+  ASSERT_EQ(pipe(start), 0);
+  std::vector<pid_t> children;
+  for (int process = 0; process < kProcesses; ++process) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      close(start[1]);
+      char c;
+      (void)!read(start[0], &c, 1);  // until all are there
+      bool good = true;
+      for (int run = 0; run < kRuns; ++run) {
+        auto history = History::Open(path_);  // creating it is part of the race
+        good &= history.ok() && (*history)->warning().empty();
+        if (!good) break;
+        good &= (*history)->Handle(Event({.name = "S.shared"})).ok();
+        good &= (*history)->Handle(Event({.name = process % 2 == 0 ? "S.even" : "S.odd"})).ok();
+        good &= (*history)->Handle(Finished()).ok();
+      }
+      _exit(good ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  close(start[0]);
+  close(start[1]);
+  for (const pid_t child : children) {
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  const auto known = Open()->Cases("t", {"S.shared", "S.even", "S.odd"});
+  EXPECT_EQ(known[0]->runs, static_cast<uint64_t>(kProcesses * kRuns));
+  EXPECT_EQ(known[1]->runs, static_cast<uint64_t>(kProcesses * kRuns / 2));
+  EXPECT_EQ(known[2]->runs, static_cast<uint64_t>(kProcesses * kRuns / 2));
+}
+
+TEST_F(HistoryTest, AFileThatIsNoDatabaseIsSetAside) {
+  std::ofstream(path_) << std::string(5000, 'x');
+  const auto history = Open();
+  EXPECT_TRUE(absl::StrContains(history->warning(), path_)) << history->warning();
+  ASSERT_EQ(BrokenFiles().size(), 1u);
+  EXPECT_TRUE(absl::StrContains(history->warning(), *BrokenFiles().begin())) << history->warning();
+  RunCases(history.get(), {{}});
+  EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], absl::Seconds(1));
+  EXPECT_EQ(Open()->warning(), "");
+}
+
+TEST_F(HistoryTest, ALaterSchemaIsSetAsideWhole) {
+  RunCases(Open().get(), {{}});
+  Sql("PRAGMA user_version = 2");
+  const auto history = Open();
+  EXPECT_TRUE(absl::StrContains(history->warning(), "version 2")) << history->warning();
+  EXPECT_EQ(history->Expected("t", {"S.a"})[0], std::nullopt);
+  ASSERT_EQ(BrokenFiles().size(), 1u);
+  // Whoever has the later dtest finds everything in it.
+  ASSERT_EQ(rename((directory_ + "/" + *BrokenFiles().begin()).c_str(), path_.c_str()), 0);
+  Sql("PRAGMA user_version = 1");
+  EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], absl::Seconds(1));
+}
+
+TEST_F(HistoryTest, ADatabaseOfSomethingElseIsSetAside) {
+  Sql("CREATE TABLE theirs(x); INSERT INTO theirs VALUES(1)");
+  const auto history = Open();
+  EXPECT_TRUE(absl::StrContains(history->warning(), "something else")) << history->warning();
+  EXPECT_EQ(BrokenFiles().size(), 1u);
+}
+
+TEST_F(HistoryTest, AMissingTableIsFoundWhenOpening) {
+  RunCases(Open().get(), {{}});
+  Sql("DROP TABLE hosts");
+  EXPECT_NE(Open()->warning(), "");
+  EXPECT_EQ(Open()->warning(), "");
+}
+
+TEST_F(HistoryTest, DamagedBytesAnywhereNeverStopARun) {
+  const Names names = NamesFor("Suite.AVeryLongCaseNameSoThatThereAreSeveralPages");
+  RunCases(Open().get(), Suite("h", absl::Seconds(1), names));
+  Sql("PRAGMA wal_checkpoint(TRUNCATE)");
+  std::ifstream file(path_, std::ios::binary);
+  const std::string good((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  ASSERT_GT(good.size(), 16384u);
+  int set_aside = 0;
+  for (size_t offset = 0; offset < good.size(); offset += 997) {
+    std::string bad = good;
+    bad.replace(offset, 500, std::min<size_t>(500, good.size() - offset), '\xa5');
+    unlink((path_ + "-wal").c_str());
+    unlink((path_ + "-shm").c_str());
+    std::ofstream(path_, std::ios::binary) << bad;
+    const auto history = History::Open(path_);
+    ASSERT_TRUE(history.ok()) << offset << ": " << history.status();
+    (void)(*history)->Expected("t", names);
+    (void)(*history)->Speed("h");
+    (void)(*history)->Startup("t");
+    for (const Ended& one : Suite("h", absl::Seconds(2), names)) ASSERT_TRUE((*history)->Handle(Event(one)).ok());
+    const absl::Status status = (*history)->Handle(Finished());
+    if (!status.ok()) {
+      EXPECT_TRUE(absl::IsDataLoss(status)) << offset << ": " << status;
+      EXPECT_TRUE(absl::StrContains(status.message(), "set aside")) << offset << ": " << status;
+      RunCases(Open().get(), {{}});  // the next run begins anew
+      EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], absl::Seconds(1)) << offset;
+    }
+    set_aside += !status.ok() || !(*history)->warning().empty();
+  }
+  EXPECT_GT(set_aside, 5);
+}
+
+TEST_F(HistoryTest, MissingDirectoriesAreMade) { EXPECT_TRUE(History::Open(directory_ + "/a/b/history.db").ok()); }
+
+TEST_F(HistoryTest, WhereNothingCanBeCreatedOpenFailsAndNamesThePath) {
+  const auto in_file = (std::ofstream(directory_ + "/file") << "x", History::Open(directory_ + "/file/history.db"));
+  ASSERT_FALSE(in_file.ok());
+  EXPECT_TRUE(absl::StrContains(in_file.status().message(), directory_ + "/file/history.db")) << in_file.status();
+  EXPECT_FALSE(History::Open("/proc/history.db").ok());
+}
+
+TEST_F(HistoryTest, AReadOnlyDirectoryIsAnError) {
+  ASSERT_EQ(chmod(directory_.c_str(), 0555), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    // Root may write anywhere.
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) _exit(2);
+    const auto history = History::Open(path_);
+    _exit(!history.ok() && absl::StrContains(history.status().message(), path_) ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  ASSERT_EQ(chmod(directory_.c_str(), 0755), 0);
+}
+
+}  // namespace
+}  // namespace dtest

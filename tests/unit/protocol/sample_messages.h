@@ -1,0 +1,143 @@
+// One filled-in message of each kind, with awkward bytes: for the codec's tests, its fuzz test and its benchmark.
+
+#ifndef DTEST_TESTS_UNIT_PROTOCOL_SAMPLE_MESSAGES_H_
+#define DTEST_TESTS_UNIT_PROTOCOL_SAMPLE_MESSAGES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+inline std::string AnyBytes() { return std::string("n\0ul \xff\xfe\n\"'", 10); }
+
+inline Digest SampleDigest(uint8_t seed) {
+  std::array<uint8_t, Digest::kSize> bytes = {};
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(seed + i);
+  return Digest(bytes);
+}
+
+inline ExecutableSpec SampleExecutable() {
+  ExecutableSpec spec;
+  spec.id = ExecutableId(7);
+  spec.name = "unit/" + AnyBytes();
+  spec.path = "tree/unit";
+  spec.framework = Framework::kGoogleTest;
+  spec.machine = "x86_64";
+  spec.interpreter = "/lib64/ld-linux-x86-64.so.2";
+  spec.glibc_needed = "2.34";
+  spec.loader = "lib/ld.so";
+  spec.library_dirs = {"lib", "", AnyBytes()};
+  spec.base_library_dirs = {"base"};
+  spec.files = {{"unit", SampleDigest(1), 1ull << 40, true, ""}, {AnyBytes(), Digest(), 0, false, "unit"}};
+  return spec;
+}
+
+inline std::vector<ToAgent> SampleToAgent() {
+  Welcome welcome;
+  welcome.settings = {"run-1",
+                      AnyBytes(),
+                      16,
+                      Isolation::kProcess,
+                      absl::InfiniteDuration(),
+                      absl::Minutes(1),
+                      absl::Seconds(10),
+                      absl::Milliseconds(200),
+                      1 << 20,
+                      true,
+                      true,
+                      {{"A", "1"}, {"EMPTY", ""}, {"B", AnyBytes()}},
+                      "work/dir",
+                      5ull << 30};
+  welcome.heartbeat_interval = absl::Seconds(2);
+  welcome.lease_timeout = absl::Seconds(30);
+  welcome.worker_base = 48;
+  welcome.worker_count = 96;
+  return {welcome,
+          AddExecutable{SampleExecutable()},
+          Prefetch{ExecutableId(1)},
+          List{ExecutableId(2)},
+          CaseTable{ExecutableId(3), {"A.B", "", AnyBytes(), std::string(5000, 'x')}},
+          Lease{LeaseId(1ull << 63), ExecutableId(4), {{0, 1}, {UINT32_MAX, 1}}},
+          Lease{LeaseId(2), ExecutableId(4), {{5, 1}, {6, 3}}},
+          Recall{LeaseId(5)},
+          Cancel{LeaseId(6)},
+          Interrupt{absl::ZeroDuration()},
+          Shutdown{},
+          Recipes{{{SampleDigest(1), {{SampleDigest(2), 262144}, {SampleDigest(3), 1}}}, {SampleDigest(4), {}}},
+                  {SampleDigest(5)}},
+          ChunkData{SampleDigest(6), std::string(100000, '\x9c')},
+          ChunkData{SampleDigest(7), ""}};
+}
+
+inline std::vector<FromAgent> SampleFromAgent() {
+  CaseResult passed;
+  passed.index = 1;
+  passed.start = absl::Seconds(3);
+  passed.duration = absl::Nanoseconds(1);
+  CaseResult failed = passed;
+  failed.index = 2;
+  failed.attempt = 3;
+  failed.outcome = Outcome::kFailed;
+  failed.leaky = true;
+  failed.slot = SlotId(15);
+  failed.message = AnyBytes();
+  failed.output = std::string(20000, '\xff');
+  failed.output_cut = 1ull << 33;
+  failed.properties = {{"key", "value"}, {"", AnyBytes()}};
+  CaseResult cut = passed;
+  cut.outcome = Outcome::kInfraError;
+  cut.output_cut = 1;
+  return {Hello{SampleDigest(9).Hex(), "0.1.0 (abc)", "x86_64", "Linux 6.1", "2.36", 64, 1ull << 38, 1ull << 41, "/s"},
+          Prepared{ExecutableId(1), "no space left on device", true},
+          Prepared{ExecutableId(1), "", false},
+          Listed{ExecutableId(2), {"S.A", "S.B", AnyBytes(), ""}, "", AnyBytes(), absl::Milliseconds(12)},
+          Listed{ExecutableId(2), {}, "exited with status 3", "usage", absl::ZeroDuration()},
+          Results{LeaseId(9), ExecutableId(2), {passed, failed, passed, cut}, true, absl::Milliseconds(7)},
+          Results{LeaseId(9), ExecutableId(2), {}, true, absl::ZeroDuration()},
+          Released{LeaseId(3)},
+          Refused{LeaseId(4)},
+          Heartbeat{{LeaseId(1), LeaseId(UINT64_MAX)}, {{SlotId(3), LeaseId(1), 44, absl::Hours(1), ExecutableId(5)}}},
+          Heartbeat{},
+          Idle{},
+          Note{AnyBytes()},
+          NeedRecipes{{SampleDigest(1), SampleDigest(2)}},
+          NeedChunks{{SampleDigest(3)}},
+          NeedChunks{}};
+}
+
+// Around the body: numbers that show if two fields are mixed up, and a sequence where the message has one.
+template <typename Body>
+Envelope<Body> SampleEnvelope(Body body) {
+  const bool bulk = std::visit([](const auto& message) { return IsBulk<std::decay_t<decltype(message)>>(); }, body);
+  return {kProtocolVersion, Epoch(0xfedcba9876543210), bulk ? 0u : 77u, 1234, std::move(body)};
+}
+
+// What runs hot: `count` cases that passed, with nothing to say.
+inline Results PassedResults(uint32_t count) {
+  Results results{LeaseId(1), ExecutableId(2), std::vector<CaseResult>(count), false, absl::ZeroDuration()};
+  for (uint32_t i = 0; i < count; ++i) {
+    results.results[i].index = i;
+    results.results[i].start = absl::Milliseconds(i);
+    results.results[i].duration = absl::Microseconds(10 + i);
+  }
+  return results;
+}
+
+inline Lease LeaseOf(uint32_t count) {
+  Lease lease{LeaseId(1), ExecutableId(2), std::vector<LeasedCase>(count)};
+  for (uint32_t i = 0; i < count; ++i) lease.cases[i].index = i;
+  return lease;
+}
+
+inline CaseTable TableOf(uint32_t count) {
+  CaseTable table{ExecutableId(2), {}};
+  for (uint32_t i = 0; i < count; ++i) table.names.push_back(absl::StrCat("SomeSuite/WithParam.DoesItsJob/", i));
+  return table;
+}
+
+}  // namespace dtest
+
+#endif  // DTEST_TESTS_UNIT_PROTOCOL_SAMPLE_MESSAGES_H_

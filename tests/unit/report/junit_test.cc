@@ -1,0 +1,371 @@
+#include "coordinator/report/junit.h"
+
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+#include <pugixml.hpp>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/report/event_log.h"
+#include "tests/unit/report/golden.h"
+#include "tests/unit/report/run_fixture.h"
+
+namespace dtest {
+namespace {
+
+constexpr absl::Time kTime = absl::FromUnixSeconds(1795262400);
+
+class JUnit : public ::testing::Test {
+ protected:
+  JUnit() {
+    directory_ = absl::StrCat(::testing::TempDir(), "/junit_test-XXXXXX");
+    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
+    path_ = absl::StrCat(directory_, "/results.xml");
+  }
+  ~JUnit() override { EXPECT_EQ(std::system(absl::StrCat("rm -rf '", directory_, "'").c_str()), 0); }
+
+  std::string Write(const std::vector<RunEvent>& events) {
+    auto report = JUnitReport::Create(path_);
+    EXPECT_TRUE(report.ok()) << report.status();
+    for (const RunEvent& event : events) EXPECT_TRUE((*report)->Handle(event).ok());
+    return ReadFileOrDie(path_);
+  }
+
+  std::set<std::string> FilesInDirectory() const {
+    std::set<std::string> files;
+    DIR* dir = opendir(directory_.c_str());
+    while (const dirent* entry = readdir(dir)) {
+      if (entry->d_name[0] != '.') files.insert(entry->d_name);
+    }
+    closedir(dir);
+    return files;
+  }
+
+  // Whether `path` is valid by tests/golden/junit.xsd.
+  static void ExpectValid(const std::string& path) {
+    if (std::system("xmllint --version >/dev/null 2>&1") != 0)
+      GTEST_SKIP() << "xmllint (libxml2-utils) is not installed";
+    const std::string command = absl::StrCat("xmllint --noout --nonet --huge --schema '", GoldenPath("junit.xsd"),
+                                             "' '", path, "' >'", path, ".lint' 2>&1");
+    const int status = std::system(command.c_str());
+    EXPECT_EQ(status, 0) << ReadFileOrDie(path + ".lint").substr(0, 4000);
+    unlink((path + ".lint").c_str());
+  }
+
+  std::string directory_, path_;
+};
+
+CaseEnded Case(uint32_t index, absl::string_view name, Outcome outcome = Outcome::kPassed) {
+  CaseEnded ended;
+  ended.id = CaseId{ExecutableId(0), index};
+  ended.executable = "t";
+  ended.name = name;
+  ended.host = "h";
+  ended.started = kTime;
+  ended.result.outcome = outcome;
+  return ended;
+}
+
+std::vector<RunEvent> RunOf(std::vector<CaseEnded> cases) {
+  std::vector<RunEvent> events(cases.size() + 1);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    events[i].time = kTime;
+    events[i].what = std::move(cases[i]);
+  }
+  events.back().time = kTime + absl::Seconds(1);
+  events.back().what = RunFinished{};
+  return events;
+}
+
+pugi::xml_document Parse(const std::string& xml) {
+  pugi::xml_document document;
+  const pugi::xml_parse_result result = document.load_buffer(xml.data(), xml.size());
+  EXPECT_TRUE(result) << result.description() << " at " << result.offset;
+  return document;
+}
+
+TEST_F(JUnit, SaysWhatTheTableSays) {
+  const pugi::xml_document document = Parse(Write(FixtureEvents()));
+  std::map<std::pair<std::string, std::string>, pugi::xml_node> nodes;
+  for (const pugi::xml_node suite : document.child("testsuites").children("testsuite")) {
+    for (const pugi::xml_node node : suite.children("testcase")) {
+      const bool is_new =
+          nodes.emplace(std::pair(node.attribute("classname").value(), node.attribute("name").value()), node).second;
+      EXPECT_TRUE(is_new) << node.attribute("name").value();
+    }
+  }
+  EXPECT_EQ(nodes.size(), FixtureCases().size() + 1);  // and the executable that could not be listed
+  int failures = 0, errors = 0;
+  for (const FixtureCase& one : FixtureCases()) {
+    const auto found = nodes.find({one.classname, one.junit_name});
+    ASSERT_NE(found, nodes.end()) << one.classname << " / " << one.junit_name;
+    const pugi::xml_node node = found->second;
+    EXPECT_STREQ(node.parent().attribute("name").value(), one.executable.c_str());
+    std::string element;
+    for (const char* candidate : {"failure", "error", "skipped"}) {
+      if (node.child(candidate)) element += candidate;
+    }
+    EXPECT_EQ(element, one.element) << one.name;
+    if (element == "failure" || element == "error") {
+      EXPECT_STREQ(node.child(element.c_str()).attribute("type").value(),
+                   one.outcome() == Outcome::kNotRun ? "interrupted" : OutcomeName(one.outcome()));
+    }
+    failures += element == "failure";
+    errors += element == "error";
+    std::vector<std::string> earlier;
+    for (const pugi::xml_node child : node.children()) {
+      const std::string name = child.name();
+      if (absl::StartsWith(name, "flaky") || absl::StartsWith(name, "rerun")) earlier.push_back(name);
+    }
+    EXPECT_EQ(earlier, one.earlier_elements) << one.name;
+    const pugi::xml_node host = node.child("properties").find_child_by_attribute("property", "name", "host");
+    EXPECT_EQ(host.attribute("value").value(), one.attempts.back().host) << one.name;
+    EXPECT_EQ(node.attribute("timestamp").empty(), one.attempts.back().host.empty()) << one.name;
+    EXPECT_EQ(node.attribute("time").as_double(), absl::ToDoubleSeconds(one.attempts.back().duration));
+  }
+  const pugi::xml_node unlisted = nodes[{"broken_test", "[listing]"}];
+  EXPECT_STREQ(unlisted.child_value("error"), "killed by SIGSEGV while listing");
+  EXPECT_STREQ(unlisted.child_value("system-out"), "before the crash\n");
+  const pugi::xml_node root = document.child("testsuites");
+  EXPECT_EQ(root.attribute("tests").as_uint(), nodes.size());
+  EXPECT_EQ(root.attribute("failures").as_int(), failures);
+  EXPECT_EQ(root.attribute("errors").as_int(), errors + 1);
+}
+
+TEST_F(JUnit, IsAsExpectedToTheByte) { ExpectGolden("junit.xml", Write(FixtureEvents())); }
+
+TEST_F(JUnit, IsValidByTheSchema) {
+  Write(FixtureEvents());
+  ExpectValid(path_);
+}
+
+TEST_F(JUnit, IsTheSameFromTheEventLog) {
+  const std::string live = Write(FixtureEvents());
+  EventLogEncoder encoder;
+  std::string log;
+  for (const RunEvent& event : FixtureEvents()) encoder.Append(event, &log);
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  auto report = JUnitReport::Create(path_);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(
+      ReplayEvents(log, "log", [&](const RunEvent& event) { EXPECT_TRUE((*report)->Handle(event).ok()); }).ok());
+  EXPECT_EQ(ReadFileOrDie(path_), live);
+}
+
+TEST_F(JUnit, ARunWithoutTestsGivesAValidFile) {
+  const std::string xml = Write(RunOf({}));
+  EXPECT_STREQ(Parse(xml).child("testsuites").attribute("tests").value(), "0");
+  ExpectValid(path_);
+}
+
+TEST_F(JUnit, ARunThatDidNotCompleteIsNotGreen) {
+  for (const RunEnd end : {RunEnd::kInterrupted, RunEnd::kTimedOut, RunEnd::kNoHosts, RunEnd::kInternal}) {
+    const pugi::xml_document document =
+        Parse(Write({{kTime, RunStarted{"", "", {}, "", {"a<1>", "b", "c", "d"}}},
+                     {kTime, HostUp{HostId(0), 1, "", ""}},
+                     {kTime, HostUp{HostId(1), 1, "", ""}},
+                     {kTime, HostDown{HostId(1), true, "no heartbeat"}},
+                     {kTime, HostDown{HostId(2), false, "cannot connect\nto it"}},
+                     {kTime, Case(0, "S.a")},
+                     {kTime + absl::Seconds(1), RunFinished{end, end == RunEnd::kInternal ? "" : "the reason"}}}));
+    const pugi::xml_node root = document.child("testsuites");
+    EXPECT_STREQ(root.attribute("tests").value(), "2");
+    EXPECT_STREQ(root.attribute("errors").value(), "1");
+    const pugi::xml_node suite = root.find_child_by_attribute("testsuite", "name", "[run]");
+    const pugi::xml_node node = suite.child("testcase");
+    EXPECT_STREQ(node.attribute("classname").value(), "dtest");
+    EXPECT_STREQ(node.attribute("name").value(), "[run]");
+    const pugi::xml_node error = node.child("error");
+    EXPECT_STREQ(error.attribute("type").value(), RunEndName(end));
+    const std::string reason = end == RunEnd::kInternal ? "internal error" : "the reason";
+    EXPECT_EQ(error.attribute("message").value(), reason);
+    EXPECT_EQ(error.child_value(), reason +
+                                       "\nb: no heartbeat\nc (never came up): cannot connect\nto it\n"
+                                       "d (never came up): still connecting when the run ended");
+    ExpectValid(path_);
+  }
+}
+
+TEST_F(JUnit, ARunThatCompletesOrStopsAfterFailuresHasNoCaseOfItsOwn) {
+  for (const RunEnd end : {RunEnd::kCompleted, RunEnd::kFailFast}) {
+    EXPECT_FALSE(absl::StrContains(Write({{kTime, Case(0, "S.a")}, {kTime, RunFinished{end, "x"}}}), "[run]"));
+  }
+}
+
+TEST_F(JUnit, CasesAreInListingOrderHoweverTheyEnded) {
+  const pugi::xml_document document = Parse(Write(RunOf({Case(2, "S.c"), Case(0, "S.a"), Case(1, "S.b")})));
+  std::string order;
+  for (const pugi::xml_node node : document.child("testsuites").child("testsuite").children()) {
+    order += node.attribute("name").value();
+  }
+  EXPECT_EQ(order, "abc");
+}
+
+TEST_F(JUnit, NamesThatWouldBeEqualAreTold) {
+  CaseEnded repeated = Case(2, "S.a");
+  repeated.iteration = 2;
+  Write(RunOf(
+      {Case(0, "S.a"), Case(1, "S.a"), repeated, Case(3, "S.a (repeat 2)"), Case(4, "S.\xff"), Case(5, "S.\xfe")}));
+  ExpectValid(path_);  // the schema demands it
+  EXPECT_TRUE(absl::StrContains(ReadFileOrDie(path_), "name=\"a (#2)\""));
+}
+
+TEST_F(JUnit, EveryByteInEveryPlaceGivesWellFormedXml) {
+  std::string all;
+  for (int c = 0; c < 256; ++c) all.push_back(static_cast<char>(c));
+  all += "]]> <![CDATA[ &amp; \xed\xa0\x80 \xef\xbf\xbf \xf0\x9f\x98\x80";
+  CaseEnded bad = Case(0, "S.x", Outcome::kFailed);
+  bad.executable = bad.name = bad.host = all;
+  bad.result.message = bad.result.output = all;
+  bad.result.properties = {{all, all}};
+  CaseEnded retried = bad;
+  retried.final = false;
+  Write(RunOf({retried, bad}));
+  ExpectValid(path_);
+}
+
+TEST_F(JUnit, NotRunKeepsWhatEarlierAttemptsSaid) {
+  CaseEnded first = Case(0, "S.a", Outcome::kFailed);
+  first.final = false;
+  first.result.message = "why it failed";
+  CaseEnded given_up = Case(0, "S.a", Outcome::kNotRun);
+  given_up.host = "";
+  const pugi::xml_document document = Parse(Write(RunOf({first, given_up})));
+  const pugi::xml_node node = document.child("testsuites").child("testsuite").child("testcase");
+  EXPECT_STREQ(node.child("skipped").attribute("message").value(), "not run");
+  EXPECT_STREQ(node.child("rerunFailure").child_value("stackTrace"), "why it failed");
+  ExpectValid(path_);
+}
+
+TEST_F(JUnit, LongTextsAreShortenedUntilTheFileIsSmallEnough) {
+  std::vector<CaseEnded> cases;
+  std::vector<std::string> names;
+  for (int i = 0; i < 400; ++i) names.push_back(absl::StrCat("S.case", i));
+  for (uint32_t i = 0; i < 400; ++i) {
+    CaseEnded one = Case(i, names[i], Outcome::kFailed);
+    one.result.message = absl::StrCat("message ", i);
+    one.result.output = absl::StrCat("first line\n", std::string(200 << 10, '&'), "\nlast line");
+    cases.push_back(std::move(one));
+  }
+  const std::string xml = Write(RunOf(std::move(cases)));
+  EXPECT_LT(xml.size(), 30'000'000u);
+  EXPECT_GT(xml.size(), 3'000'000u) << "no more is cut than needed";
+  EXPECT_TRUE(absl::StrContains(xml, "bytes left out by dtest to keep this file below 30 MB"));
+  EXPECT_TRUE(absl::StrContains(xml, "<system-out>first line\n"));
+  EXPECT_TRUE(absl::StrContains(xml, "\nlast line</system-out>"));
+  EXPECT_EQ(FilesInDirectory(), std::set<std::string>{"results.xml"});
+  ExpectValid(path_);
+}
+
+TEST_F(JUnit, MoreCasesThanAFileHoldsAreSplit) {
+  JUnitRun run;
+  run.started = kTime;
+  run.ended = kTime + absl::Seconds(1);
+  for (const char* executable : {"a_test", "b_test"}) {
+    JUnitSuite& suite = run.suites.emplace_back();
+    suite.executable = executable;
+    for (uint32_t i = 0; i < 100; ++i) {
+      const std::string name = absl::StrCat("Suite.Case", i);
+      JUnitCase one;
+      one.name_offset = suite.names.size();
+      one.name_size = static_cast<uint32_t>(name.size());
+      one.index = i;
+      suite.names += name;
+      suite.cases.push_back(one);
+    }
+  }
+  const std::vector<std::string> parts = RenderJUnit(&run, 6000);
+  EXPECT_GT(parts.size(), 2u);
+  std::set<std::string> seen;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    EXPECT_LE(parts[i].size(), 6000u);
+    const pugi::xml_document document = Parse(parts[i]);
+    size_t cases = 0;
+    for (const pugi::xml_node suite : document.child("testsuites").children()) {
+      size_t in_suite = 0;
+      for (const pugi::xml_node node : suite.children()) {
+        EXPECT_TRUE(
+            seen.insert(absl::StrCat(node.attribute("classname").value(), node.attribute("name").value())).second);
+        ++in_suite;
+      }
+      EXPECT_EQ(suite.attribute("tests").as_uint(), in_suite);
+      cases += in_suite;
+    }
+    EXPECT_EQ(document.child("testsuites").attribute("tests").as_uint(), cases);
+    std::ofstream(path_) << parts[i];
+    ExpectValid(path_);
+  }
+  EXPECT_EQ(seen.size(), 200u);
+  EXPECT_EQ(RenderJUnit(&run).size(), 1u);
+}
+
+TEST_F(JUnit, PartsOfALongerRunAreRemoved) {
+  EXPECT_EQ(JUnitPartPath("/a.b/results.xml", 2), "/a.b/results.part2.xml");
+  EXPECT_EQ(JUnitPartPath("/a.b/results", 2), "/a.b/results.part2");
+  EXPECT_EQ(JUnitPartPath(".xml", 2), ".xml.part2");
+  std::ofstream(JUnitPartPath(path_, 2)) << "old";
+  std::ofstream(JUnitPartPath(path_, 3)) << "old";
+  Write(RunOf({}));
+  EXPECT_EQ(FilesInDirectory(), std::set<std::string>{"results.xml"});
+}
+
+TEST_F(JUnit, APathThatCannotBeWrittenIsFoundBeforeTheRun) {
+  std::ofstream(directory_ + "/file") << "x";
+  for (const std::string& path : {std::string(), directory_, directory_ + "/", directory_ + "/none/results.xml",
+                                  directory_ + "/none/", directory_ + "/file/results.xml"}) {
+    const auto report = JUnitReport::Create(path);
+    EXPECT_FALSE(report.ok()) << path;
+    EXPECT_TRUE(absl::StrContains(report.status().message(), absl::StrCat("--junit", path.empty() ? "" : " ", path)))
+        << report.status();
+  }
+  EXPECT_EQ(FilesInDirectory(), std::set<std::string>{"file"});
+}
+
+TEST_F(JUnit, TheOldFileStaysUntilTheRunHasFinished) {
+  std::ofstream(path_) << "old";
+  auto report = JUnitReport::Create(path_);
+  ASSERT_TRUE(report.ok());
+  for (const RunEvent& event : RunOf({Case(0, "S.a")})) {
+    EXPECT_EQ(ReadFileOrDie(path_), "old");
+    EXPECT_EQ(FilesInDirectory(), std::set<std::string>{"results.xml"});
+    EXPECT_TRUE((*report)->Handle(event).ok());
+  }
+  EXPECT_TRUE(absl::StartsWith(ReadFileOrDie(path_), "<?xml"));
+}
+
+TEST_F(JUnit, ADirectoryThatWentAwayIsAnErrorThatNamesTheFile) {
+  auto report = JUnitReport::Create(path_);
+  ASSERT_TRUE(report.ok());
+  ASSERT_EQ(rmdir(directory_.c_str()), 0);
+  const absl::Status status = (*report)->Handle({kTime, RunFinished{}});
+  EXPECT_TRUE(absl::StrContains(status.message(), path_)) << status;
+}
+
+TEST_F(JUnit, ASymbolicLinkKeepsItsTarget) {
+  std::ofstream(directory_ + "/target.xml") << "old";
+  ASSERT_EQ(symlink("target.xml", path_.c_str()), 0);
+  Write(RunOf({}));
+  struct stat st;
+  ASSERT_EQ(lstat(path_.c_str(), &st), 0);
+  EXPECT_TRUE(S_ISLNK(st.st_mode));
+  EXPECT_TRUE(absl::StartsWith(ReadFileOrDie(directory_ + "/target.xml"), "<?xml"));
+}
+
+TEST_F(JUnit, ADeviceIsWrittenAndNotReplaced) {
+  auto report = JUnitReport::Create("/dev/null");
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE((*report)->Handle({kTime, RunFinished{}}).ok());
+  struct stat st;
+  ASSERT_EQ(stat("/dev/null", &st), 0);
+  EXPECT_TRUE(S_ISCHR(st.st_mode));
+}
+
+}  // namespace
+}  // namespace dtest

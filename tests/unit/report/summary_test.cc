@@ -1,0 +1,186 @@
+#include "coordinator/report/summary.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/unit/report/run_fixture.h"
+
+namespace dtest {
+namespace {
+
+constexpr absl::Time kTime = absl::FromUnixSeconds(1795262400);
+
+RunSummary::Options Keeping(size_t slowest, size_t failures = 1000) { return {slowest, failures}; }
+
+CaseEnded Case(uint32_t index, Outcome outcome, absl::Duration duration = absl::ZeroDuration()) {
+  CaseEnded ended;
+  ended.id = CaseId{ExecutableId(0), index};
+  ended.executable = "t";
+  ended.name = "Suite.Case";
+  ended.host = "h";
+  ended.result.outcome = outcome;
+  ended.result.duration = duration;
+  return ended;
+}
+
+// The exit status of a run of one executable with `selected` cases that ended so.
+int ExitOf(uint32_t selected, const std::vector<Outcome>& outcomes, RunEnd end, const std::string& listing_error = "") {
+  RunSummary summary;
+  (void)summary.Handle({kTime, RunStarted{}});
+  (void)summary.Handle({kTime, ExecutableListed{ExecutableId(0), "t", selected, selected, listing_error, ""}});
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    (void)summary.Handle({kTime, Case(static_cast<uint32_t>(i), outcomes[i])});
+  }
+  (void)summary.Handle({kTime, RunFinished{end, ""}});
+  return summary.ExitStatus();
+}
+
+TEST(RunSummary, CountsWhatTheTableSays) {
+  RunSummary summary(Keeping(3));
+  for (const RunEvent& event : FixtureEvents()) ASSERT_TRUE(summary.Handle(event).ok());
+  std::map<Outcome, uint64_t> counts;
+  uint64_t flaky = 0, leaky = 0, failures = 0;
+  absl::Duration busy;
+  std::vector<std::string> failed;
+  for (const FixtureCase& one : FixtureCases()) {
+    ++counts[one.outcome()];
+    flaky += one.flaky;
+    bool leaks = false;
+    for (const FixtureAttempt& attempt : one.attempts) {
+      leaks |= attempt.leaky;
+      busy += attempt.duration;
+    }
+    leaky += leaks;
+    if (IsFailure(one.outcome())) {
+      ++failures;
+      failed.push_back(one.name);
+    }
+  }
+  for (int i = 0; i < kOutcomeCount; ++i) {
+    const auto outcome = static_cast<Outcome>(i);
+    EXPECT_EQ(summary.count(outcome), counts[outcome]) << OutcomeName(outcome);
+    EXPECT_GT(counts[outcome], 0u) << "the table lacks " << OutcomeName(outcome);
+  }
+  EXPECT_EQ(summary.cases(), FixtureCases().size());
+  EXPECT_EQ(summary.failures(), failures);
+  EXPECT_EQ(summary.flaky(), flaky);
+  EXPECT_EQ(summary.leaky(), leaky);
+  EXPECT_EQ(summary.busy_time(), busy);
+  ASSERT_EQ(summary.failed().size(), failed.size());
+  for (size_t i = 0; i < failed.size(); ++i) EXPECT_EQ(summary.failed()[i].name, failed[i]);
+  EXPECT_EQ(summary.failed()[0].headline,
+            "math_test.cc:12: Expected equality of these values: Add(1, 1) Which is: 3 2");
+  ASSERT_EQ(summary.interrupted().size(), 1u);
+  EXPECT_EQ(summary.interrupted()[0].name, "Read.Endless");
+  EXPECT_EQ(summary.interrupted()[0].host, "build02");
+  EXPECT_EQ(summary.interrupted_count(), 1u);
+
+  EXPECT_EQ(summary.executables(), 4u);
+  EXPECT_EQ(summary.selected(), 14u);
+  EXPECT_EQ(summary.listed(), 16u);
+  ASSERT_EQ(summary.unlisted().size(), 1u);
+  EXPECT_EQ(summary.unlisted()[0].executable, "broken_test");
+
+  EXPECT_EQ(summary.hosts_up(), 2u);
+  EXPECT_EQ(summary.hosts_used(), 3u);
+  EXPECT_EQ(summary.slots_used(), 52u);
+  EXPECT_EQ(summary.shipped_bytes(), 17'000'000u);
+  EXPECT_EQ(summary.shipped_hosts(), 2u);
+  EXPECT_EQ(summary.hosts()[2].reason, "cannot connect to build03:22: connection refused\nis sshd running there?");
+  EXPECT_FALSE(summary.hosts()[2].was_up);
+  EXPECT_TRUE(summary.hosts()[3].was_up);
+
+  ASSERT_EQ(summary.Slowest().size(), 3u);
+  EXPECT_EQ(summary.Slowest()[0].name, "Read.Forever");
+  EXPECT_EQ(summary.Slowest()[1].name, "Inst/Typed/0.Case/1");
+  EXPECT_EQ(summary.Slowest()[2].name, "smoke.sh");
+  EXPECT_EQ(summary.wall_time(), FixtureEvents().back().time - FixtureEvents().front().time);
+  EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+}
+
+TEST(RunSummary, ExitStatusNamesTheCause) {
+  const auto passed = Outcome::kPassed, failed = Outcome::kFailed;
+  EXPECT_EQ(ExitOf(1, {passed}, RunEnd::kCompleted), 0);
+  EXPECT_EQ(ExitOf(1, {Outcome::kSkipped}, RunEnd::kCompleted), 0);
+  for (const Outcome bad : {failed, Outcome::kCrashed, Outcome::kTimedOut, Outcome::kInfraError}) {
+    EXPECT_EQ(ExitOf(2, {passed, bad}, RunEnd::kCompleted), 1) << OutcomeName(bad);
+  }
+  EXPECT_EQ(ExitOf(2, {failed, Outcome::kNotRun}, RunEnd::kFailFast), 1);
+  EXPECT_EQ(ExitOf(2, {passed, Outcome::kNotRun}, RunEnd::kTimedOut), 1);
+  EXPECT_EQ(ExitOf(2, {failed, Outcome::kNotRun}, RunEnd::kInterrupted), 2);
+  EXPECT_EQ(ExitOf(0, {}, RunEnd::kInterrupted), 2);
+  EXPECT_EQ(ExitOf(2, {failed, Outcome::kInfraError}, RunEnd::kNoHosts), 3);
+  EXPECT_EQ(ExitOf(0, {}, RunEnd::kNoHosts), 3);
+  EXPECT_EQ(ExitOf(1, {passed}, RunEnd::kInternal), 3);
+  EXPECT_EQ(ExitOf(0, {}, RunEnd::kCompleted), 5);
+  EXPECT_EQ(ExitOf(0, {}, RunEnd::kCompleted, "crashed"), 1) << "not listed is a failure, not an empty selection";
+}
+
+TEST(RunSummary, ARunThatDidNotFinishIsNoSuccess) {
+  RunSummary summary;
+  (void)summary.Handle({kTime, Case(0, Outcome::kPassed)});
+  EXPECT_EQ(summary.ExitStatus(), kExitBroken);
+}
+
+TEST(RunSummary, ASelectedCaseWithoutVerdictIsNoSuccess) {
+  EXPECT_EQ(ExitOf(2, {Outcome::kPassed}, RunEnd::kCompleted), kExitBroken);
+}
+
+TEST(RunSummary, ACaseLeakyInAnEarlierAttemptIsLeakyOnce) {
+  RunSummary summary;
+  CaseEnded first = Case(0, Outcome::kFailed);
+  first.final = false;
+  first.result.leaky = true;
+  (void)summary.Handle({kTime, first});
+  EXPECT_EQ(summary.leaky(), 0u);
+  CaseEnded second = Case(0, Outcome::kPassed);
+  second.result.leaky = true;
+  (void)summary.Handle({kTime, second});
+  (void)summary.Handle({kTime, Case(1, Outcome::kPassed)});
+  EXPECT_EQ(summary.leaky(), 1u);
+}
+
+TEST(RunSummary, KeepsTheSlowestOfManyInOrder) {
+  RunSummary summary(Keeping(3));
+  for (const int milliseconds : {5, 1, 9, 7, 9, 2, 8, 3}) {
+    (void)summary.Handle({kTime, Case(0, Outcome::kPassed, absl::Milliseconds(milliseconds))});
+  }
+  std::vector<absl::Duration> durations;
+  for (const auto& attempt : summary.Slowest()) durations.push_back(attempt.duration);
+  EXPECT_EQ(durations,
+            (std::vector<absl::Duration>{absl::Milliseconds(9), absl::Milliseconds(9), absl::Milliseconds(8)}));
+}
+
+TEST(RunSummary, KeepsNoMoreFailuresThanAsked) {
+  RunSummary summary(Keeping(0, 2));
+  for (uint32_t i = 0; i < 5; ++i) (void)summary.Handle({kTime, Case(i, Outcome::kFailed)});
+  EXPECT_EQ(summary.failed().size(), 2u);
+  EXPECT_EQ(summary.failures(), 5u);
+  EXPECT_TRUE(summary.Slowest().empty());
+}
+
+TEST(RunSummary, AHostThatComesBackIsCountedOnce) {
+  RunSummary summary;
+  (void)summary.Handle({kTime, RunStarted{"", "", {}, "", {"a"}}});
+  (void)summary.Handle({kTime, HostUp{HostId(0), 4, "", ""}});
+  (void)summary.Handle({kTime, HostUp{HostId(0), 4, "", ""}});
+  (void)summary.Handle({kTime, HostDown{HostId(0), true, "lost"}});
+  (void)summary.Handle({kTime, HostDown{HostId(0), true, "lost"}});
+  EXPECT_EQ(summary.hosts_up(), 0u);
+  (void)summary.Handle({kTime, HostUp{HostId(0), 8, "", ""}});
+  EXPECT_EQ(summary.hosts_up(), 1u);
+  EXPECT_EQ(summary.hosts_used(), 1u);
+  EXPECT_EQ(summary.slots_used(), 8u);
+  EXPECT_EQ(summary.hosts()[0].reason, "");
+}
+
+TEST(RunSummary, HostsOutOfAnyRangeAreIgnored) {
+  RunSummary summary;
+  (void)summary.Handle({kTime, HostUp{HostId(UINT32_MAX), 4, "", ""}});
+  (void)summary.Handle({kTime, HostShipped{HostId(UINT32_MAX), 4, 1}});
+  EXPECT_EQ(summary.hosts_used(), 0u);
+}
+
+}  // namespace
+}  // namespace dtest

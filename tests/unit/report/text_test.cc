@@ -1,0 +1,134 @@
+#include "coordinator/report/text.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace dtest {
+namespace {
+
+std::string Clean(absl::string_view bytes, Colors colors = Colors::kDrop) {
+  std::string out;
+  AppendClean(bytes, colors, &out);
+  return out;
+}
+
+constexpr char kBad[] = "\xEF\xBF\xBD";
+
+TEST(Utf8, AcceptsTheEndsOfEachRangeAndNothingBeyond) {
+  for (const char* good : {"\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+                           "\xef\xbf\xbd", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(IsUtf8(good)) << good;
+  }
+  for (const char* bad : {"\x80", "\xc1\xbf", "\xc3", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xe2\x82", "\xf0\x8f\xbf\xbf",
+                          "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe2\x28\xa1"}) {
+    EXPECT_FALSE(IsUtf8(bad)) << bad;
+  }
+}
+
+TEST(AppendClean, ReplacesEachBadByteAndKeepsWhatFollows) {
+  EXPECT_EQ(Clean("a\xff\xfe"
+                  "b"),
+            std::string("a") + kBad + kBad + "b");
+  EXPECT_EQ(Clean("\xe2\x82"), std::string(kBad) + kBad);
+  EXPECT_EQ(Clean("\xe2\x82\xac"), "\xe2\x82\xac");
+}
+
+TEST(AppendClean, DropsControlCharactersAndWhatXmlCannotHold) {
+  EXPECT_EQ(Clean(absl::string_view("a\0b\x01\x08\x7f"
+                                    "c\t\n",
+                                    9)),
+            "abc\t\n");
+  EXPECT_EQ(Clean("a\xc2\x9b"
+                  "31mb"),
+            "a31mb");  // C1 CSI
+  EXPECT_EQ(Clean("\xef\xbf\xbe\xef\xbf\xbf"), std::string(kBad) + kBad);
+}
+
+TEST(AppendClean, CarriageReturnsBecomeLineEnds) { EXPECT_EQ(Clean("a\r\nb\rc\r"), "a\nb\nc\n"); }
+
+TEST(AppendClean, LeavesOutEscapeSequencesWhole) {
+  EXPECT_EQ(
+      Clean("a\x1b[2J\x1b[1;31mred\x1b[0m\x1b[?25l\x1b]0;title\x07\x1b]8;;http://x\x1b\\link\x1bPq#\x1b\\\x1b(B\x1b=b"),
+      "aredlinkb");
+}
+
+TEST(AppendClean, KeepsOnlyColoursWhereWanted) {
+  EXPECT_EQ(Clean("\x1b[1;31mred\x1b[0m\x1b[m\x1b[38:5:1m\x1b[2J\x1b[>4m\x1b[?1m", Colors::kKeep),
+            "\x1b[1;31mred\x1b[0m\x1b[m\x1b[38:5:1m");
+}
+
+TEST(AppendClean, BrokenOffSequencesDoNotEatWhatFollows) {
+  EXPECT_EQ(Clean("\x1b"), "");
+  EXPECT_EQ(Clean("\x1b["), "");
+  EXPECT_EQ(Clean("\x1b[31"), "");
+  EXPECT_EQ(Clean("\x1b[31\nnext"), "\nnext");
+  EXPECT_EQ(Clean("\x1b]0;never ends\nnext"), "\nnext");
+  EXPECT_EQ(Clean("\x1b\x1b[31mx"), "x");
+  EXPECT_EQ(Clean("\x1b\xc3\xa9"), "\xc3\xa9");
+}
+
+TEST(OneLine, ShowsLineEndsAndTabs) { EXPECT_EQ(OneLine("a\nb\tc\x1b[0m\r\n"), "a\\nb\\tc\\n"); }
+
+TEST(Headline, IsTheFirstLineThatSaysSomething) {
+  EXPECT_EQ(Headline(""), "");
+  EXPECT_EQ(Headline("\n  \n  exit status 2\nmore"), "exit status 2");
+  EXPECT_EQ(Headline("a.cc:3: Failure\nExpected: x\n  Actual: y"), "a.cc:3: Expected: x Actual: y");
+  EXPECT_EQ(Headline("/src/w/weather_test.cc:14: Failure\nExpected equality of these values:\n  "
+                     "FahrenheitFromCelsius(36)\n    Which is: 96\n  97\n/src/w/a.cc:15: Failure\nanother"),
+            "weather_test.cc:14: Expected equality of these values: FahrenheitFromCelsius(36) Which is: 96 97");
+  EXPECT_EQ(Headline("unknown file: Failure\nC++ exception with description \"x\" thrown"),
+            "unknown file: C++ exception with description \"x\" thrown");
+  EXPECT_EQ(Headline("total: Failure\nmore"), "total: Failure") << "no place, so a message like others";
+  EXPECT_EQ(Headline("a.cc:3: Failure\n12345\n67890\nabc", 16), "a.cc:3: 12345...");
+  EXPECT_EQ(Headline("a.cc:3: Failure\n"), "a.cc:3: Failure");
+  EXPECT_EQ(Headline("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", 6), "\xc3\xa9...");
+}
+
+TEST(Utf8Cut, NeverSplitsACharacter) {
+  EXPECT_EQ(Utf8Prefix("a\xe2\x82\xac", 3), "a");
+  EXPECT_EQ(Utf8Prefix("a\xe2\x82\xac", 4), "a\xe2\x82\xac");
+  EXPECT_EQ(Utf8Suffix("\xe2\x82\xac"
+                       "a",
+                       3),
+            "a");
+  EXPECT_EQ(Utf8Suffix("\xe2\x82\xac"
+                       "a",
+                       0),
+            "");
+  EXPECT_EQ(Utf8Prefix("\x80\x80\x80\x80\x80\x80\x80", 5).size(), 2u);  // not UTF-8: never far from the limit
+}
+
+TEST(SplitCaseName, SplitsAtTheFirstDot) {
+  const auto split = [](absl::string_view executable, absl::string_view name) {
+    const CaseName parts = SplitCaseName(executable, name);
+    return std::pair<std::string, std::string>(parts.suite, parts.name);
+  };
+  EXPECT_EQ(split("t", "Suite.Case"), std::make_pair(std::string("Suite"), std::string("Case")));
+  EXPECT_EQ(split("t", "Inst/Suite/0.Case/1"), std::make_pair(std::string("Inst/Suite/0"), std::string("Case/1")));
+  EXPECT_EQ(split("t", "plain"), std::make_pair(std::string(), std::string("plain")));
+  EXPECT_EQ(split("smoke.sh", "smoke.sh"), std::make_pair(std::string(), std::string("smoke.sh")));
+}
+
+TEST(Numbers, ReadLikePeopleWriteThem) {
+  EXPECT_EQ(CountText(0), "0");
+  EXPECT_EQ(CountText(999), "999");
+  EXPECT_EQ(CountText(1000), "1,000");
+  EXPECT_EQ(CountText(1234567), "1,234,567");
+  EXPECT_EQ(Plural(1, "case"), "1 case");
+  EXPECT_EQ(Plural(0, "case"), "0 cases");
+  EXPECT_EQ(BytesText(0), "0 B");
+  EXPECT_EQ(BytesText(999), "999 B");
+  EXPECT_EQ(BytesText(1000), "1.0 kB");
+  EXPECT_EQ(BytesText(999'949), "999.9 kB");
+  EXPECT_EQ(BytesText(999'950), "1.0 MB");
+  EXPECT_EQ(BytesText(UINT64_MAX), "18.4 EB");
+  EXPECT_EQ(SecondsText(absl::Milliseconds(123)), "0.123 s");
+  EXPECT_EQ(SecondsText(absl::Milliseconds(31240)), "31.2 s");
+  EXPECT_EQ(SecondsText(absl::Seconds(125)), "2 min 05 s");
+  EXPECT_EQ(SecondsText(absl::Minutes(122)), "2 h 02 min");
+  EXPECT_EQ(FixedSeconds(absl::Microseconds(123456), 3, 8), "   0.123");
+}
+
+}  // namespace
+}  // namespace dtest

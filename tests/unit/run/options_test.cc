@@ -1,0 +1,141 @@
+#include "coordinator/cli/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Pair;
+
+ParsedCommandLine Parse(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "dtest");
+  return ParseCommandLine(arguments);
+}
+
+Options Parsed(std::vector<std::string> arguments) {
+  ParsedCommandLine parsed = Parse(std::move(arguments));
+  EXPECT_TRUE(parsed.options.has_value()) << parsed.text;
+  return parsed.options.value_or(Options());
+}
+
+TEST(CommandLine, TheCommandOfTheReadme) {
+  const Options options = Parsed({"--hosts", "hosts.txt", "./tests", "--junit", "results.xml"});
+  EXPECT_EQ(options.command, Command::kRun);
+  EXPECT_EQ(options.hosts_file, "hosts.txt");
+  EXPECT_THAT(options.paths, ElementsAre("./tests"));
+  EXPECT_EQ(options.junit, "results.xml");
+}
+
+TEST(CommandLine, EveryRunOption) {
+  const Options options = Parsed({"run",         "a",          "b",           "-j",      "4",       "--retries", "2",
+                                  "--repeat=3",  "-k",         "-Slow",       "-k",      "Net.*",   "--shard",   "2/4",
+                                  "--isolate",   "process",    "--timeout",   "90",      "-x",      "--env",     "A=1",
+                                  "--env",       "B=x=y",      "--durations", "5",       "-q",      "--color",   "never",
+                                  "--transport", "tcp",        "--grace",     "250ms",   "--plain", "all",       "--run-timeout",
+                                  "1h30m",       "--shuffle=7", "--data",     "d/**",    "--host",  "h1 slots=2", "--output-cap", "64K"});
+  EXPECT_THAT(options.paths, ElementsAre("a", "b"));
+  EXPECT_EQ(options.jobs, 4u);
+  EXPECT_EQ(options.retries, 2u);
+  EXPECT_EQ(options.repeat, 3u);
+  EXPECT_THAT(options.filters, ElementsAre("-Slow", "Net.*"));
+  EXPECT_EQ(options.shard_index, 2u);
+  EXPECT_EQ(options.shard_count, 4u);
+  EXPECT_EQ(options.isolation, Isolation::kProcess);
+  EXPECT_EQ(options.timeout, absl::Seconds(90));
+  EXPECT_EQ(options.run_timeout, absl::Minutes(90));
+  EXPECT_EQ(options.kill_grace, absl::Milliseconds(250));
+  EXPECT_EQ(options.max_fail, 1u);
+  EXPECT_THAT(options.env, ElementsAre(Pair("A", "1"), Pair("B", "x=y")));
+  EXPECT_EQ(options.durations, 5u);
+  EXPECT_EQ(options.verbosity, -1);
+  EXPECT_EQ(options.color, When::kNever);
+  EXPECT_TRUE(options.tcp);
+  EXPECT_EQ(options.plain, PlainTests::kAll);
+  EXPECT_EQ(options.shuffle, 7u);
+  EXPECT_THAT(options.data, ElementsAre("d/**"));
+  EXPECT_THAT(options.hosts, ElementsAre("h1 slots=2"));
+  EXPECT_EQ(options.output_cap, 64u << 10);
+}
+
+TEST(CommandLine, ShuffleWithoutSeedDoesNotEatThePath) {
+  const Options options = Parsed({"--shuffle", "./tests"});
+  EXPECT_TRUE(options.shuffle.has_value());
+  EXPECT_THAT(options.paths, ElementsAre("./tests"));
+}
+
+TEST(CommandLine, SubcommandsAreTheFirstWordOnly) {
+  EXPECT_EQ(Parsed({"list", "x"}).command, Command::kList);
+  EXPECT_EQ(Parsed({"hosts", "--hosts", "f"}).command, Command::kHosts);
+  EXPECT_EQ(Parsed({"report"}).command, Command::kReport);
+  EXPECT_EQ(Parsed({"report", "log.jsonl", "--junit", "o.xml"}).junit, "o.xml");
+  const Options run = Parsed({"./x", "list"});
+  EXPECT_EQ(run.command, Command::kRun);
+  EXPECT_THAT(run.paths, ElementsAre("./x", "list"));
+}
+
+TEST(CommandLine, HelpAndVersion) {
+  const ParsedCommandLine help = Parse({"--help"});
+  EXPECT_EQ(help.exit_status, 0);
+  for (const char* group : {"Hosts:", "Which cases:", "How they run:", "Reports:", "Presentation:", "Exit status"}) {
+    EXPECT_THAT(help.text, HasSubstr(group));
+  }
+  const ParsedCommandLine version = Parse({"--version"});
+  EXPECT_EQ(version.exit_status, 0);
+  EXPECT_THAT(version.text, testing::StartsWith("dtest 0."));
+}
+
+TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* says;
+  } kCases[] = {
+      {{}, "dtest list"},
+      {{"-x"}, "no PATH given"},
+      {{"--no-such-option", "x"}, "--no-such-option"},
+      {{"-j", "0", "x"}, "1 to 4096"},
+      {{"--shard", "5/4", "x"}, "I/N"},
+      {{"--shard", "0/4", "x"}, "I/N"},
+      {{"--timeout", "soon", "x"}, "not a duration"},
+      {{"--timeout", "-1", "x"}, "not a duration"},
+      {{"--isolate", "vm", "x"}, "not one of batch, process"},
+      {{"--retries", "-1", "x"}, "--retries"},
+      {{"--repeat", "0", "x"}, "--repeat"},
+      {{"--env", "=x", "y"}, "NAME=VALUE"},
+      {{"--shuffle=abc", "x"}, "not a seed"},
+      {{"--store-limit", "lots", "x"}, "not a size"},
+      {{"--transport", "pigeon", "x"}, "ssh, tcp"},
+      {{"report", "a", "b"}, ""},
+      {{"hosts", "./tests"}, "./tests"},
+      {{"--hosts", "", "x"}, "empty name"},
+      {{"--tag", "gpu", "x"}, "neither is given"},
+      {{"--host-timeout", "10ms", "x"}, "less than 2s"},
+  };
+  for (const auto& test : kCases) {
+    const ParsedCommandLine parsed = Parse(test.arguments);
+    EXPECT_FALSE(parsed.options.has_value()) << test.says;
+    EXPECT_EQ(parsed.exit_status, 4) << test.says;
+    EXPECT_THAT(parsed.text, HasSubstr(test.says));
+  }
+}
+
+TEST(CommandLine, Durations) {
+  EXPECT_EQ(*ParseDurationOption("90"), absl::Seconds(90));
+  EXPECT_EQ(*ParseDurationOption("0.5"), absl::Milliseconds(500));
+  EXPECT_EQ(*ParseDurationOption("1m30s"), absl::Seconds(90));
+  EXPECT_EQ(*ParseDurationOption("none"), absl::InfiniteDuration());
+  for (const char* bad : {"", "0", "-3s", "inf", "x", "1 2"}) EXPECT_FALSE(ParseDurationOption(bad).ok()) << bad;
+}
+
+TEST(CommandLine, Sizes) {
+  EXPECT_EQ(*ParseBytesOption("20G"), 20ull << 30);
+  EXPECT_EQ(*ParseBytesOption("512m"), 512ull << 20);
+  EXPECT_EQ(*ParseBytesOption("1KiB"), 1024u);
+  EXPECT_EQ(*ParseBytesOption("7"), 7u);
+  for (const char* bad : {"", "0", "G", "-1", "1X", "99999999999T"}) EXPECT_FALSE(ParseBytesOption(bad).ok()) << bad;
+}
+
+}  // namespace
+}  // namespace dtest

@@ -1,0 +1,108 @@
+#include "coordinator/run/selection.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const std::vector<std::string> kNames = {"Net.Connect", "Net.ConnectSlow", "Net.Close", "Disk.Read", "P/Disk.Read/0"};
+
+std::vector<uint32_t> Select(const std::vector<std::string>& filters) {
+  absl::StatusOr<Selection> selection = Selection::Make(filters);
+  EXPECT_TRUE(selection.ok()) << selection.status();
+  return selection->Select("io_test", kNames);
+}
+
+TEST(Selection, WithoutFiltersEverything) { EXPECT_THAT(Select({}), ElementsAre(0, 1, 2, 3, 4)); }
+
+TEST(Selection, PlainTextIsFoundAnywhereInTheFullName) {
+  EXPECT_THAT(Select({"Connect"}), ElementsAre(0, 1));
+  EXPECT_THAT(Select({"io_test.Net"}), ElementsAre(0, 1, 2));
+  EXPECT_THAT(Select({"nothing"}), IsEmpty());
+}
+
+TEST(Selection, GlobsMatchTheWholeNameWithOrWithoutTheExecutable) {
+  EXPECT_THAT(Select({"Net.*"}), ElementsAre(0, 1, 2));
+  EXPECT_THAT(Select({"Disk.*"}), ElementsAre(3));
+  EXPECT_THAT(Select({"io_*.Disk.?ead"}), ElementsAre(3));
+  EXPECT_THAT(Select({"Connect*"}), IsEmpty());
+}
+
+TEST(Selection, ExactNamesMatchCaseSuiteOrExecutable) {
+  EXPECT_THAT(Select({"=Net.Connect"}), ElementsAre(0));
+  EXPECT_THAT(Select({"=Disk"}), ElementsAre(3));
+  EXPECT_THAT(Select({"=io_test"}), ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_THAT(Select({"=io_test.Disk.Read"}), ElementsAre(3));
+}
+
+TEST(Selection, ALeadingDashExcludesAndWins) {
+  EXPECT_THAT(Select({"-Slow"}), ElementsAre(0, 2, 3, 4));
+  EXPECT_THAT(Select({"Net.*", "-*Slow"}), ElementsAre(0, 2));
+  EXPECT_THAT(Select({"-Net.*", "Net.Connect"}), IsEmpty());
+}
+
+TEST(Selection, GoogleTestsOwnFilterSyntaxWorks) {
+  EXPECT_THAT(Select({"Net.*:Disk.*-*Slow"}), ElementsAre(0, 1, 2)) << "a dash inside a pattern is part of it";
+  EXPECT_THAT(Select({"Net.*:Disk.*:-*Slow"}), ElementsAre(0, 2, 3));
+}
+
+TEST(Selection, SeveralFiltersAreAUnion) { EXPECT_THAT(Select({"Close", "Read"}), ElementsAre(2, 3, 4)); }
+
+TEST(Selection, APlainExecutableIsItsOwnCase) {
+  absl::StatusOr<Selection> selection = Selection::Make({"=check.sh"});
+  ASSERT_TRUE(selection.ok());
+  EXPECT_TRUE(selection->Matches("check.sh", "check.sh"));
+  EXPECT_FALSE(selection->Matches("other.sh", "other.sh"));
+}
+
+TEST(Selection, AnEmptyPatternIsAnError) {
+  for (const char* filter : {"", "-", "a::b", "=", "a:"}) {
+    absl::StatusOr<Selection> selection = Selection::Make({filter});
+    EXPECT_FALSE(selection.ok()) << filter;
+    EXPECT_THAT(std::string(selection.status().message()), HasSubstr("empty pattern"));
+  }
+}
+
+TEST(Selection, ShardsPartitionTheCases) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 3000; ++i) names.push_back(absl::StrCat("Suite.Case", i));
+  std::multiset<uint32_t> seen;
+  for (uint32_t shard = 1; shard <= 3; ++shard) {
+    absl::StatusOr<Selection> selection = Selection::Make({}, shard, 3);
+    ASSERT_TRUE(selection.ok());
+    const std::vector<uint32_t> part = selection->Select("t", names);
+    EXPECT_GT(part.size(), 800u) << "shard " << shard;
+    EXPECT_LT(part.size(), 1200u) << "shard " << shard;
+    seen.insert(part.begin(), part.end());
+  }
+  EXPECT_EQ(seen.size(), names.size());
+  EXPECT_EQ(std::set<uint32_t>(seen.begin(), seen.end()).size(), names.size());
+}
+
+TEST(Selection, ShardsNeverChange) {
+  EXPECT_EQ(ShardOf("io_test", "Net.Connect", 1000), 35u);
+  EXPECT_EQ(ShardOf("io_test", "Net.Close", 1000), 681u);
+}
+
+TEST(GlobMatches, Table) {
+  EXPECT_TRUE(GlobMatches("*", ""));
+  EXPECT_TRUE(GlobMatches("a*b*c", "aXbYbZc"));
+  EXPECT_FALSE(GlobMatches("a*b*c", "aXbYb"));
+  EXPECT_TRUE(GlobMatches("?", "x"));
+  EXPECT_FALSE(GlobMatches("?", ""));
+  EXPECT_FALSE(GlobMatches("", "x"));
+  EXPECT_TRUE(GlobMatches("**", "anything"));
+  EXPECT_TRUE(GlobMatches("[x]", "[x]")) << "brackets are not special";
+}
+
+}  // namespace
+}  // namespace dtest

@@ -1,0 +1,761 @@
+// What happens when things go wrong: hosts that are lost, cannot run something, or drain; leases that vanish; cases
+// that take hosts down; runs that are stopped. Both sides of every deadline.
+
+#include <map>
+#include <set>
+
+#include "scheduler_fixture.h"
+
+namespace dtest {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
+
+using FailuresTest = SchedulerFixture;
+
+// ---- Hosts that are lost ---------------------------------------------------------------------------------------
+
+TEST_F(FailuresTest, ALostHostsLeasesGoElsewhereAtOnceAndFirst) {
+  Start(Hosts(2));
+  Add(0);
+  Cases(0, std::vector<double>(1000, 0.02));
+  Join(0, 1);
+  const auto lost = Leases(all);
+  Gone(0, true);
+  EXPECT_EQ(scheduler_->progress().running_or_queued, 0u);
+  Join(1, 1);
+  const auto again = Leases(turn);
+  ASSERT_GE(again.size(), 2u);
+  EXPECT_EQ(again[0].indices, std::vector<uint32_t>{0}) << "the one that may have done it, alone";
+  EXPECT_EQ(again[1].indices[0], 1u);
+}
+
+TEST_F(FailuresTest, AHostThatJoinsTwiceHasLostWhatItHeld) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, {1, 1, 1});
+  Join(0, 1);
+  const auto before = Leases(all);
+  Join(0, 1);
+  EXPECT_EQ(Leases(turn).size(), before.size());
+  RunAll(before[0]);
+  EXPECT_THAT(Ended(turn), SizeIs(0)) << "a result of the old agent";
+}
+
+TEST_F(FailuresTest, AllHostsGoneEndsTheRunWithEverythingNotRun) {
+  Start(Hosts(2));
+  Add(0);
+  Cases(0, {1, 1, 1});
+  Join(0, 1);
+  Gone(0);
+  EXPECT_FALSE(Finished()) << "the other may still join";
+  Gone(1);
+  EXPECT_EQ(Finished(), RunEnd::kNoHosts);
+  ASSERT_THAT(Ended(all), SizeIs(3));
+  for (const AttemptEnded& ended : Ended(all)) {
+    EXPECT_EQ(ended.result.outcome, Outcome::kNotRun);
+    EXPECT_TRUE(ended.final);
+    EXPECT_EQ(ended.host.has_value(), ended.id.index == 0) << "only the first had begun";
+    EXPECT_THAT(ended.result.message, HasSubstr("no host is left"));
+  }
+}
+
+TEST_F(FailuresTest, AHostThatMayReturnIsWaitedForUntilItDoesOrDoesNot) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, {1});
+  Join(0, 1);
+  Gone(0, true);
+  EXPECT_FALSE(Finished());
+  Join(0, 1);
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+  Gone(0, true);
+  Gone(0, false);
+  EXPECT_TRUE(Finished());
+}
+
+TEST_F(FailuresTest, HostsThatNeverCameUpEndTheRunToo) {
+  Start(Hosts(2));
+  Gone(0);
+  EXPECT_FALSE(Finished());
+  Gone(1);
+  EXPECT_EQ(Finished(), RunEnd::kNoHosts);
+}
+
+TEST_F(FailuresTest, ACaseThatTakesDownTwoHostsIsBlamedAndNamesThem) {
+  Start(Hosts(3));
+  Add(0);
+  Complete();
+  Cases(0, {1});
+  Join(0, 1);
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+  Gone(0);
+  EXPECT_THAT(Ended(turn), SizeIs(0));
+  Join(1, 1);
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+  Gone(1);
+  ASSERT_THAT(Ended(turn), SizeIs(1));
+  const AttemptEnded blamed = Ended(turn)[0];
+  EXPECT_EQ(blamed.result.outcome, Outcome::kCrashed);
+  EXPECT_TRUE(blamed.final);
+  EXPECT_THAT(blamed.result.message, HasSubstr("h0 (link closed)"));
+  EXPECT_THAT(blamed.result.message, HasSubstr("h1 (link closed)"));
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(FailuresTest, OnlyTheRunningCaseIsSuspectNotTheRestOfItsLeaseNorTheQueue) {
+  Start(Hosts(4));
+  Add(0);
+  Complete();
+  Cases(0, std::vector<double>(40, 0.1));
+  std::set<uint32_t> blamed;
+  for (uint32_t h = 0; h < 3; ++h) {
+    Join(h, 1);
+    Gone(h);
+    for (const AttemptEnded& ended : Ended(turn)) blamed.insert(ended.id.index);
+  }
+  EXPECT_EQ(blamed, std::set<uint32_t>{0});
+  Join(3, 1);
+  RunToTheEnd();
+}
+
+TEST_F(FailuresTest, AfterResultsTheSuspectIsTheFirstWithoutOne) {
+  Start(Hosts(2));
+  Add(0);
+  Cases(0, std::vector<double>(40, 0.01));
+  Join(0, 1);
+  const Given given = Leases(all)[0];
+  ASSERT_GT(given.indices.size(), 2u);
+  From(0, Results{given.lease.id, given.lease.executable, {Result(given.lease.cases[0])}, false, kMs});
+  Gone(0);
+  Join(1, 1);
+  EXPECT_EQ(Leases(turn)[0].indices, std::vector<uint32_t>{1});
+}
+
+TEST_F(FailuresTest, CasesThatWaitForTheirFilesAreNotSuspect) {
+  Start(Hosts(3));
+  Add(0, 1000);
+  Complete();
+  Cases(0, {1});
+  for (uint32_t h = 0; h < 2; ++h) {
+    Join(h, 1);
+    Gone(h);  // before Prepared
+  }
+  EXPECT_THAT(Ended(all), SizeIs(0));
+  Join(2, 1);
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+}
+
+// ---- Hosts that cannot -----------------------------------------------------------------------------------------
+
+TEST_F(FailuresTest, AnExecutableThatAHostCannotPrepareIsListedByAnother) {
+  Start(Hosts(2));
+  Join(0);
+  Join(1);
+  Add(0, 1000, false);
+  const auto first = Sent<List>(all);
+  ASSERT_THAT(first, SizeIs(1));
+  From(first[0].first, Prepared{ExecutableId(0), "host is aarch64", false});
+  const auto second = Sent<List>(turn);
+  ASSERT_THAT(second, SizeIs(1));
+  EXPECT_NE(second[0].first, first[0].first);
+  From(second[0].first, Prepared{ExecutableId(0), "no libfoo.so.1", false});
+  const auto failed = Of<ListingFailed>(turn);
+  ASSERT_THAT(failed, SizeIs(1));
+  EXPECT_THAT(failed[0].reason, HasSubstr("h0: host is aarch64"));
+  EXPECT_THAT(failed[0].reason, HasSubstr("h1: no libfoo.so.1"));
+  Complete();
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(FailuresTest, AfterThreeFailedListingsAnExecutableIsGivenUp) {
+  Start(Hosts(5));
+  for (uint32_t h = 0; h < 5; ++h) Join(h);
+  Add(0, 1000, false);
+  for (int k = 0; k < 3; ++k) {
+    EXPECT_THAT(Of<ListingFailed>(all), SizeIs(0));
+    From(Sent<List>(all).back().first, Prepared{ExecutableId(0), "cannot", false});
+  }
+  EXPECT_THAT(Of<ListingFailed>(all), SizeIs(1));
+  EXPECT_THAT(Sent<List>(all), SizeIs(3));
+}
+
+TEST_F(FailuresTest, AListingIsRepeatedElsewhereWhenItsHostIsLost) {
+  Start(Hosts(2));
+  Join(0);
+  Join(1);
+  Add(0, 1000, false);
+  const uint32_t lister = Sent<List>(all)[0].first;
+  Gone(lister);
+  ASSERT_THAT(Sent<List>(turn), SizeIs(1));
+  EXPECT_NE(Sent<List>(turn)[0].first, lister);
+  From(lister, Listed{ExecutableId(0), {}, "", "", kMs});  // of the dead host: ignored
+  EXPECT_EQ(scheduler_->progress().unlisted, 1u);
+}
+
+TEST_F(FailuresTest, CasesUnknownEndsTheMatter) {
+  Start(Hosts(1));
+  Join(0);
+  Add(0, 0, false);
+  Complete();
+  From(0, Listed{ExecutableId(0), {}, "crashed", "", kMs});
+  EXPECT_FALSE(Finished());
+  Do(CasesUnknown{ExecutableId(0)});
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(FailuresTest, WhatAHostCannotRunGoesToTheOthers) {
+  Start(Hosts(2));
+  Add(0, 1000);
+  Cases(0, {1, 1});
+  Join(0, 2);
+  Join(1, 2);
+  std::vector<Given> mine;
+  for (const Given& given : Leases(all)) {
+    if (given.host == 0) mine.push_back(given);
+  }
+  ASSERT_GE(mine.size(), 1u);
+  From(0, Prepared{ExecutableId(0), "no libfoo.so.1", false});
+  for (const Given& given : mine) {
+    Return(given);
+    for (const Given& again : Leases(turn)) EXPECT_EQ(again.host, 1u);
+  }
+  EXPECT_EQ(scheduler_->progress().running_or_queued, 2u);
+}
+
+TEST_F(FailuresTest, WhatNoHostCanRunIsAnInfraErrorThatSaysWhy) {
+  Start(Hosts(2));
+  Add(0, 1000);
+  Complete();
+  Cases(0, {1, 1, 1});
+  Join(0, 1);
+  Gone(1);
+  const auto leases = Leases(all);
+  From(0, Prepared{ExecutableId(0), "no libfoo.so.1", false});
+  for (const Given& given : leases) Return(given);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  ASSERT_THAT(Ended(all), SizeIs(3));
+  for (const AttemptEnded& ended : Ended(all)) {
+    EXPECT_EQ(ended.result.outcome, Outcome::kInfraError);
+    EXPECT_THAT(ended.result.message, HasSubstr("h0: no libfoo.so.1"));
+  }
+}
+
+TEST_F(FailuresTest, ARetryOfWhatNoHostCanRunAnyMoreIsAnInfraError) {
+  SchedulerOptions options = Hosts(1);
+  options.retries = 1;
+  Start(options);
+  Add(0, 1000);
+  Complete();
+  Cases(0, {1});
+  Join(0, 1);
+  From(0, Prepared{ExecutableId(0), "", false});
+  From(0, Prepared{ExecutableId(0), "cannot start: text file busy", false});
+  RunAll(Leases(all)[0], Outcome::kFailed);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  EXPECT_EQ(Ended(all).back().result.outcome, Outcome::kInfraError);
+}
+
+TEST_F(FailuresTest, AHostThatHasNotJoinedYetMayStillRunIt) {
+  Start(Hosts(2));
+  Add(0, 1000);
+  Cases(0, {1});
+  Join(0, 1);
+  const auto leases = Leases(all);
+  From(0, Prepared{ExecutableId(0), "no libfoo.so.1", false});
+  Return(leases[0]);
+  EXPECT_THAT(Ended(all), SizeIs(0));
+  Join(1, 1);
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+}
+
+TEST_F(FailuresTest, ADrainingHostKeepsWhatRunsAndGivesBackTheRest) {
+  Start(OneProcessACase(2));
+  Add(0);
+  Add(1, 1000);
+  Cases(0, {0.2, 0.2});
+  Join(0, 1);
+  const auto leases = Leases(all);
+  ASSERT_THAT(leases, SizeIs(2));
+  From(0, Prepared{ExecutableId(1), "no space left on device", true});
+  ASSERT_THAT(Sent<Recall>(turn), SizeIs(1));
+  EXPECT_EQ(Sent<Recall>(turn)[0].second.lease, leases[1].lease.id);
+  EXPECT_THAT(Of<Warn>(turn), SizeIs(1));
+  From(0, Released{leases[1].lease.id});
+  EXPECT_THAT(Leases(turn), SizeIs(0)) << "it takes no more";
+  RunAll(leases[0]);
+  EXPECT_THAT(Ended(turn), SizeIs(1));
+  Join(1, 1);
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+}
+
+TEST_F(FailuresTest, WhenTheLastHostDrainsItsRunningCasesStillCount) {
+  Start(OneProcessACase(1));
+  Add(0);
+  Add(1, 1000);
+  Cases(0, {0.2, 0.2});
+  Join(0, 1);
+  const auto leases = Leases(all);
+  From(0, Prepared{ExecutableId(1), "no space left on device", true});
+  From(0, Released{leases[1].lease.id});
+  EXPECT_FALSE(Finished());
+  RunAll(leases[0]);
+  EXPECT_EQ(Finished(), RunEnd::kNoHosts);
+  ASSERT_THAT(Ended(all), SizeIs(2));
+  EXPECT_EQ(Ended(all)[0].result.outcome, Outcome::kPassed);
+  EXPECT_EQ(Ended(all)[1].result.outcome, Outcome::kNotRun);
+}
+
+TEST_F(FailuresTest, InfraErrorsDoNotUseUpRetriesButAreBounded) {
+  Start(Hosts(1));
+  Add(0);
+  Complete();
+  Cases(0, {1});
+  Join(0, 1);
+  for (int k = 0; k < 3; ++k) {
+    ASSERT_FALSE(Finished()) << k;
+    RunAll(Leases(all).back(), Outcome::kInfraError);
+  }
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  const auto ended = Ended(all);
+  ASSERT_THAT(ended, SizeIs(3));
+  for (uint32_t k = 0; k < 3; ++k) {
+    EXPECT_EQ(ended[k].result.attempt, k + 1);
+    EXPECT_EQ(ended[k].final, k == 2);
+  }
+}
+
+TEST_F(FailuresTest, LeasesThatKeepComingBackEmptyEndAsInfraError) {
+  Start(Hosts(1));
+  Add(0);
+  Complete();
+  Cases(0, {1});
+  Join(0, 1);
+  for (int k = 0; k < 5; ++k) {
+    ASSERT_FALSE(Finished()) << k;
+    Return(Leases(all).back());
+  }
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  EXPECT_EQ(Ended(all)[0].result.outcome, Outcome::kInfraError);
+}
+
+// ---- Heartbeats ------------------------------------------------------------------------------------------------
+
+TEST_F(FailuresTest, ALeaseMissingFromTwoHeartbeatsAfterFiveSecondsIsAskedFor) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, {10});
+  Join(0, 1);
+  After(absl::Seconds(5));
+  From(0, Heartbeat{});
+  From(0, Heartbeat{});
+  From(0, Heartbeat{});
+  EXPECT_THAT(turn, SizeIs(0)) << "it may still be on its way";
+  After(absl::Milliseconds(1));
+  From(0, Heartbeat{});
+  EXPECT_THAT(turn, SizeIs(0)) << "once is not enough";
+  From(0, Heartbeat{});
+  EXPECT_THAT(Sent<Recall>(turn), SizeIs(1));
+  EXPECT_THAT(Leases(turn), SizeIs(0)) << "the link may be so slow: it must not run twice";
+  From(0, Heartbeat{});
+  EXPECT_THAT(turn, SizeIs(0)) << "asked already";
+}
+
+TEST_F(FailuresTest, ALeaseTheAgentDoesNotKnowAfterAllIsTakenBack) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, {10});
+  Join(0, 1);
+  After(absl::Seconds(6));
+  From(0, Heartbeat{});
+  From(0, Heartbeat{});
+  From(0, Refused{Leases(all)[0].lease.id});
+  EXPECT_THAT(Leases(turn), SizeIs(0)) << "it may be running";
+  From(0, Heartbeat{});
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+}
+
+TEST_F(FailuresTest, ALeaseThatWasThereAndIsMissingTwiceIsTakenBack) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, {10});
+  Join(0, 1);
+  From(0, Heartbeat{{Leases(all)[0].lease.id}, {}});
+  After(absl::Seconds(6));
+  From(0, Heartbeat{});
+  EXPECT_THAT(Leases(turn), SizeIs(0));
+  From(0, Heartbeat{});
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+}
+
+TEST_F(FailuresTest, ALeaseThatIsMentionedInBetweenStays) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, {10});
+  Join(0, 1);
+  const Given given = Leases(all)[0];
+  After(absl::Seconds(6));
+  for (int k = 0; k < 4; ++k) {
+    From(0, Heartbeat{});
+    From(0, Heartbeat{{given.lease.id}, {}});
+  }
+  EXPECT_THAT(Leases(all), SizeIs(1));
+}
+
+TEST_F(FailuresTest, ALeaseThatWasTakenBackIsCancelledWhereItTurnsUpAndItsResultsDoNotCount) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, {10});
+  Join(0, 1);
+  const Given given = Leases(all)[0];
+  From(0, Heartbeat{{given.lease.id}, {}});
+  After(absl::Seconds(6));
+  From(0, Heartbeat{});
+  From(0, Heartbeat{});
+  const Given again = Leases(turn)[0];
+  From(0, Heartbeat{{given.lease.id, again.lease.id}, {}});
+  ASSERT_THAT(Sent<Cancel>(turn), SizeIs(1));
+  EXPECT_EQ(Sent<Cancel>(turn)[0].second.lease, given.lease.id);
+  RunAll(given);
+  EXPECT_THAT(Ended(turn), SizeIs(0));
+  RunAll(again);
+  EXPECT_THAT(Ended(turn), SizeIs(1));
+}
+
+TEST_F(FailuresTest, AQueuedLeaseThatAHeartbeatShowsRunningIsNotRecalled) {
+  Start(OneProcessACase(2));
+  Add(0);
+  Cases(0, {0.2, 0.2});
+  Join(0, 1);
+  const auto leases = Leases(all);
+  ASSERT_THAT(leases, SizeIs(2));
+  From(0, Heartbeat{{leases[0].lease.id, leases[1].lease.id},
+                    {{SlotId(0), leases[0].lease.id, leases[0].indices[0], kMs, ExecutableId(0)},
+                     {SlotId(1), leases[1].lease.id, leases[1].indices[0], kMs, ExecutableId(0)}}});
+  Join(1, 1);
+  EXPECT_THAT(Sent<Recall>(turn), SizeIs(0));
+}
+
+// ---- Stopping --------------------------------------------------------------------------------------------------
+
+class StoppingTest : public SchedulerFixture {
+ protected:
+  void Begin(SchedulerOptions options) {
+    Start(options);
+    Add(0);
+    Complete();
+    Cases(0, std::vector<double>(10, 1.0));
+    Join(0, 1);
+    Join(1, 1);
+  }
+};
+
+TEST_F(StoppingTest, AnInterruptTellsEveryHostAndHandsOutNothingMore) {
+  Begin(Hosts(2));
+  const auto leases = Leases(all);
+  Do(StopRun{});
+  const auto interrupts = Sent<Interrupt>(turn);
+  ASSERT_THAT(interrupts, SizeIs(2));
+  EXPECT_EQ(interrupts[0].second.grace, absl::Seconds(10));
+  RunAll(leases[0]);
+  EXPECT_THAT(Leases(turn), SizeIs(0));
+  EXPECT_THAT(Ended(turn), SizeIs(1)) << "a result that was on its way counts";
+  From(0, Idle{});
+  EXPECT_FALSE(Finished());
+  From(1, Idle{});
+  EXPECT_EQ(Finished(), RunEnd::kInterrupted);
+  EXPECT_THAT(Ended(all), SizeIs(10));
+}
+
+TEST_F(StoppingTest, AHostThatDoesNotAnswerIsWaitedForUntilGraceAndFiveSeconds) {
+  Begin(Hosts(2));
+  Do(StopRun{});
+  From(0, Idle{});
+  const absl::Time deadline = now + absl::Seconds(15);
+  EXPECT_EQ(scheduler_->NextDeadline(), deadline);
+  now = deadline - absl::Nanoseconds(1);
+  Do(Tick{});
+  EXPECT_FALSE(Finished());
+  now = deadline;
+  Do(Tick{});
+  EXPECT_EQ(Finished(), RunEnd::kInterrupted);
+}
+
+TEST_F(StoppingTest, AHostLostWhileStoppingIsNotWaitedFor) {
+  Begin(Hosts(2));
+  Do(StopRun{});
+  From(0, Idle{});
+  Gone(1, true);
+  EXPECT_EQ(Finished(), RunEnd::kInterrupted);
+}
+
+TEST_F(StoppingTest, ForceKillsAndFinishesAtOnce) {
+  Begin(Hosts(2));
+  Do(StopRun{});
+  Do(StopRun{RunEnd::kInterrupted, true});
+  const auto interrupts = Sent<Interrupt>(turn);
+  ASSERT_THAT(interrupts, SizeIs(2));
+  EXPECT_EQ(interrupts[0].second.grace, absl::ZeroDuration());
+  EXPECT_EQ(Finished(), RunEnd::kInterrupted);
+  EXPECT_THAT(Ended(all), SizeIs(10));
+}
+
+TEST_F(StoppingTest, AFailureWhileStoppingIsFinal) {
+  SchedulerOptions options = Hosts(2);
+  options.retries = 3;
+  Begin(options);
+  Do(StopRun{});
+  RunAll(Leases(all)[0], Outcome::kFailed);
+  ASSERT_THAT(Ended(turn), SizeIs(1));
+  EXPECT_TRUE(Ended(turn)[0].final);
+}
+
+TEST_F(StoppingTest, AHostThatJoinsWhileStoppingGetsNothingAndIsNotWaitedFor) {
+  Begin(Hosts(3));
+  Do(StopRun{});
+  Join(2, 1);
+  EXPECT_THAT(turn, SizeIs(0));
+  From(0, Idle{});
+  From(1, Idle{});
+  EXPECT_EQ(Finished(), RunEnd::kInterrupted);
+}
+
+TEST_F(StoppingTest, StopBeforeAnyHostIsUpFinishesAtOnce) {
+  Start(Hosts(2));
+  Do(StopRun{});
+  EXPECT_EQ(Finished(), RunEnd::kInterrupted);
+}
+
+TEST_F(StoppingTest, MaxFailStopsWithAShortGrace) {
+  SchedulerOptions options = Hosts(2);
+  options.max_fail = 2;
+  Begin(options);
+  const auto leases = Leases(all);
+  RunAll(leases[0], Outcome::kFailed);
+  EXPECT_THAT(Sent<Interrupt>(turn), SizeIs(0)) << "one is not two";
+  RunAll(leases[1], Outcome::kCrashed);
+  ASSERT_THAT(Sent<Interrupt>(turn), SizeIs(2));
+  EXPECT_EQ(Sent<Interrupt>(turn)[0].second.grace, absl::Seconds(1));
+  EXPECT_THAT(Leases(turn), SizeIs(0));
+  From(0, Idle{});
+  From(1, Idle{});
+  EXPECT_EQ(Finished(), RunEnd::kFailFast);
+}
+
+TEST_F(StoppingTest, AttemptsThatAreRetriedDoNotCountForMaxFail) {
+  SchedulerOptions options = Hosts(2);
+  options.max_fail = 1;
+  options.retries = 1;
+  Begin(options);
+  RunAll(Leases(all)[0], Outcome::kFailed);
+  EXPECT_THAT(Sent<Interrupt>(all), SizeIs(0));
+}
+
+TEST_F(StoppingTest, RunTimeoutCountsFromTheFirstEvent) {
+  SchedulerOptions options = Hosts(2);
+  options.run_timeout = absl::Seconds(60);
+  const absl::Time start = now;
+  Begin(options);
+  now = start + absl::Seconds(60) - absl::Nanoseconds(1);
+  EXPECT_LE(scheduler_->NextDeadline(), start + absl::Seconds(60));
+  Do(Tick{});
+  EXPECT_THAT(Sent<Interrupt>(all), SizeIs(0));
+  now = start + absl::Seconds(60);
+  Do(Tick{});
+  EXPECT_THAT(Sent<Interrupt>(all), SizeIs(2));
+  now += absl::Seconds(15);
+  Do(Tick{});
+  EXPECT_EQ(Finished(), RunEnd::kTimedOut);
+  for (const AttemptEnded& ended : Ended(all)) EXPECT_EQ(ended.result.outcome, Outcome::kNotRun);
+}
+
+// ---- What was running when the run ended -----------------------------------------------------------------------
+
+class CutTest : public StoppingTest {
+ protected:
+  // The cases that were running at the end, by position.
+  std::map<uint32_t, AttemptEnded> Cut() const {
+    std::map<uint32_t, AttemptEnded> cut;
+    for (const AttemptEnded& ended : Ended(all)) {
+      if (ended.result.outcome != Outcome::kNotRun) continue;
+      EXPECT_TRUE(ended.final);
+      EXPECT_THAT(ended.result.message, Not(HasSubstr("not run")));
+      if (ended.host.has_value()) cut[ended.id.index] = ended;
+    }
+    return cut;
+  }
+  RunningCase Running(const Given& given, uint32_t index, absl::Duration elapsed) {
+    return {SlotId(0), given.lease.id, index, elapsed, given.lease.executable};
+  }
+};
+
+TEST_F(CutTest, WhatAnInterruptedAgentGivesBackWasRunning) {
+  Begin(OneProcessACase(2));
+  const auto leases = Leases(all);
+  After(absl::Seconds(2));
+  Do(StopRun{});
+  Return(leases[0]);
+  EXPECT_THAT(Ended(turn), SizeIs(0)) << "its verdict comes at the end";
+  After(absl::Seconds(3));
+  From(0, Idle{});
+  From(1, Idle{});
+  EXPECT_EQ(Finished(), RunEnd::kInterrupted);
+  const auto cut = Cut();
+  ASSERT_THAT(cut, SizeIs(1)) << "nothing is known of the other host";
+  const AttemptEnded& ended = cut.begin()->second;
+  EXPECT_EQ(ended.id.index, leases[0].indices[0]);
+  EXPECT_EQ(ended.host, HostId(0));
+  EXPECT_EQ(ended.result.duration, absl::Seconds(2)) << "the grace is not its own";
+  EXPECT_EQ(ended.result.start, absl::ZeroDuration());
+  EXPECT_EQ(ended.result.message, "it was running for 2.0 s when the run ended (interrupted)");
+}
+
+TEST_F(CutTest, WhatTheAgentSaysOfACaseThatItCutOffIsKept) {
+  Begin(OneProcessACase(2));
+  const auto leases = Leases(all);
+  After(absl::Seconds(5));
+  Do(StopRun{});
+  CaseResult cut_off = Result(leases[0].lease.cases[0], Outcome::kNotRun, absl::Seconds(4));
+  cut_off.start = absl::Milliseconds(1234);
+  cut_off.output = "waiting for the lock";
+  From(0, Results{leases[0].lease.id, ExecutableId(0), {cut_off}, true, {}});
+  EXPECT_THAT(Ended(turn), SizeIs(0));
+  From(0, Idle{});
+  From(1, Idle{});
+  const auto cut = Cut();
+  ASSERT_THAT(cut, SizeIs(1));
+  const CaseResult& result = cut.at(leases[0].indices[0]).result;
+  EXPECT_EQ(result.duration, absl::Seconds(4));
+  EXPECT_EQ(result.start, absl::Milliseconds(1234));
+  EXPECT_EQ(result.output, "waiting for the lock");
+  EXPECT_EQ(result.attempt, 1u);
+  EXPECT_EQ(result.message, "it was running for 4.0 s when the run ended (interrupted)");
+}
+
+TEST_F(CutTest, ASilentHostsLastHeartbeatSaysWhatItRan) {
+  SchedulerOptions options = Hosts(2);
+  options.run_timeout = absl::Seconds(60);
+  Begin(options);
+  const auto leases = Leases(all);
+  ASSERT_GE(leases[0].indices.size(), 1u);
+  const uint32_t index = leases[0].indices.back();
+  After(absl::Seconds(50));
+  From(0, Heartbeat{{leases[0].lease.id}, {Running(leases[0], index, absl::Seconds(4))}});
+  After(absl::Seconds(10));
+  Do(Tick{});
+  From(1, Idle{});
+  After(absl::Seconds(15));
+  Do(Tick{});
+  EXPECT_EQ(Finished(), RunEnd::kTimedOut);
+  const auto cut = Cut();
+  ASSERT_THAT(cut, SizeIs(1));
+  ASSERT_TRUE(cut.contains(index));
+  EXPECT_EQ(cut.at(index).host, HostId(0));
+  EXPECT_EQ(cut.at(index).result.duration, absl::Seconds(29));
+  EXPECT_EQ(cut.at(index).result.start, absl::Seconds(46)) << "since its host joined";
+  EXPECT_EQ(cut.at(index).result.message, "it was running for 29.0 s when the run ended (--run-timeout passed)");
+}
+
+TEST_F(CutTest, AHeartbeatThatNoLongerShowsACaseTakesItBack) {
+  Begin(OneProcessACase(2));
+  const auto leases = Leases(all);
+  From(0, Heartbeat{{leases[0].lease.id}, {Running(leases[0], leases[0].indices[0], kMs)}});
+  From(0, Heartbeat{{leases[0].lease.id}, {}});
+  Do(StopRun{RunEnd::kInterrupted, true});
+  EXPECT_THAT(Cut(), SizeIs(0));
+}
+
+TEST_F(CutTest, AfterAResultTheNextCaseOfTheLeaseRuns) {
+  Start(Hosts(1));
+  Add(0);
+  Complete();
+  Cases(0, std::vector<double>(100, 0.01));
+  Join(0, 1);
+  const auto leases = Leases(all);
+  ASSERT_GT(leases[0].indices.size(), 2u);
+  After(absl::Seconds(1));
+  From(0, Results{leases[0].lease.id, ExecutableId(0), {Result(leases[0].lease.cases[0])}, false, {}});
+  After(absl::Milliseconds(700));
+  Do(StopRun{RunEnd::kInterrupted, true});
+  const auto cut = Cut();
+  ASSERT_THAT(cut, SizeIs(1));
+  ASSERT_TRUE(cut.contains(leases[0].indices[1]));
+  EXPECT_EQ(cut.at(leases[0].indices[1]).result.duration, absl::Milliseconds(700));
+}
+
+TEST_F(CutTest, TheHeartbeatIsBelievedBeforeTheOrderOfTheLease) {
+  Start(Hosts(1));
+  Add(0);
+  Complete();
+  Cases(0, std::vector<double>(100, 0.01));
+  Join(0, 1);
+  const auto leases = Leases(all);
+  ASSERT_GT(leases[0].indices.size(), 3u);
+  From(0, Results{leases[0].lease.id, ExecutableId(0), {Result(leases[0].lease.cases[0])}, false, {}});
+  From(0, Heartbeat{{leases[0].lease.id}, {Running(leases[0], leases[0].indices[3], kMs)}});
+  Do(StopRun{RunEnd::kInterrupted, true});
+  ASSERT_THAT(Cut(), SizeIs(1));
+  EXPECT_TRUE(Cut().contains(leases[0].indices[3]));
+}
+
+TEST_F(CutTest, MaxFailNamesWhatItInterrupts) {
+  SchedulerOptions options = OneProcessACase(2);
+  options.max_fail = 1;
+  Begin(options);
+  const auto leases = Leases(all);
+  RunAll(leases[0], Outcome::kFailed);
+  Return(leases[1]);
+  From(0, Idle{});
+  From(1, Idle{});
+  EXPECT_EQ(Finished(), RunEnd::kFailFast);
+  ASSERT_THAT(Cut(), SizeIs(1));
+  EXPECT_THAT(Cut().begin()->second.result.message, HasSubstr("when the run ended (as many failures as --max-fail"));
+}
+
+TEST_F(CutTest, WithoutAnyHostLeftWhatTheLastOnesRanIsNamed) {
+  Begin(OneProcessACase(2));
+  const auto leases = Leases(all);
+  After(absl::Seconds(1));
+  Gone(0);
+  Gone(1);
+  EXPECT_EQ(Finished(), RunEnd::kNoHosts);
+  const auto cut = Cut();
+  ASSERT_THAT(cut, SizeIs(2));
+  const AttemptEnded& first = cut.at(leases[0].indices[0]);
+  EXPECT_EQ(first.host, HostId(0));
+  EXPECT_EQ(first.result.message,
+            "it was running for 1.0 s when h0 was lost (link closed), and then the run ended (no host is left)");
+}
+
+TEST_F(CutTest, ACaseThatWaitsForAnotherHostAfterALossIsNotRunning) {
+  Begin(OneProcessACase(2));
+  Gone(0);
+  Do(StopRun{});
+  From(1, Idle{});
+  EXPECT_EQ(Finished(), RunEnd::kInterrupted);
+  EXPECT_THAT(Cut(), SizeIs(0));
+}
+
+TEST_F(CutTest, ACaseThatRanAgainElsewhereIsNamedThere) {
+  SchedulerOptions options = OneProcessACase(2);
+  options.hosts_a_case_may_take_down = 5;
+  Begin(options);
+  const auto leases = Leases(all);
+  const uint32_t index = leases[0].indices[0];
+  Gone(0);
+  RunAll(leases[1]);
+  ASSERT_THAT(Leases(turn), SizeIs(1));
+  ASSERT_EQ(Leases(turn)[0].indices[0], index);
+  After(absl::Seconds(3));
+  Gone(1);
+  EXPECT_EQ(Finished(), RunEnd::kNoHosts);
+  const auto cut = Cut();
+  ASSERT_THAT(cut, SizeIs(1));
+  EXPECT_EQ(cut.at(index).host, HostId(1));
+  EXPECT_EQ(cut.at(index).result.duration, absl::Seconds(3));
+}
+
+}  // namespace
+}  // namespace dtest

@@ -1,0 +1,608 @@
+// What is handed out to whom and when: listing, order, batches, queues, stealing, retries, repeats, ends of a good run.
+
+#include <map>
+#include <set>
+
+#include "scheduler_fixture.h"
+
+namespace dtest {
+namespace {
+
+using testing::Each;
+using testing::ElementsAre;
+using testing::SizeIs;
+
+using SchedulerTest = SchedulerFixture;
+
+TEST_F(SchedulerTest, NothingSelectedCompletesOnceTheBundleIsComplete) {
+  Start(Hosts(1));
+  Join(0);
+  Add(0);
+  Cases(0, {});
+  EXPECT_FALSE(Finished());
+  Complete();
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(SchedulerTest, AnEmptyBundleCompletesWithoutAnyHost) {
+  Start(Hosts(3));
+  Complete();
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(SchedulerTest, NothingHappensAfterFinish) {
+  Start(Hosts(1));
+  Complete();
+  Join(0);
+  Add(0);
+  Cases(0, {1});
+  EXPECT_THAT(turn, SizeIs(0));
+  EXPECT_EQ(scheduler_->NextDeadline(), absl::InfiniteFuture());
+}
+
+TEST_F(SchedulerTest, ListingsSpreadOverHostsAndRunningDoesNotWaitForTheLast) {
+  Start(Hosts(3));
+  for (uint32_t h = 0; h < 3; ++h) Join(h, 4);
+  for (uint32_t e = 0; e < 3; ++e) Add(e, 1000, false);
+  const auto lists = Sent<List>(all);
+  std::set<uint32_t> hosts;
+  for (const auto& [host, list] : lists) hosts.insert(host);
+  EXPECT_THAT(lists, SizeIs(3));
+  EXPECT_THAT(hosts, SizeIs(3));
+  From(lists[1].first, Listed{lists[1].second.executable, {"a"}, "", "", kMs});
+  EXPECT_THAT(Leases(all), SizeIs(0));
+  Cases(lists[1].second.executable.value(), {0.01});
+  ASSERT_THAT(Leases(turn), SizeIs(1)) << "while the others are still being listed";
+  EXPECT_EQ(Leases(turn)[0].host, lists[1].first) << "the host that listed it has the files";
+}
+
+TEST_F(SchedulerTest, AHostThatJoinsLaterListsWhatIsWaiting) {
+  Start(Hosts(1));
+  Add(0, 1000, false);
+  EXPECT_THAT(Sent<List>(all), SizeIs(0));
+  Join(0);
+  EXPECT_THAT(Sent<List>(turn), SizeIs(1));
+}
+
+TEST_F(SchedulerTest, CachedListingsSendNoList) {
+  Start(Hosts(1));
+  Join(0);
+  Add(0, 1000, true);
+  Cases(0, {0.1});
+  EXPECT_THAT(Sent<List>(all), SizeIs(0));
+  EXPECT_THAT(Leases(all), SizeIs(1));
+}
+
+TEST_F(SchedulerTest, LongCasesGoOutAloneLongestFirstAcrossExecutables) {
+  Start(Hosts(1));
+  Add(0);
+  Add(1);
+  Cases(0, {1.0, 5.0, 0.01});
+  Cases(1, {3.0, 7.0});
+  Join(0, 4);
+  const auto leases = Leases(all);
+  ASSERT_GE(leases.size(), 4u);
+  std::vector<std::pair<uint32_t, uint32_t>> first;
+  for (size_t k = 0; k < 4; ++k) {
+    EXPECT_THAT(leases[k].indices, SizeIs(1));
+    first.emplace_back(leases[k].lease.executable.value(), leases[k].indices[0]);
+  }
+  EXPECT_THAT(first, ElementsAre(std::pair(1u, 1u), std::pair(0u, 1u), std::pair(1u, 0u), std::pair(0u, 0u)));
+}
+
+TEST_F(SchedulerTest, ShortCasesAreBatchedInListingOrder) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, std::vector<double>(1000, 0.001));
+  Join(0, 1);
+  const auto leases = Leases(all);
+  ASSERT_GE(leases.size(), 1u);
+  ASSERT_GT(leases[0].indices.size(), 100u);
+  for (size_t k = 0; k < leases[0].indices.size(); ++k) EXPECT_EQ(leases[0].indices[k], k);
+}
+
+TEST_F(SchedulerTest, BatchesShrinkTowardsTheEnd) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, std::vector<double>(10000, 0.001));
+  Complete();
+  Join(0, 2);
+  RunToTheEnd(kMs);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  const auto leases = Leases(all);
+  EXPECT_LT(leases.back().indices.size(), leases.front().indices.size() / 8);
+}
+
+TEST_F(SchedulerTest, StartUpKeepsBatchesFromShrinkingTooFar) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, std::vector<double>(10000, 0.001), absl::Milliseconds(50));
+  Complete();
+  Join(0, 2);
+  RunToTheEnd(kMs);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  // 19 times the start-up while there is so much per slot, so at most 10 s / 0.95 s full batches and the tail's few.
+  EXPECT_LE(Leases(all).size(), 20u);
+}
+
+TEST_F(SchedulerTest, BatchesEndWhereASuiteEnds) {
+  Start(Hosts(1));
+  Add(0);
+  CasesKnown known;
+  known.executable = ExecutableId(0);
+  for (uint32_t k = 0; k < 3000; ++k) {
+    known.cases.push_back({k, absl::Milliseconds(1)});
+    known.suite_of.push_back(k / 30);
+  }
+  Do(known);
+  Join(0, 1);
+  const auto leases = Leases(all);
+  ASSERT_GE(leases.size(), 1u);
+  EXPECT_EQ((leases[0].indices.back() + 1) % 30, 0u);
+}
+
+TEST_F(SchedulerTest, UnknownCasesStartWithSmallBatchesThatGrowWhenTheyAreTiny) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, std::vector<double>(2000, -1));
+  Complete();
+  Join(0, 2);
+  EXPECT_LE(Leases(all)[0].indices.size(), 4u) << "nobody knows yet how long they are";
+  RunToTheEnd(absl::Microseconds(10));
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  EXPECT_LE(Leases(all).size(), 16u) << "2,000 trivial cases must not cost many processes";
+}
+
+TEST_F(SchedulerTest, UnknownCasesThatProveLongAreLeasedAlone) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, std::vector<double>(200, -1));
+  Join(0, 4);
+  const auto first = Leases(all);
+  RunAll(first[0], Outcome::kPassed, absl::Seconds(1));
+  for (const Given& given : Leases(turn)) EXPECT_THAT(given.indices, SizeIs(1));
+  size_t done = 1;
+  RunAll(first[done], Outcome::kPassed, absl::Seconds(1));
+  ASSERT_GE(Leases(turn).size(), 1u);
+  for (const Given& given : Leases(turn)) EXPECT_THAT(given.indices, SizeIs(1));
+}
+
+TEST_F(SchedulerTest, ProcessIsolationLeasesOneCaseEach) {
+  SchedulerOptions options = Hosts(1);
+  options.isolation = Isolation::kProcess;
+  Start(options);
+  Add(0);
+  Cases(0, std::vector<double>(100, 0.001));
+  Complete();
+  Join(0, 2);
+  RunToTheEnd(kMs);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  EXPECT_THAT(Leases(all), SizeIs(100));
+}
+
+TEST_F(SchedulerTest, AHostHasMoreThanItsSlotsCanRunAndIsToppedUpByResults) {
+  Start(OneProcessACase(1));
+  Add(0);
+  Cases(0, std::vector<double>(50, 0.25));
+  Join(0, 4);
+  const auto leases = Leases(all);
+  EXPECT_GT(leases.size(), 4u);
+  EXPECT_LE(leases.size(), 8u);
+  RunAll(leases[0]);
+  EXPECT_GE(Leases(turn).size(), 1u);
+}
+
+TEST_F(SchedulerTest, NothingIsQueuedBehindLongCasesUntilOneIsAboutToEnd) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, std::vector<double>(8, 10));
+  Join(0, 4);
+  ASSERT_THAT(Leases(all), SizeIs(4)) << "a host that joins later could start the others at once";
+  After(absl::Milliseconds(9699));
+  From(0, Heartbeat{{}, {}});
+  EXPECT_THAT(Leases(turn), SizeIs(0));
+  After(absl::Milliseconds(2));
+  From(0, Heartbeat{{Leases(all)[0].lease.id}, {}});
+  EXPECT_THAT(Leases(turn), SizeIs(2));
+}
+
+TEST_F(SchedulerTest, TinyLeasesFillTheQueueUntilItCoversARoundTrip) {
+  SchedulerOptions options = Hosts(1);
+  options.isolation = Isolation::kProcess;
+  Start(options);
+  Add(0);
+  Cases(0, std::vector<double>(4000, 0.01));
+  Join(0, 2);
+  double queued = -2 * 0.01;
+  for (const Given& given : Leases(all)) queued += 0.01 * given.indices.size();
+  EXPECT_GE(queued, 2 * 0.1 - 1e-9);
+  EXPECT_LE(queued, 2 * 0.1 + 0.02);
+}
+
+TEST_F(SchedulerTest, ColdExecutablesSpreadOverHosts) {
+  Start(Hosts(4));
+  for (uint32_t e = 0; e < 4; ++e) {
+    Add(e, 100 << 20);
+    Cases(e, std::vector<double>(1000, 0.01));
+  }
+  for (uint32_t h = 0; h < 4; ++h) Join(h, 1);
+  std::set<uint32_t> executables;
+  std::map<uint32_t, std::set<uint32_t>> by_host;
+  for (const Given& given : Leases(all)) {
+    executables.insert(given.lease.executable.value());
+    by_host[given.host].insert(given.lease.executable.value());
+  }
+  EXPECT_THAT(executables, SizeIs(4));
+  for (const auto& [host, held] : by_host) EXPECT_THAT(held, SizeIs(1)) << host;
+}
+
+TEST_F(SchedulerTest, ShippingThatDoesNotPayIsLeftAlone) {
+  Start(Hosts(2));
+  Add(0, 5ull << 30);  // 100 s at the assumed bandwidth
+  Cases(0, std::vector<double>(20, 0.2));
+  Join(0, 1);
+  Join(1, 1);
+  for (const Given& given : Leases(all)) EXPECT_EQ(given.host, 0u);
+  RunToTheEnd(absl::Milliseconds(200));
+  EXPECT_EQ(Finished(), std::nullopt);  // the bundle is not complete
+  for (const Given& given : Leases(all)) EXPECT_EQ(given.host, 0u);
+}
+
+TEST_F(SchedulerTest, IdleHostsFetchWhatIsBeingListedElsewhere) {
+  Start(Hosts(2));
+  Join(0);
+  Add(0, 50 << 20, false);
+  Join(1);
+  const auto prefetches = Sent<Prefetch>(all);
+  ASSERT_THAT(prefetches, SizeIs(1));
+  EXPECT_EQ(prefetches[0].first, 1u);
+}
+
+// ---- Stealing --------------------------------------------------------------------------------------------------
+
+class StealingTest : public SchedulerFixture {
+ protected:
+  // Host 0 holds everything: `running` of its slots busy, the rest queued. Host 1 comes late.
+  void Backlog(uint32_t cases, double seconds, uint32_t slots) {
+    Start(OneProcessACase(2));
+    Add(0);
+    Cases(0, std::vector<double>(cases, seconds));
+    Join(0, slots);
+    ASSERT_EQ(scheduler_->progress().running_or_queued, cases) << "nothing is pending";
+  }
+};
+
+TEST_F(StealingTest, AnIdleHostRecallsTheLastOfTheLongestQueueAndGetsIt) {
+  Backlog(6, 0.2, 4);
+  const auto leases = Leases(all);
+  Join(1, 4);
+  const auto recalls = Sent<Recall>(turn);
+  ASSERT_GE(recalls.size(), 1u);
+  EXPECT_EQ(recalls[0].first, 0u);
+  EXPECT_EQ(recalls[0].second.lease, leases.back().lease.id);
+  From(0, Released{recalls[0].second.lease});
+  ASSERT_THAT(Leases(turn), SizeIs(1));
+  EXPECT_EQ(Leases(turn)[0].host, 1u);
+  EXPECT_EQ(Leases(turn)[0].indices, leases.back().indices);
+}
+
+TEST_F(StealingTest, ARefusedLeaseStaysAndIsNotAskedForAgain) {
+  Backlog(6, 0.2, 4);
+  Join(1, 1);
+  auto recalls = Sent<Recall>(turn);
+  ASSERT_GE(recalls.size(), 1u);
+  for (int round = 0; round < 4 && !recalls.empty(); ++round) {
+    std::set<uint64_t> ids;
+    const LeaseId asked = recalls[0].second.lease;
+    From(0, Refused{asked});
+    for (const auto& [host, recall] : Sent<Recall>(turn)) EXPECT_NE(recall.lease, asked);
+    recalls = Sent<Recall>(turn);
+  }
+  EXPECT_EQ(scheduler_->progress().running_or_queued, 6u);
+}
+
+TEST_F(StealingTest, ReleasedAfterHostGoneIsIgnored) {
+  Backlog(6, 0.2, 4);
+  Join(1, 4);
+  const auto recalls = Sent<Recall>(turn);
+  ASSERT_GE(recalls.size(), 1u);
+  Gone(0, true);
+  const size_t given = Leases(turn).size();
+  EXPECT_GE(given, 4u);
+  From(0, Released{recalls[0].second.lease});
+  EXPECT_THAT(turn, SizeIs(0));
+}
+
+TEST_F(StealingTest, ReleasedAfterTheThiefWentGivesTheCaseToSomebodyElse) {
+  Backlog(6, 0.2, 4);
+  Join(1, 4);
+  const auto recalls = Sent<Recall>(turn);
+  ASSERT_GE(recalls.size(), 1u);
+  Gone(1);
+  From(0, Released{recalls[0].second.lease});
+  ASSERT_THAT(Leases(turn), SizeIs(1));
+  EXPECT_EQ(Leases(turn)[0].host, 0u);
+}
+
+TEST_F(StealingTest, ResultsAfterRecallCountAndTheReleaseAfterThemIsForTheRest) {
+  Start(Hosts(2));
+  Add(0);
+  Cases(0, std::vector<double>(24, 0.01), absl::Milliseconds(20));
+  Join(0, 1);
+  ASSERT_EQ(scheduler_->progress().running_or_queued, 24u);
+  const auto leases = Leases(all);
+  ASSERT_GE(leases.size(), 2u);
+  Join(1, 1);
+  const auto recalls = Sent<Recall>(turn);
+  ASSERT_GE(recalls.size(), 1u);
+  const Given victim = leases.back();
+  ASSERT_EQ(recalls[0].second.lease, victim.lease.id);
+  ASSERT_GE(victim.indices.size(), 2u);
+  From(0, Results{victim.lease.id, victim.lease.executable, {Result(victim.lease.cases[0])}, false, kMs});
+  EXPECT_THAT(Ended(turn), SizeIs(1));
+  From(0, Released{victim.lease.id});
+  size_t given = 0;
+  for (const Given& g : Leases(turn)) {
+    given += g.indices.size();
+    EXPECT_THAT(g.indices, Each(testing::Ne(victim.indices[0])));
+  }
+  EXPECT_EQ(given, victim.indices.size() - 1);
+}
+
+TEST_F(StealingTest, ARetryIsNotStolenByTheHostItFailedOn) {
+  SchedulerOptions options = OneProcessACase(2);
+  options.retries = 1;
+  Start(options);
+  Add(0);
+  Join(0, 1);
+  Join(1, 1);
+  Cases(0, {0.2, 0.2});
+  const auto leases = Leases(all);
+  ASSERT_THAT(leases, SizeIs(2));
+  ASSERT_NE(leases[0].host, leases[1].host);
+  RunAll(leases[1], Outcome::kFailed);
+  ASSERT_THAT(Leases(turn), SizeIs(1)) << "queued on the other host";
+  EXPECT_EQ(Leases(turn)[0].host, leases[0].host);
+  EXPECT_THAT(Sent<Recall>(turn), SizeIs(0));
+}
+
+TEST_F(StealingTest, SeveralThievesStealAtOnce) {
+  Start(OneProcessACase(4));
+  Add(0);
+  Cases(0, std::vector<double>(24, 0.2));
+  Join(0, 16);
+  ASSERT_EQ(scheduler_->progress().running_or_queued, 24u);
+  std::set<LeaseId> recalled;
+  for (uint32_t h = 1; h < 4; ++h) {
+    Join(h, 2);
+    const auto recalls = Sent<Recall>(turn);
+    EXPECT_GE(recalls.size(), 1u) << h;
+    for (const auto& [host, recall] : recalls) EXPECT_TRUE(recalled.insert(recall.lease).second) << "asked for twice";
+  }
+}
+
+TEST_F(StealingTest, ALeaseThatAlreadyRunsIsNotRecalled) {
+  Backlog(4, 0.2, 4);
+  Join(1, 4);
+  EXPECT_THAT(Sent<Recall>(turn), SizeIs(0));
+}
+
+TEST_F(StealingTest, BeforeRunningDryAHostTakesFromOneThatKeepsSome) {
+  Start(OneProcessACase(2));
+  Add(0);
+  Cases(0, std::vector<double>(7, 0.2));
+  Join(0, 4);
+  ASSERT_EQ(scheduler_->progress().running_or_queued, 6u);
+  Join(1, 1);  // gets the last one, runs it, and has no queue
+  ASSERT_EQ(scheduler_->progress().running_or_queued, 7u);
+  const auto recalls = Sent<Recall>(turn);
+  ASSERT_THAT(recalls, SizeIs(1));
+  From(0, Released{recalls[0].second.lease});
+  EXPECT_THAT(Sent<Recall>(turn), SizeIs(0)) << "it has one queued now, and so has the victim";
+}
+
+TEST_F(StealingTest, ASlowHostDoesNotTakeWhatTheOtherFinishesSooner) {
+  Start(Hosts(2));
+  Add(0);
+  Cases(0, {1, 1, 30});
+  Join(0, 1, 1.0);
+  // The longest runs, the others are queued or pending.
+  Join(1, 1, 0.02);
+  for (const auto& [host, recall] : Sent<Recall>(all)) EXPECT_EQ(host, 1u);
+}
+
+// ---- Retries, repeats, order -----------------------------------------------------------------------------------
+
+TEST_F(SchedulerTest, AFailedAttemptIsRetriedAloneOnAnotherHostBeforeNewWork) {
+  SchedulerOptions options = OneProcessACase(2);
+  options.retries = 1;
+  Start(options);
+  Add(0);
+  Cases(0, std::vector<double>(100, 0.2));
+  Join(0, 1);
+  Join(1, 1);
+  const auto leases = Leases(all);
+  RunAll(leases[0], Outcome::kFailed);
+  ASSERT_THAT(Ended(turn), SizeIs(1));
+  EXPECT_FALSE(Ended(turn)[0].final);
+  EXPECT_EQ(Ended(turn)[0].result.attempt, 1u);
+  for (const Given& given : Leases(turn)) EXPECT_NE(given.indices, leases[0].indices) << "not on the same host";
+  const Given* other = nullptr;
+  for (const Given& given : leases) {
+    if (given.host == 1) other = &given;
+    if (other != nullptr) break;
+  }
+  RunAll(*other);
+  ASSERT_GE(Leases(turn).size(), 1u);
+  const Given retry = Leases(turn)[0];
+  EXPECT_EQ(retry.host, 1u);
+  EXPECT_EQ(retry.indices, leases[0].indices);
+  EXPECT_EQ(retry.lease.cases[0].attempt, 2u);
+  RunAll(retry);
+  ASSERT_THAT(Ended(turn), SizeIs(1));
+  EXPECT_TRUE(Ended(turn)[0].final);
+  EXPECT_TRUE(Ended(turn)[0].flaky);
+  EXPECT_EQ(Ended(turn)[0].result.attempt, 2u);
+}
+
+TEST_F(SchedulerTest, ARetryWaitsOnlySoLongForAnotherHost) {
+  SchedulerOptions options = Hosts(2);
+  options.retries = 1;
+  Start(options);
+  Add(0);
+  Cases(0, {10, 10});
+  Join(0, 1);
+  Join(1, 1);
+  const auto leases = Leases(all);
+  ASSERT_THAT(leases, SizeIs(2));
+  RunAll(leases[0], Outcome::kFailed);
+  EXPECT_THAT(Leases(turn), SizeIs(0)) << "the other host is busy for long, but may be done any time";
+  const absl::Time deadline = now + absl::Seconds(1);
+  EXPECT_EQ(scheduler_->NextDeadline(), deadline);
+  now = deadline - absl::Nanoseconds(1);
+  Do(Tick{});
+  EXPECT_THAT(Leases(turn), SizeIs(0));
+  now = deadline;
+  Do(Tick{});
+  ASSERT_THAT(Leases(turn), SizeIs(1));
+  EXPECT_EQ(Leases(turn)[0].host, leases[0].host);
+}
+
+TEST_F(SchedulerTest, WithOneHostTheRetryGoesToTheSame) {
+  SchedulerOptions options = Hosts(1);
+  options.retries = 2;
+  Start(options);
+  Add(0);
+  Cases(0, {1});
+  Complete();
+  Join(0, 1);
+  RunAll(Leases(all)[0], Outcome::kTimedOut);
+  RunAll(Leases(all)[1], Outcome::kCrashed);
+  EXPECT_FALSE(Finished());
+  RunAll(Leases(all)[2], Outcome::kFailed);
+  const auto ended = Ended(all);
+  ASSERT_THAT(ended, SizeIs(3));
+  EXPECT_TRUE(ended[2].final);
+  EXPECT_FALSE(ended[2].flaky);
+  EXPECT_EQ(ended[2].result.attempt, 3u);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(SchedulerTest, RepeatsAreIterationsWithAttemptsOfTheirOwn) {
+  SchedulerOptions options = Hosts(1);
+  options.repeat = 3;
+  options.retries = 1;
+  Start(options);
+  Add(0);
+  Cases(0, std::vector<double>(5, 0.001));
+  Complete();
+  Join(0, 1);
+  RunToTheEnd();
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  std::set<std::pair<uint32_t, uint32_t>> verdicts, wire;
+  for (const AttemptEnded& ended : Ended(all)) {
+    EXPECT_TRUE(verdicts.emplace(ended.id.index, ended.iteration).second);
+    EXPECT_EQ(ended.result.attempt, 1u);
+  }
+  EXPECT_THAT(verdicts, SizeIs(15));
+  for (const Given& given : Leases(all)) {
+    std::set<uint32_t> indices;
+    for (const LeasedCase& c : given.lease.cases) {
+      EXPECT_TRUE(indices.insert(c.index).second) << "an index twice in one lease";
+      EXPECT_TRUE(wire.emplace(c.index, c.attempt).second) << "an attempt twice on the wire";
+    }
+  }
+}
+
+TEST_F(SchedulerTest, ShuffleDependsOnTheSeedAlone) {
+  const auto order = [this](uint64_t seed) {
+    SchedulerOptions options = Hosts(1);
+    options.shuffle = seed;
+    Start(options);
+    all.clear();
+    Add(0);
+    Cases(0, std::vector<double>(50, 0.01));
+    Join(0, 1);
+    RunToTheEnd();
+    std::vector<uint32_t> indices;
+    for (const Given& given : Leases(all)) indices.insert(indices.end(), given.indices.begin(), given.indices.end());
+    return indices;
+  };
+  const auto one = order(1);
+  EXPECT_THAT(one, SizeIs(50));
+  EXPECT_EQ(one, order(1));
+  EXPECT_NE(one, order(2));
+  EXPECT_FALSE(std::is_sorted(one.begin(), one.end()));
+}
+
+// ---- Results that are odd --------------------------------------------------------------------------------------
+
+TEST_F(SchedulerTest, TheFirstResultOfAnAttemptWins) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, {1, 1});
+  Join(0, 1);
+  const Given given = Leases(all)[0];
+  const Results failed{
+      given.lease.id, given.lease.executable, {Result(given.lease.cases[0], Outcome::kFailed)}, false, kMs};
+  From(0, failed);
+  EXPECT_THAT(Ended(turn), SizeIs(1));
+  RunAll(given);
+  EXPECT_THAT(Ended(turn), SizeIs(0));
+}
+
+TEST_F(SchedulerTest, ResultsOfUnknownLeasesCasesAttemptsAndHostsAreIgnored) {
+  Start(Hosts(2));
+  Add(0);
+  Cases(0, {1});
+  Join(0, 1);
+  const Given given = Leases(all)[0];
+  Given wrong = given;
+  wrong.lease.id = LeaseId(999);
+  RunAll(wrong);
+  wrong = given;
+  wrong.lease.cases[0].attempt = 7;
+  Results results{given.lease.id, given.lease.executable, {Result(wrong.lease.cases[0])}, false, kMs};
+  From(0, results);
+  wrong.lease.cases[0] = {17, 1};
+  results.results = {Result(wrong.lease.cases[0])};
+  From(0, results);
+  wrong = given;
+  wrong.host = 1;
+  RunAll(wrong);  // not up
+  Join(1, 1);
+  RunAll(wrong);  // up, but the lease is not its
+  EXPECT_THAT(Ended(all), SizeIs(0));
+  RunAll(given);
+  EXPECT_THAT(Ended(all), SizeIs(1));
+}
+
+TEST_F(SchedulerTest, CasesWithoutResultOfALeaseThatIsDoneGoOutAgainFirst) {
+  Start(Hosts(1));
+  Add(0);
+  Cases(0, std::vector<double>(1000, 0.005));
+  Join(0, 1);
+  const Given given = Leases(all)[0];
+  ASSERT_GT(given.indices.size(), 3u);
+  From(0, Results{given.lease.id, given.lease.executable, {Result(given.lease.cases[0])}, true, kMs});
+  ASSERT_GE(Leases(turn).size(), 1u);
+  EXPECT_EQ(Leases(turn)[0].indices[0], given.indices[1]);
+}
+
+TEST_F(SchedulerTest, ProgressCounts) {
+  Start(Hosts(1));
+  Join(0, 2);
+  Add(0, 0, false);
+  EXPECT_EQ(scheduler_->progress().unlisted, 1u);
+  EXPECT_EQ(scheduler_->progress().slots, 2u);
+  Cases(0, {4, 3, 2, 1});
+  EXPECT_EQ(scheduler_->progress().selected, 4u);
+  EXPECT_EQ(scheduler_->progress().unlisted, 0u);
+  EXPECT_EQ(scheduler_->progress().expected_remaining, absl::Seconds(10));
+  RunAll(Leases(all)[0]);
+  EXPECT_EQ(scheduler_->progress().finished, 1u);
+  EXPECT_EQ(scheduler_->progress().expected_remaining, absl::Seconds(6));
+}
+
+}  // namespace
+}  // namespace dtest
