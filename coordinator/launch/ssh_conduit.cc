@@ -125,6 +125,11 @@ class SshConduit::Impl {
     callbacks_.channel_exit_signal_function = [](ssh_session, ssh_channel, const char* signal, int, const char*,
                                                  const char*,
                                                  void* self) { static_cast<Impl*>(self)->exit_signal_ = signal; };
+    // Takes nothing: what came stays in the channel until Read. That something came is all that Ready has to know.
+    callbacks_.channel_data_function = [](ssh_session, ssh_channel, void*, uint32_t, int, void* self) {
+      static_cast<Impl*>(self)->arrived_ = true;
+      return 0;
+    };
     ssh_set_channel_callbacks(channel_, &callbacks_);
     int result = SSH_ERROR;
     absl::Status waited = ssh_.Await([this] { return ssh_channel_open_session(channel_); }, SSH_AGAIN, &result);
@@ -173,11 +178,14 @@ class SshConduit::Impl {
   }
 
   // libssh takes packets off the socket in nearly every call: data for us may lie in the channel, the window may have
-  // been opened and the end may have come, with nothing left to poll for.
+  // been opened and the end may have come, with nothing left to poll for. That holds for the calls made here, too: the
+  // question about stderr may bring in stdout.
   bool Ready(bool want_read, bool want_write) {
     if (lost_ || ssh_channel_is_closed(channel_)) return !ended_;
-    if (want_read && ssh_channel_poll(channel_, 0) > 0) return true;
-    if (ssh_channel_poll(channel_, 1) > 0) return true;
+    arrived_ = false;
+    const bool out = ssh_channel_poll(channel_, 0) > 0;
+    const bool err = ssh_channel_poll(channel_, 1) > 0;
+    if ((want_read && out) || err || arrived_) return true;
     const bool over = ssh_channel_is_eof(channel_) != 0 || ssh_channel_is_closed(channel_) != 0;
     if (want_read && over && !ended_) return true;
     return want_write && ssh_channel_window_size(channel_) > 0 &&
@@ -307,6 +315,7 @@ class SshConduit::Impl {
   ssh_channel_callbacks_struct callbacks_ = {};
   int exit_status_ = -1;
   std::string exit_signal_;
+  bool arrived_ = false;  // data, since it was last set to false
   bool lost_ = false;
   bool ended_ = false;
 };
