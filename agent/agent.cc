@@ -61,7 +61,9 @@ void Agent::Impl::OnMessage(Welcome&& message) {
 
 void Agent::Impl::OnMessage(AddExecutable&& message) {
   const ExecutableSpec& spec = message.spec;
-  if (!executables_.try_emplace(spec.id).second) return;
+  const auto [executable, is_new] = executables_.try_emplace(spec.id);
+  if (!is_new) return;
+  executable->second.report = !spec.prints_all;
   if (!spec.machine.empty() && !options_.machine.empty() && spec.machine != options_.machine) {
     Fail(spec.id, absl::StrCat("this host is ", options_.machine, ", ", spec.name, " is built for ", spec.machine),
          false);

@@ -20,6 +20,11 @@
 // before the others. Only if its output then proves to be lost is it taken at its word, provisionally: the rest goes on
 // one case a process, and if none of them crashes, the crash is its after all.
 //
+// The report that a framework writes at the end of a process is costly, and not asked for where the coordinator knows
+// that it could tell nothing new (ExecutableSpec::prints_all). Should the framework finish in such a process without
+// having told of all its cases, it takes a report to know why: they run once more, and the executable has one from then
+// on.
+//
 // An interrupt lets running processes end within the grace. What fails until then is reported; what passes is not; a
 // case cut off is kNotRun.
 //
@@ -89,7 +94,7 @@ struct ProcessEnded {
   std::string spawn_error;  // it could not even be started
   std::string output;       // of the case that was running, or outside any case
   uint64_t output_cut = 0;
-  bool premature = false;  // exit status 0, but the framework had not finished (exit(0) in a global tear-down)
+  bool premature = false;  // it exited, but the framework had not finished (exit(0) in a global tear-down)
   // RecordProperty, which GoogleTest tells only now. Results that have left already stay without; once an executable
   // has told properties, results of its later processes wait for their end.
   struct Property {
@@ -142,6 +147,7 @@ struct StartBatch {
   SlotId slot;
   ExecutableId executable;
   std::vector<LeasedCase> cases;
+  bool report = true;  // ask the framework for a report at the end of the process, where it has such a thing
 };
 
 // Signal the slot's process group. ProcessEnded (or ListingEnded) follows as always. Harmless if it has just ended.

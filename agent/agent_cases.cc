@@ -138,6 +138,11 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
   std::optional<CaseResult> result = std::move(slot->held);
   bool keep_output = true;
   const bool clean = event->signal == 0 && event->exit_code == 0 && !event->premature;
+  const bool finished = event->signal == 0 && !event->premature;
+  if (finished && !slot->report && slot->fate == Slot::Fate::kOpen && slot->batch_left > 0) {
+    executables_[slot->executable].report = true;  // it does not print all after all: once more, with a report
+    return std::nullopt;
+  }
   if (slot->fate != Slot::Fate::kOpen) {
     if (!result.has_value()) return std::nullopt;
   } else if (slot->running != HeldLease::kNone) {

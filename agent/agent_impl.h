@@ -33,6 +33,7 @@ class Agent::Impl {
     State state = State::kKnown;
     std::string error;                // if kFailed
     bool records_properties = false;  // some process of it did
+    bool report = true;               // its processes are asked for one
   };
 
   struct Slot {
@@ -50,6 +51,7 @@ class Agent::Impl {
     absl::Time spawned;
     absl::Duration startup;    // to the first case; of the last process of the lease
     size_t batch_left = 0;     // cases of the batch without result
+    bool report = true;        // it was asked for one
     bool confirms = false;     // runs the case of the lease's doubt, alone
     bool lost_output = false;  // a result came from the report only
     bool any_began = false;

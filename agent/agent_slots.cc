@@ -60,7 +60,8 @@ void Agent::Impl::StartProcess(Slot* slot) {
                                       ? std::vector<LeasedCase>{lease->at(lease->Find(lease->doubt->crash.index))}
                                       : lease->Remaining(alone ? 1 : std::numeric_limits<size_t>::max());
   slot->batch_left = cases.size();
-  actions_->emplace_back(StartBatch{IdOf(slot), slot->executable, std::move(cases)});
+  slot->report = executables_[slot->executable].report || slot->confirms || lease->one_by_one;
+  actions_->emplace_back(StartBatch{IdOf(slot), slot->executable, std::move(cases), slot->report});
 }
 
 void Agent::Impl::FreeSlot(Slot* slot) {

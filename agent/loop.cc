@@ -190,7 +190,7 @@ void AgentLoop::Perform(StartListing& action) {
 }
 
 void AgentLoop::Perform(StartBatch& action) {
-  runners_[action.slot.value()]->StartBatch(*programs_.at(action.executable), action.cases);
+  runners_[action.slot.value()]->StartBatch(*programs_.at(action.executable), action.cases, action.report);
 }
 
 void AgentLoop::Perform(KillSlot& action) { runners_[action.slot.value()]->Signal(action.signal); }

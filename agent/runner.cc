@@ -86,7 +86,7 @@ std::string Runner::Spawn(const Program& program, const Invocation& invocation, 
   return "";
 }
 
-void Runner::StartBatch(const Program& program, const std::vector<LeasedCase>& cases) {
+void Runner::StartBatch(const Program& program, const std::vector<LeasedCase>& cases, bool report) {
   ProcessEnded ended;
   ended.slot = options_.slot;
   const auto unknown = std::find_if(cases.begin(), cases.end(),
@@ -104,6 +104,7 @@ void Runner::StartBatch(const Program& program, const std::vector<LeasedCase>& c
   const BatchRequest request = {.names = program.names,
                                 .cases = cases,
                                 .temp_dir = options_.control_dir,
+                                .report = report,
                                 .run_disabled = settings.run_disabled,
                                 .keep_all_output = settings.keep_all_output,
                                 .output_cap = settings.output_cap};

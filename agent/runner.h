@@ -54,7 +54,7 @@ class Runner : private CaseSink {
 
   // One at a time; the answer is one ProcessEnded or ListingEnded, and the slot is free again when that is emitted.
   // `program` must outlive it.
-  void StartBatch(const Program& program, const std::vector<LeasedCase>& cases);
+  void StartBatch(const Program& program, const std::vector<LeasedCase>& cases, bool report);
   void StartListing(const Program& program);
   void Signal(int signal);
 

@@ -143,6 +143,7 @@ AddExecutable Read(wire::ExecutableSpec::Reader in, Decoder& decoder) {
   spec.path = Decoder::String(in.getPath());
   spec.machine = Decoder::String(in.getMachine());
   spec.interpreter = Decoder::String(in.getInterpreter());
+  spec.prints_all = in.getPrintsAll();
   spec.glibc_needed = Decoder::String(in.getGlibcNeeded());
   spec.loader = Decoder::String(in.getLoader());
   spec.library_dirs = decoder.Strings(in.getLibraryDirs(), "library directories");

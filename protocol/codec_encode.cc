@@ -73,6 +73,7 @@ void Write(const AddExecutable& add, wire::Envelope::Builder envelope) {
   auto out = envelope.initAddExecutable();
   out.setId(from.id.value());
   out.setFramework(static_cast<uint8_t>(from.framework));
+  out.setPrintsAll(from.prints_all);
   out.setInPlace(from.in_place);
   out.setName(Bytes(from.name));
   out.setPath(Bytes(from.path));

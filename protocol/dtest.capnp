@@ -121,6 +121,7 @@ struct ExecutableSpec {
   libraryDirs @9 :List(Data);
   baseLibraryDirs @10 :List(Data);
   files @11 :List(ManifestEntry);
+  printsAll @12 :Bool;  # needs no report at the end of a process: no properties, the framework's own printer
 }
 
 struct CaseTable {

@@ -34,6 +34,7 @@ struct BatchRequest {
   absl::Span<const std::string> names;  // all cases of the executable, in listing order
   absl::Span<const LeasedCase> cases;   // those to run; indices are within `names`
   std::string temp_dir;                 // absolute, private to the slot, empty
+  bool report = true;    // have the process write a report at its end, where the framework can
   bool run_disabled = false;
   bool keep_all_output = false;
   uint64_t output_cap = 0;
@@ -59,7 +60,7 @@ class CaseSink {
 struct ProcessEnd {
   int exit_code = 0;  // valid if signal is 0. Ended sets it to 0 where the framework took it as a verdict
   int signal = 0;
-  bool premature = false;  // set by Ended: it exited with status 0, but the framework had not finished
+  bool premature = false;  // set by Ended: it exited, with whatever status, but the framework had not finished
   std::string output;      // set by Ended: of the case that still runs, or outside any case since the last one
   uint64_t output_cut = 0;
   // Set by Ended: what cases recorded (index, key and value), known only now.

@@ -143,9 +143,14 @@ std::string GoogleTestFilter(const BatchRequest& request) {
 Invocation GoogleTestFramework::RunInvocation(const BatchRequest& request) const {
   Invocation invocation;
   invocation.unset = DisturbingVariables();
-  const std::string xml = absl::StrCat(request.temp_dir, "/googletest.xml");
   const std::string premature = absl::StrCat(request.temp_dir, "/premature_exit");
-  invocation.arguments = {"--gtest_color=no", absl::StrCat("--gtest_output=xml:", xml)};
+  invocation.read_back = {premature};
+  invocation.arguments = {"--gtest_color=no"};
+  if (request.report) {
+    const std::string xml = absl::StrCat(request.temp_dir, "/googletest.xml");
+    invocation.arguments.push_back(absl::StrCat("--gtest_output=xml:", xml));
+    invocation.read_back.push_back(xml);
+  }
   if (request.run_disabled) invocation.arguments.push_back("--gtest_also_run_disabled_tests");
   std::string filter = GoogleTestFilter(request);
   if (filter.size() > kLongestFilterArgument) {
@@ -156,7 +161,6 @@ Invocation GoogleTestFramework::RunInvocation(const BatchRequest& request) const
     invocation.arguments.push_back(absl::StrCat("--gtest_filter=", filter));
   }
   invocation.env.emplace_back("TEST_PREMATURE_EXIT_FILE", premature);
-  invocation.read_back = {xml, premature};
   return invocation;
 }
 

@@ -318,9 +318,9 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
   // so that it is blamed, unless it has failed already.
   if (ended_.has_value() && IsFailure(ended_->outcome)) Complete(sink);
   // GoogleTest removes this file when it is done: exit(0) in a global tear-down leaves it.
-  end->premature = end->signal == 0 && end->exit_code == 0 && !files[1].empty();
+  end->premature = end->signal == 0 && !files[0].empty();
   if (any_began_ && running_ == kNone) EndStretch(false);
-  ReadReport(files[0], end, sink);
+  if (files.size() > 1) ReadReport(files[1], end, sink);
   const bool clean = end->signal == 0 && end->exit_code == 0 && !end->premature;
   for (auto& [position, suspicion] : suspicions_) {
     if (clean && !suspicion.certain) continue;

@@ -17,7 +17,7 @@
 namespace dtest {
 namespace {
 
-constexpr absl::string_view kHeader = "dtest listing 1\n";
+constexpr absl::string_view kHeader = "dtest listing 2\n";
 
 // Takes a decimal line off `text`.
 std::optional<uint64_t> TakeNumber(absl::string_view* text) {
@@ -34,10 +34,12 @@ std::optional<CachedListing> Parse(absl::string_view text) {
   if (Sha256(body).bytes() != text.substr(body.size())) return std::nullopt;
   absl::string_view rest = body;
   const std::optional<uint64_t> startup = TakeNumber(&rest);
+  const std::optional<uint64_t> prints_all = TakeNumber(&rest);
   const std::optional<uint64_t> count = TakeNumber(&rest);
-  if (!startup || !count || *count > rest.size()) return std::nullopt;
+  if (!startup || !prints_all || !count || *count > rest.size()) return std::nullopt;
   CachedListing listing;
   listing.startup = absl::Nanoseconds(static_cast<int64_t>(*startup));
+  listing.prints_all = *prints_all != 0;
   listing.names.reserve(*count);
   for (uint64_t i = 0; i < *count; ++i) {
     const std::optional<uint64_t> size = TakeNumber(&rest);
@@ -73,7 +75,8 @@ std::optional<CachedListing> ListingCache::Find(const Digest& key) const {
 }
 
 void ListingCache::Put(const Digest& key, const CachedListing& listing) const {
-  std::string body = absl::StrCat(absl::ToInt64Nanoseconds(listing.startup), "\n", listing.names.size(), "\n");
+  std::string body = absl::StrCat(absl::ToInt64Nanoseconds(listing.startup), "\n", listing.prints_all ? 1 : 0, "\n",
+                                  listing.names.size(), "\n");
   for (const std::string& name : listing.names) absl::StrAppend(&body, name.size(), "\n", name);
   const std::string path = Path(key);
   const std::string temporary = absl::StrCat(path, ".", getpid());

@@ -1,8 +1,9 @@
 // What executables listed before, by what determines a listing: the executable and the files it needs. A suite that
 // did not change is listed by no one.
 //
-//   <directory>/ab/<64 hex digits of the key>   "dtest listing 1\n", startup in ns, count, then each name with its
-//                                               length before it (all as decimal lines), then the SHA-256 of all that
+//   <directory>/ab/<64 hex digits of the key>   "dtest listing 2\n", startup in ns, prints_all (0 or 1), count, then
+//                                               each name with its length before it (all as decimal lines), then the
+//                                               SHA-256 of all that
 //
 // Any thread; entries appear by rename, so that coordinators may share a directory. An entry that does not read back
 // whole is as good as none.
@@ -25,6 +26,7 @@ namespace dtest {
 struct CachedListing {
   std::vector<std::string> names;
   absl::Duration startup;
+  bool prints_all = false;  // as in ExecutableSpec: found out once, too
 };
 
 class ListingCache {

@@ -4,6 +4,8 @@
 #include <memory>
 #include <utility>
 
+#include "coordinator/bundle/googletest_report.h"
+
 namespace dtest {
 
 RunBundle::RunBundle(Options options, std::vector<TestProgram> programs, Workers* workers)
@@ -62,6 +64,11 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
     made.executable.listing_key = ListingCache::Key(spec, libraries, options_.env);
     if (made.executable.listing_key) made.executable.cached = listings_.Find(*made.executable.listing_key);
   }
+  const bool prints_all = made.executable.cached ? made.executable.cached->prints_all
+                                                 : program.framework == Framework::kGoogleTest &&
+                                                       GoogleTestPrintsAll(program.path);
+  if (made.executable.in_place) made.executable.in_place->prints_all = prints_all;
+  if (made.executable.shipped) made.executable.shipped->prints_all = prints_all;
   return made;
 }
 
@@ -77,9 +84,12 @@ void RunBundle::Prepare(Ready ready) {
   }
 }
 
-void RunBundle::Remember(ExecutableId id, const CachedListing& listing) {
-  const std::optional<Digest> key = executables_[id.value()].listing_key;
+void RunBundle::Remember(ExecutableId id, std::vector<std::string> names, absl::Duration startup) {
+  const Executable& executable = executables_[id.value()];
+  const std::optional<Digest> key = executable.listing_key;
   if (!key) return;
+  const ExecutableSpec& spec = executable.shipped ? *executable.shipped : *executable.in_place;
+  const CachedListing listing = {std::move(names), startup, spec.prints_all};
   workers_->Add([this, key = *key, listing]() -> Workers::Completion {
     listings_.Put(key, listing);
     return nullptr;

@@ -52,7 +52,7 @@ class RunBundle {
   size_t size() const { return executables_.size(); }
   const Executable& executable(ExecutableId id) const { return executables_[id.value()]; }
   // Keeps a listing for the next run.
-  void Remember(ExecutableId id, const CachedListing& listing);
+  void Remember(ExecutableId id, std::vector<std::string> names, absl::Duration startup);
 
   Recipes FindRecipes(const std::vector<Digest>& files) const;
   // Calls `send` once for each chunk, later.

@@ -369,7 +369,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    if (listed.error.empty()) {
                      // Other hosts that listed it too hold the same table only if they got the same names.
                      if (!executables_[executable.value()].listed) host.has_table[executable.value()] = true;
-                     bundle_.Remember(executable, {listed.names, listed.duration});
+                     bundle_.Remember(executable, listed.names, listed.duration);
                      CasesListed(executable, std::move(listed.names), listed.duration);
                    } else {
                      ListingBroke(executable, std::move(listed.error), std::move(listed.output));

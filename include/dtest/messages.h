@@ -70,6 +70,7 @@ struct ExecutableSpec {
   std::string name;                        // as in reports: unique in the run
   std::string path;                        // of the program: in the tree, or on the file system if `in_place`
   Framework framework = Framework::kPlain;
+  bool prints_all = false;                 // what a process prints is all there is to know: needs no report at its end
   std::string machine;                     // ELF machine as `uname -m` prints it; empty for scripts: runs anywhere
   bool in_place = false;                   // same machine as the coordinator: nothing to ship, run `path` as it is
   std::string interpreter;                 // PT_INTERP, e.g. /lib64/ld-linux-x86-64.so.2; empty: static or a script

@@ -6,6 +6,8 @@
 namespace dtest {
 namespace {
 
+using testing::Contains;
+
 using AgentCore = AgentCoreTest;
 
 constexpr char kTornDown[] = " after its last test (global tear-down, leak check or atexit)";
@@ -609,6 +611,42 @@ TEST_F(AgentCore, RemainderOfACrashCanBeRecalled) {
   EXPECT_THAT(Get(Recall{LeaseId(1)}), ElementsAre(HasSubstr("results 1 [0 crashed"), "released 1"));
   EXPECT_THAT(Turn(), IsEmpty());
   EXPECT_THAT(GetLease(2, {5}), ElementsAre("run 0 in 0: 5"));
+}
+
+// ---- Executables that print all
+
+TEST_F(AgentCore, WhatPrintsAllIsAskedForNoReport) {
+  prints_all_ = true;
+  Join(1);
+  EXPECT_THAT(GetLease(1, {0, 1}), ElementsAre("run 0 in 0: 0 1 without report"));
+  RunCase(0);
+  RunCase(1, Outcome::kFailed);
+  EXPECT_THAT(Ends(1), ElementsAre("results 1 [0 passed, 1 failed] done"));
+}
+
+TEST_F(AgentCore, SilenceOfWhatPrintsAllIsAskedForAReportOnce) {
+  prints_all_ = true;
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  Begin(1);  // and is not heard of again, although all went well
+  EXPECT_THAT(Ends(0), IsEmpty());
+  EXPECT_THAT(Turn(), Contains("run 0 in 0: 1 2"));
+  RunUnheard(1);
+  EXPECT_THAT(Ends(0), IsEmpty());
+  Turn();
+  EXPECT_THAT(Ends(0), ElementsAre(HasSubstr("2 crashed")));  // with a report there is no excuse
+  EXPECT_THAT(GetLease(2, {3}), ElementsAre("run 0 in 0: 3"));
+}
+
+TEST_F(AgentCore, CrashOfWhatPrintsAllIsConfirmedWithAReport) {
+  prints_all_ = true;
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  Begin(1);
+  Ends(0, SIGSEGV);
+  EXPECT_THAT(Turn(), Contains("run 0 in 0: 1"));
 }
 
 TEST_F(AgentCore, CancelKillsAndSaysNothing) {

@@ -57,8 +57,9 @@ class EndToEnd : public testing::Test {
     welcome_.worker_base = 10;
   }
 
-  static ExecutableSpec InPlace(const std::string& path, Framework framework) {
+  ExecutableSpec InPlace(const std::string& path, Framework framework) const {
     ExecutableSpec spec;
+    spec.prints_all = prints_all_;
     spec.name = "fixture";
     spec.path = path;
     spec.framework = framework;
@@ -104,6 +105,7 @@ class EndToEnd : public testing::Test {
   void Set(const std::string& name, const std::string& value) { welcome_.settings.env.emplace_back(name, value); }
 
   static constexpr ExecutableId kExecutable{0};
+  bool prints_all_ = false;
   ScratchDirectory scratch_;
   AgentProcess::Options options_;
   Welcome welcome_;
@@ -112,7 +114,12 @@ class EndToEnd : public testing::Test {
   uint64_t leases_ = 0;
 };
 
-TEST_F(EndToEnd, HelloDescribesTheHost) {
+class GoogleTest : public EndToEnd, public testing::WithParamInterface<bool> {
+ protected:
+  GoogleTest() { prints_all_ = GetParam(); }
+};
+
+TEST_P(GoogleTest, HelloDescribesTheHost) {
   Start();
   EXPECT_EQ(agent_->hello().token, std::string(kTokenBytes, 't'));
   EXPECT_GE(agent_->hello().cores, 1u);
@@ -122,14 +129,14 @@ TEST_F(EndToEnd, HelloDescribesTheHost) {
   EXPECT_EQ(agent_->hello().store, scratch_.path() + "/store");
 }
 
-TEST_F(EndToEnd, NamesEqualTheListing) {
+TEST_P(GoogleTest, NamesEqualTheListing) {
   StartAndList();
   EXPECT_EQ(names_.front(), "Good.Passes");
   EXPECT_EQ(IndexOf("Good.DISABLED_Never"), 4u);
   EXPECT_FALSE(std::filesystem::exists(scratch_.path() + "/store")) << "in place, yet a store was made";
 }
 
-TEST_F(EndToEnd, EveryOutcomeInOneBatch) {
+TEST_P(GoogleTest, EveryOutcomeInOneBatch) {
   StartAndList();
   auto results = Run({"Good.Passes", "Good.Prints", "Good.NoNewlineBeforeOk", "Good.PrintsNestedOutput",
                       "Good.DISABLED_Never", "Good.Skips", "Bad.Fails", "Bad.Crashes", "Bad.Exits", "Bad.After"});
@@ -158,7 +165,7 @@ TEST_F(EndToEnd, EveryOutcomeInOneBatch) {
   EXPECT_EQ(results["Bad.Exits"].message, "exited with status 0 before the test had ended");
 }
 
-TEST_F(EndToEnd, AllOutputIsKeptOnDemand) {
+TEST_P(GoogleTest, AllOutputIsKeptOnDemand) {
   welcome_.settings.keep_all_output = true;
   StartAndList();
   auto results = Run({"Good.Prints", "Good.NoNewlineBeforeOk"});
@@ -166,13 +173,13 @@ TEST_F(EndToEnd, AllOutputIsKeptOnDemand) {
   EXPECT_EQ(results["Good.NoNewlineBeforeOk"].output, "no newline");
 }
 
-TEST_F(EndToEnd, DisabledRunsOnDemand) {
+TEST_P(GoogleTest, DisabledRunsOnDemand) {
   welcome_.settings.run_disabled = true;
   StartAndList();
   EXPECT_EQ(RunOne("Good.DISABLED_Never").outcome, Outcome::kFailed);
 }
 
-TEST_F(EndToEnd, HugeOutputIsCutInTheMiddle) {
+TEST_P(GoogleTest, HugeOutputIsCutInTheMiddle) {
   StartAndList();
   const CaseResult result = RunOne("Huge.Output");
   EXPECT_EQ(result.output.size(), welcome_.settings.output_cap);
@@ -181,7 +188,7 @@ TEST_F(EndToEnd, HugeOutputIsCutInTheMiddle) {
   EXPECT_THAT(result.output, HasSubstr("the tail\n"));
 }
 
-TEST_F(EndToEnd, TimeLimitIsPerCaseAndTheRestGoesOn) {
+TEST_P(GoogleTest, TimeLimitIsPerCaseAndTheRestGoesOn) {
   welcome_.settings.case_timeout = absl::Seconds(2);
   StartAndList();
   auto results = Run({"Bad.Hangs", "Bad.HangsDeaf", "Bad.After"});
@@ -193,7 +200,7 @@ TEST_F(EndToEnd, TimeLimitIsPerCaseAndTheRestGoesOn) {
   EXPECT_EQ(results["Bad.After"].outcome, Outcome::kPassed);
 }
 
-TEST_F(EndToEnd, LeftoversAreFoundAndKilled) {
+TEST_P(GoogleTest, LeftoversAreFoundAndKilled) {
   const std::string pid_file = scratch_.path() + "/leaked";
   Set("DTEST_FIXTURE_PID", pid_file);
   StartAndList();
@@ -209,7 +216,7 @@ TEST_F(EndToEnd, LeftoversAreFoundAndKilled) {
   EXPECT_FALSE(RunOne("Good.Passes").leaky);
 }
 
-TEST_F(EndToEnd, TestsSeeACleanProcess) {
+TEST_P(GoogleTest, TestsSeeACleanProcess) {
   Set("FROM_THE_USER", "yes");
   StartAndList();
   auto results = Run({"Environment.IsClean", "Environment.Variables"});
@@ -217,7 +224,7 @@ TEST_F(EndToEnd, TestsSeeACleanProcess) {
   EXPECT_EQ(results["Environment.Variables"].outcome, Outcome::kPassed) << results["Environment.Variables"].output;
 }
 
-TEST_F(EndToEnd, VariablesSayWhereItRuns) {
+TEST_P(GoogleTest, VariablesSayWhereItRuns) {
   Set("FROM_THE_USER", "yes");
   welcome_.settings.keep_all_output = true;
   StartAndList();
@@ -228,7 +235,7 @@ TEST_F(EndToEnd, VariablesSayWhereItRuns) {
   }
 }
 
-TEST_F(EndToEnd, TemporaryDirectoryIsEmptiedBetweenProcessesAndRemovedAtTheEnd) {
+TEST_P(GoogleTest, TemporaryDirectoryIsEmptiedBetweenProcessesAndRemovedAtTheEnd) {
   StartAndList();
   for (int i = 0; i < 2; ++i) {
     const CaseResult result = RunOne("Environment.TemporaryDirectory");
@@ -242,7 +249,7 @@ TEST_F(EndToEnd, TemporaryDirectoryIsEmptiedBetweenProcessesAndRemovedAtTheEnd) 
   EXPECT_TRUE(std::filesystem::is_empty(agent_->temporary_parent()));
 }
 
-TEST_F(EndToEnd, TemporaryDirectoryIsRestoredWhateverTestsDoToIt) {
+TEST_P(GoogleTest, TemporaryDirectoryIsRestoredWhateverTestsDoToIt) {
   StartAndList();
   for (const char* name : {"Vandal.RemovesItsTemporaryDirectory", "Vandal.ReplacesItsTemporaryDirectory",
                            "Vandal.DigsDeep", "Vandal.PutsAFifoInPlaceOfAFile"}) {
@@ -261,6 +268,11 @@ TEST_F(EndToEnd, PropertiesAreReported) {
   EXPECT_THAT(RunOne("Good.HasProperty").properties, ElementsAre(testing::Pair("colour", "<blue> & \"green\"")));
 }
 
+// With a report at the end of processes and without: what is not properties comes to the same.
+INSTANTIATE_TEST_SUITE_P(Reports, GoogleTest, testing::Bool(), [](const testing::TestParamInfo<bool>& info) {
+  return info.param ? "PrintsAll" : "Report";
+});
+
 struct Outside {
   // For the name of the case.
   friend std::ostream& operator<<(std::ostream& out, const Outside& outside) { return out << outside.what; }
@@ -269,8 +281,16 @@ struct Outside {
   Outcome outcome;
   const char* message;
 };
-class OutsideOfCases : public EndToEnd, public testing::WithParamInterface<Outside> {};
-TEST_P(OutsideOfCases, IsBlamedOnOneCase) {
+class OutsideOfCases : public EndToEnd, public testing::WithParamInterface<Outside> {
+ protected:
+  void IsBlamedOnOneCase();
+};
+TEST_P(OutsideOfCases, IsBlamedOnOneCase) { IsBlamedOnOneCase(); }
+TEST_P(OutsideOfCases, IsBlamedOnOneCaseWithoutReport) {
+  prints_all_ = true;
+  IsBlamedOnOneCase();
+}
+void OutsideOfCases::IsBlamedOnOneCase() {
   Set("DTEST_FIXTURE", GetParam().what);
   StartAndList();
   auto results = Run({"TearDown.First", "TearDown.Last", "SetUp.First", "SetUp.Second"});
@@ -301,7 +321,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Outside{"exit status of a leak check", "SetUp.Second", Outcome::kFailed,
                             "exited with status 23 after its last"}));
 
-TEST_F(EndToEnd, SkipInGlobalSetUpSkipsAll) {
+TEST_P(GoogleTest, SkipInGlobalSetUpSkipsAll) {
   Set("DTEST_FIXTURE", "skip in global set-up");
   StartAndList();
   for (const auto& [name, result] : Run({"Good.Passes", "Bad.Fails"})) {
@@ -310,7 +330,7 @@ TEST_F(EndToEnd, SkipInGlobalSetUpSkipsAll) {
   }
 }
 
-TEST_F(EndToEnd, ProgramWithItsOwnPrinter) {
+TEST_P(GoogleTest, ProgramWithItsOwnPrinter) {
   Set("DTEST_FIXTURE", "own printer");
   StartAndList();
   auto results = Run({"Good.Passes", "Good.HasProperty", "Good.Skips", "Bad.Fails"});
@@ -321,7 +341,7 @@ TEST_F(EndToEnd, ProgramWithItsOwnPrinter) {
   EXPECT_THAT(results["Bad.Fails"].message, HasSubstr("sums"));
 }
 
-TEST_F(EndToEnd, ProgramThatIgnoresTheFlagsRunsAsAWhole) {
+TEST_P(GoogleTest, ProgramThatIgnoresTheFlagsRunsAsAWhole) {
   Set("DTEST_FIXTURE", "flags ignored");
   StartAndList();
   EXPECT_THAT(names_, ElementsAre("fixture"));
@@ -330,13 +350,13 @@ TEST_F(EndToEnd, ProgramThatIgnoresTheFlagsRunsAsAWhole) {
 
 // ---- Listing
 
-TEST_F(EndToEnd, NoiseBeforeTheListing) {
+TEST_P(GoogleTest, NoiseBeforeTheListing) {
   Set("DTEST_FIXTURE", "noise");
   StartAndList();
   EXPECT_EQ(names_.front(), "Good.Passes");
 }
 
-TEST_F(EndToEnd, ListingFailsWithAReason) {
+TEST_P(GoogleTest, ListingFailsWithAReason) {
   Set("DTEST_FIXTURE", "exit while listing");
   Start();
   agent_->Send(List{kExecutable});
@@ -344,7 +364,7 @@ TEST_F(EndToEnd, ListingFailsWithAReason) {
   EXPECT_EQ(agent_->Expect<Listed>().error, "listing the tests of fixture: exited with status 5");
 }
 
-TEST_F(EndToEnd, ListingCrashes) {
+TEST_P(GoogleTest, ListingCrashes) {
   Set("DTEST_FIXTURE", "crash while listing");
   Start();
   agent_->Send(List{kExecutable});
@@ -352,7 +372,7 @@ TEST_F(EndToEnd, ListingCrashes) {
   EXPECT_EQ(agent_->Expect<Listed>().error, "listing the tests of fixture: killed by signal 11 (Segmentation fault)");
 }
 
-TEST_F(EndToEnd, ListingForever) {
+TEST_P(GoogleTest, ListingForever) {
   Set("DTEST_FIXTURE", "list forever");
   welcome_.settings.list_timeout = absl::Milliseconds(300);
   Start();
@@ -363,7 +383,7 @@ TEST_F(EndToEnd, ListingForever) {
   EXPECT_EQ(listed.output, "listing...\n");
 }
 
-TEST_F(EndToEnd, WhatCannotBeStartedIsGivenBack) {
+TEST_P(GoogleTest, WhatCannotBeStartedIsGivenBack) {
   const std::string path = scratch_.path() + "/not_a_program";
   std::ofstream(path) << "no shebang\n";
   chmod(path.c_str(), 0755);
@@ -375,7 +395,7 @@ TEST_F(EndToEnd, WhatCannotBeStartedIsGivenBack) {
   EXPECT_THAT(agent_->Expect<Prepared>().error, HasSubstr("a script without a #! line"));
 }
 
-TEST_F(EndToEnd, MissingProgramIsNotPrepared) {
+TEST_P(GoogleTest, MissingProgramIsNotPrepared) {
   agent_ = std::make_unique<AgentProcess>(options_);
   agent_->Send(welcome_);
   agent_->Send(AddExecutable{InPlace("/nonexistent/test", Framework::kGoogleTest)});
@@ -418,7 +438,7 @@ TEST_F(Plain, Crashes) {
 
 // ---- The end
 
-TEST_F(EndToEnd, InterruptEndsInIdle) {
+TEST_P(GoogleTest, InterruptEndsInIdle) {
   StartAndList();
   SendLease({"Good.Passes", "Bad.HangsDeaf"});
   EXPECT_EQ(agent_->Expect<Results>().results.size(), 1u);
@@ -431,7 +451,7 @@ TEST_F(EndToEnd, InterruptEndsInIdle) {
   agent_->Expect<Idle>();
 }
 
-TEST_F(EndToEnd, StreamEndsAndNothingIsLeft) {
+TEST_P(GoogleTest, StreamEndsAndNothingIsLeft) {
   const std::string pid_file = scratch_.path() + "/leaked";
   Set("DTEST_FIXTURE_PID", pid_file);
   StartAndList();
@@ -445,14 +465,14 @@ TEST_F(EndToEnd, StreamEndsAndNothingIsLeft) {
   EXPECT_TRUE(std::filesystem::is_empty(agent_->temporary_parent()));
 }
 
-TEST_F(EndToEnd, SilentCoordinatorEndsIt) {
+TEST_P(GoogleTest, SilentCoordinatorEndsIt) {
   welcome_.lease_timeout = absl::Milliseconds(400);
   Start();
   const int status = agent_->WaitForEnd();
   EXPECT_TRUE(WIFEXITED(status));
 }
 
-TEST_F(EndToEnd, SignalEndsIt) {
+TEST_P(GoogleTest, SignalEndsIt) {
   StartAndList();
   kill(agent_->pid(), SIGTERM);
   const int status = agent_->WaitForEnd();
@@ -461,7 +481,7 @@ TEST_F(EndToEnd, SignalEndsIt) {
   EXPECT_TRUE(std::filesystem::is_empty(agent_->temporary_parent()));
 }
 
-TEST_F(EndToEnd, LeftoversOfAKilledAgentAreRemovedByTheNext) {
+TEST_P(GoogleTest, LeftoversOfAKilledAgentAreRemovedByTheNext) {
   const std::string pid_file = scratch_.path() + "/leaked";
   Set("DTEST_FIXTURE_PID", pid_file);
   StartAndList();
@@ -483,7 +503,7 @@ TEST_F(EndToEnd, LeftoversOfAKilledAgentAreRemovedByTheNext) {
   agent_->WaitForEnd();
 }
 
-TEST_F(EndToEnd, HeartbeatsWhileATestRuns) {
+TEST_P(GoogleTest, HeartbeatsWhileATestRuns) {
   welcome_.heartbeat_interval = absl::Milliseconds(50);
   StartAndList();
   SendLease({"Bad.Hangs"});
@@ -493,7 +513,7 @@ TEST_F(EndToEnd, HeartbeatsWhileATestRuns) {
 
 // ---- Other ways to start it
 
-TEST_F(EndToEnd, DirectSocket) {
+TEST_P(GoogleTest, DirectSocket) {
   options_.link = AgentStart::kUnix;
   StartAndList();
   EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);
@@ -501,7 +521,7 @@ TEST_F(EndToEnd, DirectSocket) {
   EXPECT_TRUE(WIFEXITED(agent_->WaitForEnd()));
 }
 
-TEST_F(EndToEnd, StartedThroughItsLoader) {
+TEST_P(GoogleTest, StartedThroughItsLoader) {
   options_.command = {DTEST_LOADER, "--argv0", "dtest-agent", DTEST_AGENT};
   StartAndList();
   EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);

@@ -71,6 +71,7 @@ struct Describer {
   std::string operator()(const StartBatch& action) const {
     std::string text = absl::StrCat("run ", action.executable.value(), " in ", action.slot.value(), ":");
     for (const LeasedCase& leased : action.cases) absl::StrAppend(&text, " ", leased.index);
+    if (!action.report) absl::StrAppend(&text, " without report");
     return text;
   }
   std::string operator()(const KillSlot& action) const {
@@ -173,6 +174,7 @@ class AgentCoreTest : public testing::Test {
       add.spec.id = id;
       add.spec.name = id == kMath ? "math_test" : "text_test";
       add.spec.machine = "x86_64";
+      add.spec.prints_all = prints_all_;
       Get(std::move(add));
     }
   }
@@ -193,6 +195,7 @@ class AgentCoreTest : public testing::Test {
   absl::Time now_ = start_;
   AgentOptions options_;
   Welcome welcome_;
+  bool prints_all_ = false;
   std::unique_ptr<Agent> core_;
   std::vector<AgentAction> raw_;
 };

@@ -63,7 +63,7 @@ class GoogleTestReaderTest : public testing::TestWithParam<size_t> {
     end_ = ProcessEnd();
     end_.exit_code = exit_code;
     end_.signal = signal;
-    reader_->Ended({xml, premature}, &end_, &recorder_);
+    reader_->Ended({premature, xml}, &end_, &recorder_);
     return std::exchange(recorder_.events, {});
   }
 
@@ -372,6 +372,9 @@ TEST_P(GoogleTestReaderTest, PrematureExit) {
   EXPECT_TRUE(end_.premature);
   Batch({0});
   End(1, 0, "", "0");
+  EXPECT_TRUE(end_.premature);
+  Batch({0});
+  End(1, 0, "", "");
   EXPECT_FALSE(end_.premature);
 }
 

@@ -97,6 +97,18 @@ TEST_F(GoogleTestFilterTest, ShortFilterIsAnArgument) {
   EXPECT_THAT(invocation.arguments, Not(Contains("--gtest_also_run_disabled_tests")));
 }
 
+TEST_F(GoogleTestFilterTest, ReportOnlyWhereWanted) {
+  Filter({0, 3});
+  BatchRequest request = Request();
+  Invocation invocation = GoogleTestFramework().RunInvocation(request);
+  EXPECT_THAT(invocation.arguments, Contains("--gtest_output=xml:/tmp/x/googletest.xml"));
+  EXPECT_THAT(invocation.read_back, ElementsAre("/tmp/x/premature_exit", "/tmp/x/googletest.xml"));
+  request.report = false;
+  invocation = GoogleTestFramework().RunInvocation(request);
+  EXPECT_THAT(invocation.arguments, Not(Contains(testing::HasSubstr("gtest_output"))));
+  EXPECT_THAT(invocation.read_back, ElementsAre("/tmp/x/premature_exit"));
+}
+
 TEST_F(GoogleTestFilterTest, LongFilterIsAFile) {
   names_.clear();
   std::vector<uint32_t> even;

@@ -25,6 +25,7 @@ inline ExecutableSpec SampleExecutable() {
   spec.name = "unit/" + AnyBytes();
   spec.path = "tree/unit";
   spec.framework = Framework::kGoogleTest;
+  spec.prints_all = true;
   spec.machine = "x86_64";
   spec.interpreter = "/lib64/ld-linux-x86-64.so.2";
   spec.glibc_needed = "2.34";

@@ -28,7 +28,7 @@ class ListingCacheTest : public testing::Test {
   const fs::path directory_;
   const ListingCache cache_;
   const Digest key_ = Sha256("key");
-  const CachedListing listing_ = {{"A.B", std::string("odd\n\0name\xff", 10), ""}, absl::Milliseconds(7)};
+  const CachedListing listing_ = {{"A.B", std::string("odd\n\0name\xff", 10), ""}, absl::Milliseconds(7), true};
 };
 
 TEST_F(ListingCacheTest, GivesBackWhatWasPut) {
@@ -38,6 +38,7 @@ TEST_F(ListingCacheTest, GivesBackWhatWasPut) {
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->names, listing_.names);
   EXPECT_EQ(found->startup, listing_.startup);
+  EXPECT_TRUE(found->prints_all);
   EXPECT_FALSE(cache_.Find(Sha256("another")).has_value());
 }
 
