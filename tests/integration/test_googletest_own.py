@@ -131,7 +131,9 @@ class GoogleTestOwnTest(FarmCase):
             with self.subTest(isolation=isolation):
                 result = self.dtest(*self.on_farm(), "--isolate", isolation, *self.paths(self.ordinary), seconds=400)
                 self.assertVerdicts(result, isolation)
-                self.assertEqual(result.hosts_used(), set(self.farm.hosts), "a host did nothing")
+                # In batches all is over about when the slowest host is up. A process a case takes ten times as long as that.
+                if isolation == "process":
+                    self.assertEqual(result.hosts_used(), set(self.farm.hosts), "a host did nothing")
                 self.assertHostsClean()
 
     def test_verdicts_on_the_host_without_a_c_library(self):
