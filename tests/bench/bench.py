@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""./dev bench [ROW...]: measures dtest beside what it is compared with, in one run; prints one table and writes it, with
-the machine and the commands, to docs/benchmarks.md. Only rows that were run are renewed there.
+"""./dev bench [ROW... | --page]: measures dtest beside what it is compared with, in one run; prints one table and
+writes it, with the machine and the commands, to docs/benchmarks.md. Only rows that were run are renewed there;
+`--page` writes the page again from the results.
 
 measure.py says how rows measure, rows_*.py are the rows, benchmark_page.py writes the page. Rows that need hosts use
 the farm of network namespaces (docs/farm.md).
@@ -82,5 +83,7 @@ assert set(ORDER) == set(ROWS), set(ORDER) ^ set(ROWS)
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--row"]:
         run_row(*sys.argv[2:])
+    elif sys.argv[1:] == ["--page"]:
+        benchmark_page.write(benchmark_page.load())
     else:
         sys.exit(main(sys.argv[1:]))

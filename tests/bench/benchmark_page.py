@@ -1,4 +1,5 @@
-"""docs/benchmarks.json, the results, and docs/benchmarks.md, which is made from it."""
+"""docs/benchmarks.json, the results, and docs/benchmarks.md, which is made from them and from benchmark_notes.md (by
+hand: what limits a row, and what was tried)."""
 
 import json
 import os
@@ -6,9 +7,10 @@ import re
 import subprocess
 import textwrap
 
-from measure import ROOT, ROWS
+from measure import HERE, ROOT, ROWS
 
 RESULTS = os.path.join(ROOT, "docs", "benchmarks.json")
+NOTES = os.path.join(HERE, "benchmark_notes.md")
 PAGE = os.path.join(ROOT, "docs", "benchmarks.md")
 HEAD = "| workload | | measured | to reach | met? |\n|---|---|---|---|---|\n"
 MET = {True: "yes", False: "**no**", None: ""}
@@ -33,7 +35,7 @@ def machine():
         "memory": f"{kib / 2**20:.0f} GiB",
         "kernel": f"{os.uname().sysname} {os.uname().release} {os.uname().machine}",
         "system": first("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'),
-        "compiler": first(os.path.join(ROOT, "build", "CMakeCache.txt"), r"^CMAKE_CXX_COMPILER:\w+=.*/(\S+)$") + ", "
+        "compiler": subprocess.run(["c++", "--version"], capture_output=True, text=True).stdout.split("\n")[0] + ", "
                     + first(os.path.join(ROOT, "build", "CMakeCache.txt"), r"^CMAKE_BUILD_TYPE:\w+=(.*)$"),
         "commit": git("rev-parse", "--short=12", "HEAD") + (" and changes that are not committed" if changed else ""),
     }
@@ -49,15 +51,26 @@ def load():
 
 def table_lines(name, result):
     figures = result["figures"] or [{"what": "", "measured": result["why_not"], "reach": "", "met": None}]
-    return "".join(f"| {f'`{name}`' if number == 0 else ''} | {figure['what']} | {figure['measured']} | {figure['reach']} | "
-                   f"{MET[figure['met']]} |\n" for number, figure in enumerate(figures))
+    lines, shown = [], f"`{name}`"
+    for figure in figures:
+        lines.append(f"| {shown} | {figure['what']} | {figure['measured']} | {figure['reach']} | {MET[figure['met']]} |\n")
+        shown = ""
+    return "".join(lines)
+
+
+def notes():
+    """Row -> what benchmark_notes.md says of it."""
+    with open(NOTES, encoding="utf-8") as file:
+        parts = re.split(r"^## (\S+)\n", file.read(), flags=re.MULTILINE)
+    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2])}
 
 
 def section(name, result):
     how = textwrap.fill(" ".join(ROWS[name].function.__doc__.split()), 118, break_long_words=False,
                         break_on_hyphens=False)
     commands = "".join(f"    {command}\n" for command in result["commands"])
-    return f"### {name}\n\n{how}\n" + (f"\n{commands}" if commands else "") + "\n"
+    note = notes().get(name, "")
+    return f"### {name}\n\n{how}\n" + (f"\n{commands}" if commands else "") + (f"\n{note}\n" if note else "") + "\n"
 
 
 def write(results):
@@ -68,9 +81,9 @@ def write(results):
     rows = {name: results["rows"][name] for name in ROWS if name in results["rows"]}
     text = [f"""# Benchmarks
 
-Written by `./dev bench`; do not edit. What each workload is and must reach comes from the project's issue 3, "As fast as the
-machines allow". Every row is measured in one run with what it is compared to, in turn; where several runs were made, a
-time is the median of the better half of them. `./dev bench ROW...` renews only those rows.
+Written by `./dev bench`; do not edit. What each workload is and must reach comes from the project's issue 3, "As fast
+as the machines allow". Every row is measured in one run with what it is compared to, in turn; where several runs were
+made, a time is the median of the better half of them. `./dev bench ROW...` renews only those rows.
 
 {HEAD}{''.join(table_lines(name, result) for name, result in rows.items())}
 ## When and where
@@ -80,7 +93,8 @@ time is the median of the better half of them. `./dev bench ROW...` renews only 
 """]
     text += [f"| {key} | {value} |\n" for key, value in results["machine"].items()]
     text.append("""
-Load is what the machine's run queue averaged in the minute before the row began: well above nought, others worked on it.
+Load is what the machine's run queue averaged in the minute before the row began. Where it is well above the row before
+it in the table can explain, others worked on the machine, and times are longer than they need be.
 
 | row | date | commit | load | took |
 |---|---|---|---|---|
@@ -90,8 +104,8 @@ Load is what the machine's run queue averaged in the minute before the row began
     text.append("""
 ## How each row is measured
 
-In the commands `$T` is the row's scratch directory and `$FARM` that of the farm (docs/farm.md). A row's dtest has a cache
-and a history of its own; runs that only warm caches are not shown.
+In the commands `$T` is the row's scratch directory and `$FARM` that of the farm (docs/farm.md). A row's dtest has a
+cache and a history of its own; runs that only warm caches are not shown.
 
 """)
     text += [section(name, result) for name, result in rows.items()]

@@ -87,8 +87,21 @@ class Run:
 
     def first_verdict(self):
         """Seconds from the start of dtest."""
-        first = self.events("case_ended")[0]["time"]
-        return datetime.datetime.fromisoformat(first.replace("Z", "+00:00")).timestamp() - self.began
+        return self._since_start(self.events("case_ended")[0]["time"])
+
+    def _since_start(self, time):
+        return datetime.datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() - self.began
+
+    def lost(self):
+        """Mean idle time of slots: before their first case, between cases, after their last until dtest ended."""
+        slots = {}
+        for case in self.verdicts():
+            start = self._since_start(case["started"])
+            slots.setdefault((case["host"], case["slot"]), []).append((start, start + case["duration"]))
+        before = statistics.mean(min(cases)[0] for cases in slots.values())
+        after = self.seconds - statistics.mean(max(end for _, end in cases) for cases in slots.values())
+        busy = statistics.mean(sum(end - start for start, end in cases) for cases in slots.values())
+        return f"{before:.2f} s before, {self.seconds - before - after - busy:.2f} s between, {after:.2f} s after"
 
     def shipped(self):
         """Bytes of chunks the coordinator sent, compressed, by host."""

@@ -26,9 +26,11 @@ def durations(bench, suite):
 
 @row("sleep-1000", farm=True)
 def sleep_1000(bench):
-    """1,000 GoogleTest cases that sleep U(0.5, 1.5) s (fixed seed, `tests/bench/sleep_suite.cc`) on 5 ssh hosts of 5 slots:
-    (sum of the sleeps / 25) / wall of dtest from start to exit, connecting included; agents cached. First with an empty
-    history and no listing cached, then again with what that run left. Each once: 40 s of sleep average themselves."""
+    """1,000 GoogleTest cases that sleep U(0.5, 1.5) s (fixed seed, `tests/bench/sleep_suite.cc`) on 5 ssh hosts of 5
+    slots: (sum of the sleeps / 25) / wall of dtest from start to exit, connecting included; agents cached. First with
+    an empty history and no listing cached, then again with what that run left. Each once: 40 s of sleep average
+    themselves. A slot idles before its first case (connecting, listing), between cases, and after its last until
+    dtest has exited; the table has the means."""
     suite, figures = bench.suite("sleep_suite"), []
     ideal = sum(durations(bench, "sleep_suite")) / 25
     with farm.Farm([farm.HostSpec(f"h{i}", slots=5) for i in range(1, 6)]) as hosts:
@@ -36,34 +38,38 @@ def sleep_1000(bench):
         bench.dtest(bench.suite("tiny_suite"), *options, state="warm", note=False)
         for isolation in ("batch", "process"):
             for when, reach in (("first run", 0.93), ("with history", 0.97)):
-                run = bench.dtest(suite, "--isolate", isolation, *options, state=isolation, cache=isolation)
+                run = bench.dtest(suite, "--isolate", isolation, *options, state=isolation, cache=isolation,
+                                  events=True)
                 figures.append(at_least(f"{isolation}, {when}", ideal / run.seconds, reach,
-                                        f" ({ideal:.2f} s / {run.seconds:.2f} s)", 3))
+                                        f" ({ideal:.2f} s / {run.seconds:.2f} s; slots idle {run.lost()})", 3))
     return figures
 
 
 @row("skewed", farm=True)
 def skewed(bench):
-    """400 lognormal cases (fixed seed, `tests/bench/skewed_suite.cc`), one of which takes 30 % of the ideal makespan, on 5 ssh
-    hosts of 4 slots, one at half speed: there every case sleeps twice as long. Ideal is work / total speed = 360 s / 18.
-    Two runs teach the history, hosts' speeds included; then three are measured."""
+    """400 lognormal cases (fixed seed, `tests/bench/skewed_suite.cc`), one of which takes 30 % of the ideal makespan,
+    on 5 ssh hosts of 4 slots, one at half speed: there every case sleeps twice as long. Ideal is work / total speed =
+    360 s / 18. Two runs teach the history, hosts' speeds included; then three are measured."""
     suite = bench.suite("skewed_suite")
     ideal = sum(durations(bench, "skewed_suite")) / 18
     with farm.Farm([farm.HostSpec(f"h{i}", slots=4) for i in range(1, 6)]) as hosts:
         arguments = [suite, "--env", "SLEEP_SLOW=h5=2", *on(bench, hosts)]
         first = bench.dtest(*arguments).seconds
         bench.dtest(*arguments)
-        seconds = typical([bench.dtest(*arguments).seconds for _ in range(3)])
+        runs = [bench.dtest(*arguments, events=True) for _ in range(3)]
+        lost = runs[-1].lost()
+        seconds = typical([run.seconds for run in runs])
     return [
-        at_least("ideal / wall, with history", ideal / seconds, 0.95, f" ({ideal:.2f} s / {seconds:.2f} s)", 3),
+        at_least("ideal / wall, with history", ideal / seconds, 0.95,
+                 f" ({ideal:.2f} s / {seconds:.2f} s; slots idle {lost})", 3),
         Figure("ideal / wall, first run", f"{ideal / first:.3f}"),
     ]
 
 
 @row("first-result", farm=True)
 def first_result(bench):
-    """8 ssh hosts of one slot, agents and listing cached, 2,000 trivial cases: from the start of dtest to the time that the
-    event log gives the first verdict, over the wall of `ssh h1 true`, in turn, nine times."""
+    """8 ssh hosts of one slot, agents and listing cached, 2,000 trivial cases: from the start of dtest to the time
+    that the event log gives the first verdict, over the wall of `ssh h1 true`, in turn, nine times."""
     with farm.Farm([farm.HostSpec(f"h{i}", slots=1) for i in range(1, 9)]) as hosts:
         arguments = [bench.suite("tiny_suite"), *on(bench, hosts)]
         for _ in range(2):
@@ -82,8 +88,8 @@ def first_result(bench):
 
 
 def idle_before_stolen(run):
-    """Seconds that each slot of `fast` was idle between its last case that was leased to it first and the first that had
-    been leased to `slow` before; and the same before every stolen lease."""
+    """Seconds that each slot of `fast` was idle between its last case that was leased to it first and the first that
+    had been leased to `slow` before; and the same before every stolen lease."""
     leased = {"fast": [], "slow": []}
     for host, cases in re.findall(r"^(\w+): .*lease \d+ of executable \d+:([ \d]+)$", run.text, re.MULTILINE):
         leased[host].append([int(index) for index in cases.split()])
@@ -122,13 +128,13 @@ def round_trip(command):
 
 @row("steal-latency")
 def steal_latency(bench):
-    """Two hosts of four slots, each behind a link of 10 ms each way. This kernel has no netem, so the link is a program
-    (`tests/bench/delay_line.cc`) that the host's `command=` starts in place of ssh: it runs `sh` and passes each byte on, both ways,
-    10 ms later. 300 cases of 50 ms, which history knows; but on the host `slow` each takes ten times as long, which it does not
-    know. So `fast` is soon through with its share and steals what is queued at `slow`. Agents log their leases
-    (DTEST_AGENT_LOG=debug); a case is stolen if it was leased to `slow` before it was leased to `fast`. Idle is the time between
-    the end of a slot's last case that was not stolen and the start of its first that was, by the agent's clock in the event
-    log; median over the slots that stole, of four runs."""
+    """Two hosts of four slots, each behind a link of 10 ms each way. This kernel has no netem, so the link is a
+    program (`tests/bench/delay_line.cc`) that the host's `command=` starts in place of ssh: it runs `sh` and passes
+    each byte on, both ways, 10 ms later. 300 cases of 50 ms, which history knows; but on the host `slow` each takes
+    ten times as long, which it does not know. So `fast` is soon through with its share and steals what is queued at
+    `slow`. Agents log their leases (DTEST_AGENT_LOG=debug); a case is stolen if it was leased to `slow` before it was
+    leased to `fast`. Idle is the time between the end of a slot's last case that was not stolen and the start of its
+    first that was, by the agent's clock in the event log; median over the slots that stole, of four runs."""
     hosts = bench.path("hosts.txt")
     line = os.path.join(SUITES, "delay_line")
     with open(hosts, "w", encoding="utf-8") as file:
@@ -156,6 +162,7 @@ def steal_latency(bench):
         idle = statistics.median(first)
         figures.append(Figure(
             f"{isolation}: median idle / round trip",
-            f"{idle / trip:.2f} ({idle * 1e3:.0f} ms of {trip * 1e3:.1f} ms, worst {max(first) * 1e3:.0f} ms, {len(first)} slots; before "
-            f"each of {len(every)} stolen leases {statistics.median(every) * 1e3:.0f} ms)", "below 1", idle < trip))
+            f"{idle / trip:.2f} ({idle * 1e3:.0f} ms of {trip * 1e3:.1f} ms, worst {max(first) * 1e3:.0f} ms, "
+            f"{len(first)} slots; before each of {len(every)} stolen leases {statistics.median(every) * 1e3:.0f} ms)",
+            "below 1", idle < trip))
     return figures

@@ -97,15 +97,16 @@ def one_copy(bench):
 
 @row("ship-cold", farm=True)
 def ship_cold(bench):
-    """40 GoogleTest executables with debug information (tests/bench/ship_suite.py: generated C++ full of templates, built
-    with `g++ -g -O0`, linked statically with a big shared part), each of eight quick cases, to 4 ssh hosts of two slots with agents but
-    empty stores. Hosts fetch what their leases need, so `--data 'tests/*'` makes every executable need all 40; after each run
-    the stores are looked into, and must hold all. dtest's wall is that of the whole run from an empty cache, so hashing,
-    chunking, compressing, verifying and running all cases are in it; scp's is that of four `scp -r` side by side until the last has
-    ended. In turn, three times, stores and copies removed in between. All hosts share this machine's cores and the
-    network is memory, so both sides are bound by processors, not by a link. One compressed copy is that of the different
-    chunks, each compressed by itself with zstd -3, as dtest sends them: the least that can be sent. The network card's count
-    is of all that left this machine, packet headers and ssh included."""
+    """40 GoogleTest executables with debug information (tests/bench/ship_suite.py: generated C++ full of templates,
+    built with `g++ -g -O0`, linked statically with a big shared part), each of eight quick cases, to 4 ssh hosts of
+    two slots with agents but empty stores. Hosts fetch what their leases need, so `--data 'tests/*'` makes every
+    executable need all 40; after each run the stores are looked into, and must hold all. dtest's wall is that of the
+    whole run from an empty cache, so hashing, chunking, compressing, verifying and running all cases are in it; scp's
+    is that of four `scp -r` side by side until the last has ended. In turn, three times, stores and copies removed in
+    between. All hosts share this machine's cores and the network is memory, so both sides are bound by processors,
+    not by a link. One compressed copy is that of the different chunks, each compressed by itself with zstd -3, as
+    dtest sends them: the least that can be sent. The network card's count is of all that left this machine, packet
+    headers and ssh included."""
     size, unique, chunks, whole = one_copy(bench)
     with Ship(bench, HOSTS) as ship:
         held, sent, chunk_bytes = [], [], []
@@ -135,7 +136,7 @@ def ship_cold(bench):
     return [
         at_most("wall / scp side by side", dtest / scp, 0.6, f" ({dtest:.1f} s / {scp:.1f} s for {size / MB:.0f} MB)"),
         at_most("coordinator's chunk bytes / one compressed copy", typical(chunk_bytes) / chunks, 1.2,
-                f" ({typical(chunk_bytes) / MB:.0f} MB / {chunks / MB:.0f} MB; {unique / MB:.0f} MB before compression; "
+                f" ({typical(chunk_bytes) / MB:.0f} MB / {chunks / MB:.0f} MB, before compression {unique / MB:.0f} MB; "
                 f"whole files through zstd -3: {whole / MB:.0f} MB)"),
         Figure("network card's bytes / one compressed copy",
                f"{typical(sent) / chunks:.2f} ({typical(sent) / MB:.0f} MB)"),
@@ -144,10 +145,11 @@ def ship_cold(bench):
 
 @row("ship-relink", farm=True)
 def ship_relink(bench):
-    """One host that holds the suite of ship-cold. One source file (of the 12 components of which an executable links two)
-    is changed in one of two ways, what links it is linked again, and the same run is made: compressed chunk bytes sent by the
-    size of the executables that changed. `constant` changes a number: nothing moves. `function` adds statements: all code
-    behind moves, and with it every address in the debug information of what was linked after it."""
+    """One host that holds the suite of ship-cold. One source file (of the 12 components of which an executable links
+    two) is changed in one of two ways, what links it is linked again, and the same run is made: compressed chunk
+    bytes sent by the size of the executables that changed. `constant` changes a number: nothing moves. `function`
+    adds statements: all code behind moves, and with it every address in the debug information of what was linked
+    after it."""
     figures = []
     for version in ship_suite.VERSIONS[1:]:
         # A farm each, since a host that has seen one change holds chunks of the other.
@@ -168,10 +170,10 @@ def ship_relink(bench):
 
 @row("ship-same", farm=True)
 def ship_same(bench):
-    """The suite of ship-cold on 4 hosts that hold all of it: chunk bytes sent, and what shipping adds to the wall of each
-    host: (wall on the four hosts - wall of the same run on this machine with as many slots, where nothing is shipped -
-    wall of four `ssh host true` side by side) / 4, in turn, five times. It is an upper limit: agents' start, and results
-    that come over ssh, are in it too."""
+    """The suite of ship-cold on 4 hosts that hold all of it: chunk bytes sent, and what shipping adds to the wall of
+    each host: (wall on the four hosts - wall of the same run on this machine with as many slots, where nothing is
+    shipped - wall of four `ssh host true` side by side) / 4, in turn, five times. It is an upper limit: agents'
+    start, and results that come over ssh, are in it too."""
     with Ship(bench, HOSTS) as ship:
         ship.run()
         ship.run()  # history
