@@ -53,7 +53,8 @@ def table_lines(name, result):
     figures = result["figures"] or [{"what": "", "measured": result["why_not"], "reach": "", "met": None}]
     lines, shown = [], f"`{name}`"
     for figure in figures:
-        lines.append(f"| {shown} | {figure['what']} | {figure['measured']} | {figure['reach']} | {MET[figure['met']]} |\n")
+        cells = [shown, figure["what"], figure["measured"], figure["reach"], MET[figure["met"]]]
+        lines.append(f"| {' | '.join(cells)} |\n")
         shown = ""
     return "".join(lines)
 

@@ -56,8 +56,8 @@ def spawn_4000(bench):
     """4,000 cases, each in a process of its own, as many at once as there are cores: 40 executables of 100 trivial
     GoogleTest cases. Every side starts the same 4,000 processes with the same filters: dtest with `--isolate
     process`, a bare loop around posix_spawn(3) (`tests/bench/spawn_loop.cc`, output to /dev/null), ctest with one
-    add_test a case, xargs and GNU parallel with one line a case. The loop and dtest in turn three times, the three
-    slow ones once."""
+    add_test a case, xargs and GNU parallel with one line a case. In turn, twice; dtest and the loop twice in each
+    turn."""
     suites = bench.path("suites")
     os.mkdir(suites)
     lines = []
@@ -100,7 +100,7 @@ def gtest_own(bench):
     """GoogleTest's own test executables and samples, as Debian's libgtest-dev has them, but for those whose main()
     does something else than run its cases once (tests/integration/test_googletest_own.py names them): dtest against
     ctest with the same -j, one add_test an executable, as GoogleTest's CMake does. Some of the cases fail, on both
-    sides, by intention. In turn, three times."""
+    sides, by intention. In turn, five times."""
     directory = os.environ["DTEST_GOOGLETEST"] = os.path.join(BUILD, "tests/integration/googletest/googletest")
     import test_googletest_own
     names = [name for name in test_googletest_own.executables() if name not in test_googletest_own.PECULIAR]
@@ -115,7 +115,7 @@ def gtest_own(bench):
         theirs = lambda: bench.timed(["ctest", "--test-dir", bench.scratch, "-j", str(slots), "-Q"], ok=(0, 8))
         bench.note(shown)
         ours()
-        dtest, ctest = side_by_side(3, ours, theirs)
+        dtest, ctest = side_by_side(5, ours, theirs)
         ratio = dtest / ctest
         figure = at_most(f"wall / ctest -j {slots}", ratio, 1, f" ({dtest:.2f} s / {ctest:.2f} s)")
         figures.append(figure)

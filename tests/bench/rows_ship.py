@@ -136,8 +136,8 @@ def ship_cold(bench):
     return [
         at_most("wall / scp side by side", dtest / scp, 0.6, f" ({dtest:.1f} s / {scp:.1f} s for {size / MB:.0f} MB)"),
         at_most("coordinator's chunk bytes / one compressed copy", typical(chunk_bytes) / chunks, 1.2,
-                f" ({typical(chunk_bytes) / MB:.0f} MB / {chunks / MB:.0f} MB, before compression {unique / MB:.0f} MB; "
-                f"whole files through zstd -3: {whole / MB:.0f} MB)"),
+                f" ({typical(chunk_bytes) / MB:.0f} MB / {chunks / MB:.0f} MB, before compression "
+                f"{unique / MB:.0f} MB; whole files through zstd -3: {whole / MB:.0f} MB)"),
         Figure("network card's bytes / one compressed copy",
                f"{typical(sent) / chunks:.2f} ({typical(sent) / MB:.0f} MB)"),
     ]

@@ -49,9 +49,10 @@ int Work@(int seed) {
   }
   std::vector<Record@> all(sorted.begin(), sorted.end());
   std::stable_sort(all.begin(), all.end(), [](const Record@& a, const Record@& b) { return b.weight < a.weight; });
-  std::function<size_t(const Record@&)> size = [seed](const Record@& r) { return r.parts.size() + seed; };
+  std::function<int(const Record@&)> size = [seed](const Record@& r) { return seed + \
+static_cast<int>(r.parts.size()); };
   int sum = 0;
-  for (const Record@& record : all) sum += static_cast<int>(size(record));
+  for (const Record@& record : all) sum += size(record);
   for (const auto& entry : queue) sum += std::visit([](const auto& v) { return static_cast<int>(sizeof v); }, entry);
   return sum + static_cast<int>(by_id.size() + by_name.size());
 }
