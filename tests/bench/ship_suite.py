@@ -115,25 +115,30 @@ def write_if_new(name, text):
 def make():
     """Generates and builds what is missing. Several minutes of processor time at the first time."""
     os.makedirs(ROOT, exist_ok=True)
-    rules = ["rule cc\n  command = c++ -std=c++17 -g -O0 -c $in -o $out\n",
+    rules = ["rule cc\n  command = c++ -std=c++17 -g -O0$flags -c $in -o $out\n",
              "rule link\n  command = c++ $in -lgtest_main -lgtest -pthread -o $out\n"]
 
-    def source(name, text):
-        write_if_new(f"{name}.cc", text)
-        rules.append(f"build {name}.o: cc {name}.cc\n")
+    def source(name, text, version="1"):
+        """Another version of a source file is of the same name, also in the debug information."""
+        directory = "" if version == "1" else f"{version}/"
+        os.makedirs(os.path.join(ROOT, directory), exist_ok=True)
+        write_if_new(f"{directory}{name}.cc", text)
+        rules.append(f"build {directory}{name}.o: cc {directory}{name}.cc\n")
+        if directory:
+            rules.append(f"  flags = $ -ffile-prefix-map={directory}=\n")
 
     source("core", component("core", 9, 1))
     for number in range(COMPONENTS):
         source(f"part{number}", component(f"part{number}", 5, number + 2))
     for version in VERSIONS[1:]:
-        source(f"part{CHANGED}_{version}", component(f"part{CHANGED}", 5, CHANGED + 2, version))
+        source(f"part{CHANGED}", component(f"part{CHANGED}", 5, CHANGED + 2, version), version)
     for number, name in enumerate(executable_names()):
         source(name, own_cases(number, parts_of(number)))
     for version in VERSIONS:
         for number, name in enumerate(executable_names()):
             if name not in executable_names(version):
                 continue
-            objects = [f"{part}_{version}.o" if version != "1" and part == f"part{CHANGED}" else f"{part}.o"
+            objects = [f"{version}/{part}.o" if version != "1" and part == f"part{CHANGED}" else f"{part}.o"
                        for part in parts_of(number)]
             rules.append(f"build bin-{version}/{name}: link {name}.o {' '.join(objects)}\n")
     write_if_new("build.ninja", "".join(rules))
