@@ -105,8 +105,9 @@ it in the table can explain, others worked on the machine, and times are longer 
     text.append("""
 ## How each row is measured
 
-In the commands `$T` is the row's scratch directory and `$FARM` that of the farm (docs/farm.md). A row's dtest has a
-cache and a history of its own; runs that only warm caches are not shown.
+In the commands, which start in the repository ($REPO), `$T` is the row's scratch directory, `$FARM` that of the farm
+(docs/farm.md) and `$SHIP` is build/bench/ship. A row's dtest has a cache and a history of its own; runs that only warm
+caches are not shown.
 
 """)
     text += [section(name, result) for name, result in rows.items()]

@@ -132,7 +132,7 @@ class Bench:
             text = text.replace(path, name)
         text = re.sub(r"'(\S*\$\S*)'", r'"\1"', text)
         if directory:
-            text = f"cd {directory} && {text}"
+            text = f"cd {directory} && {text.replace('build/', '$REPO/build/', 1)}"
         if text not in self.commands:
             self.commands.append(text)
 
