@@ -20,6 +20,19 @@ namespace {
 constexpr absl::Duration kCloseTimeout = absl::Seconds(2);
 constexpr absl::Duration kKillTimeout = absl::Seconds(2);
 
+// With DTEST_AGENT_LOG=debug and `dtest -vv`, where leases go can be followed: what is leased twice was stolen between.
+template <typename Message>
+void LogLease(const Message& message) {
+  if (!spdlog::should_log(spdlog::level::debug)) return;
+  if constexpr (std::is_same_v<Message, Lease>) {
+    std::string cases;
+    for (const LeasedCase& leased : message.cases) absl::StrAppend(&cases, " ", leased.index);
+    spdlog::debug("lease {} of executable {}:{}", message.id.value(), message.executable.value(), cases);
+  } else if constexpr (std::is_same_v<Message, Recall>) {
+    spdlog::debug("recall of lease {}", message.lease.value());
+  }
+}
+
 }  // namespace
 
 AgentLoop::AgentLoop(const Options& options, std::unique_ptr<AgentDirectory> directory)
@@ -120,6 +133,7 @@ void AgentLoop::Deliver(ToAgent message) {
                         std::is_same_v<Message, CaseTable>) {
             Keep(m);
           }
+          LogLease(m);
           Handle(FromCoordinator{std::move(m)});
         }
       },

@@ -1,135 +1,91 @@
 #!/usr/bin/python3
-"""./dev bench [ROW...]: measures dtest beside what it is compared with, in one run, and prints one table.
+"""./dev bench [ROW... | --page]: measures dtest beside what it is compared with, in one run; prints one table and
+writes it, with the machine and the commands, to docs/benchmarks.md. Only rows that were run are renewed there;
+`--page` writes the page again from the results.
 
-Every row runs both sides in turn, several times, and takes the better half's median of each, since machines are noisy;
-what counts is the ratio. Rows that need hosts use the farm of network namespaces (docs/farm.md).
+measure.py says how rows measure, rows_*.py are the rows, benchmark_page.py writes the page. Rows that need hosts use
+the farm of network namespaces (docs/farm.md).
 """
 
+import dataclasses
+import datetime
+import json
 import os
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-BUILD = os.path.join(ROOT, "build")
-DTEST = os.path.join(BUILD, "dtest")
-SUITES = os.path.join(BUILD, "bench")
-sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+import benchmark_page
+from measure import ROWS, Bench
+
+import namespaces
+import rows_farm  # noqa: F401
+import rows_local  # noqa: F401
+import rows_ship  # noqa: F401
+
+# Of the table.
+ORDER = ["sleep-1000", "skewed", "tiny-2000", "tiny-100k", "spawn-4000", "first-result", "ship-cold", "ship-relink",
+         "ship-same", "gtest-own", "simulated-farm", "steal-latency"]
 
 
-def timed(command, env=None, cwd=None, ok=(0,)):
-    begin = time.monotonic()
-    done = subprocess.run(command, env=env, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    seconds = time.monotonic() - begin
-    if done.returncode not in ok:
-        sys.exit(f"{command[0]} exited with {done.returncode}:\n{done.stderr}")
-    return seconds
-
-
-def side_by_side(runs, *sides):
-    """The typical seconds of each side (a callable that returns seconds), measured in turn."""
-    taken = [[] for _ in sides]
-    for _ in range(runs):
-        for seconds, side in zip(taken, sides):
-            seconds.append(side())
-    return [statistics.median(sorted(seconds)[: (len(seconds) + 1) // 2]) for seconds in taken]
-
-
-class Bench:
-    def __init__(self, directory):
-        self.directory = directory
-        self.jobs = os.cpu_count() or 1
-
-    def dtest(self, *arguments, env=None, state="state"):
-        places = ["--state-dir", os.path.join(self.directory, state), "--cache-dir", os.path.join(self.directory, "cache")]
-        return timed([DTEST, *arguments, "-q", *places], env=env)
-
-    def tiny_2000(self):
-        suite = os.path.join(SUITES, "tiny_suite")
-        self.dtest(suite)
-        direct, ours = side_by_side(7, lambda: timed([suite]), lambda: self.dtest(suite))
-        return f"{ours - direct:.3f} s over the executable's own {direct:.3f} s", "0.10 s"
-
-    def tiny_100k(self):
-        suites = os.path.join(self.directory, "tiny100k")
-        os.mkdir(suites)
-        for i in range(50):
-            shutil.copy(os.path.join(SUITES, "tiny_suite"), os.path.join(suites, f"tiny{i:02}_test"))
-        report = os.path.join(self.directory, "tiny.xml")
-        self.dtest(suites)
-        (seconds,) = side_by_side(3, lambda: self.dtest(suites, "--junit", report))
-        return f"{100_000 / seconds:,.0f} cases/s", "60,000 cases/s"
-
-    def spawn_4000(self):
-        suite = os.path.join(SUITES, "tiny_suite")
-        one = [suite, "--gtest_filter=All/Tiny.Passes/7"]
-        self.dtest(suite, "--isolate", "process")
-        names = "".join(f"All/Tiny.Passes/{i}\n" for i in range(2000))
-        listing = os.path.join(self.directory, "names")
-        with open(listing, "w", encoding="ascii") as file:
-            file.write(names)
-        bare, xargs, ours = side_by_side(
-            3,
-            lambda: timed([os.path.join(SUITES, "spawn_loop"), "2000", str(self.jobs), *one]),
-            lambda: timed(["xargs", "-a", listing, "-P", str(self.jobs), "-I{}", suite, "--gtest_filter={}"]),
-            lambda: self.dtest(suite, "--isolate", "process"),
-        )
-        return f"{bare / ours:.2f} of a bare posix_spawn loop; {xargs / ours:.2f} of xargs -P", "0.80; above 1"
-
-    def sleep_1000(self):
-        suite = os.path.join(SUITES, "sleep_suite")
-        scale = "0.1"
-        total = sum(self.sleeps()) * float(scale)
-        jobs = ["-j", "25", "--env", f"SLEEP_SCALE={scale}"]
-        first = self.dtest(suite, *jobs, state="sleep")
-        second = self.dtest(suite, *jobs, state="sleep")
-        return (f"{total / 25 / first:.2f} first, {total / 25 / second:.2f} with history (cases a tenth as long, local)",
-                "0.93; 0.97")
-
-    def sleeps(self):
-        listing = subprocess.run([os.path.join(SUITES, "sleep_suite"), "--gtest_list_tests"], capture_output=True,
-                                 text=True, check=True).stdout
-        return [float(line.split("=")[-1]) for line in listing.splitlines() if "GetParam" in line]
-
-    def first_result(self):
-        import farm
-        import namespaces
+def run_row(name, output):
+    """In a process of its own, as the farm's namespaces are entered for good. Writes the row's result as JSON."""
+    if ROWS[name].farm:
         namespaces.enter()
-        with farm.Farm([farm.HostSpec(f"h{i}") for i in range(1, 9)]) as hosts:
-            suite = os.path.join(SUITES, "tiny_suite")
-            arguments = [suite, "--hosts", hosts.hosts_file(), "--ssh-config", hosts.ssh_config, "-j", "1"]
-            self.dtest(*arguments)
-            ssh, ours = side_by_side(
-                5,
-                lambda: timed(["ssh", "-F", hosts.ssh_config, "h1", "true"]),
-                lambda: self.dtest(*arguments, "-k", "=All/Tiny.Passes/7"),
-            )
-        return f"{ours / ssh:.2f} (whole run of one case on 8 hosts / one `ssh host true`)", "2.0"
+    with tempfile.TemporaryDirectory(prefix="dtest-bench-") as scratch:
+        bench = Bench(scratch)
+        figures = ROWS[name].function(bench)
+    with open(output, "w", encoding="utf-8") as file:
+        json.dump({"figures": [dataclasses.asdict(figure) for figure in figures], "commands": bench.commands}, file)
 
 
-ROWS = ["tiny_2000", "tiny_100k", "spawn_4000", "sleep_1000", "first_result"]
+def measure(name, commit):
+    """The row's result, from a process of its own; where it could not be measured it says why."""
+    load = f"{os.getloadavg()[0]:.1f}"
+    begin = time.monotonic()
+    with tempfile.NamedTemporaryFile(prefix="dtest-bench-", suffix=".json") as output:
+        done = subprocess.run([sys.executable, "-B", os.path.abspath(__file__), "--row", name, output.name],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode == 0:
+            result = json.load(open(output.name, encoding="utf-8"))
+        else:
+            sys.stderr.write(done.stdout)
+            lines = done.stdout.strip().splitlines() or [f"exit status {done.returncode}"]
+            result = {"figures": [], "commands": [], "why_not": "not measured: " + lines[-1].replace("SKIPPED: ", "")}
+    result.update(date=datetime.date.today().isoformat(), commit=commit, load=load,
+                  took=f"{time.monotonic() - begin:.0f} s")
+    return result
 
 
 def main(wanted):
-    unknown = set(wanted) - set(ROWS)
+    wanted = [name.replace("_", "-") for name in wanted]
+    unknown = sorted(set(wanted) - set(ORDER))
     if unknown:
-        sys.exit(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    print(f"{os.cpu_count()} cores of {model}, Linux {os.uname().release}\n")
-    print("| workload | measured | to reach |\n|---|---|---|", flush=True)
-    for row in wanted or ROWS:
-        # Each in a process of its own: the farm's namespaces are entered for good.
-        subprocess.run([sys.executable, "-B", os.path.abspath(__file__), "--row", row], check=True)
+        sys.exit(f"no such row: {', '.join(unknown)}; there are {', '.join(ORDER)}")
+    machine = benchmark_page.machine()
+    results = benchmark_page.load()
+    print(f"{machine['cores']} cores of {machine['CPU']}, {machine['kernel']}, commit {machine['commit']}\n")
+    print(benchmark_page.HEAD, end="", flush=True)
+    failed = False
+    for name in [name for name in ORDER if name in wanted or not wanted]:
+        result = measure(name, machine["commit"])
+        failed |= not result["figures"]
+        print(benchmark_page.table_lines(name, result), end="", flush=True)
+        results["rows"][name] = result
+        results["machine"] = machine
+        benchmark_page.write(results)
+    print(f"\nwritten to {os.path.relpath(benchmark_page.PAGE)}")
+    return 1 if failed else 0
 
+
+assert set(ORDER) == set(ROWS), set(ORDER) ^ set(ROWS)
+ROWS.update({name: ROWS.pop(name) for name in ORDER})
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--row"]:
-        with tempfile.TemporaryDirectory(prefix="dtest-bench-") as scratch:
-            measured, reach = getattr(Bench(scratch), sys.argv[2])()
-        print(f"| `{sys.argv[2].replace('_', '-')}` | {measured} | {reach} |", flush=True)
+        run_row(*sys.argv[2:])
+    elif sys.argv[1:] == ["--page"]:
+        benchmark_page.write(benchmark_page.load())
     else:
-        main(sys.argv[1:])
+        sys.exit(main(sys.argv[1:]))
