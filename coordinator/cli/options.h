@@ -82,11 +82,6 @@ struct ParsedCommandLine {
 };
 ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments);
 
-// "90", "90s", "1m30s", "250ms", "2h": positive; "none": InfiniteDuration. InvalidArgument says what is accepted.
-absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text);
-// "20G", "512M", "1048576": bytes with a binary suffix.
-absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text);
-
 }  // namespace dtest
 
 #endif  // DTEST_COORDINATOR_CLI_OPTIONS_H_
