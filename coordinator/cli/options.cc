@@ -209,6 +209,7 @@ void AddReportOptions(CLI::App& app, Options& options) {
   const std::string group = "Reports";
   app.add_option("--junit", options.junit, "Write JUnit XML")->type_name("FILE")->group(group);
   app.add_option("--durations", options.durations, "Show the N slowest cases")->type_name("N")->group(group);
+  app.add_flag("--timings", options.timings, "Show where the time went (so does -v)")->group(group);
 }
 
 void AddPresentationOptions(CLI::App& app, Options& options) {

@@ -64,6 +64,7 @@ struct Options {
   std::string junit;
   std::string events;
   uint32_t durations = 0;
+  bool timings = false;
   When color = When::kAuto;
   When progress = When::kAuto;
   int verbosity = 0;  // -1: -q

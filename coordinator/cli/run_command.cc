@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "coordinator/bundle/catalog.h"
 #include "coordinator/bundle/discover.h"
 #include "coordinator/bundle/file_tree.h"
@@ -145,6 +146,7 @@ int ExplainFailure(const absl::Status& status) {
 }
 
 int RunCommand(const Options& options) {
+  const absl::Time began = absl::Now();
   const bool list_only = options.command == Command::kList;
   // Everything that can be wrong with the command line is found before any host is bothered.
   absl::StatusOr<std::vector<HostSpec>> hosts = ChooseHosts(options);
@@ -165,6 +167,7 @@ int RunCommand(const Options& options) {
   absl::StatusOr<HostPool::Options> pool = PoolOptions(options, *hosts, run_id);
   if (!pool.ok()) return ExplainFailure(pool.status());
   loop_options.pool = *std::move(pool);
+  loop_options.began = began;
 
   std::string history_warning;
   std::unique_ptr<History> history;
@@ -188,6 +191,7 @@ int RunCommand(const Options& options) {
                       *std::move(selection), surroundings);
   if (!loop.ok()) return ExplainFailure(loop.status());
   const RunEnd end = (*loop)->Run();
+  (*reports)->PrintTimings();
   const RunSummary& summary = (*reports)->summary();
   if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty()) SayNothingSelected(options, summary);
   if (!list_only) return summary.ExitStatus();

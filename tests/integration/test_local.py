@@ -288,6 +288,13 @@ class ReportTest(DtestCase):
         lines = [line for line in result.text.splitlines() if "Range/Slow" in line]
         self.assertEqual(len(lines), 2, result.text)
 
+    def test_timings_are_the_same_from_the_log(self):
+        result = self.dtest(self.suite("slow_test"), "--timings", "--env", "FIXTURE_MS=20")
+        start = result.stdout.index("\nwall time ")
+        replayed = self.dtest("report", result.events_path, "--timings", reports=False)
+        self.assertEqual(result.stdout[start:], replayed.stdout[replayed.stdout.index("\nwall time "):])
+        self.assertEqual(result.events()[-1]["event"], "run_closed")
+
     def test_files_are_ordinary_files(self):
         result = self.dtest(self.suite("mixed_test"))
         for path in (result.junit_path, result.events_path):
