@@ -18,7 +18,10 @@ constexpr char kSynopsis[] =
     "  dtest [run] [OPTIONS] PATH...   run the tests in PATH: a test executable, or a directory of them\n"
     "  dtest list [OPTIONS] PATH...    list their cases, one a line\n"
     "  dtest hosts [OPTIONS]           check every host and say what is wrong with which\n"
-    "  dtest report [OPTIONS] [RUN]    show the reports of the latest run, or of RUN (an id or an event log)\n";
+    "  dtest report [OPTIONS] [RUN]    show the reports of the latest run, or of RUN (an id or an event log)\n"
+    "  dtest history                   show the slowest and the flaky cases that are known\n"
+    "  dtest history export FILE       write what is known of durations, for --shard-durations\n"
+    "  dtest history forget EXPR...    forget these cases\n";
 
 constexpr char kFooter[] =
     "DUR is 90, 90s, 1m30s, 250ms or none.  EXPR without * or ? selects cases whose EXECUTABLE.SUITE.CASE contains it;\n"
@@ -61,6 +64,17 @@ std::string Contradiction(const Options& options) {
   }
   if (options.command == Command::kHosts && !options.paths.empty()) {
     return absl::StrCat("dtest hosts runs no tests: what is ", options.paths.front(), " for?");
+  }
+  if (!options.shard_durations.empty() && options.shard_count == 1) {
+    return "--shard-durations says how --shard divides, and no --shard with more than one part is given";
+  }
+  if (options.command == Command::kHistory && !options.paths.empty()) {
+    const std::string& word = options.paths.front();
+    if (word != "export" && word != "forget") {
+      return absl::StrCat("dtest history cannot '", word, "': give nothing, export FILE or forget EXPR");
+    }
+    if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
+    if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
   }
   if (options.host_timeout < absl::Seconds(2)) {
     return "--host-timeout: less than 2s would call healthy hosts lost";
@@ -134,6 +148,10 @@ void AddSelectionOptions(CLI::App& app, Options& options) {
          },
          "Only the I-th of N parts: the same parts on every machine")
       ->type_name("I/N")
+      ->group(group);
+  app.add_option("--shard-durations", options.shard_durations,
+                 "Make them equally long by this file, the same for all (dtest history export)")
+      ->type_name("FILE")
       ->group(group);
   app.add_option_function<std::string>(
          "--plain", Through(ParsePlain, &options.plain, "--plain"),
@@ -259,6 +277,7 @@ std::optional<Command> FindCommand(const std::string& word) {
   if (word == "list") return Command::kList;
   if (word == "hosts") return Command::kHosts;
   if (word == "report") return Command::kReport;
+  if (word == "history") return Command::kHistory;
   return std::nullopt;
 }
 
@@ -292,6 +311,11 @@ void Describe(CLI::App& app, Options& options, RawOptions& raw) {
     case Command::kReport:
       paths->expected(0, 1);
       AddReportOptions(app, options);
+      break;
+    case Command::kHistory:
+      app.add_option("--durations", options.durations, "Show so many of each kind  [20]")
+          ->type_name("N")
+          ->group("Reports");
       break;
   }
   AddPresentationOptions(app, options);

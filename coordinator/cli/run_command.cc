@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdio>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/hosts.h"
 #include "coordinator/cli/reports.h"
+#include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/run_loop.h"
@@ -124,6 +126,18 @@ void SayBefore(const Options& options, const Discovery& discovery, const std::st
   }
 }
 
+// What all shards must say alike.
+void SayShard(const Options& options, const Durations& durations, const std::vector<absl::Duration>& expected) {
+  if (options.verbosity < 0) return;
+  absl::Duration longest;
+  for (const absl::Duration part : expected) longest = std::max(longest, part);
+  const std::string text = absl::StrCat(
+      "dtest: note: shard ", options.shard_index, "/", options.shard_count, " by ", options.shard_durations, ", digest ",
+      durations.digest, " (every shard must say the same): ", SecondsText(expected[options.shard_index - 1]),
+      " of cases it knows, the longest shard ", SecondsText(longest), "\n");
+  std::fputs(text.c_str(), stderr);
+}
+
 // Why a run that went well ran nothing.
 void SayNothingSelected(const Options& options, const RunSummary& summary) {
   std::string text = absl::StrCat("dtest: none of the ", CountText(summary.listed()), " cases is selected");
@@ -153,6 +167,13 @@ int RunCommand(const Options& options) {
   if (!hosts.ok()) return ExplainFailure(hosts.status());
   absl::StatusOr<Selection> selection = Selection::Make(options.filters, options.shard_index, options.shard_count);
   if (!selection.ok()) return ExplainFailure(selection.status());
+  std::shared_ptr<const Durations> durations;
+  if (!options.shard_durations.empty()) {
+    absl::StatusOr<Durations> read = ReadDurations(options.shard_durations);
+    if (!read.ok()) return ExplainFailure(read.status());
+    durations = std::make_shared<const Durations>(*std::move(read));
+    selection->DivideBy(*durations);
+  }
   absl::StatusOr<Discovery> discovery = FindTests(options);
   if (!discovery.ok()) {
     const int status = ExplainFailure(discovery.status());
@@ -168,6 +189,7 @@ int RunCommand(const Options& options) {
   if (!pool.ok()) return ExplainFailure(pool.status());
   loop_options.pool = *std::move(pool);
   loop_options.began = began;
+  loop_options.durations = durations;
 
   std::string history_warning;
   std::unique_ptr<History> history;
@@ -183,6 +205,7 @@ int RunCommand(const Options& options) {
     }
   }
   SayBefore(options, *discovery, history_warning);
+  if (durations != nullptr) SayShard(options, *durations, selection->expected());
 
   Signals signals;
   RunLoop::Surroundings surroundings{&(*reports)->sinks(), history.get(), (*reports)->terminal(), &signals};

@@ -52,12 +52,11 @@ std::string TimingsText(const Timings& timings) {
   if (timings.capacity <= absl::ZeroDuration()) return text;
 
   const absl::Duration all = timings.capacity;
-  absl::StrAppend(&text, "time of ", Plural(timings.slots, "slot"), ", first host up to last verdict: ",
-                  FixedSeconds(all, 3, 0), " s\n");
+  absl::StrAppend(&text, "time of ", Plural(timings.slots, "slot"),
+                  ", first host up to last verdict: ", FixedSeconds(all, 3, 0), " s\n");
   AppendRow("cases", timings.cases, all, "", &text);
   AppendRow("start-up", timings.startup, all,
-            timings.processes == 1 ? "1 process" : absl::StrCat(CountText(timings.processes), " processes"),
-            &text);
+            timings.processes == 1 ? "1 process" : absl::StrCat(CountText(timings.processes), " processes"), &text);
   AppendRow("listing", timings.listing, all, "", &text);
   AppendRow("files", timings.files, all,
             absl::StrCat("waiting for ", BytesText(timings.shipped), " to ", Plural(timings.shipped_hosts, "host")),

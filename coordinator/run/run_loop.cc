@@ -25,6 +25,18 @@ int64_t MonotonicNanos() {
   return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
+// What history does not know of the cases.
+void FillIn(const Durations& durations, const std::string& executable, const std::vector<std::string>& names,
+            std::vector<std::optional<absl::Duration>>* expected) {
+  const auto cases = durations.executables.find(executable);
+  if (cases == durations.executables.end()) return;
+  expected->resize(names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto found = cases->second.find(names[i]);
+    if (!(*expected)[i].has_value() && found != cases->second.end()) (*expected)[i] = found->second;
+  }
+}
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -310,6 +322,7 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
       expected = out_.history->Expected(name, state.names);
       if (std::optional<absl::Duration> measured = out_.history->Startup(name)) known.startup = *measured;
     }
+    if (options_.durations != nullptr) FillIn(*options_.durations, name, state.names, &expected);
     known.cases.reserve(state.selected.size());
     known.suite_of.reserve(state.selected.size());
     uint32_t suite = 0;

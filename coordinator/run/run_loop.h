@@ -16,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/terminal.h"
 #include "coordinator/run/event.h"
@@ -37,6 +38,7 @@ class RunLoop : private HostPool::Delegate {
     std::vector<std::string> command;
     std::string working_directory;  // absolute; what tests see as their own
     bool list_only = false;         // list, and run nothing
+    std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
     absl::Time began = absl::InfiniteFuture();  // when the command was given, for RunStarted::setup
     HostPool::Options pool;
     RunBundle::Options bundle;

@@ -179,8 +179,12 @@ TEST(RunTimings, PartsAddUpInAnyRun) {
       now += random() % 3;
       const uint32_t host = random() % 3;
       switch (random() % 6) {
-        case 0: run.Up(now, host, 1 + random() % 4); break;
-        case 1: run.Fetching(now, host, random() % 2 == 0); break;
+        case 0:
+          run.Up(now, host, 1 + random() % 4);
+          break;
+        case 1:
+          run.Fetching(now, host, random() % 2 == 0);
+          break;
         case 2:
           if (random() % 4 == 0) run.At(now, HostDown{HostId(host), true, ""});
           break;
@@ -194,9 +198,9 @@ TEST(RunTimings, PartsAddUpInAnyRun) {
     run.At(now, RunFinished{RunEnd::kCompleted, "", 1, absl::Seconds(random() % 20)});
     run.At(now + 1, RunClosed{absl::Seconds(2)});
     const Timings t = run.Get();
-    for (const absl::Duration part : {t.setup, t.first_case, t.running, t.tail, t.ending, t.reports, t.leaving,
-                                      t.connecting, t.cases, t.startup, t.listing, t.files, t.idle, t.slots_tail,
-                                      t.lost}) {
+    for (const absl::Duration part :
+         {t.setup, t.first_case, t.running, t.tail, t.ending, t.reports, t.leaving, t.connecting, t.cases, t.startup,
+          t.listing, t.files, t.idle, t.slots_tail, t.lost}) {
       EXPECT_GE(part, absl::ZeroDuration());
     }
   }

@@ -78,6 +78,20 @@ TEST(CommandLine, SubcommandsAreTheFirstWordOnly) {
   EXPECT_THAT(run.paths, ElementsAre("./x", "list"));
 }
 
+TEST(CommandLine, History) {
+  EXPECT_EQ(Parsed({"history"}).command, Command::kHistory);
+  EXPECT_THAT(Parsed({"history", "export", "f"}).paths, ElementsAre("export", "f"));
+  for (const std::vector<std::string>& bad : std::vector<std::vector<std::string>>{
+           {"history", "export"}, {"history", "export", "a", "b"}, {"history", "forget"}, {"history", "x"}}) {
+    EXPECT_EQ(Parse(bad).exit_status, 4);
+  }
+}
+
+TEST(CommandLine, ShardDurationsNeedAShard) {
+  EXPECT_EQ(Parsed({"x", "--shard", "1/2", "--shard-durations", "f"}).shard_durations, "f");
+  EXPECT_THAT(Parse({"x", "--shard-durations", "f"}).text, HasSubstr("no --shard"));
+}
+
 TEST(CommandLine, HelpAndVersion) {
   const ParsedCommandLine help = Parse({"--help"});
   EXPECT_EQ(help.exit_status, 0);
