@@ -18,5 +18,6 @@ int main(int argc, char** argv) {
     case dtest::Command::kList: return dtest::RunCommand(*parsed.options);
     case dtest::Command::kHosts: return dtest::HostsCommand(*parsed.options);
     case dtest::Command::kReport: return dtest::ReportCommand(*parsed.options);
+    case dtest::Command::kHistory: return dtest::HistoryCommand(*parsed.options);
   }
 }

@@ -16,6 +16,9 @@ int HostsCommand(const Options& options);
 // `dtest report`: the exit status of the run that is shown.
 int ReportCommand(const Options& options);
 
+// `dtest history`: what is known; export; forget.
+int HistoryCommand(const Options& options);
+
 // Prints "dtest: ..." and returns what a run that could not start exits with: 3 for Internal,
 // Unavailable and ResourceExhausted, else 4.
 int ExplainFailure(const absl::Status& status);

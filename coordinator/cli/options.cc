@@ -1,15 +1,10 @@
 #include "coordinator/cli/options.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <functional>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/match.h"
-#include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
+#include "coordinator/cli/option_values.h"
 #include "dtest/version.h"
 
 namespace dtest {
@@ -23,7 +18,10 @@ constexpr char kSynopsis[] =
     "  dtest [run] [OPTIONS] PATH...   run the tests in PATH: a test executable, or a directory of them\n"
     "  dtest list [OPTIONS] PATH...    list their cases, one a line\n"
     "  dtest hosts [OPTIONS]           check every host and say what is wrong with which\n"
-    "  dtest report [OPTIONS] [RUN]    show the reports of the latest run, or of RUN (an id or an event log)\n";
+    "  dtest report [OPTIONS] [RUN]    show the reports of the latest run, or of RUN (an id or an event log)\n"
+    "  dtest history                   show the slowest and the flaky cases that are known\n"
+    "  dtest history export FILE       write what is known of durations, for --shard-durations\n"
+    "  dtest history forget EXPR...    forget these cases\n";
 
 constexpr char kFooter[] =
     "DUR is 90, 90s, 1m30s, 250ms or none.  EXPR without * or ? selects cases whose EXECUTABLE.SUITE.CASE contains it;\n"
@@ -32,11 +30,6 @@ constexpr char kFooter[] =
     "\n"
     "Exit status: 0 all passed; 1 some failed; 2 interrupted; 3 the hosts or dtest itself failed; 4 wrong usage;\n"
     "5 no test selected.\n";
-
-std::string Environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 // $XDG_..._HOME/dtest, else ~/<fallback>/dtest. An account without a home has none: in /tmp others could be before us.
 std::string DefaultDirectory(const char* variable, absl::string_view fallback) {
@@ -56,70 +49,10 @@ std::function<void(const std::string&)> Through(absl::StatusOr<Value> (*parse)(a
   };
 }
 
-absl::StatusOr<std::optional<uint32_t>> ParseJobs(absl::string_view text) {
-  if (text == "auto") return std::optional<uint32_t>();
-  uint32_t jobs = 0;
-  if (!absl::SimpleAtoi(text, &jobs) || jobs == 0 || jobs > 4096) {
-    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a number of slots; give 1 to 4096, or auto"));
-  }
-  return std::optional<uint32_t>(jobs);
-}
-
-absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text) {
-  std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
-  uint32_t index = 0, count = 0;
-  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &index) || !absl::SimpleAtoi(parts[1], &count) || index == 0 ||
-      index > count) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", text, "' is not a shard; give I/N with I from 1 to N, for example 2/4"));
-  }
-  return std::make_pair(index, count);
-}
-
-absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_view text) {
-  const size_t equals = text.find('=');
-  if (equals == 0 || text.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not NAME=VALUE"));
-  }
-  if (equals == absl::string_view::npos) {
-    return std::make_pair(std::string(text), Environment(std::string(text).c_str()));
-  }
-  return std::make_pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
-}
-
-absl::StatusOr<When> ParseWhen(absl::string_view text) {
-  if (text == "auto") return When::kAuto;
-  if (text == "always") return When::kAlways;
-  if (text == "never") return When::kNever;
-  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, always, never"));
-}
-
-absl::StatusOr<Isolation> ParseIsolation(absl::string_view text) {
-  if (text == "batch") return Isolation::kBatch;
-  if (text == "process") return Isolation::kProcess;
-  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, process"));
-}
-
-absl::StatusOr<PlainTests> ParsePlain(absl::string_view text) {
-  if (text == "auto") return PlainTests::kAuto;
-  if (text == "all") return PlainTests::kAll;
-  if (text == "none") return PlainTests::kNone;
-  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, all, none"));
-}
-
 // Texts that are understood after CLI11 has seen the whole line.
 struct RawOptions {
   std::string shuffle;  // empty, "random" or a seed
 };
-
-absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text) {
-  if (text.empty()) return std::optional<uint64_t>();
-  uint64_t seed = static_cast<uint64_t>(absl::ToUnixNanos(absl::Now()) % 100000);
-  if (text != "random" && !absl::SimpleAtoi(text, &seed)) {
-    return absl::InvalidArgumentError(absl::StrCat("--shuffle: '", text, "' is not a seed; give a number"));
-  }
-  return std::optional<uint64_t>(seed);
-}
 
 // What is wrong with options that are right one by one; empty: nothing.
 std::string Contradiction(const Options& options) {
@@ -131,6 +64,17 @@ std::string Contradiction(const Options& options) {
   }
   if (options.command == Command::kHosts && !options.paths.empty()) {
     return absl::StrCat("dtest hosts runs no tests: what is ", options.paths.front(), " for?");
+  }
+  if (!options.shard_durations.empty() && options.shard_count == 1) {
+    return "--shard-durations says how --shard divides, and no --shard with more than one part is given";
+  }
+  if (options.command == Command::kHistory && !options.paths.empty()) {
+    const std::string& word = options.paths.front();
+    if (word != "export" && word != "forget") {
+      return absl::StrCat("dtest history cannot '", word, "': give nothing, export FILE or forget EXPR");
+    }
+    if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
+    if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
   }
   if (options.host_timeout < absl::Seconds(2)) {
     return "--host-timeout: less than 2s would call healthy hosts lost";
@@ -204,6 +148,10 @@ void AddSelectionOptions(CLI::App& app, Options& options) {
          },
          "Only the I-th of N parts: the same parts on every machine")
       ->type_name("I/N")
+      ->group(group);
+  app.add_option("--shard-durations", options.shard_durations,
+                 "Make them equally long by this file, the same for all (dtest history export)")
+      ->type_name("FILE")
       ->group(group);
   app.add_option_function<std::string>(
          "--plain", Through(ParsePlain, &options.plain, "--plain"),
@@ -279,6 +227,7 @@ void AddReportOptions(CLI::App& app, Options& options) {
   const std::string group = "Reports";
   app.add_option("--junit", options.junit, "Write JUnit XML")->type_name("FILE")->group(group);
   app.add_option("--durations", options.durations, "Show the N slowest cases")->type_name("N")->group(group);
+  app.add_flag("--timings", options.timings, "Show where the time went (so does -v)")->group(group);
 }
 
 void AddPresentationOptions(CLI::App& app, Options& options) {
@@ -328,6 +277,7 @@ std::optional<Command> FindCommand(const std::string& word) {
   if (word == "list") return Command::kList;
   if (word == "hosts") return Command::kHosts;
   if (word == "report") return Command::kReport;
+  if (word == "history") return Command::kHistory;
   return std::nullopt;
 }
 
@@ -362,6 +312,11 @@ void Describe(CLI::App& app, Options& options, RawOptions& raw) {
       paths->expected(0, 1);
       AddReportOptions(app, options);
       break;
+    case Command::kHistory:
+      app.add_option("--durations", options.durations, "Show so many of each kind  [20]")
+          ->type_name("N")
+          ->group("Reports");
+      break;
   }
   AddPresentationOptions(app, options);
   AddPlaceOptions(app, options);
@@ -371,43 +326,6 @@ void Describe(CLI::App& app, Options& options, RawOptions& raw) {
 }
 
 }  // namespace
-
-absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text) {
-  if (text == "none") return absl::InfiniteDuration();
-  absl::Duration duration;
-  double seconds = 0;
-  if (absl::SimpleAtod(text, &seconds)) {
-    duration = absl::Seconds(seconds);
-  } else if (!absl::ParseDuration(std::string(text), &duration)) {
-    duration = absl::ZeroDuration();
-  }
-  if (duration <= absl::ZeroDuration() || duration == absl::InfiniteDuration()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", text, "' is not a duration; give 90, 90s, 1m30s, 250ms or none"));
-  }
-  return duration;
-}
-
-absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text) {
-  absl::string_view number = text;
-  if (absl::EndsWithIgnoreCase(number, "B")) number.remove_suffix(1);
-  if (absl::EndsWithIgnoreCase(number, "i")) number.remove_suffix(1);
-  int shift = 0;
-  if (!number.empty()) {
-    switch (absl::ascii_toupper(static_cast<unsigned char>(number.back()))) {
-      case 'K': shift = 10; break;
-      case 'M': shift = 20; break;
-      case 'G': shift = 30; break;
-      case 'T': shift = 40; break;
-    }
-  }
-  if (shift != 0) number.remove_suffix(1);
-  uint64_t value = 0;
-  if (!absl::SimpleAtoi(number, &value) || value == 0 || value > (UINT64_MAX >> shift)) {
-    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a size; give bytes, or 512M, 20G"));
-  }
-  return value << shift;
-}
 
 ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
   Options options;

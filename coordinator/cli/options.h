@@ -17,7 +17,7 @@
 
 namespace dtest {
 
-enum class Command : uint8_t { kRun, kList, kHosts, kReport };
+enum class Command : uint8_t { kRun, kList, kHosts, kReport, kHistory };
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
@@ -26,7 +26,8 @@ enum class PlainTests : uint8_t { kAuto, kAll, kNone };
 struct Options {
   Command command = Command::kRun;
   std::vector<std::string> arguments;  // argv, for the event log
-  std::vector<std::string> paths;      // of tests; for kReport: at most one run id or event log
+  std::vector<std::string> paths;      // of tests; for kReport: at most one run id or event log;
+                                       // for kHistory: nothing, "export" FILE, or "forget" and patterns
 
   // Hosts.
   std::optional<std::string> hosts_file;
@@ -43,6 +44,7 @@ struct Options {
   // Which cases.
   std::vector<std::string> filters;
   uint32_t shard_index = 1, shard_count = 1;  // 1-based
+  std::string shard_durations;                // file; empty: divide by hash
   PlainTests plain = PlainTests::kAuto;
   bool run_disabled = false;
   bool list_cache = true;
@@ -64,6 +66,7 @@ struct Options {
   std::string junit;
   std::string events;
   uint32_t durations = 0;
+  bool timings = false;
   When color = When::kAuto;
   When progress = When::kAuto;
   int verbosity = 0;  // -1: -q
@@ -81,11 +84,6 @@ struct ParsedCommandLine {
   int exit_status = 0;
 };
 ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments);
-
-// "90", "90s", "1m30s", "250ms", "2h": positive; "none": InfiniteDuration. InvalidArgument says what is accepted.
-absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text);
-// "20G", "512M", "1048576": bytes with a binary suffix.
-absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text);
 
 }  // namespace dtest
 

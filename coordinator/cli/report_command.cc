@@ -59,6 +59,7 @@ int ReportCommand(const Options& options) {
                                                                       : "the coordinator died"}});
   }
   sinks.Flush(end->last);
+  (*reports)->PrintTimings();
   return (*reports)->summary().ExitStatus();
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -70,6 +71,10 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
   if (terminal) {
     reports->terminal_ = std::make_unique<TerminalReport>(TerminalOptions(options), reports->summary_.get());
   }
+  if (terminal && (options.timings || options.verbosity >= 1)) {
+    reports->timings_ = std::make_unique<RunTimings>();
+    reports->sinks_.Add("timings", reports->timings_.get());
+  }
   if (!options.junit.empty()) {
     absl::StatusOr<std::unique_ptr<JUnitReport>> junit = JUnitReport::Create(options.junit);
     if (!junit.ok()) return junit.status();
@@ -85,6 +90,13 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
   // After the files, so that what the terminal says of the end is true of them.
   if (terminal) reports->sinks_.Add("terminal", reports->terminal_.get());
   return reports;
+}
+
+void Reports::PrintTimings() const {
+  if (timings_ == nullptr) return;
+  const std::string text = absl::StrCat("\n", TimingsText(timings_->Get()));
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
 }
 
 void Reports::KeepEventLog(const std::string& state_dir, const std::string& run_id) {

@@ -13,6 +13,7 @@
 #include "coordinator/report/junit.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/terminal.h"
+#include "coordinator/report/timings.h"
 #include "coordinator/run/sink_set.h"
 
 namespace dtest {
@@ -26,6 +27,10 @@ class Reports {
   RunSummary& summary() { return *summary_; }
   TerminalReport* terminal() { return terminal_.get(); }
 
+  // Writes the table of --timings or -v, if it was asked for, to standard output. Call it when the terminal report has
+  // written its end.
+  void PrintTimings() const;
+
   // Adds the run's own event log. It is kept if it can be: a failure is a warning, not an error.
   void KeepEventLog(const std::string& state_dir, const std::string& run_id);
 
@@ -34,6 +39,7 @@ class Reports {
   std::unique_ptr<RunSummary> summary_;
   std::unique_ptr<TerminalReport> terminal_;
   std::unique_ptr<JUnitReport> junit_;
+  std::unique_ptr<RunTimings> timings_;  // null: not asked for
   std::vector<std::unique_ptr<EventLogWriter>> logs_;
   SinkSet sinks_;
 };

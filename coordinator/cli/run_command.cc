@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdio>
 #include <filesystem>
@@ -9,12 +10,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "coordinator/bundle/catalog.h"
 #include "coordinator/bundle/discover.h"
 #include "coordinator/bundle/file_tree.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/hosts.h"
 #include "coordinator/cli/reports.h"
+#include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/run_loop.h"
@@ -123,6 +126,18 @@ void SayBefore(const Options& options, const Discovery& discovery, const std::st
   }
 }
 
+// What all shards must say alike.
+void SayShard(const Options& options, const Durations& durations, const std::vector<absl::Duration>& expected) {
+  if (options.verbosity < 0) return;
+  absl::Duration longest;
+  for (const absl::Duration part : expected) longest = std::max(longest, part);
+  const std::string text = absl::StrCat(
+      "dtest: note: shard ", options.shard_index, "/", options.shard_count, " by ", options.shard_durations, ", digest ",
+      durations.digest, " (every shard must say the same): ", SecondsText(expected[options.shard_index - 1]),
+      " of cases it knows, the longest shard ", SecondsText(longest), "\n");
+  std::fputs(text.c_str(), stderr);
+}
+
 // Why a run that went well ran nothing.
 void SayNothingSelected(const Options& options, const RunSummary& summary) {
   std::string text = absl::StrCat("dtest: none of the ", CountText(summary.listed()), " cases is selected");
@@ -145,12 +160,20 @@ int ExplainFailure(const absl::Status& status) {
 }
 
 int RunCommand(const Options& options) {
+  const absl::Time began = absl::Now();
   const bool list_only = options.command == Command::kList;
   // Everything that can be wrong with the command line is found before any host is bothered.
   absl::StatusOr<std::vector<HostSpec>> hosts = ChooseHosts(options);
   if (!hosts.ok()) return ExplainFailure(hosts.status());
   absl::StatusOr<Selection> selection = Selection::Make(options.filters, options.shard_index, options.shard_count);
   if (!selection.ok()) return ExplainFailure(selection.status());
+  std::shared_ptr<const Durations> durations;
+  if (!options.shard_durations.empty()) {
+    absl::StatusOr<Durations> read = ReadDurations(options.shard_durations);
+    if (!read.ok()) return ExplainFailure(read.status());
+    durations = std::make_shared<const Durations>(*std::move(read));
+    selection->DivideBy(*durations);
+  }
   absl::StatusOr<Discovery> discovery = FindTests(options);
   if (!discovery.ok()) {
     const int status = ExplainFailure(discovery.status());
@@ -165,6 +188,8 @@ int RunCommand(const Options& options) {
   absl::StatusOr<HostPool::Options> pool = PoolOptions(options, *hosts, run_id);
   if (!pool.ok()) return ExplainFailure(pool.status());
   loop_options.pool = *std::move(pool);
+  loop_options.began = began;
+  loop_options.durations = durations;
 
   std::string history_warning;
   std::unique_ptr<History> history;
@@ -180,6 +205,7 @@ int RunCommand(const Options& options) {
     }
   }
   SayBefore(options, *discovery, history_warning);
+  if (durations != nullptr) SayShard(options, *durations, selection->expected());
 
   Signals signals;
   RunLoop::Surroundings surroundings{&(*reports)->sinks(), history.get(), (*reports)->terminal(), &signals};
@@ -188,6 +214,7 @@ int RunCommand(const Options& options) {
                       *std::move(selection), surroundings);
   if (!loop.ok()) return ExplainFailure(loop.status());
   const RunEnd end = (*loop)->Run();
+  (*reports)->PrintTimings();
   const RunSummary& summary = (*reports)->summary();
   if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty()) SayNothingSelected(options, summary);
   if (!list_only) return summary.ExitStatus();

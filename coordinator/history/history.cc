@@ -1,32 +1,16 @@
 #include "coordinator/history/history.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <filesystem>
-#include <system_error>
+#include <tuple>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
+#include "coordinator/history/history_file.h"
 #include "coordinator/history/sqlite.h"
 
 namespace dtest {
 namespace {
 
-constexpr const char* kSchema = R"sql(
-CREATE TABLE executables(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, startup INTEGER);
-CREATE TABLE cases(executable INTEGER NOT NULL, name TEXT NOT NULL, duration INTEGER, high INTEGER,
-  runs INTEGER NOT NULL, failures INTEGER NOT NULL, last_outcome INTEGER NOT NULL, last_run INTEGER NOT NULL,
-  PRIMARY KEY(executable, name)) WITHOUT ROWID;
-CREATE TABLE hosts(name TEXT PRIMARY KEY, speed REAL NOT NULL, attempts INTEGER NOT NULL, last_run INTEGER NOT NULL)
-  WITHOUT ROWID;
-PRAGMA user_version = 1;
-)sql";
-
-constexpr absl::Duration kOpenPatience = absl::Seconds(5);
 constexpr absl::Duration kFinishPatience = absl::Seconds(10);  // for another process, when the run is over
 constexpr absl::Duration kWriteInterval = absl::Seconds(5);
 constexpr size_t kSlice = 5000;          // attempts written by one Flush: about 10 ms
@@ -36,7 +20,6 @@ constexpr double kHighUp = 0.5;  // weights of the expectile: 10 : 1
 constexpr double kHighDown = 0.05;
 
 constexpr uint64_t kMinAttempts = 20;  // of known duration on a host, to say how fast it is
-constexpr double kMaxSpeed = 20;       // and its inverse
 
 bool FeedsDuration(Outcome outcome) { return outcome == Outcome::kPassed || outcome == Outcome::kFailed; }
 bool IsRun(Outcome outcome) {
@@ -80,156 +63,19 @@ History::History(std::string path) : path_(std::move(path)) {}
 History::~History() { (void)WritePending(pending_.size(), absl::ZeroDuration()); }
 
 absl::StatusOr<std::unique_ptr<History>> History::Open(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  if (!directory.empty()) std::filesystem::create_directories(directory, error);
-  if (error) {
-    return absl::UnavailableError(absl::StrCat("history ", path, ": cannot create its directory: ", error.message()));
-  }
+  absl::StatusOr<HistoryFile> file = OpenHistoryFile(path);
+  if (!file.ok()) return file.status();
   std::unique_ptr<History> history(new History(path));
-  absl::Status status = history->OpenOrReplace();
-  if (absl::IsDataLoss(status)) {
-    history->warning_ = std::string(history->Damaged(status).message());
-    status = history->OpenOrReplace();
-  }
-  if (!status.ok()) return status;
+  history->db_ = std::move(file->db);
+  history->inode_ = file->inode;
+  history->warning_ = std::move(file->warning);
   return history;
 }
 
-// kDataLoss: what is there cannot be used.
-absl::Status History::OpenOrReplace() {
-  absl::StatusOr<std::unique_ptr<SqliteDatabase>> db = SqliteDatabase::Open(path_);
-  if (!db.ok()) return db.status();
-  db_ = *std::move(db);
-  db_->SetBusyTimeout(kOpenPatience);
-  // Reading the version first shows whether this is a database at all.
-  absl::StatusOr<int64_t> version = db_->Integer("PRAGMA user_version");
-  if (!version.ok()) return version.status();
-  if (*version == 0) {
-    // Two processes may be creating it: the second finds it done.
-    if (absl::Status status = db_->Execute("BEGIN IMMEDIATE"); !status.ok()) return status;
-    version = db_->Integer("PRAGMA user_version");
-    const absl::StatusOr<int64_t> tables = db_->Integer("SELECT count(*) FROM sqlite_master");
-    absl::Status status = !version.ok() ? version.status() : tables.status();
-    if (status.ok() && *version == 0) {
-      status = *tables == 0 ? db_->Execute(kSchema)
-                            : absl::DataLossError(absl::StrCat("history ", path_, ": is a database of something else"));
-    }
-    if (status.ok()) status = db_->Execute("COMMIT");
-    if (!status.ok()) {
-      (void)db_->Execute("ROLLBACK");
-      return status;
-    }
-    if (version = db_->Integer("PRAGMA user_version"); !version.ok()) return version.status();
-  }
-  if (*version != kSchemaVersion) {
-    return absl::DataLossError(
-        absl::StrCat("history ", path_, ": has version ", *version, ", this dtest knows version ", kSchemaVersion));
-  }
-  // Tells a damaged schema now, before the run has begun.
-  absl::StatusOr<SqliteStatement> probe =
-      SqliteStatement::Prepare(db_.get(),
-                               "SELECT e.id, e.startup, c.duration, c.high, c.runs, c.failures, c.last_outcome, "
-                               "c.last_run, h.speed, h.attempts, "
-                               "h.last_run FROM executables e, cases c, hosts h LIMIT 1");
-  if (!probe.ok()) return absl::DataLossError(probe.status().message());
-  // A write ahead log keeps readers going while another run writes. NORMAL: consistent after a power cut, without a
-  // sync for each transaction. Where another process is busy this one goes on as the file is; it is correct either way.
-  const absl::Status status = db_->Execute("PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL");
-  return absl::IsUnavailable(status) ? absl::OkStatus() : status;
-}
-
 // Where the file cannot be used, moves it out of the way; `status` with what was done about it.
-absl::Status History::Damaged(absl::Status status) {
-  if (!absl::IsDataLoss(status)) return status;
-  db_.reset();
-  const std::string stamp = absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone());
-  std::string aside = absl::StrCat(path_, ".broken-", stamp);
-  for (int i = 2; access(aside.c_str(), F_OK) == 0; ++i) aside = absl::StrCat(path_, ".broken-", stamp, "-", i);
-  if (rename(path_.c_str(), aside.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(status.message(), "; it cannot be renamed either: remove it"));
-  }
-  for (const char* suffix : {"-wal", "-shm"}) {
-    rename(absl::StrCat(path_, suffix).c_str(), absl::StrCat(aside, suffix).c_str());
-  }
-  return absl::DataLossError(absl::StrCat(status.message(), "; it was set aside as ", aside,
-                                          " and a new history is begun: durations are learnt again"));
-}
-
-// ---- Reading ---------------------------------------------------------------------------------------------------
-
-std::optional<int64_t> History::FindExecutable(absl::string_view name) {
-  absl::StatusOr<SqliteStatement> find =
-      SqliteStatement::Prepare(db_.get(), "SELECT id FROM executables WHERE name = ?1");
-  if (!find.ok()) return std::nullopt;
-  find->Bind(1, name);
-  const absl::StatusOr<bool> row = find->Step();
-  if (!row.ok() || !*row) return std::nullopt;
-  return find->Integer(0);
-}
-
-std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view executable,
-                                                       const std::vector<std::string>& case_names) {
-  std::vector<std::optional<CaseHistory>> histories(case_names.size());
-  if (db_ == nullptr || case_names.empty()) return histories;
-  absl::StatusOr<SqliteStatement> select =
-      SqliteStatement::Prepare(db_.get(),
-                               "SELECT name, duration, high, runs, failures, last_outcome, last_run FROM cases "
-                               "WHERE executable = (SELECT id FROM executables WHERE name = ?1)");
-  if (!select.ok()) return histories;
-  select->Bind(1, executable);
-  absl::flat_hash_map<absl::string_view, size_t> wanted;  // the first of equal names
-  wanted.reserve(case_names.size());
-  for (size_t i = 0; i < case_names.size(); ++i) wanted.try_emplace(case_names[i], i);
-  absl::StatusOr<bool> row;
-  while ((row = select->Step()).ok() && *row) {
-    const auto at = wanted.find(select->Text(0));
-    if (at == wanted.end()) continue;
-    CaseHistory& history = histories[at->second].emplace();
-    if (!select->IsNull(1)) {
-      history.duration = absl::Nanoseconds(select->Integer(1));
-      history.high = absl::Nanoseconds(select->Integer(2));
-    }
-    history.runs = static_cast<uint64_t>(select->Integer(3));
-    history.failures = static_cast<uint64_t>(select->Integer(4));
-    const int64_t outcome = select->Integer(5);
-    if (outcome >= 0 && outcome < kOutcomeCount) history.last_outcome = static_cast<Outcome>(outcome);
-    history.last_run = absl::FromUnixSeconds(select->Integer(6));
-  }
-  return histories;
-}
-
-std::vector<std::optional<absl::Duration>> History::Expected(absl::string_view executable,
-                                                             const std::vector<std::string>& case_names) {
-  std::vector<std::optional<absl::Duration>> expected(case_names.size());
-  const std::vector<std::optional<CaseHistory>> histories = Cases(executable, case_names);
-  for (size_t i = 0; i < histories.size(); ++i) {
-    if (histories[i].has_value()) expected[i] = histories[i]->duration;
-  }
-  return expected;
-}
-
-std::optional<absl::Duration> History::Startup(absl::string_view executable) {
-  if (db_ == nullptr) return std::nullopt;
-  absl::StatusOr<SqliteStatement> select =
-      SqliteStatement::Prepare(db_.get(), "SELECT startup FROM executables WHERE name = ?1");
-  if (!select.ok()) return std::nullopt;
-  select->Bind(1, executable);
-  const absl::StatusOr<bool> row = select->Step();
-  if (!row.ok() || !*row || select->IsNull(0)) return std::nullopt;
-  return absl::Nanoseconds(select->Integer(0));
-}
-
-double History::Speed(absl::string_view host) {
-  if (db_ == nullptr) return 1;
-  absl::StatusOr<SqliteStatement> select =
-      SqliteStatement::Prepare(db_.get(), "SELECT speed FROM hosts WHERE name = ?1");
-  if (!select.ok()) return 1;
-  select->Bind(1, host);
-  const absl::StatusOr<bool> row = select->Step();
-  if (!row.ok() || !*row) return 1;
-  const double speed = select->Real(0);
-  return speed > 0 && std::isfinite(speed) ? std::clamp(speed, 1 / kMaxSpeed, kMaxSpeed) : 1;
+absl::Status History::Damaged(const absl::Status& status) {
+  if (absl::IsDataLoss(status)) db_.reset();
+  return SetHistoryAside(path_, inode_, status);
 }
 
 // ---- Writing ---------------------------------------------------------------------------------------------------
@@ -240,6 +86,7 @@ void History::RecordStartup(absl::string_view executable, absl::Duration startup
 }
 
 absl::Status History::Handle(const RunEvent& event) {
+  latest_ = std::max(latest_, event.time);
   if (std::holds_alternative<RunFinished>(event.what)) {
     if (db_ == nullptr) return absl::OkStatus();
     return WritePending(pending_.size(), kFinishPatience);
@@ -283,6 +130,7 @@ absl::Status History::WritePending(size_t count, absl::Duration patience) {
   absl::Status status = WriteRows(count);
   if (status.ok()) status = WriteStartups();
   if (status.ok() && all) status = WriteSpeeds();
+  if (status.ok() && all) status = PruneHistory(db_.get(), latest_, executables_);
   if (status.ok()) status = db_->Execute("COMMIT");
   if (!status.ok()) {
     (void)db_->Execute("ROLLBACK");
@@ -297,9 +145,10 @@ absl::Status History::WritePending(size_t count, absl::Duration patience) {
 absl::StatusOr<int64_t> History::ExecutableRow(absl::string_view name) {
   if (const std::optional<int64_t> known = FindExecutable(name)) return *known;
   absl::StatusOr<SqliteStatement> insert =
-      SqliteStatement::Prepare(db_.get(), "INSERT INTO executables(name) VALUES(?1)");
+      SqliteStatement::Prepare(db_.get(), "INSERT INTO executables(name, pruned) VALUES(?1, ?2)");
   if (!insert.ok()) return insert.status();
   insert->Bind(1, name);
+  insert->Bind(2, absl::ToUnixSeconds(latest_));
   if (absl::Status status = insert->Run(); !status.ok()) return status;
   return db_->last_insert_id();
 }
@@ -410,7 +259,7 @@ absl::Status History::WriteSpeeds() {
     select->Bind(1, host.name);
     const absl::StatusOr<bool> row = select->Step();
     if (!row.ok()) return row.status();
-    if (*row) one.before = std::clamp(select->Real(0), 1 / kMaxSpeed, kMaxSpeed);
+    if (*row) one.before = std::clamp(select->Real(0), 1 / History::kMaxSpeed, History::kMaxSpeed);
     select->Reset();
     measured.push_back(one);
   }
@@ -431,7 +280,7 @@ absl::Status History::WriteSpeeds() {
       "speed = excluded.speed, attempts = attempts + excluded.attempts, last_run = excluded.last_run");
   if (!upsert.ok()) return upsert.status();
   for (const Measured& m : measured) {
-    const double speed = std::clamp(m.speed * scale, 1 / kMaxSpeed, kMaxSpeed);
+    const double speed = std::clamp(m.speed * scale, 1 / History::kMaxSpeed, History::kMaxSpeed);
     upsert->Bind(1, m.host->name);
     // A geometric mean: speeds are ratios.
     upsert->Bind(2, m.before.has_value() ? *m.before * std::pow(speed / *m.before, kNewWeight) : speed);

@@ -1,8 +1,9 @@
 // What past runs taught: how long cases take, how often they fail, what a process of an executable costs to start, how
 // fast hosts are. In one SQLite file that all runs of a user share, several at once too.
 //
-// It is a help and never a condition: a file that is broken, or of a later dtest, is set aside (renamed) and a new one
-// begun; a sink error only means that nothing is learnt from this run.
+// It is a help and never a condition: a file that is broken is set aside (renamed) and a new one begun, one of a later
+// dtest is left alone (history_file.h); a sink error only means that nothing is learnt from this run. What was not seen
+// for 90 days is forgotten.
 //
 // One thread (the loop's). Two processes may use one file: each write is a transaction of its own, and what both learnt
 // is kept.
@@ -45,10 +46,12 @@ struct CaseHistory {
 class History : public Sink {
  public:
   static constexpr double kNewWeight = 0.3;
-  static constexpr int kSchemaVersion = 1;
+  static constexpr double kMaxSpeed = 20;  // of a host, and its inverse
+  static constexpr int kSchemaVersion = 2;
 
   // Opens or creates `path`, and its directory. A file that cannot be used is renamed to "<path>.broken-<time>" and
-  // warning() says so. Fails where no file can be opened or created (a read-only directory): then run without history.
+  // warning() says so. Fails where no file can be opened or created (a read-only directory), and with
+  // kFailedPrecondition on one of a later dtest: then run without history.
   static absl::StatusOr<std::unique_ptr<History>> Open(const std::string& path);
   ~History() override;  // writes what is left; an error is lost
   History(const History&) = delete;
@@ -62,6 +65,14 @@ class History : public Sink {
                                                       const std::vector<std::string>& case_names);
   std::vector<std::optional<CaseHistory>> Cases(absl::string_view executable,
                                                 const std::vector<std::string>& case_names);
+  // Everything, in the order of names (bytes). Fails as SQLite does.
+  struct KnownCase {
+    std::string executable, name;
+    CaseHistory history;
+  };
+  absl::StatusOr<std::vector<KnownCase>> All();
+  // In one transaction.
+  absl::Status Forget(const std::vector<KnownCase>& cases);
   // Process start-up cost of an executable: mean as of durations.
   std::optional<absl::Duration> Startup(absl::string_view executable);
   // Relative to the average host; 1.0 where nothing is known. Learnt from runs in which several hosts ran cases of
@@ -83,17 +94,17 @@ class History : public Sink {
   struct HostSample;  // sums over this run's attempts of known duration
   explicit History(std::string path);
 
-  absl::Status OpenOrReplace();
   absl::Status WritePending(size_t count, absl::Duration patience);
   absl::Status WriteRows(size_t count);
   absl::Status WriteSpeeds();
   absl::Status WriteStartups();
   absl::StatusOr<int64_t> ExecutableRow(absl::string_view name);
   std::optional<int64_t> FindExecutable(absl::string_view name);
-  absl::Status Damaged(absl::Status status);
+  absl::Status Damaged(const absl::Status& status);
 
   const std::string path_;
   std::string warning_;
+  uint64_t inode_ = 0;  // of the file that db_ has open
   std::unique_ptr<SqliteDatabase> db_;  // null after it was found damaged
   std::vector<Pending> pending_;
   absl::flat_hash_map<std::string, uint32_t> executable_index_;  // of this run
@@ -102,6 +113,7 @@ class History : public Sink {
   std::vector<HostSample> hosts_;
   absl::flat_hash_map<std::string, absl::Duration> startups_;
   absl::Time last_write_ = absl::InfinitePast();
+  absl::Time latest_;  // event: the only clock
 };
 
 }  // namespace dtest

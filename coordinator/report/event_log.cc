@@ -105,6 +105,13 @@ void AppendDuration(absl::Duration duration, std::string* out) {
   out->append(digits, length);
 }
 
+// Where it is not zero.
+void AppendDurationField(absl::string_view key, absl::Duration value, std::string* out) {
+  if (value == absl::ZeroDuration()) return;
+  out->append(key.data(), key.size());
+  AppendDuration(value, out);
+}
+
 // `key` with its quotes, colon and leading comma, as in ",\"name\":".
 void AppendField(absl::string_view key, absl::string_view value, std::string* out) {
   out->append(key.data(), key.size());
@@ -130,6 +137,7 @@ void AppendEvent(const RunStarted& started, std::string* out) {
   AppendField(",\"command\":", started.command, out);
   AppendField(",\"working_directory\":", started.working_directory, out);
   AppendField(",\"hosts\":", started.hosts, out);
+  AppendDurationField(",\"setup\":", started.setup, out);
 }
 
 void AppendEvent(const HostUp& up, std::string* out) {
@@ -152,12 +160,15 @@ void AppendEvent(const ExecutableListed& listed, std::string* out) {
   AppendField(",\"selected\":", listed.selected, out);
   if (!listed.error.empty()) AppendField(",\"error\":", listed.error, out);
   if (!listed.output.empty()) AppendField(",\"output\":", listed.output, out);
+  AppendDurationField(",\"ready\":", listed.ready, out);
+  AppendDurationField(",\"listing\":", listed.listing, out);
 }
 
 void AppendEvent(const HostShipped& shipped, std::string* out) {
   AppendField(",\"event\":\"host_shipped\",\"host_id\":", shipped.host.value(), out);
   AppendField(",\"bytes\":", shipped.bytes, out);
   AppendField(",\"chunks\":", shipped.chunks, out);
+  if (shipped.fetching) *out += ",\"fetching\":true";
 }
 
 void AppendEvent(const Warning& warning, std::string* out) {
@@ -167,6 +178,13 @@ void AppendEvent(const Warning& warning, std::string* out) {
 void AppendEvent(const RunFinished& finished, std::string* out) {
   AppendField(",\"event\":\"run_finished\",\"end\":", absl::string_view(RunEndName(finished.end)), out);
   if (!finished.reason.empty()) AppendField(",\"reason\":", finished.reason, out);
+  if (finished.processes != 0) AppendField(",\"processes\":", finished.processes, out);
+  AppendDurationField(",\"startup\":", finished.startup, out);
+}
+
+void AppendEvent(const RunClosed& closed, std::string* out) {
+  *out += ",\"event\":\"run_closed\"";
+  AppendDurationField(",\"reports\":", closed.reports, out);
 }
 
 bool IsRegularFile(int fd) {
@@ -249,8 +267,8 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
 }
 
 void EventLogEncoder::Append(const RunEvent& event, std::string* out) {
-  *out += first_ ? "{\"v\":1,\"time\":\"" : "{\"time\":\"";
-  static_assert(kEventLogVersion == 1, "the line above names the version");
+  *out += first_ ? "{\"v\":2,\"time\":\"" : "{\"time\":\"";
+  static_assert(kEventLogVersion == 2, "the line above names the version");
   first_ = false;
   AppendTime(event.time, &event_second_, out);
   std::visit(
@@ -308,7 +326,9 @@ EventLogWriter::~EventLogWriter() {
 
 absl::Status EventLogWriter::Handle(const RunEvent& event) {
   encoder_.Append(event, &buffer_);
-  if (buffer_.size() >= kBufferLimit || std::holds_alternative<RunFinished>(event.what)) return Write();
+  const bool last =
+      std::holds_alternative<RunFinished>(event.what) || std::holds_alternative<RunClosed>(event.what);
+  if (buffer_.size() >= kBufferLimit || last) return Write();
   return absl::OkStatus();
 }
 

@@ -71,6 +71,7 @@ struct EventLogEnd {
   // It holds RunFinished. If not, the coordinator died: whoever replays makes up RunFinished{kInterrupted, "the
   // coordinator died"} at `last`.
   bool finished = false;
+  bool closed = false;     // it holds RunClosed
   bool cut_short = false;  // its last line was broken off and left out
   uint64_t events = 0;
   absl::Time last = absl::InfinitePast();  // time of the last event
@@ -85,7 +86,7 @@ absl::StatusOr<EventLogEnd> ReplayEventLog(const std::string& path, absl::Functi
 absl::StatusOr<EventLogEnd> ReplayEvents(absl::string_view log, absl::string_view name,
                                          absl::FunctionRef<void(const RunEvent&)> handle);
 
-inline constexpr int kEventLogVersion = 1;
+inline constexpr int kEventLogVersion = 2;  // 1 had no RunClosed; it is read, too
 
 // The words of the log for RunEnd: "completed", "fail fast", "interrupted", "timed out", "no hosts", "internal error".
 inline constexpr int kRunEndCount = 6;

@@ -41,6 +41,8 @@ class Fields {
   }
   uint32_t Number32(const char* key) { return static_cast<uint32_t>(Number(key, UINT32_MAX)); }
 
+  uint64_t NumberOr(const char* key) { return object_.contains(key) ? Number(key, UINT64_MAX) : 0; }
+
   bool Flag(const char* key) {
     const Json* value = Required(key);
     if (value != nullptr && !value->is_boolean()) Fail(key, "is neither true nor false");
@@ -71,6 +73,8 @@ class Fields {
     return absl::Seconds(static_cast<int64_t>(whole)) +
            absl::Nanoseconds(static_cast<int64_t>(std::llround((seconds - whole) * 1e9)));
   }
+
+  absl::Duration SecondsOr(const char* key) { return object_.contains(key) ? Seconds(key) : absl::ZeroDuration(); }
 
   std::vector<std::string> Texts(const char* key) {
     std::vector<std::string> texts;
@@ -173,7 +177,7 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
     event->what = std::move(ended);
   } else if (kind == "run_started") {
     event->what = RunStarted{fields->Text("run_id"), fields->Text("version"), fields->Texts("command"),
-                             fields->Text("working_directory"), fields->Texts("hosts")};
+                             fields->Text("working_directory"), fields->Texts("hosts"), fields->SecondsOr("setup")};
   } else if (kind == "host_up") {
     event->what = HostUp{HostId(fields->Number32("host_id")), fields->Number32("slots"), fields->Text("machine"),
                          fields->Text("system")};
@@ -185,15 +189,20 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
                                    fields->Number32("cases"),
                                    fields->Number32("selected"),
                                    fields->TextOr("error"),
-                                   fields->TextOr("output")};
+                                   fields->TextOr("output"),
+                                   fields->SecondsOr("ready"),
+                                   fields->SecondsOr("listing")};
   } else if (kind == "host_shipped") {
     event->what = HostShipped{HostId(fields->Number32("host_id")), fields->Number("bytes", UINT64_MAX),
-                              fields->Number("chunks", UINT64_MAX)};
+                              fields->Number("chunks", UINT64_MAX), fields->FlagOr("fetching")};
   } else if (kind == "warning") {
     event->what = Warning{fields->Text("text")};
   } else if (kind == "run_finished") {
     const int end = fields->Word("end", kRunEndCount, [](int i) { return RunEndName(static_cast<RunEnd>(i)); });
-    event->what = RunFinished{static_cast<RunEnd>(end), fields->TextOr("reason")};
+    event->what = RunFinished{static_cast<RunEnd>(end), fields->TextOr("reason"), fields->NumberOr("processes"),
+                              fields->SecondsOr("startup")};
+  } else if (kind == "run_closed") {
+    event->what = RunClosed{fields->SecondsOr("reports")};
   } else {
     fields->Fail("event", absl::StrCat("is \"", absl::CHexEscape(kind), "\", which this dtest does not know"));
   }
@@ -239,7 +248,7 @@ class Replayer {
       Fields fields(object);
       if (line_ == 1) {
         const uint64_t version = fields.Number("v", UINT32_MAX);
-        if (fields.problem().empty() && version != kEventLogVersion) {
+        if (fields.problem().empty() && (version < 1 || version > kEventLogVersion)) {
           return absl::StrCat("its format has version ", version, ", this dtest reads version ", kEventLogVersion,
                               "; use the dtest that wrote it");
         }
@@ -254,6 +263,7 @@ class Replayer {
     end_.last = event.time;
     // A warning may follow: that a report could not be written.
     end_.finished |= std::holds_alternative<RunFinished>(event.what);
+    end_.closed |= std::holds_alternative<RunClosed>(event.what);
     handle_(event);
     return std::string();
   }

@@ -25,6 +25,7 @@ RunSummary::RunSummary() : RunSummary(Options()) {}
 RunSummary::RunSummary(const Options& options) : options_(options) {}
 
 absl::Status RunSummary::Handle(const RunEvent& event) {
+  if (std::holds_alternative<RunClosed>(event.what)) return absl::OkStatus();
   started_ = std::min(started_, event.time);
   ended_ = std::max(ended_, event.time);
   if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {

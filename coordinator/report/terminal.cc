@@ -67,7 +67,7 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
       AppendMessage(warning->text);
     }
   } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
-    if (options_.verbosity >= 2) {
+    if (options_.verbosity >= 2 && shipped->chunks > 0) {
       absl::StrAppend(&lines_, "shipped ", BytesText(shipped->bytes), " (", Plural(shipped->chunks, "chunk"), ") to ",
                       HostName(shipped->host), "\n");
     }

@@ -27,6 +27,7 @@ struct RunStarted {
   std::vector<std::string> command;   // argv
   std::string working_directory;
   std::vector<std::string> hosts;     // names; HostId indexes this
+  absl::Duration setup = absl::ZeroDuration();  // what the command took before this: finding tests, history
 };
 
 struct HostUp {
@@ -51,6 +52,8 @@ struct ExecutableListed {
   uint32_t selected = 0;  // after --filter and --shard, each counted once however often it is repeated
   std::string error;
   std::string output;     // of the failed listing
+  absl::Duration ready = absl::ZeroDuration();    // since RunStarted: when its files had been hashed
+  absl::Duration listing = absl::ZeroDuration();  // what the process that listed it took; zero: there was none
 };
 
 // One attempt at one case ended, or the case was given up (not run).
@@ -66,11 +69,13 @@ struct CaseEnded {
   CaseResult result;        // result.attempt is 1-based within the iteration
 };
 
-// Bundle bytes that went to a host since the last such event.
+// Bundle bytes that went to a host since the last such event, and whether it waits for some. Comes at most once a
+// second, and whenever `fetching` changes.
 struct HostShipped {
   HostId host;
   uint64_t bytes = 0;   // of bundle, as sent (compressed), since the last such event
   uint64_t chunks = 0;
+  bool fetching = false;  // from now on: something it was told to list or run is not all there yet
 };
 
 struct Warning {
@@ -89,11 +94,20 @@ enum class RunEnd : uint8_t {
 struct RunFinished {
   RunEnd end = RunEnd::kCompleted;
   std::string reason;  // for a person; empty when completed
+  uint64_t processes = 0;                         // leases that ran: each started at least one
+  absl::Duration startup = absl::ZeroDuration();  // of those, from spawn to the first case, all together
+};
+
+// The last event, after RunFinished: all reports are written and the agents have left.
+struct RunClosed {
+  absl::Duration reports = absl::ZeroDuration();  // from RunFinished until every sink had dealt with it
 };
 
 struct RunEvent {
   absl::Time time;
-  std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished> what;
+  std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished,
+               RunClosed>
+      what;
 };
 
 // A reader of the run. Called on the coordinator's loop thread only, never reentrantly. A sink that returns an error

@@ -25,6 +25,18 @@ int64_t MonotonicNanos() {
   return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
+// What history does not know of the cases.
+void FillIn(const Durations& durations, const std::string& executable, const std::vector<std::string>& names,
+            std::vector<std::optional<absl::Duration>>* expected) {
+  const auto cases = durations.executables.find(executable);
+  if (cases == durations.executables.end()) return;
+  expected->resize(names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto found = cases->second.find(names[i]);
+    if (!(*expected)[i].has_value() && found != cases->second.end()) (*expected)[i] = found->second;
+  }
+}
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -65,6 +77,7 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestP
     hosts_[i].name = hosts[i].name;
     hosts_[i].has_spec.resize(executables_.size());
     hosts_[i].has_table.resize(executables_.size());
+    hosts_[i].files.resize(executables_.size());
   }
 }
 
@@ -79,7 +92,8 @@ absl::Time RunLoop::Now() const {
 void RunLoop::Emit(decltype(RunEvent::what) what) { out_.sinks->Handle({now_, std::move(what)}); }
 
 RunEnd RunLoop::Run() {
-  RunStarted started{options_.run_id, options_.version, options_.command, options_.working_directory, {}};
+  RunStarted started{options_.run_id, options_.version, options_.command, options_.working_directory, {},
+                     std::max(started_ - options_.began, absl::ZeroDuration())};
   for (const HostState& host : hosts_) started.hosts.push_back(host.name);
   Emit(std::move(started));
 
@@ -114,19 +128,27 @@ RunEnd RunLoop::Run() {
                           "it was not listed: the run ended first", ""});
   }
   pool_->ShutDown(now_);  // they clean up while the reports are written
-  Emit(RunFinished{*end_, end_reason_});
+  Emit(RunFinished{*end_, end_reason_, processes_, startup_});
   out_.sinks->Flush(now_);
+  const absl::Duration reports = Now() - now_;
   LetHostsGo();
+  now_ = Now();
+  Emit(RunClosed{reports});
+  out_.sinks->Flush(now_);
   return *end_;
 }
 
 void RunLoop::ReportShipped() {
   next_shipped_report_ = now_ + kShippedInterval;
   for (uint32_t i = 0; i < hosts_.size(); ++i) {
-    HostState& host = hosts_[i];
-    if (host.shipped_chunks == 0) continue;
-    Emit(HostShipped{HostId(i), std::exchange(host.shipped_bytes, 0), std::exchange(host.shipped_chunks, 0)});
+    if (hosts_[i].shipped_chunks != 0) ReportShipped(HostId(i));
   }
+}
+
+void RunLoop::ReportShipped(HostId id) {
+  HostState& host = hosts_[id.value()];
+  Emit(HostShipped{id, std::exchange(host.shipped_bytes, 0), std::exchange(host.shipped_chunks, 0),
+                   host.fetching > 0});
 }
 
 void RunLoop::LetHostsGo() {
@@ -176,16 +198,33 @@ void RunLoop::EnsureTable(HostId host, ExecutableId executable) {
   pool_->Send(now_, host, CaseTable{executable, executables_[executable.value()].names});
 }
 
+void RunLoop::WantFiles(HostId id, ExecutableId executable) {
+  HostState& host = hosts_[id.value()];
+  Files& files = host.files[executable.value()];
+  if (files != Files::kUnknown || pool_->spec(id).kind == HostSpec::Kind::kLocal) return;
+  files = Files::kWanted;
+  if (++host.fetching == 1) ReportShipped(id);
+}
+
+void RunLoop::FilesAreThere(HostId id, ExecutableId executable) {
+  HostState& host = hosts_[id.value()];
+  if (executable.value() >= host.files.size()) return;
+  if (std::exchange(host.files[executable.value()], Files::kThere) != Files::kWanted) return;
+  if (--host.fetching == 0) ReportShipped(id);
+}
+
 void RunLoop::Act(SendTo& action) {
   const HostId host = action.host;
   std::visit(Overloaded{
                  [&](Lease& lease) {
                    EnsureSpec(host, lease.executable);
                    EnsureTable(host, lease.executable);
+                   WantFiles(host, lease.executable);
                    pool_->Send(now_, host, std::move(lease));
                  },
                  [&](List& list) {
                    EnsureSpec(host, list.executable);
+                   WantFiles(host, list.executable);
                    pool_->Send(now_, host, list);
                  },
                  [&](Prefetch& prefetch) {
@@ -248,10 +287,11 @@ void RunLoop::ExecutableReady(ExecutableId id, const absl::Status& status, const
   for (const std::string& text : warnings) Emit(Warning{text});
   const RunBundle::Executable& executable = bundle_.executable(id);
   --executables_pending_;
+  executables_[id.value()].ready = now_ - started_;
   if (status.ok()) {
     const ExecutableSpec& spec = executable.shipped ? *executable.shipped : *executable.in_place;
     Schedule(ExecutableAdded{id, executable.shipped ? SpecBytes(spec) : 0, executable.cached.has_value()});
-    if (executable.cached) CasesListed(id, executable.cached->names, executable.cached->startup);
+    if (executable.cached) CasesListed(id, executable.cached->names, executable.cached->startup, /*from_cache=*/true);
   } else {
     Schedule(ExecutableAdded{id, 0, true});
     ListingBroke(id, std::string(status.message()), "");
@@ -259,7 +299,8 @@ void RunLoop::ExecutableReady(ExecutableId id, const absl::Status& status, const
   if (executables_pending_ == 0) Schedule(BundleComplete());
 }
 
-void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup) {
+void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup,
+                          bool from_cache) {
   ExecutableState& state = executables_[id.value()];
   if (state.listed) return;
   const std::string& name = bundle_.executable(id).name;
@@ -270,7 +311,8 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
     Emit(Warning{absl::StrCat(name, " lists no case at all: were its tests linked into it?")});
   }
   Emit(ExecutableListed{id, name, static_cast<uint32_t>(state.names.size()),
-                        static_cast<uint32_t>(state.selected.size()), "", ""});
+                        static_cast<uint32_t>(state.selected.size()), "", "", state.ready,
+                        from_cache ? absl::ZeroDuration() : startup});
   CasesKnown known;
   known.executable = id;
   known.startup = startup;
@@ -280,6 +322,7 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
       expected = out_.history->Expected(name, state.names);
       if (std::optional<absl::Duration> measured = out_.history->Startup(name)) known.startup = *measured;
     }
+    if (options_.durations != nullptr) FillIn(*options_.durations, name, state.names, &expected);
     known.cases.reserve(state.selected.size());
     known.suite_of.reserve(state.selected.size());
     uint32_t suite = 0;
@@ -298,7 +341,7 @@ void RunLoop::ListingBroke(ExecutableId id, std::string error, std::string outpu
   ExecutableState& state = executables_[id.value()];
   if (state.listed) return;
   state.listed = true;
-  Emit(ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output)});
+  Emit(ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output), state.ready});
   Schedule(CasesUnknown{id});
 }
 
@@ -370,7 +413,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                      // Other hosts that listed it too hold the same table only if they got the same names.
                      if (!executables_[executable.value()].listed) host.has_table[executable.value()] = true;
                      bundle_.Remember(executable, listed.names, listed.duration);
-                     CasesListed(executable, std::move(listed.names), listed.duration);
+                     CasesListed(executable, std::move(listed.names), listed.duration, /*from_cache=*/false);
                    } else {
                      ListingBroke(executable, std::move(listed.error), std::move(listed.output));
                    }
@@ -390,7 +433,15 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    host.running = heartbeat.running;
                    Schedule(FromHost{id, std::move(heartbeat)});
                  },
+                 [&](Prepared& prepared) {
+                   FilesAreThere(id, prepared.executable);
+                   Schedule(FromHost{id, std::move(prepared)});
+                 },
                  [&](Results& results) {
+                   if (results.done && results.startup > absl::ZeroDuration()) {
+                     ++processes_;
+                     startup_ += results.startup;
+                   }
                    if (results.done && results.startup > absl::ZeroDuration() && out_.history != nullptr &&
                        results.executable.value() < executables_.size()) {
                      out_.history->RecordStartup(bundle_.executable(results.executable).name, results.startup);

@@ -16,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/terminal.h"
 #include "coordinator/run/event.h"
@@ -37,6 +38,8 @@ class RunLoop : private HostPool::Delegate {
     std::vector<std::string> command;
     std::string working_directory;  // absolute; what tests see as their own
     bool list_only = false;         // list, and run nothing
+    std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
+    absl::Time began = absl::InfiniteFuture();  // when the command was given, for RunStarted::setup
     HostPool::Options pool;
     RunBundle::Options bundle;
     SchedulerOptions scheduler;
@@ -71,6 +74,7 @@ class RunLoop : private HostPool::Delegate {
   std::vector<Listing> TakeListings();
 
  private:
+  enum class Files : uint8_t { kUnknown, kWanted, kThere };  // of an executable on a host that is told to use it
   struct HostState {
     std::string name;
     uint32_t slots = 0;
@@ -79,12 +83,15 @@ class RunLoop : private HostPool::Delegate {
     std::vector<bool> has_table;     // it listed the executable, or CaseTable was sent
     uint64_t shipped_bytes = 0;      // since the last HostShipped event
     uint64_t shipped_chunks = 0;
+    std::vector<Files> files;        // by executable
+    uint32_t fetching = 0;           // executables of which files are kWanted
     std::vector<RunningCase> running;  // from its last heartbeat
   };
   struct ExecutableState {
     std::vector<std::string> names;  // in listing order; empty until listed
     std::vector<uint32_t> selected;
     bool listed = false;
+    absl::Duration ready;  // since the run began: when its specification was made
   };
 
   RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestProgram> programs, Selection selection,
@@ -101,9 +108,11 @@ class RunLoop : private HostPool::Delegate {
   void Act(Finish& action);
   void EnsureSpec(HostId host, ExecutableId executable);
   void EnsureTable(HostId host, ExecutableId executable);
+  void WantFiles(HostId host, ExecutableId executable);
+  void FilesAreThere(HostId host, ExecutableId executable);
 
   void ExecutableReady(ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings);
-  void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup);
+  void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool from_cache);
   void ListingBroke(ExecutableId id, std::string error, std::string output);
 
   void HostIsUp(HostId host, const Hello& hello) override;
@@ -118,6 +127,7 @@ class RunLoop : private HostPool::Delegate {
   std::string RunningName(const RunningCase& running) const;
   void ShowProgress();
   void ReportShipped();
+  void ReportShipped(HostId host);
   void LetHostsGo();
 
   const Options options_;
@@ -134,6 +144,8 @@ class RunLoop : private HostPool::Delegate {
   uint32_t executables_pending_ = 0;  // their specification is being made
   uint32_t workers_assigned_ = 0;     // DTEST_WORKER numbers given out
   uint32_t hosts_up_ = 0;
+  uint64_t processes_ = 0;            // for RunFinished
+  absl::Duration startup_;
   absl::Time now_;                    // of this turn: read once
   absl::Time next_shipped_report_;
   std::vector<SchedulerAction> actions_;

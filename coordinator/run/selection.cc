@@ -25,7 +25,7 @@ absl::StatusOr<Selection> Selection::Make(const std::vector<std::string>& filter
                                           uint32_t shard_count) {
   Selection selection;
   selection.shard_index_ = shard_index;
-  selection.shard_count_ = shard_count;
+  selection.plan_ = ShardPlan(shard_count);
   for (absl::string_view expression : filters) {
     bool excluding = absl::ConsumePrefix(&expression, "-");
     for (absl::string_view pattern : absl::StrSplit(expression, ':')) {
@@ -60,10 +60,19 @@ bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_vi
   return false;
 }
 
+bool Selection::PassesFilters(absl::string_view executable, absl::string_view name) const {
+  return (including_.empty() || MatchesAny(including_, executable, name)) && !MatchesAny(excluding_, executable, name);
+}
+
+void Selection::DivideBy(const Durations& durations) {
+  plan_ = ShardPlan(plan_.shard_count(), durations, [this](absl::string_view executable, absl::string_view name) {
+    return PassesFilters(executable, name);
+  });
+}
+
 bool Selection::Matches(absl::string_view executable, absl::string_view name) const {
-  if (!including_.empty() && !MatchesAny(including_, executable, name)) return false;
-  if (MatchesAny(excluding_, executable, name)) return false;
-  return shard_count_ == 1 || ShardOf(executable, name, shard_count_) == shard_index_ - 1;
+  if (!PassesFilters(executable, name)) return false;
+  return plan_.shard_count() == 1 || plan_.Part(executable, name) == shard_index_ - 1;
 }
 
 std::vector<uint32_t> Selection::Select(absl::string_view executable, const std::vector<std::string>& names) const {
@@ -92,21 +101,6 @@ bool GlobMatches(absl::string_view pattern, absl::string_view text) {
   }
   while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();
-}
-
-uint32_t ShardOf(absl::string_view executable, absl::string_view name, uint32_t shard_count) {
-  uint64_t hash = 0xcbf29ce484222325;
-  const auto mix = [&hash](absl::string_view bytes) {
-    for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  };
-  mix(executable);
-  mix(absl::string_view("\0", 1));
-  mix(name);
-  // MurmurHash3's finaliser: the last characters of names differ most, and FNV carries them to few bits.
-  hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccd;
-  hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53;
-  hash ^= hash >> 33;
-  return static_cast<uint32_t>((hash >> 32) * shard_count >> 32);
 }
 
 absl::string_view SuiteOf(absl::string_view name) { return name.substr(0, name.find('.')); }

@@ -16,6 +16,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "coordinator/run/shard_plan.h"
 
 namespace dtest {
 
@@ -24,6 +26,11 @@ class Selection {
   // InvalidArgument for an empty pattern. `shard_index` is 1-based, at most `shard_count`.
   static absl::StatusOr<Selection> Make(const std::vector<std::string>& filters, uint32_t shard_index = 1,
                                         uint32_t shard_count = 1);
+
+  // Makes the parts equally long, as far as the file knows the cases that pass the filters, in place of by hash.
+  void DivideBy(const Durations& durations);
+  // By part (0-based): what those cases take.
+  const std::vector<absl::Duration>& expected() const { return plan_.expected(); }
 
   // `name` is the framework's full name ("Suite.Case"); for a plain executable, the executable's.
   bool Matches(absl::string_view executable, absl::string_view name) const;
@@ -36,21 +43,18 @@ class Selection {
     enum class Kind { kGlob, kExact, kPart } kind;
     std::string text;
   };
+  bool PassesFilters(absl::string_view executable, absl::string_view name) const;
   static absl::Status Add(absl::string_view text, std::vector<Pattern>* patterns);
   static bool MatchesAny(const std::vector<Pattern>& patterns, absl::string_view executable, absl::string_view name);
 
   std::vector<Pattern> including_;
   std::vector<Pattern> excluding_;
   uint32_t shard_index_ = 1;
-  uint32_t shard_count_ = 1;
+  ShardPlan plan_ = ShardPlan(1);
 };
 
 // gtest's glob: '*' any string, '?' any one character, all else itself. Linear in the text for each '*'.
 bool GlobMatches(absl::string_view pattern, absl::string_view text);
-
-// The part a case belongs to, 0-based: a hash of "executable\0name" (FNV-1a, then MurmurHash3's finaliser), so that
-// every machine agrees, whatever it knows.
-uint32_t ShardOf(absl::string_view executable, absl::string_view name, uint32_t shard_count);
 
 // The suite of a full name: what stands before its first '.', all of it if there is none.
 absl::string_view SuiteOf(absl::string_view name);

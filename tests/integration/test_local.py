@@ -288,6 +288,33 @@ class ReportTest(DtestCase):
         lines = [line for line in result.text.splitlines() if "Range/Slow" in line]
         self.assertEqual(len(lines), 2, result.text)
 
+    def test_timings_are_the_same_from_the_log(self):
+        result = self.dtest(self.suite("slow_test"), "--timings", "--env", "FIXTURE_MS=20")
+        start = result.stdout.index("\nwall time ")
+        replayed = self.dtest("report", result.events_path, "--timings", reports=False)
+        self.assertEqual(result.stdout[start:], replayed.stdout[replayed.stdout.index("\nwall time "):])
+        self.assertEqual(result.events()[-1]["event"], "run_closed")
+
+    def test_shards_by_a_durations_file_are_a_partition(self):
+        tests = self.suite("mixed_test", "slow_test")
+        whole = self.dtest(tests, "--env", "FIXTURE_MS=20").verdicts()
+        durations = self.path("durations.json")
+        exported = self.dtest("history", "export", durations, reports=False)
+        self.assertExit(exported, 0)
+        parts = []
+        for shard in ("1/2", "2/2"):
+            part = self.dtest(tests, "--env", "FIXTURE_MS=20", "--shard", shard, "--shard-durations", durations)
+            self.assertSays(part, "digest " + exported.stderr.split("digest ")[1].strip())
+            parts.append(part.verdicts())
+        self.assertEqual(len(parts[0]) + len(parts[1]), len(whole))
+        self.assertEqual({**parts[0], **parts[1]}.keys(), whole.keys())
+        self.assertSays(self.dtest("history", reports=False), "slowest:")
+        with open(durations, "a", encoding="utf-8") as file:
+            file.write("}")
+        bad = self.dtest(tests, "--shard", "1/2", "--shard-durations", durations, reports=False)
+        self.assertExit(bad, 4)
+        self.assertSays(bad, "durations.json:")
+
     def test_files_are_ordinary_files(self):
         result = self.dtest(self.suite("mixed_test"))
         for path in (result.junit_path, result.events_path):

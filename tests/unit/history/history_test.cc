@@ -12,6 +12,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/history/history_file.h"
 
 namespace dtest {
 namespace {
@@ -301,17 +302,134 @@ TEST_F(HistoryTest, AFileThatIsNoDatabaseIsSetAside) {
   EXPECT_EQ(Open()->warning(), "");
 }
 
-TEST_F(HistoryTest, ALaterSchemaIsSetAsideWhole) {
+TEST_F(HistoryTest, ALaterSchemaIsLeftAlone) {
   RunCases(Open().get(), {{}});
+  Sql("PRAGMA user_version = 3");
+  const auto history = History::Open(path_);
+  EXPECT_EQ(history.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(absl::StrContains(history.status().message(), "version 3")) << history.status();
+  EXPECT_TRUE(BrokenFiles().empty());
   Sql("PRAGMA user_version = 2");
-  const auto history = Open();
-  EXPECT_TRUE(absl::StrContains(history->warning(), "version 2")) << history->warning();
-  EXPECT_EQ(history->Expected("t", {"S.a"})[0], std::nullopt);
-  ASSERT_EQ(BrokenFiles().size(), 1u);
-  // Whoever has the later dtest finds everything in it.
-  ASSERT_EQ(rename((directory_ + "/" + *BrokenFiles().begin()).c_str(), path_.c_str()), 0);
-  Sql("PRAGMA user_version = 1");
   EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], absl::Seconds(1));
+}
+
+TEST_F(HistoryTest, TheFirstSchemaIsBroughtUpToDate) {
+  Sql("CREATE TABLE executables(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, startup INTEGER);"
+      "CREATE TABLE cases(executable INTEGER NOT NULL, name TEXT NOT NULL, duration INTEGER, high INTEGER,"
+      "runs INTEGER NOT NULL, failures INTEGER NOT NULL, last_outcome INTEGER NOT NULL, last_run INTEGER NOT NULL,"
+      "PRIMARY KEY(executable, name)) WITHOUT ROWID;"
+      "CREATE TABLE hosts(name TEXT PRIMARY KEY, speed REAL NOT NULL, attempts INTEGER NOT NULL,"
+      "last_run INTEGER NOT NULL) WITHOUT ROWID;"
+      "INSERT INTO executables VALUES(1, 't', 5);"
+      "INSERT INTO cases VALUES(1, 'S.a', 1000, 2000, 3, 1, 0, 4);"
+      "PRAGMA user_version = 1");
+  {
+    const auto history = Open();
+    EXPECT_EQ(history->warning(), "");
+    EXPECT_EQ(history->Expected("t", {"S.a"})[0], absl::Nanoseconds(1000));
+    RunCases(history.get(), {{.executable = "u"}});  // forgets nothing at once
+  }
+  EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], absl::Nanoseconds(1000));
+}
+
+TEST_F(HistoryTest, AVersionThatPromisesWhatIsNotThereIsSetAside) {
+  Sql("CREATE TABLE theirs(x); PRAGMA user_version = 1");
+  EXPECT_NE(Open()->warning(), "");
+  EXPECT_EQ(BrokenFiles().size(), 1u);
+}
+
+TEST_F(HistoryTest, AFileCutAnywhereNeverStopsARun) {
+  RunCases(Open().get(), {{.name = "S.a"}, {.name = "S.b"}});
+  Sql("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE");
+  std::ifstream in(path_, std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(in)), {});
+  ASSERT_GT(whole.size(), 8192u);
+  for (size_t size = 0; size < whole.size(); size += 1021) {
+    std::ofstream(path_, std::ios::binary | std::ios::trunc).write(whole.data(), static_cast<std::streamsize>(size));
+    const auto history = History::Open(path_);
+    ASSERT_TRUE(history.ok()) << size << ": " << history.status();
+    (*history)->Expected("t", {"S.a"});
+    (void)(*history)->Handle(Event({}));
+    (void)(*history)->Handle(Finished());
+    EXPECT_EQ(system(absl::StrCat("rm -f '", path_, "'*").c_str()), 0);
+  }
+}
+
+TEST_F(HistoryTest, AFileThatAnotherProcessSetAsideIsNotSetAsideTwice) {
+  std::ofstream(path_) << std::string(5000, 'x');
+  struct stat before;
+  ASSERT_EQ(stat(path_.c_str(), &before), 0);
+  RunCases(Open().get(), {{}});  // sets it aside and begins a new one
+  const absl::Status late = SetHistoryAside(path_, before.st_ino, absl::DataLossError("it is broken"));
+  EXPECT_TRUE(absl::StrContains(late.message(), "already")) << late;
+  EXPECT_EQ(BrokenFiles().size(), 1u);
+  EXPECT_EQ(Open()->Expected("t", {"S.a"})[0], absl::Seconds(1));
+}
+
+TEST_F(HistoryTest, ALockedFileIsWaitedForAndThenGoneWithout) {
+  RunCases(Open().get(), {{}});
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  {
+    // Reading goes on; what a run learnt is kept until it can be written.
+    const auto history = Open();
+    EXPECT_EQ(history->Expected("t", {"S.a"})[0], absl::Seconds(1));
+    ASSERT_TRUE(history->Handle(Event({.name = "S.b"})).ok());
+    EXPECT_TRUE(history->Flush(kTime + absl::Minutes(1)).ok());
+    sqlite3_close(db);
+    ASSERT_TRUE(history->Handle(Finished()).ok());
+  }
+  EXPECT_TRUE(BrokenFiles().empty());
+  EXPECT_EQ(Open()->Expected("t", {"S.b"})[0], absl::Seconds(1));
+}
+
+void RunAt(History* history, absl::Time time, const std::vector<Ended>& cases) {
+  for (const Ended& one : cases) ASSERT_TRUE(history->Handle(Event(one, time)).ok());
+  RunEvent finished = Finished();
+  finished.time = time;
+  ASSERT_TRUE(history->Handle(finished).ok());
+}
+
+TEST_F(HistoryTest, WhatWasNotSeenForNinetyDaysIsForgotten) {
+  const absl::Duration day = absl::Hours(24);
+  const auto history = Open();
+  RunAt(history.get(), kTime, {{.name = "S.old"}, {.name = "S.kept"}, {.name = "S.a", .executable = "removed"}});
+  RunAt(history.get(), kTime + 89 * day, {{.name = "S.kept"}});
+  EXPECT_TRUE(history->Expected("t", {"S.old"})[0].has_value());
+  EXPECT_TRUE(history->Expected("removed", {"S.a"})[0].has_value());
+  RunAt(history.get(), kTime + 91 * day, {{.name = "S.new"}});
+  EXPECT_FALSE(history->Expected("t", {"S.old"})[0].has_value());
+  EXPECT_FALSE(history->Expected("removed", {"S.a"})[0].has_value());
+  EXPECT_TRUE(history->Expected("t", {"S.kept"})[0].has_value());
+  EXPECT_TRUE(history->Expected("t", {"S.new"})[0].has_value());
+}
+
+TEST_F(HistoryTest, AnExecutableKeepsItsLatestCases) {
+  Open();
+  Sql("INSERT INTO executables VALUES(1, 't', NULL, 0);"
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100050) "
+      "INSERT INTO cases SELECT 1, 'S.' || i, 1, 1, 1, 0, 0, 1795262000 + i / 1000 FROM n");
+  RunAt(Open().get(), kTime, {{.name = "S.latest"}});
+  const auto all = Open()->All();
+  ASSERT_TRUE(all.ok());
+  EXPECT_EQ(all->size(), 100'000u);
+  EXPECT_FALSE(Open()->Expected("t", {"S.999"})[0].has_value());
+  EXPECT_TRUE(Open()->Expected("t", {"S.latest"})[0].has_value());
+}
+
+TEST_F(HistoryTest, ForgetsWhatItIsTold) {
+  const auto history = Open();
+  RunCases(history.get(), {{.name = "S.a"}, {.name = "S.b"}, {.name = "S.a", .executable = "u"}});
+  auto all = history->All();
+  ASSERT_TRUE(all.ok());
+  ASSERT_EQ(all->size(), 3u);
+  EXPECT_EQ((*all)[2].executable, "u");
+  EXPECT_EQ((*all)[1].name, "S.b");
+  EXPECT_EQ((*all)[1].history.duration, absl::Seconds(1));
+  ASSERT_TRUE(history->Forget({(*all)[0]}).ok());
+  EXPECT_FALSE(history->Expected("t", {"S.a"})[0].has_value());
+  EXPECT_TRUE(history->Expected("u", {"S.a"})[0].has_value());
 }
 
 TEST_F(HistoryTest, ADatabaseOfSomethingElseIsSetAside) {

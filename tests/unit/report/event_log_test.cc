@@ -54,13 +54,14 @@ void RoundTrip(const What& what, std::function<void(const What&)> look) {
 }
 
 TEST(EventLog, RunStartedRoundTrips) {
-  const RunStarted started{"run", kNasty, {"dtest", "", kNotUtf8, kNasty}, kNotUtf8, {"a", kNotUtf8}};
+  const RunStarted started{"run", kNasty, {"dtest", "", kNotUtf8, kNasty}, kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1)};
   RoundTrip<RunStarted>(started, [&](const RunStarted& read) {
     EXPECT_EQ(read.run_id, started.run_id);
     EXPECT_EQ(read.version, started.version);
     EXPECT_EQ(read.command, started.command);
     EXPECT_EQ(read.working_directory, started.working_directory);
     EXPECT_EQ(read.hosts, started.hosts);
+    EXPECT_EQ(read.setup, started.setup);
   });
 }
 
@@ -78,21 +79,26 @@ TEST(EventLog, HostEventsRoundTrip) {
       EXPECT_EQ(read.reason, kNotUtf8);
     });
   }
-  RoundTrip<HostShipped>({HostId(1), UINT64_MAX, 12}, [](const HostShipped& read) {
+  RoundTrip<HostShipped>({HostId(1), UINT64_MAX, 12, true}, [](const HostShipped& read) {
     EXPECT_EQ(read.host, HostId(1));
     EXPECT_EQ(read.bytes, UINT64_MAX);
     EXPECT_EQ(read.chunks, 12u);
+    EXPECT_TRUE(read.fetching);
   });
 }
 
 TEST(EventLog, ExecutableListedRoundTrips) {
-  RoundTrip<ExecutableListed>({ExecutableId(3), kNotUtf8, 12, 5, kNasty, kNotUtf8}, [](const ExecutableListed& read) {
+  const ExecutableListed listed = {ExecutableId(3), kNotUtf8, 12, 5, kNasty, kNotUtf8, absl::Seconds(2),
+                                   absl::Nanoseconds(7)};
+  RoundTrip<ExecutableListed>(listed, [](const ExecutableListed& read) {
     EXPECT_EQ(read.executable, ExecutableId(3));
     EXPECT_EQ(read.name, kNotUtf8);
     EXPECT_EQ(read.cases, 12u);
     EXPECT_EQ(read.selected, 5u);
     EXPECT_EQ(read.error, kNasty);
     EXPECT_EQ(read.output, kNotUtf8);
+    EXPECT_EQ(read.ready, absl::Seconds(2));
+    EXPECT_EQ(read.listing, absl::Nanoseconds(7));
   });
 }
 
@@ -216,7 +222,7 @@ TEST(EventLog, CutAnywhereAfterTheFirstLineIsReadUpToTheCut) {
     EXPECT_EQ(end->events, lines + (log[size] == '\n' ? 1 : 0)) << size;
     EXPECT_EQ(seen, end->events);
     EXPECT_EQ(end->cut_short, log[size - 1] != '\n' && log[size] != '\n') << size;
-    EXPECT_EQ(end->finished, size + 1 == log.size()) << size;
+    EXPECT_EQ(end->closed, size + 1 == log.size()) << size;
   }
 }
 
@@ -260,8 +266,25 @@ TEST(EventLog, DeepNestingIsRefusedWithoutRecursion) {
 TEST(EventLog, ALaterFormatIsRefused) {
   std::string log = Encode({{kTime, Warning{"one"}}});
   const auto end =
-      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":1", "\"v\":2"}}), "log", [](const RunEvent&) { FAIL(); });
-  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 2")) << end.status();
+      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":2", "\"v\":3"}}), "log", [](const RunEvent&) { FAIL(); });
+  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 3")) << end.status();
+}
+
+TEST(EventLog, TheFirstFormatIsRead) {
+  const std::string log = Encode({{kTime, RunFinished{}}});
+  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":2", "\"v\":1"}}), "log", [](const RunEvent&) {});
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_TRUE(end->finished);
+  EXPECT_FALSE(end->closed);
+}
+
+TEST(EventLog, TimesOfTheEndRoundTrip) {
+  RoundTrip<RunFinished>({RunEnd::kCompleted, "", 1ull << 40, absl::Nanoseconds(1)}, [](const RunFinished& read) {
+    EXPECT_EQ(read.processes, 1ull << 40);
+    EXPECT_EQ(read.startup, absl::Nanoseconds(1));
+  });
+  RoundTrip<RunClosed>({absl::Microseconds(3)},
+                       [](const RunClosed& read) { EXPECT_EQ(read.reports, absl::Microseconds(3)); });
 }
 
 TEST(EventLog, FieldsOfLaterVersionsAreIgnored) {

@@ -225,18 +225,20 @@ std::vector<RunEvent> MakeEvents() {
                  "0.1.0 (0123456789ab)",
                  {"dtest", "--hosts", "hosts.txt", "./te sts\xff"},
                  "/home/ci/project",
-                 {"build01", "build02", "build03", "pod-4"}});
+                 {"build01", "build02", "build03", "pod-4"},
+                 absl::Milliseconds(12)});
   now += absl::Milliseconds(300);
   add(HostUp{HostId(0), 16, "x86_64", "Linux 6.1.0"});
   add(HostUp{HostId(1), 32, "x86_64", "Linux 6.1.0"});
   add(HostUp{HostId(3), 4, "x86_64", "Linux 5.10.0"});
   add(HostDown{HostId(2), false, "cannot connect to build03:22: connection refused\nis sshd running there?"});
-  now += absl::Milliseconds(50);
-  add(HostShipped{HostId(0), 12'300'000, 190});
+  now += absl::Milliseconds(20);
+  add(HostShipped{HostId(0), 12'300'000, 190, true});
   add(HostShipped{HostId(1), 4'000'000, 60});
+  now += absl::Milliseconds(30);
   add(HostShipped{HostId(0), 700'000, 10});
   now += absl::Milliseconds(50);
-  add(ExecutableListed{ExecutableId(0), "math_test", 6, 4, "", ""});
+  add(ExecutableListed{ExecutableId(0), "math_test", 6, 4, "", "", absl::Milliseconds(5), absl::Milliseconds(20)});
   add(ExecutableListed{ExecutableId(1), "io_test", 9, 9, "", ""});
   add(ExecutableListed{ExecutableId(2), "smoke.sh", 1, 1, "", ""});
   add(ExecutableListed{ExecutableId(3), "broken_test", 0, 0, "killed by SIGSEGV while listing", "before the crash\n"});
@@ -270,7 +272,9 @@ std::vector<RunEvent> MakeEvents() {
     }
   }
   now += absl::Milliseconds(4);
-  add(RunFinished{RunEnd::kFailFast, "6 failures (--max-fail 6)"});
+  add(RunFinished{RunEnd::kFailFast, "6 failures (--max-fail 6)", 12, absl::Milliseconds(60)});
+  now += absl::Milliseconds(16);
+  add(RunClosed{absl::Milliseconds(6)});
   return events;
 }
 

@@ -95,7 +95,7 @@ TEST(RunSummary, CountsWhatTheTableSays) {
   EXPECT_EQ(summary.Slowest()[0].name, "Read.Forever");
   EXPECT_EQ(summary.Slowest()[1].name, "Inst/Typed/0.Case/1");
   EXPECT_EQ(summary.Slowest()[2].name, "smoke.sh");
-  EXPECT_EQ(summary.wall_time(), FixtureEvents().back().time - FixtureEvents().front().time);
+  EXPECT_EQ(summary.wall_time(), absl::Milliseconds(2204));
   EXPECT_EQ(summary.ExitStatus(), kExitFailed);
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "coordinator/cli/option_values.h"
+
 namespace dtest {
 namespace {
 
@@ -74,6 +76,20 @@ TEST(CommandLine, SubcommandsAreTheFirstWordOnly) {
   const Options run = Parsed({"./x", "list"});
   EXPECT_EQ(run.command, Command::kRun);
   EXPECT_THAT(run.paths, ElementsAre("./x", "list"));
+}
+
+TEST(CommandLine, History) {
+  EXPECT_EQ(Parsed({"history"}).command, Command::kHistory);
+  EXPECT_THAT(Parsed({"history", "export", "f"}).paths, ElementsAre("export", "f"));
+  for (const std::vector<std::string>& bad : std::vector<std::vector<std::string>>{
+           {"history", "export"}, {"history", "export", "a", "b"}, {"history", "forget"}, {"history", "x"}}) {
+    EXPECT_EQ(Parse(bad).exit_status, 4);
+  }
+}
+
+TEST(CommandLine, ShardDurationsNeedAShard) {
+  EXPECT_EQ(Parsed({"x", "--shard", "1/2", "--shard-durations", "f"}).shard_durations, "f");
+  EXPECT_THAT(Parse({"x", "--shard-durations", "f"}).text, HasSubstr("no --shard"));
 }
 
 TEST(CommandLine, HelpAndVersion) {

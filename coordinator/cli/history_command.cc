@@ -1,0 +1,134 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/history/durations_file.h"
+#include "coordinator/history/history.h"
+#include "coordinator/report/summary.h"
+#include "coordinator/report/text.h"
+#include "coordinator/run/selection.h"
+
+namespace dtest {
+namespace {
+
+using KnownCase = History::KnownCase;
+
+constexpr size_t kShown = 20;  // of each kind
+
+std::string Name(const KnownCase& known) {
+  return known.name == known.executable ? OneLine(known.name)
+                                        : absl::StrCat(OneLine(known.executable), " ", OneLine(known.name));
+}
+
+std::string RightAligned(uint64_t number, size_t width) {
+  const std::string text = CountText(number);
+  return std::string(width - std::min(width, text.size()), ' ') + text;
+}
+
+void PrintTable(absl::string_view title, const std::vector<const KnownCase*>& cases, size_t shown) {
+  if (cases.empty()) return;
+  std::string text = absl::StrCat(title, "\n      mean       high   runs failed\n");
+  for (size_t i = 0; i < std::min(cases.size(), shown); ++i) {
+    const CaseHistory& history = cases[i]->history;
+    const absl::Duration mean = history.duration.value_or(absl::ZeroDuration());
+    absl::StrAppend(&text, FixedSeconds(mean, 3, 9), "s ", FixedSeconds(history.high, 3, 9), "s ",
+                    RightAligned(history.runs, 6), " ", RightAligned(history.failures, 6), "  ", Name(*cases[i]), "\n");
+  }
+  if (cases.size() > shown) absl::StrAppend(&text, "  and ", CountText(cases.size() - shown), " more\n");
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+int Show(const std::vector<KnownCase>& all, size_t shown) {
+  std::vector<const KnownCase*> slowest, flaky;
+  for (const KnownCase& known : all) {
+    if (known.history.duration.has_value()) slowest.push_back(&known);
+    if (known.history.failures > 0 && known.history.failures < known.history.runs) flaky.push_back(&known);
+  }
+  std::stable_sort(slowest.begin(), slowest.end(),
+                   [](const KnownCase* a, const KnownCase* b) { return *a->history.duration > *b->history.duration; });
+  const auto rate = [](const KnownCase* known) {
+    return static_cast<double>(known->history.failures) / static_cast<double>(known->history.runs);
+  };
+  std::stable_sort(flaky.begin(), flaky.end(),
+                   [&](const KnownCase* a, const KnownCase* b) { return rate(a) > rate(b); });
+  std::printf("%s known\n", Plural(all.size(), "case").c_str());
+  PrintTable("\nslowest:", slowest, shown);
+  PrintTable("\npassed and failed:", flaky, shown);
+  return kExitPassed;
+}
+
+absl::Status WriteWhole(const std::string& path, absl::string_view text) {
+  const auto failure = [&] {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": cannot write it: ", std::strerror(errno)));
+  };
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return failure();
+  absl::Status status;
+  while (status.ok() && !text.empty()) {
+    const ssize_t wrote = write(fd, text.data(), text.size());
+    if (wrote >= 0) {
+      text.remove_prefix(static_cast<size_t>(wrote));
+    } else if (errno != EINTR) {
+      status = failure();
+    }
+  }
+  if (close(fd) != 0 && status.ok()) status = failure();
+  return status;
+}
+
+int Export(const std::vector<KnownCase>& all, const std::string& path) {
+  Durations durations;
+  for (const KnownCase& known : all) {
+    if (known.history.duration.has_value())
+      durations.executables[known.executable][known.name] = *known.history.duration;
+  }
+  if (durations.executables.empty()) {
+    return ExplainFailure(absl::InvalidArgumentError("no case is known to the history: run some first"));
+  }
+  if (absl::Status status = WriteWhole(path, FormatDurations(durations)); !status.ok()) return ExplainFailure(status);
+  const absl::StatusOr<Durations> written = ReadDurations(path);
+  std::fprintf(stderr, "dtest: %s holds %s%s\n", path.c_str(), Plural(durations.size(), "case").c_str(),
+               written.ok() ? absl::StrCat(", digest ", written->digest).c_str() : "");
+  return kExitPassed;
+}
+
+int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::string>& filters) {
+  const absl::StatusOr<Selection> selection = Selection::Make(filters);
+  if (!selection.ok()) return ExplainFailure(selection.status());
+  all.erase(std::remove_if(all.begin(), all.end(),
+                           [&](const KnownCase& known) { return !selection->Matches(known.executable, known.name); }),
+            all.end());
+  if (all.empty()) {
+    std::fprintf(stderr, "dtest: no case that is known matches\n");
+    return kExitNothingSelected;
+  }
+  if (absl::Status status = history->Forget(all); !status.ok()) return ExplainFailure(status);
+  std::fprintf(stderr, "dtest: forgot %s\n", Plural(all.size(), "case").c_str());
+  return kExitPassed;
+}
+
+}  // namespace
+
+int HistoryCommand(const Options& options) {
+  const std::string path = options.state_dir + "/history.db";
+  absl::StatusOr<std::unique_ptr<History>> history = History::Open(path);
+  if (!history.ok()) return ExplainFailure(history.status());
+  if (!(*history)->warning().empty()) std::fprintf(stderr, "dtest: warning: %s\n", (*history)->warning().c_str());
+  absl::StatusOr<std::vector<KnownCase>> all = (*history)->All();
+  if (!all.ok()) return ExplainFailure(all.status());
+  if (options.paths.empty()) return Show(*all, options.durations == 0 ? kShown : options.durations);
+  if (options.paths.front() == "export") return Export(*all, options.paths[1]);
+  return Forget(history->get(), *std::move(all), {options.paths.begin() + 1, options.paths.end()});
+}
+
+}  // namespace dtest

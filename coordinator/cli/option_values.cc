@@ -1,0 +1,116 @@
+#include "coordinator/cli/option_values.h"
+
+#include <cstdlib>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+
+namespace dtest {
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+absl::StatusOr<std::optional<uint32_t>> ParseJobs(absl::string_view text) {
+  if (text == "auto") return std::optional<uint32_t>();
+  uint32_t jobs = 0;
+  if (!absl::SimpleAtoi(text, &jobs) || jobs == 0 || jobs > 4096) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a number of slots; give 1 to 4096, or auto"));
+  }
+  return std::optional<uint32_t>(jobs);
+}
+
+absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text) {
+  std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
+  uint32_t index = 0, count = 0;
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &index) || !absl::SimpleAtoi(parts[1], &count) || index == 0 ||
+      index > count) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", text, "' is not a shard; give I/N with I from 1 to N, for example 2/4"));
+  }
+  return std::make_pair(index, count);
+}
+
+absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_view text) {
+  const size_t equals = text.find('=');
+  if (equals == 0 || text.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not NAME=VALUE"));
+  }
+  if (equals == absl::string_view::npos) {
+    return std::make_pair(std::string(text), Environment(std::string(text).c_str()));
+  }
+  return std::make_pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
+}
+
+absl::StatusOr<When> ParseWhen(absl::string_view text) {
+  if (text == "auto") return When::kAuto;
+  if (text == "always") return When::kAlways;
+  if (text == "never") return When::kNever;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, always, never"));
+}
+
+absl::StatusOr<Isolation> ParseIsolation(absl::string_view text) {
+  if (text == "batch") return Isolation::kBatch;
+  if (text == "process") return Isolation::kProcess;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, process"));
+}
+
+absl::StatusOr<PlainTests> ParsePlain(absl::string_view text) {
+  if (text == "auto") return PlainTests::kAuto;
+  if (text == "all") return PlainTests::kAll;
+  if (text == "none") return PlainTests::kNone;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, all, none"));
+}
+
+absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text) {
+  if (text.empty()) return std::optional<uint64_t>();
+  uint64_t seed = static_cast<uint64_t>(absl::ToUnixNanos(absl::Now()) % 100000);
+  if (text != "random" && !absl::SimpleAtoi(text, &seed)) {
+    return absl::InvalidArgumentError(absl::StrCat("--shuffle: '", text, "' is not a seed; give a number"));
+  }
+  return std::optional<uint64_t>(seed);
+}
+
+absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text) {
+  if (text == "none") return absl::InfiniteDuration();
+  absl::Duration duration;
+  double seconds = 0;
+  if (absl::SimpleAtod(text, &seconds)) {
+    duration = absl::Seconds(seconds);
+  } else if (!absl::ParseDuration(std::string(text), &duration)) {
+    duration = absl::ZeroDuration();
+  }
+  if (duration <= absl::ZeroDuration() || duration == absl::InfiniteDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", text, "' is not a duration; give 90, 90s, 1m30s, 250ms or none"));
+  }
+  return duration;
+}
+
+absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text) {
+  absl::string_view number = text;
+  if (absl::EndsWithIgnoreCase(number, "B")) number.remove_suffix(1);
+  if (absl::EndsWithIgnoreCase(number, "i")) number.remove_suffix(1);
+  int shift = 0;
+  if (!number.empty()) {
+    switch (absl::ascii_toupper(static_cast<unsigned char>(number.back()))) {
+      case 'K': shift = 10; break;
+      case 'M': shift = 20; break;
+      case 'G': shift = 30; break;
+      case 'T': shift = 40; break;
+    }
+  }
+  if (shift != 0) number.remove_suffix(1);
+  uint64_t value = 0;
+  if (!absl::SimpleAtoi(number, &value) || value == 0 || value > (UINT64_MAX >> shift)) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a size; give bytes, or 512M, 20G"));
+  }
+  return value << shift;
+}
+
+}  // namespace dtest

@@ -1,0 +1,40 @@
+// The texts of options as values. Each fails with InvalidArgument, whose message says what is accepted.
+
+#ifndef DTEST_COORDINATOR_CLI_OPTION_VALUES_H_
+#define DTEST_COORDINATOR_CLI_OPTION_VALUES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "coordinator/cli/options.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+// "90", "90s", "1m30s", "250ms", "2h": positive; "none": InfiniteDuration.
+absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text);
+// "20G", "512M", "1048576": bytes with a binary suffix.
+absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text);
+// "auto" (nullopt) or a number of slots.
+absl::StatusOr<std::optional<uint32_t>> ParseJobs(absl::string_view text);
+// "2/4": index, from 1, and count.
+absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text);
+// "NAME=VALUE", or "NAME" with the value it has in this process.
+absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_view text);
+absl::StatusOr<When> ParseWhen(absl::string_view text);
+absl::StatusOr<Isolation> ParseIsolation(absl::string_view text);
+absl::StatusOr<PlainTests> ParsePlain(absl::string_view text);
+// --shuffle: "" is nullopt, "random" a new seed, else the seed itself.
+absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text);
+
+// Of this process; empty where it is not set.
+std::string Environment(const char* name);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_CLI_OPTION_VALUES_H_

@@ -1,0 +1,131 @@
+// What History answers; history.cc is what it learns.
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "coordinator/history/history.h"
+#include "coordinator/history/sqlite.h"
+
+namespace dtest {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(10);  // of a person, for another process
+
+// From the columns name, duration, high, runs, failures, last_outcome, last_run.
+CaseHistory ReadCase(const SqliteStatement& row) {
+  CaseHistory history;
+  if (!row.IsNull(1)) {
+    history.duration = absl::Nanoseconds(row.Integer(1));
+    history.high = absl::Nanoseconds(row.Integer(2));
+  }
+  history.runs = static_cast<uint64_t>(row.Integer(3));
+  history.failures = static_cast<uint64_t>(row.Integer(4));
+  const int64_t outcome = row.Integer(5);
+  if (outcome >= 0 && outcome < kOutcomeCount) history.last_outcome = static_cast<Outcome>(outcome);
+  history.last_run = absl::FromUnixSeconds(row.Integer(6));
+  return history;
+}
+
+}  // namespace
+
+std::optional<int64_t> History::FindExecutable(absl::string_view name) {
+  absl::StatusOr<SqliteStatement> find =
+      SqliteStatement::Prepare(db_.get(), "SELECT id FROM executables WHERE name = ?1");
+  if (!find.ok()) return std::nullopt;
+  find->Bind(1, name);
+  const absl::StatusOr<bool> row = find->Step();
+  if (!row.ok() || !*row) return std::nullopt;
+  return find->Integer(0);
+}
+
+std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view executable,
+                                                       const std::vector<std::string>& case_names) {
+  std::vector<std::optional<CaseHistory>> histories(case_names.size());
+  if (db_ == nullptr || case_names.empty()) return histories;
+  absl::StatusOr<SqliteStatement> select =
+      SqliteStatement::Prepare(db_.get(),
+                               "SELECT name, duration, high, runs, failures, last_outcome, last_run FROM cases "
+                               "WHERE executable = (SELECT id FROM executables WHERE name = ?1)");
+  if (!select.ok()) return histories;
+  select->Bind(1, executable);
+  absl::flat_hash_map<absl::string_view, size_t> wanted;  // the first of equal names
+  wanted.reserve(case_names.size());
+  for (size_t i = 0; i < case_names.size(); ++i) wanted.try_emplace(case_names[i], i);
+  absl::StatusOr<bool> row;
+  while ((row = select->Step()).ok() && *row) {
+    const auto at = wanted.find(select->Text(0));
+    if (at == wanted.end()) continue;
+    histories[at->second] = ReadCase(*select);
+  }
+  return histories;
+}
+
+absl::StatusOr<std::vector<History::KnownCase>> History::All() {
+  std::vector<KnownCase> all;
+  if (db_ == nullptr) return all;
+  absl::StatusOr<SqliteStatement> select = SqliteStatement::Prepare(
+      db_.get(),
+      "SELECT c.name, duration, high, runs, failures, last_outcome, last_run, e.name FROM cases c "
+      "JOIN executables e ON e.id = c.executable ORDER BY e.name, c.name");
+  if (!select.ok()) return select.status();
+  absl::StatusOr<bool> row;
+  while ((row = select->Step()).ok() && *row) {
+    all.push_back({std::string(select->Text(7)), std::string(select->Text(0)), ReadCase(*select)});
+  }
+  if (!row.ok()) return row.status();
+  return all;
+}
+
+absl::Status History::Forget(const std::vector<KnownCase>& cases) {
+  if (db_ == nullptr) return absl::OkStatus();
+  db_->SetBusyTimeout(kPatience);
+  if (absl::Status status = db_->Execute("BEGIN IMMEDIATE"); !status.ok()) return status;
+  absl::StatusOr<SqliteStatement> forget = SqliteStatement::Prepare(
+      db_.get(), "DELETE FROM cases WHERE executable = (SELECT id FROM executables WHERE name = ?1) AND name = ?2");
+  absl::Status status = forget.status();
+  for (const KnownCase& known : cases) {
+    if (!status.ok()) break;
+    forget->Bind(1, known.executable);
+    forget->Bind(2, known.name);
+    status = forget->Run();
+  }
+  if (status.ok()) status = db_->Execute("COMMIT");
+  if (!status.ok()) (void)db_->Execute("ROLLBACK");
+  return status;
+}
+
+std::vector<std::optional<absl::Duration>> History::Expected(absl::string_view executable,
+                                                             const std::vector<std::string>& case_names) {
+  std::vector<std::optional<absl::Duration>> expected(case_names.size());
+  const std::vector<std::optional<CaseHistory>> histories = Cases(executable, case_names);
+  for (size_t i = 0; i < histories.size(); ++i) {
+    if (histories[i].has_value()) expected[i] = histories[i]->duration;
+  }
+  return expected;
+}
+
+std::optional<absl::Duration> History::Startup(absl::string_view executable) {
+  if (db_ == nullptr) return std::nullopt;
+  absl::StatusOr<SqliteStatement> select =
+      SqliteStatement::Prepare(db_.get(), "SELECT startup FROM executables WHERE name = ?1");
+  if (!select.ok()) return std::nullopt;
+  select->Bind(1, executable);
+  const absl::StatusOr<bool> row = select->Step();
+  if (!row.ok() || !*row || select->IsNull(0)) return std::nullopt;
+  return absl::Nanoseconds(select->Integer(0));
+}
+
+double History::Speed(absl::string_view host) {
+  if (db_ == nullptr) return 1;
+  absl::StatusOr<SqliteStatement> select =
+      SqliteStatement::Prepare(db_.get(), "SELECT speed FROM hosts WHERE name = ?1");
+  if (!select.ok()) return 1;
+  select->Bind(1, host);
+  const absl::StatusOr<bool> row = select->Step();
+  if (!row.ok() || !*row) return 1;
+  const double speed = select->Real(0);
+  return speed > 0 && std::isfinite(speed) ? std::clamp(speed, 1 / kMaxSpeed, kMaxSpeed) : 1;
+}
+
+}  // namespace dtest
