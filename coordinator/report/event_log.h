@@ -90,6 +90,8 @@ inline constexpr int kEventLogVersion = 1;
 // The words of the log for RunEnd: "completed", "fail fast", "interrupted", "timed out", "no hosts", "internal error".
 inline constexpr int kRunEndCount = 6;
 const char* RunEndName(RunEnd end);
+// And for CopyStage: "started", "won", "lost".
+const char* CopyStageName(CopyStage stage);
 
 }  // namespace dtest
 

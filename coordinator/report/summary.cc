@@ -49,6 +49,9 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
       host->down = true;
       host->reason = down->reason;
     }
+  } else if (const auto* copied = std::get_if<CaseCopied>(&event.what)) {
+    copies_ += copied->stage == CopyStage::kStarted;
+    copies_won_ += copied->stage == CopyStage::kWon;
   } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
     if (Host* host = HostOf(shipped->host)) host->shipped += shipped->bytes;
   } else if (const auto* end = std::get_if<RunFinished>(&event.what)) {

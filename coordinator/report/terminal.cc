@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
 
 namespace dtest {
@@ -55,6 +56,8 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
   if (rate_time_ == absl::InfinitePast()) rate_time_ = last_paint_ = event.time;
   if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
     On(*ended);
+  } else if (const auto* copied = std::get_if<CaseCopied>(&event.what)) {
+    On(*copied);
   } else if (const auto* up = std::get_if<HostUp>(&event.what)) {
     On(*up);
   } else if (const auto* down = std::get_if<HostDown>(&event.what)) {
@@ -128,6 +131,13 @@ void TerminalReport::On(const CaseEnded& ended) {
   } else if (options_.verbosity >= 2) {
     AppendBlock(result.output, result.output_cut);
   }
+}
+
+void TerminalReport::On(const CaseCopied& copied) {
+  if (options_.verbosity < 2) return;
+  absl::StrAppend(&lines_, "speculative copy ", CopyStageName(copied.stage), ": ",
+                  DisplayName(copied.executable, copied.name, copied.iteration), " on ", OneLine(copied.host),
+                  ", the original on ", OneLine(copied.original), "\n");
 }
 
 void TerminalReport::AppendCaseLine(const CaseEnded& ended) {

@@ -69,6 +69,7 @@ class TerminalReport : public Sink {
   enum class Color : uint8_t { kNone, kRed, kGreen, kYellow, kDim };
 
   void On(const CaseEnded& ended);
+  void On(const CaseCopied& copied);
   void On(const HostUp& up);
   void On(const HostDown& down);
   void On(const ExecutableListed& listed);

@@ -160,6 +160,11 @@ void TerminalReport::AppendClosing() {
                   BytesText(summary_.shipped_bytes()));
   if (summary_.shipped_bytes() > 0) absl::StrAppend(&lines_, " to ", Plural(summary_.shipped_hosts(), "host"));
   lines_ += '\n';
+  if (summary_.copies() > 0) {
+    absl::StrAppend(&lines_, CountText(summary_.copies()),
+                    summary_.copies() == 1 ? " speculative copy, " : " speculative copies, ",
+                    CountText(summary_.copies_won()), " won\n");
+  }
   std::vector<std::string> connecting;
   for (const RunSummary::Host& host : summary_.hosts()) {
     if (!host.up && !host.down) connecting.push_back(OneLine(host.name));

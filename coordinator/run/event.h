@@ -66,6 +66,25 @@ struct CaseEnded {
   CaseResult result;        // result.attempt is 1-based within the iteration
 };
 
+// A speculative copy (--speculate): one attempt of a case runs on two hosts. For each kStarted one kWon or kLost follows,
+// before the CaseEnded of that attempt. Only one of the two is ever reported.
+enum class CopyStage : uint8_t {
+  kStarted = 0,
+  kWon = 1,   // the copy's result counts, or its original came to nothing and the case is the copy's alone
+  kLost = 2,  // the original's does, or the copy came to nothing
+};
+inline constexpr int kCopyStageCount = 3;
+struct CaseCopied {
+  CaseId id;
+  absl::string_view executable;
+  absl::string_view name;
+  absl::string_view host;      // of the copy
+  absl::string_view original;  // host of the original
+  uint32_t iteration = 1;
+  uint32_t attempt = 1;
+  CopyStage stage = CopyStage::kStarted;
+};
+
 // Bundle bytes that went to a host since the last such event.
 struct HostShipped {
   HostId host;
@@ -93,7 +112,8 @@ struct RunFinished {
 
 struct RunEvent {
   absl::Time time;
-  std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished> what;
+  std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished, CaseCopied>
+      what;
 };
 
 // A reader of the run. Called on the coordinator's loop thread only, never reentrantly. A sink that returns an error

@@ -217,6 +217,13 @@ void RunLoop::Act(AttemptEnded& action) {
   Emit(std::move(event));
 }
 
+void RunLoop::Act(AttemptCopied& action) {
+  const uint32_t executable = action.id.executable.value();
+  Emit(CaseCopied{action.id, bundle_.executable(action.id.executable).name,
+                  executables_[executable].names[action.id.index], hosts_[action.host.value()].name,
+                  hosts_[action.original.value()].name, action.iteration, action.attempt, action.stage});
+}
+
 void RunLoop::Act(ListingFailed& action) {
   executables_[action.executable.value()].listed = true;
   Emit(ExecutableListed{action.executable, bundle_.executable(action.executable).name, 0, 0,

@@ -96,6 +96,7 @@ class RunLoop : private HostPool::Delegate {
   void CarryOut();
   void Act(SendTo& action);
   void Act(AttemptEnded& action);
+  void Act(AttemptCopied& action);
   void Act(ListingFailed& action);
   void Act(Warn& action);
   void Act(Finish& action);

@@ -25,6 +25,11 @@ class CostModel {
   void Learn(uint32_t executable, uint32_t suite, double seconds);
   void LearnStartup(uint32_t executable, double seconds);
 
+  // Expected seconds to start a process of the executable.
+  double Startup(uint32_t executable) const { return executables_[executable].startup.seconds; }
+  // Whether this run has taught it anything.
+  bool has_learnt() const { return all_.count > 0; }
+
   // Expected seconds of a case that history does not know.
   double Unknown(uint32_t executable, uint32_t suite) const;
   // The same averaged over the executable. Constant between Learn and Refresh of that executable, so that sums hold.

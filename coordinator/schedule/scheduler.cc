@@ -103,8 +103,15 @@ void Scheduler::Impl::On(const HostGone& event) {
     }
     // From the last to the first, so that what is put in front ends up in the order it was in.
     for (auto it = held.rbegin(); it != held.rend(); ++it) {
-      if (it->second) NoteCut(hosts_.lease(it->first), event.reason);
-      Lost(h, hosts_.End(hosts_.lease(it->first), now_), it->second, event.reason);
+      LeaseRecord& lease = hosts_.lease(it->first);
+      bool suspect = it->second && !lease.cancelled;
+      const uint32_t shared = CopiedCase(lease);
+      if (suspect && shared != kNone) {  // it is not over: it runs elsewhere, too
+        NoteLoss(h, shared, event.reason);
+        suspect = false;
+      }
+      if (suspect) NoteCut(lease, event.reason);
+      Lost(h, EndLease(lease), suspect, event.reason);
     }
     for (uint32_t e = 0; e < executables_.size(); ++e) {
       ExecutableRecord& record = executables_[e];
@@ -201,7 +208,7 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Heartbeat& message) {
   for (uint32_t slab : missing) {
     LeaseRecord& lease = hosts_.lease(slab);
     if (lease.arrived) {
-      TakeBack(hosts_.End(lease, now_));
+      TakeBack(EndLease(lease));
       work_added_ = true;
     } else if (!lease.recalled) {
       hosts_.MarkRecalled(lease, kNone);
@@ -328,7 +335,7 @@ void Scheduler::Impl::CheckPlaceable() {
 absl::Time Scheduler::Impl::NextDeadline() const {
   if (over_) return absl::InfiniteFuture();
   if (stopping_) return stop_deadline_;
-  return std::min(run_deadline_, rebalance_);
+  return std::min({run_deadline_, rebalance_, watch_});
 }
 
 Scheduler::Progress Scheduler::Impl::progress() const {

@@ -203,7 +203,7 @@ void SimAgent::NextCase(uint32_t slot) {
   process.stubborn = fate == Fate::kStubborn;
   world_.CaseStarts(number_, epoch_, process.executable, c);
   const uint64_t id = process.id;
-  const absl::Duration takes = scenario_.DurationOf(process.executable, c.index) / host_.speed;
+  const absl::Duration takes = scenario_.DurationOn(number_, process.executable, c.index);
   Handle(CaseBegan{SlotId(slot), c.index});
   if (!alive_ || processes_[slot].id != id) return;
   if (fate == Fate::kHang || fate == Fate::kStubborn) return;

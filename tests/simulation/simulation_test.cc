@@ -34,7 +34,7 @@ Outcomes Simulate(const Scenario& scenario) {
 }
 
 TEST(SimulationTest, EveryInvariantHoldsWhateverTheSeed) {
-  uint64_t ends[6] = {}, lost = 0, released = 0, verdicts = 0;
+  uint64_t ends[6] = {}, lost = 0, released = 0, verdicts = 0, copies = 0, won = 0;
   for (uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
     const Outcomes outcomes = Simulate(RandomScenario(seed));
     ASSERT_EQ(outcomes.broken, "") << now_running;
@@ -42,12 +42,14 @@ TEST(SimulationTest, EveryInvariantHoldsWhateverTheSeed) {
     lost += outcomes.hosts_lost;
     released += outcomes.released;
     verdicts += outcomes.verdicts;
+    copies += outcomes.copies;
+    won += outcomes.copies_won;
   }
   std::printf(
-      "%llu verdicts, %llu hosts lost, %llu leases stolen; runs completed %llu, fail-fast %llu, interrupted %llu, "
+      "%llu verdicts, %llu hosts lost, %llu leases stolen, %llu speculative copies, %llu of them won; runs completed %llu, fail-fast %llu, interrupted %llu, "
       "timed out %llu, without hosts %llu\n",
-      (unsigned long long)verdicts, (unsigned long long)lost, (unsigned long long)released, (unsigned long long)ends[0],
-      (unsigned long long)ends[1], (unsigned long long)ends[2], (unsigned long long)ends[3],
+      (unsigned long long)verdicts, (unsigned long long)lost, (unsigned long long)released, (unsigned long long)copies,
+      (unsigned long long)won, (unsigned long long)ends[0], (unsigned long long)ends[1], (unsigned long long)ends[2], (unsigned long long)ends[3],
       (unsigned long long)ends[4]);
   if (seeds < 1000) return;
   // A simulation that never gets anywhere proves nothing.
@@ -55,6 +57,8 @@ TEST(SimulationTest, EveryInvariantHoldsWhateverTheSeed) {
   for (int end = 0; end < 5; ++end) EXPECT_GT(ends[end], 0u) << "no run ended this way: " << end;
   EXPECT_GT(lost, 0u);
   EXPECT_GT(released, 0u);
+  EXPECT_GT(won, 0u);
+  EXPECT_GT(copies, won);
 }
 
 TEST(SimulationTest, TheSameSeedGivesTheSameRun) {
