@@ -152,6 +152,7 @@ void AppendEvent(const ExecutableListed& listed, std::string* out) {
   AppendField(",\"selected\":", listed.selected, out);
   if (!listed.error.empty()) AppendField(",\"error\":", listed.error, out);
   if (!listed.output.empty()) AppendField(",\"output\":", listed.output, out);
+  if (listed.unreached) *out += ",\"unreached\":true";
 }
 
 void AppendEvent(const CaseCopied& copied, std::string* out) {

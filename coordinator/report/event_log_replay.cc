@@ -202,7 +202,8 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
                                    fields->Number32("cases"),
                                    fields->Number32("selected"),
                                    fields->TextOr("error"),
-                                   fields->TextOr("output")};
+                                   fields->TextOr("output"),
+                                   fields->FlagOr("unreached")};
   } else if (kind == "host_shipped") {
     event->what = HostShipped{HostId(fields->Number32("host_id")), fields->Number("bytes", UINT64_MAX),
                               fields->Number("chunks", UINT64_MAX)};

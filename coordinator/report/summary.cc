@@ -63,6 +63,7 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
 
 void RunSummary::On(const ExecutableListed& listed) {
   ++executables_;
+  unreached_ += listed.unreached;
   listed_ += listed.cases;
   selected_ += listed.selected;
   if (!listed.error.empty()) unlisted_.push_back({listed.name, listed.error});

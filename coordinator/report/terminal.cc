@@ -111,7 +111,7 @@ void TerminalReport::On(const ExecutableListed& listed) {
     absl::StrAppend(&lines_, " ", OneLine(listed.name), ":");
     AppendMessage(listed.error);
     AppendBlock(listed.output, 0);
-  } else if (options_.verbosity >= 2) {
+  } else if (options_.verbosity >= 2 && !listed.unreached) {
     absl::StrAppend(&lines_, "listed ", OneLine(listed.name), ": ", Plural(listed.cases, "case"), ", ",
                     CountText(listed.selected), " selected\n");
   }
@@ -242,12 +242,8 @@ std::string TerminalReport::ProgressText() const {
   }
   if (progress_.unlisted > 0) {
     absl::StrAppend(&text, ", ", Plural(progress_.unlisted, "executable"), " to list");
-  } else if (progress_.slots > 0 && progress_.remaining != absl::InfiniteDuration() &&
-             progress_.finished < progress_.selected) {
-    // What is left may take longer than the estimate says, where that knows little; as long as the rate shown says.
-    absl::Duration left = progress_.remaining / progress_.slots;
-    if (rate_ >= 0.05) left = std::max(left, absl::Seconds((progress_.selected - progress_.finished) / rate_));
-    left = absl::Ceil(left, absl::Seconds(1));
+  } else if (progress_.time_left != absl::InfiniteDuration() && progress_.finished < progress_.selected) {
+    const absl::Duration left = absl::Ceil(progress_.time_left, absl::Seconds(1));
     absl::StrAppend(&text, ", ",
                     left < absl::Seconds(120) ? absl::StrCat(absl::ToInt64Seconds(left), " s") : SecondsText(left),
                     " left");

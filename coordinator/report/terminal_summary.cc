@@ -146,6 +146,9 @@ void TerminalReport::AppendClosing() {
   if (!summary_.unlisted().empty()) {
     absl::StrAppend(&verdicts, "; ", Plural(summary_.unlisted().size(), "executable"), " could not be listed");
   }
+  if (summary_.unreached() > 0) {
+    absl::StrAppend(&verdicts, "; ", Plural(summary_.unreached(), "executable"), " not listed: the run ended first");
+  }
   if (summary_.cases() == 0 && summary_.listed() > 0) {
     absl::StrAppend(&verdicts, " (", Plural(summary_.listed(), "case"), " listed)");
   }

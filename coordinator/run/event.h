@@ -51,6 +51,7 @@ struct ExecutableListed {
   uint32_t selected = 0;  // after --filter and --shard, each counted once however often it is repeated
   std::string error;
   std::string output;     // of the failed listing
+  bool unreached = false;  // the run ended before it was listed, which is no failure of its own
 };
 
 // One attempt at one case ended, or the case was given up (not run).

@@ -16,6 +16,9 @@ namespace {
 // How long agents may take to clean up once told to leave. They do it without us, too.
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(10);
 
+// How often the time left is estimated anew, which looks at every lease.
+constexpr absl::Duration kEstimateInterval = absl::Milliseconds(500);
+
 // How often the log says what was shipped.
 constexpr absl::Duration kShippedInterval = absl::Seconds(1);
 
@@ -110,8 +113,7 @@ RunEnd RunLoop::Run() {
   ReportShipped();
   for (uint32_t i = 0; i < executables_.size(); ++i) {
     if (executables_[i].listed || *end_ == RunEnd::kCompleted) continue;
-    Emit(ExecutableListed{ExecutableId(i), bundle_.executable(ExecutableId(i)).name, 0, 0,
-                          "it was not listed: the run ended first", ""});
+    Emit(ExecutableListed{ExecutableId(i), bundle_.executable(ExecutableId(i)).name, 0, 0, "", "", /*unreached=*/true});
   }
   pool_->ShutDown(now_);  // they clean up while the reports are written
   Emit(RunFinished{*end_, end_reason_});
@@ -227,7 +229,7 @@ void RunLoop::Act(AttemptCopied& action) {
 void RunLoop::Act(ListingFailed& action) {
   executables_[action.executable.value()].listed = true;
   Emit(ExecutableListed{action.executable, bundle_.executable(action.executable).name, 0, 0,
-                        absl::StrCat("no host could list it: ", action.reason), ""});
+                        absl::StrCat("no host could list it: ", action.reason), "", false});
 }
 
 void RunLoop::Act(Warn& action) { Emit(Warning{std::move(action.text)}); }
@@ -277,7 +279,7 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
     Emit(Warning{absl::StrCat(name, " lists no case at all: were its tests linked into it?")});
   }
   Emit(ExecutableListed{id, name, static_cast<uint32_t>(state.names.size()),
-                        static_cast<uint32_t>(state.selected.size()), "", ""});
+                        static_cast<uint32_t>(state.selected.size()), "", "", false});
   CasesKnown known;
   known.executable = id;
   known.startup = startup;
@@ -305,7 +307,7 @@ void RunLoop::ListingBroke(ExecutableId id, std::string error, std::string outpu
   ExecutableState& state = executables_[id.value()];
   if (state.listed) return;
   state.listed = true;
-  Emit(ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output)});
+  Emit(ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output), false});
   Schedule(CasesUnknown{id});
 }
 
@@ -462,7 +464,11 @@ void RunLoop::ShowProgress() {
   info.queued_or_running = progress.running_or_queued;
   info.unlisted = progress.unlisted + executables_pending_;
   info.slots = progress.slots;
-  info.remaining = progress.expected_remaining;
+  if (now_ >= next_estimate_) {
+    time_left_ = scheduler_.TimeLeft(now_);
+    next_estimate_ = now_ + kEstimateInterval;
+  }
+  info.time_left = time_left_;
   info.hosts_up = hosts_up_;
   info.hosts_total = static_cast<uint32_t>(hosts_.size());
   out_.terminal->SetProgress(info);

@@ -137,6 +137,8 @@ class RunLoop : private HostPool::Delegate {
   uint32_t hosts_up_ = 0;
   absl::Time now_;                    // of this turn: read once
   absl::Time next_shipped_report_;
+  absl::Time next_estimate_ = absl::InfinitePast();
+  absl::Duration time_left_ = absl::InfiniteDuration();  // as last estimated
   std::vector<SchedulerAction> actions_;
   bool carrying_out_ = false;
   bool stopping_ = false;             // a first signal came

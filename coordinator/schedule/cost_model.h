@@ -14,6 +14,10 @@
 
 namespace dtest::schedule {
 
+// Seconds until the end, if `work` (seconds on slots of speed 1) is shared evenly by `capacity` (slots times speed), and
+// the longest of what runs takes `longest` more. Infinite without capacity.
+double TimeLeft(double work, double capacity, double longest);
+
 class CostModel {
  public:
   CostModel(absl::Duration default_case, absl::Duration longest_batch);

@@ -129,6 +129,21 @@ uint32_t HostTable::EndingWithin(uint32_t h, double seconds, absl::Time now) con
   return count;
 }
 
+HostTable::Outlook HostTable::outlook(absl::Time now) const {
+  Outlook all;
+  for (const HostRecord& host : hosts_) {
+    if (host.state != HostRecord::State::kUp) continue;
+    if (host.usable()) all.capacity += host.capacity();
+    all.work += host.queued.nanos * 1e-9;
+    for (double end : host.ends) {
+      const double left = std::max(0.0, end - absl::ToDoubleSeconds(now - base_));
+      all.work += left * host.speed;
+      all.longest = std::max(all.longest, left);
+    }
+  }
+  return all;
+}
+
 void HostTable::Unlink(LeaseRecord& lease) {
   LeaseList& list = lease.running ? hosts_[lease.host].running : hosts_[lease.host].queued;
   (lease.previous == kNone ? list.head : leases_[lease.previous].next) = lease.next;

@@ -142,6 +142,13 @@ class HostTable {
   // Running leases of the host that are expected to end within `seconds` from now, or are over time.
   uint32_t EndingWithin(uint32_t h, double seconds, absl::Time now) const;
 
+  // Of the hosts that are up: expected seconds that their leases still take on slots of speed 1, what the longest of the
+  // running ones still takes, and slots times speed. Leases that are over time count as about to end. O(leases).
+  struct Outlook {
+    double work = 0, longest = 0, capacity = 0;
+  };
+  Outlook outlook(absl::Time now) const;
+
   // Expected seconds until the host's slots have started all of its queue that can be recalled.
   double Backlog(uint32_t h) const { return backlog_.key(h); }
   // The host with the longest such backlog; its Backlog is 0 if no host has any.

@@ -294,6 +294,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.iteration = iteration;
       c.known = event.cases[k].expected.has_value();
       if (c.known) c.seconds = static_cast<float>(std::max(0.0, absl::ToDoubleSeconds(*event.cases[k].expected)));
+      any_unknown_ |= !c.known;
       order.push_back(i);
     }
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
@@ -344,9 +345,14 @@ Scheduler::Progress Scheduler::Impl::progress() const {
   progress.finished = finished_;
   progress.running_or_queued = hosts_.leased_cases();
   progress.unlisted = unresolved_;
-  progress.expected_remaining = absl::Nanoseconds(pending_.nanos() + hosts_.leased_nanos());
   progress.slots = hosts_.slots();
   return progress;
+}
+
+absl::Duration Scheduler::Impl::TimeLeft(absl::Time now) const {
+  if (any_unknown_ && !costs_.has_learnt()) return absl::InfiniteDuration();
+  const HostTable::Outlook hosts = hosts_.outlook(now);
+  return absl::Seconds(schedule::TimeLeft(pending_.nanos() * 1e-9 + hosts.work, hosts.capacity, hosts.longest));
 }
 
 void Scheduler::Impl::CheckInvariants() const {
@@ -388,6 +394,7 @@ void Scheduler::Handle(absl::Time now, SchedulerEvent event, std::vector<Schedul
 }
 absl::Time Scheduler::NextDeadline() const { return impl_->NextDeadline(); }
 Scheduler::Progress Scheduler::progress() const { return impl_->progress(); }
+absl::Duration Scheduler::TimeLeft(absl::Time now) const { return impl_->TimeLeft(now); }
 void Scheduler::CheckInvariants() const { impl_->CheckInvariants(); }
 
 }  // namespace dtest

@@ -183,11 +183,13 @@ class Scheduler {
   // Progress, for status lines: all in cases, iterations counted separately.
   struct Progress {
     uint64_t selected = 0, finished = 0, running_or_queued = 0;
-    uint32_t unlisted = 0;              // executables whose cases are not known yet
-    absl::Duration expected_remaining;  // estimated run time of what is not finished, all slots together
-    uint32_t slots = 0;                 // on hosts that are up
+    uint32_t unlisted = 0;  // executables whose cases are not known yet
+    uint32_t slots = 0;     // on hosts that are up
   };
   Progress progress() const;
+  // How long the cases known by now take from now on, on the hosts that are up. Infinite: that is not known, as no host
+  // is up, or as neither history nor this run has told how long cases take. O(leases): not for every turn.
+  absl::Duration TimeLeft(absl::Time now) const;
 
   // Aborts with a description when an invariant does not hold. O(cases): for tests and the simulator.
   void CheckInvariants() const;

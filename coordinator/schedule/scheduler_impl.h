@@ -57,6 +57,7 @@ class Scheduler::Impl {
   void Handle(absl::Time now, SchedulerEvent event, std::vector<SchedulerAction>* actions);
   absl::Time NextDeadline() const;
   Progress progress() const;
+  absl::Duration TimeLeft(absl::Time now) const;
   void CheckInvariants() const;
 
  private:
@@ -207,6 +208,7 @@ class Scheduler::Impl {
   std::deque<uint32_t> unlisted_;
   uint32_t unresolved_ = 0;  // executables whose cases are not known yet
   bool bundle_complete_ = false;
+  bool any_unknown_ = false;  // cases that history does not know
 
   uint64_t finished_ = 0;
   uint32_t failures_ = 0;  // final

@@ -91,7 +91,7 @@ class SpeculationTest(FarmCase):
         self.assertExit(result, FAILED)
         self.assertEqual(result.events("case_copied"), [])
         self.assertNotIn("speculative", result.text)
-        self.assertEqual([event["host"] for event in result.attempts() if event["outcome"] == "timed out"], ["h1"])
+        self.assertEqual({event["host"] for event in result.attempts() if event["outcome"] == "timed out"}, {"h1"})
         self.assertEqual(len(result.attempts()), 2 * len(CASES))
         self.assertHostsClean()
 
