@@ -105,6 +105,18 @@ void World::HostDies(uint32_t host, Epoch epoch) {
   if (Uniform() < 0.5 && clock_.now() >= link.cut_from_agent) AgentLeft(host, epoch);
 }
 
+void World::SlotWaited(absl::Duration idle, bool begrudged) {
+  if (measure_idle && begrudged) outcomes_.begrudged.push_back(idle);
+}
+
+bool World::OthersHaveBacklog(uint32_t host) const {
+  if (!measure_idle) return false;
+  for (uint32_t h = 0; h < links_.size(); ++h) {
+    if (h != host && links_[h].agent && links_[h].agent->backlog() > 0) return true;
+  }
+  return false;
+}
+
 void World::AgentLeft(uint32_t host, Epoch epoch) {
   if (clock_.now() < links_[host].cut_from_agent) return;
   clock_.After(scenario_.network.delay, [this, host, epoch] {

@@ -38,6 +38,8 @@ struct Outcomes {
   uint64_t copies = 0, copies_won = 0;  // speculative
   uint64_t leases = 0, recalls = 0, released = 0, frames = 0, hosts_lost = 0;
   uint64_t events = 0;  // of the simulation
+  // How long slots waited that ran dry while leases waited on another host, and then got one. If measure_idle.
+  std::vector<absl::Duration> begrudged;
   // Processor time of the coordinator, if measured: scheduler alone, and with codec and sessions.
   double scheduler_seconds = 0, coordinator_seconds = 0;
 };
@@ -51,6 +53,7 @@ class World : private AgentWorld {
 
   // Measure processor time (costs time itself). `scheduler_scope`, if set, is told when the scheduler begins and ends.
   bool measure = false;
+  bool measure_idle = false;
   void (*scheduler_scope)(bool) = nullptr;
   // Every scheduler event and action, on stderr: to look at one seed.
   bool verbose = false;
@@ -87,6 +90,8 @@ class World : private AgentWorld {
   void CaseStops(uint32_t host, uint32_t executable, LeasedCase c, bool passed) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
+  void SlotWaited(absl::Duration idle, bool begrudged) override;
+  bool OthersHaveBacklog(uint32_t host) const override;
 
   // ---- The coordinator (sim_coordinator.cc)
   void AddExecutables();

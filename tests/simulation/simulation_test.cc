@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -138,6 +139,33 @@ TEST(HealthyFarmTest, OneHugeCaseAndASlowHost) {
   const double efficiency = Efficiency(s);
   std::printf("skewed: %.4f\n", efficiency);
   EXPECT_GE(efficiency, 0.95);
+}
+
+// 400 cases, of which one is 30 % of the ideal makespan, on four hosts of which one has half the speed.
+TEST(HealthyFarmTest, OneCaseOfNearlyAThirdOfTheRun) {
+  double worst = 1;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Scenario s;
+    s.seed = seed;
+    s.median_seconds = 0.4;
+    s.sigma = 1;
+    s.case_timeout = absl::InfiniteDuration();
+    s.check_every_step = false;
+    s.scheduler.hosts = 4;
+    s.hosts.assign(4, SimHost());
+    for (SimHost& host : s.hosts) host.slots = 4;
+    s.hosts[0].speed = 0.5;
+    SimExecutable x;
+    x.startup = absl::Milliseconds(3);
+    x.cached_listing = true;
+    x.cases.resize(400);
+    s.longest_seconds = 5.6;  // of some 19 s
+    for (uint32_t k = 0; k < 400; ++k) x.cases[k].expected = s.DurationOf(0, k);
+    s.executables = {x};
+    worst = std::min(worst, Efficiency(s));
+  }
+  std::printf("a third of the run: %.4f at worst\n", worst);
+  EXPECT_GE(worst, 0.97);
 }
 
 TEST(HealthyFarmTest, TinyCasesTakeFewProcessesAndLittleTime) {
