@@ -136,12 +136,14 @@ void Agent::Impl::OnMessage(Cancel&& message) {
   const auto found = leases_.find(message.lease);
   if (found == leases_.end()) return;
   HeldLease* lease = found->second.get();
-  if (Slot* slot = SlotOf(lease); slot == nullptr) {
-    queue_.erase(std::find(queue_.begin(), queue_.end(), lease));
-  } else if (slot->HasProcess()) {
+  Flush(lease);
+  Slot* slot = SlotOf(lease);
+  if (slot != nullptr && slot->HasProcess()) {
+    slot->cancelled = message.lease;
     Doom(slot, SIGKILL, absl::InfiniteFuture());
   } else {
-    FreeSlot(slot);
+    slot == nullptr ? void(queue_.erase(std::find(queue_.begin(), queue_.end(), lease))) : FreeSlot(slot);
+    Send(Released{message.lease});
   }
   leases_.erase(found);
 }

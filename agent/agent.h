@@ -34,9 +34,12 @@
 // Work for which there may be messages under way (a remainder after a crash, a timeout) is done in AgentTick only: the
 // loop hands over all events of a turn and then, if NextDeadline has come, one AgentTick.
 //
+// A cancelled lease is not held any more, but its process may live for a moment: it is named in heartbeats, and Released
+// only when the process has ended.
+//
 // Invariants: a case of a held lease is in exactly one of {remaining, running, held back, reported}; no slot runs two
-// things; every lease ever received was answered by done or Released, or ended by Cancel or Interrupt; a lease id
-// already seen is ignored.
+// things; every lease ever received was answered by done or Released, or ended by Interrupt; a lease id already seen is
+// ignored.
 //
 // One thread.
 

@@ -81,6 +81,7 @@ void Agent::Impl::On(ProcessEnded&& event) {
   if (slot == nullptr) return;
   HeldLease* lease = slot->lease;
   if (lease == nullptr) {
+    if (slot->cancelled.has_value()) Send(Released{*slot->cancelled});
     FreeSlot(slot);
     SendIdleIfOwed();
     return;

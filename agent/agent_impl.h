@@ -40,12 +40,13 @@ class Agent::Impl {
     enum class State {
       kIdle,
       kListing,  // a listing process
-      kRunning,  // a batch's process; `lease` is null once the lease was cancelled or interrupted
+      kRunning,  // a batch's process; `lease` is null once the lease was cancelled
       kBetween,  // no process; a fresh one for the rest of `lease` starts at the next tick
     };
     State state = State::kIdle;
     ExecutableId executable;
     HeldLease* lease = nullptr;
+    std::optional<LeaseId> cancelled;  // Released is owed when the process has ended
 
     // Of the process.
     absl::Time spawned;

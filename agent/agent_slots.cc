@@ -169,6 +169,7 @@ void Agent::Impl::Beat() {
   if (next_heartbeat_ <= now_) next_heartbeat_ = now_ + welcome_.heartbeat_interval;
   Heartbeat beat;
   for (const Slot& slot : slots_) {
+    if (slot.cancelled.has_value()) beat.leases.push_back(*slot.cancelled);
     if (slot.lease == nullptr) continue;
     beat.leases.push_back(slot.lease->id());
     if (slot.running == HeldLease::kNone) continue;

@@ -17,8 +17,8 @@
 #   index        position of a case in its executable's listing: dense from 0, fixed by whoever listed it first in this
 #                run, fixed for the run.
 #   lease        a batch of cases held by one host. Chosen by the scheduler, unique in the run, never reused. Ends by
-#                Results.done, Released or Cancel. A lost link keeps it for as long as both ends live; a lost host
-#                or a new epoch destroys it, and its cases go back to the scheduler under a new id.
+#                Results.done or Released (which also answers a cancel). A lost link keeps it for as long as both ends
+#                live; a lost host or a new epoch destroys it, and its cases go back to the scheduler under a new id.
 #   attempt      1-based count of the tries at one case, chosen by the scheduler. Results are keyed by
 #                (executable, index, attempt); the first that arrives wins.
 #   slot         0-based index of a place to run on one host, chosen by the agent, reused by one lease after another.

@@ -207,6 +207,10 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
       ->check(CLI::Range(1, 1000000000).description(""))
       ->type_name("N")
       ->group(group);
+  app.add_flag("--speculate", options.speculate,
+               "At the end, run a second copy of cases that take too long on idle hosts: the first result counts, the "
+               "other is killed. Not for tests that must not run twice at once")
+      ->group(group);
   app.add_option_function<std::vector<std::string>>(
          "--env",
          [&options](const std::vector<std::string>& texts) {

@@ -59,6 +59,7 @@ struct Options {
   uint32_t repeat = 1;
   std::optional<uint64_t> shuffle;
   uint32_t max_fail = 0;  // 0: never stop
+  bool speculate = false;
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<std::string> data;  // globs
 

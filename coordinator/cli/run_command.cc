@@ -82,6 +82,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.scheduler.repeat = options.repeat;
   loop.scheduler.max_fail = options.max_fail;
   loop.scheduler.shuffle = options.shuffle;
+  loop.scheduler.speculate = options.speculate;
   loop.scheduler.run_timeout = options.run_timeout;
   loop.scheduler.kill_grace = options.kill_grace;
 

@@ -162,6 +162,19 @@ void AppendEvent(const ExecutableListed& listed, std::string* out) {
   if (!listed.output.empty()) AppendField(",\"output\":", listed.output, out);
   AppendDurationField(",\"ready\":", listed.ready, out);
   AppendDurationField(",\"listing\":", listed.listing, out);
+  if (listed.unreached) *out += ",\"unreached\":true";
+}
+
+void AppendEvent(const CaseCopied& copied, std::string* out) {
+  AppendField(",\"event\":\"case_copied\",\"executable\":", copied.executable, out);
+  AppendField(",\"name\":", copied.name, out);
+  AppendField(",\"stage\":", absl::string_view(CopyStageName(copied.stage)), out);
+  AppendField(",\"attempt\":", copied.attempt, out);
+  AppendField(",\"iteration\":", copied.iteration, out);
+  AppendField(",\"executable_id\":", copied.id.executable.value(), out);
+  AppendField(",\"index\":", copied.id.index, out);
+  AppendField(",\"host\":", copied.host, out);
+  AppendField(",\"original\":", copied.original, out);
 }
 
 void AppendEvent(const HostShipped& shipped, std::string* out) {
@@ -201,6 +214,11 @@ const char* RunEndName(RunEnd end) {
   static constexpr const char* kNames[kRunEndCount] = {"completed", "fail fast", "interrupted",
                                                        "timed out", "no hosts",  "internal error"};
   return kNames[static_cast<int>(end)];
+}
+
+const char* CopyStageName(CopyStage stage) {
+  static constexpr const char* kNames[kCopyStageCount] = {"started", "won", "lost"};
+  return kNames[static_cast<int>(stage)];
 }
 
 void EventLogEncoder::AppendTime(absl::Time time, Second* cache, std::string* out) {

@@ -91,6 +91,8 @@ inline constexpr int kEventLogVersion = 2;  // 1 had no RunClosed; it is read, t
 // The words of the log for RunEnd: "completed", "fail fast", "interrupted", "timed out", "no hosts", "internal error".
 inline constexpr int kRunEndCount = 6;
 const char* RunEndName(RunEnd end);
+// And for CopyStage: "started", "won", "lost".
+const char* CopyStageName(CopyStage stage);
 
 }  // namespace dtest
 

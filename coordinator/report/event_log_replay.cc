@@ -134,9 +134,9 @@ class Fields {
   std::string problem_;
 };
 
-// Strings that a CaseEnded only views.
+// Strings that a CaseEnded or CaseCopied only views.
 struct CaseStrings {
-  std::string executable, name, host;
+  std::string executable, name, host, original;
 };
 
 CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
@@ -167,6 +167,21 @@ CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
   return ended;
 }
 
+CaseCopied DecodeCopy(Fields* fields, CaseStrings* strings) {
+  *strings = {fields->Text("executable"), fields->Text("name"), fields->Text("host"), fields->Text("original")};
+  CaseCopied copied;
+  copied.id = CaseId{ExecutableId(fields->Number32("executable_id")), fields->Number32("index")};
+  copied.executable = strings->executable;
+  copied.name = strings->name;
+  copied.host = strings->host;
+  copied.original = strings->original;
+  copied.iteration = fields->Number32("iteration");
+  copied.attempt = fields->Number32("attempt");
+  copied.stage = static_cast<CopyStage>(
+      fields->Word("stage", kCopyStageCount, [](int i) { return CopyStageName(static_cast<CopyStage>(i)); }));
+  return copied;
+}
+
 // Everything of `event` but its time.
 void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Json& object) {
   const std::string kind = fields->Text("event");
@@ -175,6 +190,8 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
     if (object.contains("started")) ended.started = fields->Time("started");
     if (object.contains("output_cut")) ended.result.output_cut = fields->Number("output_cut", UINT64_MAX);
     event->what = std::move(ended);
+  } else if (kind == "case_copied") {
+    event->what = DecodeCopy(fields, strings);
   } else if (kind == "run_started") {
     event->what = RunStarted{fields->Text("run_id"), fields->Text("version"), fields->Texts("command"),
                              fields->Text("working_directory"), fields->Texts("hosts"), fields->SecondsOr("setup")};
@@ -190,6 +207,7 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
                                    fields->Number32("selected"),
                                    fields->TextOr("error"),
                                    fields->TextOr("output"),
+                                   fields->FlagOr("unreached"),
                                    fields->SecondsOr("ready"),
                                    fields->SecondsOr("listing")};
   } else if (kind == "host_shipped") {

@@ -50,6 +50,9 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
       host->down = true;
       host->reason = down->reason;
     }
+  } else if (const auto* copied = std::get_if<CaseCopied>(&event.what)) {
+    copies_ += copied->stage == CopyStage::kStarted;
+    copies_won_ += copied->stage == CopyStage::kWon;
   } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
     if (Host* host = HostOf(shipped->host)) host->shipped += shipped->bytes;
   } else if (const auto* end = std::get_if<RunFinished>(&event.what)) {
@@ -61,6 +64,7 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
 
 void RunSummary::On(const ExecutableListed& listed) {
   ++executables_;
+  unreached_ += listed.unreached;
   listed_ += listed.cases;
   selected_ += listed.selected;
   if (!listed.error.empty()) unlisted_.push_back({listed.name, listed.error});

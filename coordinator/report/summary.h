@@ -71,10 +71,13 @@ class RunSummary : public Sink {
   uint64_t failures() const;  // of those, IsFailure
   uint64_t flaky() const { return flaky_; }
   uint64_t leaky() const { return leaky_; }        // cases of which at least one attempt was
+  uint64_t copies() const { return copies_; }      // speculative ones that were started
+  uint64_t copies_won() const { return copies_won_; }
   uint64_t selected() const { return selected_; }  // iterations not counted
   uint64_t listed() const { return listed_; }
   uint32_t executables() const { return executables_; }  // known by now, also those that could not be listed
   const std::vector<Unlisted>& unlisted() const { return unlisted_; }
+  uint32_t unreached() const { return unreached_; }  // executables that the run ended before
 
   // Final failures in the order they ended, the first Options::max_failures of failures().
   const std::vector<Attempt>& failed() const { return failed_; }
@@ -112,8 +115,9 @@ class RunSummary : public Sink {
   const Options options_;
   std::array<uint64_t, kOutcomeCount> counts_ = {};
   uint64_t flaky_ = 0, leaky_ = 0, selected_ = 0, listed_ = 0;
+  uint64_t copies_ = 0, copies_won_ = 0;
   uint64_t first_iterations_ = 0;  // final verdicts of iteration 1: must come to selected_
-  uint32_t executables_ = 0, hosts_up_ = 0;
+  uint32_t executables_ = 0, unreached_ = 0, hosts_up_ = 0;
   absl::flat_hash_set<std::pair<CaseId, uint32_t>> leaky_before_;  // an attempt leaked, the last has not ended
   std::vector<Unlisted> unlisted_;
   std::vector<Attempt> failed_;

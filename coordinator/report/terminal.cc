@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
 
 namespace dtest {
@@ -55,6 +56,8 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
   if (rate_time_ == absl::InfinitePast()) rate_time_ = last_paint_ = event.time;
   if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
     On(*ended);
+  } else if (const auto* copied = std::get_if<CaseCopied>(&event.what)) {
+    On(*copied);
   } else if (const auto* up = std::get_if<HostUp>(&event.what)) {
     On(*up);
   } else if (const auto* down = std::get_if<HostDown>(&event.what)) {
@@ -108,7 +111,7 @@ void TerminalReport::On(const ExecutableListed& listed) {
     absl::StrAppend(&lines_, " ", OneLine(listed.name), ":");
     AppendMessage(listed.error);
     AppendBlock(listed.output, 0);
-  } else if (options_.verbosity >= 2) {
+  } else if (options_.verbosity >= 2 && !listed.unreached) {
     absl::StrAppend(&lines_, "listed ", OneLine(listed.name), ": ", Plural(listed.cases, "case"), ", ",
                     CountText(listed.selected), " selected\n");
   }
@@ -128,6 +131,13 @@ void TerminalReport::On(const CaseEnded& ended) {
   } else if (options_.verbosity >= 2) {
     AppendBlock(result.output, result.output_cut);
   }
+}
+
+void TerminalReport::On(const CaseCopied& copied) {
+  if (options_.verbosity < 2) return;
+  absl::StrAppend(&lines_, "speculative copy ", CopyStageName(copied.stage), ": ",
+                  DisplayName(copied.executable, copied.name, copied.iteration), " on ", OneLine(copied.host),
+                  ", the original on ", OneLine(copied.original), "\n");
 }
 
 void TerminalReport::AppendCaseLine(const CaseEnded& ended) {
@@ -232,12 +242,8 @@ std::string TerminalReport::ProgressText() const {
   }
   if (progress_.unlisted > 0) {
     absl::StrAppend(&text, ", ", Plural(progress_.unlisted, "executable"), " to list");
-  } else if (progress_.slots > 0 && progress_.remaining != absl::InfiniteDuration() &&
-             progress_.finished < progress_.selected) {
-    // What is left may take longer than the estimate says, where that knows little; as long as the rate shown says.
-    absl::Duration left = progress_.remaining / progress_.slots;
-    if (rate_ >= 0.05) left = std::max(left, absl::Seconds((progress_.selected - progress_.finished) / rate_));
-    left = absl::Ceil(left, absl::Seconds(1));
+  } else if (progress_.time_left != absl::InfiniteDuration() && progress_.finished < progress_.selected) {
+    const absl::Duration left = absl::Ceil(progress_.time_left, absl::Seconds(1));
     absl::StrAppend(&text, ", ",
                     left < absl::Seconds(120) ? absl::StrCat(absl::ToInt64Seconds(left), " s") : SecondsText(left),
                     " left");

@@ -28,9 +28,7 @@ struct ProgressInfo {
   uint64_t finished = 0;
   uint64_t queued_or_running = 0;  // on hosts
   uint32_t unlisted = 0;           // executables whose cases are not known yet
-  // Estimated run time of all that is not finished, of all slots together (Scheduler::Progress::expected_remaining);
-  // divided by `slots` it is the time left. InfiniteDuration: not known.
-  absl::Duration remaining = absl::InfiniteDuration();
+  absl::Duration time_left = absl::InfiniteDuration();  // as Scheduler::TimeLeft; infinite: not known
   uint32_t slots = 0;  // on hosts that are up
   uint32_t hosts_up = 0;
   uint32_t hosts_total = 0;
@@ -69,6 +67,7 @@ class TerminalReport : public Sink {
   enum class Color : uint8_t { kNone, kRed, kGreen, kYellow, kDim };
 
   void On(const CaseEnded& ended);
+  void On(const CaseCopied& copied);
   void On(const HostUp& up);
   void On(const HostDown& down);
   void On(const ExecutableListed& listed);

@@ -146,6 +146,9 @@ void TerminalReport::AppendClosing() {
   if (!summary_.unlisted().empty()) {
     absl::StrAppend(&verdicts, "; ", Plural(summary_.unlisted().size(), "executable"), " could not be listed");
   }
+  if (summary_.unreached() > 0) {
+    absl::StrAppend(&verdicts, "; ", Plural(summary_.unreached(), "executable"), " not listed: the run ended first");
+  }
   if (summary_.cases() == 0 && summary_.listed() > 0) {
     absl::StrAppend(&verdicts, " (", Plural(summary_.listed(), "case"), " listed)");
   }
@@ -160,6 +163,11 @@ void TerminalReport::AppendClosing() {
                   BytesText(summary_.shipped_bytes()));
   if (summary_.shipped_bytes() > 0) absl::StrAppend(&lines_, " to ", Plural(summary_.shipped_hosts(), "host"));
   lines_ += '\n';
+  if (summary_.copies() > 0) {
+    absl::StrAppend(&lines_, CountText(summary_.copies()),
+                    summary_.copies() == 1 ? " speculative copy, " : " speculative copies, ",
+                    CountText(summary_.copies_won()), " won\n");
+  }
   std::vector<std::string> connecting;
   for (const RunSummary::Host& host : summary_.hosts()) {
     if (!host.up && !host.down) connecting.push_back(OneLine(host.name));

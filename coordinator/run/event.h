@@ -52,6 +52,7 @@ struct ExecutableListed {
   uint32_t selected = 0;  // after --filter and --shard, each counted once however often it is repeated
   std::string error;
   std::string output;     // of the failed listing
+  bool unreached = false;  // the run ended before it was listed, which is no failure of its own
   absl::Duration ready = absl::ZeroDuration();    // since RunStarted: when its files had been hashed
   absl::Duration listing = absl::ZeroDuration();  // what the process that listed it took; zero: there was none
 };
@@ -67,6 +68,25 @@ struct CaseEnded {
   bool flaky = false;       // final, passed, after a failed attempt
   absl::Time started;       // InfinitePast if it never ran
   CaseResult result;        // result.attempt is 1-based within the iteration
+};
+
+// A speculative copy (--speculate): one attempt of a case runs on two hosts. For each kStarted one kWon or kLost follows,
+// before the CaseEnded of that attempt. Only one of the two is ever reported.
+enum class CopyStage : uint8_t {
+  kStarted = 0,
+  kWon = 1,   // the copy's result counts, or its original came to nothing and the case is the copy's alone
+  kLost = 2,  // the original's does, or the copy came to nothing
+};
+inline constexpr int kCopyStageCount = 3;
+struct CaseCopied {
+  CaseId id;
+  absl::string_view executable;
+  absl::string_view name;
+  absl::string_view host;      // of the copy
+  absl::string_view original;  // host of the original
+  uint32_t iteration = 1;
+  uint32_t attempt = 1;
+  CopyStage stage = CopyStage::kStarted;
 };
 
 // Bundle bytes that went to a host since the last such event, and whether it waits for some. Comes at most once a
@@ -106,7 +126,7 @@ struct RunClosed {
 struct RunEvent {
   absl::Time time;
   std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished,
-               RunClosed>
+               RunClosed, CaseCopied>
       what;
 };
 

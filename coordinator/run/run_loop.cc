@@ -16,6 +16,9 @@ namespace {
 // How long agents may take to clean up once told to leave. They do it without us, too.
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(10);
 
+// How often the time left is estimated anew, which looks at every lease.
+constexpr absl::Duration kEstimateInterval = absl::Milliseconds(500);
+
 // How often the log says what was shipped.
 constexpr absl::Duration kShippedInterval = absl::Seconds(1);
 
@@ -124,8 +127,7 @@ RunEnd RunLoop::Run() {
   ReportShipped();
   for (uint32_t i = 0; i < executables_.size(); ++i) {
     if (executables_[i].listed || *end_ == RunEnd::kCompleted) continue;
-    Emit(ExecutableListed{ExecutableId(i), bundle_.executable(ExecutableId(i)).name, 0, 0,
-                          "it was not listed: the run ended first", ""});
+    Emit(ExecutableListed{ExecutableId(i), bundle_.executable(ExecutableId(i)).name, 0, 0, "", "", /*unreached=*/true});
   }
   pool_->ShutDown(now_);  // they clean up while the reports are written
   Emit(RunFinished{*end_, end_reason_, processes_, startup_});
@@ -256,10 +258,17 @@ void RunLoop::Act(AttemptEnded& action) {
   Emit(std::move(event));
 }
 
+void RunLoop::Act(AttemptCopied& action) {
+  const uint32_t executable = action.id.executable.value();
+  Emit(CaseCopied{action.id, bundle_.executable(action.id.executable).name,
+                  executables_[executable].names[action.id.index], hosts_[action.host.value()].name,
+                  hosts_[action.original.value()].name, action.iteration, action.attempt, action.stage});
+}
+
 void RunLoop::Act(ListingFailed& action) {
   executables_[action.executable.value()].listed = true;
   Emit(ExecutableListed{action.executable, bundle_.executable(action.executable).name, 0, 0,
-                        absl::StrCat("no host could list it: ", action.reason), ""});
+                        absl::StrCat("no host could list it: ", action.reason), "", false});
 }
 
 void RunLoop::Act(Warn& action) { Emit(Warning{std::move(action.text)}); }
@@ -311,7 +320,7 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
     Emit(Warning{absl::StrCat(name, " lists no case at all: were its tests linked into it?")});
   }
   Emit(ExecutableListed{id, name, static_cast<uint32_t>(state.names.size()),
-                        static_cast<uint32_t>(state.selected.size()), "", "", state.ready,
+                        static_cast<uint32_t>(state.selected.size()), "", "", false, state.ready,
                         from_cache ? absl::ZeroDuration() : startup});
   CasesKnown known;
   known.executable = id;
@@ -341,7 +350,8 @@ void RunLoop::ListingBroke(ExecutableId id, std::string error, std::string outpu
   ExecutableState& state = executables_[id.value()];
   if (state.listed) return;
   state.listed = true;
-  Emit(ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output), state.ready});
+  Emit(ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output), false,
+                        state.ready});
   Schedule(CasesUnknown{id});
 }
 
@@ -506,7 +516,11 @@ void RunLoop::ShowProgress() {
   info.queued_or_running = progress.running_or_queued;
   info.unlisted = progress.unlisted + executables_pending_;
   info.slots = progress.slots;
-  info.remaining = progress.expected_remaining;
+  if (now_ >= next_estimate_) {
+    time_left_ = scheduler_.TimeLeft(now_);
+    next_estimate_ = now_ + kEstimateInterval;
+  }
+  info.time_left = time_left_;
   info.hosts_up = hosts_up_;
   info.hosts_total = static_cast<uint32_t>(hosts_.size());
   out_.terminal->SetProgress(info);

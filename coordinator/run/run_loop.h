@@ -103,6 +103,7 @@ class RunLoop : private HostPool::Delegate {
   void CarryOut();
   void Act(SendTo& action);
   void Act(AttemptEnded& action);
+  void Act(AttemptCopied& action);
   void Act(ListingFailed& action);
   void Act(Warn& action);
   void Act(Finish& action);
@@ -148,6 +149,8 @@ class RunLoop : private HostPool::Delegate {
   absl::Duration startup_;
   absl::Time now_;                    // of this turn: read once
   absl::Time next_shipped_report_;
+  absl::Time next_estimate_ = absl::InfinitePast();
+  absl::Duration time_left_ = absl::InfiniteDuration();  // as last estimated
   std::vector<SchedulerAction> actions_;
   bool carrying_out_ = false;
   bool stopping_ = false;             // a first signal came

@@ -1,6 +1,7 @@
 #include "coordinator/schedule/cost_model.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace dtest::schedule {
 
@@ -20,6 +21,11 @@ void CostModel::Average::Add(double value) {
   ++count;
   const double weight = std::max(1.0 / count, 1.0 / 16);
   seconds = static_cast<float>(seconds + weight * (value - seconds));
+}
+
+double TimeLeft(double work, double capacity, double longest) {
+  if (capacity <= 0) return std::numeric_limits<double>::infinity();
+  return std::max(work / capacity, longest);
 }
 
 CostModel::CostModel(absl::Duration default_case, absl::Duration longest_batch)

@@ -14,6 +14,10 @@
 
 namespace dtest::schedule {
 
+// Seconds until the end, if `work` (seconds on slots of speed 1) is shared evenly by `capacity` (slots times speed), and
+// the longest of what runs takes `longest` more. Infinite without capacity.
+double TimeLeft(double work, double capacity, double longest);
+
 class CostModel {
  public:
   CostModel(absl::Duration default_case, absl::Duration longest_batch);
@@ -24,6 +28,11 @@ class CostModel {
   // A case of this suite took so long.
   void Learn(uint32_t executable, uint32_t suite, double seconds);
   void LearnStartup(uint32_t executable, double seconds);
+
+  // Expected seconds to start a process of the executable.
+  double Startup(uint32_t executable) const { return executables_[executable].startup.seconds; }
+  // Whether this run has taught it anything.
+  bool has_learnt() const { return all_.count > 0; }
 
   // Expected seconds of a case that history does not know.
   double Unknown(uint32_t executable, uint32_t suite) const;

@@ -80,6 +80,7 @@ void Scheduler::Impl::Distribute() {
     Steal(h);
     if (Wants(h)) GivePrefetch(h);
   }
+  if (options_.speculate) Speculate();
   patient_ = true;
   const bool something_to_move = pending_.count() > 0 || hosts_.Backlog(hosts_.Victim()) > 0;
   if (hungry_.empty() || !something_to_move) {

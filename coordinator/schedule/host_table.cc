@@ -72,6 +72,7 @@ void HostTable::Drain(uint32_t h) {
 void HostTable::Account(const LeaseRecord& lease, int sign) {
   HostRecord& host = hosts_[lease.host];
   (lease.running ? host.running : host.queued).nanos += sign * lease.nanos;
+  if (lease.copy_of != kNone) return;  // counted with its original, and not worth stealing
   leased_nanos_ += sign * lease.nanos;
   if (lease.running) {
     running_leases_ += sign;
@@ -128,6 +129,21 @@ uint32_t HostTable::EndingWithin(uint32_t h, double seconds, absl::Time now) con
   return count;
 }
 
+HostTable::Outlook HostTable::outlook(absl::Time now) const {
+  Outlook all;
+  for (const HostRecord& host : hosts_) {
+    if (host.state != HostRecord::State::kUp) continue;
+    if (host.usable()) all.capacity += host.capacity();
+    all.work += host.queued.nanos * 1e-9;
+    for (double end : host.ends) {
+      const double left = std::max(0.0, end - absl::ToDoubleSeconds(now - base_));
+      all.work += left * host.speed;
+      all.longest = std::max(all.longest, left);
+    }
+  }
+  return all;
+}
+
 void HostTable::Unlink(LeaseRecord& lease) {
   LeaseList& list = lease.running ? hosts_[lease.host].running : hosts_[lease.host].queued;
   (lease.previous == kNone ? list.head : leases_[lease.previous].next) = lease.next;
@@ -137,7 +153,7 @@ void HostTable::Unlink(LeaseRecord& lease) {
   if (lease.running) RemoveEnd(lease);
 }
 
-LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t executable, const CaseList& list, absl::Time now) {
+LeaseRecord& HostTable::NewRecord(uint32_t h, uint32_t executable, absl::Time now) {
   if (base_ == absl::InfinitePast()) base_ = now;
   if (free_.empty()) {
     free_.push_back(static_cast<uint32_t>(leases_.size()));
@@ -150,20 +166,61 @@ LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t executable, const CaseList
   lease.id = LeaseId(++serial_ << kSlabBits | slab);
   lease.host = h;
   lease.executable = executable;
-  lease.cases = list;
   lease.sent = lease.started = now;
-  for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
-    cases_[i].state = CaseState::kLeased;
-    cases_[i].holder = slab;
-    lease.nanos += Nanos(cases_[i].seconds);
-  }
-  lease.running = hosts_[h].running.count + hosts_[h].listings < hosts_[h].slots;
+  return lease;
+}
+
+void HostTable::Begin(LeaseRecord& lease) {
+  const HostRecord& host = hosts_[lease.host];
+  lease.running = host.running.count + host.listings < host.slots;
   Link(lease);
   ++live_leases_;
+  if (lease.executable >= per_executable_.size()) per_executable_.resize(lease.executable + 1);
+  ++per_executable_[lease.executable];
+}
+
+LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t executable, const CaseList& list, absl::Time now) {
+  LeaseRecord& lease = NewRecord(h, executable, now);
+  lease.cases = list;
+  for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
+    cases_[i].state = CaseState::kLeased;
+    cases_[i].holder = SlabOf(lease);
+    lease.nanos += Nanos(cases_[i].seconds);
+  }
   leased_cases_ += list.count;
-  if (executable >= per_executable_.size()) per_executable_.resize(executable + 1);
-  ++per_executable_[executable];
+  Begin(lease);
   return lease;
+}
+
+LeaseRecord& HostTable::NewCopy(uint32_t original, uint32_t i, uint32_t h, absl::Time now) {
+  LeaseRecord& copy = NewRecord(h, cases_[i].executable, now);
+  copy.copy_of = i;
+  copy.nanos = Nanos(cases_[i].seconds);
+  copy.twin = original;
+  leases_[original].twin = SlabOf(copy);
+  Begin(copy);
+  return copy;
+}
+
+void HostTable::Adopt(LeaseRecord& copy) {
+  Account(copy, -1);
+  leases_[copy.twin].twin = kNone;
+  copy.twin = kNone;
+  cases_[copy.copy_of].holder = SlabOf(copy);
+  copy.cases.PushBack(cases_, copy.copy_of);
+  copy.copy_of = kNone;
+  ++leased_cases_;
+  Account(copy, 1);
+}
+
+void HostTable::Disown(LeaseRecord& copy) {
+  Account(copy, -1);
+  leases_[copy.twin].twin = kNone;
+  copy.twin = kNone;
+  copy.copy_of = kNone;
+  copy.nanos = 0;
+  Account(copy, 1);
+  if (copy.running) SetEnd(copy);
 }
 
 LeaseRecord* HostTable::Find(LeaseId id, uint32_t h) {
@@ -183,6 +240,12 @@ uint32_t HostTable::TakeCase(LeaseRecord& lease, uint32_t previous, absl::Time n
   if (lease.running) SetEnd(lease);
   --leased_cases_;
   return i;
+}
+
+void HostTable::RemoveCase(LeaseRecord& lease, uint32_t i, absl::Time now) {
+  uint32_t previous = kNone;
+  for (uint32_t k = lease.cases.head; k != i; k = cases_[k].next) previous = k;
+  TakeCase(lease, previous, now);
 }
 
 CaseList HostTable::End(LeaseRecord& lease, absl::Time now) {
@@ -258,11 +321,24 @@ void HostTable::CheckInvariants() const {
           estimate += Nanos(c.seconds);
         }
         Check(held == lease.cases.count, "a lease has as many cases as it counts");
+        if (lease.copy_of != kNone) {
+          Check(held == 0 && cases_[lease.copy_of].state == CaseState::kLeased &&
+                    cases_[lease.copy_of].holder == lease.twin,
+                "a copied case is held by the twin of the copy");
+          estimate = Nanos(cases_[lease.copy_of].seconds);
+        }
+        if (lease.twin != kNone) {
+          const LeaseRecord& twin = leases_[lease.twin];
+          Check(twin.twin == slab && twin.id.value() != 0 && twin.host != h, "twins live, on two hosts");
+          Check((lease.copy_of == kNone) != (twin.copy_of == kNone), "one of two twins is the copy");
+          Check(!lease.cancelled, "a cancelled lease is nobody's twin");
+        }
         Check(estimate == lease.nanos, "the estimate of a lease is the sum of its cases");
         ++count;
         sum += lease.nanos;
         cases += held;
-        if (!lease.running && !lease.recalled) {
+        if (lease.copy_of == kNone) nanos += lease.nanos;
+        if (!lease.running && !lease.recalled && lease.copy_of == kNone) {
           ++stealable;
           stealable_nanos += lease.nanos;
         }
@@ -270,7 +346,6 @@ void HostTable::CheckInvariants() const {
       Check(host.ends.size() == host.running.count, "every running lease has an expected end");
       Check(count == list->count && sum == list->nanos, "the backlog of a host is the sum of its leases");
       leases += count;
-      nanos += sum;
     }
     Check(stealable == host.stealable && stealable_nanos == host.stealable_nanos, "what can be recalled is counted");
     Check((stealable > 0) == (backlog_.key(h) > 0), "hosts with a backlog are in the tree");

@@ -2,6 +2,9 @@
 // first, and the queue behind them. The belief follows the agent's rule (first come, first served) and is corrected by
 // results, refusals and heartbeats; being wrong costs a refused Recall, nothing else.
 //
+// A speculative copy is a lease of its own, on another host, on one case. The case stays in the list of the original
+// lease; the copy names it and has an empty list. Sums of cases and estimates count it once, with the original.
+//
 // One thread. Borrows the cases.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_HOST_TABLE_H_
@@ -26,6 +29,8 @@ struct LeaseRecord {
   int64_t nanos = 0;                        // expected for them
   uint32_t previous = kNone, next = kNone;  // in the host's list
   uint32_t thief = kNone;                   // host that it was recalled for
+  uint32_t twin = kNone;                    // position of the other lease, while there are two on one case
+  uint32_t copy_of = kNone;                 // in the copy of these: the case, which is in the `cases` of its twin
   uint32_t missing = 0;                     // heartbeats in a row that did not mention it
   uint64_t heartbeat = 0;                   // the last that did
   absl::Time sent;
@@ -33,6 +38,7 @@ struct LeaseRecord {
   uint32_t ender = kNone;  // position in HostRecord::ends, while `running`
   bool running = false;    // in the list of running leases
   bool recalled = false;   // Released or Refused is to come
+  bool cancelled = false;  // and it will be Released: what it has is not run any more
   bool reported = false;   // has yielded a result
   bool arrived = false;    // the agent is known to have received it
   // What the last heartbeat of its host said that it runs, by position in the listing (kNone: nothing), and since when.
@@ -102,13 +108,20 @@ class HostTable {
 
   // A new lease at the end of the host's queue. References to leases live until the next NewLease.
   LeaseRecord& NewLease(uint32_t h, uint32_t executable, const CaseList& list, absl::Time now);
+  // A second lease on one case of the lease `original`, which has no copy yet.
+  LeaseRecord& NewCopy(uint32_t original, uint32_t i, uint32_t h, absl::Time now);
+  // The two are twins no longer: the copy is an ordinary lease on the case, which no lease may hold now; or has no case.
+  void Adopt(LeaseRecord& copy);
+  void Disown(LeaseRecord& copy);
   // The live lease of this id if this host holds it, else nullptr.
   LeaseRecord* Find(LeaseId id, uint32_t h);
   LeaseRecord& lease(uint32_t slab) { return leases_[slab]; }
   const LeaseRecord& lease(uint32_t slab) const { return leases_[slab]; }
   // Takes the case after `previous` out of the lease: it has a result.
   uint32_t TakeCase(LeaseRecord& lease, uint32_t previous, absl::Time now);
-  // The lease is over: returns the cases that are left of it. A queued lease may be believed to run then.
+  void RemoveCase(LeaseRecord& lease, uint32_t i, absl::Time now);  // the same, O(its cases)
+  // The lease, which has no twin, is over: returns the cases that are left of it. A queued lease may be believed
+  // to run then.
   CaseList End(LeaseRecord& lease, absl::Time now);
   void MarkRunning(LeaseRecord& lease, absl::Time now);
   void MarkQueued(LeaseRecord& lease);
@@ -129,6 +142,13 @@ class HostTable {
   // Running leases of the host that are expected to end within `seconds` from now, or are over time.
   uint32_t EndingWithin(uint32_t h, double seconds, absl::Time now) const;
 
+  // Of the hosts that are up: expected seconds that their leases still take on slots of speed 1, what the longest of the
+  // running ones still takes, and slots times speed. Leases that are over time count as about to end. O(leases).
+  struct Outlook {
+    double work = 0, longest = 0, capacity = 0;
+  };
+  Outlook outlook(absl::Time now) const;
+
   // Expected seconds until the host's slots have started all of its queue that can be recalled.
   double Backlog(uint32_t h) const { return backlog_.key(h); }
   // The host with the longest such backlog; its Backlog is 0 if no host has any.
@@ -140,6 +160,8 @@ class HostTable {
   void CheckInvariants() const;
 
  private:
+  LeaseRecord& NewRecord(uint32_t h, uint32_t executable, absl::Time now);
+  void Begin(LeaseRecord& lease);
   void Link(LeaseRecord& lease);
   void Unlink(LeaseRecord& lease);
   void Account(const LeaseRecord& lease, int sign);

@@ -103,8 +103,15 @@ void Scheduler::Impl::On(const HostGone& event) {
     }
     // From the last to the first, so that what is put in front ends up in the order it was in.
     for (auto it = held.rbegin(); it != held.rend(); ++it) {
-      if (it->second) NoteCut(hosts_.lease(it->first), event.reason);
-      Lost(h, hosts_.End(hosts_.lease(it->first), now_), it->second, event.reason);
+      LeaseRecord& lease = hosts_.lease(it->first);
+      bool suspect = it->second && !lease.cancelled;
+      const uint32_t shared = CopiedCase(lease);
+      if (suspect && shared != kNone) {  // it is not over: it runs elsewhere, too
+        NoteLoss(h, shared, event.reason);
+        suspect = false;
+      }
+      if (suspect) NoteCut(lease, event.reason);
+      Lost(h, EndLease(lease), suspect, event.reason);
     }
     for (uint32_t e = 0; e < executables_.size(); ++e) {
       ExecutableRecord& record = executables_[e];
@@ -201,7 +208,7 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Heartbeat& message) {
   for (uint32_t slab : missing) {
     LeaseRecord& lease = hosts_.lease(slab);
     if (lease.arrived) {
-      TakeBack(hosts_.End(lease, now_));
+      TakeBack(EndLease(lease));
       work_added_ = true;
     } else if (!lease.recalled) {
       hosts_.MarkRecalled(lease, kNone);
@@ -287,6 +294,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.iteration = iteration;
       c.known = event.cases[k].expected.has_value();
       if (c.known) c.seconds = static_cast<float>(std::max(0.0, absl::ToDoubleSeconds(*event.cases[k].expected)));
+      any_unknown_ |= !c.known;
       order.push_back(i);
     }
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
@@ -328,7 +336,7 @@ void Scheduler::Impl::CheckPlaceable() {
 absl::Time Scheduler::Impl::NextDeadline() const {
   if (over_) return absl::InfiniteFuture();
   if (stopping_) return stop_deadline_;
-  return std::min(run_deadline_, rebalance_);
+  return std::min({run_deadline_, rebalance_, watch_});
 }
 
 Scheduler::Progress Scheduler::Impl::progress() const {
@@ -337,9 +345,14 @@ Scheduler::Progress Scheduler::Impl::progress() const {
   progress.finished = finished_;
   progress.running_or_queued = hosts_.leased_cases();
   progress.unlisted = unresolved_;
-  progress.expected_remaining = absl::Nanoseconds(pending_.nanos() + hosts_.leased_nanos());
   progress.slots = hosts_.slots();
   return progress;
+}
+
+absl::Duration Scheduler::Impl::TimeLeft(absl::Time now) const {
+  if (any_unknown_ && !costs_.has_learnt()) return absl::InfiniteDuration();
+  const HostTable::Outlook hosts = hosts_.outlook(now);
+  return absl::Seconds(schedule::TimeLeft(pending_.nanos() * 1e-9 + hosts.work, hosts.capacity, hosts.longest));
 }
 
 void Scheduler::Impl::CheckInvariants() const {
@@ -381,6 +394,7 @@ void Scheduler::Handle(absl::Time now, SchedulerEvent event, std::vector<Schedul
 }
 absl::Time Scheduler::NextDeadline() const { return impl_->NextDeadline(); }
 Scheduler::Progress Scheduler::progress() const { return impl_->progress(); }
+absl::Duration Scheduler::TimeLeft(absl::Time now) const { return impl_->TimeLeft(now); }
 void Scheduler::CheckInvariants() const { impl_->CheckInvariants(); }
 
 }  // namespace dtest

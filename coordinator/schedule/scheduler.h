@@ -8,7 +8,8 @@
 // scheduler: Recall -> Released | Refused.
 //
 // Invariants, checked by CheckInvariants and by the simulator after every step: a case is in exactly one of {unlisted,
-// pending, leased, finished}; it is held under at most one live lease; every selected case reaches exactly one final
+// pending, leased, finished}; it is held under at most one live lease, and two only while a speculative copy of it has
+// been declared (AttemptCopied), on another host; every selected case reaches exactly one final
 // verdict per iteration; sums of pending and leased estimates match their parts.
 //
 // One thread. Owns all it is given.
@@ -114,6 +115,16 @@ struct AttemptEnded {
   CaseResult result;
 };
 
+// A speculative copy of an attempt began, won or lost (see CaseCopied in run/event.h).
+struct AttemptCopied {
+  CaseId id;
+  HostId host;      // of the copy
+  HostId original;  // where it runs, too
+  uint32_t iteration = 1;
+  uint32_t attempt = 1;  // within the iteration
+  CopyStage stage = CopyStage::kStarted;
+};
+
 // An executable cannot be listed: no host is left that could prepare it. `reason` says why, by host. The loop reports
 // it.
 struct ListingFailed {
@@ -130,7 +141,7 @@ struct Finish {
   RunEnd end = RunEnd::kCompleted;
 };
 
-using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, Finish>;
+using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, Finish, AttemptCopied>;
 
 // ---- The machine -----------------------------------------------------------------------------------------------
 
@@ -141,6 +152,7 @@ struct SchedulerOptions {
   uint32_t repeat = 1;              // iterations of every case
   uint32_t max_fail = 0;            // stop after so many final failures; 0: never
   std::optional<uint64_t> shuffle;  // seed: random order in place of longest first
+  bool speculate = false;           // second copies of the last running cases on slots that would be idle
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);         // after an interrupt
   absl::Duration default_case = absl::Milliseconds(50);  // expected duration where nothing is known
@@ -171,11 +183,13 @@ class Scheduler {
   // Progress, for status lines: all in cases, iterations counted separately.
   struct Progress {
     uint64_t selected = 0, finished = 0, running_or_queued = 0;
-    uint32_t unlisted = 0;              // executables whose cases are not known yet
-    absl::Duration expected_remaining;  // estimated run time of what is not finished, all slots together
-    uint32_t slots = 0;                 // on hosts that are up
+    uint32_t unlisted = 0;  // executables whose cases are not known yet
+    uint32_t slots = 0;     // on hosts that are up
   };
   Progress progress() const;
+  // How long the cases known by now take from now on, on the hosts that are up. Infinite: that is not known, as no host
+  // is up, or as neither history nor this run has told how long cases take. O(leases): not for every turn.
+  absl::Duration TimeLeft(absl::Time now) const;
 
   // Aborts with a description when an invariant does not hold. O(cases): for tests and the simulator.
   void CheckInvariants() const;

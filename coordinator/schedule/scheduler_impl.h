@@ -1,8 +1,9 @@
-// The scheduler's state machine, in five files by what they decide:
+// The scheduler's state machine, in six files by what they decide:
 //
 //   scheduler.cc   which event concerns what; hosts, executables and cases that come and go; the end of a turn
 //   dispatch.cc    which host gets what next: listings, leases, prefetches
 //   stealing.cc    which queued leases move between hosts
+//   speculation.cc second copies of the last running cases, and what becomes of the two
 //   verdicts.cc    what a result, a lost host or an impossible executable makes of a case
 //   stopping.cc    fail-fast, interrupts, time limits, the end of the run
 //
@@ -56,6 +57,7 @@ class Scheduler::Impl {
   void Handle(absl::Time now, SchedulerEvent event, std::vector<SchedulerAction>* actions);
   absl::Time NextDeadline() const;
   Progress progress() const;
+  absl::Duration TimeLeft(absl::Time now) const;
   void CheckInvariants() const;
 
  private:
@@ -132,9 +134,45 @@ class Scheduler::Impl {
   void OnMessage(uint32_t h, const Released& message);
   void OnMessage(uint32_t h, const Refused& message);
 
+  // ---- speculation.cc
+  struct Straggler {
+    uint32_t lease;     // its position
+    uint32_t i;         // the case that it runs
+    double seconds;     // expected on a host of speed 1
+    double remaining;   // expected where it runs
+    double until_over;  // how long until it has taken longer than expected; 0: it has
+  };
+  // At the end of the run, and at most ten times a second: leases copies to idle slots.
+  void Speculate();
+  // What the lease runs, if that is known and may be copied.
+  std::optional<Straggler> RunningCaseOf(uint32_t slab);
+  // The idle host where a copy ends first, if it pays there; kNone: nowhere.
+  uint32_t PlaceForCopy(const Straggler& straggler, const std::vector<uint32_t>& idle) const;
+  void SendCopy(const Straggler& straggler, uint32_t h);
+  void OnCopyResults(uint32_t h, LeaseRecord& copy, const Results& message);
+  // The original has told the result of the case, now in no list, that its twin is a copy of: settles what becomes of
+  // the copy. True if the result counts.
+  bool SettleCopy(LeaseRecord& original, const CaseResult& result);
+  // The case that there are two leases on, this being one of them; kNone if there are not.
+  uint32_t CopiedCase(const LeaseRecord& lease) const {
+    return lease.twin == kNone || lease.copy_of != kNone ? lease.copy_of : hosts_.lease(lease.twin).copy_of;
+  }
+  void TellCopy(const LeaseRecord& copy, CopyStage stage);
+  void CopyLost(LeaseRecord& copy);
+  // Ends the process of a lease; it stays live, and so its cases nobody else's, until its agent has said Released.
+  void CancelLease(LeaseRecord& lease);
+  void CancelCopies();
+  // A lease is over, in whatever way. If it was copied, the copy has the case from now on.
+  CaseList EndLease(LeaseRecord& lease);
+
   // ---- verdicts.cc
   void OnMessage(uint32_t h, const Results& message);
+  // Whether a result with this outcome is not the last of the case.
+  bool TriesAgain(const CaseRecord& c, Outcome outcome) const;
+  // The case is in no list, or stays held by a cancelled lease if it is tried again.
   void OnResult(uint32_t h, uint32_t i, CaseResult result);
+  // The host was lost while it ran this case.
+  void NoteLoss(uint32_t h, uint32_t i, const std::string& reason);
   // The cases of `list`, in no list now, are pending again, first of all.
   void TakeBack(const CaseList& list);
   // The host was lost with these cases of a lease; `suspect`: its first was running.
@@ -170,6 +208,7 @@ class Scheduler::Impl {
   std::deque<uint32_t> unlisted_;
   uint32_t unresolved_ = 0;  // executables whose cases are not known yet
   bool bundle_complete_ = false;
+  bool any_unknown_ = false;  // cases that history does not know
 
   uint64_t finished_ = 0;
   uint32_t failures_ = 0;  // final
@@ -187,6 +226,8 @@ class Scheduler::Impl {
   bool patient_ = true;  // economies (shipping, another host for a retry) may keep a host waiting
   absl::Time rebalance_ = absl::InfiniteFuture();
   uint64_t heartbeats_ = 0;
+  absl::Time look_ = absl::InfinitePast();     // stragglers are not looked for before
+  absl::Time watch_ = absl::InfiniteFuture();  // and at the latest then
 
   absl::Time run_deadline_ = absl::InfiniteFuture();
   bool stopping_ = false;

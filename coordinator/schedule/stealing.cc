@@ -72,7 +72,7 @@ bool Scheduler::Impl::RecallSome(uint32_t victim, uint32_t thief, bool idle) {
   // The last in the queue would wait longest.
   for (uint32_t slab = from.queued.tail; slab != kNone && leases < most_leases; slab = hosts_.lease(slab).previous) {
     LeaseRecord& lease = hosts_.lease(slab);
-    if (lease.recalled || !WorthMoving(lease, victim, thief)) continue;
+    if (lease.recalled || lease.copy_of != kNone || !WorthMoving(lease, victim, thief)) continue;
     if (leases > 0 && taken + lease.nanos > most) break;
     taken += lease.nanos;
     ++leases;
@@ -86,10 +86,10 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Released& message) {
   LeaseRecord* lease = hosts_.Find(message.lease, h);
   if (lease == nullptr) return;  // taken back in the meantime
   const uint32_t thief = lease->thief;
-  for (uint32_t i = lease->cases.head; i != kNone; i = cases_[i].next) {
+  for (uint32_t i = lease->cancelled ? kNone : lease->cases.head; i != kNone; i = cases_[i].next) {
     if (cases_[i].steals < UINT8_MAX) ++cases_[i].steals;
   }
-  TakeBack(hosts_.End(*lease, now_));
+  TakeBack(EndLease(*lease));
   if (thief != kNone && hosts_[thief].usable()) {
     first_in_turn_ = thief;
     Touch(thief);
@@ -104,6 +104,7 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Refused& message) {
   hosts_.MarkNotRecalled(*lease);
   lease->arrived = true;
   hosts_.MarkRunning(*lease, now_);
+  if (lease->cancelled) hosts_.MarkRecalled(*lease, kNone);  // that answer is still to come
   if (thief != kNone && hosts_[thief].usable()) Touch(thief);
 }
 

@@ -44,6 +44,7 @@ void Scheduler::Impl::BeginStop(RunEnd end, absl::Duration grace) {
   stopping_ = true;
   stop_end_ = end;
   stop_deadline_ = now_ + grace + kKillTakes;
+  CancelCopies();
   for (uint32_t h = 0; h < hosts_.size(); ++h) {
     if (hosts_[h].state != HostRecord::State::kUp) continue;
     hosts_[h].stopped = false;

@@ -14,6 +14,10 @@ namespace dtest {
 void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
   LeaseRecord* lease = hosts_.Find(message.lease, h);
   if (lease == nullptr) return;  // taken back or cancelled: what it says no longer counts
+  if (lease->copy_of != kNone) {
+    OnCopyResults(h, *lease, message);
+    return;
+  }
   const uint32_t e = lease->executable;
   bool told_cut = false;
   for (const CaseResult& result : message.results) {
@@ -32,15 +36,17 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
     hosts_.MarkRunning(*lease, now_);
     hosts_.TakeCase(*lease, previous, now_);
     lease->reported = lease->arrived = true;
-    OnResult(h, i, result);
+    if (CopiedCase(*lease) != i || SettleCopy(*lease, result)) OnResult(h, i, result);
   }
   if (!message.results.empty()) pending_.EstimatesChanged(e);
   if (!message.done) return;
   if (message.startup > absl::ZeroDuration()) costs_.LearnStartup(e, absl::ToDoubleSeconds(message.startup));
-  const bool fruitless = !lease->reported && placement_.hold(h, e) != Hold::kUnfit && !hosts_[h].draining;
+  const bool fruitless = !lease->reported && !lease->cancelled && placement_.hold(h, e) != Hold::kUnfit && !hosts_[h].draining;
   // An agent that is interrupted drops what it had queued without a word: what comes back was in a slot.
-  if (stopping_ && !told_cut && lease->cases.count > 0 && placement_.Ready(h, e)) NoteCut(*lease, "");
-  CaseList left = hosts_.End(*lease, now_);
+  if (stopping_ && !told_cut && !lease->cancelled && lease->cases.count > 0 && placement_.Ready(h, e)) {
+    NoteCut(*lease, "");
+  }
+  CaseList left = EndLease(*lease);
   if (left.count == 0) return;
   work_added_ = true;
   if (fruitless && ++cases_[left.head].returns >= kFruitlessLeases) {
@@ -51,6 +57,11 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
   TakeBack(left);
 }
 
+bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) const {
+  if (stopping_ || !IsFailure(outcome)) return false;
+  return outcome == Outcome::kInfraError ? c.infra + 1u < kInfraAttempts : c.failures < options_.retries;
+}
+
 void Scheduler::Impl::OnResult(uint32_t h, uint32_t i, CaseResult result) {
   CaseRecord& c = cases_[i];
   const double seconds = std::max(0.0, absl::ToDoubleSeconds(result.duration)) * hosts_[h].speed;
@@ -58,9 +69,7 @@ void Scheduler::Impl::OnResult(uint32_t h, uint32_t i, CaseResult result) {
     costs_.Learn(c.executable, c.suite, seconds);
   }
   const bool infra = result.outcome == Outcome::kInfraError;
-  const bool again = !stopping_ && IsFailure(result.outcome) &&
-                     (infra ? c.infra + 1u < kInfraAttempts : c.failures < options_.retries);
-  if (!again) {
+  if (!TriesAgain(c, result.outcome)) {
     Final(i, HostId(h), std::move(result));
     return;
   }
@@ -71,6 +80,7 @@ void Scheduler::Impl::OnResult(uint32_t h, uint32_t i, CaseResult result) {
   infra ? ++c.infra : ++c.failures;
   ++c.attempt;
   c.avoid = h;
+  if (c.holder != kNone) return;  // the same attempt is being ended elsewhere: the next one waits for that
   pending_.AddRetry(i, now_);
   work_added_ = true;
   if (placement_.unfit(c.executable) > 0) check_placeable_ = true;
@@ -92,19 +102,23 @@ void Scheduler::Impl::TakeBack(const CaseList& list) {
   if (list.count > 0 && placement_.unfit(cases_[list.head].executable) > 0) check_placeable_ = true;
 }
 
+void Scheduler::Impl::NoteLoss(uint32_t h, uint32_t i, const std::string& reason) {
+  CaseRecord& c = cases_[i];
+  c.avoid = h;
+  if (c.lost_hosts < UINT8_MAX) ++c.lost_hosts;
+  losses_[i].push_back(absl::StrCat(HostName(h), " (", reason, ")"));
+}
+
 void Scheduler::Impl::Lost(uint32_t h, const CaseList& list, bool suspect, const std::string& reason) {
   CaseList left = list;
   if (suspect && left.count > 0) {
     const uint32_t i = left.RemoveAfter(cases_, kNone);
-    CaseRecord& c = cases_[i];
-    c.avoid = h;
-    std::vector<std::string>& losses = losses_[i];
-    losses.push_back(absl::StrCat(HostName(h), " (", reason, ")"));
-    if (++c.lost_hosts >= std::max(options_.hosts_a_case_may_take_down, 1u)) {
+    NoteLoss(h, i, reason);
+    if (cases_[i].lost_hosts >= std::max(options_.hosts_a_case_may_take_down, 1u)) {
       CaseResult result;
       result.outcome = Outcome::kCrashed;
       result.message = absl::StrCat("every host that ran this case was lost, so it is not tried again: ",
-                                    absl::StrJoin(losses, ", "));
+                                    absl::StrJoin(losses_[i], ", "));
       Final(i, HostId(h), std::move(result));
     } else {
       pending_.AddRetry(i, now_);
@@ -136,6 +150,7 @@ void Scheduler::Impl::FinalWithoutRun(uint32_t i, Outcome outcome, const std::st
 }
 
 uint32_t Scheduler::Impl::RunningIn(const LeaseRecord& lease, absl::Time* began) const {
+  if (lease.cancelled) return kNone;
   for (uint32_t i = lease.shown == kNone ? kNone : lease.cases.head; i != kNone; i = cases_[i].next) {
     if (cases_[i].index != lease.shown) continue;
     *began = lease.shown_since;

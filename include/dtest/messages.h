@@ -159,7 +159,8 @@ struct Recall {
   friend bool operator==(const Recall&, const Recall&) = default;
 };
 
-// [session] Forget this lease, killing its process if it runs. No answer; results that were under way may still come.
+// [session] End this lease, killing its process if it runs; results that had not left yet come first. Answered by
+// Released once nothing of it is left; not answered for a lease that is over, since its end has been told.
 struct Cancel {
   LeaseId lease;
   friend bool operator==(const Cancel&, const Cancel&) = default;

@@ -9,15 +9,21 @@
 // what agents say, the scheduler, and encoding the answers. Memory is what the scheduler had allocated at its peak,
 // its actions included.
 //
+// farm_simulation steal_latency [ROUND_TRIP_MS]: eight hosts with four slots, and cases of which some take 30 times what
+// history says on a host, so that queues stand still behind them. Prints for how long slots stood idle that had run dry while leases waited on
+// another host: the median, as a part of the round trip.
+//
 // Exit status 1 if the run is not complete, or a ratio is so bad that the scheduler must be broken (timings decide
 // nothing).
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "simulation/sim_world.h"
 
@@ -56,9 +62,57 @@ void operator delete(void* block) noexcept {
 void operator delete(void* block, size_t) noexcept { operator delete(block); }
 void operator delete(void* block, const std::nothrow_t&) noexcept { operator delete(block); }
 
+namespace {
+
+int StealLatency(double round_trip) {
+  using namespace dtest;
+  using namespace dtest::simulation;
+  std::vector<double> idle;
+  uint64_t recalls = 0, released = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Scenario s;
+    s.seed = seed;
+    s.median_seconds = 0.3;
+    s.sigma = 0.8;
+    s.longest_seconds = 5;
+    s.check_every_step = s.check_agents = false;
+    s.network.delay = absl::Seconds(round_trip / 2);
+    s.scheduler.hosts = 8;
+    s.scheduler.isolation = Isolation::kProcess;
+    s.hosts.assign(8, SimHost());
+    for (SimHost& host : s.hosts) host.slots = 4;
+    SimExecutable x;
+    x.cached_listing = true;
+    x.startup = absl::Milliseconds(3);
+    x.cases.resize(1000);
+    s.executables = {x};
+    s.stalls = 0.02;  // what history does not know of: nobody's estimate holds
+    for (uint32_t k = 0; k < 1000; ++k) s.executables[0].cases[k].expected = s.DurationOf(0, k);
+    World world(&s);
+    world.measure_idle = true;
+    const Outcomes outcomes = world.Run();
+    if (!outcomes.broken.empty() || outcomes.end != RunEnd::kCompleted) return 1;
+    for (absl::Duration waited : outcomes.begrudged) idle.push_back(absl::ToDoubleSeconds(waited));
+    recalls += outcomes.recalls;
+    released += outcomes.released;
+  }
+  std::sort(idle.begin(), idle.end());
+  std::printf("steal_latency: round trip %.0f ms, %llu recalls, %llu released, %zu slots ran dry beside a backlog\n",
+              round_trip * 1e3, (unsigned long long)recalls, (unsigned long long)released, idle.size());
+  if (idle.empty()) return 0;
+  std::printf("idle, in round trips: median %.2f, nine of ten %.2f, longest %.2f\n", idle[idle.size() / 2] / round_trip,
+              idle[idle.size() * 9 / 10] / round_trip, idle.back() / round_trip);
+  return 0;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace dtest;
   using namespace dtest::simulation;
+  if (argc >= 2 && std::strcmp(argv[1], "steal_latency") == 0) {
+    return StealLatency(argc > 2 ? std::atof(argv[2]) / 1e3 : 0.02);
+  }
   if (argc < 4) {
     std::fprintf(stderr, "usage: %s HOSTS SLOTS CASES [--unknown] [--process]\n", argv[0]);
     return 2;

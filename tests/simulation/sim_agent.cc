@@ -31,7 +31,8 @@ SimAgent::SimAgent(const Scenario* scenario, uint32_t host, Epoch epoch, SimCloc
         options.welcome_timeout = scenario->lease_timeout / 2;
         return options;
       }()),
-      processes_(host_.slots) {}
+      processes_(host_.slots),
+      idle_(host_.slots) {}
 
 void SimAgent::Start() {
   Hello hello;
@@ -62,6 +63,7 @@ void SimAgent::Receive(const std::string& bytes) {
     std::visit(
         [this](auto& message) {
           using M = std::decay_t<decltype(message)>;
+          if constexpr (std::is_same_v<M, Lease>) ++backlog_;
           if constexpr (!IsBulk<M>()) Handle(FromCoordinator{std::move(message)});
         },
         *envelope->body);
@@ -118,6 +120,7 @@ void SimAgent::Do(AgentAction action) {
       [this](auto& a) {
         using A = std::decay_t<decltype(a)>;
         if constexpr (std::is_same_v<A, Reply>) {
+          if (std::holds_alternative<Released>(a.message) && backlog_ > 0) --backlog_;
           std::visit([this](auto& message) { Send(std::move(message)); }, a.message);
         } else {
           Do(std::move(a));
@@ -174,6 +177,9 @@ void SimAgent::Do(StartBatch action) {
   process.id = next_process_++;
   process.executable = action.executable.value();
   process.cases = std::move(action.cases);
+  if (backlog_ > 0) --backlog_;  // each lease is one process, where nothing crashes
+  if (idle_[slot].since < clock_.now()) world_.SlotWaited(clock_.now() - idle_[slot].since, idle_[slot].begrudged);
+  idle_[slot] = Idle();
   const uint32_t e = process.executable;
   if (e < host_.cannot_spawn.size() && host_.cannot_spawn[e]) {
     Later(kSignalTakes, slot, process.id, [this, slot] {
@@ -203,7 +209,7 @@ void SimAgent::NextCase(uint32_t slot) {
   process.stubborn = fate == Fate::kStubborn;
   world_.CaseStarts(number_, epoch_, process.executable, c);
   const uint64_t id = process.id;
-  const absl::Duration takes = scenario_.DurationOf(process.executable, c.index) / host_.speed;
+  const absl::Duration takes = scenario_.DurationOn(number_, process.executable, c.index);
   Handle(CaseBegan{SlotId(slot), c.index});
   if (!alive_ || processes_[slot].id != id) return;
   if (fate == Fate::kHang || fate == Fate::kStubborn) return;
@@ -259,6 +265,7 @@ void SimAgent::EndProcess(uint32_t slot, int exit_code, int signal) {
   ended.signal = signal;
   ended.premature = premature && signal == 0 && exit_code == 0;
   Handle(std::move(ended));
+  if (alive_ && process.id == 0) idle_[slot] = {clock_.now(), world_.OthersHaveBacklog(number_)};
 }
 
 void SimAgent::Do(KillSlot action) {

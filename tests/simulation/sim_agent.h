@@ -28,6 +28,9 @@ class AgentWorld {
   // A case took the machine down that this life of the agent is on.
   virtual void HostDies(uint32_t host, Epoch epoch) = 0;
   virtual void AgentLeft(uint32_t host, Epoch epoch) = 0;  // its processes are dead by now
+  // A slot that had run dry got work again after so long. `begrudged`: leases waited on another host when it ran dry.
+  virtual void SlotWaited(absl::Duration idle, bool begrudged) = 0;
+  virtual bool OthersHaveBacklog(uint32_t host) const = 0;
 };
 
 class SimAgent : public std::enable_shared_from_this<SimAgent> {
@@ -38,6 +41,8 @@ class SimAgent : public std::enable_shared_from_this<SimAgent> {
   // Power failure: nothing of it acts any more. Cases that ran have stopped.
   void Die();
   Epoch epoch() const { return epoch_; }
+  // Leases that it holds and has not started.
+  uint32_t backlog() const { return backlog_; }
 
  private:
   struct Process {
@@ -50,6 +55,10 @@ class SimAgent : public std::enable_shared_from_this<SimAgent> {
     bool stubborn = false;
     bool failed = false;
     bool dying = false;
+  };
+  struct Idle {
+    absl::Time since = absl::InfiniteFuture();  // of a slot that has run something before
+    bool begrudged = false;
   };
   void Handle(AgentEvent event);
   void Do(AgentAction action);
@@ -76,6 +85,8 @@ class SimAgent : public std::enable_shared_from_this<SimAgent> {
   Agent core_;
   Session session_;
   std::vector<Process> processes_;
+  std::vector<Idle> idle_;  // by slot
+  uint32_t backlog_ = 0;
   uint64_t next_process_ = 1;
   uint32_t shipped_ = 0;
   bool alive_ = true;

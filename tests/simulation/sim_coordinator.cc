@@ -67,6 +67,7 @@ Outcomes World::Run() {
   if (outcomes_.broken.empty() && outcomes_.end == RunEnd::kCompleted && outcomes_.by_outcome[6] > 0) {
     Broken("the run is complete, but cases were not run");
   }
+  if (outcomes_.broken.empty() && !copied_.empty()) Broken("a speculative copy has neither won nor lost");
   outcomes_.makespan = clock_.now() - start_;
   outcomes_.verdicts = verdicts_.size();
   outcomes_.events = clock_.steps();
@@ -333,11 +334,33 @@ void World::Do(const AttemptEnded& action) {
   if (action.result.attempt < 1 || action.result.attempt > AttemptsPerIteration(scenario_.scheduler)) {
     Broken("an attempt that is not within the iteration");
   }
-  if (action.result.outcome == Outcome::kPassed && !passed_.contains(key)) Broken("it did not pass");
+  if (action.result.outcome == Outcome::kPassed && !passed_.contains({key, action.host->value()})) {
+    Broken("it did not pass there");
+  }
+  if (copied_.contains(key)) Broken("an attempt ends before its copy has won or lost");
   if (verdicts_.contains(key)) Broken("an attempt ends after the final verdict");
   if (!action.final) return;
   verdicts_.insert(key);
   ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
+}
+
+void World::Do(const AttemptCopied& action) {
+  const CaseKey key{action.id.executable.value(), action.id.index, action.iteration};
+  if (verbose) {
+    std::cerr << "    copy of " << key.executable << "/" << key.index << " attempt " << action.attempt << " on "
+              << action.original.value() << " on " << action.host.value() << " stage " << int(action.stage) << "\n";
+  }
+  if (action.stage != CopyStage::kStarted) {
+    if (copied_.erase(key) == 0) Broken("a copy ends that was not started");
+    outcomes_.copies_won += action.stage == CopyStage::kWon;
+    return;
+  }
+  ++outcomes_.copies;
+  if (!scenario_.scheduler.speculate) Broken("a copy nobody asked for");
+  if (!copied_.insert(key).second) Broken("a second copy of an attempt");
+  if (action.host == action.original) Broken("a copy on the host of its original");
+  if (verdicts_.contains(key)) Broken("a copy of a case that has its verdict");
+  copies_[key].push_back(action);
 }
 
 void World::Do(const ListingFailed&) {}

@@ -56,12 +56,33 @@ World::CaseKey World::KeyOf(uint32_t executable, LeasedCase c) const {
   return {executable, c.index, 1 + (c.attempt - 1) / AttemptsPerIteration(scenario_.scheduler)};
 }
 
-void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t executable, LeasedCase c) {
-  const auto [found, fresh] = running_.try_emplace(KeyOf(executable, c), host);
-  if (!fresh) {
-    Broken(absl::StrCat("case ", executable, "/", c.index, " attempt ", c.attempt, " starts on host ", host,
-                        " while it runs on host ", found->second));
+World::Place World::PlaceOf(uint32_t host, LeasedCase c) const {
+  return {host, 1 + (c.attempt - 1) % AttemptsPerIteration(scenario_.scheduler)};
+}
+
+bool World::MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const {
+  const auto copies = copies_.find(key);
+  if (copies == copies_.end() || a.attempt != b.attempt) return false;
+  for (const AttemptCopied& copy : copies->second) {
+    const auto runs = [&copy](const Place& p) {
+      return copy.attempt == p.attempt && (copy.host.value() == p.host || copy.original.value() == p.host);
+    };
+    if (runs(a) && runs(b)) return true;
   }
+  return false;
+}
+
+void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t executable, LeasedCase c) {
+  const CaseKey key = KeyOf(executable, c);
+  const Place here = PlaceOf(host, c);
+  std::vector<Place>& places = running_[key];
+  if (places.size() > 1 || (places.size() == 1 && !MayRunTwice(key, here, places[0]))) {
+    Broken(absl::StrCat("case ", executable, "/", c.index, " attempt ", c.attempt, " starts on host ", host,
+                        " while it runs on host ", places[0].host));
+  }
+  places.push_back(here);
+  // The slower of two copies may begin before it hears that the other has ended.
+  if (MayRunTwice(key, here, here)) return;
   if (scenario_.check_every_step && verdicts_.contains(KeyOf(executable, c)) && !outcomes_.end) {
     // Only an agent that was given up may still do this.
     if (links_[host].up && links_[host].epoch == epoch)
@@ -69,9 +90,11 @@ void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t executable, LeasedCa
   }
 }
 
-void World::CaseStops(uint32_t, uint32_t executable, LeasedCase c, bool passed) {
-  running_.erase(KeyOf(executable, c));
-  if (passed) passed_.insert(KeyOf(executable, c));
+void World::CaseStops(uint32_t host, uint32_t executable, LeasedCase c, bool passed) {
+  const auto places = running_.find(KeyOf(executable, c));
+  std::erase(places->second, PlaceOf(host, c));
+  if (places->second.empty()) running_.erase(places);
+  if (passed) passed_.insert({KeyOf(executable, c), host});
 }
 
 void World::HostDies(uint32_t host, Epoch epoch) {
@@ -80,6 +103,18 @@ void World::HostDies(uint32_t host, Epoch epoch) {
   link.agent->Die();
   // Half of the time the link breaks audibly; else nothing is heard any more.
   if (Uniform() < 0.5 && clock_.now() >= link.cut_from_agent) AgentLeft(host, epoch);
+}
+
+void World::SlotWaited(absl::Duration idle, bool begrudged) {
+  if (measure_idle && begrudged) outcomes_.begrudged.push_back(idle);
+}
+
+bool World::OthersHaveBacklog(uint32_t host) const {
+  if (!measure_idle) return false;
+  for (uint32_t h = 0; h < links_.size(); ++h) {
+    if (h != host && links_[h].agent && links_[h].agent->backlog() > 0) return true;
+  }
+  return false;
 }
 
 void World::AgentLeft(uint32_t host, Epoch epoch) {

@@ -39,6 +39,11 @@ absl::Duration Scenario::DurationOf(uint32_t executable, uint32_t index) const {
   return absl::Seconds(std::min(longest_seconds, median_seconds * std::exp(sigma * normal)));
 }
 
+absl::Duration Scenario::DurationOn(uint32_t host, uint32_t executable, uint32_t index) const {
+  const bool stalls_here = stalls > 0 && Unit(Mix(seed, executable, index, 500 + host)) < stalls;
+  return DurationOf(executable, index) / hosts[host].speed * (stalls_here ? 30 : 1);
+}
+
 Scenario RandomScenario(uint64_t seed) {
   std::mt19937_64 random(Mix(seed));
   const auto below = [&](uint64_t n) { return random() % n; };
@@ -114,6 +119,8 @@ Scenario RandomScenario(uint64_t seed) {
     options.host_names.push_back("host" + std::to_string(h));
     s.hosts.push_back(host);
   }
+  options.speculate = one_in(2);
+  if (one_in(2)) s.stalls = 0.2 * unit();
   return s;
 }
 

@@ -82,12 +82,14 @@ struct Scenario {
   double longest_seconds = 8;
   double bad = 0;         // probability of a fate other than passing, per attempt
   double kills_host = 0;  // of those, of taking the host down
+  double stalls = 0;      // probability that a case takes 30 times as long as it should on a host
   bool check_every_step = true;
   bool check_agents = true;
   absl::Duration must_end_within = absl::Hours(3);
 
   Fate FateOf(uint32_t executable, uint32_t index, uint32_t attempt) const;
-  absl::Duration DurationOf(uint32_t executable, uint32_t index) const;
+  absl::Duration DurationOf(uint32_t executable, uint32_t index) const;  // on a host of speed 1
+  absl::Duration DurationOn(uint32_t host, uint32_t executable, uint32_t index) const;
 };
 
 // A small, nasty scenario: a handful of hosts and up to a few hundred cases.

@@ -2,7 +2,7 @@
 // drops, doubles, delays, reorders and partitions, and agents that live and die. Everything follows from the scenario.
 //
 // Checked all the time: the invariants of the scheduler and of every agent core; that no case runs in two places at
-// once; that every attempt that passed did pass in a process that nobody had signalled; that every case gets exactly
+// once, but for a speculative copy that was declared, and then in two only, as the same attempt; that every attempt that passed did pass in a process that nobody had signalled; that every case gets exactly
 // one final verdict per iteration, and nothing comes after the end; that the scheduler asks for no turn without
 // progress; that the run ends.
 
@@ -35,8 +35,11 @@ struct Outcomes {
   uint64_t verdicts = 0;    // final
   uint64_t by_outcome[kOutcomeCount] = {};
   uint64_t attempts = 0;
+  uint64_t copies = 0, copies_won = 0;  // speculative
   uint64_t leases = 0, recalls = 0, released = 0, frames = 0, hosts_lost = 0;
   uint64_t events = 0;  // of the simulation
+  // How long slots waited that ran dry while leases waited on another host, and then got one. If measure_idle.
+  std::vector<absl::Duration> begrudged;
   // Processor time of the coordinator, if measured: scheduler alone, and with codec and sessions.
   double scheduler_seconds = 0, coordinator_seconds = 0;
 };
@@ -50,6 +53,7 @@ class World : private AgentWorld {
 
   // Measure processor time (costs time itself). `scheduler_scope`, if set, is told when the scheduler begins and ends.
   bool measure = false;
+  bool measure_idle = false;
   void (*scheduler_scope)(bool) = nullptr;
   // Every scheduler event and action, on stderr: to look at one seed.
   bool verbose = false;
@@ -86,6 +90,8 @@ class World : private AgentWorld {
   void CaseStops(uint32_t host, uint32_t executable, LeasedCase c, bool passed) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
+  void SlotWaited(absl::Duration idle, bool begrudged) override;
+  bool OthersHaveBacklog(uint32_t host) const override;
 
   // ---- The coordinator (sim_coordinator.cc)
   void AddExecutables();
@@ -103,6 +109,7 @@ class World : private AgentWorld {
   void Do(const ListingFailed& action);
   void Do(const Warn& action);
   void Do(const Finish& action);
+  void Do(const AttemptCopied& action);
   void TellCases(uint32_t executable);
   bool HasLivesLeft(uint32_t host) const;
 
@@ -122,8 +129,17 @@ class World : private AgentWorld {
   bool in_scheduler_ = false;
   std::deque<SchedulerEvent> waiting_;  // raised while actions are carried out
 
-  absl::flat_hash_map<CaseKey, uint32_t> running_;  // where
-  absl::flat_hash_set<CaseKey> passed_;
+  struct Place {
+    uint32_t host, attempt;  // attempt: within the iteration
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+  Place PlaceOf(uint32_t host, LeasedCase c) const;
+  // Both were declared to run the same attempt.
+  bool MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const;
+  absl::flat_hash_map<CaseKey, std::vector<Place>> running_;
+  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_;  // and on which host
+  absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;  // that were started
+  absl::flat_hash_set<CaseKey> copied_;                              // now
   absl::flat_hash_set<CaseKey> selected_, verdicts_;
   Outcomes outcomes_;
 };

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -34,7 +35,7 @@ Outcomes Simulate(const Scenario& scenario) {
 }
 
 TEST(SimulationTest, EveryInvariantHoldsWhateverTheSeed) {
-  uint64_t ends[6] = {}, lost = 0, released = 0, verdicts = 0;
+  uint64_t ends[6] = {}, lost = 0, released = 0, verdicts = 0, copies = 0, won = 0;
   for (uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
     const Outcomes outcomes = Simulate(RandomScenario(seed));
     ASSERT_EQ(outcomes.broken, "") << now_running;
@@ -42,12 +43,14 @@ TEST(SimulationTest, EveryInvariantHoldsWhateverTheSeed) {
     lost += outcomes.hosts_lost;
     released += outcomes.released;
     verdicts += outcomes.verdicts;
+    copies += outcomes.copies;
+    won += outcomes.copies_won;
   }
   std::printf(
-      "%llu verdicts, %llu hosts lost, %llu leases stolen; runs completed %llu, fail-fast %llu, interrupted %llu, "
+      "%llu verdicts, %llu hosts lost, %llu leases stolen, %llu speculative copies, %llu of them won; runs completed %llu, fail-fast %llu, interrupted %llu, "
       "timed out %llu, without hosts %llu\n",
-      (unsigned long long)verdicts, (unsigned long long)lost, (unsigned long long)released, (unsigned long long)ends[0],
-      (unsigned long long)ends[1], (unsigned long long)ends[2], (unsigned long long)ends[3],
+      (unsigned long long)verdicts, (unsigned long long)lost, (unsigned long long)released, (unsigned long long)copies,
+      (unsigned long long)won, (unsigned long long)ends[0], (unsigned long long)ends[1], (unsigned long long)ends[2], (unsigned long long)ends[3],
       (unsigned long long)ends[4]);
   if (seeds < 1000) return;
   // A simulation that never gets anywhere proves nothing.
@@ -55,6 +58,8 @@ TEST(SimulationTest, EveryInvariantHoldsWhateverTheSeed) {
   for (int end = 0; end < 5; ++end) EXPECT_GT(ends[end], 0u) << "no run ended this way: " << end;
   EXPECT_GT(lost, 0u);
   EXPECT_GT(released, 0u);
+  EXPECT_GT(won, 0u);
+  EXPECT_GT(copies, won);
 }
 
 TEST(SimulationTest, TheSameSeedGivesTheSameRun) {
@@ -134,6 +139,33 @@ TEST(HealthyFarmTest, OneHugeCaseAndASlowHost) {
   const double efficiency = Efficiency(s);
   std::printf("skewed: %.4f\n", efficiency);
   EXPECT_GE(efficiency, 0.95);
+}
+
+// 400 cases, of which one is 30 % of the ideal makespan, on four hosts of which one has half the speed.
+TEST(HealthyFarmTest, OneCaseOfNearlyAThirdOfTheRun) {
+  double worst = 1;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Scenario s;
+    s.seed = seed;
+    s.median_seconds = 0.4;
+    s.sigma = 1;
+    s.case_timeout = absl::InfiniteDuration();
+    s.check_every_step = false;
+    s.scheduler.hosts = 4;
+    s.hosts.assign(4, SimHost());
+    for (SimHost& host : s.hosts) host.slots = 4;
+    s.hosts[0].speed = 0.5;
+    SimExecutable x;
+    x.startup = absl::Milliseconds(3);
+    x.cached_listing = true;
+    x.cases.resize(400);
+    s.longest_seconds = 5.6;  // of some 19 s
+    for (uint32_t k = 0; k < 400; ++k) x.cases[k].expected = s.DurationOf(0, k);
+    s.executables = {x};
+    worst = std::min(worst, Efficiency(s));
+  }
+  std::printf("a third of the run: %.4f at worst\n", worst);
+  EXPECT_GE(worst, 0.97);
 }
 
 TEST(HealthyFarmTest, TinyCasesTakeFewProcessesAndLittleTime) {

@@ -649,24 +649,42 @@ TEST_F(AgentCore, CrashOfWhatPrintsAllIsConfirmedWithAReport) {
   EXPECT_THAT(Turn(), Contains("run 0 in 0: 1"));
 }
 
-TEST_F(AgentCore, CancelKillsAndSaysNothing) {
+TEST_F(AgentCore, CancelKillsAndIsAnsweredWhenTheProcessHasEnded) {
   Join(1);
   GetLease(1, {0, 1});
   GetLease(2, {2});
   RunCase(0);
-  EXPECT_THAT(Get(Cancel{LeaseId(1)}), ElementsAre("kill 0 with 9"));
+  EXPECT_THAT(Get(Cancel{LeaseId(1)}), ElementsAre("results 1 [0 passed]", "kill 0 with 9"));
   EXPECT_THAT(RunCase(1), IsEmpty());
-  After(absl::Minutes(2));
-  EXPECT_THAT(Turn(), IsEmpty());
-  EXPECT_THAT(Ends(0, SIGKILL), ElementsAre("run 0 in 0: 2"));
   EXPECT_THAT(Get(Cancel{LeaseId(1)}), IsEmpty());
+  After(absl::Hours(1));
+  EXPECT_THAT(Turn(), ElementsAre("heartbeat 1 2"));  // it still occupies the slot
+  EXPECT_THAT(Ends(0, SIGKILL), ElementsAre("released 1", "run 0 in 0: 2"));
+  EXPECT_THAT(Get(Cancel{LeaseId(1)}), IsEmpty());
+}
+
+TEST_F(AgentCore, CancelDropsAResultThatWaitsForTheProcess) {
+  Join(1);
+  GetLease(1, {0});
+  RunCase(0);  // the last case of its process: the end of the process may still change it
+  EXPECT_THAT(Get(Cancel{LeaseId(1)}), ElementsAre("kill 0 with 9"));
+  EXPECT_THAT(Ends(0, SIGKILL), ElementsAre("released 1"));
+}
+
+TEST_F(AgentCore, CancelledAndThenInterrupted) {
+  Join(1);
+  GetLease(1, {0});
+  Begin(0);
+  Get(Cancel{LeaseId(1)});
+  Get(Interrupt{absl::Seconds(10)});
+  EXPECT_THAT(Ends(0, SIGKILL), ElementsAre("released 1", "idle"));
 }
 
 TEST_F(AgentCore, CancelOfAQueuedLease) {
   Join(1);
   GetLease(1, {0});
   GetLease(2, {1});
-  EXPECT_THAT(Get(Cancel{LeaseId(2)}), IsEmpty());
+  EXPECT_THAT(Get(Cancel{LeaseId(2)}), ElementsAre("released 2"));
   RunCase(0);
   EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 passed] done"));
 }
@@ -677,7 +695,7 @@ TEST_F(AgentCore, CancelBetweenProcesses) {
   GetLease(2, {2});
   Begin(0);
   Ends(0, SIGSEGV);
-  EXPECT_THAT(Get(Cancel{LeaseId(1)}), ElementsAre("run 0 in 0: 2"));
+  EXPECT_THAT(Get(Cancel{LeaseId(1)}), ElementsAre("released 1", "run 0 in 0: 2"));
 }
 
 // ---- Interrupt and the end
@@ -809,6 +827,9 @@ TEST_F(AgentCore, HeartbeatsComeWhateverRuns) {
   EXPECT_THAT(Turn(), ElementsAre("heartbeat 1 2 slot 0: 1/4 of 0 for 8s"));
   EXPECT_THAT(Turn(), IsEmpty());
   Get(Cancel{LeaseId(1)});
+  After(absl::Seconds(2));
+  EXPECT_THAT(Turn(), ElementsAre("heartbeat 1 2"));
+  Ends(0, SIGKILL);
   After(absl::Seconds(2));
   EXPECT_THAT(Turn(), ElementsAre("heartbeat 2"));
 }

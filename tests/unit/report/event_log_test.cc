@@ -53,6 +53,27 @@ void RoundTrip(const What& what, std::function<void(const What&)> look) {
   });
 }
 
+TEST(EventLog, CaseCopiedRoundTrips) {
+  for (const CopyStage stage : {CopyStage::kStarted, CopyStage::kWon, CopyStage::kLost}) {
+    const CaseCopied copied{CaseId{ExecutableId(3), 4}, kNasty, kNotUtf8, "h2", "h1", 5, 6, stage};
+    RoundTrip<CaseCopied>(copied, [&](const CaseCopied& read) {
+      EXPECT_EQ(read.id, copied.id);
+      EXPECT_EQ(read.executable, copied.executable);
+      EXPECT_EQ(read.name, copied.name);
+      EXPECT_EQ(read.host, copied.host);
+      EXPECT_EQ(read.original, copied.original);
+      EXPECT_EQ(read.iteration, copied.iteration);
+      EXPECT_EQ(read.attempt, copied.attempt);
+      EXPECT_EQ(read.stage, copied.stage);
+    });
+  }
+}
+
+TEST(EventLog, AnUnreachedExecutableRoundTrips) {
+  const ExecutableListed listed{ExecutableId(3), "t", 0, 0, "", "", /*unreached=*/true};
+  RoundTrip<ExecutableListed>(listed, [](const ExecutableListed& read) { EXPECT_TRUE(read.unreached); });
+}
+
 TEST(EventLog, RunStartedRoundTrips) {
   const RunStarted started{"run", kNasty, {"dtest", "", kNotUtf8, kNasty}, kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1)};
   RoundTrip<RunStarted>(started, [&](const RunStarted& read) {

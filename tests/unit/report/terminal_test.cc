@@ -197,6 +197,29 @@ TEST(Terminal, WhatWasStillRunningAtTheEndIsNamed) {
       << screenless.text;
 }
 
+TEST(Terminal, SpeculativeCopiesAreCountedOnlyIfThereWereAny) {
+  const auto copied = [](CopyStage stage) {
+    return RunEvent{kTime, CaseCopied{{}, "t", "S.c", "h2", "h1", 1, 1, stage}};
+  };
+  const RunEvent end{kTime, RunFinished{RunEnd::kCompleted, ""}};
+  EXPECT_FALSE(absl::StrContains(Shown({end}), "speculative"));
+  const std::vector<RunEvent> one = {copied(CopyStage::kStarted), copied(CopyStage::kLost), end};
+  EXPECT_TRUE(absl::StrContains(Shown(one), "\n1 speculative copy, 0 won\n")) << Shown(one);
+  const std::vector<RunEvent> two = {copied(CopyStage::kStarted), copied(CopyStage::kStarted),
+                                     copied(CopyStage::kWon), copied(CopyStage::kLost), end};
+  EXPECT_TRUE(absl::StrContains(Shown(two), "\n2 speculative copies, 1 won\n")) << Shown(two);
+  EXPECT_TRUE(absl::StrContains(Shown(one, Verbosity(2)),
+                                "speculative copy started: t S.c on h2, the original on h1\n"));
+}
+
+TEST(Terminal, ExecutablesThatTheRunEndedBeforeAreNoFailures) {
+  ExecutableListed unreached{ExecutableId(0), "t", 0, 0, "", "", /*unreached=*/true};
+  const std::string text = Shown({{kTime, unreached}, {kTime, RunFinished{RunEnd::kFailFast, "stopped after 1 failure"}}});
+  EXPECT_TRUE(absl::StrContains(text, "; 1 executable not listed: the run ended first\n")) << text;
+  EXPECT_FALSE(absl::StrContains(text, "could not be listed")) << text;
+  EXPECT_FALSE(absl::StrContains(text, "CANNOT LIST")) << text;
+}
+
 TEST(Terminal, WithoutAnyHostEachReasonIsSaidOnce) {
   for (const int verbosity : {-1, 0}) {
     const std::string text = Shown({{kTime, RunStarted{"", "", {}, "", {"a", "longer"}}},
@@ -236,7 +259,7 @@ ProgressInfo Progress(uint64_t finished, uint64_t selected, uint32_t unlisted = 
   progress.finished = finished;
   progress.queued_or_running = 500;
   progress.unlisted = unlisted;
-  progress.remaining = absl::Seconds(1600);
+  progress.time_left = absl::Seconds(10) - absl::Milliseconds(400);
   progress.slots = 160;
   progress.hosts_up = progress.hosts_total = 5;
   return progress;
@@ -251,8 +274,8 @@ TEST(TerminalPipe, AProgressLineEachTenthOfTheWork) {
   }
   const std::vector<std::string> lines = absl::StrSplit(screenless.text, '\n', absl::SkipEmpty());
   ASSERT_EQ(lines.size(), 9u) << screenless.text;
-  EXPECT_EQ(lines[0], "progress: 1,000/10,000 (10%), 160 running, 500/s, 18 s left, 5 hosts") << "as the rate says";
-  EXPECT_EQ(lines[8], "progress: 9,000/10,000 (90%), 160 running, 500/s, 10 s left, 5 hosts") << "as the estimate says";
+  EXPECT_EQ(lines[0], "progress: 1,000/10,000 (10%), 160 running, 500/s, 10 s left, 5 hosts");
+  EXPECT_EQ(lines[8], "progress: 9,000/10,000 (90%), 160 running, 500/s, 10 s left, 5 hosts");
 }
 
 TEST(TerminalPipe, AShortRunPrintsNoProgress) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -65,6 +66,13 @@ TEST(CaseArrayTest, RecordsStayWhereTheyAre) {
   for (int k = 0; k < 100000; ++k) cases[cases.Add()].index = k;
   EXPECT_EQ(first, &cases[0]);
   EXPECT_EQ(cases[100000].index, 99999u);
+}
+
+TEST(TimeLeftTest, WorkByCapacityButAtLeastTheLongest) {
+  EXPECT_EQ(TimeLeft(100, 4, 10), 25);
+  EXPECT_EQ(TimeLeft(100, 40, 10), 10);
+  EXPECT_EQ(TimeLeft(0, 4, 0), 0);
+  EXPECT_EQ(TimeLeft(1, 0, 0), std::numeric_limits<double>::infinity());
 }
 
 class CostModelTest : public testing::Test {

@@ -598,10 +598,40 @@ TEST_F(SchedulerTest, ProgressCounts) {
   Cases(0, {4, 3, 2, 1});
   EXPECT_EQ(scheduler_->progress().selected, 4u);
   EXPECT_EQ(scheduler_->progress().unlisted, 0u);
-  EXPECT_EQ(scheduler_->progress().expected_remaining, absl::Seconds(10));
   RunAll(Leases(all)[0]);
   EXPECT_EQ(scheduler_->progress().finished, 1u);
-  EXPECT_EQ(scheduler_->progress().expected_remaining, absl::Seconds(6));
+}
+
+TEST_F(SchedulerTest, TimeLeftIsTheWorkSharedByTheSlotsButAtLeastTheLongestCaseThatRuns) {
+  Start(OneProcessACase(2));
+  Add(0);
+  Cases(0, {6, 3, 2, 1});
+  EXPECT_EQ(scheduler_->TimeLeft(now), absl::InfiniteDuration()) << "there is no host";
+  Join(0, 1);
+  EXPECT_EQ(scheduler_->TimeLeft(now), absl::Seconds(12));
+  Join(1, 1);
+  EXPECT_EQ(scheduler_->TimeLeft(now), absl::Seconds(6));
+  After(absl::Seconds(1));  // of which each slot has worked off a second
+  EXPECT_NEAR(absl::ToDoubleSeconds(scheduler_->TimeLeft(now)), 5, 1e-6);
+  const std::vector<Given> leases = Leases(all);
+  ASSERT_EQ(leases[0].indices[0], 0u);
+  for (size_t next = 1; next < Leases(all).size(); ++next) RunAll(Leases(all)[next]);
+  EXPECT_NEAR(absl::ToDoubleSeconds(scheduler_->TimeLeft(now)), 5, 1e-6) << "the one of 6 s runs on";
+  After(absl::Seconds(100));
+  EXPECT_EQ(scheduler_->TimeLeft(now), absl::ZeroDuration()) << "over time: about to end";
+}
+
+TEST_F(SchedulerTest, TimeLeftCountsTheSpeedOfHostsAndIsSilentWhereNothingIsKnown) {
+  Start(OneProcessACase(1));
+  Add(0);
+  Cases(0, {3, 3, 3, 3});
+  Join(0, 2, 0.5);
+  EXPECT_EQ(scheduler_->TimeLeft(now), absl::Seconds(12));
+  Add(1);
+  Cases(1, {-1, -1});
+  EXPECT_EQ(scheduler_->TimeLeft(now), absl::InfiniteDuration());
+  RunAll(Leases(all)[0], Outcome::kPassed, absl::Seconds(6));
+  EXPECT_LT(scheduler_->TimeLeft(now), absl::Seconds(60));
 }
 
 }  // namespace

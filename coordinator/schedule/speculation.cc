@@ -1,0 +1,190 @@
+// Speculation (--speculate): where nothing is left to hand out, slots that would be idle run a second copy of what
+// others seem to be stuck with. docs/scheduling.md says when, and why so and not otherwise.
+//
+// One copy of one case, the one that its lease runs now; both are the same attempt. The first result of the two counts,
+// whatever it is, unless it is an infra error: that, and the loss of a host, only ends the one that it happened to. The
+// other lease is cancelled and stays live until its agent has answered, so that neither the rest of its batch nor a
+// retry of the case can run beside what is left of it.
+
+#include <algorithm>
+
+#include "coordinator/schedule/scheduler_impl.h"
+
+namespace dtest {
+
+namespace {
+
+constexpr absl::Duration kLook = absl::Milliseconds(100);  // it walks all running leases: no more often than this
+// A case is over time if it takes half as long again as expected, and what starting a process and telling of a result
+// may take.
+constexpr double kOverrun = 1.5, kSlack = 0.1;
+constexpr double kRoundTrip = 0.05;  // seconds until a copy starts, beside shipping
+
+}  // namespace
+
+std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(uint32_t slab) {
+  const LeaseRecord& lease = hosts_.lease(slab);
+  if (lease.recalled || lease.twin != kNone) return std::nullopt;
+  if (!placement_.Ready(lease.host, lease.executable)) return std::nullopt;  // it waits for its files
+  uint32_t i = lease.shown == kNone ? kNone : lease.cases.head;
+  while (i != kNone && cases_[i].index != lease.shown) i = cases_[i].next;
+  absl::Time began = lease.shown_since;
+  if (i == kNone) {  // of a batch, only a heartbeat says which case runs and since when
+    if (lease.cases.count != 1) return std::nullopt;
+    i = lease.cases.head;
+    began = lease.started;
+  }
+  const CaseRecord& c = cases_[i];
+  // A case that may have taken a host down is not let loose on two.
+  if (c.lost_hosts > 0 || (!c.known && !costs_.has_learnt())) return std::nullopt;
+  costs_.Refresh(c.executable);
+  pending_.EstimatesChanged(c.executable);
+  Straggler straggler{slab, i, pending_.Estimate(i), 0, 0};
+  const double expected = straggler.seconds / hosts_[lease.host].speed;
+  const double elapsed = absl::ToDoubleSeconds(now_ - began);
+  straggler.until_over = kOverrun * expected + kSlack - elapsed;
+  if (straggler.until_over < 1e-6) straggler.until_over = 0;  // a deadline that was kept, but for rounding
+  // What is over time may take as long again as it has.
+  straggler.remaining = straggler.until_over > 0 ? expected - elapsed : elapsed;
+  return straggler;
+}
+
+uint32_t Scheduler::Impl::PlaceForCopy(const Straggler& straggler, const std::vector<uint32_t>& idle) const {
+  const CaseRecord& c = cases_[straggler.i];
+  uint32_t best = kNone;
+  double soonest = 0;
+  for (uint32_t h : idle) {
+    if (!HasSlotFree(hosts_[h]) || h == hosts_.lease(straggler.lease).host || h == c.avoid) continue;
+    if (placement_.hold(h, c.executable) == Hold::kUnfit) continue;
+    const double begins = kRoundTrip + (placement_.Has(h, c.executable) ? 0 : placement_.ShipSeconds(c.executable));
+    const double ends = begins + costs_.Startup(c.executable) + straggler.seconds / hosts_[h].speed;
+    if ((straggler.until_over > 0 ? ends : begins) >= straggler.remaining) continue;
+    if (best == kNone || ends < soonest) {
+      best = h;
+      soonest = ends;
+    }
+  }
+  return best;
+}
+
+void Scheduler::Impl::Speculate() {
+  watch_ = absl::InfiniteFuture();
+  if (pending_.count() > 0 || unresolved_ > 0 || !bundle_complete_) return;
+  if (now_ < look_) {
+    watch_ = look_;
+    return;
+  }
+  look_ = now_ + kLook;
+  std::vector<uint32_t> idle;
+  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+    if (HasSlotFree(hosts_[h])) idle.push_back(h);
+  }
+  if (idle.empty()) return;
+  std::vector<Straggler> stragglers;
+  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+    for (uint32_t slab = hosts_[h].running.head; slab != kNone; slab = hosts_.lease(slab).next) {
+      if (const std::optional<Straggler> found = RunningCaseOf(slab)) stragglers.push_back(*found);
+    }
+  }
+  std::stable_sort(stragglers.begin(), stragglers.end(),
+                   [](const Straggler& a, const Straggler& b) { return a.remaining > b.remaining; });
+  for (const Straggler& straggler : stragglers) {
+    const uint32_t h = PlaceForCopy(straggler, idle);
+    if (h != kNone) {
+      SendCopy(straggler, h);
+    } else if (straggler.until_over > 0) {
+      watch_ = std::min(watch_, std::max(look_, now_ + absl::Seconds(straggler.until_over)));
+    }
+  }
+}
+
+void Scheduler::Impl::SendCopy(const Straggler& straggler, uint32_t h) {
+  const CaseRecord& c = cases_[straggler.i];
+  placement_.Request(h, c.executable, hosts_[h].slots);
+  const LeaseRecord& copy = hosts_.NewCopy(straggler.lease, straggler.i, h, now_);
+  TellCopy(copy, CopyStage::kStarted);
+  Send(h, Lease{copy.id, ExecutableId(c.executable), {LeasedCase{c.index, WireAttempt(c)}}});
+}
+
+void Scheduler::Impl::TellCopy(const LeaseRecord& copy, CopyStage stage) {
+  const CaseRecord& c = cases_[copy.copy_of];
+  actions_->push_back(AttemptCopied{CaseId{ExecutableId(c.executable), c.index}, HostId(copy.host),
+                                    HostId(hosts_.lease(copy.twin).host), c.iteration, c.attempt, stage});
+}
+
+void Scheduler::Impl::OnCopyResults(uint32_t h, LeaseRecord& copy, const Results& message) {
+  for (const CaseResult& result : message.results) {
+    const uint32_t i = copy.copy_of;
+    if (i == kNone || cases_[i].index != result.index || WireAttempt(cases_[i]) != result.attempt) continue;
+    copy.reported = copy.arrived = true;
+    hosts_.MarkRunning(copy, now_);
+    if (result.outcome == Outcome::kInfraError || result.outcome == Outcome::kNotRun) {
+      CopyLost(copy);
+      continue;
+    }
+    TellCopy(copy, CopyStage::kWon);
+    LeaseRecord& original = hosts_.lease(copy.twin);
+    hosts_.Disown(copy);
+    if (!TriesAgain(cases_[i], result.outcome)) hosts_.RemoveCase(original, i, now_);
+    CancelLease(original);
+    OnResult(h, i, result);
+    pending_.EstimatesChanged(copy.executable);
+  }
+  if (message.done) {
+    if (message.startup > absl::ZeroDuration()) {
+      costs_.LearnStartup(copy.executable, absl::ToDoubleSeconds(message.startup));
+    }
+    EndLease(copy);
+  }
+}
+
+bool Scheduler::Impl::SettleCopy(LeaseRecord& original, const CaseResult& result) {
+  LeaseRecord& copy = hosts_.lease(original.twin);
+  const bool counts = result.outcome != Outcome::kInfraError;
+  TellCopy(copy, counts ? CopyStage::kLost : CopyStage::kWon);
+  if (!counts || TriesAgain(cases_[copy.copy_of], result.outcome)) {
+    hosts_.Adopt(copy);
+  } else {
+    hosts_.Disown(copy);
+  }
+  if (counts) CancelLease(copy);
+  return counts;
+}
+
+void Scheduler::Impl::CopyLost(LeaseRecord& copy) {
+  TellCopy(copy, CopyStage::kLost);
+  hosts_.Disown(copy);
+}
+
+void Scheduler::Impl::CancelLease(LeaseRecord& lease) {
+  if (!lease.recalled) hosts_.MarkRecalled(lease, kNone);
+  lease.cancelled = true;
+  Send(lease.host, Cancel{lease.id});
+}
+
+void Scheduler::Impl::CancelCopies() {
+  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+    for (const uint32_t first : {hosts_[h].running.head, hosts_[h].queued.head}) {
+      for (uint32_t slab = first; slab != kNone; slab = hosts_.lease(slab).next) {
+        LeaseRecord& lease = hosts_.lease(slab);
+        if (lease.copy_of == kNone) continue;
+        CopyLost(lease);
+        CancelLease(lease);
+      }
+    }
+  }
+}
+
+CaseList Scheduler::Impl::EndLease(LeaseRecord& lease) {
+  if (lease.copy_of != kNone) {
+    CopyLost(lease);
+  } else if (lease.twin != kNone) {
+    LeaseRecord& copy = hosts_.lease(lease.twin);
+    hosts_.RemoveCase(lease, copy.copy_of, now_);
+    TellCopy(copy, CopyStage::kWon);
+    hosts_.Adopt(copy);
+  }
+  return hosts_.End(lease, now_);
+}
+
+}  // namespace dtest

@@ -1,0 +1,100 @@
+"""--speculate on the farm: a case that hangs on one host and passes on the other. tests/fixtures/straggler_test.cc"""
+
+import os
+
+import harness
+from farm import HostSpec
+from harness import FAILED, PASSED, FarmCase, wait_until
+
+CASES = ("Straggler.Before", "Straggler.Stuck", "Straggler.After")
+
+
+class SpeculationTest(FarmCase):
+    """Two hosts with a slot each, and the same executable twice: h2 is held at its first case until h1 is stuck."""
+
+    specs = staticmethod(lambda: [HostSpec("h1", slots=1), HostSpec("h2", slots=1)])
+
+    def run_stuck(self, *options):
+        go = f"{self.farm['h2'].home}/go"
+        self.suite("straggler_test", directory="tests/one")
+        self.suite("straggler_test", directory="tests/two")
+        running = self.start(*self.on_farm(), self.path("tests"), "--env", "FIXTURE_STUCK_ON=h1", "--env",
+                             f"FIXTURE_GO={go}", *options)
+        # The case itself, and what it leaves behind.
+        wait_until(lambda: len(self.stuck()) >= 2, "the case that hangs", seconds=30)
+        with open(self.farm["h2"].path(go), "w", encoding="ascii"):
+            pass
+        try:
+            return running.finish()
+        finally:
+            os.remove(self.farm["h2"].path(go))
+
+    def stuck(self):
+        return [command for _, command in self.farm["h1"].processes()
+                if "straggler_test" in command and "gtest_list" not in command]
+
+    def assertAllPassed(self, result):
+        verdicts = result.verdicts()
+        self.assertEqual(len(verdicts), 2 * len(CASES))
+        self.assertEqual({name for _, name in verdicts}, set(CASES))
+        self.assertEqual(set(verdicts.values()), {"passed"})
+
+    def stuck_cases(self, result):
+        """(executable, name) of the cases whose copy on h2 won against the one on h1: one, or both in turn."""
+        cases = {(event["executable"], event["name"]) for event in result.events("case_copied")
+                 if event["stage"] == "won" and (event["original"], event["host"]) == ("h1", "h2")}
+        self.assertEqual({name for _, name in cases}, {"Straggler.Stuck"})
+        return cases
+
+    def test_a_copy_wins_and_the_straggler_is_killed(self):
+        for isolation in ("batch", "process"):
+            with self.subTest(isolation=isolation):
+                result = self.run_stuck("--speculate", "--isolate", isolation)
+                self.assertExit(result, PASSED)
+                self.assertAllPassed(result)
+                self.assertHostsClean()
+                stages = [event["stage"] for event in result.events("case_copied")]
+                count, won = stages.count("started"), stages.count("won")
+                self.assertEqual(count, won + stages.count("lost"))
+                said = f"{count} speculative {'copy' if count == 1 else 'copies'}, {won} won"
+                self.assertSays(result, said)
+                # Nothing of the loser is in any report.
+                self.assertEqual([event for event in result.attempts() if event.get("leaky")], [])
+                for executable, name in self.stuck_cases(result):
+                    self.assertEqual([(event["attempt"], event["host"]) for event in result.attempts()
+                                      if (event["executable"], event["name"]) == (executable, name)], [(1, "h2")])
+                    case = result.junit()[f"{executable}.Straggler", "Stuck"]
+                    self.assertEqual([p.get("value") for p in case.iter("property") if p.get("name") == "host"],
+                                     ["h2"])
+                again = self.dtest("report", result.events_path, reports=False)
+                self.assertExit(again, PASSED)
+                self.assertSays(again, said)
+
+    def test_a_retry_starts_when_the_straggler_is_gone(self):
+        result = self.run_stuck("--speculate", "--retries", "1", "--env", "FIXTURE_FAIL=1")
+        self.assertExit(result, PASSED)
+        self.assertAllPassed(result)
+        for case in self.stuck_cases(result):
+            self.assertEqual([(event["attempt"], event["outcome"]) for event in result.attempts()
+                              if (event["executable"], event["name"]) == case], [(1, "failed"), (2, "passed")])
+        self.assertHostsClean()
+
+    def test_fail_fast_with_the_failure_of_a_copy(self):
+        result = self.run_stuck("--speculate", "-x", "--env", "FIXTURE_FAIL=1")
+        self.assertExit(result, FAILED)
+        self.assertIn("failed", result.verdicts().values())
+        self.assertLessEqual(set(result.verdicts().values()), {"passed", "failed", "not run"})
+        self.assertHostsClean()
+
+    def test_without_it_every_case_runs_once(self):
+        result = self.run_stuck("--timeout", "5s", "--grace", "300ms")
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.events("case_copied"), [])
+        self.assertNotIn("speculative", result.text)
+        self.assertEqual({event["host"] for event in result.attempts() if event["outcome"] == "timed out"}, {"h1"})
+        self.assertEqual(len(result.attempts()), 2 * len(CASES))
+        self.assertHostsClean()
+
+
+if __name__ == "__main__":
+    harness.main(farm=True)
