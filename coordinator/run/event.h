@@ -66,11 +66,13 @@ struct CaseEnded {
   CaseResult result;        // result.attempt is 1-based within the iteration
 };
 
-// Bundle bytes that went to a host since the last such event.
+// Bundle bytes that went to a host since the last such event: from the coordinator, and from other hosts.
 struct HostShipped {
   HostId host;
   uint64_t bytes = 0;   // of bundle, as sent (compressed), since the last such event
   uint64_t chunks = 0;
+  uint64_t peer_bytes = 0;
+  uint64_t peer_chunks = 0;
 };
 
 struct Warning {

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/terminal.h"
+#include "coordinator/run/chunk_sources.h"
 #include "coordinator/run/event.h"
 #include "coordinator/run/host_pool.h"
 #include "coordinator/run/run_bundle.h"
@@ -37,6 +38,7 @@ class RunLoop : private HostPool::Delegate {
     std::vector<std::string> command;
     std::string working_directory;  // absolute; what tests see as their own
     bool list_only = false;         // list, and run nothing
+    bool peers = true;              // hosts may fetch chunks from one another
     HostPool::Options pool;
     RunBundle::Options bundle;
     SchedulerOptions scheduler;
@@ -79,6 +81,8 @@ class RunLoop : private HostPool::Delegate {
     std::vector<bool> has_table;     // it listed the executable, or CaseTable was sent
     uint64_t shipped_bytes = 0;      // since the last HostShipped event
     uint64_t shipped_chunks = 0;
+    FromPeers from_peers;            // as well
+    std::optional<PeerPort> peer;    // it answers peers
     std::vector<RunningCase> running;  // from its last heartbeat
   };
   struct ExecutableState {
@@ -106,6 +110,8 @@ class RunLoop : private HostPool::Delegate {
   void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup);
   void ListingBroke(ExecutableId id, std::string error, std::string output);
 
+  void AnswerChunks(HostId host, const NeedChunks& need);
+
   void HostIsUp(HostId host, const Hello& hello) override;
   void HostIsDown(HostId host, bool was_up, const absl::Status& reason) override;
   void HostSays(HostId host, FromAgent message) override;
@@ -130,6 +136,8 @@ class RunLoop : private HostPool::Delegate {
   Scheduler scheduler_;
   std::unique_ptr<HostPool> pool_;
   std::vector<HostState> hosts_;
+  ChunkSources sources_;
+  std::optional<CurveKeyPair> peer_keys_;  // none: no host fetches from another
   std::vector<ExecutableState> executables_;
   uint32_t executables_pending_ = 0;  // their specification is being made
   uint32_t workers_assigned_ = 0;     // DTEST_WORKER numbers given out
