@@ -61,6 +61,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.working_directory = std::filesystem::current_path(error).string();
   loop.list_only = options.command == Command::kList;
   loop.jobs = options.jobs;
+  loop.peers = options.peers;
   loop.host_timeout = options.host_timeout;
   loop.heartbeat_interval = HeartbeatInterval(options);
 

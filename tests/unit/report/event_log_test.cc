@@ -78,6 +78,10 @@ TEST(EventLog, HostEventsRoundTrip) {
       EXPECT_EQ(read.reason, kNotUtf8);
     });
   }
+  RoundTrip<HostShipped>({HostId(1), 0, 0, 5, 6}, [](const HostShipped& read) {
+    EXPECT_EQ(read.peer_bytes, 5u);
+    EXPECT_EQ(read.peer_chunks, 6u);
+  });
   RoundTrip<HostShipped>({HostId(1), UINT64_MAX, 12}, [](const HostShipped& read) {
     EXPECT_EQ(read.host, HostId(1));
     EXPECT_EQ(read.bytes, UINT64_MAX);

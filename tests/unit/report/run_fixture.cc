@@ -234,7 +234,7 @@ std::vector<RunEvent> MakeEvents() {
   now += absl::Milliseconds(50);
   add(HostShipped{HostId(0), 12'300'000, 190});
   add(HostShipped{HostId(1), 4'000'000, 60});
-  add(HostShipped{HostId(0), 700'000, 10});
+  add(HostShipped{HostId(0), 700'000, 10, 1'500'000, 25});
   now += absl::Milliseconds(50);
   add(ExecutableListed{ExecutableId(0), "math_test", 6, 4, "", ""});
   add(ExecutableListed{ExecutableId(1), "io_test", 9, 9, "", ""});
