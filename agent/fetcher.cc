@@ -1,6 +1,7 @@
 #include "agent/fetcher.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -12,6 +13,12 @@ namespace {
 
 constexpr uint32_t kMostSpoiled = 3;
 constexpr size_t kRecipesAMessage = 256;
+
+uint64_t FirstWord(const Digest& digest) {
+  uint64_t word;
+  std::memcpy(&word, digest.bytes().data(), sizeof word);
+  return word;
+}
 
 }  // namespace
 
@@ -82,10 +89,15 @@ void Fetcher::Assemble(const FileRecipe& recipe, bool executable) {
     Fail(fetch.status(), recipe.id);
     return;
   }
-  for (const ChunkRef& chunk : *fetch) {
+  // Whole stretches stay in order, as disks and caches like it.
+  const size_t first =
+      fetch->empty() || options_.ask_peer == nullptr ? 0 : (options_.spread ^ FirstWord(recipe.id)) % fetch->size();
+  for (size_t i = 0; i < fetch->size(); ++i) {
+    const ChunkRef& chunk = (*fetch)[(first + i) % fetch->size()];
     const auto [wanted, is_new] = wanted_.try_emplace(chunk.digest);
     if (!is_new) continue;
     wanted->second.size = chunk.size;
+    wanted->second.anywhere = options_.ask_peer != nullptr;
     queue_.push_back(chunk.digest);
   }
   // Chunks on their way for another file count too.
@@ -103,8 +115,10 @@ void Fetcher::Assemble(const FileRecipe& recipe, bool executable) {
 }
 
 void Fetcher::AskForChunks(absl::Time now) {
-  NeedChunks need;
-  while (!queue_.empty()) {
+  NeedChunks anywhere;
+  anywhere.anywhere = true;
+  NeedChunks direct;
+  while (!queue_.empty() && at_peers_ < options_.peer_credit) {
     const auto wanted = wanted_.find(queue_.front());
     if (wanted == wanted_.end() || wanted->second.asked) {  // came in the meantime
       queue_.pop_front();
@@ -115,46 +129,144 @@ void Fetcher::AskForChunks(absl::Time now) {
     outstanding_ += size;
     wanted->second.asked = true;
     wanted->second.when = {now, next_order_};
-    need.chunks.push_back(queue_.front());
+    // Whatever comes of it: the next time the coordinator itself is asked.
+    (std::exchange(wanted->second.anywhere, false) ? anywhere : direct).chunks.push_back(queue_.front());
     queue_.pop_front();
   }
-  if (need.chunks.empty()) return;
+  if (anywhere.chunks.empty() && direct.chunks.empty()) return;
   StartTimer(now);
   ++next_order_;
-  options_.send(std::move(need));
+  for (NeedChunks* need : {&direct, &anywhere}) {
+    if (!need->chunks.empty()) options_.send(std::move(*need));
+  }
 }
 
 void Fetcher::On(absl::Time now, const ChunkData& message) {
   const auto found = wanted_.find(message.digest);
-  if (found == wanted_.end() || !found->second.asked) return;
-  Wanted& wanted = found->second;
-  Progress(now, wanted.when.order);
-  outstanding_ -= wanted.size;
-  const std::vector<Key> files = wanted.for_files;
+  if (found == wanted_.end() || !found->second.asked || found->second.peer.has_value()) return;
+  Progress(now, found->second.when.order);
   if (message.zstd.empty()) {
+    TakeBack(found->second);
+    const std::vector<Key> files = std::move(found->second.for_files);
     wanted_.erase(found);
     for (const Key& key : files) FailJobsWith(key.first, "it has changed on the coordinator since the run began");
-    AskForChunks(now);
+  } else {
+    Take(message.digest, message.zstd);
+  }
+  AskForChunks(now);
+}
+
+void Fetcher::Take(const Digest& digest, absl::string_view zstd) {
+  const auto found = wanted_.find(digest);
+  Wanted& wanted = found->second;
+  const std::optional<HostId> peer = wanted.peer;
+  TakeBack(wanted);
+  const absl::StatusOr<std::string> bytes = Decompress(zstd);
+  const absl::Status status = bytes.ok() ? options_.store->AddChunk(digest, *bytes) : bytes.status();
+  const bool spoiled = !bytes.ok() || absl::IsDataLoss(status);
+  if (spoiled && peer.has_value()) {
+    AskCoordinator(digest, wanted);
+    if (Peer& sender = peers_[*peer]; ++sender.spoiled >= kMostSpoiled) LosePeer(*peer, sender, "it sends wrong bytes");
     return;
   }
-  const absl::StatusOr<std::string> bytes = Decompress(message.zstd);
-  const absl::Status status = bytes.ok() ? options_.store->AddChunk(message.digest, *bytes) : bytes.status();
-  const bool spoiled = !bytes.ok() || absl::IsDataLoss(status);
   if (spoiled && ++wanted.spoiled < kMostSpoiled) {
-    wanted.asked = false;
-    queue_.push_front(message.digest);
-  } else if (!status.ok()) {
-    wanted_.erase(found);
+    AskCoordinator(digest, wanted);
+    return;
+  }
+  const std::vector<Key> files = std::move(wanted.for_files);
+  wanted_.erase(found);
+  if (!status.ok()) {
     for (const Key& key : files) Fail(status, key.first);
+    return;
+  }
+  if (options_.arrived != nullptr) options_.arrived(digest, zstd);
+  if (peer.has_value()) {
+    from_peers_.bytes += zstd.size();
+    ++from_peers_.chunks;
+  }
+  for (const Key& key : files) {
+    const auto left = chunks_left_.find(key);
+    if (left == chunks_left_.end() || --left->second != 0) continue;
+    FileDone(key);
+  }
+}
+
+// ---- Peers
+
+void Fetcher::TakeBack(Wanted& wanted) {
+  if (!std::exchange(wanted.asked, false)) return;
+  if (const std::optional<HostId> peer = std::exchange(wanted.peer, std::nullopt)) {
+    at_peers_ -= wanted.size;
+    peers_[*peer].outstanding -= wanted.size;
   } else {
-    wanted_.erase(found);
-    for (const Key& key : files) {
-      const auto left = chunks_left_.find(key);
-      if (left == chunks_left_.end() || --left->second != 0) continue;
-      FileDone(key);
+    outstanding_ -= wanted.size;
+  }
+}
+
+void Fetcher::AskCoordinator(const Digest& digest, Wanted& wanted) {
+  TakeBack(wanted);
+  queue_.push_front(digest);
+}
+
+void Fetcher::On(absl::Time now, const ChunksAt& message) {
+  if (options_.ask_peer == nullptr) return;
+  ChunksAt ask = message;
+  ask.chunks.clear();
+  Peer& peer = peers_[message.peer];
+  for (const Digest& digest : message.chunks) {
+    const auto found = wanted_.find(digest);
+    if (found == wanted_.end() || !found->second.asked || found->second.peer.has_value()) continue;
+    Wanted& wanted = found->second;
+    Progress(now, wanted.when.order);
+    if (peer.lost) {  // named before the coordinator had heard of it
+      AskCoordinator(digest, wanted);
+      continue;
+    }
+    TakeBack(wanted);
+    if (peer.outstanding == 0) peer.heard = now;
+    wanted.asked = true;
+    wanted.peer = message.peer;
+    wanted.when.at = now;
+    peer.outstanding += wanted.size;
+    at_peers_ += wanted.size;
+    ask.chunks.push_back(digest);
+  }
+  if (!ask.chunks.empty()) {
+    if (const absl::Status asked = options_.ask_peer(ask); !asked.ok()) {
+      LosePeer(message.peer, peer, std::string(asked.message()));
     }
   }
   AskForChunks(now);
+}
+
+void Fetcher::OnPeer(absl::Time now, HostId id, const ChunkData& message) {
+  const auto known = peers_.find(id);
+  if (known == peers_.end() || known->second.lost) return;
+  known->second.heard = now;
+  const auto found = wanted_.find(message.digest);
+  if (found == wanted_.end() || found->second.peer != id) return;
+  last_progress_ = now;
+  if (message.zstd.empty()) {
+    AskCoordinator(message.digest, found->second);
+  } else {
+    Take(message.digest, message.zstd);
+  }
+  AskForChunks(now);
+}
+
+void Fetcher::PeerFailed(absl::Time now, HostId id, const std::string& why) {
+  const auto known = peers_.find(id);
+  if (known == peers_.end() || known->second.lost) return;
+  LosePeer(id, known->second, why);
+  AskForChunks(now);
+}
+
+void Fetcher::LosePeer(HostId id, Peer& peer, const std::string& why) {
+  if (std::exchange(peer.lost, true)) return;
+  options_.send(PeerLost{id, why});
+  for (auto& [digest, wanted] : wanted_) {
+    if (wanted.peer == id) AskCoordinator(digest, wanted);
+  }
 }
 
 void Fetcher::FileDone(const Key& key) {
@@ -168,6 +280,7 @@ void Fetcher::FileDone(const Key& key) {
 void Fetcher::FinishJob(size_t index) {
   const ExecutableSpec spec = std::move(jobs_[index].spec);
   jobs_.erase(jobs_.begin() + index);
+  if (from_peers_.chunks != 0) options_.send(std::exchange(from_peers_, {}));
   const absl::Status status = options_.store->Materialise(spec.files);
   Ready ready{spec.id, "", false};
   if (!status.ok()) {
@@ -212,6 +325,8 @@ void Fetcher::FailAll(const absl::Status& status) {
   wanted_.clear();
   queue_.clear();
   outstanding_ = 0;
+  at_peers_ = 0;
+  for (auto& [id, peer] : peers_) peer.outstanding = 0;
   for (const Job& job : jobs) {
     options_.ready(
         {job.spec.id, absl::StrCat("cannot store the files of ", job.spec.name, ": ", status.message()), true});
@@ -247,17 +362,22 @@ void Fetcher::Tick(absl::Time now) {
     }
   }
   AskForRecipes(now, std::move(files));
+  for (auto& [id, peer] : peers_) {
+    if (peer.outstanding == 0 || peer.lost || now < peer.heard + options_.again_after) continue;
+    LosePeer(id, peer, absl::StrCat("it sent nothing for ", absl::FormatDuration(options_.again_after)));
+  }
   for (auto& [digest, wanted] : wanted_) {
-    if (!wanted.asked || !Lost(now, wanted.when)) continue;
-    wanted.asked = false;
-    outstanding_ -= wanted.size;
-    queue_.push_front(digest);
+    if (!wanted.asked) continue;
+    // A peer answers in no order, and may itself be waiting.
+    const bool lost =
+        wanted.peer.has_value() ? now >= wanted.when.at + options_.again_after : Lost(now, wanted.when);
+    if (lost) AskCoordinator(digest, wanted);
   }
   AskForChunks(now);
 }
 
 absl::Time Fetcher::NextDeadline() const {
-  return recipes_.empty() && outstanding_ == 0 ? absl::InfiniteFuture() : next_tick_;
+  return recipes_.empty() && outstanding_ == 0 && at_peers_ == 0 ? absl::InfiniteFuture() : next_tick_;
 }
 
 }  // namespace dtest

@@ -2,6 +2,12 @@
 // asks again for what got lost on the way.
 //
 //   Want -> NeedRecipes -> Recipes -> NeedChunks... -> ChunkData... -> Ready
+//                                                  \-> ChunksAt -> ask the peer -> its ChunkData -> Ready
+//
+// A chunk is asked for "anywhere" once. If the coordinator names a peer and the peer does not have it, sends wrong
+// bytes, or nothing for `again_after`, it is asked for again, of the coordinator itself. A peer that cannot be reached,
+// that sent nothing at all for so long, or wrong bytes kMostSpoiled times, is asked no more in this run. So peers can
+// make a fetch slower, and never make it fail.
 //
 // Bulk messages may be lost, doubled, reordered or belated: an answer nobody waits for is ignored. Something is asked
 // for again when it is `again_after` old and either nothing at all has come for as long, or an answer to a later
@@ -17,6 +23,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -38,18 +45,30 @@ class Fetcher {
     std::string error;   // empty: everything is in the tree
     bool drain = false;  // the disk is full: this host can take nothing more
   };
+  using Question = std::variant<NeedRecipes, NeedChunks, PeerLost, FromPeers>;
   struct Options {
     Store* store = nullptr;
-    std::function<void(std::variant<NeedRecipes, NeedChunks>)> send;
+    std::function<void(Question)> send;                   // to the coordinator
+    std::function<absl::Status(const ChunksAt&)> ask_peer;  // asks it for these chunks; null: there are no peers
+    std::function<void(const Digest&, absl::string_view zstd)> arrived;  // a chunk that proved right; may be null
     std::function<void(Ready)> ready;  // once for each Want, may be called within it
-    uint64_t credit = kChunkCredit;
+    uint64_t credit = kChunkCredit;       // bytes outstanding at the coordinator
+    uint64_t peer_credit = 16ull << 20;   // at all peers together
+    // The chunks of a file are asked for from a place of this host's own on, so that hosts have something to swap.
+    uint64_t spread = 0;
     absl::Duration again_after = absl::Seconds(10);
   };
-  explicit Fetcher(const Options& options) : options_(options) {}
+  explicit Fetcher(Options options) : options_(std::move(options)) {}
 
   void Want(absl::Time now, const ExecutableSpec& spec);
   void On(absl::Time now, const Recipes& message);
   void On(absl::Time now, const ChunkData& message);
+  void On(absl::Time now, const ChunksAt& message);
+  void OnPeer(absl::Time now, HostId peer, const ChunkData& message);
+  // No connection, or none any more.
+  void PeerFailed(absl::Time now, HostId peer, const std::string& why);
+  // True if this chunk is on its way: it has been asked for, or will be.
+  bool Expects(const Digest& chunk) const { return wanted_.contains(chunk); }
   void Tick(absl::Time now);
   absl::Time NextDeadline() const;
   bool idle() const { return jobs_.empty(); }
@@ -67,10 +86,18 @@ class Fetcher {
   };
   struct Wanted {
     uint32_t size = 0;
-    uint32_t spoiled = 0;  // came with wrong bytes
-    bool asked = false;    // is in `asked_`, costs credit; else in `queue_`
+    uint32_t spoiled = 0;   // came with wrong bytes
+    bool asked = false;     // costs credit, at the coordinator or at `peer`; else in `queue_`
+    bool anywhere = false;  // not asked for before: a peer is welcome
+    std::optional<HostId> peer;
     Asked when;
     std::vector<Key> for_files;
+  };
+  struct Peer {
+    uint64_t outstanding = 0;  // bytes
+    absl::Time heard;          // or asked, when nothing was outstanding
+    uint32_t spoiled = 0;
+    bool lost = false;
   };
 
   bool IsWanted(const Digest& file) const;
@@ -78,7 +105,12 @@ class Fetcher {
   void FileDone(const Key& key);
   void AskForRecipes(absl::Time now, std::vector<Digest> files);
   void AskForChunks(absl::Time now);
-  void AskAgain(absl::Time now);
+  // The answer proved right or wrong; then the chunk is no longer asked for.
+  void Take(const Digest& digest, absl::string_view zstd);
+  // Nobody is being asked for it any more.
+  void TakeBack(Wanted& wanted);
+  void AskCoordinator(const Digest& digest, Wanted& wanted);
+  void LosePeer(HostId id, Peer& peer, const std::string& why);
   void StartTimer(absl::Time now);
   void Progress(absl::Time now, uint64_t order);
   bool Lost(absl::Time now, const Asked& asked) const;
@@ -94,7 +126,10 @@ class Fetcher {
   absl::flat_hash_map<Key, size_t> chunks_left_;  // of files being assembled
   absl::flat_hash_map<Digest, Wanted> wanted_;    // chunks
   std::deque<Digest> queue_;                      // wanted and not asked for yet
-  uint64_t outstanding_ = 0;                      // bytes asked for
+  uint64_t outstanding_ = 0;                      // bytes asked of the coordinator
+  absl::flat_hash_map<HostId, Peer> peers_;
+  uint64_t at_peers_ = 0;                         // bytes asked of them
+  FromPeers from_peers_;                          // not reported yet
   uint64_t next_order_ = 1;
   uint64_t newest_answered_ = 0;
   absl::Time last_progress_ = absl::InfinitePast();

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -59,8 +60,11 @@ absl::Status AgentLoop::Run(StartStream stream) {
   Preparer::Options prepare;
   prepare.store_root = store;
   prepare.host_glibc = hello_.glibc;
-  prepare.send = [this](std::variant<NeedRecipes, NeedChunks> need) {
-    std::visit([this](auto& n) { link_->Send(MonotonicNow(), std::move(n)); }, need);
+  prepare.send = [this](Fetcher::Question question) {
+    std::visit([this](auto& q) { link_->Send(MonotonicNow(), std::move(q)); }, question);
+  };
+  prepare.arrived = [this](const Digest& digest, absl::string_view zstd) {
+    if (peers_ != nullptr) peers_->Arrived(digest, zstd);
   };
   prepare.ready = [this](FilesReady ready) { Handle(std::move(ready)); };
   prepare.note = [this](std::string text) { link_->Send(MonotonicNow(), Note{std::move(text)}); };
@@ -88,6 +92,7 @@ void AgentLoop::Turn() {
   do {
     link_->Receive(deliver, alive);
     const absl::Time now = MonotonicNow();
+    if (peers_ != nullptr) peers_->Turn(now);
     for (const std::unique_ptr<Runner>& runner : runners_) runner->Tick(now);
     preparer_->Tick(now);
     PerformAll();
@@ -95,12 +100,14 @@ void AgentLoop::Turn() {
     if (now >= core_->NextDeadline()) Handle(AgentTick{});
     PerformAll();
     link_->Tick(now);
-  } while (!ending_ && link_->Receive(deliver, alive));
+    // Asking of peers and being answered by them, too, may have swallowed an edge.
+  } while (!ending_ && (link_->Receive(deliver, alive) || (peers_ != nullptr && peers_->Turn(MonotonicNow()))));
   PerformAll();
 }
 
 void AgentLoop::Sleep() {
   absl::Time next = std::min({core_->NextDeadline(), link_->NextDeadline(), preparer_->NextDeadline()});
+  if (peers_ != nullptr) next = std::min(next, peers_->NextDeadline());
   for (const std::unique_ptr<Runner>& runner : runners_) next = std::min(next, runner->NextDeadline());
   const absl::Status slept = poller_.Wait(std::max(next - MonotonicNow(), absl::ZeroDuration()));
   if (!slept.ok()) End(std::string(slept.message()));
@@ -167,6 +174,35 @@ void AgentLoop::Keep(const Welcome& welcome) {
     runners_.push_back(std::make_unique<Runner>(options));
     listing_.push_back(nullptr);
   }
+  if (!welcome_.peer_public_key.empty()) MeetPeers();
+}
+
+// Where this fails all comes from the coordinator.
+void AgentLoop::MeetPeers() {
+  Peers::Options options;
+  options.run_keys = {welcome_.peer_public_key, welcome_.peer_secret_key};
+  options.address = AddressOfSshConnection(std::getenv("SSH_CONNECTION"));
+  options.poller = &poller_;
+  options.read = [this](const Digest& chunk) { return preparer_->ReadChunk(chunk); };
+  options.expected = [this](const Digest& chunk) { return preparer_->Expects(chunk); };
+  options.answered = [this](absl::Time now, HostId peer, const ChunkData& chunk) {
+    preparer_->OnPeer(now, peer, chunk);
+  };
+  options.failed = [this](absl::Time now, HostId peer, const std::string& why) {
+    preparer_->PeerFailed(now, peer, why);
+  };
+  if (options.address.empty()) {
+    spdlog::info("no peers: SSH_CONNECTION does not tell an address of this host");
+    return;
+  }
+  absl::StatusOr<std::unique_ptr<Peers>> peers = Peers::Listen(std::move(options));
+  if (!peers.ok()) {
+    spdlog::info("no peers: {}", std::string(peers.status().message()));
+    return;
+  }
+  peers_ = *std::move(peers);
+  preparer_->UsePeers([this](const ChunksAt& at) { return peers_->Ask(at); });
+  link_->Send(MonotonicNow(), peers_->port());
 }
 
 void AgentLoop::Keep(const AddExecutable& message) {
@@ -238,6 +274,7 @@ void AgentLoop::CleanUp() {
     for (pid_t pid : left) kill(pid, SIGKILL);
     usleep(200);
   }
+  peers_.reset();
   preparer_.reset();
   link_->Close(kCloseTimeout);
   link_.reset();

@@ -22,6 +22,7 @@
 #include "agent/agent.h"
 #include "agent/files.h"
 #include "agent/link.h"
+#include "agent/peers.h"
 #include "agent/poller.h"
 #include "agent/preparer.h"
 #include "agent/runner.h"
@@ -57,6 +58,7 @@ class AgentLoop {
 
   // What to keep before the core hears of it.
   void Keep(const Welcome& welcome);
+  void MeetPeers();
   void Keep(const AddExecutable& message);
   void Keep(const CaseTable& message);
   void Keep(const ListingEnded& event);
@@ -75,6 +77,7 @@ class AgentLoop {
   std::unique_ptr<Link> link_;
   std::unique_ptr<Agent> core_;
   std::unique_ptr<Preparer> preparer_;
+  std::unique_ptr<Peers> peers_;  // null: none
   Welcome welcome_;
   std::vector<pid_t> processes_;
   absl::flat_hash_map<ExecutableId, std::unique_ptr<Program>> programs_;

@@ -69,6 +69,9 @@ absl::Status Preparer::OpenStore(const RunSettings& settings) {
   Fetcher::Options fetch;
   fetch.store = store_.get();
   fetch.send = options_.send;
+  fetch.ask_peer = ask_peer_;
+  fetch.arrived = options_.arrived;
+  fetch.spread = std::hash<std::string>()(settings.host_name);
   fetch.ready = [this](Fetcher::Ready ready) { Fetched(std::move(ready)); };
   fetcher_ = std::make_unique<Fetcher>(fetch);
   return absl::OkStatus();
@@ -129,6 +132,22 @@ void Preparer::On(absl::Time now, const Recipes& message) {
 
 void Preparer::On(absl::Time now, const ChunkData& message) {
   if (fetcher_ != nullptr) fetcher_->On(now, message);
+}
+
+void Preparer::On(absl::Time now, const ChunksAt& message) {
+  if (fetcher_ != nullptr) fetcher_->On(now, message);
+}
+
+void Preparer::OnPeer(absl::Time now, HostId peer, const ChunkData& message) {
+  if (fetcher_ != nullptr) fetcher_->OnPeer(now, peer, message);
+}
+
+void Preparer::PeerFailed(absl::Time now, HostId peer, const std::string& why) {
+  if (fetcher_ != nullptr) fetcher_->PeerFailed(now, peer, why);
+}
+
+std::optional<std::string> Preparer::ReadChunk(const Digest& chunk) {
+  return store_ == nullptr ? std::nullopt : store_->ReadChunk(chunk);
 }
 
 void Preparer::Tick(absl::Time now) {

@@ -9,8 +9,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <variant>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -29,7 +29,8 @@ class Preparer {
   struct Options {
     std::string store_root;
     std::string host_glibc;  // as in Hello
-    std::function<void(std::variant<NeedRecipes, NeedChunks>)> send;
+    std::function<void(Fetcher::Question)> send;
+    std::function<void(const Digest&, absl::string_view zstd)> arrived;  // as Fetcher
     std::function<void(FilesReady)> ready;  // once for each Prepare, may be called within it
     std::function<void(std::string)> note;  // something a person should know
   };
@@ -41,6 +42,16 @@ class Preparer {
 
   void On(absl::Time now, const Recipes& message);
   void On(absl::Time now, const ChunkData& message);
+  void On(absl::Time now, const ChunksAt& message);
+  void OnPeer(absl::Time now, HostId peer, const ChunkData& message);
+  void PeerFailed(absl::Time now, HostId peer, const std::string& why);
+
+  // From now on chunks may come from peers, which are asked through this. Before the first Prepare.
+  void UsePeers(std::function<absl::Status(const ChunksAt&)> ask) { ask_peer_ = std::move(ask); }
+  // For peers: a chunk in the store, verified; and whether one is on its way there.
+  std::optional<std::string> ReadChunk(const Digest& chunk);
+  bool Expects(const Digest& chunk) const { return fetcher_ != nullptr && fetcher_->Expects(chunk); }
+
   void Tick(absl::Time now);
   absl::Time NextDeadline() const;
 
@@ -52,6 +63,7 @@ class Preparer {
   absl::Status ChooseLibraries(Program* program);
 
   const Options options_;
+  std::function<absl::Status(const ChunksAt&)> ask_peer_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Fetcher> fetcher_;
   std::string working_directory_;

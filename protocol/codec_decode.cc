@@ -21,6 +21,7 @@ namespace {
 
 constexpr size_t kWord = sizeof(capnp::word);
 constexpr uint32_t kMaxChunkBytes = 256 << 10;
+constexpr size_t kCurveKeyBytes = 40;
 // Segment table, root pointer and root struct: less cannot be an envelope of any version.
 constexpr size_t kSmallestFrame = 3 * kWord;
 
@@ -88,6 +89,14 @@ class Decoder {
     return digests;
   }
 
+  // Z85 text; what it says is for ZeroMQ to judge.
+  std::string CurveKey(capnp::Data::Reader data, absl::string_view name, bool required = true) {
+    if (data.size() != kCurveKeyBytes && (required || data.size() != 0)) {
+      Fail(absl::StrCat(name, " has ", data.size(), " characters, not ", kCurveKeyBytes));
+    }
+    return String(data);
+  }
+
   static Digest DigestAt(capnp::Data::Reader data, size_t position) {
     return *Digest::FromBytes({reinterpret_cast<const char*>(data.begin()) + position * Digest::kSize, Digest::kSize});
   }
@@ -99,6 +108,9 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   welcome.lease_timeout = decoder.Duration(in.getLeaseTimeout(), "lease timeout");
   welcome.worker_base = in.getWorkerBase();
   welcome.worker_count = in.getWorkerCount();
+  welcome.peer_public_key = decoder.CurveKey(in.getPeerPublicKey(), "a peer's key", /*required=*/false);
+  welcome.peer_secret_key = decoder.CurveKey(in.getPeerSecretKey(), "a peer's key", /*required=*/false);
+  if (welcome.peer_public_key.empty() != welcome.peer_secret_key.empty()) decoder.Fail("half a key pair");
   const auto from = in.getSettings();
   RunSettings& settings = welcome.settings;
   settings.run_id = Decoder::String(from.getRunId());
@@ -205,6 +217,26 @@ Recipes Read(wire::Recipes::Reader in, Decoder& decoder) {
 ChunkData Read(wire::ChunkData::Reader in, Decoder& decoder) {
   return {decoder.OneDigest(in.getDigest(), "a chunk's digest"), Decoder::String(in.getZstd())};
 }
+
+ChunksAt Read(wire::ChunksAt::Reader in, Decoder& decoder) {
+  ChunksAt at;
+  at.peer = HostId(in.getPeer());
+  at.endpoints = decoder.Strings(in.getEndpoints(), "endpoints");
+  at.public_key = decoder.CurveKey(in.getPublicKey(), "a peer's key");
+  at.chunks = decoder.Digests(in.getChunks(), "chunks at a peer");
+  if (at.endpoints.empty()) decoder.Fail("a peer without an endpoint");
+  return at;
+}
+
+PeerPort Read(wire::PeerPort::Reader in, Decoder& decoder) {
+  PeerPort port{Decoder::String(in.getAddress()), in.getPort(), decoder.CurveKey(in.getPublicKey(), "a peer's key")};
+  if (port.port == 0) decoder.Fail("port 0");
+  return port;
+}
+
+PeerLost Read(wire::PeerLost::Reader in, Decoder&) { return {HostId(in.getPeer()), Decoder::String(in.getReason())}; }
+
+FromPeers Read(wire::FromPeers::Reader in, Decoder&) { return {in.getBytes(), in.getChunks()}; }
 
 Hello Read(wire::Hello::Reader in, Decoder& decoder) {
   Hello hello;
@@ -318,6 +350,8 @@ std::optional<ToAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder, std
       return Read(in.getRecipes(), decoder);
     case wire::Envelope::CHUNK_DATA:
       return Read(in.getChunkData(), decoder);
+    case wire::Envelope::CHUNKS_AT:
+      return Read(in.getChunksAt(), decoder);
     default:
       decoder.Fail(absl::StrCat("message ", static_cast<int>(in.which()), " is none that an agent receives"));
       return std::nullopt;
@@ -349,7 +383,15 @@ std::optional<FromAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder, s
     case wire::Envelope::NEED_RECIPES:
       return NeedRecipes{decoder.Digests(in.getNeedRecipes(), "needed recipes")};
     case wire::Envelope::NEED_CHUNKS:
-      return NeedChunks{decoder.Digests(in.getNeedChunks(), "needed chunks")};
+      return NeedChunks{decoder.Digests(in.getNeedChunks(), "needed chunks"), false};
+    case wire::Envelope::NEED_CHUNKS_ANYWHERE:
+      return NeedChunks{decoder.Digests(in.getNeedChunksAnywhere(), "needed chunks"), true};
+    case wire::Envelope::PEER_PORT:
+      return Read(in.getPeerPort(), decoder);
+    case wire::Envelope::PEER_LOST:
+      return Read(in.getPeerLost(), decoder);
+    case wire::Envelope::FROM_PEERS:
+      return Read(in.getFromPeers(), decoder);
     default:
       decoder.Fail(absl::StrCat("message ", static_cast<int>(in.which()), " is none that a coordinator receives"));
       return std::nullopt;

@@ -50,6 +50,8 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   out.setLeaseTimeout(Nanoseconds(welcome.lease_timeout));
   out.setWorkerBase(welcome.worker_base);
   out.setWorkerCount(welcome.worker_count);
+  out.setPeerPublicKey(Bytes(welcome.peer_public_key));
+  out.setPeerSecretKey(Bytes(welcome.peer_secret_key));
   const RunSettings& from = welcome.settings;
   auto settings = out.initSettings();
   settings.setRunId(Bytes(from.run_id));
@@ -147,6 +149,14 @@ void Write(const ChunkData& chunk, wire::Envelope::Builder envelope) {
   out.setZstd(Bytes(chunk.zstd));
 }
 
+void Write(const ChunksAt& at, wire::Envelope::Builder envelope) {
+  auto out = envelope.initChunksAt();
+  out.setPeer(at.peer.value());
+  SetStrings(out.initEndpoints(at.endpoints.size()), at.endpoints);
+  out.setPublicKey(Bytes(at.public_key));
+  SetDigests(out.initChunks(at.chunks.size() * Digest::kSize), at.chunks);
+}
+
 void Write(const Hello& hello, wire::Envelope::Builder envelope) {
   auto out = envelope.initHello();
   out.setToken(Bytes(hello.token));
@@ -239,7 +249,27 @@ void Write(const NeedRecipes& need, wire::Envelope::Builder out) {
   SetDigests(out.initNeedRecipes(need.files.size() * Digest::kSize), need.files);
 }
 void Write(const NeedChunks& need, wire::Envelope::Builder out) {
-  SetDigests(out.initNeedChunks(need.chunks.size() * Digest::kSize), need.chunks);
+  const size_t size = need.chunks.size() * Digest::kSize;
+  SetDigests(need.anywhere ? out.initNeedChunksAnywhere(size) : out.initNeedChunks(size), need.chunks);
+}
+
+void Write(const PeerPort& port, wire::Envelope::Builder envelope) {
+  auto out = envelope.initPeerPort();
+  out.setAddress(Bytes(port.address));
+  out.setPort(static_cast<uint16_t>(port.port));
+  out.setPublicKey(Bytes(port.public_key));
+}
+
+void Write(const PeerLost& lost, wire::Envelope::Builder envelope) {
+  auto out = envelope.initPeerLost();
+  out.setPeer(lost.peer.value());
+  out.setReason(Bytes(lost.reason));
+}
+
+void Write(const FromPeers& from, wire::Envelope::Builder envelope) {
+  auto out = envelope.initFromPeers();
+  out.setBytes(from.bytes);
+  out.setChunks(from.chunks);
 }
 
 // Words that the large messages will take, about: a first segment of that size makes one segment of the message. Too
@@ -258,6 +288,7 @@ size_t BytesHint(const Listed& listed) { return BytesHint(listed.names) + listed
 size_t BytesHint(const Note& note) { return note.text.size(); }
 size_t BytesHint(const Lease& lease) { return lease.cases.size() * 2 * sizeof(uint32_t); }
 size_t BytesHint(const ChunkData& chunk) { return chunk.zstd.size(); }
+size_t BytesHint(const ChunksAt& at) { return at.chunks.size() * Digest::kSize + BytesHint(at.endpoints); }
 size_t BytesHint(const AddExecutable& add) { return add.spec.files.size() * 20 * kWord; }
 size_t BytesHint(const NeedRecipes& need) { return need.files.size() * Digest::kSize; }
 size_t BytesHint(const NeedChunks& need) { return need.chunks.size() * Digest::kSize; }

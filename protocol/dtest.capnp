@@ -23,6 +23,7 @@
 #                (executable, index, attempt); the first that arrives wins.
 #   slot         0-based index of a place to run on one host, chosen by the agent, reused by one lease after another.
 #                Means nothing outside its epoch.
+#   host         index of a host in the run: dense from 0, chosen by the coordinator, fixed for the run. Names a peer.
 #   digest       SHA-256 of contents: chosen by nobody, the same everywhere and for ever.
 #   token        16 random bytes, the first not zero, chosen by the coordinator for one launch of one agent, and never
 #                reused. It is also the agent's ZeroMQ identity. It dies with that agent process.
@@ -66,7 +67,12 @@ struct Envelope {
     idle @24 :Void;
     note @25 :Data;
     needRecipes @26 :Data;  # digests of files
-    needChunks @27 :Data;   # digests of chunks
+    needChunks @27 :Data;   # digests of chunks: from the coordinator itself, or from the peer that is asked
+    needChunksAnywhere @28 :Data;  # digests of chunks: chunkData or chunksAt
+    peerPort @29 :PeerPort;
+    peerLost @30 :PeerLost;
+    fromPeers @31 :FromPeers;
+    chunksAt @32 :ChunksAt;  # coordinator to agent
   }
 }
 
@@ -81,6 +87,8 @@ struct Welcome {
   leaseTimeout @2 :Int64;
   workerBase @3 :UInt32;
   workerCount @4 :UInt32;
+  peerPublicKey @5 :Data;  # both 40 characters of Z85, or both empty
+  peerSecretKey @6 :Data;
 }
 
 struct RunSettings {
@@ -151,6 +159,29 @@ struct Recipes {
 struct ChunkData {
   digest @0 :Data;  # one
   zstd @1 :Data;    # one zstd frame; empty: can no longer be read
+}
+
+struct ChunksAt {
+  peer @0 :UInt32;             # host
+  endpoints @1 :List(Data);    # at least one
+  publicKey @2 :Data;          # 40 characters of Z85
+  chunks @3 :Data;             # digests
+}
+
+struct PeerPort {
+  address @0 :Data;
+  port @1 :UInt16;             # not 0
+  publicKey @2 :Data;          # 40 characters of Z85
+}
+
+struct PeerLost {
+  peer @0 :UInt32;             # host
+  reason @1 :Data;
+}
+
+struct FromPeers {
+  bytes @0 :UInt64;
+  chunks @1 :UInt64;
 }
 
 struct Hello {

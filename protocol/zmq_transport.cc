@@ -3,38 +3,31 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
-#include <zmq.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "protocol/codec.h"
+#include "protocol/zmq_common.h"
 
 namespace dtest {
 namespace {
 
+using zmq_common::CheckFrame;
+using zmq_common::CopyBytes;
+using zmq_common::LinkError;
+using zmq_common::Milliseconds;
+using zmq_common::SetCommonOptions;
+using zmq_common::SetTcpOptions;
+using zmq_common::ShareFrame;
+using zmq_common::SkipParts;
+using zmq_common::TryReceive;
+
 // sun_path with its terminating zero holds 108 bytes on Linux.
 constexpr size_t kMaxUnixPath = 107;
-// A peer that has not finished its ZMTP handshake by then is dropped. Long, because on a farm that is starting up the
-// greeting has to pass an SSH server that is busy with a hundred others.
-constexpr absl::Duration kHandshake = absl::Seconds(60);
-// TCP only: a link that was cut without a word is found and made anew well within a lease.
-constexpr absl::Duration kTcpHeartbeat = absl::Seconds(5);
-constexpr absl::Duration kTcpHeartbeatTimeout = absl::Seconds(15);
 constexpr absl::Duration kReconnectAtMost = absl::Seconds(2);
-constexpr int kKeepaliveIdleSeconds = 10;
-constexpr int kKeepaliveIntervalSeconds = 5;
-constexpr int kKeepaliveProbes = 3;
 // zmq_poll counts in int milliseconds: longer sleeps are several.
 constexpr absl::Duration kLongestPoll = absl::Hours(24);
 
 absl::Duration Monotonic() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }
-
-int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
-
-absl::Status LinkError(absl::string_view what, absl::string_view where, const zmq::error_t& error) {
-  return absl::UnavailableError(absl::StrCat("cannot ", what, " ", where, ": ", error.what()));
-}
 
 absl::Status CheckUnixPath(absl::string_view path) {
   // ZeroMQ would give "@name" and "*" meanings of their own, hence absolute ones only.
@@ -45,65 +38,6 @@ absl::Status CheckUnixPath(absl::string_view path) {
                                                    kMaxUnixPath, " bytes; set TMPDIR to a shorter one"));
   }
   return absl::OkStatus();
-}
-
-absl::Status CheckFrame(const std::string& frame) {
-  if (!frame.empty() && frame.size() <= kMaxFrameBytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("cannot send a frame of ", frame.size(), " bytes: it must have 1 to ", kMaxFrameBytes));
-}
-
-void SetCommonOptions(zmq::socket_t& socket) {
-  socket.set(zmq::sockopt::sndhwm, 0);
-  socket.set(zmq::sockopt::rcvhwm, 0);
-  socket.set(zmq::sockopt::linger, 0);
-  socket.set(zmq::sockopt::ipv6, true);
-  socket.set(zmq::sockopt::maxmsgsize, int64_t{kMaxFrameBytes});
-  socket.set(zmq::sockopt::handshake_ivl, Milliseconds(kHandshake));
-}
-
-void SetTcpOptions(zmq::socket_t& socket) {
-  socket.set(zmq::sockopt::heartbeat_ivl, Milliseconds(kTcpHeartbeat));
-  socket.set(zmq::sockopt::heartbeat_timeout, Milliseconds(kTcpHeartbeatTimeout));
-  socket.set(zmq::sockopt::tcp_keepalive, 1);
-  socket.set(zmq::sockopt::tcp_keepalive_idle, kKeepaliveIdleSeconds);
-  socket.set(zmq::sockopt::tcp_keepalive_intvl, kKeepaliveIntervalSeconds);
-  socket.set(zmq::sockopt::tcp_keepalive_cnt, kKeepaliveProbes);
-}
-
-// A message that points into the shared frame and keeps it alive. The frame is released on whatever thread is last,
-// possibly one of ZeroMQ's own; that is safe, since it is const and its count of owners is atomic.
-zmq::message_t ShareFrame(std::shared_ptr<const std::string> frame) {
-  using Owner = std::shared_ptr<const std::string>;
-  auto owner = std::make_unique<Owner>(std::move(frame));
-  const std::string& bytes = **owner;
-  zmq::message_t message(
-      const_cast<char*>(bytes.data()), bytes.size(), [](void*, void* hint) { delete static_cast<Owner*>(hint); },
-      owner.get());
-  owner.release();
-  return message;
-}
-
-zmq::message_t CopyBytes(absl::string_view bytes) { return zmq::message_t(bytes.data(), bytes.size()); }
-
-// recv that starts again after a signal. False: nothing has arrived.
-bool TryReceive(zmq::socket_t& socket, zmq::message_t& message) {
-  for (;;) {
-    try {
-      return socket.recv(message, zmq::recv_flags::dontwait).has_value();
-    } catch (const zmq::error_t& error) {
-      // Anything else means that the context is gone: nothing will ever arrive.
-      if (error.num() != EINTR) return false;
-    }
-  }
-}
-
-// Takes the rest of a message that has more parts than it should.
-void SkipParts(zmq::socket_t& socket) {
-  zmq::message_t part;
-  do {
-    if (!TryReceive(socket, part)) return;
-  } while (part.more());
 }
 
 }  // namespace

@@ -224,10 +224,10 @@ void FileStore::IndexAll() {
   }
 }
 
-std::optional<std::string> FileStore::ReadChunk(const ChunkRef& chunk) {
+std::optional<std::string> FileStore::ReadChunk(const Digest& digest) {
   if (!indexed_) IndexAll();
-  const auto it = index_.find(chunk.digest);
-  if (it == index_.end() || it->second.size != chunk.size) return std::nullopt;
+  const auto it = index_.find(digest);
+  if (it == index_.end()) return std::nullopt;
   const Source source = it->second;
   const FileKey key = source_files_[source.file];
   if (!source_.ok() || source_file_ != source.file) {
@@ -241,8 +241,8 @@ std::optional<std::string> FileStore::ReadChunk(const ChunkRef& chunk) {
     source_file_ = source.file;
     source_inode_ = st.st_ino;
   }
-  std::string bytes(chunk.size, '\0');
-  if (ReadAt(source_.get(), bytes.data(), bytes.size(), source.offset) == 0 && Sha256(bytes) == chunk.digest) {
+  std::string bytes(source.size, '\0');
+  if (ReadAt(source_.get(), bytes.data(), bytes.size(), source.offset) == 0 && Sha256(bytes) == digest) {
     return bytes;
   }
   source_ = Fd();

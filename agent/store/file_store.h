@@ -50,7 +50,7 @@ class FileStore {
 
   // The chunk's bytes from any stored file that has them, verified. nullopt if none does. The first call reads all
   // records; files that came from other agents after that are not seen. A file with a wrong chunk is thrown away.
-  std::optional<std::string> ReadChunk(const ChunkRef& chunk);
+  std::optional<std::string> ReadChunk(const Digest& digest);
   // Closes the file that ReadChunk read last: call it after a series.
   void CloseSource() { source_ = Fd(); }
 

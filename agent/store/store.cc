@@ -86,6 +86,7 @@ class Store::Impl {
   std::vector<Digest> Missing(const std::vector<ManifestEntry>& entries);
   absl::StatusOr<std::vector<ChunkRef>> AddRecipe(const FileRecipe& recipe, Variant variant);
   absl::Status AddChunk(const Digest& digest, absl::string_view bytes);
+  std::optional<std::string> ReadChunk(const Digest& digest);
   bool Has(const Digest& file, Variant variant) { return files_.Check(file, variant); }
   absl::Status Materialise(const std::vector<ManifestEntry>& entries);
   uint64_t Evict(uint64_t wanted, bool wait);
@@ -122,6 +123,7 @@ class Store::Impl {
   Tree tree_;
   absl::flat_hash_map<std::pair<Digest, Variant>, std::unique_ptr<Assembly>> assemblies_;
   absl::flat_hash_map<Digest, std::vector<Place>> wanted_;  // no value is empty
+  absl::flat_hash_map<Digest, Place> came_;                 // and is in a file that is still being assembled
   uint64_t wanted_bytes_ = 0;                               // of all places
   uint64_t next_file_ = 0;
   bool grew_ = false;
@@ -215,7 +217,8 @@ absl::Status Store::Impl::FillFromStore(Assembly* assembly, std::vector<ChunkRef
     offset += chunk.size;
     auto wanted = wanted_.find(chunk.digest);
     if (wanted == wanted_.end()) {
-      if (const std::optional<std::string> bytes = files_.ReadChunk(chunk)) {
+      if (const std::optional<std::string> bytes = files_.ReadChunk(chunk.digest);
+          bytes.has_value() && bytes->size() == chunk.size) {
         absl::Status status = WithRoom([&] { return Write(assembly->path, *bytes, at); });
         if (!status.ok()) return status;
         continue;
@@ -249,6 +252,10 @@ void Store::Impl::Discard(Assembly* assembly) {
       if (current->second.empty()) wanted_.erase(current);
     }
   }
+  for (const ChunkRef& chunk : assembly->recipe.chunks) {
+    const auto came = came_.find(chunk.digest);
+    if (came != came_.end() && came->second.assembly == assembly) came_.erase(came);
+  }
   unlink(assembly->path.c_str());
   assemblies_.erase(std::make_pair(assembly->recipe.id, assembly->variant));
 }
@@ -274,10 +281,25 @@ absl::Status Store::Impl::AddChunk(const Digest& digest, absl::string_view bytes
     it->second.pop_back();
     if (it->second.empty()) wanted_.erase(it);
     wanted_bytes_ -= place.size;
+    came_.insert_or_assign(digest, place);
     if (--place.assembly->places > 0) continue;
     if (status = Finish(place.assembly); !status.ok()) result = status;
   }
   return result;
+}
+
+std::optional<std::string> Store::Impl::ReadChunk(const Digest& digest) {
+  if (const auto came = came_.find(digest); came != came_.end()) {
+    const Place& place = came->second;
+    std::string bytes(place.size, '\0');
+    const Fd fd = store::Open(place.assembly->path, O_RDONLY);
+    if (!fd.ok() || store::ReadAt(fd.get(), bytes.data(), bytes.size(), place.offset) != 0) return std::nullopt;
+    if (Sha256(bytes) == digest) return bytes;
+    return std::nullopt;
+  }
+  std::optional<std::string> bytes = files_.ReadChunk(digest);
+  files_.CloseSource();
+  return bytes;
 }
 
 absl::Status Store::Impl::Materialise(const std::vector<ManifestEntry>& entries) {
@@ -312,6 +334,7 @@ absl::StatusOr<std::vector<ChunkRef>> Store::AddRecipe(const FileRecipe& recipe,
   return impl_->AddRecipe(recipe, VariantOf(executable));
 }
 absl::Status Store::AddChunk(const Digest& digest, absl::string_view bytes) { return impl_->AddChunk(digest, bytes); }
+std::optional<std::string> Store::ReadChunk(const Digest& digest) { return impl_->ReadChunk(digest); }
 bool Store::Has(const Digest& file, bool executable) const { return impl_->Has(file, VariantOf(executable)); }
 absl::Status Store::Materialise(const std::vector<ManifestEntry>& entries) { return impl_->Materialise(entries); }
 uint64_t Store::Evict() { return impl_->Evict(0, false); }

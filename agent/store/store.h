@@ -39,6 +39,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,8 @@ class Store {
   // PermissionDenied, Unavailable: it cannot be written. InvalidArgument: a recipe had the chunk's size wrong, and its
   // file is given up. A chunk that nobody wants (any more) is fine.
   absl::Status AddChunk(const Digest& digest, absl::string_view bytes);
+  // The bytes of a chunk that some stored file, or one that is being assembled, has; verified.
+  std::optional<std::string> ReadChunk(const Digest& digest);
   // True if the file is in place and right.
   bool Has(const Digest& file, bool executable) const;
 

@@ -57,6 +57,24 @@ absl::StatusOr<CatalogFile> Catalog::Add(const std::string& path) {
   return result;
 }
 
+bool Catalog::AddIfKnown(const std::string& path) {
+  absl::StatusOr<OpenedFile> file = OpenFile(path);
+  if (!file.ok()) return false;
+  const FileKey key = FileKey::Of(file->status);
+  {
+    MutexLock lock(&mutex_);
+    if (files_.contains(key)) return true;
+    if (hashing_.contains(key)) return false;
+  }
+  const std::optional<FileRecipe> recipe = cache_.Find(key);
+  if (!recipe.has_value()) return false;
+  MutexLock lock(&mutex_);
+  if (files_.contains(key)) return true;
+  ++stats_.files_known;
+  Remember(path, key, *recipe);
+  return true;
+}
+
 // Streams rather than maps the file: one that shrinks while it is mapped would kill the coordinator with SIGBUS.
 absl::StatusOr<FileRecipe> Catalog::MakeRecipe(const std::string& path, int fd, const FileKey& key) {
   if (std::optional<FileRecipe> known = cache_.Find(key); known.has_value()) {

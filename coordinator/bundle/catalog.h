@@ -50,6 +50,9 @@ class Catalog {
   // was read.
   absl::StatusOr<CatalogFile> Add(const std::string& path);
 
+  // As Add, but without reading the file: false, and nothing happens, unless it is known from before.
+  bool AddIfKnown(const std::string& path);
+
   // Of a file that was added.
   std::optional<FileRecipe> Recipe(const Digest& id) const;
 

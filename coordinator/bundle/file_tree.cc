@@ -92,7 +92,8 @@ absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& path) 
 
 }  // namespace
 
-TreeBuilder::TreeBuilder(std::string root, Catalog& catalog) : root_(std::move(root)), catalog_(catalog) {}
+TreeBuilder::TreeBuilder(std::string root, Catalog& catalog) : root_(std::move(root)), catalog_(&catalog) {}
+TreeBuilder::TreeBuilder(std::string root) : root_(std::move(root)), catalog_(nullptr) {}
 
 std::string TreeBuilder::Full(absl::string_view relative) const {
   if (relative.empty()) return root_;
@@ -162,10 +163,16 @@ absl::Status TreeBuilder::AddResolved(const std::string& path, bool in_directory
   struct stat status;
   if (stat(full.c_str(), &status) != 0) return FileError(errno, "looking at", full);
   if (S_ISREG(status.st_mode)) {
-    absl::StatusOr<CatalogFile> file = catalog_.Add(full);
-    if (!file.ok()) return file.status();
     ManifestEntry entry;
     entry.path = path;
+    if (catalog_ == nullptr) {
+      entry.size = static_cast<uint64_t>(status.st_size);
+      entry.executable = (status.st_mode & 0111) != 0;
+      AddEntry(std::move(entry));
+      return access(full.c_str(), R_OK) == 0 ? absl::OkStatus() : FileError(errno, "opening", full);
+    }
+    absl::StatusOr<CatalogFile> file = catalog_->Add(full);
+    if (!file.ok()) return file.status();
     entry.file = file->id;
     entry.size = file->size;
     entry.executable = file->executable;

@@ -29,6 +29,8 @@ class TreeBuilder {
  public:
   // `root`: absolute, no symbolic links. The catalog must outlive this object.
   TreeBuilder(std::string root, Catalog& catalog);
+  // Hashes nothing: entries of files have no id. To see whether paths and patterns are good, and what they name.
+  explicit TreeBuilder(std::string root);
 
   // Adds the file, link or directory (recursively) at this path below the root. InvalidArgument: a dangling link, a
   // loop of links, a special file, a path that leaves the root; else what Catalog::Add says. Errors name the file.
@@ -54,7 +56,7 @@ class TreeBuilder {
   std::string Full(absl::string_view relative) const;
 
   const std::string root_;
-  Catalog& catalog_;
+  Catalog* const catalog_;  // may be null
   std::map<std::string, ManifestEntry> entries_;
   absl::flat_hash_set<std::string> directories_done_;
   std::vector<std::pair<dev_t, ino_t>> directories_open_;

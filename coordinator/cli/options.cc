@@ -110,6 +110,7 @@ void AddHostOptions(CLI::App& app, Options& options) {
          "How agents talk back: through the SSH connection, or by TCP under CURVE  [ssh]")
       ->type_name("ssh|tcp")
       ->group(group);
+  app.add_flag("!--no-peers", options.peers, "All files come from here: hosts open no port for one another")->group(group);
   app.add_option("-F,--ssh-config", options.ssh_config, "Read this in place of ~/.ssh/config; none: read neither")
       ->type_name("FILE")
       ->group(group);

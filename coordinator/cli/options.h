@@ -35,6 +35,7 @@ struct Options {
   std::optional<uint32_t> jobs;  // slots on a host whose line gives none; nullopt: its cores
   std::vector<std::string> tags;
   bool tcp = false;
+  bool peers = true;       // hosts may fetch chunks from one another
   std::string ssh_config;  // empty: ~/.ssh/config and the system's; "none": neither
   absl::Duration connect_timeout = absl::Seconds(15);
   absl::Duration host_timeout = absl::Seconds(30);  // an agent that hears nothing for so long gives up

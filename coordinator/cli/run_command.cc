@@ -11,7 +11,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "coordinator/bundle/catalog.h"
 #include "coordinator/bundle/discover.h"
 #include "coordinator/bundle/file_tree.h"
 #include "coordinator/cli/commands.h"
@@ -42,17 +41,21 @@ absl::StatusOr<Discovery> FindTests(const Options& options) {
 }
 
 // Finds out before the run, and also where nothing is shipped, that a pattern of --data matches nothing.
-absl::Status CheckData(const Options& options) {
-  if (options.data.empty()) return absl::OkStatus();
+// Returns the files, hashed by nobody yet.
+absl::StatusOr<std::vector<std::string>> FindData(const Options& options) {
   std::error_code error;
-  Catalog catalog({.cache_dir = options.cache_dir});
-  TreeBuilder tree(std::filesystem::current_path(error).string(), catalog);
+  const std::string root = std::filesystem::current_path(error).string();
+  TreeBuilder tree(root);
   for (const std::string& pattern : options.data) {
     if (absl::Status status = tree.AddGlob(pattern); !status.ok()) {
       return absl::InvalidArgumentError(absl::StrCat("--data: ", status.message()));
     }
   }
-  return absl::OkStatus();
+  std::vector<std::string> files;
+  for (const ManifestEntry& entry : tree.entries()) {
+    if (entry.symlink_target.empty()) files.push_back(absl::StrCat(root, "/", entry.path));
+  }
+  return files;
 }
 
 RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>& hosts, const std::string& run_id) {
@@ -64,6 +67,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.working_directory = std::filesystem::current_path(error).string();
   loop.list_only = options.command == Command::kList;
   loop.jobs = options.jobs;
+  loop.peers = options.peers;
   loop.host_timeout = options.host_timeout;
   loop.heartbeat_interval = HeartbeatInterval(options);
 
@@ -180,12 +184,14 @@ int RunCommand(const Options& options) {
     const int status = ExplainFailure(discovery.status());
     return absl::IsFailedPrecondition(discovery.status()) ? kExitNothingSelected : status;
   }
-  if (absl::Status status = CheckData(options); !status.ok()) return ExplainFailure(status);
+  absl::StatusOr<std::vector<std::string>> data_files = FindData(options);
+  if (!data_files.ok()) return ExplainFailure(data_files.status());
   absl::StatusOr<std::unique_ptr<Reports>> reports = Reports::Make(options, /*terminal=*/!list_only);
   if (!reports.ok()) return ExplainFailure(reports.status());
 
   const std::string run_id = MakeRunId();
   RunLoop::Options loop_options = LoopOptions(options, *hosts, run_id);
+  loop_options.bundle.data_files = *std::move(data_files);
   absl::StatusOr<HostPool::Options> pool = PoolOptions(options, *hosts, run_id);
   if (!pool.ok()) return ExplainFailure(pool.status());
   loop_options.pool = *std::move(pool);

@@ -181,6 +181,10 @@ void AppendEvent(const HostShipped& shipped, std::string* out) {
   AppendField(",\"event\":\"host_shipped\",\"host_id\":", shipped.host.value(), out);
   AppendField(",\"bytes\":", shipped.bytes, out);
   AppendField(",\"chunks\":", shipped.chunks, out);
+  if (shipped.peer_chunks != 0) {
+    AppendField(",\"peer_bytes\":", shipped.peer_bytes, out);
+    AppendField(",\"peer_chunks\":", shipped.peer_chunks, out);
+  }
   if (shipped.fetching) *out += ",\"fetching\":true";
 }
 

@@ -211,8 +211,14 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
                                    fields->SecondsOr("ready"),
                                    fields->SecondsOr("listing")};
   } else if (kind == "host_shipped") {
-    event->what = HostShipped{HostId(fields->Number32("host_id")), fields->Number("bytes", UINT64_MAX),
-                              fields->Number("chunks", UINT64_MAX), fields->FlagOr("fetching")};
+    HostShipped shipped{HostId(fields->Number32("host_id")), fields->Number("bytes", UINT64_MAX),
+                        fields->Number("chunks", UINT64_MAX)};
+    if (object.contains("peer_chunks")) {
+      shipped.peer_bytes = fields->Number("peer_bytes", UINT64_MAX);
+      shipped.peer_chunks = fields->Number("peer_chunks", UINT64_MAX);
+    }
+    shipped.fetching = fields->FlagOr("fetching");
+    event->what = shipped;
   } else if (kind == "warning") {
     event->what = Warning{fields->Text("text")};
   } else if (kind == "run_finished") {

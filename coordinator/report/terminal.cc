@@ -70,9 +70,14 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
       AppendMessage(warning->text);
     }
   } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
-    if (options_.verbosity >= 2 && shipped->chunks > 0) {
+    if (options_.verbosity >= 2 && shipped->chunks + shipped->peer_chunks > 0) {
       absl::StrAppend(&lines_, "shipped ", BytesText(shipped->bytes), " (", Plural(shipped->chunks, "chunk"), ") to ",
-                      HostName(shipped->host), "\n");
+                      HostName(shipped->host));
+      if (shipped->peer_chunks > 0) {
+        absl::StrAppend(&lines_, ", which fetched ", BytesText(shipped->peer_bytes), " (",
+                        Plural(shipped->peer_chunks, "chunk"), ") from other hosts");
+      }
+      lines_ += '\n';
     }
   } else if (const auto* finished = std::get_if<RunFinished>(&event.what)) {
     On(*finished);

@@ -89,12 +89,14 @@ struct CaseCopied {
   CopyStage stage = CopyStage::kStarted;
 };
 
-// Bundle bytes that went to a host since the last such event, and whether it waits for some. Comes at most once a
-// second, and whenever `fetching` changes.
+// Bundle bytes that went to a host since the last such event, from the coordinator and from other hosts, and whether it
+// waits for some. Comes at most once a second, and whenever `fetching` changes.
 struct HostShipped {
   HostId host;
   uint64_t bytes = 0;   // of bundle, as sent (compressed), since the last such event
   uint64_t chunks = 0;
+  uint64_t peer_bytes = 0;
+  uint64_t peer_chunks = 0;
   bool fetching = false;  // from now on: something it was told to list or run is not all there yet
 };
 

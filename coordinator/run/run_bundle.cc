@@ -1,7 +1,10 @@
 #include "coordinator/run/run_bundle.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "coordinator/bundle/googletest_report.h"
@@ -73,15 +76,36 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
 }
 
 void RunBundle::Prepare(Ready ready) {
-  for (uint32_t i = 0; i < executables_.size(); ++i) {
-    workers_->Add([this, id = ExecutableId(i), ready]() -> Workers::Completion {
-      auto made = std::make_shared<Made>(Make(id));
-      return [this, id, ready, made] {
-        executables_[id.value()] = std::move(made->executable);
-        ready(id, made->status, made->warnings);
-      };
+  if (options_.shipped) {
+    for (const std::string& path : options_.data_files) {
+      workers_->Add([this, path]() -> Workers::Completion {
+        catalog_.Add(path).IgnoreError();  // who needs it meets the error again
+        return nullptr;
+      });
+    }
+  }
+  std::vector<std::pair<uint64_t, uint32_t>> by_size;
+  for (uint32_t i = 0; i < programs_.size(); ++i) {
+    std::error_code error;
+    const uint64_t size = std::filesystem::file_size(programs_[i].path, error);
+    by_size.emplace_back(error ? 0 : size, i);
+  }
+  std::sort(by_size.begin(), by_size.end());
+  for (const auto& [size, index] : by_size) {
+    workers_->Add([this, id = ExecutableId(index), ready]() -> Workers::Completion {
+      if (!options_.shipped || catalog_.AddIfKnown(programs_[id.value()].path)) return MakeReady(id, ready);
+      workers_->Add([this, id, ready] { return MakeReady(id, ready); });  // after all that are known
+      return nullptr;
     });
   }
+}
+
+Workers::Completion RunBundle::MakeReady(ExecutableId id, const Ready& ready) {
+  auto made = std::make_shared<Made>(Make(id));
+  return [this, id, ready, made] {
+    executables_[id.value()] = std::move(made->executable);
+    ready(id, made->status, made->warnings);
+  };
 }
 
 void RunBundle::Remember(ExecutableId id, std::vector<std::string> names, absl::Duration startup) {
@@ -110,7 +134,7 @@ Recipes RunBundle::FindRecipes(const std::vector<Digest>& files) const {
 
 void RunBundle::FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send) {
   for (const Digest& digest : chunks) {
-    workers_->Add([this, digest, send]() -> Workers::Completion {
+    workers_->AddUrgent([this, digest, send]() -> Workers::Completion {
       auto chunk = std::make_shared<ChunkData>();
       chunk->digest = digest;
       if (absl::StatusOr<std::shared_ptr<const std::string>> bytes = catalog_.CompressedChunk(digest); bytes.ok()) {

@@ -31,6 +31,7 @@ class RunBundle {
     std::string cache_dir;
     std::string root;               // of the tree that is shipped: the working directory
     std::vector<std::string> data;  // patterns
+    std::vector<std::string> data_files;  // what they name, absolute: hashed first, since everything needs them
     std::vector<std::pair<std::string, std::string>> env;
   };
   struct Executable {
@@ -44,7 +45,8 @@ class RunBundle {
   // `workers` outlives the bundle's last callback.
   RunBundle(Options options, std::vector<TestProgram> programs, Workers* workers);
 
-  // Starts on all executables; `ready` is called once for each, in any order. A status that is not OK: it cannot be
+  // Starts on all executables, those first whose hash is known, then the small before the large, so that the first
+  // cases run while the rest is read; `ready` is called once for each, in any order. A status that is not OK: it cannot be
   // shipped, and why. The texts are warnings for a person.
   using Ready = std::function<void(ExecutableId, const absl::Status&, const std::vector<std::string>&)>;
   void Prepare(Ready ready);
@@ -65,6 +67,7 @@ class RunBundle {
     std::vector<std::string> warnings;
   };
   Made Make(ExecutableId id);
+  Workers::Completion MakeReady(ExecutableId id, const Ready& ready);
   std::vector<std::string> Libraries(const TestProgram& program) ABSL_LOCKS_EXCLUDED(layout_mutex_);
 
   const Options options_;

@@ -52,6 +52,13 @@ Overloaded(F...) -> Overloaded<F...>;
 absl::StatusOr<std::unique_ptr<RunLoop>> RunLoop::Create(Options options, std::vector<HostSpec> hosts,
                                                          std::vector<TestProgram> programs, Selection selection,
                                                          Surroundings surroundings) {
+  // Hosts with nobody to fetch from are spared the listening.
+  std::optional<CurveKeyPair> peer_keys;
+  if (options.peers && std::count_if(hosts.begin(), hosts.end(),
+                                     [](const HostSpec& h) { return h.kind == HostSpec::Kind::kSsh; }) >= 2) {
+    absl::StatusOr<CurveKeyPair> keys = MakeCurveKeyPair();
+    if (keys.ok()) peer_keys = *std::move(keys);  // else without: a libzmq without CURVE is no reason not to run
+  }
   HostPool::Options pool_options = options.pool;
   std::vector<HostSpec> pool_hosts = hosts;
   std::unique_ptr<RunLoop> loop(new RunLoop(std::move(options), std::move(hosts), std::move(programs),
@@ -60,6 +67,7 @@ absl::StatusOr<std::unique_ptr<RunLoop>> RunLoop::Create(Options options, std::v
       HostPool::Create(std::move(pool_options), std::move(pool_hosts), loop.get());
   if (!pool.ok()) return pool.status();
   loop->pool_ = *std::move(pool);
+  loop->peer_keys_ = std::move(peer_keys);
   return loop;
 }
 
@@ -74,6 +82,7 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestP
       workers_(std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8)),
       scheduler_(options_.scheduler),
       hosts_(hosts.size()),
+      sources_(hosts.size()),
       executables_(bundle_.size()),
       now_(started_) {
   for (size_t i = 0; i < hosts.size(); ++i) {
@@ -143,14 +152,15 @@ RunEnd RunLoop::Run() {
 void RunLoop::ReportShipped() {
   next_shipped_report_ = now_ + kShippedInterval;
   for (uint32_t i = 0; i < hosts_.size(); ++i) {
-    if (hosts_[i].shipped_chunks != 0) ReportShipped(HostId(i));
+    if (hosts_[i].shipped_chunks != 0 || hosts_[i].from_peers.chunks != 0) ReportShipped(HostId(i));
   }
 }
 
 void RunLoop::ReportShipped(HostId id) {
   HostState& host = hosts_[id.value()];
-  Emit(HostShipped{id, std::exchange(host.shipped_bytes, 0), std::exchange(host.shipped_chunks, 0),
-                   host.fetching > 0});
+  const FromPeers from_peers = std::exchange(host.from_peers, {});
+  Emit(HostShipped{id, std::exchange(host.shipped_bytes, 0), std::exchange(host.shipped_chunks, 0), from_peers.bytes,
+                   from_peers.chunks, host.fetching > 0});
 }
 
 void RunLoop::LetHostsGo() {
@@ -386,6 +396,10 @@ void RunLoop::HostIsUp(HostId id, const Hello& hello) {
   welcome.worker_base = workers_assigned_;
   workers_assigned_ += host.slots;
   welcome.worker_count = KnownSlots();
+  if (spec.kind == HostSpec::Kind::kSsh && peer_keys_.has_value()) {
+    welcome.peer_public_key = peer_keys_->public_key;
+    welcome.peer_secret_key = peer_keys_->secret_key;
+  }
   ++hosts_up_;
   pool_->Send(now_, id, std::move(welcome));
   Emit(HostUp{id, host.slots, hello.machine, hello.system});
@@ -404,6 +418,7 @@ uint32_t RunLoop::KnownSlots() const {
 
 void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason) {
   if (was_up) --hosts_up_;
+  sources_.Gone(id);
   Emit(HostDown{id, was_up, std::string(reason.message())});
   Schedule(HostGone{id, std::string(reason.message()), false});
 }
@@ -429,13 +444,20 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    }
                  },
                  [&](NeedRecipes& need) { pool_->Send(now_, id, bundle_.FindRecipes(need.files)); },
-                 [&](NeedChunks& need) {
-                   bundle_.FetchChunks(need.chunks, [this, id](ChunkData chunk) {
-                     HostState& to = hosts_[id.value()];
-                     to.shipped_bytes += chunk.zstd.size();
-                     ++to.shipped_chunks;
-                     pool_->Send(now_, id, std::move(chunk));
-                   });
+                 [&](NeedChunks& need) { AnswerChunks(id, need); },
+                 [&](PeerPort& port) {
+                   host.peer = std::move(port);
+                   sources_.Serves(id);
+                 },
+                 [&](PeerLost& lost) {
+                   sources_.CannotReach(id, lost.peer);
+                   const std::string peer = lost.peer.value() < hosts_.size() ? hosts_[lost.peer.value()].name : "?";
+                   HostLogs(id, absl::StrCat("fetches nothing from ", peer, " any more: ", lost.reason,
+                                             "; what it would have sent comes from here"));
+                 },
+                 [&](FromPeers& from) {
+                   host.from_peers.bytes += from.bytes;
+                   host.from_peers.chunks += from.chunks;
                  },
                  [&](Note& note) { Emit(Warning{absl::StrCat(host.name, ": ", note.text)}); },
                  [&](Hello&) {},
@@ -461,6 +483,22 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  [&](auto& other) { Schedule(FromHost{id, std::move(other)}); },
              },
              message);
+}
+
+// Once for all hosts, as far as they can fetch from one another.
+void RunLoop::AnswerChunks(HostId id, const NeedChunks& need) {
+  ChunkSources::Answer answer = sources_.Ask(id, need.chunks, need.anywhere);
+  bundle_.FetchChunks(answer.send, [this, id](ChunkData chunk) {
+    HostState& to = hosts_[id.value()];
+    to.shipped_bytes += chunk.zstd.size();
+    ++to.shipped_chunks;
+    pool_->Send(now_, id, std::move(chunk));
+  });
+  for (auto& [peer, chunks] : answer.at_peers) {
+    const PeerPort& port = *hosts_[peer.value()].peer;
+    ChunksAt at{peer, {absl::StrCat(port.address, ":", port.port)}, port.public_key, std::move(chunks)};
+    pool_->Send(now_, id, std::move(at));
+  }
 }
 
 void RunLoop::HostLogs(HostId id, absl::string_view line) {

@@ -19,6 +19,7 @@
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/terminal.h"
+#include "coordinator/run/chunk_sources.h"
 #include "coordinator/run/event.h"
 #include "coordinator/run/host_pool.h"
 #include "coordinator/run/run_bundle.h"
@@ -40,6 +41,7 @@ class RunLoop : private HostPool::Delegate {
     bool list_only = false;         // list, and run nothing
     std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
     absl::Time began = absl::InfiniteFuture();  // when the command was given, for RunStarted::setup
+    bool peers = true;              // hosts may fetch chunks from one another
     HostPool::Options pool;
     RunBundle::Options bundle;
     SchedulerOptions scheduler;
@@ -85,6 +87,8 @@ class RunLoop : private HostPool::Delegate {
     uint64_t shipped_chunks = 0;
     std::vector<Files> files;        // by executable
     uint32_t fetching = 0;           // executables of which files are kWanted
+    FromPeers from_peers;            // as well
+    std::optional<PeerPort> peer;    // it answers peers
     std::vector<RunningCase> running;  // from its last heartbeat
   };
   struct ExecutableState {
@@ -116,6 +120,8 @@ class RunLoop : private HostPool::Delegate {
   void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool from_cache);
   void ListingBroke(ExecutableId id, std::string error, std::string output);
 
+  void AnswerChunks(HostId host, const NeedChunks& need);
+
   void HostIsUp(HostId host, const Hello& hello) override;
   void HostIsDown(HostId host, bool was_up, const absl::Status& reason) override;
   void HostSays(HostId host, FromAgent message) override;
@@ -141,6 +147,8 @@ class RunLoop : private HostPool::Delegate {
   Scheduler scheduler_;
   std::unique_ptr<HostPool> pool_;
   std::vector<HostState> hosts_;
+  ChunkSources sources_;
+  std::optional<CurveKeyPair> peer_keys_;  // none: no host fetches from another
   std::vector<ExecutableState> executables_;
   uint32_t executables_pending_ = 0;  // their specification is being made
   uint32_t workers_assigned_ = 0;     // DTEST_WORKER numbers given out

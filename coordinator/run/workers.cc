@@ -16,6 +16,7 @@ Workers::~Workers() {
     MutexLock lock(&mutex_);
     stopping_ = true;
     jobs_.clear();
+    urgent_.clear();
     mutex_.NotifyAll();
   }
   for (std::thread& thread : threads_) thread.join();
@@ -25,6 +26,12 @@ Workers::~Workers() {
 void Workers::Add(Job job) {
   MutexLock lock(&mutex_);
   jobs_.push_back(std::move(job));
+  mutex_.NotifyAll();
+}
+
+void Workers::AddUrgent(Job job) {
+  MutexLock lock(&mutex_);
+  urgent_.push_back(std::move(job));
   mutex_.NotifyAll();
 }
 
@@ -44,10 +51,11 @@ void Workers::Work() {
     Job job;
     {
       MutexLock lock(&mutex_);
-      mutex_.Await([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stopping_ || !jobs_.empty(); });
+      mutex_.Await([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stopping_ || !jobs_.empty() || !urgent_.empty(); });
       if (stopping_) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
+      std::deque<Job>& queue = urgent_.empty() ? jobs_ : urgent_;
+      job = std::move(queue.front());
+      queue.pop_front();
     }
     Completion completion = job();
     if (!completion) continue;

@@ -1,6 +1,6 @@
 // A few threads that hash, compress and read files for the loop, which must never wait for a disk.
 //
-// Jobs are taken in the order they were given. A job returns a completion, which the loop runs on its own thread from
+// Jobs are taken in the order they were given, urgent ones before others. A job returns a completion, which the loop runs on its own thread from
 // RunCompletions; so jobs share nothing with the loop but what they capture.
 
 #ifndef DTEST_COORDINATOR_RUN_WORKERS_H_
@@ -28,6 +28,8 @@ class Workers {
 
   // Any thread.
   void Add(Job job) ABSL_LOCKS_EXCLUDED(mutex_);
+  // For what a host waits for: before all that was given to Add.
+  void AddUrgent(Job job) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Readable when RunCompletions has something to do.
   int event_fd() const { return event_fd_; }
@@ -40,6 +42,7 @@ class Workers {
   const int event_fd_;
   Mutex mutex_;
   std::deque<Job> jobs_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Job> urgent_ ABSL_GUARDED_BY(mutex_);
   std::vector<Completion> completions_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;

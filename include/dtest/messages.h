@@ -110,6 +110,10 @@ struct Welcome {
   absl::Duration lease_timeout;    // the agent stops all tests and exits when it hears nothing for this long
   uint32_t worker_base = 0;        // DTEST_WORKER of the host's slot 0
   uint32_t worker_count = 0;       // DTEST_WORKER_COUNT: slots of the run, as far as they are known by now
+  // The CURVE keys (Z85) with which agents of this run connect to one another: who shows them is a peer. Empty: this
+  // agent has no peers, and listens for none.
+  std::string peer_public_key;
+  std::string peer_secret_key;
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -185,16 +189,26 @@ struct Recipes {
   friend bool operator==(const Recipes&, const Recipes&) = default;
 };
 
-// [bulk] Answer to NeedChunks: one chunk, as a zstd frame (RFC 8878). Empty `zstd` means the chunk can no longer be
-// read: the file changed on the coordinator while the run was going on.
+// [bulk] Answer to NeedChunks: one chunk, as a zstd frame (RFC 8878). Empty `zstd`: from the coordinator, the chunk can
+// no longer be read, the file changed while the run was going on; from a peer, it does not have it.
 struct ChunkData {
   Digest digest;
   std::string zstd;
   friend bool operator==(const ChunkData&, const ChunkData&) = default;
 };
 
+// [bulk] Answer to some of the chunks of a NeedChunks that says `anywhere`: this peer has them, or will in a moment. It
+// is asked with NeedChunks over a link of its own; who gets none from it asks the coordinator again, not `anywhere`.
+struct ChunksAt {
+  HostId peer;                         // names the peer in PeerLost
+  std::vector<std::string> endpoints;  // "address:port", IPv6 in brackets; to be tried in this order
+  std::string public_key;              // the peer's, Z85
+  std::vector<Digest> chunks;
+  friend bool operator==(const ChunksAt&, const ChunksAt&) = default;
+};
+
 using ToAgent = std::variant<Welcome, AddExecutable, Prefetch, List, CaseTable, Lease, Recall, Cancel, Interrupt,
-                             Shutdown, Recipes, ChunkData>;
+                             Shutdown, Recipes, ChunkData, ChunksAt>;
 
 // ---- Agent to coordinator --------------------------------------------------------------------------------------
 
@@ -289,20 +303,44 @@ struct NeedRecipes {
 };
 
 // [bulk] Asks for chunks. What an agent has asked for and not received is its credit: it never has more than
-// kChunkCredit bytes outstanding, so control messages never wait behind more.
+// kChunkCredit bytes outstanding at the coordinator, so control messages never wait behind more. Also what one agent
+// asks another, over their own link.
 struct NeedChunks {
   std::vector<Digest> chunks;
+  bool anywhere = false;  // ChunksAt is a welcome answer
   friend bool operator==(const NeedChunks&, const NeedChunks&) = default;
 };
 inline constexpr uint64_t kChunkCredit = 4 << 20;
 
+// [session] The agent listens for peers, in answer to a Welcome with keys. Not sent where it cannot.
+struct PeerPort {
+  std::string address;     // of this host as its sshd sees it, IPv6 in brackets
+  uint32_t port = 0;       // TCP, 1 .. 65535
+  std::string public_key;  // of this agent's own CURVE key pair, Z85
+  friend bool operator==(const PeerPort&, const PeerPort&) = default;
+};
+
+// [session] This agent fetches nothing from that peer any more: send it there no more.
+struct PeerLost {
+  HostId peer;
+  std::string reason;  // for a person
+  friend bool operator==(const PeerLost&, const PeerLost&) = default;
+};
+
+// [session] What came from peers since the last such message: said before what was fetched is used.
+struct FromPeers {
+  uint64_t bytes = 0;  // of chunks, compressed
+  uint64_t chunks = 0;
+  friend bool operator==(const FromPeers&, const FromPeers&) = default;
+};
+
 using FromAgent = std::variant<Hello, Prepared, Listed, Results, Released, Refused, Heartbeat, Idle, Note, NeedRecipes,
-                               NeedChunks>;
+                               NeedChunks, PeerPort, PeerLost, FromPeers>;
 
 // True for the messages marked [bulk] above.
 template <typename Message>
 constexpr bool IsBulk() {
-  return std::is_same_v<Message, Recipes> || std::is_same_v<Message, ChunkData> ||
+  return std::is_same_v<Message, Recipes> || std::is_same_v<Message, ChunkData> || std::is_same_v<Message, ChunksAt> ||
          std::is_same_v<Message, NeedRecipes> || std::is_same_v<Message, NeedChunks>;
 }
 

@@ -157,6 +157,10 @@ class Host:
     def heal(self):
         run("ip", "link", "set", self._card, "master", BRIDGE)
 
+    def isolate(self, isolated):
+        """While isolated hosts reach the coordinator, and no other isolated host: packets between them vanish."""
+        run("bridge", "link", "set", "dev", self._card, "isolated", "on" if isolated else "off")
+
     def delay(self, milliseconds):
         """Adds a delay to what is sent to this host. Unsupported where the kernel has no netem."""
         try:

@@ -30,7 +30,7 @@ class FetcherTest : public testing::Test {
     EXPECT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
     options_.store = store_.get();
-    options_.send = [this](std::variant<NeedRecipes, NeedChunks> need) {
+    options_.send = [this](Fetcher::Question need) {
       if (const auto* recipes = std::get_if<NeedRecipes>(&need)) {
         asked_recipes_.insert(asked_recipes_.end(), recipes->files.begin(), recipes->files.end());
       } else {

@@ -56,7 +56,11 @@ inline std::vector<ToAgent> SampleToAgent() {
   welcome.lease_timeout = absl::Seconds(30);
   welcome.worker_base = 48;
   welcome.worker_count = 96;
+  Welcome with_peers = welcome;
+  with_peers.peer_public_key = std::string(40, 'p');
+  with_peers.peer_secret_key = std::string(40, 's');
   return {welcome,
+          with_peers,
           AddExecutable{SampleExecutable()},
           Prefetch{ExecutableId(1)},
           List{ExecutableId(2)},
@@ -70,7 +74,8 @@ inline std::vector<ToAgent> SampleToAgent() {
           Recipes{{{SampleDigest(1), {{SampleDigest(2), 262144}, {SampleDigest(3), 1}}}, {SampleDigest(4), {}}},
                   {SampleDigest(5)}},
           ChunkData{SampleDigest(6), std::string(100000, '\x9c')},
-          ChunkData{SampleDigest(7), ""}};
+          ChunkData{SampleDigest(7), ""},
+          ChunksAt{HostId(3), {"192.0.2.1:5", "[2001:db8::1]:65535"}, std::string(40, 'k'), {SampleDigest(8)}}};
 }
 
 inline std::vector<FromAgent> SampleFromAgent() {
@@ -105,8 +110,12 @@ inline std::vector<FromAgent> SampleFromAgent() {
           Idle{},
           Note{AnyBytes()},
           NeedRecipes{{SampleDigest(1), SampleDigest(2)}},
-          NeedChunks{{SampleDigest(3)}},
-          NeedChunks{}};
+          NeedChunks{{SampleDigest(3)}, false},
+          NeedChunks{{SampleDigest(3)}, true},
+          NeedChunks{},
+          PeerPort{"192.0.2.1", 65535, std::string(40, 'k')},
+          PeerLost{HostId(7), AnyBytes()},
+          FromPeers{1ull << 40, 77}};
 }
 
 // Around the body: numbers that show if two fields are mixed up, and a sequence where the message has one.

@@ -100,7 +100,11 @@ TEST(EventLog, HostEventsRoundTrip) {
       EXPECT_EQ(read.reason, kNotUtf8);
     });
   }
-  RoundTrip<HostShipped>({HostId(1), UINT64_MAX, 12, true}, [](const HostShipped& read) {
+  RoundTrip<HostShipped>({HostId(1), 0, 0, 5, 6}, [](const HostShipped& read) {
+    EXPECT_EQ(read.peer_bytes, 5u);
+    EXPECT_EQ(read.peer_chunks, 6u);
+  });
+  RoundTrip<HostShipped>({HostId(1), UINT64_MAX, 12, 0, 0, true}, [](const HostShipped& read) {
     EXPECT_EQ(read.host, HostId(1));
     EXPECT_EQ(read.bytes, UINT64_MAX);
     EXPECT_EQ(read.chunks, 12u);
@@ -109,7 +113,7 @@ TEST(EventLog, HostEventsRoundTrip) {
 }
 
 TEST(EventLog, ExecutableListedRoundTrips) {
-  const ExecutableListed listed = {ExecutableId(3), kNotUtf8, 12, 5, kNasty, kNotUtf8, absl::Seconds(2),
+  const ExecutableListed listed = {ExecutableId(3), kNotUtf8, 12, 5, kNasty, kNotUtf8, true, absl::Seconds(2),
                                    absl::Nanoseconds(7)};
   RoundTrip<ExecutableListed>(listed, [](const ExecutableListed& read) {
     EXPECT_EQ(read.executable, ExecutableId(3));

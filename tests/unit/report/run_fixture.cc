@@ -233,12 +233,12 @@ std::vector<RunEvent> MakeEvents() {
   add(HostUp{HostId(3), 4, "x86_64", "Linux 5.10.0"});
   add(HostDown{HostId(2), false, "cannot connect to build03:22: connection refused\nis sshd running there?"});
   now += absl::Milliseconds(20);
-  add(HostShipped{HostId(0), 12'300'000, 190, true});
+  add(HostShipped{HostId(0), 12'300'000, 190, 0, 0, true});
   add(HostShipped{HostId(1), 4'000'000, 60});
   now += absl::Milliseconds(30);
-  add(HostShipped{HostId(0), 700'000, 10});
+  add(HostShipped{HostId(0), 700'000, 10, 1'500'000, 25});
   now += absl::Milliseconds(50);
-  add(ExecutableListed{ExecutableId(0), "math_test", 6, 4, "", "", absl::Milliseconds(5), absl::Milliseconds(20)});
+  add(ExecutableListed{ExecutableId(0), "math_test", 6, 4, "", "", false, absl::Milliseconds(5), absl::Milliseconds(20)});
   add(ExecutableListed{ExecutableId(1), "io_test", 9, 9, "", ""});
   add(ExecutableListed{ExecutableId(2), "smoke.sh", 1, 1, "", ""});
   add(ExecutableListed{ExecutableId(3), "broken_test", 0, 0, "killed by SIGSEGV while listing", "before the crash\n"});

@@ -22,7 +22,7 @@ class Story {
   }
   void Up(double seconds, uint32_t host, uint32_t slots) { At(seconds, HostUp{HostId(host), slots, "", ""}); }
   void Fetching(double seconds, uint32_t host, bool fetching) {
-    At(seconds, HostShipped{HostId(host), 500, 1, fetching});
+    At(seconds, HostShipped{HostId(host), 500, 1, 0, 0, fetching});
   }
   // The result comes when the case ends, or later.
   void Case(const char* host, uint32_t slot, double from, double to, double heard = 0) {
@@ -116,7 +116,7 @@ TEST(RunTimings, StartUpListingAndFilesNeverMakeIdleNegative) {
   Story run;
   run.Up(0, 0, 1);
   run.Fetching(0, 0, true);
-  run.At(0, ExecutableListed{ExecutableId(0), "t", 1, 1, "", "", absl::Seconds(1), absl::Seconds(2)});
+  run.At(0, ExecutableListed{ExecutableId(0), "t", 1, 1, "", "", false, absl::Seconds(1), absl::Seconds(2)});
   run.Case("a", 0, 4, 5);
   run.At(5, RunFinished{RunEnd::kCompleted, "", 1, absl::Seconds(3)});
   const Timings t = run.Get();

@@ -37,7 +37,8 @@ TEST(CommandLine, EveryRunOption) {
                                   "--isolate",   "process",    "--timeout",   "90",      "-x",      "--env",     "A=1",
                                   "--env",       "B=x=y",      "--durations", "5",       "-q",      "--color",   "never",
                                   "--transport", "tcp",        "--grace",     "250ms",   "--plain", "all",       "--run-timeout",
-                                  "1h30m",       "--shuffle=7", "--data",     "d/**",    "--host",  "h1 slots=2", "--output-cap", "64K"});
+                                  "1h30m",       "--shuffle=7", "--data",     "d/**",    "--host",  "h1 slots=2", "--output-cap", "64K",
+                                  "--no-peers"});
   EXPECT_THAT(options.paths, ElementsAre("a", "b"));
   EXPECT_EQ(options.jobs, 4u);
   EXPECT_EQ(options.retries, 2u);
@@ -55,6 +56,7 @@ TEST(CommandLine, EveryRunOption) {
   EXPECT_EQ(options.verbosity, -1);
   EXPECT_EQ(options.color, When::kNever);
   EXPECT_TRUE(options.tcp);
+  EXPECT_FALSE(options.peers);
   EXPECT_EQ(options.plain, PlainTests::kAll);
   EXPECT_EQ(options.shuffle, 7u);
   EXPECT_THAT(options.data, ElementsAre("d/**"));

@@ -1,0 +1,53 @@
+#include "coordinator/run/chunk_sources.h"
+
+#include <algorithm>
+
+namespace dtest {
+
+void ChunkSources::CannotReach(HostId asker, HostId peer) {
+  if (peer.value() >= hosts_.size()) return;
+  Host& host = hosts_[asker.value()];
+  host.peers.erase(peer);
+  host.unreachable.insert(peer);
+}
+
+HostId ChunkSources::Choose(HostId asker, const Holders& holders) const {
+  const Host& host = hosts_[asker.value()];
+  HostId best = asker;
+  for (const HostId holder : holders) {
+    if (holder == asker || !hosts_[holder.value()].serves || host.unreachable.contains(holder)) continue;
+    if (!host.peers.contains(holder) && host.peers.size() >= kMostPeers) continue;
+    // The earliest of equals: it is the most likely to have it by now.
+    if (best == asker || hosts_[holder.value()].named < hosts_[best.value()].named) best = holder;
+  }
+  return best;
+}
+
+ChunkSources::Answer ChunkSources::Ask(HostId asker, const std::vector<Digest>& chunks, bool anywhere) {
+  Answer answer;
+  absl::flat_hash_map<HostId, size_t> position;  // in answer.at_peers
+  Host& host = hosts_[asker.value()];
+  for (const Digest& chunk : chunks) {
+    Holders& holders = holders_[chunk];
+    const HostId peer = anywhere ? Choose(asker, holders) : asker;
+    if (peer == asker) {
+      answer.send.push_back(chunk);
+    } else {
+      host.peers.insert(peer);
+      ++hosts_[peer.value()].named;
+      const auto [at, is_new] = position.try_emplace(peer, answer.at_peers.size());
+      if (is_new) answer.at_peers.emplace_back(peer, std::vector<Digest>());
+      answer.at_peers[at->second].second.push_back(chunk);
+    }
+    if (!host.serves || std::find(holders.begin(), holders.end(), asker) != holders.end()) continue;
+    if (holders.size() >= kMostHolders) {
+      const auto gone = std::find_if(holders.begin(), holders.end(), [&](HostId h) { return !hosts_[h.value()].serves; });
+      if (gone == holders.end()) continue;
+      holders.erase(gone);
+    }
+    holders.push_back(asker);
+  }
+  return answer;
+}
+
+}  // namespace dtest

@@ -1,0 +1,67 @@
+// Who sends which chunk to whom: the coordinator sends each chunk about once, and has the other hosts fetch it from
+// hosts that have it. Pure: no clock, no socket; what it is told and asked is all there is.
+//
+// A host that was promised a chunk (by the coordinator, or at a peer) counts as having it from then on: it keeps
+// whoever asks too early waiting for the moment that it lacks it. So the hosts that want a chunk form a tree that
+// begins at the coordinator, and no host waits for itself. A host that does not get what it was promised asks again,
+// not "anywhere", and then the coordinator sends it.
+//
+// Of several holders the one that was named for the fewest chunks so far is chosen. A host is sent to kMostPeers
+// others at most, and only the first kMostHolders of a chunk are remembered: both bound what a large farm costs.
+//
+// One thread.
+
+#ifndef DTEST_COORDINATOR_RUN_CHUNK_SOURCES_H_
+#define DTEST_COORDINATOR_RUN_CHUNK_SOURCES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
+#include "dtest/digest.h"
+#include "dtest/ids.h"
+
+namespace dtest {
+
+class ChunkSources {
+ public:
+  static constexpr size_t kMostPeers = 8;
+  static constexpr size_t kMostHolders = 8;
+
+  explicit ChunkSources(size_t hosts) : hosts_(hosts) {}
+
+  // The host answers peers from now on; it is gone, or does no longer; the asker cannot fetch from that peer.
+  void Serves(HostId host) { hosts_[host.value()].serves = true; }
+  void Gone(HostId host) { hosts_[host.value()].serves = false; }
+  void CannotReach(HostId asker, HostId peer);
+
+  struct Answer {
+    std::vector<Digest> send;                                     // by the coordinator
+    std::vector<std::pair<HostId, std::vector<Digest>>> at_peers;  // each peer once
+  };
+  // What to answer a host that asks for these chunks; `anywhere`: peers are welcome.
+  Answer Ask(HostId asker, const std::vector<Digest>& chunks, bool anywhere);
+
+ private:
+  struct Host {
+    bool serves = false;
+    uint64_t named = 0;  // chunks that others were sent here for
+    absl::flat_hash_set<HostId> peers;
+    absl::flat_hash_set<HostId> unreachable;
+  };
+  using Holders = absl::InlinedVector<HostId, 4>;
+
+  // The best peer of this host among the holders; itself if there is none.
+  HostId Choose(HostId asker, const Holders& holders) const;
+
+  std::vector<Host> hosts_;
+  absl::flat_hash_map<Digest, Holders> holders_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_RUN_CHUNK_SOURCES_H_

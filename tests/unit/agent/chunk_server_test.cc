@@ -1,0 +1,150 @@
+#include "agent/chunk_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "protocol/chunking.h"
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class ChunkServerTest : public testing::Test {
+ protected:
+  ChunkServerTest() {
+    options_.read = [this](const Digest& digest) -> std::optional<std::string> {
+      ++reads_;
+      const auto found = stored_.find(digest);
+      return found == stored_.end() ? std::nullopt : std::optional<std::string>(found->second);
+    };
+    options_.expected = [this](const Digest& digest) { return expected_.contains(digest); };
+    options_.queued = [this](const std::string& asker) { return queued_[asker]; };
+    options_.send = [this](const std::string& asker, ChunkData chunk) {
+      if (gone_.contains(asker)) return false;
+      const std::string bytes = chunk.zstd.empty() ? "no" : Decompress(chunk.zstd).value();
+      sent_.push_back(absl::StrCat(asker, ":", bytes.size() > 20 ? "large" : bytes));
+      return true;
+    };
+  }
+  void Make() { server_ = std::make_unique<ChunkServer>(options_); }
+  Digest Stored(const std::string& bytes) {
+    stored_[Sha256(bytes)] = bytes;
+    return Sha256(bytes);
+  }
+  std::vector<std::string> Serve() {
+    server_->Serve(now_);
+    return std::exchange(sent_, {});
+  }
+
+  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
+  ChunkServer::Options options_;
+  std::unique_ptr<ChunkServer> server_;
+  std::map<Digest, std::string> stored_;
+  std::set<Digest> expected_;
+  std::set<std::string> gone_;
+  std::map<std::string, uint64_t> queued_;
+  std::vector<std::string> sent_;
+  int reads_ = 0;
+};
+
+TEST_F(ChunkServerTest, AnswersFromTheStoreOrSaysNo) {
+  Make();
+  server_->On(now_, "a", {{Stored("one"), Sha256("unknown")}, false});
+  EXPECT_THAT(Serve(), ElementsAre("a:one", "a:no"));
+  EXPECT_EQ(server_->NextDeadline(), absl::InfiniteFuture());
+}
+
+TEST_F(ChunkServerTest, WhatCameLatelyIsNotReadAgain) {
+  Make();
+  server_->Arrived(Sha256("new"), Compress("new", 3));
+  server_->On(now_, "a", {{Sha256("new")}, false});
+  EXPECT_THAT(Serve(), ElementsAre("a:new"));
+  EXPECT_EQ(reads_, 0);
+}
+
+TEST_F(ChunkServerTest, WhoAsksTooEarlyWaits) {
+  Make();
+  expected_.insert(Sha256("soon"));
+  server_->On(now_, "a", {{Sha256("soon")}, false});
+  server_->On(now_, "b", {{Sha256("soon")}, false});
+  EXPECT_THAT(Serve(), IsEmpty());
+  expected_.clear();
+  server_->Arrived(Sha256("soon"), Compress("soon", 3));
+  EXPECT_THAT(Serve(), ElementsAre("a:soon", "b:soon"));
+}
+
+TEST_F(ChunkServerTest, NobodyWaitsForEver) {
+  Make();
+  expected_.insert(Sha256("late"));
+  server_->On(now_, "a", {{Sha256("late")}, false});
+  EXPECT_THAT(Serve(), IsEmpty());
+  now_ += options_.wait - absl::Milliseconds(1);
+  EXPECT_LE(server_->NextDeadline(), now_);
+  EXPECT_THAT(Serve(), IsEmpty());
+  now_ += absl::Seconds(1);
+  EXPECT_THAT(Serve(), ElementsAre("a:no"));
+  EXPECT_EQ(server_->NextDeadline(), absl::InfiniteFuture());
+}
+
+TEST_F(ChunkServerTest, NorForWhatWillNotCome) {
+  Make();
+  expected_.insert(Sha256("given up"));
+  server_->On(now_, "a", {{Sha256("given up")}, false});
+  EXPECT_THAT(Serve(), IsEmpty());
+  expected_.clear();
+  now_ = server_->NextDeadline();
+  EXPECT_THAT(Serve(), ElementsAre("a:no"));
+}
+
+TEST_F(ChunkServerTest, AskersTakeTurns) {
+  Make();
+  const std::vector<Digest> chunks = {Stored("1"), Stored("2")};
+  server_->On(now_, "a", {chunks, false});
+  server_->On(now_, "b", {chunks, false});
+  EXPECT_THAT(Serve(), ElementsAre("a:1", "b:1", "a:2", "b:2"));
+}
+
+TEST_F(ChunkServerTest, OneThatDoesNotReadDelaysNoOther) {
+  Make();
+  queued_["slow"] = ChunkServer::kQueueHigh;
+  server_->On(now_, "slow", {{Stored("1")}, false});
+  server_->On(now_, "z", {{Stored("1")}, false});
+  EXPECT_THAT(Serve(), ElementsAre("z:1"));
+  queued_["slow"] = 0;
+  EXPECT_THAT(Serve(), ElementsAre("slow:1"));
+}
+
+TEST_F(ChunkServerTest, ATurnIsBounded) {
+  options_.a_turn = 200000;
+  options_.memory = 0;  // everything is read
+  Make();
+  NeedChunks need;
+  for (char c = 'a'; c < 'k'; ++c) need.chunks.push_back(Stored(std::string(100000, c)));
+  server_->On(now_, "a", need);
+  EXPECT_TRUE(server_->Serve(now_));
+  EXPECT_LE(std::exchange(sent_, {}).size(), 3u);
+  while (server_->Serve(now_)) {
+  }
+  EXPECT_EQ(reads_, 10);
+}
+
+TEST_F(ChunkServerTest, TooManyQuestionsAreRefusedAndOneThatIsGoneIsForgotten) {
+  Make();
+  NeedChunks need;
+  need.chunks.assign(ChunkServer::kMostAsked + 2, Stored("x"));
+  server_->On(now_, "greedy", need);
+  EXPECT_THAT(std::exchange(sent_, {}), ElementsAre("greedy:no", "greedy:no"));
+  gone_.insert("greedy");
+  server_->On(now_, "b", {{Stored("x")}, false});
+  EXPECT_THAT(Serve(), ElementsAre("b:x"));
+  EXPECT_EQ(reads_, 1);
+}
+
+}  // namespace
+}  // namespace dtest
