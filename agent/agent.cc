@@ -24,7 +24,7 @@ void Agent::Impl::Handle(absl::Time now, AgentEvent event, std::vector<AgentActi
 
 absl::Time Agent::Impl::NextDeadline() const {
   if (exited_) return absl::InfiniteFuture();
-  absl::Time next = std::min(next_heartbeat_, heard_ + Silence());
+  absl::Time next = std::min({next_heartbeat_, heard_ + Silence(), finished_at_});
   for (const Slot& slot : slots_) {
     if (slot.state == Slot::State::kBetween) return last_now_;
     next = std::min({next, slot.limit, slot.kill_at});

@@ -78,6 +78,7 @@ class Agent::Impl {
 
   template <typename Message>
   void Send(Message message) {
+    SendFinished();
     actions_->emplace_back(Reply{std::move(message)});
   }
 
@@ -176,8 +177,10 @@ class Agent::Impl {
   void Gather(HeldLease* lease, CaseResult result);
   void Flush(HeldLease* lease);
 
-  // The slot's lease is over. Said at once: a message of one lease cannot travel with those of another anyway.
+  // The slot's lease is over. Said at once, unless all went well and the queue is deep: then the coordinator need not
+  // hurry, and many small leases wake it, and what is between, once.
   void FinishLease(Slot* slot);
+  void SendFinished();  // before anything else is said: the coordinator relies on the order
 
   // ---- Time
 
@@ -201,6 +204,8 @@ class Agent::Impl {
   std::deque<HeldLease*> queue_;  // those without a slot
   std::deque<ExecutableId> listings_;
   std::vector<Slot> slots_;
+  std::vector<Results> finished_;  // the last words of leases, to be said together
+  absl::Time finished_at_ = absl::InfiniteFuture();  // at the latest then
 
   // During Handle only.
   absl::Time now_;

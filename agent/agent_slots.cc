@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "agent/agent_impl.h"
 #include "agent/blame.h"
@@ -120,12 +121,28 @@ void Agent::Impl::Flush(HeldLease* lease) {
   lease->flush_at = absl::InfiniteFuture();
 }
 
+// Leases per slot that last longer than a result waits, however short they are.
+constexpr size_t kDeepQueue = 8;
+
 void Agent::Impl::FinishLease(Slot* slot) {
   HeldLease* lease = slot->lease;
   SettleDoubt(lease);
   slot->lease = nullptr;
-  Send(Results{lease->id(), lease->executable(), std::move(lease->gathered), true, slot->startup});
+  Results last{lease->id(), lease->executable(), std::move(lease->gathered), true, slot->startup};
   leases_.erase(lease->id());
+  const auto can_wait = [](const CaseResult& result) { return result.outcome == Outcome::kPassed; };
+  if (queue_.size() < kDeepQueue * slots_.size() || !absl::c_all_of(last.results, can_wait)) {
+    Send(std::move(last));
+    return;
+  }
+  if (finished_.empty()) finished_at_ = now_ + options_.result_delay;
+  finished_.push_back(std::move(last));
+}
+
+void Agent::Impl::SendFinished() {
+  for (Results& last : finished_) actions_->emplace_back(Reply{std::move(last)});
+  finished_.clear();
+  finished_at_ = absl::InfiniteFuture();
 }
 
 void Agent::Impl::On(AgentTick&&) {
@@ -142,6 +159,7 @@ void Agent::Impl::On(AgentTick&&) {
     }
     if (slot.lease != nullptr && now_ >= slot.lease->flush_at) Flush(slot.lease);
   }
+  if (now_ >= finished_at_) SendFinished();
   if (now_ >= next_heartbeat_) Beat();
 }
 

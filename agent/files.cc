@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +24,7 @@ namespace {
 
 constexpr char kLockName[] = "lock";
 constexpr size_t kLargestFile = 64 << 20;
+constexpr char kMemory[] = "/dev/shm";
 
 absl::Status Failure(absl::string_view what, absl::string_view path) {
   return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
@@ -110,7 +113,18 @@ absl::Status WriteFile(const std::string& path, absl::string_view contents) {
 absl::StatusOr<std::unique_ptr<AgentDirectory>> AgentDirectory::Make() {
   const char* variable = std::getenv("TMPDIR");
   // Tests get it as an absolute path whatever their working directory.
-  const std::string parent = variable != nullptr && variable[0] == '/' ? variable : "/tmp";
+  return MakeIn(variable != nullptr && variable[0] == '/' ? variable : "/tmp");
+}
+
+std::unique_ptr<AgentDirectory> AgentDirectory::MakeInMemory() {
+  struct statfs info;
+  if (statfs(kMemory, &info) != 0 || info.f_type != TMPFS_MAGIC) return nullptr;
+  if (info.f_bavail * static_cast<uint64_t>(info.f_bsize) < kLargestFile || info.f_ffree == 0) return nullptr;
+  absl::StatusOr<std::unique_ptr<AgentDirectory>> made = MakeIn(kMemory);
+  return made.ok() ? *std::move(made) : nullptr;
+}
+
+absl::StatusOr<std::unique_ptr<AgentDirectory>> AgentDirectory::MakeIn(const std::string& parent) {
   const std::string prefix = absl::StrCat("dtest-agent-", geteuid(), "-");
   RemoveStale(parent, prefix);
   std::string path = absl::StrCat(parent, "/", prefix, "XXXXXX");

@@ -23,7 +23,7 @@ std::string ReadFileIfThere(const std::string& path);
 // Makes a file that must not exist yet.
 absl::Status WriteFile(const std::string& path, absl::string_view contents);
 
-// `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, mode 0700. Held by a flock for as long as the object (the process) lives,
+// `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, or the same in memory, mode 0700. Held by a flock for as long as the object (the process) lives,
 // so that the next agent of this user can tell what dead ones left behind: Make removes those, and kills the processes
 // that have their TEST_TMPDIR there. Nothing of other users is touched. The destructor removes the directory with all
 // that is in it.
@@ -31,6 +31,8 @@ class AgentDirectory {
  public:
   // The error names the directory, errno's text and what to do.
   static absl::StatusOr<std::unique_ptr<AgentDirectory>> Make();
+  // In /dev/shm, for small files that live for a moment; null where that has no room.
+  static std::unique_ptr<AgentDirectory> MakeInMemory();
   ~AgentDirectory();
   AgentDirectory(const AgentDirectory&) = delete;
   AgentDirectory& operator=(const AgentDirectory&) = delete;
@@ -40,6 +42,7 @@ class AgentDirectory {
   absl::StatusOr<std::string> MakeDirectory(absl::string_view name);
 
  private:
+  static absl::StatusOr<std::unique_ptr<AgentDirectory>> MakeIn(const std::string& parent);
   AgentDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
 
   const std::string path_;

@@ -37,7 +37,10 @@ void LogLease(const Message& message) {
 }  // namespace
 
 AgentLoop::AgentLoop(const Options& options, std::unique_ptr<AgentDirectory> directory)
-    : options_(options), directory_(std::move(directory)) {}
+    : options_(options),
+      directory_(std::move(directory)),
+      memory_directory_(AgentDirectory::MakeInMemory()),
+      trash_(directory_->path()) {}
 
 AgentLoop::~AgentLoop() { CleanUp(); }
 
@@ -155,7 +158,8 @@ void AgentLoop::Keep(const Welcome& welcome) {
   const uint32_t slots = std::max<uint32_t>(welcome.settings.slots != 0 ? welcome.settings.slots : hello_.cores, 1);
   for (uint32_t i = 0; i < slots; ++i) {
     absl::StatusOr<std::string> temp = directory_->MakeDirectory(absl::StrCat("slot-", i));
-    absl::StatusOr<std::string> control = directory_->MakeDirectory(absl::StrCat("control-", i));
+    AgentDirectory* in_memory = memory_directory_ != nullptr ? memory_directory_.get() : directory_.get();
+    absl::StatusOr<std::string> control = in_memory->MakeDirectory(absl::StrCat("control-", i));
     if (!temp.ok() || !control.ok()) {
       End(std::string((temp.ok() ? control : temp).status().message()));
       return;
@@ -165,6 +169,7 @@ void AgentLoop::Keep(const Welcome& welcome) {
     options.welcome = &welcome_;
     options.poller = &poller_;
     options.processes = &processes_;
+    options.trash = &trash_;
     options.temp_dir = *std::move(temp);
     options.control_dir = *std::move(control);
     options.emit = [this](AgentEvent event) {

@@ -72,6 +72,8 @@ class AgentLoop {
 
   const Options options_;
   const std::unique_ptr<AgentDirectory> directory_;
+  const std::unique_ptr<AgentDirectory> memory_directory_;  // null: directory_ has to do
+  Trash trash_;
   Hello hello_;
   Poller poller_;
   std::unique_ptr<Link> link_;

@@ -12,7 +12,6 @@
 #include "agent/clock.h"
 #include "agent/execute/leftovers.h"
 #include "agent/files.h"
-#include "agent/store/fs.h"
 
 namespace dtest {
 namespace {
@@ -21,6 +20,10 @@ constexpr size_t kBufferBytes = 64 << 10;
 // A process that prints without end must not keep the loop from the others.
 constexpr int kBuffersATurn = 8;
 constexpr size_t kLongestListing = 64 << 20;
+// A program that says one thing after another would wake us for each. What says much is read at once, or it would have to
+// wait for room in the pipe.
+constexpr absl::Duration kReadLater = absl::Milliseconds(2);
+constexpr size_t kMuchOutput = 8 << 10;
 constexpr absl::Duration kFirstRecheck = absl::Milliseconds(1);
 constexpr absl::Duration kLongestRecheck = absl::Milliseconds(50);
 
@@ -32,7 +35,8 @@ Runner::Runner(const Options& options)
 Runner::~Runner() {
   if (process_ == nullptr) return;
   KillLeftovers();
-  for (int fd : {process_->output_fd(), process_->error_fd(), process_->end_fd()}) {
+  WatchOutput(false);
+  for (int fd : {process_->error_fd(), process_->end_fd()}) {
     if (fd >= 0) options_.poller->Unwatch(fd);
   }
 }
@@ -80,7 +84,7 @@ std::string Runner::Spawn(const Program& program, const Invocation& invocation, 
   process_ = *std::move(process);
   ended_ = false;
   options_.processes->push_back(process_->pid());
-  options_.poller->Watch(process_->output_fd(), [this] { OnOutput(); });
+  WatchOutput(true);
   if (process_->error_fd() >= 0) options_.poller->Watch(process_->error_fd(), [this] { OnErrors(); });
   if (process_->end_fd() >= 0) options_.poller->Watch(process_->end_fd(), [this] { OnEnd(); });
   return "";
@@ -108,6 +112,7 @@ void Runner::StartBatch(const Program& program, const std::vector<LeasedCase>& c
                                 .run_disabled = settings.run_disabled,
                                 .keep_all_output = settings.keep_all_output,
                                 .output_cap = settings.output_cap};
+  one_case_ = cases.size() == 1;
   reader_ = framework.NewReader(request);
   if (!reader_->Start(this)) {
     reader_.reset();
@@ -135,6 +140,7 @@ void Runner::StartListing(const Program& program) {
     options_.emit(std::move(ended));
     return;
   }
+  one_case_ = false;
   listing_started_ = MonotonicNow();
   listing_.clear();
   listing_too_long_ = false;
@@ -161,30 +167,47 @@ void Runner::Finished(CaseResult result, Standing standing) {
 }
 
 template <typename Take>
-bool Runner::Read(int fd, Take take) {
+std::optional<size_t> Runner::Read(int fd, Take take) {
   static thread_local char buffer[kBufferBytes];
+  size_t sum = 0;
   for (int i = 0; i < kBuffersATurn; ++i) {
     const ssize_t got = read(fd, buffer, sizeof buffer);
-    if (got == 0) return false;
+    if (got == 0) return std::nullopt;
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno == EAGAIN;
+    if (got < 0 && errno != EAGAIN) return std::nullopt;
+    if (got < 0) break;
     take(absl::string_view(buffer, got));
+    sum += got;
+    // A pipe that yielded less than was asked for is empty: no need to hear so, except of its end.
+    if (!ended_ && static_cast<size_t>(got) < sizeof buffer) break;
   }
-  return true;
+  return sum;
 }
 
 void Runner::OnOutput() {
-  const bool open = Read(process_->output_fd(), [this](absl::string_view bytes) {
+  const std::optional<size_t> got = Read(process_->output_fd(), [this](absl::string_view bytes) {
     if (reader_ != nullptr) {
       reader_->Feed(bytes, this);
     } else {
       Listing(bytes);
     }
   });
-  if (open) return;
-  options_.poller->Unwatch(process_->output_fd());
+  const bool later = got.has_value() && one_case_ && !ended_ && *got > 0 && *got < kMuchOutput;
+  WatchOutput(got.has_value() && !later);
+  read_at_ = later ? MonotonicNow() + kReadLater : absl::InfiniteFuture();
+  if (got.has_value()) return;
   process_->CloseOutput();
   if (ended_) FinishIfOver();
+}
+
+void Runner::WatchOutput(bool watch) {
+  if (watch == output_watched_) return;
+  output_watched_ = watch;
+  if (watch) {
+    options_.poller->Watch(process_->output_fd(), [this] { OnOutput(); });
+  } else {
+    options_.poller->Unwatch(process_->output_fd());
+  }
 }
 
 void Runner::Listing(absl::string_view bytes) {
@@ -197,7 +220,9 @@ void Runner::Listing(absl::string_view bytes) {
 }
 
 void Runner::OnErrors() {
-  if (Read(process_->error_fd(), [this](absl::string_view bytes) { listing_errors_->Append(bytes); })) return;
+  if (Read(process_->error_fd(), [this](absl::string_view bytes) { listing_errors_->Append(bytes); }).has_value()) {
+    return;
+  }
   options_.poller->Unwatch(process_->error_fd());
   process_->CloseErrors();
   if (ended_) FinishIfOver();
@@ -270,6 +295,7 @@ void Runner::FinishIfOver() {
 }
 
 void Runner::Tick(absl::Time now) {
+  if (now >= read_at_) OnOutput();
   if (now < recheck_at_) return;
   recheck_at_ = absl::InfiniteFuture();
   if (process_ != nullptr && ended_) FinishIfOver();
@@ -277,9 +303,9 @@ void Runner::Tick(absl::Time now) {
 
 void Runner::Finish(bool leaky) {
   recheck_at_ = absl::InfiniteFuture();
-  for (int fd : {process_->output_fd(), process_->error_fd()}) {
-    if (fd >= 0) options_.poller->Unwatch(fd);
-  }
+  read_at_ = absl::InfiniteFuture();
+  WatchOutput(false);
+  if (process_->error_fd() >= 0) options_.poller->Unwatch(process_->error_fd());
   options_.processes->erase(std::find(options_.processes->begin(), options_.processes->end(), process_->pid()));
   if (reader_ != nullptr) {
     EndBatch(leaky);
@@ -347,9 +373,10 @@ void Runner::EndListing() {
 void Runner::CleanUp() {
   process_.reset();
   reader_.reset();
-  // Made again before the next. A test may leave what this user cannot remove; that is tried again at the agent's end.
-  store::RemoveTree(options_.temp_dir);
-  store::RemoveTree(options_.control_dir);
+  // If need be made again before the next. A test may leave what this user cannot remove; that is tried again at the
+  // agent's end.
+  options_.trash->Empty(options_.temp_dir);
+  options_.trash->Empty(options_.control_dir);
 }
 
 }  // namespace dtest

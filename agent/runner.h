@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +25,7 @@
 #include "agent/execute/process.h"
 #include "agent/frameworks/framework.h"
 #include "agent/poller.h"
+#include "agent/trash.h"
 #include "dtest/messages.h"
 
 namespace dtest {
@@ -45,8 +47,9 @@ class Runner : private CaseSink {
     const Welcome* welcome = nullptr;
     Poller* poller = nullptr;
     std::vector<pid_t>* processes = nullptr;  // leaders alive in all slots: those are no orphans
-    std::string temp_dir;                     // TEST_TMPDIR; removed after each process
-    std::string control_dir;                  // files between the framework and us; as well
+    Trash* trash = nullptr;
+    std::string temp_dir;     // TEST_TMPDIR; emptied after each process
+    std::string control_dir;  // files between the framework and us; as well
     Emit emit;  // called from within StartBatch, StartListing, Tick and the poller's callbacks
   };
   explicit Runner(const Options& options);
@@ -61,7 +64,7 @@ class Runner : private CaseSink {
   // After SIGCHLD, where the kernel has no pidfd.
   void CheckEnded();
   void Tick(absl::Time now);
-  absl::Time NextDeadline() const { return recheck_at_; }
+  absl::Time NextDeadline() const { return std::min(recheck_at_, read_at_); }
 
  private:
   void Began(uint32_t index) override;
@@ -71,11 +74,12 @@ class Runner : private CaseSink {
   // Empty if it runs; else why it does not.
   std::string Spawn(const Program& program, const Invocation& invocation, const Environment& environment);
   void OnOutput();
+  void WatchOutput(bool watch);
   void OnErrors();
   void OnEnd();
-  // Reads what is there, at most a few buffers; false once the pipe has ended.
+  // Reads what is there, at most a few buffers, and says how much that was; nothing once the pipe has ended.
   template <typename Take>
-  bool Read(int fd, Take take);
+  std::optional<size_t> Read(int fd, Take take);
   void Listing(absl::string_view bytes);
   std::vector<pid_t> Leftovers() const;
   void KillLeftovers();
@@ -92,6 +96,9 @@ class Runner : private CaseSink {
   std::unique_ptr<Process> process_;
   std::vector<std::string> read_back_;
   bool ended_ = false;
+  bool one_case_ = false;  // so nothing is timed by when its output comes
+  bool output_watched_ = false;
+  absl::Time read_at_ = absl::InfiniteFuture();  // to read output that is not watched
   absl::Time leak_at_;
   absl::Duration recheck_after_;
   absl::Time recheck_at_ = absl::InfiniteFuture();

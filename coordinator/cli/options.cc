@@ -172,6 +172,20 @@ void AddSelectionOptions(CLI::App& app, Options& options) {
       ->type_name("GLOB")
       ->allow_extra_args(false)
       ->group(group);
+  app.add_option_function<std::vector<std::string>>(
+         "--env",
+         [&options](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts) {
+             auto variable = ParseVariable(text);
+             if (!variable.ok()) throw CLI::ValidationError("--env", std::string(variable.status().message()));
+             options.env.push_back(*std::move(variable));
+           }
+         },
+         "Set a variable for tests; without =V it is passed on; repeatable")
+      ->type_name("K[=V]")
+      ->allow_extra_args(false)
+      ->take_all()
+      ->group(group);
 }
 
 void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
@@ -211,20 +225,6 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
   app.add_flag("--speculate", options.speculate,
                "At the end, run a second copy of cases that take too long on idle hosts: the first result counts, the "
                "other is killed. Not for tests that must not run twice at once")
-      ->group(group);
-  app.add_option_function<std::vector<std::string>>(
-         "--env",
-         [&options](const std::vector<std::string>& texts) {
-           for (const std::string& text : texts) {
-             auto variable = ParseVariable(text);
-             if (!variable.ok()) throw CLI::ValidationError("--env", std::string(variable.status().message()));
-             options.env.push_back(*std::move(variable));
-           }
-         },
-         "Set a variable for tests; without =V it is passed on; repeatable")
-      ->type_name("K[=V]")
-      ->allow_extra_args(false)
-      ->take_all()
       ->group(group);
 }
 

@@ -32,7 +32,8 @@ bool Scheduler::Impl::HasSlotFree(const HostRecord& host) const {
 }
 
 // A host wants a lease in its queue for each slot that will be free soon, and more where leases are so short that this
-// is not much. What is queued behind long cases would only wait there: in the right order of things it is the longest
+// is not much; and one for each that will be free at once, a little later: cases that started together and take equally
+// long would all wait for a round trip when they end. What is queued behind long cases would only wait there: in the right order of things it is the longest
 // of what is left, and should start on the first slot of any host.
 bool Scheduler::Impl::Wants(uint32_t h) const {
   const HostRecord& host = hosts_[h];
@@ -41,8 +42,8 @@ bool Scheduler::Impl::Wants(uint32_t h) const {
   const uint32_t queued = host.queued.count + host.arriving;
   if (queued >= kMostQueuedPerSlot * host.slots) return false;
   const uint32_t soon = hosts_.EndingWithin(h, ahead_, now_) + host.listings;
-  if (queued < (soon + 1) / 2) return true;
-  return !host.probing && host.queued.nanos * 1e-9 < kReserve * host.speed * soon;
+  if (queued < (soon + 1) / 2 || queued < hosts_.EndingNext(h, kMostAhead, kReserve, now_)) return true;
+  return !host.probing && (host.queued.nanos + host.arriving_nanos) * 1e-9 < kReserve * host.speed * soon;
 }
 
 void Scheduler::Impl::MarkHungry(uint32_t h) {

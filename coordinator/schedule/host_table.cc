@@ -61,6 +61,7 @@ void HostTable::Leave(uint32_t h, bool may_return) {
   host.state = may_return ? HostRecord::State::kExpected : HostRecord::State::kGone;
   host.draining = false;
   host.listings = host.arriving = host.prefetches = 0;
+  host.arriving_nanos = 0;
   Recount();
 }
 
@@ -127,6 +128,15 @@ uint32_t HostTable::EndingWithin(uint32_t h, double seconds, absl::Time now) con
   uint32_t count = 0;
   for (double end : hosts_[h].ends) count += end <= until;
   return count;
+}
+
+uint32_t HostTable::EndingNext(uint32_t h, double seconds, double span, absl::Time now) const {
+  const std::vector<double>& ends = hosts_[h].ends;
+  if (ends.empty()) return 0;
+  const double at = absl::ToDoubleSeconds(now - base_);
+  const double first = std::max(at, *std::min_element(ends.begin(), ends.end()));
+  if (first > at + seconds) return 0;
+  return static_cast<uint32_t>(std::count_if(ends.begin(), ends.end(), [&](double end) { return end <= first + span; }));
 }
 
 HostTable::Outlook HostTable::outlook(absl::Time now) const {
@@ -285,7 +295,9 @@ void HostTable::MarkRecalled(LeaseRecord& lease, uint32_t thief) {
   lease.recalled = true;
   lease.thief = thief;
   Account(lease, 1);
-  if (thief != kNone) ++hosts_[thief].arriving;
+  if (thief == kNone) return;
+  ++hosts_[thief].arriving;
+  hosts_[thief].arriving_nanos += lease.nanos;
 }
 
 void HostTable::MarkNotRecalled(LeaseRecord& lease) {
@@ -293,7 +305,11 @@ void HostTable::MarkNotRecalled(LeaseRecord& lease) {
   lease.recalled = false;
   Account(lease, 1);
   // The thief may have gone and come back since: then it waits for nothing.
-  if (lease.thief != kNone && hosts_[lease.thief].arriving > 0) --hosts_[lease.thief].arriving;
+  if (lease.thief != kNone && hosts_[lease.thief].arriving > 0) {
+    HostRecord& thief = hosts_[lease.thief];
+    const bool last = --thief.arriving == 0;  // and what results took off its estimate since does not add up
+    thief.arriving_nanos = last ? 0 : std::max<int64_t>(0, thief.arriving_nanos - lease.nanos);
+  }
   lease.thief = kNone;
 }
 

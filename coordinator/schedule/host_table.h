@@ -72,6 +72,7 @@ struct HostRecord {
   uint32_t stealable = 0;
   uint32_t listings = 0;
   uint32_t arriving = 0;     // leases recalled from other hosts for this one
+  int64_t arriving_nanos = 0;  // what they were expected to take when they were recalled
   uint32_t current = kNone;  // executable that it takes batches of
   uint32_t prefetches = 0;   // not answered yet
   bool probing = false;      // its last batch was kept small: more of the kind would fill the queue with crumbs
@@ -141,6 +142,8 @@ class HostTable {
 
   // Running leases of the host that are expected to end within `seconds` from now, or are over time.
   uint32_t EndingWithin(uint32_t h, double seconds, absl::Time now) const;
+  // Those that end within `span` of the first of them; 0 if that one takes more than `seconds` from now.
+  uint32_t EndingNext(uint32_t h, double seconds, double span, absl::Time now) const;
 
   // Of the hosts that are up: expected seconds that their leases still take on slots of speed 1, what the longest of the
   // running ones still takes, and slots times speed. Leases that are over time count as about to end. O(leases).

@@ -2,8 +2,11 @@
 // pending when this runs. A thief recalls from the longest backlog, up to half of it and no more than makes both
 // equal; as many thieves as there are steal at once.
 //
+// It steals as soon as its queue is shorter than it wants it, not when a slot is idle: a lease is two round trips away.
+//
 // Two rules keep leases from wandering: a thief without a free slot takes only from a victim that keeps a lease in its
-// queue, and only for an empty queue of its own; and a case moves at most kMostSteals times.
+// queue, and where its own queue is not empty only what leaves the victim the longer one; and a case moves at most
+// kMostSteals times.
 
 #include <algorithm>
 
@@ -23,9 +26,9 @@ void Scheduler::Impl::Steal(uint32_t thief) {
   const HostRecord& host = hosts_[thief];
   uint32_t hidden[kMostVictims];
   uint32_t tried = 0;
-  while (tried < kMostVictims) {
+  while (tried < kMostVictims && Wants(thief)) {
     const bool idle = HasSlotFree(host);
-    if (!idle && (host.queued.count + host.arriving > 0 || !patient_)) break;
+    if (!idle && !patient_) break;
     const uint32_t victim = hosts_.Victim();
     if (hosts_.Backlog(victim) <= 0) break;
     if (victim != thief && (idle || hosts_[victim].stealable > 1) && RecallSome(victim, thief, idle)) continue;
@@ -63,17 +66,17 @@ bool Scheduler::Impl::RecallSome(uint32_t victim, uint32_t thief, bool idle) {
   const HostRecord& from = hosts_[victim];
   const HostRecord& to = hosts_[thief];
   const double capacities = from.capacity() + to.capacity();
-  const double equal = (from.stealable_nanos * to.capacity() - to.queued.nanos * from.capacity()) / capacities;
+  const double held = static_cast<double>(to.queued.nanos + to.arriving_nanos);
+  const double equal = (from.stealable_nanos * to.capacity() - held * from.capacity()) / capacities;
   const int64_t most = std::max<int64_t>(0, std::min<int64_t>(from.stealable_nanos / 2, static_cast<int64_t>(equal)));
-  const uint32_t free_slots = idle ? to.slots - to.busy() - to.arriving : 0;
-  const uint32_t most_leases = std::max(1u, free_slots + (to.slots + 1) / 2);
+  const bool starving = idle || to.queued.count + to.arriving == 0;
   int64_t taken = 0;
   uint32_t leases = 0;
   // The last in the queue would wait longest.
-  for (uint32_t slab = from.queued.tail; slab != kNone && leases < most_leases; slab = hosts_.lease(slab).previous) {
+  for (uint32_t slab = from.queued.tail; slab != kNone && Wants(thief); slab = hosts_.lease(slab).previous) {
     LeaseRecord& lease = hosts_.lease(slab);
     if (lease.recalled || lease.copy_of != kNone || !WorthMoving(lease, victim, thief)) continue;
-    if (leases > 0 && taken + lease.nanos > most) break;
+    if ((leases > 0 || !starving) && taken + lease.nanos > most) break;
     taken += lease.nanos;
     ++leases;
     hosts_.MarkRecalled(lease, thief);

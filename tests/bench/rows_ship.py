@@ -85,6 +85,7 @@ class Ship:
 
 def one_copy(bench):
     """Bytes, and compressed bytes, of one copy of the suite: as chunks, each different one once, and as whole files."""
+    ship_suite.make()
     files = [ship_suite.path("1", name) for name in ship_suite.executable_names()]
     text = bench._run([bench.suite("chunk_copy"), *files], (0,), None, None, False)[1]
     size, _, unique, chunks = map(int, text.split())

@@ -68,8 +68,9 @@ class OutcomeTest(FarmCase):
     def test_fail_fast_stops_all_hosts(self):
         tests = self.suite("slow_test")
         self.write("tests/fails_test", "#!/bin/sh\nexit 1\n", 0o755)
-        self.dtest("list", *self.on_farm(), tests, "--plain", "all", reports=False)  # then all cases are known at once
-        result = self.dtest(*self.on_farm(), tests, "--plain", "all", "-x", "--env", "FIXTURE_MS=3000", "--grace", "1s")
+        tests = [*self.on_farm(), tests, "--plain", "all", "--env", "FIXTURE_MS=3000"]
+        self.dtest("list", *tests, reports=False)  # then all cases are known at once
+        result = self.dtest(*tests, "-x", "--grace", "1s")
         self.assertExit(result, FAILED)
         outcomes = list(result.verdicts().values())
         self.assertEqual(len(outcomes), fixtures.SLOW + 1)

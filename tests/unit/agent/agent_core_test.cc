@@ -118,6 +118,24 @@ TEST_F(AgentCore, SpawnErrorGivesTheLeaseBackAfterSayingWhy) {
 
 // ---- Results
 
+TEST_F(AgentCore, LastWordsOfSmallLeasesTravelTogetherWhileTheQueueIsDeep) {
+  Join(1);
+  for (uint32_t i = 0; i < 12; ++i) GetLease(i + 1, {i % 4});
+  RunCase(0);
+  EXPECT_THAT(Ends(0), ElementsAre("run 0 in 0: 1"));
+  RunCase(1);
+  EXPECT_THAT(Ends(0), ElementsAre("run 0 in 0: 2"));
+  RunCase(2, Outcome::kFailed);
+  EXPECT_THAT(Ends(1), ElementsAre("results 1 [0 passed] done", "results 2 [1 passed] done", "results 3 [2 failed] done",
+                                   "run 0 in 0: 3"));
+  RunCase(3);
+  EXPECT_THAT(Ends(0), ElementsAre("run 0 in 0: 0"));
+  After(AgentOptions().result_delay);
+  EXPECT_THAT(Turn(), ElementsAre("results 4 [3 passed] done"));
+  RunCase(0);
+  EXPECT_THAT(Ends(0), ElementsAre("results 5 [0 passed] done", "run 0 in 0: 1"));  // seven are left
+}
+
 TEST_F(AgentCore, BatchOfCasesReportsInGroups) {
   Join(1);
   EXPECT_THAT(GetLease(1, {0, 1, 2}), ElementsAre("run 0 in 0: 0 1 2"));
