@@ -19,9 +19,9 @@ double Pending::Estimate(uint32_t i) const {
   return c.known ? c.seconds : costs_.Unknown(c.executable, c.suite);
 }
 
-bool Pending::Shorter(uint32_t a, uint32_t b) const {
-  if (cases_[a].seconds != cases_[b].seconds) return cases_[a].seconds < cases_[b].seconds;
-  return a > b;  // in a heap of the longest, the first listed wins a tie
+bool Pending::Shorter(const Long& a, const Long& b) {
+  if (a.seconds != b.seconds) return a.seconds < b.seconds;
+  return a.i > b.i;  // in a heap of the longest, the first listed wins a tie
 }
 
 void Pending::Account(uint32_t i, int sign) {
@@ -54,7 +54,7 @@ void Pending::Reindex(uint32_t executable) {
     if (work != 0) by_work_.insert({-work, executable});
     e.indexed_nanos = work;
   }
-  const float longest = e.heap.empty() ? 0 : cases_[e.heap.front()].seconds;
+  const float longest = e.heap.empty() ? 0 : e.heap.front().seconds;
   if (longest != e.indexed_longest) {
     if (e.indexed_longest != 0) by_longest_.erase({-e.indexed_longest, executable});
     if (longest != 0) by_longest_.insert({-longest, executable});
@@ -67,8 +67,8 @@ void Pending::Add(uint32_t i, bool front) {
   Executable& e = executables_[c.executable];
   if (c.known && c.seconds > costs_.long_case() && !listing_order_) {
     c.state = CaseState::kLong;
-    e.heap.push_back(i);
-    std::push_heap(e.heap.begin(), e.heap.end(), [this](uint32_t a, uint32_t b) { return Shorter(a, b); });
+    e.heap.push_back({c.seconds, i});
+    std::push_heap(e.heap.begin(), e.heap.end(), Shorter);
   } else {
     c.state = CaseState::kShort;
     front ? e.list.PushFront(cases_, i) : e.list.PushBack(cases_, i);
@@ -89,9 +89,9 @@ uint32_t Pending::TakeShort(uint32_t executable) {
 }
 
 uint32_t Pending::TakeLong(uint32_t executable) {
-  std::vector<uint32_t>& heap = executables_[executable].heap;
-  std::pop_heap(heap.begin(), heap.end(), [this](uint32_t a, uint32_t b) { return Shorter(a, b); });
-  const uint32_t i = heap.back();
+  std::vector<Long>& heap = executables_[executable].heap;
+  std::pop_heap(heap.begin(), heap.end(), Shorter);
+  const uint32_t i = heap.back().i;
   heap.pop_back();
   Account(i, -1);
   return i;
@@ -121,7 +121,7 @@ std::vector<uint32_t> Pending::TakeAll(uint32_t executable) {
 void Pending::ForEach(const std::function<void(uint32_t)>& visit) const {
   for (const Retry& retry : retries_) visit(retry.i);
   for (const Executable& e : executables_) {
-    for (uint32_t i : e.heap) visit(i);
+    for (const Long& one : e.heap) visit(one.i);
     for (uint32_t i = e.list.head; i != kNone; i = cases_[i].next) visit(i);
   }
 }
@@ -140,7 +140,10 @@ void Pending::CheckInvariants() const {
   for (const Retry& retry : retries_) Check(cases_[retry.i].state == CaseState::kRetry, "retries are marked so");
   for (uint32_t x = 0; x < executables_.size(); ++x) {
     const Executable& e = executables_[x];
-    for (uint32_t i : e.heap) Check(cases_[i].state == CaseState::kLong, "long cases are marked so");
+    for (const Long& one : e.heap) {
+      Check(cases_[one.i].state == CaseState::kLong, "long cases are marked so");
+      Check(cases_[one.i].seconds == one.seconds, "long cases are expected to take what the heap says");
+    }
     uint32_t listed = 0;
     for (uint32_t i = e.list.head; i != kNone; i = cases_[i].next) {
       Check(cases_[i].state == CaseState::kShort, "short cases are marked so");

@@ -48,7 +48,7 @@ class Pending {
   std::vector<uint32_t> TakeAll(uint32_t executable);
 
   uint32_t FirstShort(uint32_t executable) const { return executables_[executable].list.head; }
-  uint32_t FirstLong(uint32_t executable) const { return executables_[executable].heap.front(); }
+  uint32_t FirstLong(uint32_t executable) const { return executables_[executable].heap.front().i; }
   const std::deque<Retry>& retries() const { return retries_; }
   // (-seconds of its longest case, executable), the longest first: executables with long cases.
   const std::set<std::pair<float, uint32_t>>& by_longest() const { return by_longest_; }
@@ -71,9 +71,13 @@ class Pending {
   void CheckInvariants() const;
 
  private:
+  struct Long {
+    float seconds;  // a copy: to compare must not mean to fetch two records from all over the memory
+    uint32_t i;
+  };
   struct Executable {
     CaseList list;
-    std::vector<uint32_t> heap;  // of long cases: the longest in front, see Shorter
+    std::vector<Long> heap;      // of long cases: the longest in front, see Shorter
     uint32_t count = 0;          // pending in any way
     uint32_t unknown = 0;        // of them, without history
     int64_t known_nanos = 0;     // of the others
@@ -84,7 +88,7 @@ class Pending {
   void Add(uint32_t i, bool front);
   void Account(uint32_t i, int sign);
   void Reindex(uint32_t executable);
-  bool Shorter(uint32_t a, uint32_t b) const;
+  static bool Shorter(const Long& a, const Long& b);
 
   CaseArray& cases_;
   CostModel& costs_;
