@@ -170,7 +170,8 @@ using AgentAction = std::variant<Reply, PrepareFiles, StartListing, StartBatch, 
 
 struct AgentOptions {
   uint32_t cores = 1;  // slots, where RunSettings::slots is 0
-  // Results wait for company at most this long, unless a slot has run dry or soon might: then they go at once.
+  // Results wait for company at most this long. Those that end a lease go at once, unless all of them passed and the queue
+  // holds eight leases for every slot.
   absl::Duration result_delay = absl::Milliseconds(20);
   uint32_t results_per_message = 512;
   uint64_t bytes_per_message = 256 << 10;  // of results' text

@@ -15,6 +15,9 @@
 namespace dtest {
 namespace {
 
+// A queue with so many leases a slot lasts longer than a result waits, however short they are.
+constexpr size_t kDeepQueue = 8;
+
 uint64_t TextBytes(const CaseResult& result) { return result.message.size() + result.output.size(); }
 
 [[noreturn]] void InvariantBroken(const std::string& what) {
@@ -120,9 +123,6 @@ void Agent::Impl::Flush(HeldLease* lease) {
   lease->gathered_bytes = 0;
   lease->flush_at = absl::InfiniteFuture();
 }
-
-// Leases per slot that last longer than a result waits, however short they are.
-constexpr size_t kDeepQueue = 8;
 
 void Agent::Impl::FinishLease(Slot* slot) {
   HeldLease* lease = slot->lease;

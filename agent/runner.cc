@@ -113,6 +113,7 @@ void Runner::StartBatch(const Program& program, const std::vector<LeasedCase>& c
                                 .keep_all_output = settings.keep_all_output,
                                 .output_cap = settings.output_cap};
   one_case_ = cases.size() == 1;
+  began_ = false;
   reader_ = framework.NewReader(request);
   if (!reader_->Start(this)) {
     reader_.reset();
@@ -160,7 +161,11 @@ void Runner::Signal(int signal) {
   if (signal == SIGKILL && ended_) KillLeftovers();
 }
 
-void Runner::Began(uint32_t index) { options_.emit(CaseBegan{options_.slot, index}); }
+void Runner::Began(uint32_t index) {
+  began_ = true;
+  options_.emit(CaseBegan{options_.slot, index});
+}
+
 void Runner::Finished(CaseResult result, Standing standing) {
   options_.emit(
       CaseFinished{options_.slot, std::move(result), standing == Standing::kDoubtful, standing == Standing::kReport});
@@ -192,7 +197,7 @@ void Runner::OnOutput() {
       Listing(bytes);
     }
   });
-  const bool later = got.has_value() && one_case_ && !ended_ && *got > 0 && *got < kMuchOutput;
+  const bool later = got.has_value() && one_case_ && began_ && !ended_ && *got > 0 && *got < kMuchOutput;
   WatchOutput(got.has_value() && !later);
   read_at_ = later ? MonotonicNow() + kReadLater : absl::InfiniteFuture();
   if (got.has_value()) return;

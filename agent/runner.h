@@ -96,7 +96,8 @@ class Runner : private CaseSink {
   std::unique_ptr<Process> process_;
   std::vector<std::string> read_back_;
   bool ended_ = false;
-  bool one_case_ = false;  // so nothing is timed by when its output comes
+  bool one_case_ = false;  // so once it has begun, nothing is timed by when its output comes
+  bool began_ = false;
   bool output_watched_ = false;
   absl::Time read_at_ = absl::InfiniteFuture();  // to read output that is not watched
   absl::Time leak_at_;

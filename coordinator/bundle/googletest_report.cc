@@ -5,12 +5,14 @@
 #include <libelf.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <iterator>
 #include <memory>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/bundle/files.h"
@@ -24,6 +26,11 @@ constexpr absl::string_view kListeners = "_ZN7testing8UnitTest9listenersEv";
 // GoogleTest's own classes, whose functions may refer to those: nobody else can write members of them.
 constexpr absl::string_view kOwners[] = {"_ZN7testing8UnitTest", "_ZN7testing8TestInfo", "_ZN7testing9TestSuite",
                                          "_ZN7testing8TestCase", "_ZN7testing8internal12UnitTestImpl"};
+// The links of the chain from a test to its properties, and the listeners. If one is not there as a function, an optimiser
+// may have put it into its callers, and there is nothing to find.
+constexpr absl::string_view kChain[] = {
+    "_ZN7testing4Test14RecordPropertyE", "_ZN7testing8UnitTest14RecordPropertyE",
+    "_ZN7testing8internal12UnitTestImpl14RecordPropertyE", "_ZN7testing10TestResult14RecordPropertyE", kListeners};
 constexpr uint64_t kMaxSection = 1 << 30;  // a larger one is not looked through: the report is asked for
 constexpr uint64_t kWindow = 1 << 20;
 
@@ -60,7 +67,7 @@ class Search {
     if (header.e_machine != EM_X86_64 || header.e_ident[EI_CLASS] != ELFCLASS64) return false;
     absolute_code_ = header.e_type == ET_EXEC;
     if (!ReadSections()) return false;
-    if (needles_.empty()) return false;
+    if (needles_.empty() || absl::c_linear_search(in_chain_, false)) return false;
     std::sort(needles_.begin(), needles_.end());
     for (const GElf_Shdr& section : sections_) {
       const bool code = (section.sh_flags & SHF_EXECINSTR) != 0;
@@ -112,6 +119,7 @@ class Search {
         // A library may call it, or it is in one.
         if (header.sh_type == SHT_DYNSYM || symbol.st_shndx == SHN_UNDEF) return false;
         needles_.push_back(symbol.st_value);
+        for (size_t k = 0; k < std::size(kChain); ++k) in_chain_[k] |= absl::StartsWith(name, kChain[k]);
       }
       owners_.push_back({symbol.st_value, symbol.st_size});
     }
@@ -180,6 +188,7 @@ class Search {
   std::unique_ptr<Elf, ElfEnd> elf_;
   bool absolute_code_ = false;  // not position-independent: addresses may stand in code as they are
   std::vector<uint64_t> needles_;  // addresses
+  std::array<bool, std::size(kChain)> in_chain_ = {};
   std::vector<Function> owners_;
   std::vector<GElf_Shdr> sections_;
 };

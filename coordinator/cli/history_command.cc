@@ -1,10 +1,5 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,6 +11,7 @@
 #include "coordinator/history/history.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
+#include "coordinator/report/whole_file.h"
 #include "coordinator/run/selection.h"
 
 namespace dtest {
@@ -67,25 +63,6 @@ int Show(const std::vector<KnownCase>& all, size_t shown) {
   return kExitPassed;
 }
 
-absl::Status WriteWhole(const std::string& path, absl::string_view text) {
-  const auto failure = [&] {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": cannot write it: ", std::strerror(errno)));
-  };
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return failure();
-  absl::Status status;
-  while (status.ok() && !text.empty()) {
-    const ssize_t wrote = write(fd, text.data(), text.size());
-    if (wrote >= 0) {
-      text.remove_prefix(static_cast<size_t>(wrote));
-    } else if (errno != EINTR) {
-      status = failure();
-    }
-  }
-  if (close(fd) != 0 && status.ok()) status = failure();
-  return status;
-}
-
 int Export(const std::vector<KnownCase>& all, const std::string& path) {
   Durations durations;
   for (const KnownCase& known : all) {
@@ -95,10 +72,12 @@ int Export(const std::vector<KnownCase>& all, const std::string& path) {
   if (durations.executables.empty()) {
     return ExplainFailure(absl::InvalidArgumentError("no case is known to the history: run some first"));
   }
-  if (absl::Status status = WriteWhole(path, FormatDurations(durations)); !status.ok()) return ExplainFailure(status);
-  const absl::StatusOr<Durations> written = ReadDurations(path);
-  std::fprintf(stderr, "dtest: %s holds %s%s\n", path.c_str(), Plural(durations.size(), "case").c_str(),
-               written.ok() ? absl::StrCat(", digest ", written->digest).c_str() : "");
+  const std::string text = FormatDurations(durations);
+  if (absl::Status status = ReplaceFile(path, path, text); !status.ok()) return ExplainFailure(status);
+  const absl::StatusOr<Durations> written = ParseDurations(text, path);  // not all names can be in it
+  if (!written.ok()) return ExplainFailure(written.status());
+  std::fprintf(stderr, "dtest: %s holds %s, digest %s\n", path.c_str(), Plural(written->size(), "case").c_str(),
+               written->digest.c_str());
   return kExitPassed;
 }
 

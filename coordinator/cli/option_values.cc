@@ -11,6 +11,12 @@
 
 namespace dtest {
 
+namespace {
+
+constexpr uint32_t kMostShards = 10000;
+
+}  // namespace
+
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -29,9 +35,9 @@ absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text)
   std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
   uint32_t index = 0, count = 0;
   if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &index) || !absl::SimpleAtoi(parts[1], &count) || index == 0 ||
-      index > count) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", text, "' is not a shard; give I/N with I from 1 to N, for example 2/4"));
+      index > count || count > kMostShards) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a shard; give I/N with I from 1 to N, and N at most ",
+                                                   kMostShards, ", for example 2/4"));
   }
   return std::make_pair(index, count);
 }

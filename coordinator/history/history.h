@@ -61,8 +61,6 @@ class History : public Sink {
   const std::string& warning() const { return warning_; }
 
   // Parallel to `case_names`. One query for the executable. Where the file cannot be read, nothing is known.
-  std::vector<std::optional<absl::Duration>> Expected(absl::string_view executable,
-                                                      const std::vector<std::string>& case_names);
   std::vector<std::optional<CaseHistory>> Cases(absl::string_view executable,
                                                 const std::vector<std::string>& case_names);
   // Everything, in the order of names (bytes). Fails as SQLite does.

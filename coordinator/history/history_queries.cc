@@ -95,16 +95,6 @@ absl::Status History::Forget(const std::vector<KnownCase>& cases) {
   return status;
 }
 
-std::vector<std::optional<absl::Duration>> History::Expected(absl::string_view executable,
-                                                             const std::vector<std::string>& case_names) {
-  std::vector<std::optional<absl::Duration>> expected(case_names.size());
-  const std::vector<std::optional<CaseHistory>> histories = Cases(executable, case_names);
-  for (size_t i = 0; i < histories.size(); ++i) {
-    if (histories[i].has_value()) expected[i] = histories[i]->duration;
-  }
-  return expected;
-}
-
 std::optional<absl::Duration> History::Startup(absl::string_view executable) {
   if (db_ == nullptr) return std::nullopt;
   absl::StatusOr<SqliteStatement> select =

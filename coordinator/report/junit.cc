@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
+#include "coordinator/report/whole_file.h"
 
 namespace dtest {
 namespace {
@@ -24,44 +25,9 @@ constexpr size_t kTextCap = 256 << 10;
 constexpr size_t kTextBudget = 64 << 20;
 constexpr size_t kTextCapOverBudget = 2 << 10;
 
-std::string Explain(absl::string_view what, const std::string& path) {
-  return absl::StrCat("--junit ", path, ": ", what);
-}
+std::string Shown(const std::string& path) { return absl::StrCat("--junit ", path); }
 
-absl::Status WriteAll(int fd, absl::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::ErrnoToStatus(errno, Explain("cannot write it", path));
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return absl::OkStatus();
-}
-
-std::string TemporaryPath(const std::string& path) { return absl::StrCat(path, ".tmp-", getpid()); }
-
-// Creates the temporary file beside `path`; the caller closes it, then renames or unlinks it.
-absl::StatusOr<int> CreateTemporary(const std::string& path) {
-  const std::string temporary = TemporaryPath(path);
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
-  if (fd >= 0) return fd;
-  return absl::ErrnoToStatus(
-      errno,
-      Explain(absl::StrCat("cannot create ", temporary, " (does its directory exist, can you write there?)"), path));
-}
-
-absl::Status ReplaceFile(const std::string& path, absl::string_view contents) {
-  absl::StatusOr<int> fd = CreateTemporary(path);
-  if (!fd.ok()) return fd.status();
-  const std::string temporary = TemporaryPath(path);
-  absl::Status status = WriteAll(*fd, contents, path);
-  if (close(*fd) != 0 && status.ok()) status = absl::ErrnoToStatus(errno, Explain("cannot write it", path));
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status = absl::ErrnoToStatus(errno, Explain(absl::StrCat("cannot rename ", temporary, " to it"), path));
-  }
-  if (!status.ok()) unlink(temporary.c_str());
-  return status;
-}
+std::string Explain(absl::string_view what, const std::string& path) { return absl::StrCat(Shown(path), ": ", what); }
 
 }  // namespace
 
@@ -89,10 +55,7 @@ absl::StatusOr<std::unique_ptr<JUnitReport>> JUnitReport::Create(const std::stri
   } else if (path.back() == '/') {
     return absl::InvalidArgumentError(Explain("names a directory; name a file in it", path));
   }
-  const absl::StatusOr<int> fd = CreateTemporary(target);
-  if (!fd.ok()) return fd.status();
-  close(*fd);
-  unlink(TemporaryPath(target).c_str());
+  if (absl::Status status = CheckReplaceable(Shown(target), target); !status.ok()) return status;
   return std::unique_ptr<JUnitReport>(new JUnitReport(std::move(target), /*regular=*/true));
 }
 
@@ -210,16 +173,17 @@ absl::Status JUnitReport::Write() {
   if (!regular_) {
     const int fd = open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) return absl::ErrnoToStatus(errno, Explain("cannot write it", path_));
-    const absl::Status status = WriteAll(fd, parts[0], path_);
+    const absl::Status status = WriteAll(Shown(path_), fd, parts[0]);
     close(fd);
     return status;
   }
   for (size_t part = parts.size(); part > 1; --part) {
-    if (absl::Status status = ReplaceFile(JUnitPartPath(path_, part), parts[part - 1]); !status.ok()) return status;
+    const std::string path = JUnitPartPath(path_, part);
+    if (absl::Status status = ReplaceFile(Shown(path), path, parts[part - 1]); !status.ok()) return status;
   }
   // Parts that a longer run left here would be read as parts of this one.
   for (size_t part = parts.size() + 1; unlink(JUnitPartPath(path_, part).c_str()) == 0;) ++part;
-  return ReplaceFile(path_, parts[0]);
+  return ReplaceFile(Shown(path_), path_, parts[0]);
 }
 
 }  // namespace dtest

@@ -24,14 +24,14 @@ RunBundle::RunBundle(Options options, std::vector<TestProgram> programs, Workers
   for (size_t i = 0; i < programs_.size(); ++i) executables_[i].name = programs_[i].name;
 }
 
-// The files of its libraries that may change what it lists: not the C library's.
-std::vector<std::string> RunBundle::Libraries(const TestProgram& program) {
+// The files of the libraries that it needs; without `base`, those that may change what it lists: not the C library's.
+std::vector<std::string> RunBundle::Libraries(const TestProgram& program, bool base) {
   std::vector<std::string> paths;
   if (program.script || !program.elf.dynamic) return paths;
   MutexLock lock(&layout_mutex_);
   if (absl::StatusOr<Closure> closure = resolver_.Resolve(program.path, program.elf); closure.ok()) {
     for (const Library& library : closure->libraries) {
-      if (!library.base) paths.push_back(library.path);
+      if (base || !library.base) paths.push_back(library.path);
     }
   }
   return paths;
@@ -44,7 +44,7 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
   std::vector<std::string> libraries;
   if (options_.in_place) {
     made.executable.in_place = InPlaceSpec(id, program);
-    if (!options_.shipped && options_.list_cache) libraries = Libraries(program);
+    if (!options_.shipped && options_.list_cache) libraries = Libraries(program, /*base=*/false);
   }
   if (options_.shipped) {
     // Hashing is the work; it happens here, in parallel. The rest is quick and takes turns.
@@ -52,6 +52,10 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
       made.status = hashed.status();
       return made;
     }
+    // Most share their libraries: each begins with another, or all would wait for the one that hashes the first. Who needs
+    // one meets its error again.
+    const std::vector<std::string> needed = Libraries(program, /*base=*/true);
+    for (size_t k = 0; k < needed.size(); ++k) catalog_.Add(needed[(k + id.value()) % needed.size()]).IgnoreError();
     MutexLock lock(&layout_mutex_);
     const SpecOptions spec_options = {
         .root = options_.root, .data = options_.data, .layout = &layout_, .warnings = &made.warnings};

@@ -68,7 +68,7 @@ class RunBundle {
   };
   Made Make(ExecutableId id);
   Workers::Completion MakeReady(ExecutableId id, const Ready& ready);
-  std::vector<std::string> Libraries(const TestProgram& program) ABSL_LOCKS_EXCLUDED(layout_mutex_);
+  std::vector<std::string> Libraries(const TestProgram& program, bool base) ABSL_LOCKS_EXCLUDED(layout_mutex_);
 
   const Options options_;
   const std::vector<TestProgram> programs_;

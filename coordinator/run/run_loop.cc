@@ -30,13 +30,12 @@ int64_t MonotonicNanos() {
 
 // What history does not know of the cases.
 void FillIn(const Durations& durations, const std::string& executable, const std::vector<std::string>& names,
-            std::vector<std::optional<absl::Duration>>* expected) {
-  const auto cases = durations.executables.find(executable);
-  if (cases == durations.executables.end()) return;
-  expected->resize(names.size());
-  for (size_t i = 0; i < names.size(); ++i) {
-    const auto found = cases->second.find(names[i]);
-    if (!(*expected)[i].has_value() && found != cases->second.end()) (*expected)[i] = found->second;
+            std::vector<SelectedCase>* cases) {
+  const auto known = durations.executables.find(executable);
+  if (known == durations.executables.end()) return;
+  for (SelectedCase& selected : *cases) {
+    const auto found = known->second.find(names[selected.index]);
+    if (!selected.expected.has_value() && found != known->second.end()) selected.expected = found->second;
   }
 }
 
@@ -240,6 +239,7 @@ void RunLoop::Act(SendTo& action) {
                    pool_->Send(now_, host, list);
                  },
                  [&](Prefetch& prefetch) {
+                   WantFiles(host, prefetch.executable);
                    EnsureSpec(host, prefetch.executable);
                    pool_->Send(now_, host, prefetch);
                  },
@@ -336,12 +336,11 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
   known.executable = id;
   known.startup = startup;
   if (!options_.list_only) {
-    std::vector<std::optional<absl::Duration>> expected;
+    std::vector<std::optional<CaseHistory>> histories(state.names.size());
     if (out_.history != nullptr) {
-      expected = out_.history->Expected(name, state.names);
+      histories = out_.history->Cases(name, state.names);
       if (std::optional<absl::Duration> measured = out_.history->Startup(name)) known.startup = *measured;
     }
-    if (options_.durations != nullptr) FillIn(*options_.durations, name, state.names, &expected);
     known.cases.reserve(state.selected.size());
     known.suite_of.reserve(state.selected.size());
     uint32_t suite = 0;
@@ -349,9 +348,14 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
     for (const uint32_t index : state.selected) {
       const absl::string_view its_suite = SuiteOf(state.names[index]);
       if (its_suite != suite_name) ++suite, suite_name = its_suite;
-      known.cases.push_back({index, index < expected.size() ? expected[index] : std::nullopt});
+      SelectedCase& selected = known.cases.emplace_back(SelectedCase{index, std::nullopt, absl::ZeroDuration()});
+      if (const std::optional<CaseHistory>& history = histories[index]; history.has_value()) {
+        selected.expected = history->duration;
+        selected.high = history->high;
+      }
       known.suite_of.push_back(suite);
     }
+    if (options_.durations != nullptr) FillIn(*options_.durations, name, state.names, &known.cases);
   }
   Schedule(std::move(known));
 }

@@ -32,6 +32,7 @@ struct CaseRecord {
   uint32_t holder = kNone;  // slab index of the lease, while leased
   uint32_t avoid = kNone;   // host of the last attempt that failed
   float seconds = 0;        // expected; if not `known`, what was assumed when it was last leased
+  float high = 0;           // what it takes on a bad day, as history has it; 0: unknown
   uint16_t attempt = 1;     // the next one to run or to report, 1-based within the iteration
   uint16_t failures = 0;    // attempts that failed by the test's own fault
   uint8_t infra = 0;        // attempts that ended as infra error

@@ -294,6 +294,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.iteration = iteration;
       c.known = event.cases[k].expected.has_value();
       if (c.known) c.seconds = static_cast<float>(std::max(0.0, absl::ToDoubleSeconds(*event.cases[k].expected)));
+      if (c.known) c.high = static_cast<float>(std::max(0.0, absl::ToDoubleSeconds(event.cases[k].high)));
       any_unknown_ |= !c.known;
       order.push_back(i);
     }

@@ -58,6 +58,7 @@ struct ExecutableAdded {
 struct SelectedCase {
   uint32_t index = 0;                      // position in the listing
   std::optional<absl::Duration> expected;  // from history
+  absl::Duration high = absl::ZeroDuration();  // as well: on a bad day (CaseHistory::high); zero: unknown
 };
 
 // The cases to run, in listing order, after filter and shard. May be empty. `startup` is the process start-up cost.

@@ -15,8 +15,8 @@ namespace dtest {
 namespace {
 
 constexpr absl::Duration kLook = absl::Milliseconds(100);  // it walks all running leases: no more often than this
-// A case is over time if it takes half as long again as expected, and what starting a process and telling of a result
-// may take.
+// A case is over time if it takes half as long again as expected, and as long as on a bad day, and what starting a process
+// and telling of a result may take.
 constexpr double kOverrun = 1.5, kSlack = 0.1;
 constexpr double kRoundTrip = 0.05;  // seconds until a copy starts, beside shipping
 
@@ -42,7 +42,8 @@ std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(uint32_
   Straggler straggler{slab, i, pending_.Estimate(i), 0, 0};
   const double expected = straggler.seconds / hosts_[lease.host].speed;
   const double elapsed = absl::ToDoubleSeconds(now_ - began);
-  straggler.until_over = kOverrun * expected + kSlack - elapsed;
+  const double long_for_it = std::max(kOverrun * expected, c.high / hosts_[lease.host].speed);
+  straggler.until_over = long_for_it + kSlack - elapsed;
   if (straggler.until_over < 1e-6) straggler.until_over = 0;  // a deadline that was kept, but for rounding
   // What is over time may take as long again as it has.
   straggler.remaining = straggler.until_over > 0 ? expected - elapsed : elapsed;
