@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import ship_suite
-from measure import Figure, at_most, row, side_by_side, typical
+from measure import Figure, at_most, row, side_by_side
 
 import farm
 
@@ -107,7 +107,7 @@ def ship_cold(bench):
     between. All hosts share this machine's cores and the network is memory, so both sides are bound by processors,
     not by a link. One compressed copy is that of the different chunks, each compressed by itself with zstd -3, as
     dtest sends them: the least that can be sent. The network card's count is of all that left this machine, packet
-    headers and ssh included."""
+    headers and ssh included. Of bytes the worst run counts."""
     size, unique, chunks, whole = one_copy(bench)
     with Ship(bench, HOSTS) as ship:
         held, sent, chunk_bytes = [], [], []
@@ -136,11 +136,11 @@ def ship_cold(bench):
         return [Figure("", f"not measured: a host held {min(held)} of the 40 executables afterwards", "0.6; 1.2")]
     return [
         at_most("wall / scp side by side", dtest / scp, 0.6, f" ({dtest:.1f} s / {scp:.1f} s for {size / MB:.0f} MB)"),
-        at_most("coordinator's chunk bytes / one compressed copy", typical(chunk_bytes) / chunks, 1.2,
-                f" ({typical(chunk_bytes) / MB:.0f} MB / {chunks / MB:.0f} MB, before compression "
+        at_most("coordinator's chunk bytes / one compressed copy", max(chunk_bytes) / chunks, 1.2,
+                f" ({max(chunk_bytes) / MB:.0f} MB / {chunks / MB:.0f} MB, before compression "
                 f"{unique / MB:.0f} MB; whole files through zstd -3: {whole / MB:.0f} MB)"),
         Figure("network card's bytes / one compressed copy",
-               f"{typical(sent) / chunks:.2f} ({typical(sent) / MB:.0f} MB)"),
+               f"{max(sent) / chunks:.2f} ({max(sent) / MB:.0f} MB)"),
     ]
 
 
