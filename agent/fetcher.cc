@@ -263,6 +263,8 @@ void Fetcher::PeerFailed(absl::Time now, HostId id, const std::string& why) {
 
 void Fetcher::LosePeer(HostId id, Peer& peer, const std::string& why) {
   if (std::exchange(peer.lost, true)) return;
+  // First: whoever has had something is not given up for losing some.
+  if (from_peers_.chunks != 0) options_.send(std::exchange(from_peers_, {}));
   options_.send(PeerLost{id, why});
   for (auto& [digest, wanted] : wanted_) {
     if (wanted.peer == id) AskCoordinator(digest, wanted);

@@ -7,12 +7,13 @@ namespace dtest {
 void ChunkSources::CannotReach(HostId asker, HostId peer) {
   if (peer.value() >= hosts_.size()) return;
   Host& host = hosts_[asker.value()];
-  host.peers.erase(peer);
+  host.peers.insert(peer);  // counts as tried, whoever named it
   host.unreachable.insert(peer);
 }
 
 HostId ChunkSources::Choose(HostId asker, const Holders& holders) const {
   const Host& host = hosts_[asker.value()];
+  if (!host.fetched && host.unreachable.size() >= kGivenUpAfter) return asker;
   HostId best = asker;
   for (const HostId holder : holders) {
     if (holder == asker || !hosts_[holder.value()].serves || host.unreachable.contains(holder)) continue;

@@ -7,7 +7,9 @@
 // not "anywhere", and then the coordinator sends it.
 //
 // Of several holders the one that was named for the fewest chunks so far is chosen. A host is sent to kMostPeers
-// others at most, and only the first kMostHolders of a chunk are remembered: both bound what a large farm costs.
+// others at most, those that it could not reach included, and only the first kMostHolders of a chunk are remembered:
+// both bound what a large farm costs. A host that could not reach kGivenUpAfter others, and has had nothing from any, is
+// behind a firewall: each further try would cost it a time-out, so the coordinator sends it everything.
 //
 // One thread.
 
@@ -31,12 +33,15 @@ class ChunkSources {
  public:
   static constexpr size_t kMostPeers = 8;
   static constexpr size_t kMostHolders = 8;
+  static constexpr size_t kGivenUpAfter = 2;
 
   explicit ChunkSources(size_t hosts) : hosts_(hosts) {}
 
-  // The host answers peers from now on; it is gone, or does no longer; the asker cannot fetch from that peer.
+  // The host answers peers from now on; it is gone, or does no longer; it has had something from a peer; the asker
+  // cannot fetch from that peer.
   void Serves(HostId host) { hosts_[host.value()].serves = true; }
   void Gone(HostId host) { hosts_[host.value()].serves = false; }
+  void Fetched(HostId host) { hosts_[host.value()].fetched = true; }
   void CannotReach(HostId asker, HostId peer);
 
   struct Answer {
@@ -49,8 +54,9 @@ class ChunkSources {
  private:
   struct Host {
     bool serves = false;
+    bool fetched = false;
     uint64_t named = 0;  // chunks that others were sent here for
-    absl::flat_hash_set<HostId> peers;
+    absl::flat_hash_set<HostId> peers;  // it was sent to; the unreachable ones too
     absl::flat_hash_set<HostId> unreachable;
   };
   using Holders = absl::InlinedVector<HostId, 4>;

@@ -456,6 +456,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                                              "; what it would have sent comes from here"));
                  },
                  [&](FromPeers& from) {
+                   if (from.chunks != 0) sources_.Fetched(id);
                    host.from_peers.bytes += from.bytes;
                    host.from_peers.chunks += from.chunks;
                  },

@@ -133,6 +133,16 @@ TEST_F(FetcherPeersTest, AnUnreachablePeerIsAskedNoMore) {
   EXPECT_EQ(asked_peer_.size(), chunks_.size());
 }
 
+TEST_F(FetcherPeersTest, WhatAPeerSentIsToldBeforeItsLoss) {
+  WantFile();
+  NameThePeer();
+  fetcher_->OnPeer(now_, kPeer, Good(asked_peer_.front()));
+  EXPECT_FALSE(from_peers_.has_value());
+  fetcher_->PeerFailed(now_, kPeer, "gone");
+  ASSERT_TRUE(from_peers_.has_value());
+  EXPECT_EQ(from_peers_->chunks, 1u);
+}
+
 TEST_F(FetcherPeersTest, ThePeerThatWasNamedBeforeItsLossWasHeardOf) {
   WantFile();
   const std::vector<Digest> half(anywhere_.begin(), anywhere_.begin() + anywhere_.size() / 2);

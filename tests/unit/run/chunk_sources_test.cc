@@ -81,6 +81,33 @@ TEST(ChunkSources, APeerThatCannotBeReachedIsNotNamedAgainToThatHost) {
   sources.CannotReach(HostId(1), HostId(99));  // no such host: an agent may say anything
 }
 
+TEST(ChunkSources, AHostBehindAFirewallIsSoonLeftAlone) {
+  ChunkSources sources = FarmOf(10);
+  for (uint32_t host = 0; host < 9; ++host) sources.Ask(HostId(host), {Chunk(static_cast<int>(host))}, true);
+  size_t tried = 0;
+  for (int round = 0; round < 9; ++round) {
+    for (const auto& [peer, chunks] : sources.Ask(HostId(9), {Chunk(round)}, true).at_peers) {
+      ++tried;
+      sources.CannotReach(HostId(9), peer);
+    }
+  }
+  EXPECT_EQ(tried, ChunkSources::kGivenUpAfter);
+}
+
+TEST(ChunkSources, OneThatHasHadSomethingFromPeersTriesMoreButNotForEver) {
+  ChunkSources sources = FarmOf(20);
+  for (uint32_t host = 0; host < 19; ++host) sources.Ask(HostId(host), {Chunk(static_cast<int>(host))}, true);
+  sources.Fetched(HostId(19));
+  size_t tried = 0;
+  for (int round = 0; round < 19; ++round) {
+    for (const auto& [peer, chunks] : sources.Ask(HostId(19), {Chunk(round)}, true).at_peers) {
+      ++tried;
+      sources.CannotReach(HostId(19), peer);
+    }
+  }
+  EXPECT_EQ(tried, ChunkSources::kMostPeers);
+}
+
 TEST(ChunkSources, NoHostWaitsForItselfInACircle) {
   ChunkSources sources = FarmOf(6);
   std::map<uint32_t, uint32_t> waits_for;
