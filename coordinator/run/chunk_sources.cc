@@ -24,6 +24,27 @@ HostId ChunkSources::Choose(HostId asker, const Holders& holders) const {
   return best;
 }
 
+void ChunkSources::Add(HostId host, Holders& holders) {
+  if (!Lacks(host, holders)) return;
+  if (holders.size() >= kMostHolders) holders.erase(std::find_if(holders.begin(), holders.end(), IsGone()));
+  holders.push_back(host);
+}
+
+bool ChunkSources::Lacks(HostId host, const Holders& holders) const {
+  if (!hosts_[host.value()].serves || std::find(holders.begin(), holders.end(), host) != holders.end()) return false;
+  return holders.size() < kMostHolders || std::any_of(holders.begin(), holders.end(), IsGone());
+}
+
+bool ChunkSources::IsNews(HostId host, const Digest& file) const {
+  const auto holders = files_.find(file);
+  return Lacks(host, holders == files_.end() ? Holders() : holders->second);
+}
+
+void ChunkSources::Has(HostId host, const FileRecipe& file) {
+  Add(host, files_[file.id]);
+  for (const ChunkRef& chunk : file.chunks) Add(host, holders_[chunk.digest]);
+}
+
 ChunkSources::Answer ChunkSources::Ask(HostId asker, const std::vector<Digest>& chunks, bool anywhere) {
   Answer answer;
   absl::flat_hash_map<HostId, size_t> position;  // in answer.at_peers
@@ -40,13 +61,7 @@ ChunkSources::Answer ChunkSources::Ask(HostId asker, const std::vector<Digest>& 
       if (is_new) answer.at_peers.emplace_back(peer, std::vector<Digest>());
       answer.at_peers[at->second].second.push_back(chunk);
     }
-    if (!host.serves || std::find(holders.begin(), holders.end(), asker) != holders.end()) continue;
-    if (holders.size() >= kMostHolders) {
-      const auto gone = std::find_if(holders.begin(), holders.end(), [&](HostId h) { return !hosts_[h.value()].serves; });
-      if (gone == holders.end()) continue;
-      holders.erase(gone);
-    }
-    holders.push_back(asker);
+    Add(asker, holders);
   }
   return answer;
 }

@@ -1,6 +1,8 @@
 // Who sends which chunk to whom: the coordinator sends each chunk about once, and has the other hosts fetch it from
 // hosts that have it. Pure: no clock, no socket; what it is told and asked is all there is.
 //
+// A host that has all of a file is told of with Has, also if it had it before this run.
+//
 // A host that was promised a chunk (by the coordinator, or at a peer) counts as having it from then on: it keeps
 // whoever asks too early waiting for the moment that it lacks it. So the hosts that want a chunk form a tree that
 // begins at the coordinator, and no host waits for itself. A host that does not get what it was promised asks again,
@@ -26,6 +28,7 @@
 #include "absl/container/inlined_vector.h"
 #include "dtest/digest.h"
 #include "dtest/ids.h"
+#include "dtest/messages.h"
 
 namespace dtest {
 
@@ -44,6 +47,11 @@ class ChunkSources {
   void Fetched(HostId host) { hosts_[host.value()].fetched = true; }
   void CannotReach(HostId asker, HostId peer);
 
+  // The host has the whole file. Worth telling (its recipe need not be looked up else) if it IsNews: the host serves, and
+  // not enough others are known to have it.
+  bool IsNews(HostId host, const Digest& file) const;
+  void Has(HostId host, const FileRecipe& file);
+
   struct Answer {
     std::vector<Digest> send;                                     // by the coordinator
     std::vector<std::pair<HostId, std::vector<Digest>>> at_peers;  // each peer once
@@ -61,11 +69,18 @@ class ChunkSources {
   };
   using Holders = absl::InlinedVector<HostId, 4>;
 
+  auto IsGone() const {
+    return [this](HostId host) { return !hosts_[host.value()].serves; };
+  }
+  // Whether the host should be one of the holders; makes it one if so.
+  bool Lacks(HostId host, const Holders& holders) const;
+  void Add(HostId host, Holders& holders);
   // The best peer of this host among the holders; itself if there is none.
   HostId Choose(HostId asker, const Holders& holders) const;
 
   std::vector<Host> hosts_;
-  absl::flat_hash_map<Digest, Holders> holders_;
+  absl::flat_hash_map<Digest, Holders> holders_;  // of chunks
+  absl::flat_hash_map<Digest, Holders> files_;    // as a whole
 };
 
 }  // namespace dtest
