@@ -254,6 +254,10 @@ void Fetcher::OnPeer(absl::Time now, HostId id, const ChunkData& message) {
   AskForChunks(now);
 }
 
+void Fetcher::PeerWaits(absl::Time now, HostId id) {
+  if (const auto known = peers_.find(id); known != peers_.end()) known->second.heard = now;
+}
+
 void Fetcher::PeerFailed(absl::Time now, HostId id, const std::string& why) {
   const auto known = peers_.find(id);
   if (known == peers_.end() || known->second.lost) return;
@@ -370,9 +374,9 @@ void Fetcher::Tick(absl::Time now) {
   }
   for (auto& [digest, wanted] : wanted_) {
     if (!wanted.asked) continue;
-    // A peer answers in no order, and may itself be waiting.
+    // A peer answers in no order, and may itself be waiting: it is judged by what is heard of it, above.
     const bool lost =
-        wanted.peer.has_value() ? now >= wanted.when.at + options_.again_after : Lost(now, wanted.when);
+        wanted.peer.has_value() ? now >= wanted.when.at + options_.peer_patience : Lost(now, wanted.when);
     if (lost) AskCoordinator(digest, wanted);
   }
   AskForChunks(now);
