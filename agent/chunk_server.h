@@ -46,10 +46,10 @@ class ChunkServer {
     std::function<bool(const Digest&)> expected;                    // is being fetched
     // False: this asker is gone.
     std::function<bool(const std::string& asker, ChunkData)> send;
-    std::function<bool(const std::string& asker)> still_waits;      // tells it so; false as above
-    std::function<uint64_t(const std::string& asker)> queued;  // bytes sent and not yet taken by the system
-    uint64_t memory = 64 << 20;                                // bytes of compressed chunks kept
-    uint64_t a_turn = 1 << 20;                                 // bytes read or sent a turn, about
+    std::function<bool(const std::string& asker)> still_waits;  // tells it so; false as above
+    std::function<uint64_t(const std::string& asker)> queued;   // bytes sent and not yet taken by the system
+    uint64_t memory = 64 << 20;                                 // bytes of compressed chunks kept
+    uint64_t a_turn = 1 << 20;                                  // bytes read or sent a turn, about
     // An asker hears "no" when it has waited, and no chunk at all has come, for so long.
     absl::Duration wait = absl::Seconds(15);
     absl::Duration keep = absl::Minutes(1);  // compressed chunks, from when one last came or was asked for
@@ -92,7 +92,7 @@ class ChunkServer {
   // two may hold a rest.
   std::map<std::string, std::deque<Digest>> asked_;
   absl::flat_hash_map<std::string, absl::flat_hash_set<Digest>> open_;
-  std::string last_served_;                          // the asker after it has the next turn
+  std::string last_served_;  // the asker after it has the next turn
   absl::flat_hash_map<Digest, std::vector<Waiting>> waiting_;
   absl::Time next_check_ = absl::InfiniteFuture();  // of `waiting_`; finite while there is any
   bool arrived_ = false;                            // something, since the last Serve

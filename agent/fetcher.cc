@@ -375,8 +375,7 @@ void Fetcher::Tick(absl::Time now) {
   for (auto& [digest, wanted] : wanted_) {
     if (!wanted.asked) continue;
     // A peer answers in no order, and may itself be waiting: it is judged by what is heard of it, above.
-    const bool lost =
-        wanted.peer.has_value() ? now >= wanted.when.at + options_.peer_patience : Lost(now, wanted.when);
+    const bool lost = wanted.peer.has_value() ? now >= wanted.when.at + options_.peer_patience : Lost(now, wanted.when);
     if (lost) AskCoordinator(digest, wanted);
   }
   AskForChunks(now);

@@ -6,8 +6,8 @@
 //
 // A chunk is asked for "anywhere" once. If the coordinator names a peer and the peer does not have it, sends wrong
 // bytes, or has not sent it after `peer_patience`, it is asked for again, of the coordinator itself. A peer that cannot
-// be reached, of which nothing at all was heard for `again_after`, or wrong bytes kMostSpoiled times, is asked no more in
-// this run. So peers can make a fetch slower, and never make it fail.
+// be reached, of which nothing at all was heard for `again_after`, or wrong bytes kMostSpoiled times, is asked no more
+// in this run. So peers can make a fetch slower, and never make it fail.
 //
 // Bulk messages may be lost, doubled, reordered or belated: an answer nobody waits for is ignored. Something is asked
 // for again when it is `again_after` old and either nothing at all has come for as long, or an answer to a later

@@ -10,8 +10,8 @@
 //
 // Of several holders the one that was named for the fewest chunks so far is chosen. A host is sent to kMostPeers
 // others at most, those that it could not reach included, and only the first kMostHolders of a chunk are remembered:
-// both bound what a large farm costs. A host that could not reach kGivenUpAfter others, and has had nothing from any, is
-// behind a firewall: each further try would cost it a time-out, so the coordinator sends it everything.
+// both bound what a large farm costs. A host that could not reach kGivenUpAfter others, and has had nothing from any,
+// is behind a firewall: each further try would cost it a time-out, so the coordinator sends it everything.
 //
 // One thread.
 
@@ -47,13 +47,13 @@ class ChunkSources {
   void Fetched(HostId host) { hosts_[host.value()].fetched = true; }
   void CannotReach(HostId asker, HostId peer);
 
-  // The host has the whole file. Worth telling (its recipe need not be looked up else) if it IsNews: the host serves, and
-  // not enough others are known to have it.
+  // The host has the whole file. Worth telling (its recipe need not be looked up else) if it IsNews: the host serves,
+  // and not enough others are known to have it.
   bool IsNews(HostId host, const Digest& file) const;
   void Has(HostId host, const FileRecipe& file);
 
   struct Answer {
-    std::vector<Digest> send;                                     // by the coordinator
+    std::vector<Digest> send;                                      // by the coordinator
     std::vector<std::pair<HostId, std::vector<Digest>>> at_peers;  // each peer once
   };
   // What to answer a host that asks for these chunks; `anywhere`: peers are welcome.
@@ -63,7 +63,7 @@ class ChunkSources {
   struct Host {
     bool serves = false;
     bool fetched = false;
-    uint64_t named = 0;  // chunks that others were sent here for
+    uint64_t named = 0;                 // chunks that others were sent here for
     absl::flat_hash_set<HostId> peers;  // it was sent to; the unreachable ones too
     absl::flat_hash_set<HostId> unreachable;
   };
