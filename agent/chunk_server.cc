@@ -10,22 +10,25 @@ namespace {
 
 // Level 1: a peer is as near as the network gets, and this host has tests to run.
 constexpr int kZstdLevel = 1;
-constexpr absl::Duration kCheckEvery = absl::Seconds(1);
 
 }  // namespace
 
-void ChunkServer::On(absl::Time, const std::string& asker, const NeedChunks& need) {
+void ChunkServer::On(absl::Time now, const std::string& asker, const NeedChunks& need) {
+  drop_at_ = now + options_.keep;
   for (const Digest& digest : need.chunks) {
-    const auto queue = asked_.find(asker);
-    if (queue != asked_.end() && queue->second.size() >= kMostAsked) {
-      if (!options_.send(asker, {digest, ""})) return;
+    absl::flat_hash_set<Digest>& open = open_[asker];
+    if (open.contains(digest)) continue;
+    if (open.size() >= kMostAsked) {
+      if (!options_.send(asker, {digest, ""})) return Forget(asker);
     } else {
+      open.insert(digest);
       asked_[asker].push_back(digest);
     }
   }
 }
 
 void ChunkServer::Arrived(const Digest& digest, absl::string_view zstd) {
+  arrived_ = true;
   Keep(digest, std::make_shared<const std::string>(zstd));
   const auto found = waiting_.find(digest);
   if (found == waiting_.end()) return;
@@ -33,8 +36,14 @@ void ChunkServer::Arrived(const Digest& digest, absl::string_view zstd) {
   waiting_.erase(found);
 }
 
-bool ChunkServer::Serve(absl::Time now) {
-  if (now >= next_check_) RefuseLate(now);
+ChunkServer::Served ChunkServer::Serve(absl::Time now) {
+  sent_ = false;
+  if (std::exchange(arrived_, false)) {
+    last_arrival_ = now;
+    drop_at_ = now + options_.keep;
+  }
+  if (now >= drop_at_) DropKept();
+  if (now >= next_check_) CheckWaiting(now);
   uint64_t work = 0;
   for (bool progress = true; progress && !asked_.empty();) {
     progress = false;
@@ -43,7 +52,7 @@ bool ChunkServer::Serve(absl::Time now) {
     for (auto it = asked_.upper_bound(last_served_); it != asked_.end(); ++it) turn.push_back(it->first);
     for (auto it = asked_.begin(); it != asked_.end() && it->first <= last_served_; ++it) turn.push_back(it->first);
     for (const std::string& asker : turn) {
-      if (work >= options_.a_turn) return true;
+      if (work >= options_.a_turn) return {sent_, true};
       if (options_.queued(asker) >= kQueueHigh) continue;
       const auto queue = asked_.find(asker);
       const Digest digest = queue->second.front();
@@ -54,10 +63,16 @@ bool ChunkServer::Serve(absl::Time now) {
       progress = true;
     }
   }
-  return false;
+  return {sent_, false};
+}
+
+bool ChunkServer::IsOpen(const std::string& asker, const Digest& digest) const {
+  const auto open = open_.find(asker);
+  return open != open_.end() && open->second.contains(digest);
 }
 
 void ChunkServer::AnswerOne(absl::Time now, const std::string& asker, const Digest& digest, uint64_t* work) {
+  if (!IsOpen(asker, digest)) return;
   std::shared_ptr<const std::string> zstd = Find(digest);
   if (zstd == nullptr) {
     if (const std::optional<std::string> bytes = options_.read(digest)) {
@@ -71,19 +86,42 @@ void ChunkServer::AnswerOne(absl::Time now, const std::string& asker, const Dige
     }
   }
   *work += zstd == nullptr ? 0 : zstd->size();
-  if (!options_.send(asker, {digest, zstd == nullptr ? "" : *zstd})) asked_.erase(asker);
+  Send(asker, digest, zstd == nullptr ? "" : absl::string_view(*zstd));
 }
 
-// Those that waited long enough, and those that wait for what will not come.
-void ChunkServer::RefuseLate(absl::Time now) {
+void ChunkServer::Send(const std::string& asker, const Digest& digest, absl::string_view zstd) {
+  sent_ = true;
+  if (!options_.send(asker, {digest, std::string(zstd)})) return Forget(asker);
+  const auto open = open_.find(asker);
+  open->second.erase(digest);
+  if (open->second.empty()) open_.erase(open);
+}
+
+void ChunkServer::Forget(const std::string& asker) {
+  asked_.erase(asker);
+  open_.erase(asker);
+}
+
+// Refuses what will not come; tells the others that they still wait.
+void ChunkServer::CheckWaiting(absl::Time now) {
+  const bool stalled = now >= last_arrival_ + options_.wait;
+  absl::flat_hash_set<std::string> told;
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     const Digest digest = it->first;
     std::vector<Waiting>& all = it->second;
     const bool expected = options_.expected(digest);
     all.erase(std::remove_if(all.begin(), all.end(),
                              [&](const Waiting& waiting) {
-                               if (expected && now < waiting.since + options_.wait) return false;
-                               options_.send(waiting.asker, {digest, ""});
+                               const std::string& asker = waiting.asker;
+                               if (!IsOpen(asker, digest)) return true;
+                               if (!expected || (stalled && now >= waiting.since + options_.wait)) {
+                                 Send(asker, digest, "");
+                                 return true;
+                               }
+                               if (!told.insert(asker).second) return false;
+                               sent_ = true;
+                               if (options_.still_waits(asker)) return false;
+                               Forget(asker);
                                return true;
                              }),
               all.end());
@@ -93,7 +131,12 @@ void ChunkServer::RefuseLate(absl::Time now) {
   next_check_ = waiting_.empty() ? absl::InfiniteFuture() : now + kCheckEvery;
 }
 
-absl::Time ChunkServer::NextDeadline() const { return next_check_; }
+void ChunkServer::DropKept() {
+  kept_index_.clear();
+  kept_.clear();
+  kept_bytes_ = 0;
+  drop_at_ = absl::InfiniteFuture();
+}
 
 std::shared_ptr<const std::string> ChunkServer::Find(const Digest& digest) {
   const auto found = kept_index_.find(digest);

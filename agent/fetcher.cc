@@ -254,6 +254,10 @@ void Fetcher::OnPeer(absl::Time now, HostId id, const ChunkData& message) {
   AskForChunks(now);
 }
 
+void Fetcher::PeerWaits(absl::Time now, HostId id) {
+  if (const auto known = peers_.find(id); known != peers_.end()) known->second.heard = now;
+}
+
 void Fetcher::PeerFailed(absl::Time now, HostId id, const std::string& why) {
   const auto known = peers_.find(id);
   if (known == peers_.end() || known->second.lost) return;
@@ -263,6 +267,8 @@ void Fetcher::PeerFailed(absl::Time now, HostId id, const std::string& why) {
 
 void Fetcher::LosePeer(HostId id, Peer& peer, const std::string& why) {
   if (std::exchange(peer.lost, true)) return;
+  // First: whoever has had something is not given up for losing some.
+  if (from_peers_.chunks != 0) options_.send(std::exchange(from_peers_, {}));
   options_.send(PeerLost{id, why});
   for (auto& [digest, wanted] : wanted_) {
     if (wanted.peer == id) AskCoordinator(digest, wanted);
@@ -368,9 +374,8 @@ void Fetcher::Tick(absl::Time now) {
   }
   for (auto& [digest, wanted] : wanted_) {
     if (!wanted.asked) continue;
-    // A peer answers in no order, and may itself be waiting.
-    const bool lost =
-        wanted.peer.has_value() ? now >= wanted.when.at + options_.again_after : Lost(now, wanted.when);
+    // A peer answers in no order, and may itself be waiting: it is judged by what is heard of it, above.
+    const bool lost = wanted.peer.has_value() ? now >= wanted.when.at + options_.peer_patience : Lost(now, wanted.when);
     if (lost) AskCoordinator(digest, wanted);
   }
   AskForChunks(now);

@@ -5,9 +5,9 @@
 //                                                  \-> ChunksAt -> ask the peer -> its ChunkData -> Ready
 //
 // A chunk is asked for "anywhere" once. If the coordinator names a peer and the peer does not have it, sends wrong
-// bytes, or nothing for `again_after`, it is asked for again, of the coordinator itself. A peer that cannot be reached,
-// that sent nothing at all for so long, or wrong bytes kMostSpoiled times, is asked no more in this run. So peers can
-// make a fetch slower, and never make it fail.
+// bytes, or has not sent it after `peer_patience`, it is asked for again, of the coordinator itself. A peer that cannot
+// be reached, of which nothing at all was heard for `again_after`, or wrong bytes kMostSpoiled times, is asked no more
+// in this run. So peers can make a fetch slower, and never make it fail.
 //
 // Bulk messages may be lost, doubled, reordered or belated: an answer nobody waits for is ignored. Something is asked
 // for again when it is `again_after` old and either nothing at all has come for as long, or an answer to a later
@@ -57,6 +57,7 @@ class Fetcher {
     // The chunks of a file are asked for from a place of this host's own on, so that hosts have something to swap.
     uint64_t spread = 0;
     absl::Duration again_after = absl::Seconds(10);
+    absl::Duration peer_patience = absl::Minutes(5);  // with one that lives: on a slow link it waits long itself
   };
   explicit Fetcher(Options options) : options_(std::move(options)) {}
 
@@ -65,6 +66,8 @@ class Fetcher {
   void On(absl::Time now, const ChunkData& message);
   void On(absl::Time now, const ChunksAt& message);
   void OnPeer(absl::Time now, HostId peer, const ChunkData& message);
+  // It lives, and waits itself for what it was asked.
+  void PeerWaits(absl::Time now, HostId peer);
   // No connection, or none any more.
   void PeerFailed(absl::Time now, HostId peer, const std::string& why);
   // True if this chunk is on its way: it has been asked for, or will be.

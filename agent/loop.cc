@@ -193,6 +193,7 @@ void AgentLoop::MeetPeers() {
   options.answered = [this](absl::Time now, HostId peer, const ChunkData& chunk) {
     preparer_->OnPeer(now, peer, chunk);
   };
+  options.waits = [this](absl::Time now, HostId peer) { preparer_->PeerWaits(now, peer); };
   options.failed = [this](absl::Time now, HostId peer, const std::string& why) {
     preparer_->PeerFailed(now, peer, why);
   };

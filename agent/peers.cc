@@ -1,5 +1,8 @@
 #include "agent/peers.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -32,8 +35,25 @@ ChunkServer::Options ServerOptions(PeerTransport* transport,
     envelope.body = std::move(chunk);
     return transport->Answer(asker, Encode(envelope)).ok();
   };
+  options.still_waits = [transport](const std::string& asker) {
+    return transport->Answer(asker, Encode(Envelope<ToAgent>())).ok();
+  };
   options.queued = [transport](const std::string& asker) { return transport->Queued(asker); };
   return options;
+}
+
+// At which only this host itself would be reached, or nobody.
+bool IsOfThisHostOnly(const std::string& address) {
+  in_addr v4;
+  in6_addr v6;
+  if (inet_pton(AF_INET6, address.c_str(), &v6) == 1) {
+    if (!IN6_IS_ADDR_V4MAPPED(&v6)) return IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6);
+    std::copy_n(v6.s6_addr + 12, sizeof v4, reinterpret_cast<uint8_t*>(&v4));
+  } else if (inet_pton(AF_INET, address.c_str(), &v4) != 1) {
+    return true;  // no address at all
+  }
+  const uint32_t host_order = ntohl(v4.s_addr);
+  return host_order >> 24 == IN_LOOPBACKNET || host_order == INADDR_ANY;
 }
 
 }  // namespace
@@ -44,8 +64,9 @@ std::string AddressOfSshConnection(const char* ssh_connection) {
   const std::vector<std::string> fields = absl::StrSplit(ssh_connection, ' ');
   if (fields.size() != 4) return "";
   const std::string& address = fields[2];
-  // A link-local address means nothing without the name of this host's card.
-  if (address.empty() || absl::StrContains(address, "%")) return "";
+  // A link-local address means nothing without the name of this host's card: it is none that inet_pton takes. Loopback:
+  // a tunnel or a container's gateway, from which other hosts' addresses cannot be told.
+  if (IsOfThisHostOnly(address)) return "";
   return absl::StrContains(address, ":") ? absl::StrCat("[", address, "]") : address;
 }
 
@@ -99,11 +120,14 @@ bool Peers::Turn(absl::Time now) {
     any = true;
     Handle(now, *std::move(event));
   }
-  more_to_serve_ = server_.Serve(now);
+  const ChunkServer::Served served = server_.Serve(now);
+  // Sending may have swallowed the edge of something that came meanwhile. Not in this turn of the loop: as long as
+  // somebody asks there would be no end to it.
+  turn_again_ = served.sent || served.more;
   return any;
 }
 
-absl::Time Peers::NextDeadline() const { return more_to_serve_ ? absl::InfinitePast() : server_.NextDeadline(); }
+absl::Time Peers::NextDeadline() const { return turn_again_ ? absl::InfinitePast() : server_.NextDeadline(); }
 
 void Peers::Handle(absl::Time now, PeerTransport::Event event) {
   using Kind = PeerTransport::Event::Kind;
@@ -136,8 +160,11 @@ void Peers::Handle(absl::Time now, PeerTransport::Event event) {
     }
     case Kind::kAnswered: {
       absl::StatusOr<Envelope<ToAgent>> envelope = DecodeToAgent(event.frame);
-      const ChunkData* chunk =
-          envelope.ok() && envelope->body.has_value() ? std::get_if<ChunkData>(&*envelope->body) : nullptr;
+      if (envelope.ok() && !envelope->body.has_value()) {
+        options_.waits(now, event.peer);
+        return;
+      }
+      const ChunkData* chunk = envelope.ok() ? std::get_if<ChunkData>(&*envelope->body) : nullptr;
       if (chunk != nullptr) {
         options_.answered(now, event.peer, *chunk);
       } else {

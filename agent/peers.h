@@ -1,6 +1,7 @@
-// This agent's peers: answers those that ask it for chunks, and asks others. Joins the links (protocol/peer_transport.h),
-// who is answered when (agent/chunk_server.h), and the frames: a peer link carries envelopes with NeedChunks one way
-// and ChunkData the other, without session or epoch. PROTOCOL.md, section 9.
+// This agent's peers: answers those that ask it for chunks, and asks others. Joins the links
+// (protocol/peer_transport.h), who is answered when (agent/chunk_server.h), and the frames: a peer link carries
+// envelopes with NeedChunks one way and ChunkData (or nothing: "not here yet") the other, without session or epoch.
+// PROTOCOL.md, section 9.
 //
 // One thread: the loop's.
 
@@ -35,6 +36,7 @@ class Peers {
     std::function<std::optional<std::string>(const Digest&)> read;  // as ChunkServer
     std::function<bool(const Digest&)> expected;
     std::function<void(absl::Time, HostId, const ChunkData&)> answered;
+    std::function<void(absl::Time, HostId)> waits;  // it lives, and waits itself for what it was asked
     std::function<void(absl::Time, HostId, const std::string& why)> failed;  // said once; then it may be asked anew
   };
   // Listens. Errors: Unavailable and the like, naming the address.
@@ -50,7 +52,8 @@ class Peers {
   // A chunk came to this host, from anywhere: others may be waiting for it.
   void Arrived(const Digest& digest, absl::string_view zstd) { server_.Arrived(digest, zstd); }
 
-  // Handles what has come, and answers some. True: there may be more already.
+  // Handles what has come, and answers some. True: something had come. To be called again at NextDeadline at the
+  // latest, which is in the past if there may be more already.
   bool Turn(absl::Time now);
   absl::Time NextDeadline() const;
 
@@ -73,7 +76,7 @@ class Peers {
   ChunkServer server_;
   PeerPort port_;
   absl::flat_hash_map<HostId, Connection> connections_;
-  bool more_to_serve_ = false;
+  bool turn_again_ = false;
 };
 
 }  // namespace dtest

@@ -142,6 +142,10 @@ void Preparer::OnPeer(absl::Time now, HostId peer, const ChunkData& message) {
   if (fetcher_ != nullptr) fetcher_->OnPeer(now, peer, message);
 }
 
+void Preparer::PeerWaits(absl::Time now, HostId peer) {
+  if (fetcher_ != nullptr) fetcher_->PeerWaits(now, peer);
+}
+
 void Preparer::PeerFailed(absl::Time now, HostId peer, const std::string& why) {
   if (fetcher_ != nullptr) fetcher_->PeerFailed(now, peer, why);
 }

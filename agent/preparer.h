@@ -44,6 +44,7 @@ class Preparer {
   void On(absl::Time now, const ChunkData& message);
   void On(absl::Time now, const ChunksAt& message);
   void OnPeer(absl::Time now, HostId peer, const ChunkData& message);
+  void PeerWaits(absl::Time now, HostId peer);
   void PeerFailed(absl::Time now, HostId peer, const std::string& why);
 
   // From now on chunks may come from peers, which are asked through this. Before the first Prepare.

@@ -114,7 +114,7 @@ class PeerTransport::Impl {
       zap.set(zmq::sockopt::linger, 0);
       zap.bind(kZapEndpoint);
       zmq::socket_t listener(context_, zmq::socket_type::router);
-      SetOptions(listener, options_.connect_timeout);
+      SetOptions(listener, options_.handshake_timeout);
       listener.set(zmq::sockopt::router_mandatory, true);  // an answer to nobody is an error
       listener.set(zmq::sockopt::zap_domain, "peers");
       listener.set(zmq::sockopt::curve_server, true);
@@ -141,7 +141,7 @@ class PeerTransport::Impl {
       Connection connection;
       connection.socket = zmq::socket_t(context_, zmq::socket_type::dealer);
       zmq::socket_t& socket = connection.socket;
-      SetOptions(socket, options_.connect_timeout);
+      SetOptions(socket, options_.handshake_timeout);
       socket.set(zmq::sockopt::connect_timeout, Milliseconds(options_.connect_timeout));
       socket.set(zmq::sockopt::reconnect_ivl, -1);
       socket.set(zmq::sockopt::curve_serverkey, public_key);

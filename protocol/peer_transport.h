@@ -31,7 +31,10 @@ class PeerTransport {
   struct Options {
     CurveKeyPair own;    // this agent's, as a listener
     CurveKeyPair peers;  // the run's: what every peer connects with
-    absl::Duration connect_timeout = absl::Seconds(3);  // of TCP, and of the handshake after it
+    // Of TCP: time for one SYN that is lost, since a firewall that drops them costs all of it. Of the handshake after
+    // it: the peer may be busy.
+    absl::Duration connect_timeout = absl::Milliseconds(1500);
+    absl::Duration handshake_timeout = absl::Seconds(3);
     // Called for each descriptor to poll for reading, and before one is closed.
     std::function<void(int fd)> watch;
     std::function<void(int fd)> unwatch;

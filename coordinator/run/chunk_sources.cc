@@ -7,12 +7,13 @@ namespace dtest {
 void ChunkSources::CannotReach(HostId asker, HostId peer) {
   if (peer.value() >= hosts_.size()) return;
   Host& host = hosts_[asker.value()];
-  host.peers.erase(peer);
+  host.peers.insert(peer);  // counts as tried, whoever named it
   host.unreachable.insert(peer);
 }
 
 HostId ChunkSources::Choose(HostId asker, const Holders& holders) const {
   const Host& host = hosts_[asker.value()];
+  if (!host.fetched && host.unreachable.size() >= kGivenUpAfter) return asker;
   HostId best = asker;
   for (const HostId holder : holders) {
     if (holder == asker || !hosts_[holder.value()].serves || host.unreachable.contains(holder)) continue;
@@ -21,6 +22,27 @@ HostId ChunkSources::Choose(HostId asker, const Holders& holders) const {
     if (best == asker || hosts_[holder.value()].named < hosts_[best.value()].named) best = holder;
   }
   return best;
+}
+
+void ChunkSources::Add(HostId host, Holders& holders) {
+  if (!Lacks(host, holders)) return;
+  if (holders.size() >= kMostHolders) holders.erase(std::find_if(holders.begin(), holders.end(), IsGone()));
+  holders.push_back(host);
+}
+
+bool ChunkSources::Lacks(HostId host, const Holders& holders) const {
+  if (!hosts_[host.value()].serves || std::find(holders.begin(), holders.end(), host) != holders.end()) return false;
+  return holders.size() < kMostHolders || std::any_of(holders.begin(), holders.end(), IsGone());
+}
+
+bool ChunkSources::IsNews(HostId host, const Digest& file) const {
+  const auto holders = files_.find(file);
+  return Lacks(host, holders == files_.end() ? Holders() : holders->second);
+}
+
+void ChunkSources::Has(HostId host, const FileRecipe& file) {
+  Add(host, files_[file.id]);
+  for (const ChunkRef& chunk : file.chunks) Add(host, holders_[chunk.digest]);
 }
 
 ChunkSources::Answer ChunkSources::Ask(HostId asker, const std::vector<Digest>& chunks, bool anywhere) {
@@ -39,13 +61,7 @@ ChunkSources::Answer ChunkSources::Ask(HostId asker, const std::vector<Digest>& 
       if (is_new) answer.at_peers.emplace_back(peer, std::vector<Digest>());
       answer.at_peers[at->second].second.push_back(chunk);
     }
-    if (!host.serves || std::find(holders.begin(), holders.end(), asker) != holders.end()) continue;
-    if (holders.size() >= kMostHolders) {
-      const auto gone = std::find_if(holders.begin(), holders.end(), [&](HostId h) { return !hosts_[h.value()].serves; });
-      if (gone == holders.end()) continue;
-      holders.erase(gone);
-    }
-    holders.push_back(asker);
+    Add(asker, holders);
   }
   return answer;
 }

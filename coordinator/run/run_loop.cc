@@ -460,6 +460,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                                              "; what it would have sent comes from here"));
                  },
                  [&](FromPeers& from) {
+                   if (from.chunks != 0) sources_.Fetched(id);
                    host.from_peers.bytes += from.bytes;
                    host.from_peers.chunks += from.chunks;
                  },
@@ -471,6 +472,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  },
                  [&](Prepared& prepared) {
                    FilesAreThere(id, prepared.executable);
+                   if (prepared.error.empty()) IsSource(id, prepared.executable);
                    Schedule(FromHost{id, std::move(prepared)});
                  },
                  [&](Results& results) {
@@ -487,6 +489,17 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  [&](auto& other) { Schedule(FromHost{id, std::move(other)}); },
              },
              message);
+}
+
+// What this host has, also from earlier runs, others need not get from here.
+void RunLoop::IsSource(HostId id, ExecutableId executable) {
+  const HostState& host = hosts_[id.value()];
+  if (!host.peer.has_value() || executable.value() >= host.has_spec.size() || !host.has_spec[executable.value()]) return;
+  std::vector<Digest> files;
+  for (const ManifestEntry& entry : bundle_.executable(executable).shipped->files) {
+    if (!entry.file.empty() && sources_.IsNews(id, entry.file)) files.push_back(entry.file);
+  }
+  for (const FileRecipe& recipe : bundle_.FindRecipes(files).recipes) sources_.Has(id, recipe);
 }
 
 // Once for all hosts, as far as they can fetch from one another.

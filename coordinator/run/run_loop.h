@@ -115,6 +115,7 @@ class RunLoop : private HostPool::Delegate {
   void EnsureTable(HostId host, ExecutableId executable);
   void WantFiles(HostId host, ExecutableId executable);
   void FilesAreThere(HostId host, ExecutableId executable);
+  void IsSource(HostId host, ExecutableId executable);
 
   void ExecutableReady(ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings);
   void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool from_cache);

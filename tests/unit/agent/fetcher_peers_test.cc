@@ -133,6 +133,16 @@ TEST_F(FetcherPeersTest, AnUnreachablePeerIsAskedNoMore) {
   EXPECT_EQ(asked_peer_.size(), chunks_.size());
 }
 
+TEST_F(FetcherPeersTest, WhatAPeerSentIsToldBeforeItsLoss) {
+  WantFile();
+  NameThePeer();
+  fetcher_->OnPeer(now_, kPeer, Good(asked_peer_.front()));
+  EXPECT_FALSE(from_peers_.has_value());
+  fetcher_->PeerFailed(now_, kPeer, "gone");
+  ASSERT_TRUE(from_peers_.has_value());
+  EXPECT_EQ(from_peers_->chunks, 1u);
+}
+
 TEST_F(FetcherPeersTest, ThePeerThatWasNamedBeforeItsLossWasHeardOf) {
   WantFile();
   const std::vector<Digest> half(anywhere_.begin(), anywhere_.begin() + anywhere_.size() / 2);
@@ -168,12 +178,44 @@ TEST_F(FetcherPeersTest, ASilentPeerIsGivenUpInTime) {
   EXPECT_THAT(ready_, ElementsAre(""));
 }
 
+TEST_F(FetcherPeersTest, APeerThatWaitsItselfIsWaitedFor) {
+  WantFile();
+  NameThePeer();
+  for (int second = 0; second < 120; ++second) {
+    now_ += absl::Seconds(1);
+    fetcher_->PeerWaits(now_, kPeer);
+    fetcher_->PeerWaits(now_, HostId(4));  // of no interest
+    fetcher_->Tick(now_);
+  }
+  EXPECT_THAT(direct_, IsEmpty());
+  EXPECT_THAT(lost_, IsEmpty());
+  // And then it dies.
+  now_ += absl::Seconds(10);
+  fetcher_->Tick(now_);
+  EXPECT_THAT(direct_, UnorderedElementsAreArray(All()));
+  EXPECT_EQ(lost_.size(), 1u);
+}
+
+TEST_F(FetcherPeersTest, AnotherChunkOfThePeerIsASignOfLifeToo) {
+  WantFile();
+  NameThePeer();
+  for (size_t i = 1; i < asked_peer_.size(); ++i) {
+    now_ += absl::Seconds(9);
+    fetcher_->OnPeer(now_, kPeer, Good(asked_peer_[i]));
+    fetcher_->Tick(now_);
+  }
+  EXPECT_THAT(direct_, IsEmpty());
+  EXPECT_THAT(lost_, IsEmpty());
+}
+
 TEST_F(FetcherPeersTest, AChunkThatAPeerForgetsIsAskedForAgain) {
   WantFile();
   NameThePeer();
   const Digest forgotten = asked_peer_.front();
-  now_ += absl::Seconds(9);
+  now_ += absl::Minutes(5) - absl::Seconds(1);
   for (size_t i = 2; i < asked_peer_.size(); ++i) fetcher_->OnPeer(now_, kPeer, Good(asked_peer_[i]));
+  fetcher_->Tick(now_);
+  EXPECT_THAT(direct_, IsEmpty());
   now_ += absl::Seconds(1);
   fetcher_->Tick(now_);
   EXPECT_THAT(direct_, testing::UnorderedElementsAre(forgotten, asked_peer_[1]));

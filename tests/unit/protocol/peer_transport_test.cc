@@ -25,11 +25,13 @@ using Kind = PeerTransport::Event::Kind;
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
 struct Node {
-  explicit Node(const CurveKeyPair& peers, absl::Duration timeout = kPatience) : own(*MakeCurveKeyPair()) {
+  explicit Node(const CurveKeyPair& peers, absl::Duration handshake = kPatience, absl::Duration connect = kPatience)
+      : own(*MakeCurveKeyPair()) {
     PeerTransport::Options options;
     options.own = own;
     options.peers = peers;
-    options.connect_timeout = timeout;
+    options.connect_timeout = connect;
+    options.handshake_timeout = handshake;
     options.watch = [this](int fd) { fds.push_back(fd); };
     options.unwatch = [this](int fd) { fds.erase(std::find(fds.begin(), fds.end(), fd)); };
     transport = std::make_unique<PeerTransport>(options);
@@ -150,6 +152,33 @@ TEST(PeerTransport, ASilentListenerFailsAfterTheTimeout) {
   const auto event = Next(client, idle);
   ASSERT_TRUE(event.has_value());
   EXPECT_EQ(event->kind, Kind::kFailed);
+  close(listening);
+}
+
+// As behind a firewall that drops: a listener whose queue is full answers no SYN.
+TEST(PeerTransport, AnUnreachableHostFailsLongBeforeAHandshakeWould) {
+  const int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(bind(listening, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listening, 0), 0);
+  ASSERT_EQ(getsockname(listening, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  std::vector<int> filling;
+  for (int i = 0; i < 3; ++i) {
+    filling.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    connect(filling.back(), reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  }
+  const CurveKeyPair peers = *MakeCurveKeyPair();
+  Node client(peers, absl::Hours(1), absl::Milliseconds(200)), idle(peers);
+  const std::string endpoint = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
+  ASSERT_TRUE(client.transport->Connect(HostId(1), endpoint, MakeCurveKeyPair()->public_key).ok());
+  const auto event = Next(client, idle);
+  ASSERT_TRUE(event.has_value());
+  EXPECT_EQ(event->kind, Kind::kFailed);
+  EXPECT_THAT(event->text, HasSubstr("cannot connect"));
+  for (const int fd : filling) close(fd);
   close(listening);
 }
 

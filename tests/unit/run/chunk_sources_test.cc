@@ -81,6 +81,57 @@ TEST(ChunkSources, APeerThatCannotBeReachedIsNotNamedAgainToThatHost) {
   sources.CannotReach(HostId(1), HostId(99));  // no such host: an agent may say anything
 }
 
+TEST(ChunkSources, WhoHasTheFileFromBeforeIsASource) {
+  ChunkSources sources = FarmOf(2);
+  const FileRecipe file{Sha256("file"), {{Chunk(1), 1}, {Chunk(2), 1}}};
+  EXPECT_TRUE(sources.IsNews(HostId(0), file.id));
+  sources.Has(HostId(0), file);
+  EXPECT_FALSE(sources.IsNews(HostId(0), file.id));
+  const ChunkSources::Answer answer = sources.Ask(HostId(1), {Chunk(1), Chunk(2), Chunk(3)}, true);
+  EXPECT_THAT(answer.send, ElementsAre(Chunk(3)));
+  EXPECT_THAT(answer.at_peers, ElementsAre(Pair(HostId(0), ElementsAre(Chunk(1), Chunk(2)))));
+}
+
+TEST(ChunkSources, ManyHoldersOfAFileAreNoNewsUntilOneGoes) {
+  ChunkSources sources = FarmOf(ChunkSources::kMostHolders + 2);
+  const FileRecipe file{Sha256("file"), {{Chunk(1), 1}}};
+  for (uint32_t host = 0; host < ChunkSources::kMostHolders; ++host) sources.Has(HostId(host), file);
+  const HostId late(ChunkSources::kMostHolders);
+  EXPECT_FALSE(sources.IsNews(late, file.id));
+  sources.Gone(HostId(3));
+  EXPECT_FALSE(sources.IsNews(HostId(3), Sha256("another"))) << "it does not serve";
+  EXPECT_TRUE(sources.IsNews(late, file.id));
+  sources.Has(late, file);
+  EXPECT_FALSE(sources.IsNews(late, file.id));
+}
+
+TEST(ChunkSources, AHostBehindAFirewallIsSoonLeftAlone) {
+  ChunkSources sources = FarmOf(10);
+  for (uint32_t host = 0; host < 9; ++host) sources.Ask(HostId(host), {Chunk(static_cast<int>(host))}, true);
+  size_t tried = 0;
+  for (int round = 0; round < 9; ++round) {
+    for (const auto& [peer, chunks] : sources.Ask(HostId(9), {Chunk(round)}, true).at_peers) {
+      ++tried;
+      sources.CannotReach(HostId(9), peer);
+    }
+  }
+  EXPECT_EQ(tried, ChunkSources::kGivenUpAfter);
+}
+
+TEST(ChunkSources, OneThatHasHadSomethingFromPeersTriesMoreButNotForEver) {
+  ChunkSources sources = FarmOf(20);
+  for (uint32_t host = 0; host < 19; ++host) sources.Ask(HostId(host), {Chunk(static_cast<int>(host))}, true);
+  sources.Fetched(HostId(19));
+  size_t tried = 0;
+  for (int round = 0; round < 19; ++round) {
+    for (const auto& [peer, chunks] : sources.Ask(HostId(19), {Chunk(round)}, true).at_peers) {
+      ++tried;
+      sources.CannotReach(HostId(19), peer);
+    }
+  }
+  EXPECT_EQ(tried, ChunkSources::kMostPeers);
+}
+
 TEST(ChunkSources, NoHostWaitsForItselfInACircle) {
   ChunkSources sources = FarmOf(6);
   std::map<uint32_t, uint32_t> waits_for;
