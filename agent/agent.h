@@ -34,8 +34,8 @@
 // Work for which there may be messages under way (a remainder after a crash, a timeout) is done in AgentTick only: the
 // loop hands over all events of a turn and then, if NextDeadline has come, one AgentTick.
 //
-// A cancelled lease is not held any more, but its process may live for a moment: it is named in heartbeats, and Released
-// only when the process has ended.
+// A cancelled lease is not held any more, but its process may live for a moment: it is named in heartbeats, and
+// Released only when the process has ended.
 //
 // Invariants: a case of a held lease is in exactly one of {remaining, running, held back, reported}; no slot runs two
 // things; every lease ever received was answered by done or Released, or ended by Interrupt; a lease id already seen is
@@ -170,8 +170,8 @@ using AgentAction = std::variant<Reply, PrepareFiles, StartListing, StartBatch, 
 
 struct AgentOptions {
   uint32_t cores = 1;  // slots, where RunSettings::slots is 0
-  // Results wait for company at most this long. Those that end a lease go at once, unless all of them passed and the queue
-  // holds eight leases for every slot.
+  // Results wait for company at most this long. Those that end a lease go at once, unless all of them passed and the
+  // queue holds eight leases for every slot.
   absl::Duration result_delay = absl::Milliseconds(20);
   uint32_t results_per_message = 512;
   uint64_t bytes_per_message = 256 << 10;  // of results' text

@@ -204,7 +204,7 @@ class Agent::Impl {
   std::deque<HeldLease*> queue_;  // those without a slot
   std::deque<ExecutableId> listings_;
   std::vector<Slot> slots_;
-  std::vector<Results> finished_;  // the last words of leases, to be said together
+  std::vector<Results> finished_;                    // the last words of leases, to be said together
   absl::Time finished_at_ = absl::InfiniteFuture();  // at the latest then
 
   // During Handle only.

@@ -48,12 +48,12 @@ class Fetcher {
   using Question = std::variant<NeedRecipes, NeedChunks, PeerLost, FromPeers>;
   struct Options {
     Store* store = nullptr;
-    std::function<void(Question)> send;                   // to the coordinator
+    std::function<void(Question)> send;                     // to the coordinator
     std::function<absl::Status(const ChunksAt&)> ask_peer;  // asks it for these chunks; null: there are no peers
     std::function<void(const Digest&, absl::string_view zstd)> arrived;  // a chunk that proved right; may be null
-    std::function<void(Ready)> ready;  // once for each Want, may be called within it
-    uint64_t credit = kChunkCredit;       // bytes outstanding at the coordinator
-    uint64_t peer_credit = 16ull << 20;   // at all peers together
+    std::function<void(Ready)> ready;                                    // once for each Want, may be called within it
+    uint64_t credit = kChunkCredit;                                      // bytes outstanding at the coordinator
+    uint64_t peer_credit = 16ull << 20;                                  // at all peers together
     // The chunks of a file are asked for from a place of this host's own on, so that hosts have something to swap.
     uint64_t spread = 0;
     absl::Duration again_after = absl::Seconds(10);
@@ -131,8 +131,8 @@ class Fetcher {
   std::deque<Digest> queue_;                      // wanted and not asked for yet
   uint64_t outstanding_ = 0;                      // bytes asked of the coordinator
   absl::flat_hash_map<HostId, Peer> peers_;
-  uint64_t at_peers_ = 0;                         // bytes asked of them
-  FromPeers from_peers_;                          // not reported yet
+  uint64_t at_peers_ = 0;  // bytes asked of them
+  FromPeers from_peers_;   // not reported yet
   uint64_t next_order_ = 1;
   uint64_t newest_answered_ = 0;
   absl::Time last_progress_ = absl::InfinitePast();

@@ -23,10 +23,10 @@ std::string ReadFileIfThere(const std::string& path);
 // Makes a file that must not exist yet.
 absl::Status WriteFile(const std::string& path, absl::string_view contents);
 
-// `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, or the same in memory, mode 0700. Held by a flock for as long as the object (the process) lives,
-// so that the next agent of this user can tell what dead ones left behind: Make removes those, and kills the processes
-// that have their TEST_TMPDIR there. Nothing of other users is touched. The destructor removes the directory with all
-// that is in it.
+// `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, or the same in memory, mode 0700. Held by a flock for as long as the
+// object (the process) lives, so that the next agent of this user can tell what dead ones left behind: Make removes
+// those, and kills the processes that have their TEST_TMPDIR there. Nothing of other users is touched. The destructor
+// removes the directory with all that is in it.
 class AgentDirectory {
  public:
   // The error names the directory, errno's text and what to do.

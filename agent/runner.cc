@@ -20,8 +20,8 @@ constexpr size_t kBufferBytes = 64 << 10;
 // A process that prints without end must not keep the loop from the others.
 constexpr int kBuffersATurn = 8;
 constexpr size_t kLongestListing = 64 << 20;
-// A program that says one thing after another would wake us for each. What says much is read at once, or it would have to
-// wait for room in the pipe.
+// A program that says one thing after another would wake us for each. What says much is read at once, or it would have
+// to wait for room in the pipe.
 constexpr absl::Duration kReadLater = absl::Milliseconds(2);
 constexpr size_t kMuchOutput = 8 << 10;
 constexpr absl::Duration kFirstRecheck = absl::Milliseconds(1);

@@ -50,7 +50,7 @@ class Runner : private CaseSink {
     Trash* trash = nullptr;
     std::string temp_dir;     // TEST_TMPDIR; emptied after each process
     std::string control_dir;  // files between the framework and us; as well
-    Emit emit;  // called from within StartBatch, StartListing, Tick and the poller's callbacks
+    Emit emit;                // called from within StartBatch, StartListing, Tick and the poller's callbacks
   };
   explicit Runner(const Options& options);
   ~Runner() override;  // kills what runs

@@ -1,6 +1,6 @@
-// Empties the private directories of slots between two processes, without keeping the loop from other slots: what a test
-// left behind may be gigabytes. A directory that is empty, or holds a few small files, is dealt with at once; any other
-// is moved aside and removed by a thread.
+// Empties the private directories of slots between two processes, without keeping the loop from other slots: what a
+// test left behind may be gigabytes. A directory that is empty, or holds a few small files, is dealt with at once; any
+// other is moved aside and removed by a thread.
 //
 // One thread calls; the object has one more, from the first time it is needed.
 

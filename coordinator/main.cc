@@ -15,9 +15,13 @@ int main(int argc, char** argv) {
   }
   switch (parsed.options->command) {
     case dtest::Command::kRun:
-    case dtest::Command::kList: return dtest::RunCommand(*parsed.options);
-    case dtest::Command::kHosts: return dtest::HostsCommand(*parsed.options);
-    case dtest::Command::kReport: return dtest::ReportCommand(*parsed.options);
-    case dtest::Command::kHistory: return dtest::HistoryCommand(*parsed.options);
+    case dtest::Command::kList:
+      return dtest::RunCommand(*parsed.options);
+    case dtest::Command::kHosts:
+      return dtest::HostsCommand(*parsed.options);
+    case dtest::Command::kReport:
+      return dtest::ReportCommand(*parsed.options);
+    case dtest::Command::kHistory:
+      return dtest::HistoryCommand(*parsed.options);
   }
 }

@@ -68,7 +68,8 @@ struct Counted {
     const std::unique_ptr<Counted> counted(static_cast<Counted*>(self));
     const uint64_t size = counted->frame.size();
     const uint64_t before = counted->account->bytes.fetch_sub(size);
-    if (before >= PeerTransport::kQueueLow && before - size < PeerTransport::kQueueLow) counted->account->wake->Notify();
+    if (before >= PeerTransport::kQueueLow && before - size < PeerTransport::kQueueLow)
+      counted->account->wake->Notify();
   }
 };
 
@@ -81,9 +82,12 @@ void SetOptions(zmq::socket_t& socket, absl::Duration handshake) {
 
 std::string WhyFailed(uint16_t event) {
   switch (event) {
-    case ZMQ_EVENT_CLOSED: return "cannot connect";
-    case ZMQ_EVENT_DISCONNECTED: return "the connection ended";
-    default: return "it is not the peer it should be, or did not accept this one";
+    case ZMQ_EVENT_CLOSED:
+      return "cannot connect";
+    case ZMQ_EVENT_DISCONNECTED:
+      return "the connection ended";
+    default:
+      return "it is not the peer it should be, or did not accept this one";
   }
 }
 
@@ -301,8 +305,8 @@ class PeerTransport::Impl {
   const Options options_;
   const std::shared_ptr<Wake> wake_;
   zmq::context_t context_;
-  std::string allowed_;      // the peers' public key, raw
-  zmq::socket_t listener_;   // empty handles until Listen
+  std::string allowed_;     // the peers' public key, raw
+  zmq::socket_t listener_;  // empty handles until Listen
   zmq::socket_t zap_;
   absl::flat_hash_map<HostId, Connection> connections_;
   absl::flat_hash_map<std::string, std::shared_ptr<Account>> accounts_;  // by asker

@@ -1,5 +1,5 @@
-// What the files that include zmq share: zmq_transport.cc and peer_transport.cc. Included by those only; no exception of
-// zmq passes their functions.
+// What the files that include zmq share: zmq_transport.cc and peer_transport.cc. Included by those only; no exception
+// of zmq passes their functions.
 
 #ifndef DTEST_PROTOCOL_ZMQ_COMMON_H_
 #define DTEST_PROTOCOL_ZMQ_COMMON_H_

@@ -34,7 +34,7 @@ struct BatchRequest {
   absl::Span<const std::string> names;  // all cases of the executable, in listing order
   absl::Span<const LeasedCase> cases;   // those to run; indices are within `names`
   std::string temp_dir;                 // absolute, private to the slot, empty
-  bool report = true;    // have the process write a report at its end, where the framework can
+  bool report = true;                   // have the process write a report at its end, where the framework can
   bool run_disabled = false;
   bool keep_all_output = false;
   uint64_t output_cap = 0;

@@ -1,5 +1,5 @@
-// The few things the store and the runner do with the file system, without its traps: modes that no umask changes, short writes,
-// interrupted locks, errno as a message that says what to do.
+// The few things the store and the runner do with the file system, without its traps: modes that no umask changes,
+// short writes, interrupted locks, errno as a message that says what to do.
 //
 // Any thread, unless said otherwise; nothing here keeps state.
 

@@ -17,11 +17,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
-#include "dtest/mutex.h"
 #include "absl/time/time.h"
 #include "coordinator/bundle/hash_cache.h"
 #include "dtest/digest.h"
 #include "dtest/messages.h"
+#include "dtest/mutex.h"
 
 namespace dtest {
 

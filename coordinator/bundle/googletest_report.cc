@@ -26,11 +26,11 @@ constexpr absl::string_view kListeners = "_ZN7testing8UnitTest9listenersEv";
 // GoogleTest's own classes, whose functions may refer to those: nobody else can write members of them.
 constexpr absl::string_view kOwners[] = {"_ZN7testing8UnitTest", "_ZN7testing8TestInfo", "_ZN7testing9TestSuite",
                                          "_ZN7testing8TestCase", "_ZN7testing8internal12UnitTestImpl"};
-// The links of the chain from a test to its properties, and the listeners. If one is not there as a function, an optimiser
-// may have put it into its callers, and there is nothing to find.
-constexpr absl::string_view kChain[] = {
-    "_ZN7testing4Test14RecordPropertyE", "_ZN7testing8UnitTest14RecordPropertyE",
-    "_ZN7testing8internal12UnitTestImpl14RecordPropertyE", "_ZN7testing10TestResult14RecordPropertyE", kListeners};
+// The links of the chain from a test to its properties, and the listeners. If one is not there as a function, an
+// optimiser may have put it into its callers, and there is nothing to find.
+constexpr absl::string_view kChain[] = {"_ZN7testing4Test14RecordPropertyE", "_ZN7testing8UnitTest14RecordPropertyE",
+                                        "_ZN7testing8internal12UnitTestImpl14RecordPropertyE",
+                                        "_ZN7testing10TestResult14RecordPropertyE", kListeners};
 constexpr uint64_t kMaxSection = 1 << 30;  // a larger one is not looked through: the report is asked for
 constexpr uint64_t kWindow = 1 << 20;
 
@@ -48,9 +48,8 @@ bool IsNeedle(absl::string_view symbol) {
 }
 
 bool MayRefer(absl::string_view symbol) {
-  return IsNeedle(symbol) || std::any_of(std::begin(kOwners), std::end(kOwners), [symbol](absl::string_view owner) {
-           return absl::StartsWith(symbol, owner);
-         });
+  return IsNeedle(symbol) || std::any_of(std::begin(kOwners), std::end(kOwners),
+                                         [symbol](absl::string_view owner) { return absl::StartsWith(symbol, owner); });
 }
 
 class Search {
@@ -186,7 +185,7 @@ class Search {
 
   const OpenedFile& file_;
   std::unique_ptr<Elf, ElfEnd> elf_;
-  bool absolute_code_ = false;  // not position-independent: addresses may stand in code as they are
+  bool absolute_code_ = false;     // not position-independent: addresses may stand in code as they are
   std::vector<uint64_t> needles_;  // addresses
   std::array<bool, std::size(kChain)> in_chain_ = {};
   std::vector<Function> owners_;

@@ -16,10 +16,10 @@
 namespace dtest {
 
 // True if it is certain that no code in the program refers to those functions: it is an x86-64 ELF program with a
-// symbol table in which they stand, no dynamic symbol offers them to libraries, and outside of GoogleTest itself neither
-// a call, jump or lea, nor (in a program with fixed addresses) any other 32-bit word of code, nor a word of data, nor a
-// relocation leads to one. Bytes that look like that by chance count. False for everything else, damaged files included.
-// Reads symbols, code and data, without debug information: about 1 ms a megabyte.
+// symbol table in which they stand, no dynamic symbol offers them to libraries, and outside of GoogleTest itself
+// neither a call, jump or lea, nor (in a program with fixed addresses) any other 32-bit word of code, nor a word of
+// data, nor a relocation leads to one. Bytes that look like that by chance count. False for everything else, damaged
+// files included. Reads symbols, code and data, without debug information: about 1 ms a megabyte.
 bool GoogleTestPrintsAll(const std::string& path);
 
 }  // namespace dtest

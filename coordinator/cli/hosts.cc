@@ -92,8 +92,9 @@ absl::StatusOr<HostPool::Options> PoolOptions(const Options& options, const std:
   pool.fleet.local_agent = *agent;
   pool.fleet.remote_store = options.remote_store;
   if (AnyRemote(hosts)) {
-    LibraryResolver resolver(
-        {.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")), .ld_so_cache = "/etc/ld.so.cache", .default_dirs = {}});
+    LibraryResolver resolver({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
+                              .ld_so_cache = "/etc/ld.so.cache",
+                              .default_dirs = {}});
     absl::StatusOr<AgentPackage> package = MakeAgentPackage(*agent, resolver);
     if (!package.ok()) return package.status();
     auto archive = std::make_shared<AgentArchive>();

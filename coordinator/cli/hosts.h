@@ -21,7 +21,8 @@ absl::StatusOr<std::vector<HostSpec>> ChooseHosts(const Options& options);
 bool AnyRemote(const std::vector<HostSpec>& hosts);
 bool AnyLocal(const std::vector<HostSpec>& hosts);
 
-// How to launch them. NotFound if dtest-agent is not beside this program, in ../libexec/dtest, or where $DTEST_AGENT says.
+// How to launch them. NotFound if dtest-agent is not beside this program, in ../libexec/dtest, or where $DTEST_AGENT
+// says.
 absl::StatusOr<HostPool::Options> PoolOptions(const Options& options, const std::vector<HostSpec>& hosts,
                                               const std::string& run_id);
 

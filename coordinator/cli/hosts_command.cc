@@ -73,7 +73,8 @@ void PrintTable(const std::vector<Row>& rows) {
   }
 }
 
-Row Describe(const HostSpec& spec, const HostCheck::Finding& finding, const Fleet::Stats& stats, const Options& options) {
+Row Describe(const HostSpec& spec, const HostCheck::Finding& finding, const Fleet::Stats& stats,
+             const Options& options) {
   if (!finding.hello) return {spec.name, "FAILED", finding.problem};
   const Hello& hello = *finding.hello;
   const uint32_t slots = spec.slots.value_or(options.jobs.value_or(hello.cores));
@@ -84,7 +85,9 @@ Row Describe(const HostSpec& spec, const HostCheck::Finding& finding, const Flee
           hello.glibc.empty() ? "none" : hello.glibc,
           BytesText(hello.free_disk),
           absl::StrFormat("%.2f s", absl::ToDoubleSeconds(stats.connect_duration)),
-          spec.kind == HostSpec::Kind::kLocal ? "this machine" : stats.agent_shipped ? "agent sent" : "agent cached"};
+          spec.kind == HostSpec::Kind::kLocal ? "this machine"
+          : stats.agent_shipped               ? "agent sent"
+                                              : "agent cached"};
 }
 
 }  // namespace

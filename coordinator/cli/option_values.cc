@@ -36,8 +36,8 @@ absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text)
   uint32_t index = 0, count = 0;
   if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &index) || !absl::SimpleAtoi(parts[1], &count) || index == 0 ||
       index > count || count > kMostShards) {
-    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a shard; give I/N with I from 1 to N, and N at most ",
-                                                   kMostShards, ", for example 2/4"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", text, "' is not a shard; give I/N with I from 1 to N, and N at most ", kMostShards, ", for example 2/4"));
   }
   return std::make_pair(index, count);
 }
@@ -105,10 +105,18 @@ absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text) {
   int shift = 0;
   if (!number.empty()) {
     switch (absl::ascii_toupper(static_cast<unsigned char>(number.back()))) {
-      case 'K': shift = 10; break;
-      case 'M': shift = 20; break;
-      case 'G': shift = 30; break;
-      case 'T': shift = 40; break;
+      case 'K':
+        shift = 10;
+        break;
+      case 'M':
+        shift = 20;
+        break;
+      case 'G':
+        shift = 30;
+        break;
+      case 'T':
+        shift = 40;
+        break;
     }
   }
   if (shift != 0) number.remove_suffix(1);

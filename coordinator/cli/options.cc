@@ -24,7 +24,8 @@ constexpr char kSynopsis[] =
     "  dtest history forget EXPR...    forget these cases\n";
 
 constexpr char kFooter[] =
-    "DUR is 90, 90s, 1m30s, 250ms or none.  EXPR without * or ? selects cases whose EXECUTABLE.SUITE.CASE contains it;\n"
+    "DUR is 90, 90s, 1m30s, 250ms or none.  EXPR without * or ? selects cases whose EXECUTABLE.SUITE.CASE contains "
+    "it;\n"
     "with them it must match all of SUITE.CASE or EXECUTABLE.SUITE.CASE; =NAME is exact; a leading - excludes.\n"
     "Several patterns may be joined by ':'. Patterns that exclude win.\n"
     "\n"
@@ -41,7 +42,7 @@ std::string DefaultDirectory(const char* variable, absl::string_view fallback) {
 // Makes CLI11 take `option` through `parse`, turning its Status into CLI11's error.
 template <typename Value>
 std::function<void(const std::string&)> Through(absl::StatusOr<Value> (*parse)(absl::string_view), Value* target,
-                                                 std::string option) {
+                                                std::string option) {
   return [parse, target, option](const std::string& text) {
     absl::StatusOr<Value> value = parse(text);
     if (!value.ok()) throw CLI::ValidationError(option, std::string(value.status().message()));
@@ -84,7 +85,9 @@ std::string Contradiction(const Options& options) {
 
 void AddHostOptions(CLI::App& app, Options& options) {
   const std::string group = "Hosts";
-  app.add_option_function<std::string>("--hosts", [&options](const std::string& file) { options.hosts_file = file; }, "Hosts to use, one a line (neither this nor --host: this machine)")
+  app.add_option_function<std::string>(
+         "--hosts", [&options](const std::string& file) { options.hosts_file = file; },
+         "Hosts to use, one a line (neither this nor --host: this machine)")
       ->type_name("FILE")
       ->group(group);
   app.add_option("--host", options.hosts, "One host, written like a line of that file; repeatable")
@@ -96,9 +99,8 @@ void AddHostOptions(CLI::App& app, Options& options) {
       ->type_name("TAG")
       ->allow_extra_args(false)
       ->group(group);
-  app.add_option_function<std::string>(
-         "-j,--jobs", Through(ParseJobs, &options.jobs, "--jobs"),
-         "Slots on a host whose line gives none; auto (the default): its cores")
+  app.add_option_function<std::string>("-j,--jobs", Through(ParseJobs, &options.jobs, "--jobs"),
+                                       "Slots on a host whose line gives none; auto (the default): its cores")
       ->type_name("N")
       ->group(group);
   app.add_option_function<std::string>(
@@ -110,18 +112,19 @@ void AddHostOptions(CLI::App& app, Options& options) {
          "How agents talk back: through the SSH connection, or by TCP under CURVE  [ssh]")
       ->type_name("ssh|tcp")
       ->group(group);
-  app.add_flag("!--no-peers", options.peers, "All files come from here: hosts open no port for one another")->group(group);
+  app.add_flag("!--no-peers", options.peers, "All files come from here: hosts open no port for one another")
+      ->group(group);
   app.add_option("-F,--ssh-config", options.ssh_config, "Read this in place of ~/.ssh/config; none: read neither")
       ->type_name("FILE")
       ->group(group);
-  app.add_option_function<std::string>(
-         "--connect-timeout", Through(ParseDurationOption, &options.connect_timeout, "--connect-timeout"),
-         "Give up a host that is not there after so long  [15s]")
+  app.add_option_function<std::string>("--connect-timeout",
+                                       Through(ParseDurationOption, &options.connect_timeout, "--connect-timeout"),
+                                       "Give up a host that is not there after so long  [15s]")
       ->type_name("DUR")
       ->group(group);
-  app.add_option_function<std::string>(
-         "--host-timeout", Through(ParseDurationOption, &options.host_timeout, "--host-timeout"),
-         "An agent that hears nothing for so long stops its tests and leaves  [30s]")
+  app.add_option_function<std::string>("--host-timeout",
+                                       Through(ParseDurationOption, &options.host_timeout, "--host-timeout"),
+                                       "An agent that hears nothing for so long stops its tests and leaves  [30s]")
       ->type_name("DUR")
       ->group(group);
   app.add_option("--remote-store", options.remote_store, "Where hosts keep what was shipped  [~/.cache/dtest there]")
@@ -216,7 +219,8 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
       ->type_name("N")
       ->group(group);
   app.add_flag("--shuffle{random}", raw.shuffle, "Random order; --shuffle=SEED for the same order again")->group(group);
-  app.add_flag_callback("-x,--fail-fast", [&options] { options.max_fail = 1; }, "Stop at the first failure")
+  app.add_flag_callback(
+         "-x,--fail-fast", [&options] { options.max_fail = 1; }, "Stop at the first failure")
       ->group(group);
   app.add_option("--max-fail", options.max_fail, "Stop after so many failures")
       ->check(CLI::Range(1, 1000000000).description(""))
@@ -245,10 +249,12 @@ void AddPresentationOptions(CLI::App& app, Options& options) {
                                        "A status line; auto: on a terminal and not under CI  [auto]")
       ->type_name("auto|always|never")
       ->group(group);
-  app.add_flag_callback("-q,--quiet", [&options] { options.verbosity = -1; }, "Only failures and the summary")
+  app.add_flag_callback(
+         "-q,--quiet", [&options] { options.verbosity = -1; }, "Only failures and the summary")
       ->group(group);
-  app.add_flag_function("-v,--verbose", [&options](int64_t count) { options.verbosity = static_cast<int>(count); },
-                        "Every case as it ends; twice: what dtest does, too")
+  app.add_flag_function(
+         "-v,--verbose", [&options](int64_t count) { options.verbosity = static_cast<int>(count); },
+         "Every case as it ends; twice: what dtest does, too")
       ->group(group);
 }
 

@@ -55,8 +55,8 @@ int ReportCommand(const Options& options) {
   if (!end.ok()) return ExplainFailure(end.status());
   if (!end->finished) {
     const bool running = EventLogIsBeingWritten(*log);
-    sinks.Handle({end->last, RunFinished{RunEnd::kInterrupted, running ? "the run is still going on"
-                                                                      : "the coordinator died"}});
+    sinks.Handle(
+        {end->last, RunFinished{RunEnd::kInterrupted, running ? "the run is still going on" : "the coordinator died"}});
   }
   sinks.Flush(end->last);
   (*reports)->PrintTimings();

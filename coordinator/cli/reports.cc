@@ -107,7 +107,8 @@ void Reports::KeepEventLog(const std::string& state_dir, const std::string& run_
       EventLogWriter::Open((directory / (run_id + ".jsonl")).string());
   if (!log.ok()) {
     if (terminal_ != nullptr) {
-      terminal_->PrintLines({absl::StrCat("warning: this run is not kept for `dtest report`: ", log.status().message())});
+      terminal_->PrintLines(
+          {absl::StrCat("warning: this run is not kept for `dtest report`: ", log.status().message())});
     }
     return;
   }

@@ -33,9 +33,15 @@ absl::StatusOr<Discovery> FindTests(const Options& options) {
   DiscoverOptions discover;
   discover.resolver = &resolver;
   switch (options.plain) {
-    case PlainTests::kAuto: discover.plain = DiscoverOptions::Plain::kAuto; break;
-    case PlainTests::kAll: discover.plain = DiscoverOptions::Plain::kAll; break;
-    case PlainTests::kNone: discover.plain = DiscoverOptions::Plain::kNone; break;
+    case PlainTests::kAuto:
+      discover.plain = DiscoverOptions::Plain::kAuto;
+      break;
+    case PlainTests::kAll:
+      discover.plain = DiscoverOptions::Plain::kAll;
+      break;
+    case PlainTests::kNone:
+      discover.plain = DiscoverOptions::Plain::kNone;
+      break;
   }
   return Discover(options.paths, discover);
 }
@@ -136,10 +142,11 @@ void SayShard(const Options& options, const Durations& durations, const std::vec
   if (options.verbosity < 0) return;
   absl::Duration longest;
   for (const absl::Duration part : expected) longest = std::max(longest, part);
-  const std::string text = absl::StrCat(
-      "dtest: note: shard ", options.shard_index, "/", options.shard_count, " by ", options.shard_durations, ", digest ",
-      durations.digest, " (every shard must say the same): ", SecondsText(expected[options.shard_index - 1]),
-      " of cases it knows, the longest shard ", SecondsText(longest), "\n");
+  const std::string text =
+      absl::StrCat("dtest: note: shard ", options.shard_index, "/", options.shard_count, " by ",
+                   options.shard_durations, ", digest ", durations.digest,
+                   " (every shard must say the same): ", SecondsText(expected[options.shard_index - 1]),
+                   " of cases it knows, the longest shard ", SecondsText(longest), "\n");
   std::fputs(text.c_str(), stderr);
 }
 
@@ -159,8 +166,10 @@ int ExplainFailure(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kInternal:
     case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kResourceExhausted: return kExitBroken;
-    default: return kExitUsage;
+    case absl::StatusCode::kResourceExhausted:
+      return kExitBroken;
+    default:
+      return kExitUsage;
   }
 }
 
@@ -216,14 +225,14 @@ int RunCommand(const Options& options) {
 
   Signals signals;
   RunLoop::Surroundings surroundings{&(*reports)->sinks(), history.get(), (*reports)->terminal(), &signals};
-  absl::StatusOr<std::unique_ptr<RunLoop>> loop =
-      RunLoop::Create(std::move(loop_options), *std::move(hosts), std::move(discovery->programs),
-                      *std::move(selection), surroundings);
+  absl::StatusOr<std::unique_ptr<RunLoop>> loop = RunLoop::Create(
+      std::move(loop_options), *std::move(hosts), std::move(discovery->programs), *std::move(selection), surroundings);
   if (!loop.ok()) return ExplainFailure(loop.status());
   const RunEnd end = (*loop)->Run();
   (*reports)->PrintTimings();
   const RunSummary& summary = (*reports)->summary();
-  if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty()) SayNothingSelected(options, summary);
+  if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty())
+    SayNothingSelected(options, summary);
   if (!list_only) return summary.ExitStatus();
 
   PrintListings((*loop)->TakeListings());

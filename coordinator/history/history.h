@@ -102,7 +102,7 @@ class History : public Sink {
 
   const std::string path_;
   std::string warning_;
-  uint64_t inode_ = 0;  // of the file that db_ has open
+  uint64_t inode_ = 0;                  // of the file that db_ has open
   std::unique_ptr<SqliteDatabase> db_;  // null after it was found damaged
   std::vector<Pending> pending_;
   absl::flat_hash_map<std::string, uint32_t> executable_index_;  // of this run

@@ -27,8 +27,8 @@ class Conduit {
   virtual absl::Status Read(size_t room, std::string* out, std::string* err) = 0;
   // How much of `bytes` was taken for stdin: 0 if none fits now.
   virtual absl::StatusOr<size_t> Write(absl::string_view bytes) = 0;
-  // Whether Read (if `want_read`) or Write (if `want_write`) gets further at once, because of what this object holds: no
-  // descriptor will say so. Ask before sleeping, after Read and Write.
+  // Whether Read (if `want_read`) or Write (if `want_write`) gets further at once, because of what this object holds:
+  // no descriptor will say so. Ask before sleeping, after Read and Write.
   virtual bool Ready(bool /*want_read*/, bool /*want_write*/) { return false; }
   // Adds what to poll for before Read (if `want_read`: there is room) or Write (if `want_write`) can get further. Read
   // must have been called until it added nothing, or there is no room.

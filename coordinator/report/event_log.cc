@@ -348,8 +348,7 @@ EventLogWriter::~EventLogWriter() {
 
 absl::Status EventLogWriter::Handle(const RunEvent& event) {
   encoder_.Append(event, &buffer_);
-  const bool last =
-      std::holds_alternative<RunFinished>(event.what) || std::holds_alternative<RunClosed>(event.what);
+  const bool last = std::holds_alternative<RunFinished>(event.what) || std::holds_alternative<RunClosed>(event.what);
   if (buffer_.size() >= kBufferLimit || last) return Write();
   return absl::OkStatus();
 }

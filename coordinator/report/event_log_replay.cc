@@ -193,8 +193,9 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
   } else if (kind == "case_copied") {
     event->what = DecodeCopy(fields, strings);
   } else if (kind == "run_started") {
-    event->what = RunStarted{fields->Text("run_id"), fields->Text("version"), fields->Texts("command"),
-                             fields->Text("working_directory"), fields->Texts("hosts"), fields->SecondsOr("setup")};
+    event->what = RunStarted{fields->Text("run_id"),   fields->Text("version"),
+                             fields->Texts("command"), fields->Text("working_directory"),
+                             fields->Texts("hosts"),   fields->SecondsOr("setup")};
   } else if (kind == "host_up") {
     event->what = HostUp{HostId(fields->Number32("host_id")), fields->Number32("slots"), fields->Text("machine"),
                          fields->Text("system")};

@@ -70,8 +70,8 @@ class RunSummary : public Sink {
   uint64_t cases() const;     // all final verdicts
   uint64_t failures() const;  // of those, IsFailure
   uint64_t flaky() const { return flaky_; }
-  uint64_t leaky() const { return leaky_; }        // cases of which at least one attempt was
-  uint64_t copies() const { return copies_; }      // speculative ones that were started
+  uint64_t leaky() const { return leaky_; }    // cases of which at least one attempt was
+  uint64_t copies() const { return copies_; }  // speculative ones that were started
   uint64_t copies_won() const { return copies_won_; }
   uint64_t selected() const { return selected_; }  // iterations not counted
   uint64_t listed() const { return listed_; }

@@ -26,10 +26,10 @@ namespace dtest {
 struct ProgressInfo {
   uint64_t selected = 0;
   uint64_t finished = 0;
-  uint64_t queued_or_running = 0;  // on hosts
-  uint32_t unlisted = 0;           // executables whose cases are not known yet
+  uint64_t queued_or_running = 0;                       // on hosts
+  uint32_t unlisted = 0;                                // executables whose cases are not known yet
   absl::Duration time_left = absl::InfiniteDuration();  // as Scheduler::TimeLeft; infinite: not known
-  uint32_t slots = 0;  // on hosts that are up
+  uint32_t slots = 0;                                   // on hosts that are up
   uint32_t hosts_up = 0;
   uint32_t hosts_total = 0;
 };

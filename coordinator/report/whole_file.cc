@@ -22,8 +22,7 @@ absl::StatusOr<int> CreateTemporary(absl::string_view shown, const std::string& 
   const std::string temporary = TemporaryPath(path);
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (fd >= 0) return fd;
-  return Failure(shown,
-                 absl::StrCat("cannot create ", temporary, " (does its directory exist, can you write there?)"));
+  return Failure(shown, absl::StrCat("cannot create ", temporary, " (does its directory exist, can you write there?)"));
 }
 
 }  // namespace

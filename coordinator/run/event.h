@@ -23,10 +23,10 @@ namespace dtest {
 
 struct RunStarted {
   std::string run_id;
-  std::string version;                // as `dtest --version` prints
-  std::vector<std::string> command;   // argv
+  std::string version;               // as `dtest --version` prints
+  std::vector<std::string> command;  // argv
   std::string working_directory;
-  std::vector<std::string> hosts;     // names; HostId indexes this
+  std::vector<std::string> hosts;               // names; HostId indexes this
   absl::Duration setup = absl::ZeroDuration();  // what the command took before this: finding tests, history
 };
 
@@ -51,8 +51,8 @@ struct ExecutableListed {
   uint32_t cases = 0;     // listed
   uint32_t selected = 0;  // after --filter and --shard, each counted once however often it is repeated
   std::string error;
-  std::string output;     // of the failed listing
-  bool unreached = false;  // the run ended before it was listed, which is no failure of its own
+  std::string output;                             // of the failed listing
+  bool unreached = false;                         // the run ended before it was listed, which is no failure of its own
   absl::Duration ready = absl::ZeroDuration();    // since RunStarted: when its files had been hashed
   absl::Duration listing = absl::ZeroDuration();  // what the process that listed it took; zero: there was none
 };
@@ -61,17 +61,17 @@ struct ExecutableListed {
 struct CaseEnded {
   CaseId id;
   absl::string_view executable;
-  absl::string_view name;   // the framework's full name: "Suite.Case" for GoogleTest; the executable's for plain ones
-  absl::string_view host;   // empty: never ran
-  uint32_t iteration = 1;   // 1-based, of --repeat
-  bool final = true;        // false: another attempt follows
-  bool flaky = false;       // final, passed, after a failed attempt
-  absl::Time started;       // InfinitePast if it never ran
-  CaseResult result;        // result.attempt is 1-based within the iteration
+  absl::string_view name;  // the framework's full name: "Suite.Case" for GoogleTest; the executable's for plain ones
+  absl::string_view host;  // empty: never ran
+  uint32_t iteration = 1;  // 1-based, of --repeat
+  bool final = true;       // false: another attempt follows
+  bool flaky = false;      // final, passed, after a failed attempt
+  absl::Time started;      // InfinitePast if it never ran
+  CaseResult result;       // result.attempt is 1-based within the iteration
 };
 
-// A speculative copy (--speculate): one attempt of a case runs on two hosts. For each kStarted one kWon or kLost follows,
-// before the CaseEnded of that attempt. Only one of the two is ever reported.
+// A speculative copy (--speculate): one attempt of a case runs on two hosts. For each kStarted one kWon or kLost
+// follows, before the CaseEnded of that attempt. Only one of the two is ever reported.
 enum class CopyStage : uint8_t {
   kStarted = 0,
   kWon = 1,   // the copy's result counts, or its original came to nothing and the case is the copy's alone
@@ -93,7 +93,7 @@ struct CaseCopied {
 // waits for some. Comes at most once a second, and whenever `fetching` changes.
 struct HostShipped {
   HostId host;
-  uint64_t bytes = 0;   // of bundle, as sent (compressed), since the last such event
+  uint64_t bytes = 0;  // of bundle, as sent (compressed), since the last such event
   uint64_t chunks = 0;
   uint64_t peer_bytes = 0;
   uint64_t peer_chunks = 0;
@@ -115,7 +115,7 @@ enum class RunEnd : uint8_t {
 
 struct RunFinished {
   RunEnd end = RunEnd::kCompleted;
-  std::string reason;  // for a person; empty when completed
+  std::string reason;                             // for a person; empty when completed
   uint64_t processes = 0;                         // leases that ran: each started at least one
   absl::Duration startup = absl::ZeroDuration();  // of those, from spawn to the first case, all together
 };
@@ -127,8 +127,8 @@ struct RunClosed {
 
 struct RunEvent {
   absl::Time time;
-  std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished,
-               RunClosed, CaseCopied>
+  std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
+               CaseCopied>
       what;
 };
 

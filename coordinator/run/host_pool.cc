@@ -168,10 +168,10 @@ void HostPool::CheckLiveness(absl::Time now) {
       GiveUp(HostId(i), absl::DeadlineExceededError(absl::StrCat("nothing was heard of its agent for ",
                                                                  absl::FormatDuration(options_.silence))));
     } else if (host.state == State::kConnected && now - host.connected >= options_.hello_timeout) {
-      GiveUp(HostId(i), absl::DeadlineExceededError(absl::StrCat(
-                            "its agent was started but did not report within ",
-                            absl::FormatDuration(options_.hello_timeout),
-                            options_.tcp ? "; --transport tcp needs a way back to this machine" : "")));
+      GiveUp(HostId(i),
+             absl::DeadlineExceededError(absl::StrCat(
+                 "its agent was started but did not report within ", absl::FormatDuration(options_.hello_timeout),
+                 options_.tcp ? "; --transport tcp needs a way back to this machine" : "")));
     }
   }
 }

@@ -1,5 +1,6 @@
 // All hosts of a run: launching them, saying hello, hearing from them, losing them, and letting them go. What the
-// agents are told and what their messages mean is the delegate's business: a run (run_loop.h) or a check (`dtest hosts`).
+// agents are told and what their messages mean is the delegate's business: a run (run_loop.h) or a check (`dtest
+// hosts`).
 //
 // One thread calls everything; the delegate is called back on it from within Turn only. Owns the ROUTER, the fleet of
 // launchers and the run's private directory.

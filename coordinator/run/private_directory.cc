@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -44,7 +44,8 @@ void RemoveAbandoned(const std::string& parent, absl::string_view prefix) {
 }
 
 // One try; false in `taken` unless another process took the new directory for an abandoned one before it was locked.
-absl::StatusOr<std::pair<std::string, int>> MakeLocked(absl::string_view parent, absl::string_view prefix, bool* taken) {
+absl::StatusOr<std::pair<std::string, int>> MakeLocked(absl::string_view parent, absl::string_view prefix,
+                                                       bool* taken) {
   *taken = false;
   std::string path = absl::StrCat(parent, "/", prefix, "XXXXXX");
   if (mkdtemp(path.data()) == nullptr) {

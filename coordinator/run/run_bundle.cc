@@ -52,8 +52,8 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
       made.status = hashed.status();
       return made;
     }
-    // Most share their libraries: each begins with another, or all would wait for the one that hashes the first. Who needs
-    // one meets its error again.
+    // Most share their libraries: each begins with another, or all would wait for the one that hashes the first. Who
+    // needs one meets its error again.
     const std::vector<std::string> needed = Libraries(program, /*base=*/true);
     for (size_t k = 0; k < needed.size(); ++k) catalog_.Add(needed[(k + id.value()) % needed.size()]).IgnoreError();
     MutexLock lock(&layout_mutex_);
@@ -71,9 +71,9 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
     made.executable.listing_key = ListingCache::Key(spec, libraries, options_.env);
     if (made.executable.listing_key) made.executable.cached = listings_.Find(*made.executable.listing_key);
   }
-  const bool prints_all = made.executable.cached ? made.executable.cached->prints_all
-                                                 : program.framework == Framework::kGoogleTest &&
-                                                       GoogleTestPrintsAll(program.path);
+  const bool prints_all = made.executable.cached
+                              ? made.executable.cached->prints_all
+                              : program.framework == Framework::kGoogleTest && GoogleTestPrintsAll(program.path);
   if (made.executable.in_place) made.executable.in_place->prints_all = prints_all;
   if (made.executable.shipped) made.executable.shipped->prints_all = prints_all;
   return made;

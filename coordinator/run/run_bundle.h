@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "dtest/mutex.h"
 #include "coordinator/bundle/catalog.h"
 #include "coordinator/bundle/closure.h"
 #include "coordinator/bundle/discover.h"
@@ -19,6 +18,7 @@
 #include "coordinator/run/listing_cache.h"
 #include "coordinator/run/workers.h"
 #include "dtest/messages.h"
+#include "dtest/mutex.h"
 
 namespace dtest {
 
@@ -29,8 +29,8 @@ class RunBundle {
     bool shipped = false;   // some host is not
     bool list_cache = true;
     std::string cache_dir;
-    std::string root;               // of the tree that is shipped: the working directory
-    std::vector<std::string> data;  // patterns
+    std::string root;                     // of the tree that is shipped: the working directory
+    std::vector<std::string> data;        // patterns
     std::vector<std::string> data_files;  // what they name, absolute: hashed first, since everything needs them
     std::vector<std::pair<std::string, std::string>> env;
   };
@@ -46,8 +46,8 @@ class RunBundle {
   RunBundle(Options options, std::vector<TestProgram> programs, Workers* workers);
 
   // Starts on all executables, those first whose hash is known, then the small before the large, so that the first
-  // cases run while the rest is read; `ready` is called once for each, in any order. A status that is not OK: it cannot be
-  // shipped, and why. The texts are warnings for a person.
+  // cases run while the rest is read; `ready` is called once for each, in any order. A status that is not OK: it cannot
+  // be shipped, and why. The texts are warnings for a person.
   using Ready = std::function<void(ExecutableId, const absl::Status&, const std::vector<std::string>&)>;
   void Prepare(Ready ready);
 

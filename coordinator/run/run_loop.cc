@@ -60,8 +60,8 @@ absl::StatusOr<std::unique_ptr<RunLoop>> RunLoop::Create(Options options, std::v
   }
   HostPool::Options pool_options = options.pool;
   std::vector<HostSpec> pool_hosts = hosts;
-  std::unique_ptr<RunLoop> loop(new RunLoop(std::move(options), std::move(hosts), std::move(programs),
-                                            std::move(selection), surroundings));
+  std::unique_ptr<RunLoop> loop(
+      new RunLoop(std::move(options), std::move(hosts), std::move(programs), std::move(selection), surroundings));
   absl::StatusOr<std::unique_ptr<HostPool>> pool =
       HostPool::Create(std::move(pool_options), std::move(pool_hosts), loop.get());
   if (!pool.ok()) return pool.status();
@@ -103,7 +103,11 @@ absl::Time RunLoop::Now() const {
 void RunLoop::Emit(decltype(RunEvent::what) what) { out_.sinks->Handle({now_, std::move(what)}); }
 
 RunEnd RunLoop::Run() {
-  RunStarted started{options_.run_id, options_.version, options_.command, options_.working_directory, {},
+  RunStarted started{options_.run_id,
+                     options_.version,
+                     options_.command,
+                     options_.working_directory,
+                     {},
                      std::max(started_ - options_.began, absl::ZeroDuration())};
   for (const HostState& host : hosts_) started.hosts.push_back(host.name);
   Emit(std::move(started));
@@ -286,17 +290,24 @@ void RunLoop::Act(Warn& action) { Emit(Warning{std::move(action.text)}); }
 void RunLoop::Act(Finish& action) {
   end_ = action.end;
   switch (action.end) {
-    case RunEnd::kCompleted: break;
+    case RunEnd::kCompleted:
+      break;
     case RunEnd::kFailFast:
       end_reason_ = absl::StrCat("stopped after ", options_.scheduler.max_fail,
                                  options_.scheduler.max_fail == 1 ? " failure" : " failures");
       break;
-    case RunEnd::kInterrupted: end_reason_ = "interrupted"; break;
+    case RunEnd::kInterrupted:
+      end_reason_ = "interrupted";
+      break;
     case RunEnd::kTimedOut:
       end_reason_ = absl::StrCat("the run passed its limit of ", absl::FormatDuration(options_.scheduler.run_timeout));
       break;
-    case RunEnd::kNoHosts: end_reason_ = "no host is left"; break;
-    case RunEnd::kInternal: end_reason_ = "dtest failed"; break;
+    case RunEnd::kNoHosts:
+      end_reason_ = "no host is left";
+      break;
+    case RunEnd::kInternal:
+      end_reason_ = "dtest failed";
+      break;
   }
 }
 
@@ -318,8 +329,7 @@ void RunLoop::ExecutableReady(ExecutableId id, const absl::Status& status, const
   if (executables_pending_ == 0) Schedule(BundleComplete());
 }
 
-void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup,
-                          bool from_cache) {
+void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool from_cache) {
   ExecutableState& state = executables_[id.value()];
   if (state.listed) return;
   const std::string& name = bundle_.executable(id).name;
@@ -364,8 +374,8 @@ void RunLoop::ListingBroke(ExecutableId id, std::string error, std::string outpu
   ExecutableState& state = executables_[id.value()];
   if (state.listed) return;
   state.listed = true;
-  Emit(ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output), false,
-                        state.ready});
+  Emit(
+      ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output), false, state.ready});
   Schedule(CasesUnknown{id});
 }
 
@@ -393,8 +403,7 @@ void RunLoop::HostIsUp(HostId id, const Hello& hello) {
   welcome.settings.run_id = options_.run_id;
   welcome.settings.host_name = host.name;
   welcome.settings.slots = host.slots;
-  welcome.settings.working_directory =
-      spec.kind == HostSpec::Kind::kLocal ? options_.working_directory : std::string();
+  welcome.settings.working_directory = spec.kind == HostSpec::Kind::kLocal ? options_.working_directory : std::string();
   welcome.heartbeat_interval = options_.heartbeat_interval;
   welcome.lease_timeout = options_.host_timeout;
   welcome.worker_base = workers_assigned_;
@@ -486,7 +495,9 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    }
                    Schedule(FromHost{id, std::move(results)});
                  },
-                 [&](auto& other) { Schedule(FromHost{id, std::move(other)}); },
+                 [&](auto& other) {
+                   Schedule(FromHost{id, std::move(other)});
+                 },
              },
              message);
 }
@@ -494,7 +505,8 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
 // What this host has, also from earlier runs, others need not get from here.
 void RunLoop::IsSource(HostId id, ExecutableId executable) {
   const HostState& host = hosts_[id.value()];
-  if (!host.peer.has_value() || executable.value() >= host.has_spec.size() || !host.has_spec[executable.value()]) return;
+  if (!host.peer.has_value() || executable.value() >= host.has_spec.size() || !host.has_spec[executable.value()])
+    return;
   std::vector<Digest> files;
   for (const ManifestEntry& entry : bundle_.executable(executable).shipped->files) {
     if (!entry.file.empty() && sources_.IsNews(id, entry.file)) files.push_back(entry.file);

@@ -37,17 +37,17 @@ class RunLoop : private HostPool::Delegate {
     std::string run_id;
     std::string version;
     std::vector<std::string> command;
-    std::string working_directory;  // absolute; what tests see as their own
-    bool list_only = false;         // list, and run nothing
+    std::string working_directory;               // absolute; what tests see as their own
+    bool list_only = false;                      // list, and run nothing
     std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
-    absl::Time began = absl::InfiniteFuture();  // when the command was given, for RunStarted::setup
-    bool peers = true;              // hosts may fetch chunks from one another
+    absl::Time began = absl::InfiniteFuture();   // when the command was given, for RunStarted::setup
+    bool peers = true;                           // hosts may fetch chunks from one another
     HostPool::Options pool;
     RunBundle::Options bundle;
     SchedulerOptions scheduler;
-    RunSettings settings;           // host_name and slots are filled in for each host
-    std::optional<uint32_t> jobs;   // slots of a host whose line gives none
-    absl::Duration host_timeout;    // Welcome::lease_timeout
+    RunSettings settings;          // host_name and slots are filled in for each host
+    std::optional<uint32_t> jobs;  // slots of a host whose line gives none
+    absl::Duration host_timeout;   // Welcome::lease_timeout
     absl::Duration heartbeat_interval = absl::Seconds(1);
     std::function<void(absl::string_view host, absl::string_view line)> log;  // what agents write; may be empty
   };
@@ -80,15 +80,15 @@ class RunLoop : private HostPool::Delegate {
   struct HostState {
     std::string name;
     uint32_t slots = 0;
-    absl::Time hello;                // the coordinator's clock when Hello came: CaseResult::start counts from here
-    std::vector<bool> has_spec;      // by executable: AddExecutable was sent
-    std::vector<bool> has_table;     // it listed the executable, or CaseTable was sent
-    uint64_t shipped_bytes = 0;      // since the last HostShipped event
+    absl::Time hello;             // the coordinator's clock when Hello came: CaseResult::start counts from here
+    std::vector<bool> has_spec;   // by executable: AddExecutable was sent
+    std::vector<bool> has_table;  // it listed the executable, or CaseTable was sent
+    uint64_t shipped_bytes = 0;   // since the last HostShipped event
     uint64_t shipped_chunks = 0;
-    std::vector<Files> files;        // by executable
-    uint32_t fetching = 0;           // executables of which files are kWanted
-    FromPeers from_peers;            // as well
-    std::optional<PeerPort> peer;    // it answers peers
+    std::vector<Files> files;          // by executable
+    uint32_t fetching = 0;             // executables of which files are kWanted
+    FromPeers from_peers;              // as well
+    std::optional<PeerPort> peer;      // it answers peers
     std::vector<RunningCase> running;  // from its last heartbeat
   };
   struct ExecutableState {
@@ -141,8 +141,8 @@ class RunLoop : private HostPool::Delegate {
   const Options options_;
   const Selection selection_;
   const Surroundings out_;
-  const absl::Time started_;          // wall clock
-  const int64_t started_monotonic_;   // ns, at the same moment
+  const absl::Time started_;         // wall clock
+  const int64_t started_monotonic_;  // ns, at the same moment
   RunBundle bundle_;
   Workers workers_;  // after what its jobs use, so that it ends before
   Scheduler scheduler_;
@@ -154,15 +154,15 @@ class RunLoop : private HostPool::Delegate {
   uint32_t executables_pending_ = 0;  // their specification is being made
   uint32_t workers_assigned_ = 0;     // DTEST_WORKER numbers given out
   uint32_t hosts_up_ = 0;
-  uint64_t processes_ = 0;            // for RunFinished
+  uint64_t processes_ = 0;  // for RunFinished
   absl::Duration startup_;
-  absl::Time now_;                    // of this turn: read once
+  absl::Time now_;  // of this turn: read once
   absl::Time next_shipped_report_;
   absl::Time next_estimate_ = absl::InfinitePast();
   absl::Duration time_left_ = absl::InfiniteDuration();  // as last estimated
   std::vector<SchedulerAction> actions_;
   bool carrying_out_ = false;
-  bool stopping_ = false;             // a first signal came
+  bool stopping_ = false;  // a first signal came
   std::optional<RunEnd> end_;
   std::string end_reason_;
 };

@@ -38,8 +38,7 @@ absl::StatusOr<Selection> Selection::Make(const std::vector<std::string>& filter
   return selection;
 }
 
-bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_view executable,
-                           absl::string_view name) {
+bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_view executable, absl::string_view name) {
   if (patterns.empty()) return false;
   // A plain executable's one case is named after it.
   const std::string full = name == executable ? std::string(name) : absl::StrCat(executable, ".", name);

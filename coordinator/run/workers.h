@@ -1,7 +1,7 @@
 // A few threads that hash, compress and read files for the loop, which must never wait for a disk.
 //
-// Jobs are taken in the order they were given, urgent ones before others. A job returns a completion, which the loop runs on its own thread from
-// RunCompletions; so jobs share nothing with the loop but what they capture.
+// Jobs are taken in the order they were given, urgent ones before others. A job returns a completion, which the loop
+// runs on its own thread from RunCompletions; so jobs share nothing with the loop but what they capture.
 
 #ifndef DTEST_COORDINATOR_RUN_WORKERS_H_
 #define DTEST_COORDINATOR_RUN_WORKERS_H_

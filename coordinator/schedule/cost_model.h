@@ -14,8 +14,8 @@
 
 namespace dtest::schedule {
 
-// Seconds until the end, if `work` (seconds on slots of speed 1) is shared evenly by `capacity` (slots times speed), and
-// the longest of what runs takes `longest` more. Infinite without capacity.
+// Seconds until the end, if `work` (seconds on slots of speed 1) is shared evenly by `capacity` (slots times speed),
+// and the longest of what runs takes `longest` more. Infinite without capacity.
 double TimeLeft(double work, double capacity, double longest);
 
 class CostModel {

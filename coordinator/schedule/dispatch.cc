@@ -33,8 +33,8 @@ bool Scheduler::Impl::HasSlotFree(const HostRecord& host) const {
 
 // A host wants a lease in its queue for each slot that will be free soon, and more where leases are so short that this
 // is not much; and one for each that will be free at once, a little later: cases that started together and take equally
-// long would all wait for a round trip when they end. What is queued behind long cases would only wait there: in the right order of things it is the longest
-// of what is left, and should start on the first slot of any host.
+// long would all wait for a round trip when they end. What is queued behind long cases would only wait there: in the
+// right order of things it is the longest of what is left, and should start on the first slot of any host.
 bool Scheduler::Impl::Wants(uint32_t h) const {
   const HostRecord& host = hosts_[h];
   if (!host.usable()) return false;

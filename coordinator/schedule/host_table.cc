@@ -136,7 +136,8 @@ uint32_t HostTable::EndingNext(uint32_t h, double seconds, double span, absl::Ti
   const double at = absl::ToDoubleSeconds(now - base_);
   const double first = std::max(at, *std::min_element(ends.begin(), ends.end()));
   if (first > at + seconds) return 0;
-  return static_cast<uint32_t>(std::count_if(ends.begin(), ends.end(), [&](double end) { return end <= first + span; }));
+  return static_cast<uint32_t>(
+      std::count_if(ends.begin(), ends.end(), [&](double end) { return end <= first + span; }));
 }
 
 HostTable::Outlook HostTable::outlook(absl::Time now) const {

@@ -71,11 +71,11 @@ struct HostRecord {
   int64_t stealable_nanos = 0;   // of the queued leases that are not recalled yet
   uint32_t stealable = 0;
   uint32_t listings = 0;
-  uint32_t arriving = 0;     // leases recalled from other hosts for this one
+  uint32_t arriving = 0;       // leases recalled from other hosts for this one
   int64_t arriving_nanos = 0;  // what they were expected to take when they were recalled
-  uint32_t current = kNone;  // executable that it takes batches of
-  uint32_t prefetches = 0;   // not answered yet
-  bool probing = false;      // its last batch was kept small: more of the kind would fill the queue with crumbs
+  uint32_t current = kNone;    // executable that it takes batches of
+  uint32_t prefetches = 0;     // not answered yet
+  bool probing = false;        // its last batch was kept small: more of the kind would fill the queue with crumbs
   std::string why_gone;
   absl::Time joined = absl::InfinitePast();
 
@@ -111,7 +111,8 @@ class HostTable {
   LeaseRecord& NewLease(uint32_t h, uint32_t executable, const CaseList& list, absl::Time now);
   // A second lease on one case of the lease `original`, which has no copy yet.
   LeaseRecord& NewCopy(uint32_t original, uint32_t i, uint32_t h, absl::Time now);
-  // The two are twins no longer: the copy is an ordinary lease on the case, which no lease may hold now; or has no case.
+  // The two are twins no longer: the copy is an ordinary lease on the case, which no lease may hold now; or has no
+  // case.
   void Adopt(LeaseRecord& copy);
   void Disown(LeaseRecord& copy);
   // The live lease of this id if this host holds it, else nullptr.
@@ -145,8 +146,8 @@ class HostTable {
   // Those that end within `span` of the first of them; 0 if that one takes more than `seconds` from now.
   uint32_t EndingNext(uint32_t h, double seconds, double span, absl::Time now) const;
 
-  // Of the hosts that are up: expected seconds that their leases still take on slots of speed 1, what the longest of the
-  // running ones still takes, and slots times speed. Leases that are over time count as about to end. O(leases).
+  // Of the hosts that are up: expected seconds that their leases still take on slots of speed 1, what the longest of
+  // the running ones still takes, and slots times speed. Leases that are over time count as about to end. O(leases).
   struct Outlook {
     double work = 0, longest = 0, capacity = 0;
   };

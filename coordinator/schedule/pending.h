@@ -77,13 +77,13 @@ class Pending {
   };
   struct Executable {
     CaseList list;
-    std::vector<Long> heap;      // of long cases: the longest in front, see Shorter
-    uint32_t count = 0;          // pending in any way
-    uint32_t unknown = 0;        // of them, without history
-    int64_t known_nanos = 0;     // of the others
-    int64_t nanos = 0;           // known_nanos and what the unknown ones are expected to take
-    int64_t indexed_nanos = 0;   // key in by_work_; 0: not there
-    float indexed_longest = 0;   // key in by_longest_; 0: not there
+    std::vector<Long> heap;     // of long cases: the longest in front, see Shorter
+    uint32_t count = 0;         // pending in any way
+    uint32_t unknown = 0;       // of them, without history
+    int64_t known_nanos = 0;    // of the others
+    int64_t nanos = 0;          // known_nanos and what the unknown ones are expected to take
+    int64_t indexed_nanos = 0;  // key in by_work_; 0: not there
+    float indexed_longest = 0;  // key in by_longest_; 0: not there
   };
   void Add(uint32_t i, bool front);
   void Account(uint32_t i, int sign);

@@ -56,8 +56,8 @@ struct ExecutableAdded {
 };
 
 struct SelectedCase {
-  uint32_t index = 0;                      // position in the listing
-  std::optional<absl::Duration> expected;  // from history
+  uint32_t index = 0;                          // position in the listing
+  std::optional<absl::Duration> expected;      // from history
   absl::Duration high = absl::ZeroDuration();  // as well: on a bad day (CaseHistory::high); zero: unknown
 };
 

@@ -15,8 +15,8 @@ namespace dtest {
 namespace {
 
 constexpr absl::Duration kLook = absl::Milliseconds(100);  // it walks all running leases: no more often than this
-// A case is over time if it takes half as long again as expected, and as long as on a bad day, and what starting a process
-// and telling of a result may take.
+// A case is over time if it takes half as long again as expected, and as long as on a bad day, and what starting a
+// process and telling of a result may take.
 constexpr double kOverrun = 1.5, kSlack = 0.1;
 constexpr double kRoundTrip = 0.05;  // seconds until a copy starts, beside shipping
 

@@ -41,7 +41,8 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
   if (!message.results.empty()) pending_.EstimatesChanged(e);
   if (!message.done) return;
   if (message.startup > absl::ZeroDuration()) costs_.LearnStartup(e, absl::ToDoubleSeconds(message.startup));
-  const bool fruitless = !lease->reported && !lease->cancelled && placement_.hold(h, e) != Hold::kUnfit && !hosts_[h].draining;
+  const bool fruitless =
+      !lease->reported && !lease->cancelled && placement_.hold(h, e) != Hold::kUnfit && !hosts_[h].draining;
   // An agent that is interrupted drops what it had queued without a word: what comes back was in a slot.
   if (stopping_ && !told_cut && !lease->cancelled && lease->cases.count > 0 && placement_.Ready(h, e)) {
     NoteCut(*lease, "");

@@ -67,18 +67,18 @@ struct ManifestEntry {
 // Everything an agent needs to know about one test executable.
 struct ExecutableSpec {
   ExecutableId id;
-  std::string name;                        // as in reports: unique in the run
-  std::string path;                        // of the program: in the tree, or on the file system if `in_place`
+  std::string name;  // as in reports: unique in the run
+  std::string path;  // of the program: in the tree, or on the file system if `in_place`
   Framework framework = Framework::kPlain;
-  bool prints_all = false;                 // what a process prints is all there is to know: needs no report at its end
-  std::string machine;                     // ELF machine as `uname -m` prints it; empty for scripts: runs anywhere
-  bool in_place = false;                   // same machine as the coordinator: nothing to ship, run `path` as it is
-  std::string interpreter;                 // PT_INTERP, e.g. /lib64/ld-linux-x86-64.so.2; empty: static or a script
-  std::string glibc_needed;                // highest GLIBC_ version needed, e.g. "2.34"; empty: none
-  std::string loader;                      // tree path of the shipped program loader; empty if none is shipped
-  std::vector<std::string> library_dirs;   // tree directories for LD_LIBRARY_PATH, first wins
+  bool prints_all = false;                // what a process prints is all there is to know: needs no report at its end
+  std::string machine;                    // ELF machine as `uname -m` prints it; empty for scripts: runs anywhere
+  bool in_place = false;                  // same machine as the coordinator: nothing to ship, run `path` as it is
+  std::string interpreter;                // PT_INTERP, e.g. /lib64/ld-linux-x86-64.so.2; empty: static or a script
+  std::string glibc_needed;               // highest GLIBC_ version needed, e.g. "2.34"; empty: none
+  std::string loader;                     // tree path of the shipped program loader; empty if none is shipped
+  std::vector<std::string> library_dirs;  // tree directories for LD_LIBRARY_PATH, first wins
   std::vector<std::string> base_library_dirs;  // the C library's own: used only where the host's base is not enough
-  std::vector<ManifestEntry> files;        // all of the tree that this executable needs, itself included
+  std::vector<ManifestEntry> files;            // all of the tree that this executable needs, itself included
   friend bool operator==(const ExecutableSpec&, const ExecutableSpec&) = default;
 };
 
@@ -87,19 +87,19 @@ struct ExecutableSpec {
 // What every test process of the run sees, and its limits.
 struct RunSettings {
   std::string run_id;
-  std::string host_name;           // as in hosts.txt: DTEST_HOST
-  uint32_t slots = 0;              // 0: as many as the host has cores
+  std::string host_name;  // as in hosts.txt: DTEST_HOST
+  uint32_t slots = 0;     // 0: as many as the host has cores
   Isolation isolation = Isolation::kBatch;
-  absl::Duration case_timeout;     // of one case; InfiniteDuration: none
-  absl::Duration list_timeout;     // of one listing
-  absl::Duration kill_grace;       // between SIGTERM and SIGKILL
-  absl::Duration leak_timeout;     // how long a process' output may stay open after it ended
-  uint64_t output_cap = 0;         // bytes kept of one case's output: half head, half tail
-  bool keep_all_output = false;    // also of cases that pass
-  bool run_disabled = false;       // --gtest_also_run_disabled_tests
+  absl::Duration case_timeout;                           // of one case; InfiniteDuration: none
+  absl::Duration list_timeout;                           // of one listing
+  absl::Duration kill_grace;                             // between SIGTERM and SIGKILL
+  absl::Duration leak_timeout;                           // how long a process' output may stay open after it ended
+  uint64_t output_cap = 0;                               // bytes kept of one case's output: half head, half tail
+  bool keep_all_output = false;                          // also of cases that pass
+  bool run_disabled = false;                             // --gtest_also_run_disabled_tests
   std::vector<std::pair<std::string, std::string>> env;  // added to the test's environment
-  std::string working_directory;   // absolute if in place, else relative to the tree; empty: the tree's root
-  uint64_t store_limit = 0;        // bytes; 0: the agent's default
+  std::string working_directory;  // absolute if in place, else relative to the tree; empty: the tree's root
+  uint64_t store_limit = 0;       // bytes; 0: the agent's default
   friend bool operator==(const RunSettings&, const RunSettings&) = default;
 };
 
@@ -107,9 +107,9 @@ struct RunSettings {
 struct Welcome {
   RunSettings settings;
   absl::Duration heartbeat_interval;
-  absl::Duration lease_timeout;    // the agent stops all tests and exits when it hears nothing for this long
-  uint32_t worker_base = 0;        // DTEST_WORKER of the host's slot 0
-  uint32_t worker_count = 0;       // DTEST_WORKER_COUNT: slots of the run, as far as they are known by now
+  absl::Duration lease_timeout;  // the agent stops all tests and exits when it hears nothing for this long
+  uint32_t worker_base = 0;      // DTEST_WORKER of the host's slot 0
+  uint32_t worker_count = 0;     // DTEST_WORKER_COUNT: slots of the run, as far as they are known by now
   // The CURVE keys (Z85) with which agents of this run connect to one another: who shows them is a peer. Empty: this
   // agent has no peers, and listens for none.
   std::string peer_public_key;
@@ -171,7 +171,8 @@ struct Cancel {
 };
 
 // [session] Drop everything queued; send SIGINT to running tests, and SIGKILL after `grace` (at once if zero). A case
-// that fails after its signal is reported, one that passes is not, one cut off is kNotRun. Answered by Idle when no test process is left.
+// that fails after its signal is reported, one that passes is not, one cut off is kNotRun. Answered by Idle when no
+// test process is left.
 struct Interrupt {
   absl::Duration grace;
   friend bool operator==(const Interrupt&, const Interrupt&) = default;
@@ -214,15 +215,15 @@ using ToAgent = std::variant<Welcome, AddExecutable, Prefetch, List, CaseTable, 
 
 // [session] First message of an agent.
 struct Hello {
-  std::string token;         // the secret given to the agent when it was launched
-  std::string version;       // of the agent, as `dtest --version` prints
-  std::string machine;       // uname -m
-  std::string system;        // e.g. "Linux 6.1.0"
-  std::string glibc;         // the host's own, e.g. "2.36"; empty: none found
-  uint32_t cores = 1;        // usable by this process (affinity, cgroup limits)
-  uint64_t memory = 0;       // bytes
-  uint64_t free_disk = 0;    // bytes, where the store is
-  std::string store;         // path of the store on the host
+  std::string token;       // the secret given to the agent when it was launched
+  std::string version;     // of the agent, as `dtest --version` prints
+  std::string machine;     // uname -m
+  std::string system;      // e.g. "Linux 6.1.0"
+  std::string glibc;       // the host's own, e.g. "2.36"; empty: none found
+  uint32_t cores = 1;      // usable by this process (affinity, cgroup limits)
+  uint64_t memory = 0;     // bytes
+  uint64_t free_disk = 0;  // bytes, where the store is
+  std::string store;       // path of the store on the host
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 

@@ -43,14 +43,14 @@ struct CaseResult {
   uint32_t index = 0;    // position in the executable's listing
   uint32_t attempt = 1;  // 1-based; copied from the lease
   Outcome outcome = Outcome::kPassed;
-  bool leaky = false;        // left processes behind, or held its output open, after it ended
-  SlotId slot;               // where it ran
-  absl::Duration start;      // since the agent said Hello, on the agent's monotonic clock
-  absl::Duration duration;   // on the agent's monotonic clock; never negative
-  std::string message;       // one or more lines: the first assertion, the signal, the skip reason; empty when passed
-  std::string output;        // stdout and stderr in the order they were read, cut in the middle past the cap. Empty when
-                             // passed or skipped, unless RunSettings::keep_all_output
-  uint64_t output_cut = 0;   // bytes left out of `output`
+  bool leaky = false;       // left processes behind, or held its output open, after it ended
+  SlotId slot;              // where it ran
+  absl::Duration start;     // since the agent said Hello, on the agent's monotonic clock
+  absl::Duration duration;  // on the agent's monotonic clock; never negative
+  std::string message;      // one or more lines: the first assertion, the signal, the skip reason; empty when passed
+  std::string output;       // stdout and stderr in the order they were read, cut in the middle past the cap. Empty when
+                            // passed or skipped, unless RunSettings::keep_all_output
+  uint64_t output_cut = 0;  // bytes left out of `output`
   std::vector<std::pair<std::string, std::string>> properties;  // RecordProperty: (key, value)
 
   friend bool operator==(const CaseResult&, const CaseResult&) = default;

@@ -8,9 +8,9 @@
 namespace {
 
 std::string ToRoman(int number) {
-  static constexpr std::pair<int, const char*> kParts[] = {{1000, "M"}, {900, "CM"}, {500, "D"}, {400, "CD"}, {100, "C"},
-                                                           {90, "XC"},  {50, "L"},   {40, "XL"}, {10, "X"},   {9, "IX"},
-                                                           {5, "V"},    {4, "IV"},   {1, "I"}};
+  static constexpr std::pair<int, const char*> kParts[] = {
+      {1000, "M"}, {900, "CM"}, {500, "D"}, {400, "CD"}, {100, "C"}, {90, "XC"}, {50, "L"},
+      {40, "XL"},  {10, "X"},   {9, "IX"},  {5, "V"},    {4, "IV"},  {1, "I"}};
   std::string roman;
   for (const auto& [value, letters] : kParts) {
     for (; number >= value; number -= value) roman += letters;

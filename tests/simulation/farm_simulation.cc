@@ -9,9 +9,9 @@
 // what agents say, the scheduler, and encoding the answers. Memory is what the scheduler had allocated at its peak,
 // its actions included.
 //
-// farm_simulation steal_latency [ROUND_TRIP_MS]: eight hosts with four slots, and cases of which some take 30 times what
-// history says on a host, so that queues stand still behind them. Prints for how long slots stood idle that had run dry while leases waited on
-// another host: the median, as a part of the round trip.
+// farm_simulation steal_latency [ROUND_TRIP_MS]: eight hosts with four slots, and cases of which some take 30 times
+// what history says on a host, so that queues stand still behind them. Prints for how long slots stood idle that had
+// run dry while leases waited on another host: the median, as a part of the round trip.
 //
 // Exit status 1 if the run is not complete, or a ratio is so bad that the scheduler must be broken (timings decide
 // nothing).

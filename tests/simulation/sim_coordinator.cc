@@ -15,8 +15,8 @@ namespace {
 constexpr absl::Duration kConnectTimeout = absl::Seconds(90);
 constexpr absl::Duration kRelaunchAfter = absl::Seconds(1);
 
-// Not CLOCK_THREAD_CPUTIME_ID, which is a system call, and costs more than much of what is measured here. Nothing in the
-// simulation waits, so wall time is processor time, or more than it on a busy machine.
+// Not CLOCK_THREAD_CPUTIME_ID, which is a system call, and costs more than much of what is measured here. Nothing in
+// the simulation waits, so wall time is processor time, or more than it on a busy machine.
 double ProcessorSeconds() {
   timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);

@@ -2,9 +2,9 @@
 // drops, doubles, delays, reorders and partitions, and agents that live and die. Everything follows from the scenario.
 //
 // Checked all the time: the invariants of the scheduler and of every agent core; that no case runs in two places at
-// once, but for a speculative copy that was declared, and then in two only, as the same attempt; that every attempt that passed did pass in a process that nobody had signalled; that every case gets exactly
-// one final verdict per iteration, and nothing comes after the end; that the scheduler asks for no turn without
-// progress; that the run ends.
+// once, but for a speculative copy that was declared, and then in two only, as the same attempt; that every attempt
+// that passed did pass in a process that nobody had signalled; that every case gets exactly one final verdict per
+// iteration, and nothing comes after the end; that the scheduler asks for no turn without progress; that the run ends.
 
 #ifndef DTEST_TESTS_SIMULATION_SIM_WORLD_H_
 #define DTEST_TESTS_SIMULATION_SIM_WORLD_H_
@@ -137,7 +137,7 @@ class World : private AgentWorld {
   // Both were declared to run the same attempt.
   bool MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const;
   absl::flat_hash_map<CaseKey, std::vector<Place>> running_;
-  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_;  // and on which host
+  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_;         // and on which host
   absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;  // that were started
   absl::flat_hash_set<CaseKey> copied_;                              // now
   absl::flat_hash_set<CaseKey> selected_, verdicts_;

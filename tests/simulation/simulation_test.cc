@@ -47,11 +47,12 @@ TEST(SimulationTest, EveryInvariantHoldsWhateverTheSeed) {
     won += outcomes.copies_won;
   }
   std::printf(
-      "%llu verdicts, %llu hosts lost, %llu leases stolen, %llu speculative copies, %llu of them won; runs completed %llu, fail-fast %llu, interrupted %llu, "
+      "%llu verdicts, %llu hosts lost, %llu leases stolen, %llu speculative copies, %llu of them won; runs completed "
+      "%llu, fail-fast %llu, interrupted %llu, "
       "timed out %llu, without hosts %llu\n",
       (unsigned long long)verdicts, (unsigned long long)lost, (unsigned long long)released, (unsigned long long)copies,
-      (unsigned long long)won, (unsigned long long)ends[0], (unsigned long long)ends[1], (unsigned long long)ends[2], (unsigned long long)ends[3],
-      (unsigned long long)ends[4]);
+      (unsigned long long)won, (unsigned long long)ends[0], (unsigned long long)ends[1], (unsigned long long)ends[2],
+      (unsigned long long)ends[3], (unsigned long long)ends[4]);
   if (seeds < 1000) return;
   // A simulation that never gets anywhere proves nothing.
   EXPECT_GT(ends[0], seeds / 3);

@@ -126,8 +126,8 @@ TEST_F(AgentCore, LastWordsOfSmallLeasesTravelTogetherWhileTheQueueIsDeep) {
   RunCase(1);
   EXPECT_THAT(Ends(0), ElementsAre("run 0 in 0: 2"));
   RunCase(2, Outcome::kFailed);
-  EXPECT_THAT(Ends(1), ElementsAre("results 1 [0 passed] done", "results 2 [1 passed] done", "results 3 [2 failed] done",
-                                   "run 0 in 0: 3"));
+  EXPECT_THAT(Ends(1), ElementsAre("results 1 [0 passed] done", "results 2 [1 passed] done",
+                                   "results 3 [2 failed] done", "run 0 in 0: 3"));
   RunCase(3);
   EXPECT_THAT(Ends(0), ElementsAre("run 0 in 0: 0"));
   After(AgentOptions().result_delay);

@@ -269,9 +269,8 @@ TEST_F(EndToEnd, PropertiesAreReported) {
 }
 
 // With a report at the end of processes and without: what is not properties comes to the same.
-INSTANTIATE_TEST_SUITE_P(Reports, GoogleTest, testing::Bool(), [](const testing::TestParamInfo<bool>& info) {
-  return info.param ? "PrintsAll" : "Report";
-});
+INSTANTIATE_TEST_SUITE_P(Reports, GoogleTest, testing::Bool(),
+                         [](const testing::TestParamInfo<bool>& info) { return info.param ? "PrintsAll" : "Report"; });
 
 struct Outside {
   // For the name of the case.

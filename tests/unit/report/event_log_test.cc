@@ -75,7 +75,8 @@ TEST(EventLog, AnUnreachedExecutableRoundTrips) {
 }
 
 TEST(EventLog, RunStartedRoundTrips) {
-  const RunStarted started{"run", kNasty, {"dtest", "", kNotUtf8, kNasty}, kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1)};
+  const RunStarted started{"run",    kNasty,          {"dtest", "", kNotUtf8, kNasty},
+                           kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1)};
   RoundTrip<RunStarted>(started, [&](const RunStarted& read) {
     EXPECT_EQ(read.run_id, started.run_id);
     EXPECT_EQ(read.version, started.version);
@@ -113,7 +114,7 @@ TEST(EventLog, HostEventsRoundTrip) {
 }
 
 TEST(EventLog, ExecutableListedRoundTrips) {
-  const ExecutableListed listed = {ExecutableId(3), kNotUtf8, 12, 5, kNasty, kNotUtf8, true, absl::Seconds(2),
+  const ExecutableListed listed = {ExecutableId(3),     kNotUtf8, 12, 5, kNasty, kNotUtf8, true, absl::Seconds(2),
                                    absl::Nanoseconds(7)};
   RoundTrip<ExecutableListed>(listed, [](const ExecutableListed& read) {
     EXPECT_EQ(read.executable, ExecutableId(3));

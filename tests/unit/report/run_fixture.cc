@@ -238,7 +238,8 @@ std::vector<RunEvent> MakeEvents() {
   now += absl::Milliseconds(30);
   add(HostShipped{HostId(0), 700'000, 10, 1'500'000, 25});
   now += absl::Milliseconds(50);
-  add(ExecutableListed{ExecutableId(0), "math_test", 6, 4, "", "", false, absl::Milliseconds(5), absl::Milliseconds(20)});
+  add(ExecutableListed{ExecutableId(0), "math_test", 6, 4, "", "", false, absl::Milliseconds(5),
+                       absl::Milliseconds(20)});
   add(ExecutableListed{ExecutableId(1), "io_test", 9, 9, "", ""});
   add(ExecutableListed{ExecutableId(2), "smoke.sh", 1, 1, "", ""});
   add(ExecutableListed{ExecutableId(3), "broken_test", 0, 0, "killed by SIGSEGV while listing", "before the crash\n"});

@@ -205,16 +205,17 @@ TEST(Terminal, SpeculativeCopiesAreCountedOnlyIfThereWereAny) {
   EXPECT_FALSE(absl::StrContains(Shown({end}), "speculative"));
   const std::vector<RunEvent> one = {copied(CopyStage::kStarted), copied(CopyStage::kLost), end};
   EXPECT_TRUE(absl::StrContains(Shown(one), "\n1 speculative copy, 0 won\n")) << Shown(one);
-  const std::vector<RunEvent> two = {copied(CopyStage::kStarted), copied(CopyStage::kStarted),
-                                     copied(CopyStage::kWon), copied(CopyStage::kLost), end};
+  const std::vector<RunEvent> two = {copied(CopyStage::kStarted), copied(CopyStage::kStarted), copied(CopyStage::kWon),
+                                     copied(CopyStage::kLost), end};
   EXPECT_TRUE(absl::StrContains(Shown(two), "\n2 speculative copies, 1 won\n")) << Shown(two);
-  EXPECT_TRUE(absl::StrContains(Shown(one, Verbosity(2)),
-                                "speculative copy started: t S.c on h2, the original on h1\n"));
+  EXPECT_TRUE(
+      absl::StrContains(Shown(one, Verbosity(2)), "speculative copy started: t S.c on h2, the original on h1\n"));
 }
 
 TEST(Terminal, ExecutablesThatTheRunEndedBeforeAreNoFailures) {
   ExecutableListed unreached{ExecutableId(0), "t", 0, 0, "", "", /*unreached=*/true};
-  const std::string text = Shown({{kTime, unreached}, {kTime, RunFinished{RunEnd::kFailFast, "stopped after 1 failure"}}});
+  const std::string text =
+      Shown({{kTime, unreached}, {kTime, RunFinished{RunEnd::kFailFast, "stopped after 1 failure"}}});
   EXPECT_TRUE(absl::StrContains(text, "; 1 executable not listed: the run ended first\n")) << text;
   EXPECT_FALSE(absl::StrContains(text, "could not be listed")) << text;
   EXPECT_FALSE(absl::StrContains(text, "CANNOT LIST")) << text;

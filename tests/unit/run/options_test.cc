@@ -32,13 +32,14 @@ TEST(CommandLine, TheCommandOfTheReadme) {
 }
 
 TEST(CommandLine, EveryRunOption) {
-  const Options options = Parsed({"run",         "a",          "b",           "-j",      "4",       "--retries", "2",
-                                  "--repeat=3",  "-k",         "-Slow",       "-k",      "Net.*",   "--shard",   "2/4",
-                                  "--isolate",   "process",    "--timeout",   "90",      "-x",      "--env",     "A=1",
-                                  "--env",       "B=x=y",      "--durations", "5",       "-q",      "--color",   "never",
-                                  "--transport", "tcp",        "--grace",     "250ms",   "--plain", "all",       "--run-timeout",
-                                  "1h30m",       "--shuffle=7", "--data",     "d/**",    "--host",  "h1 slots=2", "--output-cap", "64K",
-                                  "--no-peers"});
+  const Options options =
+      Parsed({"run",         "a",           "b",           "-j",    "4",       "--retries",  "2",
+              "--repeat=3",  "-k",          "-Slow",       "-k",    "Net.*",   "--shard",    "2/4",
+              "--isolate",   "process",     "--timeout",   "90",    "-x",      "--env",      "A=1",
+              "--env",       "B=x=y",       "--durations", "5",     "-q",      "--color",    "never",
+              "--transport", "tcp",         "--grace",     "250ms", "--plain", "all",        "--run-timeout",
+              "1h30m",       "--shuffle=7", "--data",      "d/**",  "--host",  "h1 slots=2", "--output-cap",
+              "64K",         "--no-peers"});
   EXPECT_THAT(options.paths, ElementsAre("a", "b"));
   EXPECT_EQ(options.jobs, 4u);
   EXPECT_EQ(options.retries, 2u);

@@ -16,9 +16,7 @@ class RecordingSink : public Sink {
     if (const Warning* warning = std::get_if<Warning>(&event.what)) texts.push_back(warning->text);
     return ++events == fail_at_ ? absl::UnavailableError("disk full") : absl::OkStatus();
   }
-  absl::Status Flush(absl::Time) override {
-    return fail_flush_ ? absl::UnavailableError("gone") : absl::OkStatus();
-  }
+  absl::Status Flush(absl::Time) override { return fail_flush_ ? absl::UnavailableError("gone") : absl::OkStatus(); }
   absl::Time NextFlush() const override { return next; }
   std::vector<std::string> texts;
   int events = 0;

@@ -50,7 +50,8 @@ class SpeculationTest : public SchedulerFixture {
     return cancels;
   }
   void Tell(const Given& given, Outcome outcome, bool done = true) {
-    From(given.host, Results{given.lease.id, given.lease.executable, {Result(given.lease.cases[0], outcome)}, done, kMs});
+    From(given.host,
+         Results{given.lease.id, given.lease.executable, {Result(given.lease.cases[0], outcome)}, done, kMs});
   }
   static std::pair<uint32_t, LeaseId> LeaseOf(const Given& given) { return {given.host, given.lease.id}; }
 
