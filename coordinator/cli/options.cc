@@ -227,8 +227,7 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
       ->type_name("N")
       ->group(group);
   app.add_flag("--speculate", options.speculate,
-               "At the end, run a second copy of cases that take too long on idle hosts: the first result counts, the "
-               "other is killed. Not for tests that must not run twice at once")
+               "At the end, idle hosts run a second copy of slow cases: only for tests that bear to run twice at once")
       ->group(group);
 }
 

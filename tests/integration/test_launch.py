@@ -80,7 +80,7 @@ class LaunchTest(FarmCase):
         path = self.write("hosts.txt", f'pod slots=1 command="ssh -F {self.farm.ssh_config} h1 sh"\n'
                           "local slots=1\nh4 slots=1\n")
         result = self.dtest("--hosts", path, "--ssh-config", self.farm.ssh_config, self.suite("slow_test"), "--env",
-                            "FIXTURE_MS=100", "--isolate", "process")
+                            "FIXTURE_MS=300", "--isolate", "process")  # by one of them alone: 18 s
         self.assertExit(result, PASSED)
         self.assertEqual(result.hosts_used(), {"pod", "local", "h4"})
         self.assertHostsClean()
