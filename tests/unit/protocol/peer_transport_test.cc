@@ -90,8 +90,12 @@ TEST(PeerTransport, KnowsWhatTheSystemHasNotTaken) {
   ASSERT_TRUE(asked.has_value());
   constexpr int kFrames = 64;
   const std::string frame(512 << 10, 'x');
-  for (int i = 0; i < kFrames; ++i) ASSERT_TRUE(server.transport->Answer(asked->asker, frame).ok());
-  EXPECT_GT(server.transport->Queued(asked->asker), 0u);
+  uint64_t most = 0;
+  for (int i = 0; i < kFrames; ++i) {
+    ASSERT_TRUE(server.transport->Answer(asked->asker, frame).ok());
+    most = std::max(most, server.transport->Queued(asked->asker));
+  }
+  EXPECT_GT(most, 0u);
   for (int i = 0; i < kFrames;) {
     auto event = Next(client, server);
     ASSERT_TRUE(event.has_value());
