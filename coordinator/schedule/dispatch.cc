@@ -145,14 +145,23 @@ bool Scheduler::Impl::MayPlace(uint32_t h, uint32_t e) const {
   return pending_.nanos(e) * 1e-9 / placement_.holder_slots(e) > placement_.ShipSeconds(e);
 }
 
+// Not on the host that it failed on, as long as another may take it. If that host alone has the files, fetching them is
+// worth while.
+bool Scheduler::Impl::MayRetry(uint32_t h, const Pending::Retry& retry) const {
+  const CaseRecord& c = cases_[retry.i];
+  const uint32_t e = c.executable;
+  if (placement_.hold(h, e) == Hold::kUnfit) return false;
+  if (c.avoid == h && now_ < retry.since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
+  const bool only_there = c.avoid != kNone && c.avoid != h && placement_.Has(c.avoid, e) &&
+                          placement_.holder_slots(e) == hosts_[c.avoid].slots;
+  return only_there || MayPlace(h, e);
+}
+
 bool Scheduler::Impl::GiveRetry(uint32_t h) {
   for (size_t k = 0; k < std::min<size_t>(pending_.retries().size(), kRetriesLookedAt); ++k) {
     const Pending::Retry& retry = pending_.retries()[k];
     const CaseRecord& c = cases_[retry.i];
-    if (!MayPlace(h, c.executable)) continue;
-    if (c.avoid == h && now_ < retry.since + kRetryPatience && hosts_.usable() > placement_.unfit(c.executable) + 1) {
-      continue;
-    }
+    if (!MayRetry(h, retry)) continue;
     const uint32_t e = c.executable;
     const double seconds = pending_.Estimate(retry.i);
     const uint32_t i = pending_.TakeRetry(k);

@@ -115,6 +115,7 @@ class Scheduler::Impl {
   bool Wants(uint32_t h) const;
   bool GiveOne(uint32_t h);
   bool GiveListing(uint32_t h);
+  bool MayRetry(uint32_t h, const Pending::Retry& retry) const;
   bool GiveRetry(uint32_t h);
   bool GiveLong(uint32_t h);
   bool GiveShort(uint32_t h);

@@ -468,6 +468,39 @@ TEST_F(SchedulerTest, ARetryWaitsOnlySoLongForAnotherHost) {
   EXPECT_EQ(Leases(turn)[0].host, leases[0].host);
 }
 
+TEST_F(SchedulerTest, ARetryWaitsForAHostThatMayStillJoin) {
+  SchedulerOptions options = Hosts(2);
+  options.retries = 1;
+  Start(options);
+  Add(0);
+  Cases(0, {0.01});
+  Join(0, 1);
+  RunAll(Leases(all)[0], Outcome::kFailed);
+  EXPECT_THAT(Leases(turn), SizeIs(0));
+  Join(1, 1);
+  ASSERT_THAT(Leases(turn), SizeIs(1));
+  EXPECT_EQ(Leases(turn)[0].host, 1u);
+}
+
+TEST_F(SchedulerTest, ARetryIsWorthShippingForIfOnlyTheHostItFailedOnHasTheExecutable) {
+  SchedulerOptions options = Hosts(2);
+  options.retries = 2;
+  Start(options);
+  Add(0, 1'000'000'000);
+  Cases(0, {0.01});
+  Join(0, 1);
+  Do(Tick{});
+  Complete();
+  ASSERT_THAT(Leases(all), SizeIs(1));
+  Join(1, 1);
+  RunAll(Leases(all)[0], Outcome::kFailed);
+  ASSERT_THAT(Leases(turn), SizeIs(1));
+  EXPECT_EQ(Leases(turn)[0].host, 1u);
+  RunAll(Leases(turn)[0], Outcome::kFailed);
+  ASSERT_THAT(Leases(turn), SizeIs(1));
+  EXPECT_EQ(Leases(turn)[0].host, 0u);
+}
+
 TEST_F(SchedulerTest, WithOneHostTheRetryGoesToTheSame) {
   SchedulerOptions options = Hosts(1);
   options.retries = 2;
