@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "coordinator/run/expected_cases.h"
 
 namespace dtest {
 namespace {
@@ -26,17 +27,6 @@ int64_t MonotonicNanos() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
-
-// What history does not know of the cases.
-void FillIn(const Durations& durations, const std::string& executable, const std::vector<std::string>& names,
-            std::vector<SelectedCase>* cases) {
-  const auto known = durations.executables.find(executable);
-  if (known == durations.executables.end()) return;
-  for (SelectedCase& selected : *cases) {
-    const auto found = known->second.find(names[selected.index]);
-    if (!selected.expected.has_value() && found != known->second.end()) selected.expected = found->second;
-  }
 }
 
 template <class... F>
@@ -78,17 +68,18 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestP
       started_(absl::FromUnixMicros(absl::ToUnixMicros(absl::Now()))),
       started_monotonic_(MonotonicNanos()),
       bundle_(options_.bundle, std::move(programs), &workers_),
+      shipping_(&bundle_, hosts,
+                {[this](HostId host, ToAgent message) { pool_->Send(now_, host, std::move(message)); },
+                 [this](const HostShipped& event) { Emit(event); },
+                 [this](HostId host, absl::string_view line) { HostLogs(host, line); }}),
       workers_(std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8)),
       scheduler_(options_.scheduler),
       hosts_(hosts.size()),
-      sources_(hosts.size()),
       executables_(bundle_.size()),
       now_(started_) {
   for (size_t i = 0; i < hosts.size(); ++i) {
     hosts_[i].name = hosts[i].name;
-    hosts_[i].has_spec.resize(executables_.size());
     hosts_[i].has_table.resize(executables_.size());
-    hosts_[i].files.resize(executables_.size());
   }
 }
 
@@ -131,12 +122,15 @@ RunEnd RunLoop::Run() {
     workers_.RunCompletions();
     HandleSignals();
     if (now_ >= scheduler_.NextDeadline()) Schedule(Tick());
-    if (now_ >= next_shipped_report_) ReportShipped();
+    if (now_ >= next_shipped_report_) {
+      next_shipped_report_ = now_ + kShippedInterval;
+      shipping_.Report();
+    }
     ShowProgress();
     out_.sinks->Flush(now_);
   }
   now_ = Now();
-  ReportShipped();
+  shipping_.Report();
   for (uint32_t i = 0; i < executables_.size(); ++i) {
     if (executables_[i].listed || *end_ == RunEnd::kCompleted) continue;
     Emit(ExecutableListed{ExecutableId(i), bundle_.executable(ExecutableId(i)).name, 0, 0, "", "", /*unreached=*/true});
@@ -150,20 +144,6 @@ RunEnd RunLoop::Run() {
   Emit(RunClosed{reports});
   out_.sinks->Flush(now_);
   return *end_;
-}
-
-void RunLoop::ReportShipped() {
-  next_shipped_report_ = now_ + kShippedInterval;
-  for (uint32_t i = 0; i < hosts_.size(); ++i) {
-    if (hosts_[i].shipped_chunks != 0 || hosts_[i].from_peers.chunks != 0) ReportShipped(HostId(i));
-  }
-}
-
-void RunLoop::ReportShipped(HostId id) {
-  HostState& host = hosts_[id.value()];
-  const FromPeers from_peers = std::exchange(host.from_peers, {});
-  Emit(HostShipped{id, std::exchange(host.shipped_bytes, 0), std::exchange(host.shipped_chunks, 0), from_peers.bytes,
-                   from_peers.chunks, host.fetching > 0});
 }
 
 void RunLoop::LetHostsGo() {
@@ -197,15 +177,6 @@ void RunLoop::CarryOut() {
   carrying_out_ = false;
 }
 
-void RunLoop::EnsureSpec(HostId host, ExecutableId executable) {
-  HostState& state = hosts_[host.value()];
-  if (state.has_spec[executable.value()]) return;
-  state.has_spec[executable.value()] = true;
-  const RunBundle::Executable& known = bundle_.executable(executable);
-  const bool local = pool_->spec(host).kind == HostSpec::Kind::kLocal;
-  pool_->Send(now_, host, AddExecutable{local ? *known.in_place : *known.shipped});
-}
-
 void RunLoop::EnsureTable(HostId host, ExecutableId executable) {
   HostState& state = hosts_[host.value()];
   if (state.has_table[executable.value()]) return;
@@ -213,38 +184,20 @@ void RunLoop::EnsureTable(HostId host, ExecutableId executable) {
   pool_->Send(now_, host, CaseTable{executable, executables_[executable.value()].names});
 }
 
-void RunLoop::WantFiles(HostId id, ExecutableId executable) {
-  HostState& host = hosts_[id.value()];
-  Files& files = host.files[executable.value()];
-  if (files != Files::kUnknown || pool_->spec(id).kind == HostSpec::Kind::kLocal) return;
-  files = Files::kWanted;
-  if (++host.fetching == 1) ReportShipped(id);
-}
-
-void RunLoop::FilesAreThere(HostId id, ExecutableId executable) {
-  HostState& host = hosts_[id.value()];
-  if (executable.value() >= host.files.size()) return;
-  if (std::exchange(host.files[executable.value()], Files::kThere) != Files::kWanted) return;
-  if (--host.fetching == 0) ReportShipped(id);
-}
-
 void RunLoop::Act(SendTo& action) {
   const HostId host = action.host;
   std::visit(Overloaded{
                  [&](Lease& lease) {
-                   EnsureSpec(host, lease.executable);
+                   shipping_.Uses(host, lease.executable);
                    EnsureTable(host, lease.executable);
-                   WantFiles(host, lease.executable);
                    pool_->Send(now_, host, std::move(lease));
                  },
                  [&](List& list) {
-                   EnsureSpec(host, list.executable);
-                   WantFiles(host, list.executable);
+                   shipping_.Uses(host, list.executable);
                    pool_->Send(now_, host, list);
                  },
                  [&](Prefetch& prefetch) {
-                   WantFiles(host, prefetch.executable);
-                   EnsureSpec(host, prefetch.executable);
+                   shipping_.Uses(host, prefetch.executable);
                    pool_->Send(now_, host, prefetch);
                  },
                  [&](auto& other) { pool_->Send(now_, host, std::move(other)); },
@@ -342,32 +295,11 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
   Emit(ExecutableListed{id, name, static_cast<uint32_t>(state.names.size()),
                         static_cast<uint32_t>(state.selected.size()), "", "", false, state.ready,
                         from_cache ? absl::ZeroDuration() : startup});
-  CasesKnown known;
-  known.executable = id;
-  known.startup = startup;
-  if (!options_.list_only) {
-    std::vector<std::optional<CaseHistory>> histories(state.names.size());
-    if (out_.history != nullptr) {
-      histories = out_.history->Cases(name, state.names);
-      if (std::optional<absl::Duration> measured = out_.history->Startup(name)) known.startup = *measured;
-    }
-    known.cases.reserve(state.selected.size());
-    known.suite_of.reserve(state.selected.size());
-    uint32_t suite = 0;
-    absl::string_view suite_name;
-    for (const uint32_t index : state.selected) {
-      const absl::string_view its_suite = SuiteOf(state.names[index]);
-      if (its_suite != suite_name) ++suite, suite_name = its_suite;
-      SelectedCase& selected = known.cases.emplace_back(SelectedCase{index, std::nullopt, absl::ZeroDuration()});
-      if (const std::optional<CaseHistory>& history = histories[index]; history.has_value()) {
-        selected.expected = history->duration;
-        selected.high = history->high;
-      }
-      known.suite_of.push_back(suite);
-    }
-    if (options_.durations != nullptr) FillIn(*options_.durations, name, state.names, &known.cases);
+  if (options_.list_only) {
+    Schedule(CasesKnown{id, {}, {}, startup});
+  } else {
+    Schedule(ExpectedCases(id, name, state.names, state.selected, startup, out_.history, options_.durations.get()));
   }
-  Schedule(std::move(known));
 }
 
 void RunLoop::ListingBroke(ExecutableId id, std::string error, std::string output) {
@@ -431,7 +363,7 @@ uint32_t RunLoop::KnownSlots() const {
 
 void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason) {
   if (was_up) --hosts_up_;
-  sources_.Gone(id);
+  shipping_.HostIsGone(id);
   Emit(HostDown{id, was_up, std::string(reason.message())});
   Schedule(HostGone{id, std::string(reason.message()), false});
 }
@@ -456,23 +388,11 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                      ListingBroke(executable, std::move(listed.error), std::move(listed.output));
                    }
                  },
-                 [&](NeedRecipes& need) { pool_->Send(now_, id, bundle_.FindRecipes(need.files)); },
-                 [&](NeedChunks& need) { AnswerChunks(id, need); },
-                 [&](PeerPort& port) {
-                   host.peer = std::move(port);
-                   sources_.Serves(id);
-                 },
-                 [&](PeerLost& lost) {
-                   sources_.CannotReach(id, lost.peer);
-                   const std::string peer = lost.peer.value() < hosts_.size() ? hosts_[lost.peer.value()].name : "?";
-                   HostLogs(id, absl::StrCat("fetches nothing from ", peer, " any more: ", lost.reason,
-                                             "; what it would have sent comes from here"));
-                 },
-                 [&](FromPeers& from) {
-                   if (from.chunks != 0) sources_.Fetched(id);
-                   host.from_peers.bytes += from.bytes;
-                   host.from_peers.chunks += from.chunks;
-                 },
+                 [&](NeedRecipes& need) { shipping_.Handle(id, need); },
+                 [&](NeedChunks& need) { shipping_.Handle(id, need); },
+                 [&](PeerPort& port) { shipping_.Handle(id, std::move(port)); },
+                 [&](PeerLost& lost) { shipping_.Handle(id, lost); },
+                 [&](FromPeers& from) { shipping_.Handle(id, from); },
                  [&](Note& note) { Emit(Warning{absl::StrCat(host.name, ": ", note.text)}); },
                  [&](Hello&) {},
                  [&](Heartbeat& heartbeat) {
@@ -480,8 +400,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    Schedule(FromHost{id, std::move(heartbeat)});
                  },
                  [&](Prepared& prepared) {
-                   FilesAreThere(id, prepared.executable);
-                   if (prepared.error.empty()) IsSource(id, prepared.executable);
+                   shipping_.Handle(id, prepared);
                    Schedule(FromHost{id, std::move(prepared)});
                  },
                  [&](Results& results) {
@@ -500,34 +419,6 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  },
              },
              message);
-}
-
-// What this host has, also from earlier runs, others need not get from here.
-void RunLoop::IsSource(HostId id, ExecutableId executable) {
-  const HostState& host = hosts_[id.value()];
-  if (!host.peer.has_value() || executable.value() >= host.has_spec.size() || !host.has_spec[executable.value()])
-    return;
-  std::vector<Digest> files;
-  for (const ManifestEntry& entry : bundle_.executable(executable).shipped->files) {
-    if (!entry.file.empty() && sources_.IsNews(id, entry.file)) files.push_back(entry.file);
-  }
-  for (const FileRecipe& recipe : bundle_.FindRecipes(files).recipes) sources_.Has(id, recipe);
-}
-
-// Once for all hosts, as far as they can fetch from one another.
-void RunLoop::AnswerChunks(HostId id, const NeedChunks& need) {
-  ChunkSources::Answer answer = sources_.Ask(id, need.chunks, need.anywhere);
-  bundle_.FetchChunks(answer.send, [this, id](ChunkData chunk) {
-    HostState& to = hosts_[id.value()];
-    to.shipped_bytes += chunk.zstd.size();
-    ++to.shipped_chunks;
-    pool_->Send(now_, id, std::move(chunk));
-  });
-  for (auto& [peer, chunks] : answer.at_peers) {
-    const PeerPort& port = *hosts_[peer.value()].peer;
-    ChunksAt at{peer, {absl::StrCat(port.address, ":", port.port)}, port.public_key, std::move(chunks)};
-    pool_->Send(now_, id, std::move(at));
-  }
 }
 
 void RunLoop::HostLogs(HostId id, absl::string_view line) {

@@ -19,11 +19,11 @@
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/terminal.h"
-#include "coordinator/run/chunk_sources.h"
 #include "coordinator/run/event.h"
 #include "coordinator/run/host_pool.h"
 #include "coordinator/run/run_bundle.h"
 #include "coordinator/run/selection.h"
+#include "coordinator/run/shipping.h"
 #include "coordinator/run/signals.h"
 #include "coordinator/run/sink_set.h"
 #include "coordinator/run/workers.h"
@@ -76,19 +76,11 @@ class RunLoop : private HostPool::Delegate {
   std::vector<Listing> TakeListings();
 
  private:
-  enum class Files : uint8_t { kUnknown, kWanted, kThere };  // of an executable on a host that is told to use it
   struct HostState {
     std::string name;
     uint32_t slots = 0;
-    absl::Time hello;             // the coordinator's clock when Hello came: CaseResult::start counts from here
-    std::vector<bool> has_spec;   // by executable: AddExecutable was sent
-    std::vector<bool> has_table;  // it listed the executable, or CaseTable was sent
-    uint64_t shipped_bytes = 0;   // since the last HostShipped event
-    uint64_t shipped_chunks = 0;
-    std::vector<Files> files;          // by executable
-    uint32_t fetching = 0;             // executables of which files are kWanted
-    FromPeers from_peers;              // as well
-    std::optional<PeerPort> peer;      // it answers peers
+    absl::Time hello;                  // the coordinator's clock when Hello came: CaseResult::start counts from here
+    std::vector<bool> has_table;       // by executable: the host listed it, or CaseTable was sent
     std::vector<RunningCase> running;  // from its last heartbeat
   };
   struct ExecutableState {
@@ -111,17 +103,11 @@ class RunLoop : private HostPool::Delegate {
   void Act(ListingFailed& action);
   void Act(Warn& action);
   void Act(Finish& action);
-  void EnsureSpec(HostId host, ExecutableId executable);
   void EnsureTable(HostId host, ExecutableId executable);
-  void WantFiles(HostId host, ExecutableId executable);
-  void FilesAreThere(HostId host, ExecutableId executable);
-  void IsSource(HostId host, ExecutableId executable);
 
   void ExecutableReady(ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings);
   void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool from_cache);
   void ListingBroke(ExecutableId id, std::string error, std::string output);
-
-  void AnswerChunks(HostId host, const NeedChunks& need);
 
   void HostIsUp(HostId host, const Hello& hello) override;
   void HostIsDown(HostId host, bool was_up, const absl::Status& reason) override;
@@ -134,8 +120,6 @@ class RunLoop : private HostPool::Delegate {
   void PrintRunning();
   std::string RunningName(const RunningCase& running) const;
   void ShowProgress();
-  void ReportShipped();
-  void ReportShipped(HostId host);
   void LetHostsGo();
 
   const Options options_;
@@ -144,11 +128,11 @@ class RunLoop : private HostPool::Delegate {
   const absl::Time started_;         // wall clock
   const int64_t started_monotonic_;  // ns, at the same moment
   RunBundle bundle_;
+  Shipping shipping_;
   Workers workers_;  // after what its jobs use, so that it ends before
   Scheduler scheduler_;
   std::unique_ptr<HostPool> pool_;
   std::vector<HostState> hosts_;
-  ChunkSources sources_;
   std::optional<CurveKeyPair> peer_keys_;  // none: no host fetches from another
   std::vector<ExecutableState> executables_;
   uint32_t executables_pending_ = 0;  // their specification is being made

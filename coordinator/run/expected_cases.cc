@@ -1,0 +1,52 @@
+#include "coordinator/run/expected_cases.h"
+
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "coordinator/run/selection.h"
+
+namespace dtest {
+namespace {
+
+void FromFile(const Durations& durations, const std::string& executable, const std::vector<std::string>& names,
+              std::vector<SelectedCase>* cases) {
+  const auto known = durations.executables.find(executable);
+  if (known == durations.executables.end()) return;
+  for (SelectedCase& selected : *cases) {
+    const auto found = known->second.find(names[selected.index]);
+    if (!selected.expected.has_value() && found != known->second.end()) selected.expected = found->second;
+  }
+}
+
+}  // namespace
+
+CasesKnown ExpectedCases(ExecutableId id, const std::string& executable, const std::vector<std::string>& names,
+                         const std::vector<uint32_t>& selected, absl::Duration startup, History* history,
+                         const Durations* durations) {
+  CasesKnown known;
+  known.executable = id;
+  known.startup = startup;
+  std::vector<std::optional<CaseHistory>> histories(names.size());
+  if (history != nullptr) {
+    histories = history->Cases(executable, names);
+    if (const std::optional<absl::Duration> measured = history->Startup(executable)) known.startup = *measured;
+  }
+  known.cases.reserve(selected.size());
+  known.suite_of.reserve(selected.size());
+  uint32_t suite = 0;
+  absl::string_view suite_name;
+  for (const uint32_t index : selected) {
+    const absl::string_view its_suite = SuiteOf(names[index]);
+    if (its_suite != suite_name) ++suite, suite_name = its_suite;
+    SelectedCase& expected = known.cases.emplace_back(SelectedCase{index, std::nullopt, absl::ZeroDuration()});
+    if (histories[index].has_value()) {
+      expected.expected = histories[index]->duration;
+      expected.high = histories[index]->high;
+    }
+    known.suite_of.push_back(suite);
+  }
+  if (durations != nullptr) FromFile(*durations, executable, names, &known.cases);
+  return known;
+}
+
+}  // namespace dtest

@@ -1,0 +1,27 @@
+// What the scheduler is told of an executable's selected cases: what history expects of each, and where it knows
+// nothing what a file of durations says.
+
+#ifndef DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_
+#define DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "coordinator/history/durations_file.h"
+#include "coordinator/history/history.h"
+#include "coordinator/schedule/scheduler.h"
+#include "dtest/ids.h"
+
+namespace dtest {
+
+// `names`: of all cases, in listing order; `selected`: indices into them, ascending; `startup`: as listing measured it,
+// which history overrules. `history` and `durations` may be null.
+CasesKnown ExpectedCases(ExecutableId id, const std::string& executable, const std::vector<std::string>& names,
+                         const std::vector<uint32_t>& selected, absl::Duration startup, History* history,
+                         const Durations* durations);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_

@@ -1,0 +1,84 @@
+#include "coordinator/run/expected_cases.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/run/event.h"
+
+namespace dtest {
+namespace {
+
+using ::testing::ElementsAre;
+
+const std::vector<std::string>& Names() {
+  static const auto* names = new std::vector<std::string>{"A.x", "A.y", "B.x", "A.z", "B.y"};
+  return *names;
+}
+
+class ExpectedCasesTest : public ::testing::Test {
+ protected:
+  ExpectedCasesTest() : directory_(absl::StrCat(::testing::TempDir(), "/expected_cases-XXXXXX")) {
+    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
+    history_ = *History::Open(directory_ + "/history.db");
+  }
+  ~ExpectedCasesTest() override { EXPECT_EQ(std::system(absl::StrCat("rm -rf '", directory_, "'").c_str()), 0); }
+
+  void Passed(const std::string& name, absl::Duration duration) {
+    CaseEnded ended;
+    ended.executable = "t";
+    ended.name = name;
+    ended.host = "h";
+    ended.result.outcome = Outcome::kPassed;
+    ended.result.duration = duration;
+    ASSERT_TRUE(history_->Handle({absl::UnixEpoch(), ended}).ok());
+    ASSERT_TRUE(history_->Handle({absl::UnixEpoch(), RunFinished{}}).ok());
+  }
+
+  std::string directory_;
+  std::unique_ptr<History> history_;
+  const Durations file_{{{"t", {{"A.x", absl::Seconds(7)}, {"B.x", absl::Seconds(8)}, {"A.y", absl::Seconds(9)}}}}, ""};
+};
+
+std::vector<double> Seconds(const CasesKnown& known) {
+  std::vector<double> seconds;
+  for (const SelectedCase& c : known.cases) seconds.push_back(c.expected ? absl::ToDoubleSeconds(*c.expected) : -1);
+  return seconds;
+}
+
+TEST_F(ExpectedCasesTest, HistoryCountsBeforeTheFileOfDurations) {
+  Passed("A.x", absl::Seconds(2));
+  const CasesKnown known =
+      ExpectedCases(ExecutableId(3), "t", Names(), {0, 2, 4}, absl::Seconds(1), history_.get(), &file_);
+  EXPECT_EQ(known.executable, ExecutableId(3));
+  EXPECT_THAT(Seconds(known), ElementsAre(2, 8, -1));
+  EXPECT_EQ(known.cases[1].index, 2u);
+  EXPECT_GE(known.cases[0].high, absl::Seconds(2));
+  EXPECT_EQ(known.startup, absl::Seconds(1));
+}
+
+TEST_F(ExpectedCasesTest, EitherMayBeMissing) {
+  EXPECT_THAT(Seconds(ExpectedCases(ExecutableId(0), "t", Names(), {1, 3}, {}, nullptr, &file_)), ElementsAre(9, -1));
+  EXPECT_THAT(Seconds(ExpectedCases(ExecutableId(0), "other", Names(), {1}, {}, nullptr, &file_)), ElementsAre(-1));
+  EXPECT_THAT(Seconds(ExpectedCases(ExecutableId(0), "t", Names(), {1}, {}, nullptr, nullptr)), ElementsAre(-1));
+}
+
+TEST_F(ExpectedCasesTest, NeighboursOfOneSuiteShareItsNumber) {
+  const std::vector<uint32_t> suite_of =
+      ExpectedCases(ExecutableId(0), "t", Names(), {0, 1, 2, 4}, {}, nullptr, nullptr).suite_of;
+  EXPECT_EQ(suite_of[0], suite_of[1]);
+  EXPECT_NE(suite_of[1], suite_of[2]);
+  EXPECT_EQ(suite_of[2], suite_of[3]);
+}
+
+TEST_F(ExpectedCasesTest, MeasuredStartUpOverrulesWhatListingTook) {
+  history_->RecordStartup("t", absl::Milliseconds(30));
+  Passed("A.x", absl::Seconds(2));
+  EXPECT_EQ(ExpectedCases(ExecutableId(0), "t", Names(), {0}, absl::Seconds(1), history_.get(), nullptr).startup,
+            absl::Milliseconds(30));
+}
+
+}  // namespace
+}  // namespace dtest
