@@ -20,6 +20,19 @@
 namespace dtest {
 namespace {
 
+// Signals that this process handles or ignores. It sets up what does before its first Spawn.
+const std::vector<int>& ChangedSignals() {
+  static const std::vector<int>* changed = [] {
+    auto* signals = new std::vector<int>;
+    for (int signal = 1; signal < _NSIG; ++signal) {
+      struct sigaction action = {};
+      if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_DFL) signals->push_back(signal);
+    }
+    return signals;
+  }();
+  return *changed;
+}
+
 // What the child needs, ready before vfork; and what it leaves behind if it does not get to exec.
 struct Launch {
   const char* program;
@@ -29,6 +42,7 @@ struct Launch {
   int output_fd;
   int error_fd;
   pid_t parent;
+  const std::vector<int>& changed_signals;
   const char* volatile failed_step = nullptr;
   volatile int error = 0;
 };
@@ -46,7 +60,7 @@ struct Launch {
   if (getppid() != launch->parent) _exit(127);  // the agent died before the line above
   struct sigaction action = {};
   action.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < _NSIG; ++signal) sigaction(signal, &action, nullptr);
+  for (const int signal : launch->changed_signals) sigaction(signal, &action, nullptr);
   const int null = open("/dev/null", O_RDWR);
   if (null < 0) Fail(launch, "open(/dev/null)");
   if (dup2(null, 0) < 0 || dup2(launch->output_fd, 1) < 0 || dup2(launch->error_fd, 2) < 0) Fail(launch, "dup2");
@@ -118,7 +132,8 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(const Options& options) 
                    .directory = options.working_directory.c_str(),
                    .output_fd = output.write_fd(),
                    .error_fd = options.split_errors ? errors.write_fd() : output.write_fd(),
-                   .parent = getpid()};
+                   .parent = getpid(),
+                   .changed_signals = ChangedSignals()};
   const pid_t pid = vfork();     // NOLINT(clang-analyzer-security.insecureAPI.vfork): the header says why
   if (pid == 0) Child(&launch);  // NOLINT(clang-analyzer-unix.Vfork): it calls nothing but the kernel
   const int vfork_error = errno;

@@ -208,6 +208,16 @@ TEST(Process, EndIsAZombieUntilReaped) {
   EXPECT_EQ((*process)->Reap().signal, SIGKILL);
 }
 
+// Before the first Spawn, as the agent does.
+[[maybe_unused]] const auto kBefore = signal(SIGPIPE, SIG_IGN);
+
+TEST(Process, IgnoresNoSignalThatTheAgentIgnores) {
+  struct sigaction here = {};
+  ASSERT_EQ(sigaction(SIGPIPE, nullptr, &here), 0);
+  ASSERT_EQ(here.sa_handler, SIG_IGN);
+  EXPECT_EQ(Output({"/bin/grep", "SigIgn", "/proc/self/status"}), "SigIgn:\t0000000000000000\n");
+}
+
 TEST(Leftovers, DaemonsAreFoundByGroupAndByMarker) {
   ASSERT_TRUE(BecomeSupervisor().ok());
   ScratchDirectory scratch;
