@@ -26,10 +26,25 @@ inline double Stretch() {
   return stretch;
 }
 
-class Sleep : public testing::TestWithParam<double> {};
-TEST_P(Sleep, Sleeps) { std::this_thread::sleep_for(std::chrono::duration<double>(GetParam() * Stretch())); }
+class Sleep : public testing::Test {
+ public:
+  explicit Sleep(double seconds) : seconds_(seconds) {}
+  void TestBody() override { std::this_thread::sleep_for(std::chrono::duration<double>(seconds_ * Stretch())); }
+
+ private:
+  const double seconds_;
+};
 
 std::vector<double> Seconds();  // of each case; the including file says
-INSTANTIATE_TEST_SUITE_P(All, Sleep, testing::ValuesIn(Seconds()));
+
+// Not TEST_P, which takes 4 ms to make a thousand of them, in every process: here time is to be slept.
+inline const bool kRegistered = [] {
+  const std::vector<double> seconds = Seconds();
+  for (size_t i = 0; i < seconds.size(); ++i) {
+    testing::RegisterTest("Sleep", ("Sleeps" + std::to_string(i)).c_str(), nullptr, nullptr, __FILE__, __LINE__,
+                          [s = seconds[i]]() -> testing::Test* { return new Sleep(s); });
+  }
+  return true;
+}();
 
 #endif  // DTEST_TESTS_BENCH_SLEEPING_H_

@@ -71,21 +71,28 @@ class ShippingTest(FarmCase):
                     with open(self.store_files(host, size)[0], "rb") as file, open(relinked(1), "rb") as original:
                         self.assertEqual(file.read(), original.read())
 
-    def ship_cold(self, store, *hosts_and_options):
-        """A run on hosts whose store of this name is empty, in which every case reads 24 MB of noise."""
+    def noise_run(self, store):
+        """Arguments of a run in which every case reads 24 MB of noise, with a store of this name on each host."""
         if not os.path.exists(self.path("noise")):
             for number in range(6):
                 self.write(f"noise/{number}", os.urandom(4 << 20))
-        hosts = [word for word in hosts_and_options if not word.startswith("-")]
-        options = [word for word in hosts_and_options if word.startswith("-")]
-        result = self.dtest(*self.on_farm(*hosts), self.suite("slow_test"), "--env", "FIXTURE_MS=400", "--data", "noise",
-                            "--remote-store", f"/tmp/{store}-{os.path.basename(self.directory)}", "-vv", *options)
+        store = f"/tmp/{store}-{os.path.basename(self.directory)}"
         for host in self.farm.hosts.values():
-            shutil.rmtree(host.path(f"/tmp/{store}-{os.path.basename(self.directory)}"), ignore_errors=True)
+            self.addCleanup(shutil.rmtree, host.path(store), ignore_errors=True)
+        return [self.suite("slow_test"), "--env", "FIXTURE_MS=400", "--data", "noise", "--remote-store", store, "-vv"]
+
+    def shipped_noise(self, result):
+        """Bytes from the coordinator, bytes from other hosts."""
         self.assertExit(result, PASSED)
         self.assertEqual(len(result.verdicts()), fixtures.SLOW)
         shipped = result.events("host_shipped")
-        return result, sum(event["bytes"] for event in shipped), sum(event.get("peer_bytes", 0) for event in shipped)
+        return sum(event["bytes"] for event in shipped), sum(event.get("peer_bytes", 0) for event in shipped)
+
+    def ship_cold(self, store, *hosts_and_options):
+        hosts = [word for word in hosts_and_options if not word.startswith("-")]
+        options = [word for word in hosts_and_options if word.startswith("-")]
+        result = self.dtest(*self.on_farm(*hosts), *self.noise_run(store), *options)
+        return result, *self.shipped_noise(result)
 
     def test_many_hosts_cost_the_coordinator_one_copy(self):
         _, one_copy, _ = self.ship_cold("one", "h1")
@@ -93,6 +100,20 @@ class ShippingTest(FarmCase):
         self.assertLess(sent, 1.3 * one_copy, result.text)
         self.assertGreater(swapped, one_copy, result.text)
         self.assertSays(result, "from other hosts")
+
+    def test_what_a_host_had_before_the_run_others_fetch_from_it(self):
+        arguments = self.noise_run("warm")
+        self.assertExit(self.dtest(*self.on_farm("h1"), *arguments), PASSED)
+        # The second host is reached only when the first has said that it has everything.
+        self.farm["h2"].cut()
+        self.addCleanup(self.farm["h2"].heal)
+        running = self.start(*self.on_farm("h1", "h2"), *arguments)
+        running.wait_for("case_ended")
+        self.farm["h2"].heal()
+        result = running.finish()
+        sent, swapped = self.shipped_noise(result)
+        self.assertLess(sent, 1 << 20, result.text)
+        self.assertGreater(swapped, 24 << 20, result.text)
 
     def test_no_peers(self):
         result, sent, swapped = self.ship_cold("alone", "h1", "h2", "--no-peers")
