@@ -118,7 +118,7 @@ bool Peers::Turn(absl::Time now) {
   bool any = false;
   while (std::optional<PeerTransport::Event> event = transport_.Next()) {
     any = true;
-    Handle(now, *std::move(event));
+    Handle(now, *event);
   }
   const ChunkServer::Served served = server_.Serve(now);
   // Sending may have swallowed the edge of something that came meanwhile. Not in this turn of the loop: as long as
@@ -129,7 +129,7 @@ bool Peers::Turn(absl::Time now) {
 
 absl::Time Peers::NextDeadline() const { return turn_again_ ? absl::InfinitePast() : server_.NextDeadline(); }
 
-void Peers::Handle(absl::Time now, PeerTransport::Event event) {
+void Peers::Handle(absl::Time now, const PeerTransport::Event& event) {
   using Kind = PeerTransport::Event::Kind;
   switch (event.kind) {
     case Kind::kConnected: {

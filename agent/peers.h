@@ -67,7 +67,7 @@ class Peers {
 
   explicit Peers(Options options);
   absl::Status TryNext(HostId peer, Connection& connection);
-  void Handle(absl::Time now, PeerTransport::Event event);
+  void Handle(absl::Time now, const PeerTransport::Event& event);
   void Failed(absl::Time now, HostId peer, const std::string& why);
 
   const Options options_;

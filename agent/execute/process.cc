@@ -20,7 +20,7 @@
 namespace dtest {
 namespace {
 
-// Signals that this process handles or ignores. It sets up what does before its first Spawn.
+// Signals that this process handles or ignores, as of its first Spawn: a child is spared resetting the sixty others.
 const std::vector<int>& ChangedSignals() {
   static const std::vector<int>* changed = [] {
     auto* signals = new std::vector<int>;

@@ -6,7 +6,8 @@
 //
 // The child gets: stdin /dev/null, stdout and stderr in the same pipe (so their order is kept), no other descriptor,
 // the default mask and handling of every signal, umask 022, death with the agent (SIGKILL). Address space layout,
-// resource limits and nice value are inherited.
+// resource limits and nice value are inherited. Which signals have to be set back is found out at the first Spawn: what
+// handles or ignores one must be set up before it.
 //
 // One thread: PR_SET_PDEATHSIG is tied to the thread that spawns, which must live as long as the agent.
 

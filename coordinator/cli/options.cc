@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/option_values.h"
@@ -43,7 +44,7 @@ std::string DefaultDirectory(const char* variable, absl::string_view fallback) {
 template <typename Value>
 std::function<void(const std::string&)> Through(absl::StatusOr<Value> (*parse)(absl::string_view), Value* target,
                                                 std::string option) {
-  return [parse, target, option](const std::string& text) {
+  return [parse, target, option = std::move(option)](const std::string& text) {
     absl::StatusOr<Value> value = parse(text);
     if (!value.ok()) throw CLI::ValidationError(option, std::string(value.status().message()));
     *target = *value;
@@ -210,7 +211,8 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
                                        "From asking a test to stop to killing it  [10s]")
       ->type_name("DUR")
       ->group(group);
-  app.add_option("--retries", options.retries, "Further attempts of a case that fails  [0]")
+  app.add_option("--retries", options.retries,
+                 "Further attempts of a case that fails, on another host if there is one  [0]")
       ->check(CLI::Range(0, 100).description(""))
       ->type_name("N")
       ->group(group);

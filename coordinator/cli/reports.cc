@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "coordinator/cli/commands.h"
 
 namespace dtest {
@@ -56,7 +57,7 @@ void RemoveOldLogs(const fs::path& directory) {
 bool UseColor(const Options& options) {
   if (options.color != When::kAuto) return options.color == When::kAlways;
   if (IsSet("NO_COLOR")) return false;
-  if (IsSet("CLICOLOR_FORCE") && std::string(std::getenv("CLICOLOR_FORCE")) != "0") return true;
+  if (IsSet("CLICOLOR_FORCE") && absl::NullSafeStringView(std::getenv("CLICOLOR_FORCE")) != "0") return true;
   return isatty(STDOUT_FILENO) != 0;
 }
 

@@ -220,7 +220,7 @@ class Runner {
       if (absl::Status status = conduit_->Read(kLinkBuffer, &out, &err); !status.ok()) return status;
       log_.Add(err);
       counters_->bytes_received += out.size();
-      const absl::Status received = bootstrap_->Receive(out);
+      absl::Status received = bootstrap_->Receive(out);
       counters_->agent_shipped = bootstrap_->shipped();
       if (!received.ok()) return received;
       if (bootstrap_->ready()) break;
@@ -237,7 +237,7 @@ class Runner {
       if (!control_->closing() && conduit_->Ready(true, !bootstrap_->Outgoing().empty())) continue;
       std::vector<pollfd> fds;
       conduit_->AddPoll(true, !bootstrap_->Outgoing().empty(), &fds);
-      const absl::Status waited = control_->Wait(&fds, deadline);
+      absl::Status waited = control_->Wait(&fds, deadline);
       if (absl::IsDeadlineExceeded(waited)) {
         return bootstrap_->Failure(absl::StrCat("gave no sign of life for ", absl::FormatDuration(patience)), -1,
                                    log_.last_words());

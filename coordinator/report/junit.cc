@@ -173,7 +173,7 @@ absl::Status JUnitReport::Write() {
   if (!regular_) {
     const int fd = open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) return absl::ErrnoToStatus(errno, Explain("cannot write it", path_));
-    const absl::Status status = WriteAll(Shown(path_), fd, parts[0]);
+    absl::Status status = WriteAll(Shown(path_), fd, parts[0]);
     close(fd);
     return status;
   }

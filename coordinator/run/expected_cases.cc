@@ -8,8 +8,9 @@
 namespace dtest {
 namespace {
 
-void FromFile(const Durations& durations, const std::string& executable, const std::vector<std::string>& names,
-              std::vector<SelectedCase>* cases) {
+// What history does not know of the cases.
+void FillIn(const Durations& durations, const std::string& executable, const std::vector<std::string>& names,
+            std::vector<SelectedCase>* cases) {
   const auto known = durations.executables.find(executable);
   if (known == durations.executables.end()) return;
   for (SelectedCase& selected : *cases) {
@@ -45,7 +46,7 @@ CasesKnown ExpectedCases(ExecutableId id, const std::string& executable, const s
     }
     known.suite_of.push_back(suite);
   }
-  if (durations != nullptr) FromFile(*durations, executable, names, &known.cases);
+  if (durations != nullptr) FillIn(*durations, executable, names, &known.cases);
   return known;
 }
 

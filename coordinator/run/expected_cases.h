@@ -1,5 +1,5 @@
 // What the scheduler is told of an executable's selected cases: what history expects of each, and where it knows
-// nothing what a file of durations says.
+// nothing what a file of durations says (which has no high estimates).
 
 #ifndef DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_
 #define DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_

@@ -79,7 +79,7 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
   return made;
 }
 
-void RunBundle::Prepare(Ready ready) {
+void RunBundle::Prepare(const Ready& ready) {
   if (options_.shipped) {
     for (const std::string& path : options_.data_files) {
       workers_->Add([this, path]() -> Workers::Completion {

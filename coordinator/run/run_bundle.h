@@ -49,7 +49,7 @@ class RunBundle {
   // cases run while the rest is read; `ready` is called once for each, in any order. A status that is not OK: it cannot
   // be shipped, and why. The texts are warnings for a person.
   using Ready = std::function<void(ExecutableId, const absl::Status&, const std::vector<std::string>&)>;
-  void Prepare(Ready ready);
+  void Prepare(const Ready& ready);
 
   size_t size() const { return executables_.size(); }
   const Executable& executable(ExecutableId id) const { return executables_[id.value()]; }

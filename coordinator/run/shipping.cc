@@ -66,6 +66,7 @@ void Shipping::Handle(HostId id, const NeedChunks& need) {
 }
 
 void Shipping::Handle(HostId id, PeerPort port) {
+  if (At(id).local) return;  // it was not asked to listen
   At(id).peer = std::move(port);
   sources_.Serves(id);
 }

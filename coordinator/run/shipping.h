@@ -31,8 +31,10 @@ class Shipping {
   // `bundle` outlives it. Chunks that `bundle` was asked for are sent from its callbacks: none may come afterwards.
   Shipping(RunBundle* bundle, const std::vector<HostSpec>& hosts, Outlets outlets);
   Shipping(const Shipping&) = delete;
+  Shipping& operator=(const Shipping&) = delete;
 
-  // The host is about to be told to list, run or fetch the executable: its specification is sent first, once.
+  // The host is about to be told to list, run or fetch the executable: its specification is sent first, once, and from
+  // then until Prepared the host waits for files.
   void Uses(HostId host, ExecutableId executable);
 
   // What agents say about it.

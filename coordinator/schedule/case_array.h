@@ -30,7 +30,7 @@ struct CaseRecord {
   uint32_t iteration = 1;   // of --repeat
   uint32_t next = kNone;    // in the list that the case is in
   uint32_t holder = kNone;  // slab index of the lease, while leased
-  uint32_t avoid = kNone;   // host of the last attempt that failed
+  uint32_t avoid = kNone;   // host where it last failed, or that was lost with it
   float seconds = 0;        // expected; if not `known`, what was assumed when it was last leased
   float high = 0;           // what it takes on a bad day, as history has it; 0: unknown
   uint16_t attempt = 1;     // the next one to run or to report, 1-based within the iteration

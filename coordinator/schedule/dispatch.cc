@@ -23,6 +23,7 @@ constexpr uint32_t kMostCasesPerLease = 20000;
 constexpr double kSuiteSlack = 0.25;  // of a batch, to end it where a suite ends
 // A retry waits this long for a host other than the one it failed on.
 constexpr absl::Duration kRetryPatience = absl::Seconds(1);
+constexpr double kMostRetryShipping = 5;  // seconds that an executable may take to get there for a retry's sake
 constexpr absl::Duration kRebalance = absl::Seconds(1);
 
 }  // namespace
@@ -145,16 +146,16 @@ bool Scheduler::Impl::MayPlace(uint32_t h, uint32_t e) const {
   return pending_.nanos(e) * 1e-9 / placement_.holder_slots(e) > placement_.ShipSeconds(e);
 }
 
-// Not on the host that it failed on, as long as another may take it. If that host alone has the files, fetching them is
-// worth while.
+// Not on the host that it failed on while another may take it, now or once it has joined: for kRetryPatience at most.
 bool Scheduler::Impl::MayRetry(uint32_t h, const Pending::Retry& retry) const {
   const CaseRecord& c = cases_[retry.i];
   const uint32_t e = c.executable;
-  if (placement_.hold(h, e) == Hold::kUnfit) return false;
-  if (c.avoid == h && now_ < retry.since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
-  const bool only_there = c.avoid != kNone && c.avoid != h && placement_.Has(c.avoid, e) &&
-                          placement_.holder_slots(e) == hosts_[c.avoid].slots;
-  return only_there || MayPlace(h, e);
+  const bool failed_here = c.avoid == h;
+  if (failed_here && now_ < retry.since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
+  if (MayPlace(h, e)) return true;
+  // Shipping does not pay; but the only host that need not be shipped to is the one that it failed on.
+  return !failed_here && placement_.hold(h, e) != Hold::kUnfit && placement_.IsOnlyHolder(c.avoid, e) &&
+         placement_.ShipSeconds(e) <= kMostRetryShipping;
 }
 
 bool Scheduler::Impl::GiveRetry(uint32_t h) {
@@ -201,7 +202,9 @@ bool Scheduler::Impl::GiveLong(uint32_t h) {
       chosen = e;
       longest = seconds;
     }
-    if (placement_.Has(h, e)) {
+    // Nearly as long, and the host knows it, down to the names of its cases; or not half as short, and the host need
+    // not fetch it.
+    if (placement_.hold(h, e) != Hold::kNone && seconds >= (placement_.ShipSeconds(e) > 0 ? 0.5 : 0.9) * longest) {
       chosen = e;
       break;
     }

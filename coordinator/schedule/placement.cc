@@ -35,6 +35,12 @@ bool Placement::Has(uint32_t h, uint32_t executable) const {
          (hold == Hold::kNone && executables_[executable].bytes == 0);
 }
 
+bool Placement::IsOnlyHolder(uint32_t h, uint32_t executable) const {
+  const Hold hold = this->hold(h, executable);
+  return (hold == Hold::kRequested || hold == Hold::kReady) && !hosts_[h].retired &&
+         executables_[executable].holder_slots == hosts_[h].slots;
+}
+
 bool Placement::Ready(uint32_t h, uint32_t executable) const {
   return executables_[executable].bytes == 0 || hold(h, executable) == Hold::kReady;
 }

@@ -28,6 +28,8 @@ class Placement {
   Hold hold(uint32_t h, uint32_t executable) const;
   // Nothing has to be shipped to this host before it can run this executable, or it is on its way.
   bool Has(uint32_t h, uint32_t executable) const;
+  // Of the hosts that may be given work it is the only one that has it, or will.
+  bool IsOnlyHolder(uint32_t h, uint32_t executable) const;
   // The host can start it at once, as far as is known.
   bool Ready(uint32_t h, uint32_t executable) const;
 

@@ -224,7 +224,7 @@ class Scheduler::Impl {
   bool work_added_ = false;         // that hosts not touched could take
   bool check_placeable_ = false;
   double ahead_ = 0;     // seconds, see Wants
-  bool patient_ = true;  // economies (shipping, another host for a retry) may keep a host waiting
+  bool patient_ = true;  // economies (shipping, stealing for a queue) may keep a host waiting
   absl::Time rebalance_ = absl::InfiniteFuture();
   uint64_t heartbeats_ = 0;
   absl::Time look_ = absl::InfinitePast();     // stragglers are not looked for before

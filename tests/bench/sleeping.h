@@ -41,7 +41,9 @@ std::vector<double> Seconds();  // of each case; the including file says
 inline const bool kRegistered = [] {
   const std::vector<double> seconds = Seconds();
   for (size_t i = 0; i < seconds.size(); ++i) {
-    testing::RegisterTest("Sleep", ("Sleeps" + std::to_string(i)).c_str(), nullptr, nullptr, __FILE__, __LINE__,
+    // Listed as a parameter's value, where the benchmark reads what each sleeps.
+    testing::RegisterTest("Sleep", ("Sleeps" + std::to_string(i)).c_str(), nullptr,
+                          testing::PrintToString(seconds[i]).c_str(), __FILE__, __LINE__,
                           [s = seconds[i]]() -> testing::Test* { return new Sleep(s); });
   }
   return true;

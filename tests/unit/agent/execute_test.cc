@@ -211,11 +211,17 @@ TEST(Process, EndIsAZombieUntilReaped) {
 // Before the first Spawn, as the agent does.
 [[maybe_unused]] const auto kBefore = signal(SIGPIPE, SIG_IGN);
 
-TEST(Process, IgnoresNoSignalThatTheAgentIgnores) {
+TEST(Process, ChildrenHaveTheDefaultMaskAndHandling) {
   struct sigaction here = {};
   ASSERT_EQ(sigaction(SIGPIPE, nullptr, &here), 0);
   ASSERT_EQ(here.sa_handler, SIG_IGN);
-  EXPECT_EQ(Output({"/bin/grep", "SigIgn", "/proc/self/status"}), "SigIgn:\t0000000000000000\n");
+  sigset_t blocked, before;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGTERM);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &blocked, &before), 0);
+  EXPECT_EQ(Output({"/bin/grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"}),
+            "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 TEST(Leftovers, DaemonsAreFoundByGroupAndByMarker) {

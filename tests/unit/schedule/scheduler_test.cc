@@ -468,37 +468,104 @@ TEST_F(SchedulerTest, ARetryWaitsOnlySoLongForAnotherHost) {
   EXPECT_EQ(Leases(turn)[0].host, leases[0].host);
 }
 
-TEST_F(SchedulerTest, ARetryWaitsForAHostThatMayStillJoin) {
-  SchedulerOptions options = Hosts(2);
-  options.retries = 1;
-  Start(options);
-  Add(0);
-  Cases(0, {0.01});
-  Join(0, 1);
-  RunAll(Leases(all)[0], Outcome::kFailed);
+// One case, of an executable of so many bytes, that has just failed on host 0.
+class RetryTest : public SchedulerTest {
+ protected:
+  void FailOnHost0(uint64_t bytes, bool other_is_there) {
+    SchedulerOptions options = Hosts(2);
+    options.retries = 1;
+    Start(options);
+    Add(0, bytes);
+    Cases(0, {0.01});
+    Join(0, 1);
+    Complete();
+    ASSERT_THAT(Leases(all), SizeIs(1));
+    if (other_is_there) Join(1, 1);
+    RunAll(Leases(all)[0], Outcome::kFailed);
+  }
+  // The retry is given to this host in this turn.
+  void ExpectRetryAt(uint32_t host) {
+    ASSERT_THAT(Leases(turn), SizeIs(1));
+    EXPECT_EQ(Leases(turn)[0].host, host);
+    EXPECT_EQ(Leases(turn)[0].lease.cases[0].attempt, 2u);
+  }
+  void ExpectRetryAtHost0WhenPatienceEnds() {
+    EXPECT_THAT(Leases(turn), SizeIs(0));
+    const absl::Time deadline = now + absl::Seconds(1);
+    EXPECT_EQ(scheduler_->NextDeadline(), deadline);
+    now = deadline - absl::Nanoseconds(1);
+    Do(Tick{});
+    EXPECT_THAT(Leases(turn), SizeIs(0));
+    now = deadline;
+    Do(Tick{});
+    ExpectRetryAt(0);
+  }
+};
+
+TEST_F(RetryTest, WaitsForAHostThatMayStillJoin) {
+  FailOnHost0(0, false);
   EXPECT_THAT(Leases(turn), SizeIs(0));
   Join(1, 1);
-  ASSERT_THAT(Leases(turn), SizeIs(1));
-  EXPECT_EQ(Leases(turn)[0].host, 1u);
+  ExpectRetryAt(1);
 }
 
-TEST_F(SchedulerTest, ARetryIsWorthShippingForIfOnlyTheHostItFailedOnHasTheExecutable) {
-  SchedulerOptions options = Hosts(2);
-  options.retries = 2;
+TEST_F(RetryTest, WaitsOnlySoLongForAHostThatMayStillJoin) {
+  FailOnHost0(0, false);
+  ExpectRetryAtHost0WhenPatienceEnds();
+}
+
+TEST_F(RetryTest, WaitsNoLongerForAHostThatIsGivenUp) {
+  FailOnHost0(0, false);
+  Gone(1);
+  ExpectRetryAt(0);
+}
+
+TEST_F(RetryTest, DoesNotWaitForHostsThatCannotTakeIt) {
+  for (const bool drain : {false, true}) {
+    SchedulerOptions options = Hosts(2);
+    options.retries = 1;
+    all.clear();
+    Start(options);
+    Add(0);
+    Cases(0, {10, 0.01});
+    Complete();
+    Join(1, 1);
+    From(1, Prepared{ExecutableId(0), "no space left on device", drain});
+    Return(Leases(all)[0]);
+    Join(0, 1);
+    const Given given = Leases(turn)[0];
+    ASSERT_EQ(given.host, 0u);
+    RunAll(given, Outcome::kFailed);
+    ExpectRetryAt(0);
+  }
+}
+
+TEST_F(RetryTest, IsWorthShippingForIfOnlyTheHostItFailedOnHasTheFiles) {
+  FailOnHost0(200'000'000, true);
+  ExpectRetryAt(1);
+}
+
+TEST_F(RetryTest, IsNotWorthShippingForLong) {
+  FailOnHost0(1'000'000'000, true);
+  ExpectRetryAtHost0WhenPatienceEnds();
+}
+
+TEST_F(RetryTest, IsNotShippedForIfAThirdHostHasTheFiles) {
+  SchedulerOptions options = Hosts(3);
+  options.retries = 1;
   Start(options);
-  Add(0, 1'000'000'000);
-  Cases(0, {0.01});
+  Add(0, 200'000'000);
+  Cases(0, {100, 90, 0.01});
   Join(0, 1);
-  Do(Tick{});
-  Complete();
-  ASSERT_THAT(Leases(all), SizeIs(1));
   Join(1, 1);
-  RunAll(Leases(all)[0], Outcome::kFailed);
-  ASSERT_THAT(Leases(turn), SizeIs(1));
-  EXPECT_EQ(Leases(turn)[0].host, 1u);
-  RunAll(Leases(turn)[0], Outcome::kFailed);
-  ASSERT_THAT(Leases(turn), SizeIs(1));
-  EXPECT_EQ(Leases(turn)[0].host, 0u);
+  ASSERT_THAT(Leases(all), SizeIs(2));
+  Join(2, 1);
+  Complete();
+  RunAll(Leases(all)[1]);
+  ASSERT_THAT(Leases(all), SizeIs(3));
+  ASSERT_EQ(Leases(all)[2].host, 1u);
+  RunAll(Leases(all)[2], Outcome::kFailed);
+  EXPECT_THAT(Leases(turn), SizeIs(0)) << "host 0 has them, and may be done any time";
 }
 
 TEST_F(SchedulerTest, WithOneHostTheRetryGoesToTheSame) {
