@@ -106,6 +106,8 @@ class Finder {
   void FollowLinks(std::vector<Entry> links, std::vector<Entry>* programs);
   // A file in a directory: a test, or passed over.
   void Consider(const Entry& entry);
+  void ConsiderBroken(const Entry& entry, const struct stat& status, const absl::Status& why);
+  static bool SaysTest(const Entry& entry);
   bool WantedPlain(const Entry& entry);
   bool IsGoogleTest(const std::string& path, const ElfInfo& elf);
   void AddProgram(const std::string& path, const std::string& relative, bool script, ElfInfo elf);
@@ -266,26 +268,48 @@ void Finder::Consider(const Entry& entry) {
     notes_.push_back(absl::StrCat("skipped a program: ", kind.status().message()));
     return;
   }
+  if (*kind == Kind::kEmpty)
+    return ConsiderBroken(entry, status, absl::DataLossError(absl::StrCat(Printable(entry.path), " is empty")));
   if (*kind == Kind::kScript) {
     if (!WantedPlain(entry)) return;
     programs_seen_.insert(InodeOf(status));
     AddProgram(entry.path, entry.relative, true, {});
     return;
   }
-  if (*kind != Kind::kElf) return;
-  absl::StatusOr<ElfInfo> elf = ReadElf(entry.path);
-  if (!elf.ok()) {
-    notes_.push_back(absl::StrCat("skipped a program: ", elf.status().message()));
+  if (*kind != Kind::kElf) {
+    if (SaysTest(entry) && !absl::StrContains(BaseName(entry.path), ".")) {
+      notes_.push_back(absl::StrCat("skipped ", Printable(entry.relative),
+                                    ": executable, but neither an ELF program nor ", "a script with a #! line"));
+    }
     return;
   }
+  absl::StatusOr<ElfInfo> elf = ReadElf(entry.path);
+  if (!elf.ok()) return ConsiderBroken(entry, status, elf.status());
   if (!elf->executable || (!IsGoogleTest(entry.path, *elf) && !WantedPlain(entry))) return;
   programs_seen_.insert(InodeOf(status));
   AddProgram(entry.path, entry.relative, false, *std::move(elf));
 }
 
+// What an interrupted build leaves must not go unnoticed, or its tests would count as passed.
+void Finder::ConsiderBroken(const Entry& entry, const struct stat& status, const absl::Status& why) {
+  if (!absl::IsDataLoss(why) || !SaysTest(entry) || absl::StrContains(BaseName(entry.path), ".so")) {
+    notes_.push_back(absl::StrCat("skipped a program: ", why.message()));
+    return;
+  }
+  programs_seen_.insert(InodeOf(status));
+  TestProgram program;
+  program.path = entry.path;
+  program.broken = absl::StrCat(why.message(), ": was its build interrupted?");
+  found_.push_back({std::move(program), entry.relative});
+}
+
+bool Finder::SaysTest(const Entry& entry) {
+  return absl::StrContains(absl::AsciiStrToLower(BaseName(entry.path)), "test");
+}
+
 bool Finder::WantedPlain(const Entry& entry) {
-  const bool says_test = absl::StrContains(absl::AsciiStrToLower(BaseName(entry.path)), "test");
-  if (plain_ == DiscoverOptions::Plain::kAll || (plain_ == DiscoverOptions::Plain::kAuto && says_test)) return true;
+  if (plain_ == DiscoverOptions::Plain::kAll || (plain_ == DiscoverOptions::Plain::kAuto && SaysTest(entry)))
+    return true;
   skipped_plain_.push_back(Printable(entry.relative));
   return false;
 }

@@ -36,6 +36,7 @@ struct TestProgram {
   Framework framework = Framework::kPlain;
   bool script = false;  // starts with #!; `elf` is empty
   ElfInfo elf;
+  std::string broken;  // not empty: named like a test, and no program at all (an ELF file cut short): what is wrong
 };
 
 struct Discovery {

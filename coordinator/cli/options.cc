@@ -56,10 +56,18 @@ struct RawOptions {
   std::string shuffle;  // empty, "random" or a seed
 };
 
+// For an option that names a file to write: an empty name, from a variable that is not set, is no wish for no report.
+std::string IsNamed(const std::string& path) {
+  return path.empty() ? "the path is empty; leave the option out to write nothing" : "";
+}
+
 // What is wrong with options that are right one by one; empty: nothing.
 std::string Contradiction(const Options& options) {
   if (options.hosts_file.has_value() && options.hosts_file->empty()) {
     return "--hosts was given an empty name; leave the option out to use this machine";
+  }
+  if (!options.junit.empty() && options.junit == options.events) {
+    return absl::StrCat("--junit and --events both name ", options.junit, ": each needs a file of its own");
   }
   if (!options.tags.empty() && !options.hosts_file.has_value() && options.hosts.empty()) {
     return "--tag selects among the hosts of --hosts or --host, and neither is given";
@@ -235,7 +243,7 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
 
 void AddReportOptions(CLI::App& app, Options& options) {
   const std::string group = "Reports";
-  app.add_option("--junit", options.junit, "Write JUnit XML")->type_name("FILE")->group(group);
+  app.add_option("--junit", options.junit, "Write JUnit XML")->type_name("FILE")->group(group)->check(IsNamed, "");
   app.add_option("--durations", options.durations, "Show the N slowest cases")->type_name("N")->group(group);
   app.add_flag("--timings", options.timings, "Show where the time went (so does -v)")->group(group);
 }
@@ -251,7 +259,7 @@ void AddPresentationOptions(CLI::App& app, Options& options) {
       ->type_name("auto|always|never")
       ->group(group);
   app.add_flag_callback(
-         "-q,--quiet", [&options] { options.verbosity = -1; }, "Only failures and the summary")
+         "-q,--quiet", [&options] { options.verbosity = -1; }, "Only failures, warnings and the summary")
       ->group(group);
   app.add_flag_function(
          "-v,--verbose", [&options](int64_t count) { options.verbosity = static_cast<int>(count); },
@@ -306,6 +314,7 @@ void Describe(CLI::App& app, Options& options, RawOptions& raw) {
       AddReportOptions(app, options);
       app.add_option("--events", options.events, "Write the event log here, too (JSON lines)")
           ->type_name("FILE")
+          ->check(IsNamed, "")
           ->group("Reports");
       app.add_option_function<std::string>("--output-cap",
                                            Through(ParseBytesOption, &options.output_cap, "--output-cap"),

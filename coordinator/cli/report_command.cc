@@ -25,9 +25,15 @@ absl::StatusOr<std::string> FindLog(const Options& options) {
     return absl::NotFoundError(absl::StrCat("there is no event log '", wanted, "' and no run of that id in ",
                                             runs.string(), "; `ls ", runs.string(), "` shows what is kept"));
   }
+  // Ids have seconds only: of two runs in one, the one that wrote last.
   std::string latest;
+  fs::file_time_type written;
   for (const auto& entry : fs::directory_iterator(runs, error)) {
-    if (entry.path().extension() == ".jsonl") latest = std::max(latest, entry.path().string());
+    if (entry.path().extension() != ".jsonl") continue;
+    const fs::file_time_type time = entry.last_write_time(error);
+    if (!latest.empty() && time <= written) continue;
+    latest = entry.path().string();
+    written = time;
   }
   if (latest.empty()) {
     return absl::NotFoundError(absl::StrCat("no run is kept in ", runs.string(),

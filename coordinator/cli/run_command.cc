@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "coordinator/bundle/discover.h"
 #include "coordinator/bundle/file_tree.h"
@@ -69,6 +71,11 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.run_id = run_id;
   loop.version = Version();
   loop.command = options.arguments;
+  if (options.shuffle) {
+    // With the seed that was drawn, so that the log has all that makes the order again.
+    std::replace(loop.command.begin(), loop.command.end(), std::string("--shuffle"),
+                 absl::StrCat("--shuffle=", *options.shuffle));
+  }
   std::error_code error;
   loop.working_directory = std::filesystem::current_path(error).string();
   loop.list_only = options.command == Command::kList;
@@ -115,12 +122,15 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   return loop;
 }
 
-// One case a line, as it is written in a filter.
+// One case a line, as it is written in a filter; to a person, and where it is more than a line, without what a terminal
+// would obey.
 void PrintListings(const std::vector<RunLoop::Listing>& listings) {
+  const bool person = isatty(STDOUT_FILENO) != 0;
   for (const RunLoop::Listing& listing : listings) {
     for (const std::string& name : listing.names) {
-      const std::string line =
-          name == listing.executable ? absl::StrCat(name, "\n") : absl::StrCat(listing.executable, ".", name, "\n");
+      std::string line = name == listing.executable ? name : absl::StrCat(listing.executable, ".", name);
+      if (person || absl::StrContains(line, '\n')) line = OneLine(line);
+      line += '\n';
       std::fwrite(line.data(), 1, line.size(), stdout);
     }
   }
@@ -128,13 +138,13 @@ void PrintListings(const std::vector<RunLoop::Listing>& listings) {
 }
 
 void SayBefore(const Options& options, const Discovery& discovery, const std::string& history_warning) {
-  if (options.verbosity < 0) return;
-  for (const std::string& note : discovery.notes) std::fprintf(stderr, "dtest: note: %s\n", note.c_str());
-  if (!history_warning.empty()) std::fprintf(stderr, "dtest: warning: %s\n", history_warning.c_str());
   if (options.shuffle) {
     std::fprintf(stderr, "dtest: note: random order; --shuffle=%llu makes it the same again\n",
                  static_cast<unsigned long long>(*options.shuffle));
   }
+  if (!history_warning.empty()) std::fprintf(stderr, "dtest: warning: %s\n", history_warning.c_str());
+  if (options.verbosity < 0) return;
+  for (const std::string& note : discovery.notes) std::fprintf(stderr, "dtest: note: %s\n", note.c_str());
 }
 
 // What all shards must say alike.
@@ -155,8 +165,19 @@ void SayNothingSelected(const Options& options, const RunSummary& summary) {
   std::string text = absl::StrCat("dtest: none of the ", CountText(summary.listed()), " cases is selected");
   for (const std::string& filter : options.filters) absl::StrAppend(&text, " by -k '", OneLine(filter), "'");
   if (options.shard_count > 1) absl::StrAppend(&text, " in shard ", options.shard_index, "/", options.shard_count);
-  if (summary.listed() == 0) text = "dtest: the executables list no case at all";
-  std::fprintf(stderr, "%s; `dtest list` shows what there is\n", text.c_str());
+  for (const std::string& filter : options.filters) {
+    // GoogleTest's own way; here a '-' may be in an executable's name.
+    if (absl::StrContains(filter, "*-")) {
+      absl::StrAppend(&text, "; what is to be left out begins with ':-', as in '",
+                      OneLine(absl::StrReplaceAll(filter, {{"*-", "*:-"}})), "'");
+    }
+  }
+  if (summary.listed() == 0) {
+    text = "dtest: the executables list no case at all: were tests linked into them?";
+  } else if (options.command != Command::kList) {
+    absl::StrAppend(&text, "; `dtest list` shows what there is");
+  }
+  std::fprintf(stderr, "%s\n", text.c_str());
 }
 
 }  // namespace
@@ -191,7 +212,14 @@ int RunCommand(const Options& options) {
   absl::StatusOr<Discovery> discovery = FindTests(options);
   if (!discovery.ok()) {
     const int status = ExplainFailure(discovery.status());
-    return absl::IsFailedPrecondition(discovery.status()) ? kExitNothingSelected : status;
+    if (!absl::IsFailedPrecondition(discovery.status())) return status;
+    // A valid report of nothing, rather than the one of an earlier run.
+    if (absl::StatusOr<std::unique_ptr<Reports>> reports = Reports::Make(options, /*terminal=*/false); reports.ok()) {
+      (*reports)->sinks().Handle({began, RunFinished{RunEnd::kCompleted, ""}});
+      return kExitNothingSelected;
+    } else {
+      return ExplainFailure(reports.status());
+    }
   }
   absl::StatusOr<std::vector<std::string>> data_files = FindData(options);
   if (!data_files.ok()) return ExplainFailure(data_files.status());
@@ -240,7 +268,10 @@ int RunCommand(const Options& options) {
     if (!host.reason.empty()) std::fprintf(stderr, "dtest: %s: %s\n", host.name.c_str(), host.reason.c_str());
   }
   for (const RunSummary::Unlisted& unlisted : summary.unlisted()) {
-    std::fprintf(stderr, "dtest: %s: %s\n", unlisted.executable.c_str(), unlisted.error.c_str());
+    std::string output;
+    AppendClean(unlisted.output, Colors::kDrop, &output);
+    std::fprintf(stderr, "dtest: %s: %s\n%s%s", unlisted.executable.c_str(), unlisted.error.c_str(), output.c_str(),
+                 output.empty() || output.back() == '\n' ? "" : "\n");
   }
   if (end != RunEnd::kCompleted) {
     return end == RunEnd::kInterrupted ? kExitInterrupted : kExitBroken;

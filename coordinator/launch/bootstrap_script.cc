@@ -74,7 +74,7 @@ std::string InstallLine(const AgentArchive& archive) {
   constexpr absl::string_view kTemplate =
       "t=$r/agents/.new.$n; "
       "e=$(exec 2>&1; "
-      "case $r in /tmp/*) mkdir -p \"$r\"; [ -O \"$r\" ] && [ ! -h \"$r\" ] || "
+      "case $r in /tmp/*) mkdir -p \"$r\" || exit 1; [ -O \"$r\" ] && [ ! -h \"$r\" ] || "
       "{ echo \"$r belongs to somebody else\"; exit 1; };; esac; "
       "mkdir -p \"$t/agent-$n\" && "
       // A head without -c fails before it reads; one byte at a time is slow, but does not read past the end.

@@ -307,7 +307,13 @@ void EventLogEncoder::Append(const RunEvent& event, std::string* out) {
 
 absl::StatusOr<std::unique_ptr<EventLogWriter>> EventLogWriter::Open(const std::string& path) {
   // Truncated only once it is known that nobody else writes it.
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  // Without O_NONBLOCK a named pipe that nobody reads would keep us waiting for a reader.
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
+  if (fd >= 0) fcntl(fd, F_SETFL, O_APPEND);
+  if (fd < 0 && errno == ENXIO) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot write the event log ", path, ": nobody reads this pipe (start its reader first)"));
+  }
   if (fd < 0) {
     return absl::ErrnoToStatus(
         errno, absl::StrCat("cannot create the event log ", path, " (give a path in a directory you can write to)"));

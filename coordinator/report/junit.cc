@@ -45,8 +45,14 @@ absl::StatusOr<std::unique_ptr<JUnitReport>> JUnitReport::Create(const std::stri
   if (stat(path.c_str(), &st) == 0) {
     if (S_ISDIR(st.st_mode)) return absl::InvalidArgumentError(Explain("is a directory; name a file in it", path));
     if (!S_ISREG(st.st_mode)) {
-      if (access(path.c_str(), W_OK) != 0) return absl::ErrnoToStatus(errno, Explain("cannot write it", path));
-      return std::unique_ptr<JUnitReport>(new JUnitReport(path, /*regular=*/false));
+      // Kept open: a pipe's reader would take the end of a trial for the end of the report. Not waiting for a reader.
+      const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+      if (fd < 0 && errno == ENXIO) {
+        return absl::FailedPreconditionError(Explain("nobody reads this pipe; start its reader first", path));
+      }
+      if (fd < 0) return absl::ErrnoToStatus(errno, Explain("cannot write it", path));
+      fcntl(fd, F_SETFL, 0);
+      return std::unique_ptr<JUnitReport>(new JUnitReport(path, fd));
     }
     if (const std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), &std::free);
         real != nullptr) {
@@ -56,12 +62,16 @@ absl::StatusOr<std::unique_ptr<JUnitReport>> JUnitReport::Create(const std::stri
     return absl::InvalidArgumentError(Explain("names a directory; name a file in it", path));
   }
   if (absl::Status status = CheckReplaceable(Shown(target), target); !status.ok()) return status;
-  return std::unique_ptr<JUnitReport>(new JUnitReport(std::move(target), /*regular=*/true));
+  return std::unique_ptr<JUnitReport>(new JUnitReport(std::move(target), -1));
 }
 
-JUnitReport::JUnitReport(std::string path, bool regular)
-    : path_(std::move(path)), regular_(regular), hosts_({.slowest = 0, .max_failures = 0}) {
+JUnitReport::JUnitReport(std::string path, int fd)
+    : path_(std::move(path)), fd_(fd), hosts_({.slowest = 0, .max_failures = 0}) {
   host_index_[""] = 0;
+}
+
+JUnitReport::~JUnitReport() {
+  if (fd_ >= 0) close(fd_);
 }
 
 absl::Status JUnitReport::Handle(const RunEvent& event) {
@@ -170,13 +180,7 @@ uint32_t JUnitReport::InternHost(absl::string_view host) {
 
 absl::Status JUnitReport::Write() {
   const std::vector<std::string> parts = RenderJUnit(&run_);
-  if (!regular_) {
-    const int fd = open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) return absl::ErrnoToStatus(errno, Explain("cannot write it", path_));
-    absl::Status status = WriteAll(Shown(path_), fd, parts[0]);
-    close(fd);
-    return status;
-  }
+  if (fd_ >= 0) return WriteAll(Shown(path_), fd_, parts[0]);
   for (size_t part = parts.size(); part > 1; --part) {
     const std::string path = JUnitPartPath(path_, part);
     if (absl::Status status = ReplaceFile(Shown(path), path, parts[part - 1]); !status.ok()) return status;

@@ -94,12 +94,13 @@ class JUnitReport : public Sink {
   // Finds out before the run whether `path` can be written: its directory exists and takes a new file, and it is no
   // directory itself. A symbolic link is followed; a device or pipe is written without a temporary file.
   static absl::StatusOr<std::unique_ptr<JUnitReport>> Create(const std::string& path);
+  ~JUnitReport() override;
 
   // Writes on RunFinished; that is the only event that can fail.
   absl::Status Handle(const RunEvent& event) override;
 
  private:
-  JUnitReport(std::string path, bool regular);
+  JUnitReport(std::string path, int fd);
   void On(const CaseEnded& ended);
   JUnitSuite* SuiteOf(ExecutableId id, absl::string_view name);
   JUnitAttempt Keep(const CaseResult& result);
@@ -109,7 +110,7 @@ class JUnitReport : public Sink {
   absl::Status Write();
 
   const std::string path_;
-  const bool regular_;  // not a device or pipe
+  const int fd_;  // what is not a regular file is open all the time; else -1
   JUnitRun run_;
   RunSummary hosts_;                                // of which only the hosts matter
   size_t text_bytes_ = 0;                           // kept in details, to bound memory

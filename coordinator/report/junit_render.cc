@@ -151,16 +151,15 @@ class Renderer {
   // A text that may have to be shortened.
   void LongText(absl::string_view raw, uint64_t cut_before) {
     if (raw.size() <= text_limit_) {
-      Text(raw, Place::kText);
+      Text(cut_before > 0 ? WithCutMarked(raw, cut_before) : raw, Place::kText);
     } else {
       const absl::string_view head = Utf8Prefix(raw, text_limit_ / 2), tail = Utf8Suffix(raw, text_limit_ / 2);
       Text(head, Place::kText);
       absl::StrAppend(&body_, "\n[... ", raw.size() - head.size() - tail.size(),
-                      " bytes left out by dtest to keep this file below 30 MB ...]\n");
+                      " bytes left out by dtest to keep this file below 30 MB",
+                      cut_before > 0 ? absl::StrCat(", and ", cut_before, " cut from their middle before") : "",
+                      " ...]\n");
       Text(tail, Place::kText);
-    }
-    if (cut_before > 0) {
-      absl::StrAppend(&body_, "\n[... ", cut_before, " bytes were cut from the middle of this output ...]\n");
     }
   }
 

@@ -67,7 +67,7 @@ void RunSummary::On(const ExecutableListed& listed) {
   unreached_ += listed.unreached;
   listed_ += listed.cases;
   selected_ += listed.selected;
-  if (!listed.error.empty()) unlisted_.push_back({listed.name, listed.error});
+  if (!listed.error.empty()) unlisted_.push_back({listed.name, listed.error, listed.output});
 }
 
 void RunSummary::On(const CaseEnded& ended) {

@@ -57,7 +57,7 @@ class RunSummary : public Sink {
     std::string reason;    // why it is down; empty while it is up or has not been heard of
   };
   struct Unlisted {
-    std::string executable, error;
+    std::string executable, error, output;
   };
 
   RunSummary();

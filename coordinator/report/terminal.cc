@@ -65,10 +65,8 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
   } else if (const auto* listed = std::get_if<ExecutableListed>(&event.what)) {
     On(*listed);
   } else if (const auto* warning = std::get_if<Warning>(&event.what)) {
-    if (options_.verbosity >= 0) {
-      AppendColored(Color::kYellow, "warning:");
-      AppendMessage(warning->text);
-    }
+    AppendColored(Color::kYellow, "warning:");
+    AppendMessage(warning->text);
   } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
     if (options_.verbosity >= 2 && shipped->chunks + shipped->peer_chunks > 0) {
       absl::StrAppend(&lines_, "shipped ", BytesText(shipped->bytes), " (", Plural(shipped->chunks, "chunk"), ") to ",
@@ -169,10 +167,10 @@ void TerminalReport::AppendMessage(absl::string_view text) {
 
 void TerminalReport::AppendBlock(absl::string_view text, uint64_t cut) {
   std::string clean;
-  AppendClean(text, options_.color ? Colors::kKeep : Colors::kDrop, &clean);
+  AppendClean(cut > 0 ? WithCutMarked(text, cut) : text, options_.color ? Colors::kKeep : Colors::kDrop, &clean);
   absl::string_view rest = clean;
   while (!rest.empty() && rest.back() == '\n') rest.remove_suffix(1);
-  if (rest.empty() && cut == 0) return;
+  if (rest.empty()) return;
   std::vector<absl::string_view> block;
   while (!rest.empty()) {
     const size_t end = rest.find('\n');
@@ -183,7 +181,11 @@ void TerminalReport::AppendBlock(absl::string_view text, uint64_t cut) {
   for (size_t i = 0; i < block.size(); ++i) {
     if (!whole && i == kHeadLines) {
       const size_t left_out = block.size() - kHeadLines - kTailLines;
-      absl::StrAppend(&lines_, "    [... ", Plural(left_out, "line"), " left out; -v shows all ...]\n");
+      absl::StrAppend(&lines_, "    [... ", Plural(left_out, "line"), " left out",
+                      cut > 0
+                          ? absl::StrCat(", and ", CountText(cut), " bytes cut from their middle; -v shows the rest")
+                          : "; -v shows all",
+                      " ...]\n");
       i += left_out;
     }
     if (block[i].empty()) {
@@ -193,8 +195,6 @@ void TerminalReport::AppendBlock(absl::string_view text, uint64_t cut) {
     const absl::string_view line = options_.verbosity >= 1 ? block[i] : Utf8Prefix(block[i], kLineBytes);
     absl::StrAppend(&lines_, "    ", line, line.size() < block[i].size() ? " [...]" : "", "\n");
   }
-  if (cut > 0)
-    absl::StrAppend(&lines_, "    [... ", CountText(cut), " bytes were cut from the middle of this output ...]\n");
   if (options_.color && clean.find('\x1b') != std::string::npos) lines_ += "\x1b[0m";
 }
 

@@ -32,7 +32,7 @@ void TerminalReport::On(const RunFinished& finished) {
   if (!shown_.empty()) bytes_ += "\r\x1b[K";
   shown_.clear();
   held_.clear();
-  if (options_.verbosity >= 0 || finished.end == RunEnd::kNoHosts) AppendLosses(finished.end);
+  AppendLosses(finished.end);
   if (options_.verbosity >= 0) {
     AppendFailures();
     AppendInterrupted();

@@ -124,6 +124,14 @@ void AppendClean(absl::string_view bytes, Colors colors, std::string* out) {
   }
 }
 
+std::string WithCutMarked(absl::string_view output, uint64_t cut) {
+  if (cut == 0) return std::string(output);
+  const size_t head = output.size() - output.size() / 2;
+  const bool within_a_line = head > 0 && output[head - 1] != '\n';
+  return absl::StrCat(output.substr(0, head), within_a_line ? "\n" : "", "[... ", CountText(cut),
+                      " bytes were cut from the middle of this output ...]\n", output.substr(head));
+}
+
 std::string OneLine(absl::string_view bytes) {
   std::string clean;
   clean.reserve(bytes.size());

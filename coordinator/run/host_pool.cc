@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace dtest {
@@ -126,7 +127,8 @@ void HostPool::HandleFleetEvent(absl::Time now, const FleetEvent& event) {
         absl::Status reason = event.status;
         if (reason.ok()) reason = absl::UnavailableError("the agent's connection was closed");
         if (event.kind == FleetEvent::Kind::kEnded && !event.text.empty()) {
-          reason = absl::UnavailableError(absl::StrCat(reason.message(), "; its last words: ", event.text));
+          reason = absl::UnavailableError(
+              absl::StrCat(reason.message(), "; its last words: ", absl::StripAsciiWhitespace(event.text)));
         }
         GiveUp(event.host, reason);
       }

@@ -41,6 +41,10 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
   const TestProgram& program = programs_[id.value()];
   Made made;
   made.executable.name = program.name;
+  if (!program.broken.empty()) {
+    made.status = absl::DataLossError(program.broken);
+    return made;
+  }
   std::vector<std::string> libraries;
   if (options_.in_place) {
     made.executable.in_place = InPlaceSpec(id, program);

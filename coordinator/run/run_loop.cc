@@ -246,8 +246,8 @@ void RunLoop::Act(Finish& action) {
     case RunEnd::kCompleted:
       break;
     case RunEnd::kFailFast:
-      end_reason_ = absl::StrCat("stopped after ", options_.scheduler.max_fail,
-                                 options_.scheduler.max_fail == 1 ? " failure" : " failures");
+      end_reason_ = absl::StrCat("the limit of ", options_.scheduler.max_fail,
+                                 options_.scheduler.max_fail == 1 ? " failure" : " failures", " was reached");
       break;
     case RunEnd::kInterrupted:
       end_reason_ = "interrupted";

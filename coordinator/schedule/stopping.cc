@@ -18,7 +18,7 @@ constexpr absl::Duration kKillTakes = absl::Seconds(5);
 const char* Scheduler::Impl::WhyNotRun(RunEnd end) {
   switch (end) {
     case RunEnd::kFailFast:
-      return "as many failures as --max-fail allows";
+      return "as many failures as -x or --max-fail allows";
     case RunEnd::kInterrupted:
       return "interrupted";
     case RunEnd::kTimedOut:

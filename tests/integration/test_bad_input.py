@@ -86,8 +86,16 @@ class PathTest(DtestCase):
         self.write("tests/truncated_test", contents(fixture("mixed_test"))[:500], 0o755)
         self.write("tests/readme.txt", "text")
         result = self.dtest(self.path("tests"), "-k", "AlwaysPasses")
+        self.assertExit(result, FAILED)
         self.assertEqual(result.names().get("Flaky.AlwaysPasses"), "passed")
-        self.assertSays(result, "truncated_test")
+        self.assertSays(result, "dangling_test", "CANNOT LIST truncated_test", "truncated")
+        self.assertIn('"truncated_test"', contents(result.junit_path).decode())
+
+    def test_a_directory_without_tests_leaves_a_report_of_nothing(self):
+        junit = self.write("old.xml", "<testsuites tests='7'/>")
+        result = self.dtest(os.path.dirname(self.write("empty/readme.txt", "text")), "--junit", junit, reports=False)
+        self.assertExit(result, NOTHING)
+        self.assertIn('tests="0"', contents(junit).decode())
 
 
 class ListingTest(DtestCase):
@@ -139,10 +147,48 @@ class OptionsTest(DtestCase):
                     self.assertSays(result, path)
                     self.assertFalse(os.path.exists(marker), "the tests ran")
 
+    def test_report_names_that_cannot_be_meant(self):
+        tests = self.suite("mixed_test")
+        for arguments, text in ((["--junit", ""], "--junit"), (["--events", ""], "--events"),
+                                (["--junit", "same", "--events", "same"], "each needs a file")):
+            with self.subTest(arguments=arguments):
+                result = self.dtest(tests, *arguments, reports=False)
+                self.assertExit(result, USAGE)
+                self.assertSays(result, text)
+
+    def test_a_pipe_that_nobody_reads_is_not_waited_for(self):
+        os.mkfifo(self.path("pipe"))
+        for option in ("--junit", "--events"):
+            with self.subTest(option=option):
+                result = self.dtest(self.suite("mixed_test"), option, self.path("pipe"), reports=False, seconds=20)
+                self.assertExit(result, USAGE)
+                self.assertSays(result, "nobody reads")
+
+    def test_a_pipe_that_is_read_gets_the_report(self):
+        os.mkfifo(self.path("pipe"))
+        # As a shell's >(command) does: it is open for reading before dtest begins.
+        for option in ("--junit", "--events"):
+            with self.subTest(option=option):
+                reader = os.open(self.path("pipe"), os.O_RDONLY | os.O_NONBLOCK)
+                self.addCleanup(os.close, reader)
+                result = self.dtest(self.suite("flaky_test"), "-k", "AlwaysPasses", option, self.path("pipe"),
+                                    reports=False)
+                self.assertExit(result, PASSED)
+                self.assertIn(b"AlwaysPasses", os.read(reader, 1 << 20))
+
     def test_full_disk_for_reports_does_not_fail_the_run(self):
         result = self.dtest(self.suite("flaky_test"), "-k", "AlwaysPasses", "--events", "/dev/full", reports=False)
         self.assertExit(result, PASSED)
         self.assertSays(result, "/dev/full", "No space")
+        quiet = self.dtest(self.suite("flaky_test"), "-k", "AlwaysPasses", "--junit", "/dev/full", "-q", reports=False)
+        self.assertExit(quiet, PASSED)
+        self.assertSays(quiet, "/dev/full", "No space")
+
+    def test_quiet_still_says_which_hosts_are_missing(self):
+        result = self.dtest("--host", "no-such-host.invalid", "--host", "local", self.suite("flaky_test"), "-k",
+                            "AlwaysPasses", "-q")
+        self.assertExit(result, PASSED)
+        self.assertSays(result, "hosts lost:", "no-such-host.invalid")
 
     def test_help_and_version(self):
         self.assertRegex(self.dtest("--version", reports=False).stdout, r"^dtest \d+\.\d+")

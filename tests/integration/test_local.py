@@ -206,6 +206,12 @@ class SelectionTest(DtestCase):
         self.assertExit(result, PASSED)
         self.assertEqual(len(result.verdicts()), 9)
 
+    def test_the_seed_of_a_random_order_is_told(self):
+        result = self.dtest(self.suite("mixed_test"), "-k", "Passing.*", "--shuffle", "-q")
+        seed = re.search(r"--shuffle=(\d+) makes it the same again", result.text)
+        self.assertTrue(seed, result.text)
+        self.assertIn(seed[0].split()[0], result.events("run_started")[0]["command"])
+
     def test_disabled_cases_run_when_asked(self):
         result = self.dtest(self.suite("mixed_test"), "--gtest_also_run_disabled_tests", "-k",
                             "Skipping.DISABLED_Never")
@@ -218,6 +224,21 @@ class SelectionTest(DtestCase):
         for case in [*fixtures.MIXED, *fixtures.TYPED]:
             self.assertRegex(result.stdout, rf"(?m){re.escape(case)}$")
         self.assertEqual(len(result.stdout.splitlines()), len(fixtures.MIXED) + len(fixtures.TYPED))
+
+    def test_list_says_why_an_executable_cannot_be_listed(self):
+        result = self.dtest("list", self.suite("crashes_listing_test"), reports=False)
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "Aborted", "cannot open the licence server")
+
+    def test_list_has_a_line_for_a_case(self):
+        self.write("tests/new\nline_test", "#!/bin/sh\n", 0o755)
+        result = self.dtest("list", self.path("tests"), reports=False)
+        self.assertEqual(result.stdout, "new\\nline_test\n")
+
+    def test_the_way_that_googletest_excludes_is_explained(self):
+        result = self.dtest(self.suite("mixed_test"), "-k", "Passing.*-*First")
+        self.assertExit(result, NOTHING)
+        self.assertSays(result, "Passing.*:-*First")
 
 
 class FailurePolicyTest(DtestCase):

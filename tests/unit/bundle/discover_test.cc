@@ -139,15 +139,26 @@ TEST(DiscoverTest, ProgramOfAnotherMachineIsFine) {
   EXPECT_EQ(found->programs[0].elf.machine, "riscv64");
 }
 
-TEST(DiscoverTest, DamagedProgramInADirectoryIsANote) {
+TEST(DiscoverTest, WhatAnInterruptedBuildLeavesIsABrokenTest) {
   const TempTree temp;
-  temp.Write("cut_test", ReadBytes(Fixture("plain")).substr(0, 5000), 0755);
-  temp.Link("gone", "old_test");
+  const std::string whole = ReadBytes(Fixture("plain"));
   temp.Write("a_test", kScript, 0755);
+  temp.Write("cut_test", whole.substr(0, 5000), 0755);
+  temp.Write("empty_test", "", 0755);
+  temp.Write("libtest.so.1", whole.substr(0, 5000), 0755);
+  temp.Write("server", whole.substr(0, 5000), 0755);
+  temp.Write("forgot_test", "echo no first line", 0755);
+  temp.Link("gone", "old_test");
   const absl::StatusOr<Discovery> found = Find({temp.root()});
-  EXPECT_THAT(NamesOf(found), ElementsAre("a_test"));
-  EXPECT_THAT(found->notes, testing::UnorderedElementsAre(AllOf(HasSubstr("cut_test"), HasSubstr("truncated")),
-                                                          AllOf(HasSubstr("old_test"), HasSubstr("gone"))));
+  EXPECT_THAT(NamesOf(found), ElementsAre("a_test", "cut_test", "empty_test"));
+  EXPECT_EQ(found->programs[0].broken, "");
+  EXPECT_THAT(found->programs[1].broken, AllOf(HasSubstr("cut_test is a truncated ELF"), HasSubstr("interrupted?")));
+  EXPECT_THAT(found->programs[2].broken, HasSubstr("empty_test is empty"));
+  EXPECT_THAT(found->notes, testing::UnorderedElementsAre(
+                                AllOf(HasSubstr("libtest.so.1"), HasSubstr("truncated")),
+                                AllOf(HasSubstr("server"), HasSubstr("truncated")),
+                                AllOf(HasSubstr("forgot_test"), HasSubstr("#! line")),
+                                AllOf(HasSubstr("old_test"), HasSubstr("gone"))));
 }
 
 TEST(DiscoverTest, DirectoryWithoutTestsSaysWhatWasLookedAt) {

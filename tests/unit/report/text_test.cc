@@ -68,6 +68,19 @@ TEST(AppendClean, BrokenOffSequencesDoNotEatWhatFollows) {
   EXPECT_EQ(Clean("\x1b\xc3\xa9"), "\xc3\xa9");
 }
 
+TEST(WithCutMarked, SaysWhereTheCutIs) {
+  EXPECT_EQ(WithCutMarked("whole", 0), "whole");
+  EXPECT_EQ(WithCutMarked("heads"
+                          "tail",
+                          1234),
+            "heads\n[... 1,234 bytes were cut from the middle of this output ...]\ntail");
+  EXPECT_EQ(WithCutMarked("head\n"
+                          "tail",
+                          5),
+            "head\n[... 5 bytes were cut from the middle of this output ...]\ntail");
+  EXPECT_EQ(WithCutMarked("", 5), "[... 5 bytes were cut from the middle of this output ...]\n");
+}
+
 TEST(OneLine, ShowsLineEndsAndTabs) { EXPECT_EQ(OneLine("a\nb\tc\x1b[0m\r\n"), "a\\nb\\tc\\n"); }
 
 TEST(Headline, IsTheFirstLineThatSaysSomething) {
