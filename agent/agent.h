@@ -98,6 +98,7 @@ struct ProcessEnded {
   std::string output;       // of the case that was running, or outside any case
   uint64_t output_cut = 0;
   bool premature = false;  // it exited, but the framework had not finished (exit(0) in a global tear-down)
+  bool in_suite = false;   // no case has begun, but a suite has: it is in that suite's set-up
   // RecordProperty, which GoogleTest tells only now. Results that have left already stay without; once an executable
   // has told properties, results of its later processes wait for their end.
   struct Property {

@@ -168,7 +168,8 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
     slot->began = slot->spawned;
     result = Blame(slot, slot->lease->First(), Outcome::kCrashed,
                    clean ? std::string("exited with status 0 without running the test")
-                         : absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ", kInSetUp));
+                         : absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
+                                        event->in_suite ? kInSuiteSetUp : kInGlobalSetUp));
   } else {
     return std::nullopt;
   }

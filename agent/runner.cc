@@ -335,6 +335,7 @@ void Runner::EndBatch(bool leaky) {
   ended.output = std::move(end.output);
   ended.output_cut = end.output_cut;
   ended.premature = end.premature;
+  ended.in_suite = end.in_suite;
   for (ProcessEnd::Property& property : end.properties) {
     ended.properties.push_back({property.index, std::move(property.key), std::move(property.value)});
   }

@@ -60,6 +60,7 @@ class CaseSink {
 struct ProcessEnd {
   int exit_code = 0;  // valid if signal is 0. Ended sets it to 0 where the framework took it as a verdict
   int signal = 0;
+  bool in_suite = false;   // set by Ended: no case has begun, but a suite has
   bool premature = false;  // set by Ended: it exited, with whatever status, but the framework had not finished
   std::string output;      // set by Ended: of the case that still runs, or outside any case since the last one
   uint64_t output_cut = 0;

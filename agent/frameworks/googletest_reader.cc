@@ -120,6 +120,7 @@ void GoogleTestReader::Line(absl::string_view line, CaseSink* sink) {
       closing_ |= program;
       return;
     }
+    suite_began_ |= suite && absl::StrContains(line, " from ");
     if (suite || program) EndStretch(suite && absl::StrContains(line, " from "));
     closing_ |= program && any_began_;
     NoteContradiction(line);
@@ -319,6 +320,7 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
   if (ended_.has_value() && IsFailure(ended_->outcome)) Complete(sink);
   // GoogleTest removes this file when it is done: exit(0) in a global tear-down leaves it.
   end->premature = end->signal == 0 && !files[0].empty();
+  end->in_suite = suite_began_ && !any_began_;
   if (any_began_ && running_ == kNone) EndStretch(false);
   if (files.size() > 1) ReadReport(files[1], end, sink);
   const bool clean = end->signal == 0 && end->exit_code == 0 && !end->premature;

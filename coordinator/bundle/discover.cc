@@ -349,11 +349,11 @@ std::vector<TestProgram> Finder::TakeNamed() {
 
 absl::StatusOr<Discovery> Finder::Finish(const std::vector<std::string>& paths) && {
   const std::string reason = plain_ == DiscoverOptions::Plain::kNone
-                                 ? "that are not GoogleTests"
-                                 : "that are not GoogleTests and whose name does not say \"test\"";
+                                 ? "not GoogleTests"
+                                 : "not GoogleTests, with names that do not say \"test\"";
   if (!skipped_plain_.empty()) {
-    notes_.push_back(
-        absl::StrCat("skipped ", Count(skipped_plain_.size(), "program"), " ", reason, ": ", JoinSome(skipped_plain_)));
+    notes_.push_back(absl::StrCat("skipped ", Count(skipped_plain_.size(), "program"), ", ", reason, ": ",
+                                  JoinSome(skipped_plain_)));
   }
   if (found_.empty()) {
     std::vector<std::string> shown;

@@ -123,7 +123,7 @@ int HostsCommand(const Options& options) {
     slots += (*hosts)[i].slots.value_or(options.jobs.value_or(finding.hello->cores));
   }
   PrintTable(rows);
-  std::printf("%u of %zu hosts are ready, with %llu slots.\n", good, hosts->size(),
+  std::printf("%u of %zu hosts ready, with %llu slots.\n", good, hosts->size(),
               static_cast<unsigned long long>(slots));
   std::fflush(stdout);
   const absl::Time deadline = absl::Now() + absl::Seconds(10);

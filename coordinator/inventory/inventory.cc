@@ -18,6 +18,8 @@
 namespace dtest {
 namespace {
 
+constexpr size_t kMostBytes = 16 << 20;  // of a hosts file
+
 struct Word {
   size_t column = 0;                  // 1-based
   std::string text;                   // quotes and escapes resolved
@@ -279,13 +281,20 @@ absl::StatusOr<std::vector<HostSpec>> LoadInventory(const std::string& path) {
     error = errno;
   } else {
     char buffer[8192];
-    while (const size_t got = std::fread(buffer, 1, sizeof(buffer), file)) text.append(buffer, got);
+    while (const size_t got = std::fread(buffer, 1, sizeof(buffer), file)) {
+      text.append(buffer, got);
+      if (text.size() > kMostBytes) break;
+    }
     if (std::ferror(file)) error = errno;
     std::fclose(file);
   }
   if (error != 0) {
     return absl::Status(absl::ErrnoToStatusCode(error),
                         absl::StrCat("cannot read the hosts file ", path, ": ", std::strerror(error)));
+  }
+  if (text.size() > kMostBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the hosts file ", path, " has more than ", kMostBytes >> 20, " MiB: is it a list of hosts?"));
   }
   return ParseInventory(text, path);
 }

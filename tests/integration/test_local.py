@@ -157,6 +157,7 @@ class LocalTest(DtestCase):
         result = self.dtest(self.suite("suite_setup_test"))
         self.assertEqual(result.names()["GoodSetup.Passes"], "passed")
         self.assertEqual({result.names()["BadSetup.First"], result.names()["BadSetup.Second"]}, {"crashed"})
+        self.assertSays(result, "before the first test, in the set-up of its suite")
 
     def test_hard_names(self):
         tests = self.path("tests")

@@ -574,7 +574,7 @@ TEST_F(AgentCore, HangBeforeTheFirstCaseIsLimitedToo) {
   Begin(1);
   Finish(1);
   EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 timed out (exceeded its time limit of 60 s before the first test, in "
-                                   "global set-up), 1 passed] done"));
+                                   "set-up), 1 passed] done"));
 }
 
 TEST_F(AgentCore, HangAfterTheLastCaseIsLimitedToo) {

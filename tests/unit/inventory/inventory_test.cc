@@ -201,5 +201,10 @@ TEST(Inventory, AFileIsReadAndNamedInMessages) {
   unlink(path);
 }
 
+TEST(Inventory, WhatHasNoEndIsNotReadToIt) {
+  EXPECT_THAT(LoadInventory("/dev/zero").status().message(),
+              HasSubstr("the hosts file /dev/zero has more than 16 MiB"));
+}
+
 }  // namespace
 }  // namespace dtest
