@@ -174,7 +174,7 @@ class PeerTransport::Impl {
     connections_.erase(found);
   }
 
-  absl::Status Ask(HostId peer, std::string frame) {
+  absl::Status Ask(HostId peer, absl::string_view frame) {
     const auto found = connections_.find(peer);
     if (found == connections_.end()) return absl::NotFoundError("cannot ask a peer: it is not connected");
     try {
@@ -196,8 +196,8 @@ class PeerTransport::Impl {
       const std::string& bytes = counted->frame;
       account->bytes += bytes.size();
       zmq::message_t message(const_cast<char*>(bytes.data()), bytes.size(), &Counted::Release, counted.get());
-      counted.release();
-      listener_.send(message, zmq::send_flags::dontwait);
+      (void)counted.release();                                   // the message owns it now
+      (void)listener_.send(message, zmq::send_flags::dontwait);  // who took the first part takes the second
       return absl::OkStatus();
     } catch (const zmq::error_t& error) {
       accounts_.erase(asker);
@@ -320,7 +320,7 @@ absl::Status PeerTransport::Connect(HostId peer, const std::string& endpoint, co
   return impl_->Connect(peer, endpoint, public_key);
 }
 void PeerTransport::Disconnect(HostId peer) { impl_->Disconnect(peer); }
-absl::Status PeerTransport::Ask(HostId peer, std::string frame) { return impl_->Ask(peer, std::move(frame)); }
+absl::Status PeerTransport::Ask(HostId peer, absl::string_view frame) { return impl_->Ask(peer, frame); }
 absl::Status PeerTransport::Answer(absl::string_view asker, std::string frame) {
   return impl_->Answer(asker, std::move(frame));
 }

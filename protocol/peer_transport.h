@@ -52,7 +52,7 @@ class PeerTransport {
   // Drops the connection to a peer, if there is one; nothing more is heard of it.
   void Disconnect(HostId peer);
   // Sends a frame to a peer that is connected or connecting.
-  absl::Status Ask(HostId peer, std::string frame);
+  absl::Status Ask(HostId peer, absl::string_view frame);
 
   // Sends a frame to one that asked. NotFound: it has gone.
   absl::Status Answer(absl::string_view asker, std::string frame);

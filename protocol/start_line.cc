@@ -58,7 +58,7 @@ std::optional<std::string> PercentDecode(absl::string_view encoded) {
 }
 
 bool IsZ85(absl::string_view text) {
-  constexpr absl::string_view kOthers = ".-:+=^!/*?&<>()[]{}@%$#";
+  static constexpr absl::string_view kOthers = ".-:+=^!/*?&<>()[]{}@%$#";
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return absl::ascii_isalnum(c) || absl::StrContains(kOthers, c); });
 }

@@ -67,7 +67,7 @@ inline zmq::message_t ShareFrame(std::shared_ptr<const std::string> frame) {
   zmq::message_t message(
       const_cast<char*>(bytes.data()), bytes.size(), [](void*, void* hint) { delete static_cast<Owner*>(hint); },
       owner.get());
-  owner.release();
+  (void)owner.release();  // the message owns it now
   return message;
 }
 

@@ -95,7 +95,7 @@ void Scheduler::Impl::Distribute() {
 // One thing to each in turn, so that what there is spreads; first to those with free slots, then to fill queues.
 void Scheduler::Impl::Feed(std::vector<uint32_t> hosts) {
   for (const bool queue : {false, true}) {
-    std::vector<uint32_t> active = hosts;
+    std::vector<uint32_t> active = queue ? std::move(hosts) : hosts;
     while (!active.empty() && (pending_.count() > 0 || !unlisted_.empty())) {
       size_t kept = 0;
       for (size_t k = 0; k < active.size() && (pending_.count() > 0 || !unlisted_.empty()); ++k) {
