@@ -95,8 +95,8 @@ made, a time is the median of the better half of them. `./dev bench ROW...` rene
     text += [f"| {key} | {value} |\n" for key, value in results["machine"].items()]
     text.append("""
 Load is what the machine's run queue averaged in the minute before the row began: the row measured before it, and
-whatever else ran. On two cores, some 2 is what a row leaves behind; with much more, others worked on the machine, and times are longer
-than they need be.
+whatever else ran. With much more than the row before explains, others worked on the machine, and times are longer than
+they need be.
 
 | row | date | commit | load | took |
 |---|---|---|---|---|
