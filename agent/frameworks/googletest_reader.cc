@@ -120,8 +120,9 @@ void GoogleTestReader::Line(absl::string_view line, CaseSink* sink) {
       closing_ |= program;
       return;
     }
-    suite_began_ |= suite && absl::StrContains(line, " from ");
-    if (suite || program) EndStretch(suite && absl::StrContains(line, " from "));
+    const bool of_suite = suite && absl::StrContains(line, " from ");
+    suite_began_ |= of_suite;
+    if (suite || program) EndStretch(of_suite);
     closing_ |= program && any_began_;
     NoteContradiction(line);
   } else {

@@ -279,7 +279,7 @@ void Finder::Consider(const Entry& entry) {
   if (*kind != Kind::kElf) {
     if (SaysTest(entry) && !absl::StrContains(BaseName(entry.path), ".")) {
       notes_.push_back(absl::StrCat("skipped ", Printable(entry.relative),
-                                    ": executable, but neither an ELF program nor ", "a script with a #! line"));
+                                    ": executable, but neither an ELF program nor a script with a #! line"));
     }
     return;
   }

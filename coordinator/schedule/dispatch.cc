@@ -202,8 +202,8 @@ bool Scheduler::Impl::GiveLong(uint32_t h) {
       chosen = e;
       longest = seconds;
     }
-    // Nearly as long, and the host knows it, down to the names of its cases; or not half as short, and the host need
-    // not fetch it.
+    // The host knows it, down to the names of its cases: worth one that is nearly as long; half as long, if it would have
+    // to fetch the other.
     if (placement_.hold(h, e) != Hold::kNone && seconds >= (placement_.ShipSeconds(e) > 0 ? 0.5 : 0.9) * longest) {
       chosen = e;
       break;

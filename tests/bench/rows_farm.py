@@ -27,9 +27,9 @@ def durations(bench, suite):
 @row("sleep-1000", farm=True)
 def sleep_1000(bench):
     """1,000 GoogleTest cases that sleep U(0.5, 1.5) s (fixed seed, `tests/bench/sleep_suite.cc`; registered without
-    TEST_P, which would cost 4 ms of processor time in every process) on 5 ssh hosts of 5 slots: (sum of the sleeps / 25) / wall of dtest from start to exit, connecting included; agents cached. First with
-    an empty history and no listing cached, then again with what that run left. Each once: 40 s of sleep average
-    themselves. A slot idles before its first case (connecting, listing), between cases, and after its last until
+    TEST_P, which would cost 4 ms of processor time in every process) on 5 ssh hosts of 5 slots: (sum of the sleeps /
+    25) / wall of dtest from start to exit, connecting included; agents cached. First with an empty history and no
+    listing cached, then again with what that run left. Each once: 40 s of sleep average themselves. A slot idles before its first case (connecting, listing), between cases, and after its last until
     dtest has exited; the table has the means."""
     suite, figures = bench.suite("sleep_suite"), []
     ideal = sum(durations(bench, "sleep_suite")) / 25

@@ -3,10 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
-#include "absl/strings/str_cat.h"
 #include "coordinator/run/event.h"
+#include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
 namespace {
@@ -20,11 +18,7 @@ const std::vector<std::string>& Names() {
 
 class ExpectedCasesTest : public ::testing::Test {
  protected:
-  ExpectedCasesTest() : directory_(absl::StrCat(::testing::TempDir(), "/expected_cases-XXXXXX")) {
-    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
-    history_ = *History::Open(directory_ + "/history.db");
-  }
-  ~ExpectedCasesTest() override { EXPECT_EQ(std::system(absl::StrCat("rm -rf '", directory_, "'").c_str()), 0); }
+  ExpectedCasesTest() : history_(*History::Open(scratch_.File("history.db"))) {}
 
   void Passed(const std::string& name, absl::Duration duration) {
     CaseEnded ended;
@@ -37,7 +31,7 @@ class ExpectedCasesTest : public ::testing::Test {
     ASSERT_TRUE(history_->Handle({absl::UnixEpoch(), RunFinished{}}).ok());
   }
 
-  std::string directory_;
+  ScratchDirectory scratch_;
   std::unique_ptr<History> history_;
   const Durations file_{{{"t", {{"A.x", absl::Seconds(7)}, {"B.x", absl::Seconds(8)}, {"A.y", absl::Seconds(9)}}}}, ""};
 };

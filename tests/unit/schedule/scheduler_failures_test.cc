@@ -711,7 +711,8 @@ TEST_F(CutTest, MaxFailNamesWhatItInterrupts) {
   From(1, Idle{});
   EXPECT_EQ(Finished(), RunEnd::kFailFast);
   ASSERT_THAT(Cut(), SizeIs(1));
-  EXPECT_THAT(Cut().begin()->second.result.message, HasSubstr("when the run ended (as many failures as -x or --max-fail"));
+  EXPECT_THAT(Cut().begin()->second.result.message,
+              HasSubstr("when the run ended (as many failures as -x or --max-fail"));
 }
 
 TEST_F(CutTest, WithoutAnyHostLeftWhatTheLastOnesRanIsNamed) {

@@ -445,32 +445,9 @@ TEST_F(SchedulerTest, AFailedAttemptIsRetriedAloneOnAnotherHostBeforeNewWork) {
   EXPECT_EQ(Ended(turn)[0].result.attempt, 2u);
 }
 
-TEST_F(SchedulerTest, ARetryWaitsOnlySoLongForAnotherHost) {
-  SchedulerOptions options = Hosts(2);
-  options.retries = 1;
-  Start(options);
-  Add(0);
-  Cases(0, {10, 10});
-  Join(0, 1);
-  Join(1, 1);
-  const auto leases = Leases(all);
-  ASSERT_THAT(leases, SizeIs(2));
-  RunAll(leases[0], Outcome::kFailed);
-  EXPECT_THAT(Leases(turn), SizeIs(0)) << "the other host is busy for long, but may be done any time";
-  const absl::Time deadline = now + absl::Seconds(1);
-  EXPECT_EQ(scheduler_->NextDeadline(), deadline);
-  now = deadline - absl::Nanoseconds(1);
-  Do(Tick{});
-  EXPECT_THAT(Leases(turn), SizeIs(0));
-  now = deadline;
-  Do(Tick{});
-  ASSERT_THAT(Leases(turn), SizeIs(1));
-  EXPECT_EQ(Leases(turn)[0].host, leases[0].host);
-}
-
-// One case, of an executable of so many bytes, that has just failed on host 0.
 class RetryTest : public SchedulerTest {
  protected:
+  // One case, of an executable of so many bytes, fails on host 0.
   void FailOnHost0(uint64_t bytes, bool other_is_there) {
     SchedulerOptions options = Hosts(2);
     options.retries = 1;
@@ -489,7 +466,8 @@ class RetryTest : public SchedulerTest {
     EXPECT_EQ(Leases(turn)[0].host, host);
     EXPECT_EQ(Leases(turn)[0].lease.cases[0].attempt, 2u);
   }
-  void ExpectRetryAtHost0WhenPatienceEnds() {
+  // Nothing happens until then.
+  void ExpectRetryWhenPatienceEndsAt(uint32_t host) {
     EXPECT_THAT(Leases(turn), SizeIs(0));
     const absl::Time deadline = now + absl::Seconds(1);
     EXPECT_EQ(scheduler_->NextDeadline(), deadline);
@@ -498,9 +476,23 @@ class RetryTest : public SchedulerTest {
     EXPECT_THAT(Leases(turn), SizeIs(0));
     now = deadline;
     Do(Tick{});
-    ExpectRetryAt(0);
+    ExpectRetryAt(host);
   }
 };
+
+TEST_F(RetryTest, WaitsOnlySoLongForAnotherHost) {
+  SchedulerOptions options = Hosts(2);
+  options.retries = 1;
+  Start(options);
+  Add(0);
+  Cases(0, {10, 10});
+  Join(0, 1);
+  Join(1, 1);
+  const auto leases = Leases(all);
+  ASSERT_THAT(leases, SizeIs(2));
+  RunAll(leases[0], Outcome::kFailed);  // the other host is busy for long, but may be done any time
+  ExpectRetryWhenPatienceEndsAt(leases[0].host);
+}
 
 TEST_F(RetryTest, WaitsForAHostThatMayStillJoin) {
   FailOnHost0(0, false);
@@ -511,7 +503,7 @@ TEST_F(RetryTest, WaitsForAHostThatMayStillJoin) {
 
 TEST_F(RetryTest, WaitsOnlySoLongForAHostThatMayStillJoin) {
   FailOnHost0(0, false);
-  ExpectRetryAtHost0WhenPatienceEnds();
+  ExpectRetryWhenPatienceEndsAt(0);
 }
 
 TEST_F(RetryTest, WaitsNoLongerForAHostThatIsGivenUp) {
@@ -547,7 +539,7 @@ TEST_F(RetryTest, IsWorthShippingForIfOnlyTheHostItFailedOnHasTheFiles) {
 
 TEST_F(RetryTest, IsNotWorthShippingForLong) {
   FailOnHost0(1'000'000'000, true);
-  ExpectRetryAtHost0WhenPatienceEnds();
+  ExpectRetryWhenPatienceEndsAt(0);
 }
 
 TEST_F(RetryTest, IsNotShippedForIfAThirdHostHasTheFiles) {
