@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <utility>
 #include <vector>
@@ -127,17 +128,19 @@ std::unique_ptr<AgentDirectory> AgentDirectory::MakeInMemory() {
 absl::StatusOr<std::unique_ptr<AgentDirectory>> AgentDirectory::MakeIn(const std::string& parent) {
   const std::string prefix = absl::StrCat("dtest-agent-", geteuid(), "-");
   RemoveStale(parent, prefix);
-  std::string path = absl::StrCat(parent, "/", prefix, "XXXXXX");
-  if (mkdtemp(path.data()) == nullptr) {
+  // Under another name until it is locked: agents that begin at the same time would take it for a dead one's.
+  std::string unlocked = absl::StrCat(parent, "/new-", prefix, "XXXXXX");
+  if (mkdtemp(unlocked.data()) == nullptr) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot make a directory for temporary files of tests in ", parent,
                                                    " (set TMPDIR on this host to one that is writable)"));
   }
-  const std::string lock_path = absl::StrCat(path, "/", kLockName);
+  std::string path = absl::StrCat(parent, "/", unlocked.substr(parent.size() + sizeof("/new-") - 1));
+  const std::string lock_path = absl::StrCat(unlocked, "/", kLockName);
   const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0) {
+  if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0 || rename(unlocked.c_str(), path.c_str()) != 0) {
     absl::Status failure = Failure("cannot lock", lock_path);
     if (lock >= 0) close(lock);
-    store::RemoveTree(path);
+    store::RemoveTree(unlocked);
     return failure;
   }
   return std::unique_ptr<AgentDirectory>(new AgentDirectory(std::move(path), lock));
