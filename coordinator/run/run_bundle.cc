@@ -121,11 +121,8 @@ void RunBundle::Remember(ExecutableId id, std::vector<std::string> names, absl::
   const std::optional<Digest> key = executable.listing_key;
   if (!key) return;
   const ExecutableSpec& spec = executable.shipped ? *executable.shipped : *executable.in_place;
-  const CachedListing listing = {std::move(names), startup, spec.prints_all};
-  workers_->Add([this, key = *key, listing]() -> Workers::Completion {
-    listings_.Put(key, listing);
-    return nullptr;
-  });
+  // Not by the workers, who drop what they have not begun when the run ends: it is one small file, without fsync.
+  listings_.Put(*key, {std::move(names), startup, spec.prints_all});
 }
 
 Recipes RunBundle::FindRecipes(const std::vector<Digest>& files) const {
