@@ -1,9 +1,7 @@
 #include "agent/files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -13,9 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
-#include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/execute/leftovers.h"
 #include "agent/store/fs.h"
@@ -23,7 +19,6 @@
 namespace dtest {
 namespace {
 
-constexpr char kLockName[] = "lock";
 constexpr size_t kLargestFile = 64 << 20;
 constexpr char kMemory[] = "/dev/shm";
 
@@ -36,36 +31,6 @@ bool IsOwnDirectory(const std::string& path) {
   struct stat info;
   return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
          (info.st_mode & 07777) == 0700;
-}
-
-// True if `path` is a directory of ours whose agent is dead. Its lock, if it got that far, can then be had.
-bool IsStale(const std::string& path) {
-  struct stat info;
-  if (lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid()) return false;
-  const int lock = open(absl::StrCat(path, "/", kLockName).c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-  if (lock < 0) {
-    // Between its mkdir and its lock an agent is alive too: leave young ones alone.
-    return errno == ENOENT && info.st_mtime + 60 < time(nullptr);
-  }
-  const bool stale = flock(lock, LOCK_EX | LOCK_NB) == 0;
-  close(lock);
-  return stale;
-}
-
-void RemoveStale(const std::string& parent, const std::string& prefix) {
-  DIR* directory = opendir(parent.c_str());
-  if (directory == nullptr) return;
-  std::vector<std::string> stale;
-  while (const dirent* entry = readdir(directory)) {
-    if (!absl::StartsWith(entry->d_name, prefix)) continue;
-    std::string path = absl::StrCat(parent, "/", entry->d_name);
-    if (IsStale(path)) stale.push_back(std::move(path));
-  }
-  closedir(directory);
-  for (const std::string& path : stale) {
-    KillProcessesWith(absl::StrCat("TEST_TMPDIR=", path, "/"));
-    store::RemoveTree(path);  // what cannot be removed stays for the next agent to try
-  }
 }
 
 }  // namespace
@@ -126,35 +91,23 @@ std::unique_ptr<AgentDirectory> AgentDirectory::MakeInMemory() {
 }
 
 absl::StatusOr<std::unique_ptr<AgentDirectory>> AgentDirectory::MakeIn(const std::string& parent) {
-  const std::string prefix = absl::StrCat("dtest-agent-", geteuid(), "-");
-  RemoveStale(parent, prefix);
-  // Under another name until it is locked: agents that begin at the same time would take it for a dead one's.
-  std::string unlocked = absl::StrCat(parent, "/new-", prefix, "XXXXXX");
-  if (mkdtemp(unlocked.data()) == nullptr) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot make a directory for temporary files of tests in ", parent,
-                                                   " (set TMPDIR on this host to one that is writable)"));
-  }
-  std::string path = absl::StrCat(parent, "/", unlocked.substr(parent.size() + sizeof("/new-") - 1));
-  const std::string lock_path = absl::StrCat(unlocked, "/", kLockName);
-  const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0 || rename(unlocked.c_str(), path.c_str()) != 0) {
-    absl::Status failure = Failure("cannot lock", lock_path);
-    if (lock >= 0) close(lock);
-    store::RemoveTree(unlocked);
-    return failure;
-  }
-  return std::unique_ptr<AgentDirectory>(new AgentDirectory(std::move(path), lock));
+  const auto end_abandoned = [](const std::string& path) {
+    KillProcessesWith(absl::StrCat("TEST_TMPDIR=", path, "/"));
+    store::RemoveTree(path);  // what cannot be removed stays for the next agent to try
+  };
+  absl::StatusOr<PrivateDirectory> made =
+      PrivateDirectory::Make(parent, absl::StrCat("dtest-agent-", geteuid(), "-"), end_abandoned);
+  if (!made.ok()) return made.status();
+  return std::unique_ptr<AgentDirectory>(new AgentDirectory(*std::move(made)));
 }
 
-AgentDirectory::~AgentDirectory() {
-  store::RemoveTree(path_);
-  close(lock_);
-}
+// PrivateDirectory would do it, but tests may have left directories that cannot be written or entered.
+AgentDirectory::~AgentDirectory() { store::RemoveTree(path()); }
 
 absl::StatusOr<std::string> AgentDirectory::MakeDirectory(absl::string_view name) {
-  std::string path = absl::StrCat(path_, "/", name);
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Failure("cannot make", path);
-  return path;
+  std::string made = absl::StrCat(path(), "/", name);
+  if (mkdir(made.c_str(), 0700) != 0 && errno != EEXIST) return Failure("cannot make", made);
+  return made;
 }
 
 }  // namespace dtest

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "protocol/private_directory.h"
 
 namespace dtest {
 
@@ -23,13 +24,11 @@ std::string ReadFileIfThere(const std::string& path);
 // Makes a file that must not exist yet.
 absl::Status WriteFile(const std::string& path, absl::string_view contents);
 
-// `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, or the same in memory, mode 0700. Held by a flock for as long as the
-// object (the process) lives, so that the next agent of this user can tell what dead ones left behind: Make removes
-// those, and kills the processes that have their TEST_TMPDIR there. Nothing of other users is touched. The destructor
-// removes the directory with all that is in it.
+// A PrivateDirectory `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, or the same in memory. Make removes what dead agents
+// of this user left behind, and kills the processes that have their TEST_TMPDIR there. Nothing of other users is
+// touched. The destructor removes the directory with all that is in it.
 class AgentDirectory {
  public:
-  // The error names the directory, errno's text and what to do.
   static absl::StatusOr<std::unique_ptr<AgentDirectory>> Make();
   // In /dev/shm, for small files that live for a moment; null where that has no room.
   static std::unique_ptr<AgentDirectory> MakeInMemory();
@@ -37,16 +36,15 @@ class AgentDirectory {
   AgentDirectory(const AgentDirectory&) = delete;
   AgentDirectory& operator=(const AgentDirectory&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return directory_.path(); }
   // Makes `<path>/<name>`, mode 0700, and returns its path.
   absl::StatusOr<std::string> MakeDirectory(absl::string_view name);
 
  private:
   static absl::StatusOr<std::unique_ptr<AgentDirectory>> MakeIn(const std::string& parent);
-  AgentDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  explicit AgentDirectory(PrivateDirectory directory) : directory_(std::move(directory)) {}
 
-  const std::string path_;
-  const int lock_;
+  const PrivateDirectory directory_;
 };
 
 }  // namespace dtest

@@ -20,7 +20,7 @@
 #include "coordinator/inventory/inventory.h"
 #include "coordinator/launch/fleet.h"
 #include "coordinator/run/host_link.h"
-#include "coordinator/run/private_directory.h"
+#include "protocol/private_directory.h"
 #include "dtest/messages.h"
 #include "protocol/zmq_transport.h"
 

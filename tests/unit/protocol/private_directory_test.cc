@@ -1,4 +1,4 @@
-#include "coordinator/run/private_directory.h"
+#include "protocol/private_directory.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -8,7 +8,10 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <optional>
+#include <string>
+#include <vector>
+
+#include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
 namespace {
@@ -17,12 +20,8 @@ namespace fs = std::filesystem;
 
 class PrivateDirectoryTest : public testing::Test {
  protected:
-  PrivateDirectoryTest() : parent_(testing::TempDir() + "/private_directory_test") {
-    fs::remove_all(parent_);
-    fs::create_directories(parent_);
-  }
-  ~PrivateDirectoryTest() override { fs::remove_all(parent_); }
-  const std::string parent_;
+  const ScratchDirectory scratch_;
+  const std::string& parent_ = scratch_.path();
 };
 
 TEST_F(PrivateDirectoryTest, IsPrivateAndGoesWithItsOwner) {
@@ -57,10 +56,37 @@ TEST_F(PrivateDirectoryTest, WhatAKilledProcessLeftIsRemovedAndALiveOnesIsNot) {
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   ASSERT_TRUE(fs::exists(abandoned));
-  absl::StatusOr<PrivateDirectory> next = PrivateDirectory::Make(parent_, "x-");
+  std::vector<std::string> told;
+  absl::StatusOr<PrivateDirectory> next =
+      PrivateDirectory::Make(parent_, "x-", [&](const std::string& path) { told.push_back(path); });
   ASSERT_TRUE(next.ok());
+  EXPECT_EQ(told, std::vector<std::string>{abandoned});
   EXPECT_FALSE(fs::exists(abandoned));
   EXPECT_TRUE(fs::exists(live->path()));
+}
+
+// Agents of one user that began together used to remove each other's directory between its mkdir and its lock.
+TEST_F(PrivateDirectoryTest, ProcessesThatBeginTogetherLeaveEachOthersAlone) {
+  std::vector<pid_t> children;
+  for (int i = 0; i < 8; ++i) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      int lost = 0;
+      for (int turn = 0; turn < 300; ++turn) {
+        absl::StatusOr<PrivateDirectory> mine = PrivateDirectory::Make(parent_, "x-");
+        if (!mine.ok() || mkdir((mine->path() + "/slot-0").c_str(), 0700) != 0) ++lost;
+      }
+      _exit(lost == 0 ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  EXPECT_TRUE(fs::is_empty(parent_));
 }
 
 TEST_F(PrivateDirectoryTest, AMissingParentIsAClearError) {
