@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import stat
 
@@ -342,12 +343,25 @@ class ReportTest(DtestCase):
         for path in (result.junit_path, result.events_path):
             self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o644, path)
 
-    def test_second_run_uses_the_cached_listing(self):
-        tests = self.suite("mixed_test")
-        self.dtest(tests)
+    def test_every_listing_is_kept_for_the_next_run(self):
+        # A run that only lists ends with the last listing: what is written down then is written too.
+        tests = self.path("tests")
+        os.makedirs(tests)
+        for i in range(30):
+            shutil.copy(fixture("mixed_test"), os.path.join(tests, f"copy_{i}"))
+            with open(os.path.join(tests, f"copy_{i}"), "ab") as file:
+                file.write(b"%d" % i)  # executables of the same contents share a listing
+        self.assertExit(self.dtest("list", tests, reports=False), 0)
+        self.assertEqual(len(self.kept_listings()), 30)
+        before = self.kept_listings()
         result = self.dtest(tests)
-        self.assertEqual(result.names(), fixtures.MIXED)
-        self.assertEqual(result.shipped(), 0)
+        self.assertEqual(len(result.verdicts()), 30 * len(fixtures.MIXED))
+        self.assertEqual(self.kept_listings(), before, "nothing was listed again")
+
+    def kept_listings(self):
+        """Path -> inode; an entry is never written in place."""
+        return {entry.path: entry.inode() for directory in os.scandir(self.path("cache", "listings"))
+                for entry in os.scandir(directory)}
 
 
 def processes_named(name):
