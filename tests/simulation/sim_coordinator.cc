@@ -16,7 +16,7 @@ constexpr absl::Duration kConnectTimeout = absl::Seconds(90);
 constexpr absl::Duration kRelaunchAfter = absl::Seconds(1);
 
 // Not CLOCK_THREAD_CPUTIME_ID, which is a system call, and costs more than much of what is measured here. Nothing in
-// the simulation waits, so wall time is processor time, or more than it on a busy machine.
+// a replay waits, so wall time is processor time, or more than it on a busy machine.
 double ProcessorSeconds() {
   timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -47,7 +47,7 @@ Outcomes World::Run() {
     if (host.joins_after == absl::InfiniteDuration()) {
       clock_.After(absl::Seconds(2), [this, h] { Schedule(HostGone{HostId(h), "connection refused", false}); });
     } else {
-      clock_.After(host.joins_after, [this, h] { Launch(h); });
+      clock_.After(host.joins_after, [this, h] { Take(Input::kLaunch, h); });
     }
     PartitionSometime(h);
     LoseHostSometime(h);
@@ -76,6 +76,39 @@ Outcomes World::Run() {
   return outcomes_;
 }
 
+Outcomes World::Replay(const std::vector<Input>& record) {
+  replaying_ = true;
+  const double begin = ProcessorSeconds();
+  for (const Input& input : record) {
+    clock_.Skip(input.at);
+    Take(input.kind, input.number, input.frame);
+  }
+  outcomes_.coordinator_seconds = ProcessorSeconds() - begin;
+  return outcomes_;
+}
+
+void World::Take(Input::Kind kind, uint32_t number, const Session::Frame& frame) {
+  if (record != nullptr) record->push_back({clock_.now(), kind, number, frame});
+  switch (kind) {
+    case Input::kLaunch:
+      return Launch(number);
+    case Input::kFrame:
+      return Receive(number, *frame);
+    case Input::kSessionDue:
+      return Turn(number);
+    case Input::kTick:
+      return Schedule(Tick{});
+    case Input::kExecutable: {
+      const SimExecutable& x = scenario_.executables[number];
+      Schedule(ExecutableAdded{ExecutableId(number), x.bytes, x.cached_listing});
+      if (x.cached_listing) TellCases(number);
+      return;
+    }
+    case Input::kBundleComplete:
+      return Schedule(BundleComplete{});
+  }
+}
+
 // ---- The bundle ------------------------------------------------------------------------------------------------
 
 void World::AddExecutables() {
@@ -83,12 +116,9 @@ void World::AddExecutables() {
   for (uint32_t e = 0; e < scenario_.executables.size(); ++e) {
     const SimExecutable& x = scenario_.executables[e];
     last = std::max(last, x.added_after);
-    clock_.After(x.added_after, [this, e, &x] {
-      Schedule(ExecutableAdded{ExecutableId(e), x.bytes, x.cached_listing});
-      if (x.cached_listing) TellCases(e);
-    });
+    clock_.After(x.added_after, [this, e] { Take(Input::kExecutable, e); });
   }
-  clock_.After(last + absl::Milliseconds(1), [this] { Schedule(BundleComplete{}); });
+  clock_.After(last + absl::Milliseconds(1), [this] { Take(Input::kBundleComplete, 0); });
 }
 
 void World::TellCases(uint32_t e) {
@@ -102,7 +132,7 @@ void World::TellCases(uint32_t e) {
     if (!x.cases[k].selected) continue;
     known.cases.push_back({k, x.cases[k].expected});
     known.suite_of.push_back(x.cases[k].suite);
-    if (outcomes_.end) continue;
+    if (outcomes_.end || replaying_) continue;
     for (uint32_t i = 1; i <= std::max(scenario_.scheduler.repeat, 1u); ++i) selected_.insert(CaseKey{e, k, i});
   }
   Schedule(std::move(known));
@@ -121,6 +151,7 @@ void World::Launch(uint32_t h) {
   link.session = std::make_unique<Session>();
   link.added.assign(scenario_.executables.size(), false);
   link.tabled.assign(scenario_.executables.size(), false);
+  if (replaying_) return;
   link.agent = std::make_shared<SimAgent>(&scenario_, h, link.epoch, &clock_, static_cast<AgentWorld*>(this));
   link.agent->Start();
   clock_.After(kConnectTimeout, [this, h, epoch = link.epoch] {
@@ -138,6 +169,7 @@ void World::LoseHost(uint32_t h, const std::string& reason) {
 }
 
 void World::WatchSilence(uint32_t h) {
+  if (replaying_) return;
   const absl::Duration limit = LostAfter(scenario_.lease_timeout, scenario_.heartbeat_interval);
   clock_.At(links_[h].last_heard + limit, [this, h, limit, epoch = links_[h].epoch] {
     Link& link = links_[h];
@@ -165,7 +197,6 @@ void World::Send(uint32_t h, ToAgent message) {
 void World::Receive(uint32_t h, const std::string& bytes) {
   Link& link = links_[h];
   if (!link.launched || outcomes_.end) return;
-  const double begin = measure ? ProcessorSeconds() : 0;
   absl::StatusOr<Envelope<FromAgent>> envelope = DecodeFromAgent(bytes);
   if (!envelope.ok()) {
     Broken(absl::StrCat("frame that cannot be read: ", envelope.status().ToString()));
@@ -175,7 +206,6 @@ void World::Receive(uint32_t h, const std::string& bytes) {
     if (verdict == Session::Verdict::kDeliver && envelope->body.has_value()) OnBody(h, std::move(*envelope->body));
     if (link.launched && !outcomes_.end) Turn(h);
   }
-  if (measure) outcomes_.coordinator_seconds += ProcessorSeconds() - begin;
 }
 
 void World::Turn(uint32_t h) {
@@ -189,13 +219,13 @@ void World::Turn(uint32_t h) {
     Transmit(h, true, link.epoch, std::make_shared<const std::string>(Encode(envelope)));
   }
   const absl::Time next = link.session->NextDeadline();
-  if (next == absl::InfiniteFuture() || (link.wakes > clock_.now() && link.wakes <= next)) return;
+  if (replaying_ || next == absl::InfiniteFuture() || (link.wakes > clock_.now() && link.wakes <= next)) return;
   link.wakes = next;
   clock_.At(next, [this, h, next, epoch = link.epoch] {
     Link& link = links_[h];
     if (!link.launched || link.epoch != epoch || link.wakes != next) return;
     link.wakes = absl::InfiniteFuture();
-    Turn(h);
+    Take(Input::kSessionDue, h);
   });
 }
 
@@ -258,11 +288,11 @@ void World::Schedule(SchedulerEvent event) {
       std::cerr << "\n";
     }
     actions.clear();
-    const double begin = measure ? ProcessorSeconds() : 0;
+    const double begin = replaying_ ? ProcessorSeconds() : 0;
     if (scheduler_scope != nullptr) scheduler_scope(true);
     scheduler_.Handle(clock_.now(), std::move(waiting_.front()), &actions);
     if (scheduler_scope != nullptr) scheduler_scope(false);
-    if (measure) outcomes_.scheduler_seconds += ProcessorSeconds() - begin;
+    if (replaying_) outcomes_.scheduler_seconds += ProcessorSeconds() - begin;
     waiting_.pop_front();
     if (scenario_.check_every_step) scheduler_.CheckInvariants();
     if (after_the_end && !actions.empty()) Broken("the scheduler acts after Finish");
@@ -278,13 +308,14 @@ void World::Schedule(SchedulerEvent event) {
 
 void World::WakeScheduler() {
   const absl::Time next = scheduler_.NextDeadline();
-  if (next == absl::InfiniteFuture() || (scheduler_wakes_ > clock_.now() && scheduler_wakes_ <= next)) return;
+  if (replaying_ || next == absl::InfiniteFuture() || (scheduler_wakes_ > clock_.now() && scheduler_wakes_ <= next))
+    return;
   scheduler_wakes_ = next;
   clock_.At(next, [this, next] {
     if (scheduler_wakes_ != next || outcomes_.end) return;
     scheduler_wakes_ = absl::InfiniteFuture();
     if (clock_.now() >= scheduler_.NextDeadline()) {
-      Schedule(Tick{});
+      Take(Input::kTick, 0);
     } else {
       WakeScheduler();
     }
@@ -332,6 +363,7 @@ void World::Do(const AttemptEnded& action) {
               << " attempt " << action.result.attempt << " final " << action.final << "\n";
   }
   ++outcomes_.attempts;
+  if (replaying_) return;
   if (!selected_.contains(key)) Broken("a verdict about a case that was not selected");
   if (action.result.attempt < 1 || action.result.attempt > AttemptsPerIteration(scenario_.scheduler)) {
     Broken("an attempt that is not within the iteration");
@@ -352,6 +384,7 @@ void World::Do(const AttemptCopied& action) {
     std::cerr << "    copy of " << key.executable << "/" << key.index << " attempt " << action.attempt << " on "
               << action.original.value() << " on " << action.host.value() << " stage " << int(action.stage) << "\n";
   }
+  if (replaying_) return;
   if (action.stage != CopyStage::kStarted) {
     if (copied_.erase(key) == 0) Broken("a copy ends that was not started");
     outcomes_.copies_won += action.stage == CopyStage::kWon;

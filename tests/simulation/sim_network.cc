@@ -9,6 +9,7 @@ namespace dtest::simulation {
 
 void World::Transmit(uint32_t host, bool to_agent, Epoch epoch, Session::Frame frame) {
   ++outcomes_.frames;
+  if (replaying_) return;
   const Network& network = scenario_.network;
   const Link& link = links_[host];
   if (clock_.now() < (to_agent ? link.cut_to_agent : link.cut_from_agent)) return;
@@ -19,7 +20,7 @@ void World::Transmit(uint32_t host, bool to_agent, Epoch epoch, Session::Frame f
     if (network.jitter > absl::ZeroDuration()) delay += network.jitter * Uniform();
     clock_.After(delay, [this, host, to_agent, epoch, frame] {
       if (!to_agent) {
-        Receive(host, *frame);
+        Take(Input::kFrame, host, frame);
       } else if (const std::shared_ptr<SimAgent> agent = links_[host].agent; agent && agent->epoch() == epoch) {
         agent->Receive(*frame);
       }

@@ -40,7 +40,7 @@ struct Outcomes {
   uint64_t events = 0;  // of the simulation
   // How long slots waited that ran dry while leases waited on another host, and then got one. If measure_idle.
   std::vector<absl::Duration> begrudged;
-  // Processor time of the coordinator, if measured: scheduler alone, and with codec and sessions.
+  // Processor time of the coordinator, if replayed: scheduler alone, and with codec and sessions.
   double scheduler_seconds = 0, coordinator_seconds = 0;
 };
 
@@ -51,9 +51,22 @@ class World : private AgentWorld {
   ~World() override;
   Outcomes Run();
 
-  // Measure processor time (costs time itself). `scheduler_scope`, if set, is told when the scheduler begins and ends.
-  bool measure = false;
+  // What reached the coordinator and when, in order; its decisions follow from that alone.
+  struct Input {
+    enum Kind { kLaunch, kFrame, kSessionDue, kTick, kExecutable, kBundleComplete };
+    absl::Time at;
+    Kind kind;
+    uint32_t number;       // of the host or the executable
+    Session::Frame frame;  // kFrame
+  };
+  // Run() appends to it, if set. Only for scenarios that stop no run and lose no host.
+  std::vector<Input>* record = nullptr;
+  // In place of Run(): plays a record to a coordinator by itself, without agents, network and checks, and measures what
+  // it costs. It decides as it did when recorded: outcomes have the same leases and attempts.
+  Outcomes Replay(const std::vector<Input>& record);
+
   bool measure_idle = false;
+  // If set, is told when the scheduler begins and ends.
   void (*scheduler_scope)(bool) = nullptr;
   // Every scheduler event and action, on stderr: to look at one seed.
   bool verbose = false;
@@ -94,6 +107,7 @@ class World : private AgentWorld {
   bool OthersHaveBacklog(uint32_t host) const override;
 
   // ---- The coordinator (sim_coordinator.cc)
+  void Take(Input::Kind kind, uint32_t number, const Session::Frame& frame = nullptr);
   void AddExecutables();
   void Launch(uint32_t host);
   void Receive(uint32_t host, const std::string& bytes);
@@ -127,6 +141,7 @@ class World : private AgentWorld {
   uint64_t next_epoch_ = 1;
   absl::Time scheduler_wakes_ = absl::InfiniteFuture();
   bool in_scheduler_ = false;
+  bool replaying_ = false;
   std::deque<SchedulerEvent> waiting_;  // raised while actions are carried out
 
   struct Place {

@@ -141,6 +141,23 @@ Scenario Skewed(uint64_t seed, double sigma, double longest_seconds, uint32_t ho
   return s;
 }
 
+// What is measured in a replay is what was done in the run.
+TEST(HealthyFarmTest, AReplayedCoordinatorDecidesAsItDid) {
+  for (uint64_t seed = 1; seed < 20; ++seed) {
+    const Scenario s = Skewed(seed, 1.2, 12, 5);
+    std::vector<World::Input> record;
+    World run(&s), replay(&s);
+    run.record = &record;
+    const Outcomes one = run.Run(), two = replay.Replay(record);
+    EXPECT_EQ(one.broken, "") << seed;
+    EXPECT_GT(one.recalls, 0u) << seed;
+    EXPECT_EQ(two.end, one.end) << seed;
+    EXPECT_EQ(two.attempts, one.attempts) << seed;
+    EXPECT_EQ(two.leases, one.leases) << seed;
+    EXPECT_EQ(two.recalls, one.recalls) << seed;
+  }
+}
+
 TEST(HealthyFarmTest, OneHugeCaseAndASlowHost) {
   const double efficiency = Efficiency(Skewed(5, 1.2, 12, 5));
   std::printf("skewed: %.4f\n", efficiency);
