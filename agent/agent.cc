@@ -99,7 +99,9 @@ void Agent::Impl::OnMessage(Lease&& message) {
     return;
   }
   const ExecutableId id = message.executable;
-  auto lease = std::make_unique<HeldLease>(std::move(message));
+  auto lease = std::make_unique<HeldLease>(std::move(message), welcome_.settings.isolation == Isolation::kBatch
+                                                                   ? HeldLease::Order::kListing
+                                                                   : HeldLease::Order::kLease);
   queue_.push_back(lease.get());
   leases_.emplace(lease->id(), std::move(lease));
   const Executable& executable = Prepare(id);

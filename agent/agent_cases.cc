@@ -101,8 +101,12 @@ void Agent::Impl::On(ProcessEnded&& event) {
   std::optional<CaseResult> last = LastResult(slot, &event);
   if (!homeless.empty() && !last.has_value()) {
     // It must be told of, and this case is the next whose result can.
-    slot->began = now_;
-    last = Blame(slot, lease->First(), Outcome::kFailed, "");
+    if (lease->doubt.has_value() && !lease->doubt->alone.has_value()) {
+      last = Condemn(lease);
+    } else {
+      slot->began = now_;
+      last = Blame(slot, lease->First(), Outcome::kFailed, "");
+    }
   }
   for (const std::string& message : homeless) MakeFailed(&*last, message);
   if (slot->confirms && last.has_value()) last = Confirmed(slot, event, *std::move(last));
@@ -166,7 +170,7 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
     }
   } else if (!slot->any_finished) {
     slot->began = slot->spawned;
-    result = Blame(slot, slot->lease->First(), Outcome::kCrashed,
+    result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
                    clean ? std::string("exited with status 0 without running the test")
                          : absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
                                         event->in_suite ? kInSuiteSetUp : kInGlobalSetUp));
@@ -247,12 +251,19 @@ std::optional<CaseResult> Agent::Impl::Confirmed(Slot* slot, const ProcessEnded&
   return result;
 }
 
-void Agent::Impl::SettleDoubt(HeldLease* lease) {
-  if (!lease->doubt.has_value()) return;
+CaseResult Agent::Impl::Condemn(HeldLease* lease) {
   CaseResult crash = std::move(lease->doubt->crash);
   lease->doubt.reset();
   if (const size_t position = lease->Find(crash.index); position != HeldLease::kNone) lease->Finish(position);
-  Gather(lease, std::move(crash));
+  return crash;
+}
+
+void Agent::Impl::SettleDoubt(HeldLease* lease) {
+  if (lease->doubt.has_value()) Gather(lease, Condemn(lease));
+}
+
+size_t Agent::Impl::NextOf(const Slot& slot) {
+  return slot.confirms ? slot.lease->Find(slot.lease->doubt->crash.index) : slot.lease->First();
 }
 
 void Agent::Impl::AttachProperties(Slot* slot, CaseResult* last, std::vector<ProcessEnded::Property>* properties) {

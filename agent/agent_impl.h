@@ -144,6 +144,8 @@ class Agent::Impl {
   // The result that the end of the process decides: of the running case, the held one, or the one to blame.
   std::optional<CaseResult> LastResult(Slot* slot, ProcessEnded* event);
 
+  // The next case that the process would have begun.
+  static size_t NextOf(const Slot& slot);
   // Makes failures of those results the event names; messages about those that have left go to `homeless`.
   void Correct(Slot* slot, const ProcessEnded& event, std::vector<std::string>* homeless);
   static void MakeFailed(CaseResult* result, const std::string& message);
@@ -153,7 +155,8 @@ class Agent::Impl {
   bool MayBeAnothers(const Slot& slot, const ProcessEnded& event) const;
   // What the second look has shown; nothing if it waits for the rest of the lease.
   std::optional<CaseResult> Confirmed(Slot* slot, const ProcessEnded& event, CaseResult result);
-  // Nothing more will tell: the crash is the verdict.
+  // Nothing more will tell: the crash that was doubted is the verdict. SettleDoubt also gathers it.
+  static CaseResult Condemn(HeldLease* lease);
   void SettleDoubt(HeldLease* lease);
   void EndInterrupted(Slot* slot, ProcessEnded* event);
   void AddOutput(CaseResult* result, ProcessEnded* event) const;

@@ -172,7 +172,7 @@ void Agent::Impl::PastLimit(Slot* slot) {
       AfterLast(&*slot->held, DescribeTimeout(limit, ""), Outcome::kTimedOut);
     } else if (!slot->any_finished) {
       slot->began = slot->spawned;
-      slot->held = Blame(slot, slot->lease->First(), Outcome::kTimedOut, DescribeTimeout(limit, kInSetUp));
+      slot->held = Blame(slot, NextOf(*slot), Outcome::kTimedOut, DescribeTimeout(limit, kInSetUp));
     }
   }
   slot->fate = Slot::Fate::kPastLimit;

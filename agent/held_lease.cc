@@ -4,9 +4,15 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+
 namespace dtest {
 
-HeldLease::HeldLease(Lease lease) : id_(lease.id), executable_(lease.executable), cases_(std::move(lease.cases)) {
+HeldLease::HeldLease(Lease lease, Order cases)
+    : id_(lease.id), executable_(lease.executable), cases_(std::move(lease.cases)) {
+  if (cases == Order::kListing) {
+    absl::c_stable_sort(cases_, [](const LeasedCase& a, const LeasedCase& b) { return a.index < b.index; });
+  }
   const auto order = [this](uint32_t a, uint32_t b) { return cases_[a].index < cases_[b].index; };
   const auto make_order = [&] {
     by_index_.resize(cases_.size());

@@ -17,15 +17,19 @@ class HeldLease {
  public:
   static constexpr size_t kNone = ~size_t{0};
 
+  enum class Order {
+    kLease,
+    kListing,  // by case index, as frameworks run the cases of one process: the first that remains is the next to run
+  };
   // A case named twice in one lease is held once.
-  explicit HeldLease(Lease lease);
+  HeldLease(Lease lease, Order order);
 
   LeaseId id() const { return id_; }
   ExecutableId executable() const { return executable_; }
   size_t remaining() const { return remaining_; }  // neither reported nor held back
   const LeasedCase& at(size_t position) const { return cases_[position]; }
 
-  // Position of a remaining case; kNone if there is none. O(1) when cases come in the lease's order.
+  // Position of a remaining case; kNone if there is none. O(1) when cases come in order.
   size_t Find(uint32_t index);
   // Position of the first remaining case; kNone if none remains.
   size_t First();

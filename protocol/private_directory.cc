@@ -30,7 +30,8 @@ void RemoveAbandoned(const std::string& parent, absl::string_view prefix, Privat
     if (lstat(entry.path().c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid()) continue;
     const int lock = open((entry.path() / "lock").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     // Without a lock it is being made at this moment, or its owner died before there was one.
-    const bool dead = lock >= 0 ? flock(lock, LOCK_EX | LOCK_NB) == 0 : info.st_mtime + 60 < time(nullptr);
+    const bool dead =
+        lock >= 0 ? flock(lock, LOCK_EX | LOCK_NB) == 0 : errno == ENOENT && info.st_mtime + 60 < time(nullptr);
     if (dead) {
       abandoned(entry.path().native());
       std::error_code ignored;

@@ -173,7 +173,8 @@ void AddSelectionOptions(CLI::App& app, Options& options) {
       ->group(group);
   app.add_flag("--gtest_also_run_disabled_tests,--run-disabled", options.run_disabled, "Run DISABLED_ cases too")
       ->group(group);
-  app.add_flag("!--no-list-cache", options.list_cache, "List again what was listed before and has not changed")
+  app.add_flag("!--no-list-cache", options.list_cache,
+               "List anew although executable, libraries, --data and --env are as before")
       ->group(group);
   app.add_option_function<std::string>("--list-timeout",
                                        Through(ParseDurationOption, &options.list_timeout, "--list-timeout"),

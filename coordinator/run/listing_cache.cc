@@ -93,13 +93,15 @@ void ListingCache::Put(const Digest& key, const CachedListing& listing) const {
 }
 
 std::optional<Digest> ListingCache::Key(const ExecutableSpec& spec, const std::vector<std::string>& libraries,
-                                        const std::vector<std::pair<std::string, std::string>>& env) {
+                                        const std::vector<std::pair<std::string, std::string>>& env,
+                                        absl::string_view surroundings) {
   std::string what = absl::StrCat("dtest listing key 1\n", static_cast<int>(spec.framework), "\n");
   const auto add = [&what](absl::string_view text) { absl::StrAppend(&what, text.size(), ":", text, "\n"); };
   for (const auto& [name, value] : env) {
     add(name);
     add(value);
   }
+  add(surroundings);
   add(spec.path);
   if (spec.in_place && !AddIdentity(spec.path, &what)) return std::nullopt;
   for (const ManifestEntry& entry : spec.files) {
@@ -112,6 +114,16 @@ std::optional<Digest> ListingCache::Key(const ExecutableSpec& spec, const std::v
     if (!AddIdentity(library, &what)) return std::nullopt;
   }
   return Sha256(what);
+}
+
+std::string ListingCache::Surroundings(absl::string_view working_directory,
+                                       const std::vector<std::string>& data_files) {
+  std::string what = absl::StrCat(working_directory, "\n");
+  for (const std::string& path : data_files) {
+    absl::StrAppend(&what, path.size(), ":", path, "\n");
+    AddIdentity(path, &what);
+  }
+  return Sha256(what).Hex();
 }
 
 }  // namespace dtest

@@ -38,10 +38,14 @@ class ListingCache {
   void Put(const Digest& key, const CachedListing& listing) const;
 
   // The key of an executable: its framework, the environment given to tests, and the paths and contents of all it
-  // needs. Of one that runs in place the files are known by what the disk says of them: path, device, inode, size,
-  // modification and change time; `libraries` are those it loads. nullopt if a file cannot be looked at.
+  // needs. Of one that runs in place the files are known by what the disk says of them; `libraries` are those it loads,
+  // `surroundings` what all executables share. nullopt if a file cannot be looked at.
   static std::optional<Digest> Key(const ExecutableSpec& spec, const std::vector<std::string>& libraries,
-                                   const std::vector<std::pair<std::string, std::string>>& env);
+                                   const std::vector<std::pair<std::string, std::string>>& env,
+                                   absl::string_view surroundings);
+  // Of executables that run in place: the working directory, and what the disk says of the data files (path, device,
+  // inode, size, modification and change time).
+  static std::string Surroundings(absl::string_view working_directory, const std::vector<std::string>& data_files);
 
  private:
   std::string Path(const Digest& key) const;

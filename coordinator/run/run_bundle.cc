@@ -16,6 +16,7 @@ RunBundle::RunBundle(Options options, std::vector<TestProgram> programs, Workers
       programs_(std::move(programs)),
       workers_(workers),
       listings_(options_.cache_dir + "/listings"),
+      surroundings_(options_.shipped ? "" : ListingCache::Surroundings(options_.root, options_.data_files)),
       catalog_({.cache_dir = options_.cache_dir}),
       resolver_({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
                  .ld_so_cache = "/etc/ld.so.cache",
@@ -72,7 +73,7 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
   }
   if (options_.list_cache) {
     const ExecutableSpec& spec = options_.shipped ? *made.executable.shipped : *made.executable.in_place;
-    made.executable.listing_key = ListingCache::Key(spec, libraries, options_.env);
+    made.executable.listing_key = ListingCache::Key(spec, libraries, options_.env, surroundings_);
     if (made.executable.listing_key) made.executable.cached = listings_.Find(*made.executable.listing_key);
   }
   const bool prints_all = made.executable.cached

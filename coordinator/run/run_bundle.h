@@ -74,7 +74,8 @@ class RunBundle {
   const std::vector<TestProgram> programs_;
   Workers* const workers_;
   const ListingCache listings_;
-  Catalog catalog_;  // thread-safe
+  const std::string surroundings_;  // of executables that run in place
+  Catalog catalog_;                 // thread-safe
   Mutex layout_mutex_;
   LibraryResolver resolver_ ABSL_GUARDED_BY(layout_mutex_);
   LibraryLayout layout_ ABSL_GUARDED_BY(layout_mutex_);

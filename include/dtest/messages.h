@@ -149,7 +149,8 @@ struct LeasedCase {
   friend bool operator==(const LeasedCase&, const LeasedCase&) = default;
 };
 
-// [session] Run these cases, in this order, as one batch. Never empty.
+// [session] Run these cases as one batch: in this order if each has a process of its own, else in that of the listing.
+// Never empty.
 struct Lease {
   LeaseId id;
   ExecutableId executable;

@@ -215,7 +215,7 @@ TEST_F(AgentCore, CasesInAnotherOrderThanTheLease) {
 
 TEST_F(AgentCore, CaseNamedTwiceInALeaseRunsOnce) {
   Join(1);
-  EXPECT_THAT(GetLease(1, {4, 2, 4, 2}), ElementsAre("run 0 in 0: 4 2"));
+  EXPECT_THAT(GetLease(1, {4, 2, 4, 2}), ElementsAre("run 0 in 0: 2 4"));
   RunCase(2);
   RunCase(4);
   EXPECT_THAT(Ends(0), ElementsAre("results 1 [2 passed, 4 passed] done"));
@@ -400,6 +400,50 @@ TEST_F(AgentCore, CorrectionOfAResultThatHasLeftIsToldByTheLast) {
   EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
   RunCase(2);
   EXPECT_THAT(Ends(0), ElementsAre("results 2 [1 failed (A.B failed), 2 passed] done"));
+}
+
+// A silent crash of 1, and a failure that is nobody's: the case is not both blamed for it and run again.
+TEST_F(AgentCore, CorrectionWithoutAResultIsToldByTheCaseInDoubt) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  After(absl::Seconds(1));
+  Turn();
+  Begin(1);
+  ProcessEnded ended;
+  ended.signal = SIGSEGV;
+  ended.corrections = {{0, "a listener failed"}};
+  EXPECT_THAT(Do(std::move(ended)), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
+  RunCase(2);
+  EXPECT_THAT(Ends(0),
+              ElementsAre("results 1 [1 crashed (killed by signal 11 (Segmentation fault)\na listener failed), "
+                          "2 passed] done"));
+}
+
+// A framework runs the cases of a process in the order of its listing, whatever the order of the lease.
+TEST_F(AgentCore, SetUpThatCrashesIsBlamedOnTheFirstCaseListed) {
+  Join(1);
+  EXPECT_THAT(GetLease(1, {7, 2, 9}), ElementsAre("run 0 in 0: 2 7 9"));
+  EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 7 9"));
+  RunCase(7);
+  RunCase(9);
+  EXPECT_THAT(Ends(0), ElementsAre(AllOf(HasSubstr("[2 crashed ("), HasSubstr("7 passed, 9 passed]"))));
+}
+
+TEST_F(AgentCore, SetUpThatCrashesAloneIsBlamedOnTheCaseInDoubt) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  // As a framework would that runs them in an order of its own: 0 remains the first of the lease.
+  Begin(1);
+  EXPECT_THAT(Ends(0, SIGABRT), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0 2"));
+  RunCase(0);
+  RunCase(2);
+  EXPECT_THAT(Ends(0), ElementsAre(AllOf(HasSubstr("[1 crashed ("), HasSubstr("0 passed, 2 passed]"))));
 }
 
 TEST_F(AgentCore, SilentCaseIsSeenAloneBeforeItIsBlamed) {

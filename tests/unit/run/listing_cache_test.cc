@@ -71,22 +71,38 @@ TEST_F(ListingCacheTest, TheKeyChangesWithWhateverMayChangeTheListing) {
   ExecutableSpec spec;
   spec.path = program;
   spec.in_place = true;
-  const std::optional<Digest> key = ListingCache::Key(spec, {}, {});
+  const std::optional<Digest> key = ListingCache::Key(spec, {}, {}, "");
   ASSERT_TRUE(key.has_value());
-  EXPECT_EQ(ListingCache::Key(spec, {}, {}), key);
-  EXPECT_NE(ListingCache::Key(spec, {}, {{"A", "1"}}), key);
-  EXPECT_NE(ListingCache::Key(spec, {program}, {}), key);
+  EXPECT_EQ(ListingCache::Key(spec, {}, {}, ""), key);
+  EXPECT_NE(ListingCache::Key(spec, {}, {{"A", "1"}}, ""), key);
+  EXPECT_NE(ListingCache::Key(spec, {program}, {}, ""), key);
+  EXPECT_NE(ListingCache::Key(spec, {}, {}, "other files"), key);
   std::ofstream(program) << "other";
-  EXPECT_NE(ListingCache::Key(spec, {}, {}), key);
+  EXPECT_NE(ListingCache::Key(spec, {}, {}, ""), key);
   fs::remove(program);
-  EXPECT_EQ(ListingCache::Key(spec, {}, {}), std::nullopt);
+  EXPECT_EQ(ListingCache::Key(spec, {}, {}, ""), std::nullopt);
   ExecutableSpec shipped;
   shipped.files.resize(1);
   shipped.files[0].path = "t";
   shipped.files[0].file = Sha256("1");
-  const std::optional<Digest> shipped_key = ListingCache::Key(shipped, {}, {});
+  const std::optional<Digest> shipped_key = ListingCache::Key(shipped, {}, {}, "");
   shipped.files[0].file = Sha256("2");
-  EXPECT_NE(ListingCache::Key(shipped, {}, {}), shipped_key);
+  EXPECT_NE(ListingCache::Key(shipped, {}, {}, ""), shipped_key);
+}
+
+// Cases may be made of the files of a directory: one more, and there is one more case.
+TEST_F(ListingCacheTest, SurroundingsChangeWithEveryDataFileAndTheWorkingDirectory) {
+  fs::create_directories(directory_);
+  const std::string one = (directory_ / "one").string(), two = (directory_ / "two").string();
+  std::ofstream(one) << "1";
+  std::ofstream(two) << "1";
+  const std::string before = ListingCache::Surroundings("/work", {one});
+  EXPECT_EQ(ListingCache::Surroundings("/work", {one}), before);
+  EXPECT_NE(ListingCache::Surroundings("/home", {one}), before);
+  EXPECT_NE(ListingCache::Surroundings("/work", {one, two}), before);
+  EXPECT_NE(ListingCache::Surroundings("/work", {two}), before);
+  std::ofstream(one) << "22";
+  EXPECT_NE(ListingCache::Surroundings("/work", {one}), before);
 }
 
 TEST(ListingCache, ADirectoryThatCannotBeWrittenIsNoError) {
