@@ -12,9 +12,10 @@
 // any queued lease. A lease whose executable is not prepared waits; others overtake it.
 //
 // Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once, so
-// that a crash in global set-up cannot loop for ever. Between cases: nobody, the rest goes on. After its last case
-// (global tear-down, leak check): the last one, whose result is therefore held back until the process has ended. Time
-// limits cover those stretches too. Exit status 1 is explained by a failed case; no other status ever is.
+// that a crash in global set-up cannot loop for ever. Between cases: the next one, unless it is a failed one's suite
+// that is being torn down. After its last case (global tear-down, leak check): the last one, whose result is therefore
+// held back until the process has ended. Time limits cover those stretches too. Exit status 1 is explained by a failed
+// case; no other status ever is.
 //
 // A case that printed nothing may only have redirected the output, so that a later one died. It runs once more alone
 // before the others. Only if its output then proves to be lost is it taken at its word, provisionally: the rest goes on
@@ -97,8 +98,9 @@ struct ProcessEnded {
   std::string spawn_error;  // it could not even be started
   std::string output;       // of the case that was running, or outside any case
   uint64_t output_cut = 0;
-  bool premature = false;  // it exited, but the framework had not finished (exit(0) in a global tear-down)
-  bool in_suite = false;   // no case has begun, but a suite has: it is in that suite's set-up
+  bool premature = false;      // it exited, but the framework had not finished (exit(0) in a global tear-down)
+  bool in_suite = false;       // a suite has begun, but none of its cases: it is in that suite's set-up
+  bool after_failure = false;  // the last case to end has failed, and its suite has not ended: that one's tear-down
   // RecordProperty, which GoogleTest tells only now. Results that have left already stay without; once an executable
   // has told properties, results of its later processes wait for their end.
   struct Property {

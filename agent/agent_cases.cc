@@ -174,6 +174,11 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
                    clean ? std::string("exited with status 0 without running the test")
                          : absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
                                         event->in_suite ? kInSuiteSetUp : kInGlobalSetUp));
+  } else if (!finished && !event->after_failure) {
+    slot->began = now_;
+    result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
+                   absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
+                                event->in_suite ? kInNextSuiteSetUp : kBetween));
   } else {
     return std::nullopt;
   }

@@ -170,9 +170,10 @@ void Agent::Impl::PastLimit(Slot* slot) {
       slot->held = Blame(slot, slot->running, Outcome::kTimedOut, DescribeTimeout(limit, ""));
     } else if (slot->held.has_value()) {
       AfterLast(&*slot->held, DescribeTimeout(limit, ""), Outcome::kTimedOut);
-    } else if (!slot->any_finished) {
-      slot->began = slot->spawned;
-      slot->held = Blame(slot, NextOf(*slot), Outcome::kTimedOut, DescribeTimeout(limit, kInSetUp));
+    } else {
+      slot->began = slot->any_finished ? slot->limit - limit : slot->spawned;
+      const char* const where = slot->any_finished ? kBetween : kInSetUp;
+      slot->held = Blame(slot, NextOf(*slot), Outcome::kTimedOut, DescribeTimeout(limit, where));
     }
   }
   slot->fate = Slot::Fate::kPastLimit;

@@ -13,6 +13,8 @@ namespace dtest {
 inline constexpr char kInSetUp[] = "before the first test, in set-up";  // whose is not known
 inline constexpr char kInGlobalSetUp[] = "before the first test, in global set-up";
 inline constexpr char kInSuiteSetUp[] = "before the first test, in the set-up of its suite";
+inline constexpr char kInNextSuiteSetUp[] = "before the test, in the set-up of its suite";
+inline constexpr char kBetween[] = "between tests: one had ended, and this one had not begun";
 inline constexpr char kInTearDown[] = "after its last test (global tear-down, leak check or atexit)";
 
 // "killed by signal 11 (Segmentation fault)", "exited with status 3".

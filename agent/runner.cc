@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kBufferBytes = 64 << 10;
 // A process that prints without end must not keep the loop from the others.
 constexpr int kBuffersATurn = 8;
-constexpr size_t kLongestListing = 64 << 20;
+constexpr size_t kLongestListing = 32 << 20;  // what it lists must fit into a frame
 // A program that says one thing after another would wake us for each. What says much is read at once, or it would have
 // to wait for room in the pipe.
 constexpr absl::Duration kReadLater = absl::Milliseconds(2);
@@ -336,6 +336,7 @@ void Runner::EndBatch(bool leaky) {
   ended.output_cut = end.output_cut;
   ended.premature = end.premature;
   ended.in_suite = end.in_suite;
+  ended.after_failure = end.after_failure;
   for (ProcessEnd::Property& property : end.properties) {
     ended.properties.push_back({property.index, std::move(property.key), std::move(property.value)});
   }

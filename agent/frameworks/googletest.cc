@@ -102,7 +102,9 @@ absl::StatusOr<std::vector<std::string>> GoogleTestFramework::ParseListing(absl:
       continue;
     }
     line = StripComment(line, "TypeParam");
-    const bool is_suite = line.size() > 1 && line.back() == '.' && line.find_first_of(" \t") == absl::string_view::npos;
+    // "Loading..." is the program's own.
+    const bool is_suite = line.size() > 1 && line.back() == '.' && line[line.size() - 2] != '.' &&
+                          line.find_first_of(" \t") == absl::string_view::npos;
     suite = is_suite ? line.substr(0, line.size() - 1) : absl::string_view();
   }
   return names;

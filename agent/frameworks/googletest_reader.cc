@@ -20,6 +20,8 @@ constexpr absl::string_view kFailed = "[  FAILED  ] ";
 constexpr absl::string_view kSkipped = "[  SKIPPED ] ";
 constexpr absl::string_view kSuite = "[----------] ";
 constexpr absl::string_view kProgram = "[==========] ";
+// gmock, when the program ends; it then exits with status 1.
+constexpr absl::string_view kLeakedMock = "ERROR: this mock object (used in test ";
 constexpr absl::string_view kSuiteFailed = ": SetUpTestSuite or TearDownTestSuite";
 // A line without end is given to the capture in pieces once it is longer than any marker with a name.
 constexpr size_t kLongestLine = 64 << 10;
@@ -115,13 +117,13 @@ void GoogleTestReader::Line(absl::string_view line, CaseSink* sink) {
   } else if (line.front() == '[') {
     if (TryRun(line, sink)) return;
     const bool suite = absl::StartsWith(line, kSuite), program = absl::StartsWith(line, kProgram);
+    const bool of_suite = suite && absl::StrContains(line, " from ");
+    if (suite || program) in_suite_ = of_suite && !absl::EndsWith(line, " ms total)\n");
     if ((suite || program) && ended_.has_value()) {
       Complete(sink);
       closing_ |= program;
       return;
     }
-    const bool of_suite = suite && absl::StrContains(line, " from ");
-    suite_began_ |= of_suite;
     if (suite || program) EndStretch(of_suite);
     closing_ |= program && any_began_;
     NoteContradiction(line);
@@ -156,6 +158,12 @@ void GoogleTestReader::Suspect(size_t position, std::string message, bool certai
 // spoken first. Or of a suite. Certain in the closing list; before it, a suite's tear-down may print such lines.
 // Inside of a case they are the test's own: then the closing list or the report must tell.
 void GoogleTestReader::NoteContradiction(absl::string_view line) {
+  if (const size_t mock = line.find(kLeakedMock); mock != absl::string_view::npos) {
+    const absl::string_view name = line.substr(mock + kLeakedMock.size());
+    const size_t position = Find(name.substr(0, name.find(')')));
+    if (position != kNone && expected_[position].done) Suspect(position, std::string(WithoutNewline(line)), false);
+    return;
+  }
   const size_t at = line.find(kFailed);
   if (at == absl::string_view::npos) return;
   absl::string_view name = WithoutNewline(line.substr(at + kFailed.size()));
@@ -198,6 +206,7 @@ bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
   }
   if (ended_.has_value()) Complete(sink);
   running_ = position;
+  in_suite_ = false;
   next_ = position + 1;
   output_.Clear();
   const absl::string_view suite = GoogleTestSuite(Name(position));
@@ -318,10 +327,11 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
   }
   // A process that ends between a test and the end of its suite died in TearDownTestSuite: the case is left running,
   // so that it is blamed, unless it has failed already.
-  if (ended_.has_value() && IsFailure(ended_->outcome)) Complete(sink);
+  end->after_failure = ended_.has_value() && IsFailure(ended_->outcome);
+  if (end->after_failure) Complete(sink);
   // GoogleTest removes this file when it is done: exit(0) in a global tear-down leaves it.
   end->premature = end->signal == 0 && !files[0].empty();
-  end->in_suite = suite_began_ && !any_began_;
+  end->in_suite = in_suite_;
   if (any_began_ && running_ == kNone) EndStretch(false);
   if (files.size() > 1) ReadReport(files[1], end, sink);
   const bool clean = end->signal == 0 && end->exit_code == 0 && !end->premature;

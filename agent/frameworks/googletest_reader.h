@@ -85,7 +85,7 @@ class GoogleTestReader : public OutputReader {
   Capture output_;                   // of the running case, or outside any since the last one
   Message message_kind_ = Message::kNone;
   bool message_open_ = false;  // its block goes on
-  bool suite_began_ = false;
+  bool in_suite_ = false;      // it has begun, but none of its cases
   bool any_began_ = false;
   bool closing_ = false;                    // the closing list has begun
   absl::string_view suite_;                 // of the case begun last

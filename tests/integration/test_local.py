@@ -154,6 +154,13 @@ class LocalTest(DtestCase):
         result = self.dtest(self.suite("noisy_main_test"))
         self.assertEqual(result.names(), {"Noisy.Passes": "passed", "Noisy.Fails": "failed"})
 
+    def test_death_between_suites_is_no_green_run(self):
+        # Each suite by itself passes: only a process that runs two knows.
+        result = self.dtest(self.suite("between_suites_test"), "-j", "1")
+        self.assertExit(result, FAILED)
+        self.assertEqual(set(result.names().values()), {"passed", "crashed"})
+        self.assertSays(result, "before the test, in the set-up of its suite", "the widget pool is initialised twice")
+
     def test_crash_in_suite_setup(self):
         result = self.dtest(self.suite("suite_setup_test"))
         self.assertEqual(result.names()["GoodSetup.Passes"], "passed")

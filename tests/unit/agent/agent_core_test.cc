@@ -312,14 +312,52 @@ TEST_F(AgentCore, CrashLoopingExecutable) {
                   "2 crashed (exited with status 0 without running the test)] done"));
 }
 
-TEST_F(AgentCore, EndBetweenCasesBlamesNobody) {
+// Alone it might pass, and nobody would ever know.
+TEST_F(AgentCore, DeathBetweenCasesIsTheNextOnes) {
   Join(1);
-  GetLease(1, {0, 1});
+  GetLease(1, {0, 1, 2});
   RunCase(0);
   EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
+  RunCase(2);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 passed, 1 crashed (killed by signal 11 (Segmentation fault) between "
+                                   "tests: one had ended, and this one had not begun), 2 passed] done"));
+  GetLease(2, {0, 1});
+  RunCase(0);
+  ProcessEnded exits;
+  exits.exit_code = 3;
+  exits.premature = exits.in_suite = true;
+  exits.output = "no licence";
+  EXPECT_THAT(Do(std::move(exits)), ElementsAre("results 2 [0 passed, 1 crashed (exited with status 3 before the test, "
+                                                "in the set-up of its suite) <no licence>] done"));
+}
+
+TEST_F(AgentCore, DeathInTheTearDownOfAFailedCasesSuiteIsNotTheNextOnes) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0, Outcome::kFailed);
+  ProcessEnded ended;
+  ended.signal = SIGSEGV;
+  ended.after_failure = true;
+  EXPECT_THAT(Do(std::move(ended)), IsEmpty());
   EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
   RunCase(1);
-  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 passed, 1 passed] done"));
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 failed, 1 passed] done"));
+}
+
+TEST_F(AgentCore, HangBetweenCasesIsTheNextOnes) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  After(absl::Seconds(60) - kMs);
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed]"));
+  After(kMs);
+  EXPECT_THAT(Turn(), ElementsAre("kill 0 with 15"));
+  EXPECT_THAT(Ends(0, SIGTERM), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
+  RunCase(2);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [1 timed out (exceeded its time limit of 60 s between tests: one had "
+                                   "ended, and this one had not begun), 2 passed] done"));
 }
 
 TEST_F(AgentCore, LastCaseHeldUntilExit) {

@@ -172,6 +172,52 @@ TEST_P(GoogleTestReaderTest, FailedCaseStaysFailedInASuiteTearDownCrash) {
   EXPECT_THAT(End(0, 11), ElementsAre(HasSubstr("0 failed (x.cc:1: Failure\nno)")));
 }
 
+TEST_P(GoogleTestReaderTest, WhereItEndedBetweenCases) {
+  Batch({0, 3});
+  Read("[----------] 1 test from A\n");
+  End(0, SIGSEGV);
+  EXPECT_TRUE(end_.in_suite);
+  Batch({0, 3});
+  EXPECT_THAT(Read("[----------] 1 test from A\n[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n"
+                   "[----------] 1 test from A (0 ms total)\n"),
+              ElementsAre("began 0", "0 passed"));
+  End(0, SIGSEGV);
+  EXPECT_FALSE(end_.in_suite);
+  for (const char* const suite_end :
+       {"", "[----------] 1 test from A (0 ms total)\n\n"}) {  // as --gtest_print_time says
+    Batch({0, 3});
+    Read(absl::StrCat("[----------] 1 test from A\n[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n", suite_end,
+                      "[----------] 1 test from B\nno licence\n"));
+    End(0, SIGSEGV);
+    EXPECT_TRUE(end_.in_suite);
+    EXPECT_FALSE(end_.after_failure);
+    EXPECT_EQ(end_.output, absl::StrCat(*suite_end == '\0' ? "" : "\n[----------] 1 test from B\n", "no licence\n"));
+  }
+  Batch({0, 3});
+  Read("[----------] 1 test from A\n[ RUN      ] A.One\n[  FAILED  ] A.One (0 ms)\n");
+  End(0, SIGSEGV);
+  EXPECT_TRUE(end_.after_failure);
+  Batch({0, 3});
+  Read("[----------] 1 test from A\n[ RUN      ] A.One\n[  FAILED  ] A.One (0 ms)\n[----------] 1 test from B\n");
+  End(0, SIGSEGV);
+  EXPECT_FALSE(end_.after_failure);
+}
+
+// gmock ends the program with the same status as a failed case does, which would explain it.
+TEST_P(GoogleTestReaderTest, LeakedMockIsTheCasesThatUsedIt) {
+  Batch({0, 1, 3});
+  Read(
+      "[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n[ RUN      ] A.Two\n[  FAILED  ] A.Two (0 ms)\n"
+      "[ RUN      ] B.One\n[       OK ] B.One (0 ms)\n[----------] 1 test from B (0 ms total)\n\n"
+      "[==========] 3 tests from 2 test suites ran. (0 ms total)\n\n 1 FAILED TEST\n\n"
+      "m.cc:9: ERROR: this mock object (used in test A.One) should be deleted but never is. Its address is @0x1.\n"
+      "ERROR: 1 leaked mock object found at program exit.\n");
+  End(1);
+  EXPECT_THAT(Corrections(),
+              ElementsAre("0: m.cc:9: ERROR: this mock object (used in test A.One) should be deleted but "
+                          "never is. Its address is @0x1."));
+}
+
 TEST_P(GoogleTestReaderTest, FailureInSuiteTearDown) {
   Batch({0, 3});
   EXPECT_THAT(

@@ -34,7 +34,7 @@ TEST(GoogleTestListing, CommentsOfTypesAndParameters) {
 
 TEST(GoogleTestListing, NoiseIsNoCase) {
   EXPECT_THAT(Listing("  indented before any suite\nLoading plugins: 3\n  loaded\nHello world.\n  nobody\n\r\n"
-                      "Math.\r\n  Adds\r\n    deeper\nbye\n  after\n"),
+                      "Math.\r\n  Adds\r\n    deeper\nbye\n  after\nLoading...\n  done\n"),
               ElementsAre("Math.Adds"));
 }
 
