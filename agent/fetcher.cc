@@ -13,6 +13,9 @@ namespace {
 
 constexpr uint32_t kMostSpoiled = 3;
 constexpr size_t kRecipesAMessage = 256;
+// An answer that takes longer: too much is asked for at once. One that is much quicker: more may be.
+constexpr absl::Duration kLongWait = absl::Seconds(2);
+constexpr uint64_t kLeastWindow = 128 << 10;
 
 uint64_t FirstWord(const Digest& digest) {
   uint64_t word;
@@ -125,7 +128,7 @@ void Fetcher::AskForChunks(absl::Time now) {
       continue;
     }
     const uint32_t size = wanted->second.size;
-    if (outstanding_ != 0 && outstanding_ + size > options_.credit) break;
+    if (outstanding_ != 0 && outstanding_ + size > std::min(window_, options_.credit)) break;
     outstanding_ += size;
     wanted->second.asked = true;
     wanted->second.when = {now, next_order_};
@@ -145,6 +148,7 @@ void Fetcher::On(absl::Time now, const ChunkData& message) {
   const auto found = wanted_.find(message.digest);
   if (found == wanted_.end() || !found->second.asked || found->second.peer.has_value()) return;
   Progress(now, found->second.when.order);
+  AdaptWindow(now, found->second);
   if (message.zstd.empty()) {
     TakeBack(found->second);
     const std::vector<Key> files = std::move(found->second.for_files);
@@ -336,6 +340,16 @@ void Fetcher::FailAll(const absl::Status& status) {
   for (const Job& job : jobs) {
     options_.ready(
         {job.spec.id, absl::StrCat("cannot store the files of ", job.spec.name, ": ", status.message()), true});
+  }
+}
+
+void Fetcher::AdaptWindow(absl::Time now, const Wanted& answered) {
+  const absl::Duration waited = now - answered.when.at;
+  if (waited < kLongWait / 4) {
+    window_ = std::min(window_ + answered.size, std::max(options_.credit, kLeastWindow));
+  } else if (waited > kLongWait && answered.when.at >= window_since_) {  // once for all that was asked for together
+    window_ = std::max(window_ / 2, kLeastWindow);
+    window_since_ = now;
   }
 }
 

@@ -14,6 +14,10 @@
 // request has (so that a slow link is not made slower by asking twice). A chunk with wrong bytes is asked for again,
 // three times.
 //
+// How much is asked of the coordinator at once follows from how long answers take: what an agent waits for, the
+// coordinator's acknowledgements wait behind, and those prove that it lives. So a fast link is full, and a slow one
+// never has more than some seconds' worth under way.
+//
 // No clock, no socket: `now` is given, messages go out through `send`. Disk work is the store's and done in the call.
 // One thread. Borrows the store.
 
@@ -52,14 +56,15 @@ class Fetcher {
     std::function<absl::Status(const ChunksAt&)> ask_peer;  // asks it for these chunks; null: there are no peers
     std::function<void(const Digest&, absl::string_view zstd)> arrived;  // a chunk that proved right; may be null
     std::function<void(Ready)> ready;                                    // once for each Want, may be called within it
-    uint64_t credit = kChunkCredit;                                      // bytes outstanding at the coordinator
-    uint64_t peer_credit = 16ull << 20;                                  // at all peers together
+    uint64_t credit = kChunkCredit;      // bytes outstanding at the coordinator, at most
+    uint64_t first_window = 512 << 10;   // before it is known how fast answers come
+    uint64_t peer_credit = 16ull << 20;  // at all peers together
     // The chunks of a file are asked for from a place of this host's own on, so that hosts have something to swap.
     uint64_t spread = 0;
     absl::Duration again_after = absl::Seconds(10);
     absl::Duration peer_patience = absl::Minutes(5);  // with one that lives: on a slow link it waits long itself
   };
-  explicit Fetcher(Options options) : options_(std::move(options)) {}
+  explicit Fetcher(Options options) : options_(std::move(options)), window_(options_.first_window) {}
 
   void Want(absl::Time now, const ExecutableSpec& spec);
   void On(absl::Time now, const Recipes& message);
@@ -114,6 +119,7 @@ class Fetcher {
   void TakeBack(Wanted& wanted);
   void AskCoordinator(const Digest& digest, Wanted& wanted);
   void LosePeer(HostId id, Peer& peer, const std::string& why);
+  void AdaptWindow(absl::Time now, const Wanted& answered);
   void StartTimer(absl::Time now);
   void Progress(absl::Time now, uint64_t order);
   bool Lost(absl::Time now, const Asked& asked) const;
@@ -130,6 +136,8 @@ class Fetcher {
   absl::flat_hash_map<Digest, Wanted> wanted_;    // chunks
   std::deque<Digest> queue_;                      // wanted and not asked for yet
   uint64_t outstanding_ = 0;                      // bytes asked of the coordinator
+  uint64_t window_;                               // may be outstanding, as far as options_.credit allows
+  absl::Time window_since_ = absl::InfinitePast();
   absl::flat_hash_map<HostId, Peer> peers_;
   uint64_t at_peers_ = 0;  // bytes asked of them
   FromPeers from_peers_;   // not reported yet

@@ -79,7 +79,12 @@ absl::Status StartStream::SendReady(const AgentStart& start) {
   return absl::ErrnoToStatus(errno, "cannot tell the launcher on stdout that the agent is ready");
 }
 
-Link::Link(const Options& options, int in, int out) : options_(options), epoch_(NewEpoch()), in_(in), out_(out) {}
+Link::Link(const Options& options, int in, int out)
+    : options_(options),
+      epoch_(NewEpoch()),
+      in_(in),
+      out_(out),
+      session_(options.start.link == AgentStart::kTcp ? Session::Options() : Session::OverStream()) {}
 
 Link::~Link() {
   if (watched_closed_ >= 0) options_.poller->Unwatch(watched_closed_);

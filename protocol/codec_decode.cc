@@ -84,7 +84,7 @@ class Decoder {
 
   std::vector<Digest> Digests(capnp::Data::Reader data, absl::string_view name) {
     if (data.size() % Digest::kSize != 0) Fail(absl::StrCat(name, " is not a whole number of digests"));
-    std::vector<Digest> digests(data.size() / Digest::kSize);
+    std::vector<Digest> digests(Length(data.size() / Digest::kSize, name));
     for (size_t i = 0; i < digests.size(); ++i) digests[i] = DigestAt(data, i);
     return digests;
   }

@@ -5,6 +5,11 @@
 #include <utility>
 
 namespace dtest {
+namespace {
+
+constexpr int kMostDoublings = 3;
+
+}  // namespace
 
 Session::Session() : Session(Options()) {}
 
@@ -24,6 +29,7 @@ Session::Verdict Session::Received(absl::Time now, uint64_t sequence, uint64_t a
   if (acknowledged < next_sequence_ && !sent_.empty() && acknowledged >= sent_.front().sequence) {
     while (!sent_.empty() && sent_.front().sequence <= acknowledged) sent_.pop_front();
     resend_at_ = sent_.empty() ? absl::InfiniteFuture() : now + options_.resend_after;
+    resends_ = 0;
   }
 
   if (sequence == 0) return Verdict::kNoSession;
@@ -56,7 +62,8 @@ std::vector<Session::Frame> Session::Resend(absl::Time now) {
   if (now < resend_at_) return frames;
   frames.reserve(sent_.size());
   for (const Unacknowledged& unacknowledged : sent_) frames.push_back(unacknowledged.frame);
-  resend_at_ = now + options_.resend_after;
+  resends_ = std::min(resends_ + 1, kMostDoublings);
+  resend_at_ = now + options_.resend_after * (1 << resends_);
   return frames;
 }
 

@@ -27,7 +27,8 @@ class Session {
  public:
   struct Options {
     // Nothing was acknowledged for this long, and something should be: send all that is not again. (RFC 6298, section
-    // 5: the timer starts with the first frame on its way and again with each acknowledgement of something new.)
+    // 5: the timer starts with the first frame on its way and again with each acknowledgement of something new; each
+    // time that it runs out it is twice as long, eight times at most, so that a slow link is not filled with copies.)
     absl::Duration resend_after = absl::Seconds(5);
     absl::Duration acknowledge_after = absl::Milliseconds(250);  // a bare acknowledgement, if no message carried it
     uint32_t acknowledge_every = 64;                             // or when this many came in unacknowledged
@@ -37,6 +38,8 @@ class Session {
 
   Session();  // default Options
   explicit Session(const Options& options);
+  // For a link over one byte stream, which loses nothing: there a copy is only one more thing to wait for.
+  static Options OverStream() { return {.resend_after = absl::Minutes(1)}; }
 
   // 1, 2, 3...; each number must be given to Sent before the next is taken (until then it is the same one).
   uint64_t NextSequence();
@@ -84,6 +87,7 @@ class Session {
   absl::Time acknowledgement_due_ = absl::InfiniteFuture();
   std::deque<Unacknowledged> sent_;                // in order, without holes
   absl::Time resend_at_ = absl::InfiniteFuture();  // finite while sent_ is not empty
+  int resends_ = 0;                                // since the last acknowledgement of something new
 };
 
 }  // namespace dtest

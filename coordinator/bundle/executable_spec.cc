@@ -12,6 +12,7 @@
 #include "coordinator/bundle/file_tree.h"
 #include "coordinator/bundle/files.h"
 #include "protocol/chunking.h"
+#include "protocol/codec.h"
 
 namespace dtest {
 
@@ -153,6 +154,7 @@ absl::StatusOr<ExecutableSpec> MakeSpec(ExecutableId id, const TestProgram& prog
     }
   }
   spec.files = tree.entries();
+  if (absl::Status fits = CheckFits(spec); !fits.ok()) return fits;
   return spec;
 }
 
@@ -161,6 +163,18 @@ ExecutableSpec InPlaceSpec(ExecutableId id, const TestProgram& program) {
   spec.in_place = true;
   spec.path = program.path;
   return spec;
+}
+
+absl::Status CheckFits(const ExecutableSpec& spec) {
+  // An entry's digest, numbers and pointers as Cap'n Proto lays them out, and its texts, each padded to a word.
+  constexpr uint64_t kEntryBytes = 112;
+  uint64_t bytes = 0;
+  for (const ManifestEntry& entry : spec.files) bytes += kEntryBytes + entry.path.size() + entry.symlink_target.size();
+  if (spec.files.size() <= kMaxListLength && bytes <= kMaxFrameBytes / 2) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(spec.name, " needs ", spec.files.size(), " files, more than one message to a host can list (",
+                   kMaxListLength, " files, or ", kMaxFrameBytes / 2 >> 20,
+                   " MiB of names); narrow --data, or ship an archive that the test unpacks"));
 }
 
 uint64_t SpecBytes(const ExecutableSpec& spec) {

@@ -20,6 +20,8 @@ namespace dtest {
 absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text);
 // "20G", "512M", "1048576": bytes with a binary suffix.
 absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text);
+// The same, at most 16 MiB: a result travels in one message.
+absl::StatusOr<uint64_t> ParseOutputCap(absl::string_view text);
 // "auto" (nullopt) or a number of slots.
 absl::StatusOr<std::optional<uint32_t>> ParseJobs(absl::string_view text);
 // "2/4": index, from 1, and count.

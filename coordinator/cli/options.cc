@@ -317,9 +317,8 @@ void Describe(CLI::App& app, Options& options, RawOptions& raw) {
           ->type_name("FILE")
           ->check(IsNamed, "")
           ->group("Reports");
-      app.add_option_function<std::string>("--output-cap",
-                                           Through(ParseBytesOption, &options.output_cap, "--output-cap"),
-                                           "Output kept of one case, head and tail  [1M]")
+      app.add_option_function<std::string>("--output-cap", Through(ParseOutputCap, &options.output_cap, "--output-cap"),
+                                           "Output kept of one case, head and tail, at most 16M  [1M]")
           ->type_name("BYTES")
           ->group("Reports");
       break;

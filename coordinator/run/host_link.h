@@ -19,7 +19,8 @@ namespace dtest {
 class HostLink {
  public:
   // `router` outlives the link. `token`: the agent's ZeroMQ identity and its proof.
-  HostLink(RouterTransport* router, std::string token) : router_(router), token_(std::move(token)) {}
+  HostLink(RouterTransport* router, std::string token, const Session::Options& session)
+      : router_(router), token_(std::move(token)), session_(session) {}
 
   const std::string& token() const { return token_; }
   absl::Time last_heard() const { return last_heard_; }

@@ -44,7 +44,8 @@ HostPool::HostPool(Options options, std::vector<HostSpec> hosts, Delegate* deleg
   for (HostSpec& spec : hosts) {
     Host host;
     host.spec = std::move(spec);
-    host.link = std::make_unique<HostLink>(&router_, MakeToken());
+    const bool tcp = options_.tcp && host.spec.kind != HostSpec::Kind::kLocal;
+    host.link = std::make_unique<HostLink>(&router_, MakeToken(), tcp ? Session::Options() : Session::OverStream());
     by_token_.emplace(host.link->token(), HostId(static_cast<uint32_t>(hosts_.size())));
     hosts_.push_back(std::move(host));
   }

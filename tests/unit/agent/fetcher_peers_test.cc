@@ -31,6 +31,7 @@ class FetcherPeersTest : public testing::Test {
     store_ = Store::Open(store).value();
     Fetcher::Options options;
     options.store = store_.get();
+    options.first_window = kChunkCredit;
     options.send = [this](Fetcher::Question question) {
       if (const auto* recipes = std::get_if<NeedRecipes>(&question)) {
         asked_recipes_ = recipes->files;

@@ -257,5 +257,17 @@ TEST_F(ExecutableSpecTest, EqualFilesAreCountedOnce) {
   EXPECT_EQ(SpecBytes(MustMake(temp_.At("a_test"), {"d"})), 10u + 5u);
 }
 
+TEST(ExecutableSpecSize, WhatNoMessageHoldsIsSaidAtOnce) {
+  ExecutableSpec spec;
+  spec.name = "huge_test";
+  spec.files.resize(200000);
+  for (ManifestEntry& entry : spec.files) entry.path = std::string(20, 'x');
+  EXPECT_TRUE(CheckFits(spec).ok());
+  for (ManifestEntry& entry : spec.files) entry.path = std::string(200, 'x');
+  EXPECT_THAT(std::string(CheckFits(spec).message()), HasSubstr("huge_test needs 200000 files, more than one message"));
+  spec.files.assign((1 << 20) + 1, ManifestEntry());
+  EXPECT_FALSE(CheckFits(spec).ok());
+}
+
 }  // namespace
 }  // namespace dtest

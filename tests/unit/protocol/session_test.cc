@@ -129,9 +129,18 @@ TEST(Session, BothSidesOfTheResendDeadline) {
   EXPECT_THAT(Resent(&session, At(10) + kResend - kTick), IsEmpty());
   EXPECT_THAT(Resent(&session, At(10) + kResend), ElementsAre("a", "b"));
   EXPECT_THAT(Resent(&session, At(10) + kResend), IsEmpty());
-  EXPECT_EQ(session.NextDeadline(), At(15) + kResend);
-  EXPECT_THAT(Resent(&session, At(15) + kResend - kTick), IsEmpty());
-  EXPECT_THAT(Resent(&session, At(15) + kResend), ElementsAre("a", "b"));
+  // Each time twice as long, and at most eight times.
+  absl::Time last = At(10) + kResend;
+  for (const int times : {2, 4, 8, 8}) {
+    EXPECT_EQ(session.NextDeadline(), last + times * kResend);
+    EXPECT_THAT(Resent(&session, last + times * kResend - kTick), IsEmpty());
+    EXPECT_THAT(Resent(&session, last + times * kResend), ElementsAre("a", "b"));
+    last += times * kResend;
+  }
+  // Until something new is acknowledged.
+  session.Received(last, 0, 1);
+  EXPECT_EQ(session.NextDeadline(), last + kResend);
+  EXPECT_THAT(Resent(&session, last + kResend), ElementsAre("b"));
 }
 
 TEST(Session, ResendSharesTheFrame) {

@@ -148,6 +148,12 @@ TEST(CommandLine, Durations) {
   for (const char* bad : {"", "0", "-3s", "inf", "x", "1 2"}) EXPECT_FALSE(ParseDurationOption(bad).ok()) << bad;
 }
 
+TEST(CommandLine, ACasesOutputFitsIntoAMessage) {
+  EXPECT_EQ(Parsed({"x", "--output-cap", "16M"}).output_cap, 16u << 20);
+  EXPECT_EQ(Parse({"x", "--output-cap", "17M"}).exit_status, 4);
+  EXPECT_THAT(Parse({"x", "--output-cap", "17M"}).text, HasSubstr("more than 16M"));
+}
+
 TEST(CommandLine, Sizes) {
   EXPECT_EQ(*ParseBytesOption("20G"), 20ull << 30);
   EXPECT_EQ(*ParseBytesOption("512m"), 512ull << 20);
