@@ -267,7 +267,7 @@ void GoogleTestReader::Text(absl::string_view line) {
   Collect(line);
 }
 
-// The first failure, or else the first skip, with what follows it.
+// The failures, or else the skips, with what follows them.
 void GoogleTestReader::Collect(absl::string_view line) {
   const Message found = Header(WithoutNewline(line));
   if (found > message_kind_) {
@@ -275,7 +275,7 @@ void GoogleTestReader::Collect(absl::string_view line) {
     message_open_ = true;
     message_.clear();
   } else if (found != Message::kNone) {
-    message_open_ = false;
+    message_open_ = found == message_kind_;
   }
   if (!message_open_ || message_.size() >= kLongestMessage) return;
   const absl::string_view taken = line.substr(0, kLongestMessage - message_.size());

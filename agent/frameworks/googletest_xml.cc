@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -87,9 +88,10 @@ std::vector<GoogleTestXmlCase> ParseGoogleTestXml(absl::string_view xml) {
       inside = false;
     } else if (absl::StartsWith(tag, "<property ")) {
       cases.back().properties.emplace_back(Attribute(tag, "name"), Attribute(tag, "value"));
-    } else if (absl::StartsWith(tag, "<failure ") && cases.back().outcome != Outcome::kFailed) {
-      cases.back().outcome = Outcome::kFailed;
-      cases.back().message = Attribute(tag, "message");
+    } else if (absl::StartsWith(tag, "<failure ")) {
+      std::string& message = cases.back().message;
+      if (std::exchange(cases.back().outcome, Outcome::kFailed) != Outcome::kFailed) message.clear();
+      absl::StrAppend(&message, message.empty() ? "" : "\n", Attribute(tag, "message"));
     } else if (absl::StartsWith(tag, "<skipped ") && cases.back().message.empty()) {
       cases.back().message = Attribute(tag, "message");
     }

@@ -19,7 +19,7 @@ struct GoogleTestXmlCase {
   // False: the report only says that it was selected. Releases before 1.11 do not say when a case began: never true.
   bool ran = false;
   Outcome outcome = Outcome::kPassed;  // passed, failed or skipped
-  std::string message;                 // of the first failure or the skip
+  std::string message;                 // of the failures or the skip
   absl::Duration duration;
   std::vector<std::pair<std::string, std::string>> properties;
 };

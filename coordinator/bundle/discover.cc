@@ -14,6 +14,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
@@ -117,7 +118,7 @@ class Finder {
   LibraryResolver* const resolver_;
   std::vector<Found> found_;
   std::vector<std::string> notes_;
-  absl::flat_hash_set<Inode> programs_seen_;
+  absl::flat_hash_map<Inode, std::vector<std::string>> programs_seen_;  // and the paths under which they are tests
   absl::flat_hash_set<Inode> directories_seen_;
   std::vector<std::string> skipped_plain_;
   size_t files_ = 0;
@@ -177,7 +178,11 @@ absl::Status Finder::AddFile(const std::string& path, const std::string& given, 
     return absl::InvalidArgumentError(absl::StrCat(
         shown, " is neither an ELF program nor a script: a script's first line says what runs it, e.g. #!/bin/sh"));
   }
-  if (!programs_seen_.insert(InodeOf(status)).second) return absl::OkStatus();
+  std::vector<std::string>& seen = programs_seen_[InodeOf(status)];
+  if (absl::c_any_of(seen, [&](const std::string& other) { return BaseName(other) == BaseName(path); })) {
+    return absl::OkStatus();
+  }
+  seen.push_back(path);
   AddProgram(path, std::string(absl::StripPrefix(given, "./")), *kind == Kind::kScript, std::move(elf));
   return absl::OkStatus();
 }
@@ -262,7 +267,15 @@ void Finder::FollowLinks(std::vector<Entry> links, std::vector<Entry>* programs)
 
 void Finder::Consider(const Entry& entry) {
   struct stat status;
-  if (stat(entry.path.c_str(), &status) != 0 || programs_seen_.contains(InodeOf(status))) return;
+  if (stat(entry.path.c_str(), &status) != 0) return;
+  if (const auto seen = programs_seen_.find(InodeOf(status)); seen != programs_seen_.end()) {
+    const std::vector<std::string>& paths = seen->second;
+    if (absl::c_any_of(paths, [&](const std::string& p) { return BaseName(p) == BaseName(entry.path); })) return;
+    notes_.push_back(absl::StrCat("skipped ", Printable(entry.relative), ": the same file as ",
+                                  Printable(paths.front()),
+                                  "; if it is a test of its own under that name, give its path"));
+    return;
+  }
   absl::StatusOr<Kind> kind = KindOf(entry.path);
   if (!kind.ok()) {
     notes_.push_back(absl::StrCat("skipped a program: ", kind.status().message()));
@@ -272,7 +285,7 @@ void Finder::Consider(const Entry& entry) {
     return ConsiderBroken(entry, status, absl::DataLossError(absl::StrCat(Printable(entry.path), " is empty")));
   if (*kind == Kind::kScript) {
     if (!WantedPlain(entry)) return;
-    programs_seen_.insert(InodeOf(status));
+    programs_seen_[InodeOf(status)].push_back(entry.path);
     AddProgram(entry.path, entry.relative, true, {});
     return;
   }
@@ -286,7 +299,7 @@ void Finder::Consider(const Entry& entry) {
   absl::StatusOr<ElfInfo> elf = ReadElf(entry.path);
   if (!elf.ok()) return ConsiderBroken(entry, status, elf.status());
   if (!elf->executable || (!IsGoogleTest(entry.path, *elf) && !WantedPlain(entry))) return;
-  programs_seen_.insert(InodeOf(status));
+  programs_seen_[InodeOf(status)].push_back(entry.path);
   AddProgram(entry.path, entry.relative, false, *std::move(elf));
 }
 
@@ -296,7 +309,7 @@ void Finder::ConsiderBroken(const Entry& entry, const struct stat& status, const
     notes_.push_back(absl::StrCat("skipped a program: ", why.message()));
     return;
   }
-  programs_seen_.insert(InodeOf(status));
+  programs_seen_[InodeOf(status)].push_back(entry.path);
   TestProgram program;
   program.path = entry.path;
   program.broken = absl::StrCat(why.message(), ": was its build interrupted?");

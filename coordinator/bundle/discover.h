@@ -8,8 +8,9 @@
 //     links and unreadable directories are passed over with a note;
 //   - hidden directories and CMake's CMakeFiles are not entered; symbolic links to directories are, after all real
 //     directories, and no directory twice.
-// A file reached twice (by its inode) is one test, under the path that was reached first; real files come before
-// symbolic links.
+// A file reached twice (by its inode) under one base name is one test, under the path that was reached first; real
+// files come before symbolic links. Under another name it may be another test (argv[0] decides in some programs): it is
+// one if given by name, and passed over with a note in a directory.
 //
 // One thread, no state.
 

@@ -99,7 +99,8 @@ TEST_P(GoogleTestReaderTest, PassFailSkip) {
   EXPECT_THAT(Read("[ RUN      ] A.Two\na.cc:12: Failure\nValue of: x\n  Actual: 1\nb.cc:13: Failure\nmore\n"
                    "[  FAILED  ] A.Two, where GetParam() = 3 (0 ms)\n"),
               ElementsAre("began 1",
-                          "1 failed (a.cc:12: Failure\nValue of: x\n  Actual: 1) <a.cc:12: Failure\nValue of: x\n"
+                          "1 failed (a.cc:12: Failure\nValue of: x\n  Actual: 1\nb.cc:13: Failure\nmore) <a.cc:12: "
+                          "Failure\nValue of: x\n"
                           "  Actual: 1\nb.cc:13: Failure\nmore\n>"));
   EXPECT_THAT(Read("[ RUN      ] A.OneMore\na.cc:20: Skipped\nno network\n\n[  SKIPPED ] A.OneMore (0 ms)\n"),
               ElementsAre("began 2"));  // the suite has not ended

@@ -160,7 +160,7 @@ TEST(GoogleTestXml, Outcomes) {
   EXPECT_EQ(cases[1].outcome, Outcome::kSkipped);
   EXPECT_EQ(cases[1].message, "a.cc:2\nwhy");
   EXPECT_EQ(cases[2].outcome, Outcome::kFailed);
-  EXPECT_EQ(cases[2].message, "first");
+  EXPECT_EQ(cases[2].message, "first\nsecond");
   EXPECT_FALSE(cases[3].ran);
   EXPECT_FALSE(cases[4].ran);
 }
