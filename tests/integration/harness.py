@@ -175,6 +175,10 @@ class Running:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def said(self):
+        """Its standard output so far."""
+        return os.pread(self.stdout.fileno(), 1 << 20, 0).decode(errors="replace")
+
     def finish(self, seconds=120):
         try:
             code = self.process.wait(seconds)

@@ -90,6 +90,22 @@ class LocalTest(DtestCase):
         self.assertEqual(result.names(), fixtures.HANG)
         self.assertSays(result, "timed out")
 
+    def test_the_first_signal_names_what_it_waits_for(self):
+        running = self.start(self.suite("hang_test"), "--grace", "60s")
+        running.wait_for("case_ended")
+
+        def heard():  # a heartbeat has told that it runs
+            running.signal(signal.SIGUSR1)
+            return "Hanging.Forever" in running.said()
+
+        harness.wait_until(heard, "the name of the running case")
+        running.signal(signal.SIGINT)
+        running.wait_for("warning")
+        running.signal(signal.SIGINT)
+        result = running.finish(20)
+        self.assertRegex(result.events("warning")[0]["text"],
+                         r"^interrupted: waiting for running tests.*\nhang_test Hanging\.Forever for \d+ s \(local\)$")
+
     def test_leaks_are_found_and_killed(self):
         result = self.dtest(self.suite("leak_test"), "--isolate", "process")
         self.assertExit(result, PASSED)
