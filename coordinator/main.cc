@@ -5,12 +5,14 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/options.h"
+#include "coordinator/cli/standard_output.h"
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of a write
   dtest::ParsedCommandLine parsed = dtest::ParseCommandLine(std::vector<std::string>(argv, argv + argc));
   if (!parsed.options) {
-    std::fputs(parsed.text.c_str(), parsed.exit_status == 0 ? stdout : stderr);
+    if (parsed.exit_status == 0) return dtest::StatusAfterOutput(dtest::WriteOutput(parsed.text), 0);
+    std::fputs(parsed.text.c_str(), stderr);
     return parsed.exit_status;
   }
   switch (parsed.options->command) {

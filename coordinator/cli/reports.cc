@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -12,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/standard_output.h"
 
 namespace dtest {
 namespace {
@@ -93,11 +93,10 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
   return reports;
 }
 
-void Reports::PrintTimings() const {
-  if (timings_ == nullptr) return;
-  const std::string text = absl::StrCat("\n", TimingsText(timings_->Get()));
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+int Reports::FinishOutput(int exit_status) const {
+  int error = terminal_ == nullptr ? 0 : terminal_->output_error();
+  if (error == 0 && timings_ != nullptr) error = WriteOutput(absl::StrCat("\n", TimingsText(timings_->Get())));
+  return StatusAfterOutput(error, exit_status);
 }
 
 void Reports::KeepEventLog(const std::string& state_dir, const std::string& run_id) {

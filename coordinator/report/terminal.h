@@ -72,6 +72,8 @@ class TerminalReport : public Sink {
   // once RunFinished was handled.
   void SetLongest(std::function<std::optional<LongCase>()> longest) { longest_ = std::move(longest); }
   void SetWidth(int columns);  // after SIGWINCH
+  // What went wrong first when the report was written, as an errno; 0: nothing.
+  int output_error() const { return output_ == nullptr ? 0 : output_->error(); }
   // Lines of the loop's own, above the status line: what hosts are running (SIGUSR1), warnings after the run. Shown at
   // the next Flush.
   void PrintLines(const std::vector<std::string>& lines);

@@ -566,6 +566,19 @@ TEST(TerminalOutput, FilesAreAppendedWhereTheyAre) {
   unlink(path.c_str());
 }
 
+TEST(TerminalOutput, AFullDiskIsRemembered) {
+  const int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  RunSummary summary;
+  TerminalReport::Options options;
+  options.fd = fd;
+  TerminalReport report(options, &summary);
+  EXPECT_EQ(report.output_error(), 0);
+  EXPECT_FALSE(report.Handle({kTime, RunFinished{}}).ok());
+  EXPECT_EQ(report.output_error(), ENOSPC);
+  close(fd);
+}
+
 TEST(TerminalOutput, AClosedDescriptorIsAnError) {
   TerminalOutput output(-1);
   output.Append("x");
