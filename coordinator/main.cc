@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -7,7 +10,22 @@
 #include "coordinator/cli/options.h"
 #include "coordinator/cli/standard_output.h"
 
+namespace {
+
+// A standard descriptor that is closed would be given to the first file that is opened: what dtest says would be
+// written into its event log.
+void FillClosedDescriptors() {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  FillClosedDescriptors();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of a write
   dtest::ParsedCommandLine parsed = dtest::ParseCommandLine(std::vector<std::string>(argv, argv + argc));
   if (!parsed.options) {

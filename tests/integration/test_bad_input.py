@@ -208,6 +208,17 @@ class OptionsTest(DtestCase):
                 self.assertExit(result, PASSED)
                 self.assertEqual(result.stderr, "")
 
+    def test_closed_standard_output_is_not_the_event_log(self):
+        # Python gives a child all three, so a shell closes it.
+        script = self.write("closed", '#!/bin/sh\nexec "$DTEST" "$@" >&-\n', 0o755)
+        binary, os.environ["DTEST_BINARY"] = os.environ["DTEST_BINARY"], script
+        try:
+            result = self.dtest(self.suite("flaky_test"), env={"DTEST": binary})
+        finally:
+            os.environ["DTEST_BINARY"] = binary
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.events()[-1]["event"], "run_closed")
+
     def test_quiet_still_says_which_hosts_are_missing(self):
         result = self.dtest("--host", "no-such-host.invalid", "--host", "local", self.suite("flaky_test"), "-k",
                             "AlwaysPasses", "-q")
