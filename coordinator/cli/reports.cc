@@ -25,10 +25,15 @@ bool IsSet(const char* variable) {
   return value != nullptr && *value != '\0';
 }
 
+// One that can move its cursor and show colours.
+bool IsCapableTerminal() {
+  return isatty(STDOUT_FILENO) != 0 && absl::NullSafeStringView(std::getenv("TERM")) != "dumb";
+}
+
 TerminalReport::Options TerminalOptions(const Options& options) {
   TerminalReport::Options terminal;
-  terminal.tty = options.progress == When::kAlways ||
-                 (options.progress == When::kAuto && isatty(STDOUT_FILENO) != 0 && !IsSet("CI"));
+  terminal.tty =
+      options.progress == When::kAlways || (options.progress == When::kAuto && IsCapableTerminal() && !IsSet("CI"));
   terminal.width = TerminalColumns(STDOUT_FILENO);
   terminal.color = UseColor(options);
   terminal.verbosity = options.verbosity;
@@ -58,7 +63,7 @@ bool UseColor(const Options& options) {
   if (options.color != When::kAuto) return options.color == When::kAlways;
   if (IsSet("NO_COLOR")) return false;
   if (IsSet("CLICOLOR_FORCE") && absl::NullSafeStringView(std::getenv("CLICOLOR_FORCE")) != "0") return true;
-  return isatty(STDOUT_FILENO) != 0;
+  return IsCapableTerminal();
 }
 
 std::string RunsDirectory(const std::string& state_dir) { return state_dir + "/runs"; }

@@ -242,7 +242,7 @@ class DtestCase(unittest.TestCase):
     def environment(self, **more):
         kept = {name: value for name, value in os.environ.items()
                 if not name.startswith(("DTEST_", "GTEST_", "SSH_", "XDG_", "CI", "GITHUB_", "GITLAB_"))}
-        kept.update(HOME=self.path("home"), LC_ALL="C.UTF-8", NO_COLOR="1", **more)
+        kept.update({"HOME": self.path("home"), "LC_ALL": "C.UTF-8", "NO_COLOR": "1", **more})
         os.makedirs(self.path("home"), exist_ok=True)
         return kept
 

@@ -322,6 +322,24 @@ class ReportTest(DtestCase):
         self.assertExit(replayed, FAILED)
         self.assertSays(replayed, "the question was different", "slowest")
 
+    def test_a_dumb_terminal_gets_no_escape_sequences(self):
+        tests = self.suite("mixed_test")
+        for term, expect in (("dumb", self.assertNotIn), ("xterm", self.assertIn)):
+            with self.subTest(TERM=term):
+                master, slave = os.openpty()
+                self.addCleanup(os.close, master)
+                running = self.start(tests, env={"TERM": term, "NO_COLOR": ""}, stdout=slave)
+                os.close(slave)
+                shown = b""
+                try:
+                    while chunk := os.read(master, 1 << 16):
+                        shown += chunk
+                except OSError:  # the last that wrote to it has closed it
+                    pass
+                self.assertExit(running.finish(), FAILED)
+                self.assertIn(b"mixed_test Failing.Assertion", shown)
+                expect(b"\x1b", shown)
+
     def test_durations(self):
         result = self.dtest(self.suite("slow_test"), "--durations", "2", "--env", "FIXTURE_MS=20")
         lines = [line for line in result.text.splitlines() if "Range/Slow" in line]
