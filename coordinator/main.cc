@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -5,12 +8,29 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/options.h"
+#include "coordinator/cli/standard_output.h"
+
+namespace {
+
+// A standard descriptor that is closed would be given to the first file that is opened: what dtest says would be
+// written into its event log.
+void FillClosedDescriptors() {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
+  FillClosedDescriptors();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of a write
   dtest::ParsedCommandLine parsed = dtest::ParseCommandLine(std::vector<std::string>(argv, argv + argc));
   if (!parsed.options) {
-    std::fputs(parsed.text.c_str(), parsed.exit_status == 0 ? stdout : stderr);
+    if (parsed.exit_status == 0) return dtest::StatusAfterOutput(dtest::WriteOutput(parsed.text), 0);
+    std::fputs(parsed.text.c_str(), stderr);
     return parsed.exit_status;
   }
   switch (parsed.options->command) {

@@ -23,7 +23,8 @@ int HistoryCommand(const Options& options);
 // Unavailable and ResourceExhausted, else 4.
 int ExplainFailure(const absl::Status& status);
 
-// Whether to colour standard output: --color, else NO_COLOR, CLICOLOR_FORCE and whether it is a terminal.
+// Whether to colour standard output: --color, else NO_COLOR, CLICOLOR_FORCE and whether it is a terminal that can
+// (TERM is not "dumb").
 bool UseColor(const Options& options);
 
 }  // namespace dtest

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/standard_output.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/summary.h"
@@ -31,8 +32,8 @@ std::string RightAligned(uint64_t number, size_t width) {
   return std::string(width - std::min(width, text.size()), ' ') + text;
 }
 
-void PrintTable(absl::string_view title, const std::vector<const KnownCase*>& cases, size_t shown) {
-  if (cases.empty()) return;
+std::string Table(absl::string_view title, const std::vector<const KnownCase*>& cases, size_t shown) {
+  if (cases.empty()) return "";
   std::string text = absl::StrCat(title, "\n      mean       high   runs failed\n");
   for (size_t i = 0; i < std::min(cases.size(), shown); ++i) {
     const CaseHistory& history = cases[i]->history;
@@ -41,7 +42,7 @@ void PrintTable(absl::string_view title, const std::vector<const KnownCase*>& ca
                     RightAligned(history.runs, 6), " ", RightAligned(history.failures, 6), "  ", Name(*cases[i]), "\n");
   }
   if (cases.size() > shown) absl::StrAppend(&text, "  and ", CountText(cases.size() - shown), " more\n");
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  return text;
 }
 
 int Show(const std::vector<KnownCase>& all, size_t shown) {
@@ -57,10 +58,9 @@ int Show(const std::vector<KnownCase>& all, size_t shown) {
   };
   std::stable_sort(flaky.begin(), flaky.end(),
                    [&](const KnownCase* a, const KnownCase* b) { return rate(a) > rate(b); });
-  std::printf("%s known\n", Plural(all.size(), "case").c_str());
-  PrintTable("\nslowest:", slowest, shown);
-  PrintTable("\npassed and failed:", flaky, shown);
-  return kExitPassed;
+  const std::string text = absl::StrCat(Plural(all.size(), "case"), " known\n", Table("\nslowest:", slowest, shown),
+                                        Table("\npassed and failed:", flaky, shown));
+  return StatusAfterOutput(WriteOutput(text), kExitPassed);
 }
 
 int Export(const std::vector<KnownCase>& all, const std::string& path) {

@@ -1,7 +1,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/hosts.h"
+#include "coordinator/cli/standard_output.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/host_pool.h"
 #include "coordinator/run/signals.h"
@@ -51,7 +51,8 @@ class HostCheck : public HostPool::Delegate {
 
 using Row = std::vector<std::string>;
 
-void PrintTable(const std::vector<Row>& rows) {
+std::string Table(const std::vector<Row>& rows) {
+  std::string table;
   std::vector<size_t> widths(rows.front().size());
   for (const Row& row : rows) {
     for (size_t i = 0; i + 1 < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
@@ -69,8 +70,9 @@ void PrintTable(const std::vector<Row>& rows) {
       }
     }
     line.erase(line.find_last_not_of(' ') + 1);
-    std::printf("%s\n", line.c_str());
+    absl::StrAppend(&table, line, "\n");
   }
+  return table;
 }
 
 Row Describe(const HostSpec& spec, const HostCheck::Finding& finding, const Fleet::Stats& stats,
@@ -122,15 +124,13 @@ int HostsCommand(const Options& options) {
     ++good;
     slots += (*hosts)[i].slots.value_or(options.jobs.value_or(finding.hello->cores));
   }
-  PrintTable(rows);
-  std::printf("%u of %zu hosts ready, with %llu slots.\n", good, hosts->size(),
-              static_cast<unsigned long long>(slots));
-  std::fflush(stdout);
+  const int error =
+      WriteOutput(absl::StrCat(Table(rows), good, " of ", hosts->size(), " hosts ready, with ", slots, " slots.\n"));
   const absl::Time deadline = absl::Now() + absl::Seconds(10);
   while (!(*pool)->AllGone() && absl::Now() < deadline && !signals.Take()) {
     if (!(*pool)->Turn(absl::Now, deadline).ok()) break;
   }
-  return good == hosts->size() ? 0 : good > 0 ? 1 : 3;
+  return StatusAfterOutput(error, good == hosts->size() ? 0 : good > 0 ? 1 : 3);
 }
 
 }  // namespace dtest

@@ -252,7 +252,7 @@ void AddReportOptions(CLI::App& app, Options& options) {
 void AddPresentationOptions(CLI::App& app, Options& options) {
   const std::string group = "Presentation";
   app.add_option_function<std::string>("--color", Through(ParseWhen, &options.color, "--color"),
-                                       "Colours; auto honours NO_COLOR and CLICOLOR_FORCE  [auto]")
+                                       "Colours; auto honours NO_COLOR, CLICOLOR_FORCE and TERM=dumb  [auto]")
       ->type_name("auto|always|never")
       ->group(group);
   app.add_option_function<std::string>("--progress", Through(ParseWhen, &options.progress, "--progress"),

@@ -65,8 +65,7 @@ int ReportCommand(const Options& options) {
         {end->last, RunFinished{RunEnd::kInterrupted, running ? "the run is still going on" : "the coordinator died"}});
   }
   sinks.Flush(end->last);
-  (*reports)->PrintTimings();
-  return (*reports)->summary().ExitStatus();
+  return (*reports)->FinishOutput((*reports)->summary().ExitStatus());
 }
 
 }  // namespace dtest

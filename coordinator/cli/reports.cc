@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -12,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/standard_output.h"
 
 namespace dtest {
 namespace {
@@ -25,10 +25,15 @@ bool IsSet(const char* variable) {
   return value != nullptr && *value != '\0';
 }
 
+// One that can move its cursor and show colours.
+bool IsCapableTerminal() {
+  return isatty(STDOUT_FILENO) != 0 && absl::NullSafeStringView(std::getenv("TERM")) != "dumb";
+}
+
 TerminalReport::Options TerminalOptions(const Options& options) {
   TerminalReport::Options terminal;
-  terminal.tty = options.progress == When::kAlways ||
-                 (options.progress == When::kAuto && isatty(STDOUT_FILENO) != 0 && !IsSet("CI"));
+  terminal.tty =
+      options.progress == When::kAlways || (options.progress == When::kAuto && IsCapableTerminal() && !IsSet("CI"));
   terminal.width = TerminalColumns(STDOUT_FILENO);
   terminal.color = UseColor(options);
   terminal.verbosity = options.verbosity;
@@ -58,7 +63,7 @@ bool UseColor(const Options& options) {
   if (options.color != When::kAuto) return options.color == When::kAlways;
   if (IsSet("NO_COLOR")) return false;
   if (IsSet("CLICOLOR_FORCE") && absl::NullSafeStringView(std::getenv("CLICOLOR_FORCE")) != "0") return true;
-  return isatty(STDOUT_FILENO) != 0;
+  return IsCapableTerminal();
 }
 
 std::string RunsDirectory(const std::string& state_dir) { return state_dir + "/runs"; }
@@ -93,11 +98,10 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
   return reports;
 }
 
-void Reports::PrintTimings() const {
-  if (timings_ == nullptr) return;
-  const std::string text = absl::StrCat("\n", TimingsText(timings_->Get()));
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+int Reports::FinishOutput(int exit_status) const {
+  int error = terminal_ == nullptr ? 0 : terminal_->output_error();
+  if (error == 0 && timings_ != nullptr) error = WriteOutput(absl::StrCat("\n", TimingsText(timings_->Get())));
+  return StatusAfterOutput(error, exit_status);
 }
 
 void Reports::KeepEventLog(const std::string& state_dir, const std::string& run_id) {

@@ -27,9 +27,9 @@ class Reports {
   RunSummary& summary() { return *summary_; }
   TerminalReport* terminal() { return terminal_.get(); }
 
-  // Writes the table of --timings or -v, if it was asked for, to standard output. Call it when the terminal report has
-  // written its end.
-  void PrintTimings() const;
+  // Ends standard output with the table of --timings or -v, if it was asked for. Call it when the terminal report has
+  // written its end. Returns `exit_status`, or kExitBroken, explained, if not all that is shown could be written.
+  int FinishOutput(int exit_status) const;
 
   // Adds the run's own event log. It is kept if it can be: a failure is a warning, not an error.
   void KeepEventLog(const std::string& state_dir, const std::string& run_id);

@@ -18,6 +18,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/hosts.h"
 #include "coordinator/cli/reports.h"
+#include "coordinator/cli/standard_output.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/text.h"
@@ -124,17 +125,17 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
 
 // One case a line, as it is written in a filter; to a person, and where it is more than a line, without what a terminal
 // would obey.
-void PrintListings(const std::vector<RunLoop::Listing>& listings) {
+std::string ListingsText(const std::vector<RunLoop::Listing>& listings) {
+  std::string text;
   const bool person = isatty(STDOUT_FILENO) != 0;
   for (const RunLoop::Listing& listing : listings) {
     for (const std::string& name : listing.names) {
       std::string line = name == listing.executable ? name : absl::StrCat(listing.executable, ".", name);
       if (person || absl::StrContains(line, '\n')) line = OneLine(line);
-      line += '\n';
-      std::fwrite(line.data(), 1, line.size(), stdout);
+      absl::StrAppend(&text, line, "\n");
     }
   }
-  std::fflush(stdout);
+  return text;
 }
 
 void SayBefore(const Options& options, const Discovery& discovery, const std::string& history_warning) {
@@ -178,6 +179,12 @@ void SayNothingSelected(const Options& options, const RunSummary& summary) {
     absl::StrAppend(&text, "; `dtest list` shows what there is");
   }
   std::fprintf(stderr, "%s\n", text.c_str());
+}
+
+int ListStatus(RunEnd end, const RunSummary& summary) {
+  if (end != RunEnd::kCompleted) return end == RunEnd::kInterrupted ? kExitInterrupted : kExitBroken;
+  if (!summary.unlisted().empty()) return kExitFailed;
+  return summary.selected() == 0 ? kExitNothingSelected : kExitPassed;
 }
 
 }  // namespace
@@ -257,13 +264,13 @@ int RunCommand(const Options& options) {
       std::move(loop_options), *std::move(hosts), std::move(discovery->programs), *std::move(selection), surroundings);
   if (!loop.ok()) return ExplainFailure(loop.status());
   const RunEnd end = (*loop)->Run();
-  (*reports)->PrintTimings();
   const RunSummary& summary = (*reports)->summary();
+  const int exit_status = (*reports)->FinishOutput(summary.ExitStatus());
   if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty())
     SayNothingSelected(options, summary);
-  if (!list_only) return summary.ExitStatus();
+  if (!list_only) return exit_status;
 
-  PrintListings((*loop)->TakeListings());
+  const int error = WriteOutput(ListingsText((*loop)->TakeListings()));
   for (const RunSummary::Host& host : summary.hosts()) {
     if (!host.reason.empty()) std::fprintf(stderr, "dtest: %s: %s\n", host.name.c_str(), host.reason.c_str());
   }
@@ -273,11 +280,7 @@ int RunCommand(const Options& options) {
     std::fprintf(stderr, "dtest: %s: %s\n%s%s", unlisted.executable.c_str(), unlisted.error.c_str(), output.c_str(),
                  output.empty() || output.back() == '\n' ? "" : "\n");
   }
-  if (end != RunEnd::kCompleted) {
-    return end == RunEnd::kInterrupted ? kExitInterrupted : kExitBroken;
-  }
-  if (!summary.unlisted().empty()) return kExitFailed;
-  return summary.selected() == 0 ? kExitNothingSelected : kExitPassed;
+  return StatusAfterOutput(error, ListStatus(end, summary));
 }
 
 }  // namespace dtest

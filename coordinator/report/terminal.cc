@@ -12,8 +12,10 @@ namespace dtest {
 namespace {
 
 constexpr absl::Duration kRepaint = absl::Milliseconds(100);
-constexpr absl::Duration kPlainProgress = absl::Seconds(30);  // a line at least this often while there is progress
+constexpr absl::Duration kPlainProgress = absl::Seconds(30);  // a line at least this often, whatever has changed
 constexpr absl::Duration kPlainPause = absl::Seconds(1);      // and never more often than this
+constexpr absl::Duration kLongCase = absl::Seconds(5);        // a case is named once it has run for so long
+constexpr size_t kShortestName = 16;                          // bytes of its name that are worth a place
 constexpr absl::Duration kRateWindow = absl::Seconds(5);
 constexpr absl::string_view kEraseLine = "\r\x1b[K";
 constexpr size_t kEmitAt = 64 << 10;  // bytes of lines that are not kept until the next Flush
@@ -41,7 +43,18 @@ std::string InParentheses(absl::string_view host) {
   return host.empty() ? std::string() : absl::StrCat(" (", OneLine(host), ")");
 }
 
+// "90 s", "2 min 05 s".
+std::string WholeSeconds(absl::Duration duration) {
+  return duration < absl::Seconds(120) ? absl::StrCat(absl::ToInt64Seconds(duration), " s") : SecondsText(duration);
+}
+
 }  // namespace
+
+std::string LongCaseText(const LongCase& running, absl::Time now) {
+  const absl::Duration elapsed = absl::Floor(now - running.since, absl::Seconds(1));
+  return absl::StrCat(DisplayName(running.executable, running.name, 1), " for ", WholeSeconds(elapsed),
+                      InParentheses(running.host));
+}
 
 TerminalReport::TerminalReport(Options options, const RunSummary* summary)
     : options_(std::move(options)), summary_(*summary) {
@@ -248,10 +261,7 @@ std::string TerminalReport::ProgressText() const {
   if (progress_.unlisted > 0) {
     absl::StrAppend(&text, ", ", Plural(progress_.unlisted, "executable"), " to list");
   } else if (progress_.time_left != absl::InfiniteDuration() && progress_.finished < progress_.selected) {
-    const absl::Duration left = absl::Ceil(progress_.time_left, absl::Seconds(1));
-    absl::StrAppend(&text, ", ",
-                    left < absl::Seconds(120) ? absl::StrCat(absl::ToInt64Seconds(left), " s") : SecondsText(left),
-                    " left");
+    absl::StrAppend(&text, ", ", WholeSeconds(absl::Ceil(progress_.time_left, absl::Seconds(1))), " left");
   }
   if (progress_.hosts_up == progress_.hosts_total) {
     absl::StrAppend(&text, ", ", Plural(progress_.hosts_total, "host"));
@@ -261,13 +271,30 @@ std::string TerminalReport::ProgressText() const {
   return text;
 }
 
-std::string TerminalReport::StatusLine() const {
+std::string TerminalReport::LongestText(absl::Time now, size_t room) const {
+  if (!longest_) return "";
+  const std::optional<LongCase> running = longest_();
+  if (!running.has_value() || now - running->since < kLongCase) return "";
+  constexpr absl::string_view kBefore = ", longest ";
+  std::string text = absl::StrCat(kBefore, LongCaseText(*running, now));
+  if (text.size() <= room) return text;
+  // The name gives way to the rest.
+  const std::string name = DisplayName(running->executable, running->name, 1);
+  const std::string after = absl::StrCat("...", text.substr(kBefore.size() + name.size()));
+  const size_t fixed = kBefore.size() + after.size();
+  if (room < fixed + kShortestName) return "";
+  return absl::StrCat(kBefore, Utf8Prefix(name, room - fixed), after);
+}
+
+std::string TerminalReport::StatusLine(absl::Time now) const {
   const std::string total = CountText(progress_.selected);
   std::string done = CountText(progress_.finished);
   done.insert(0, total.size() - std::min(total.size(), done.size()), ' ');
-  const std::string line =
+  std::string line =
       absl::StrCat("[", done, "/", total, progress_.unlisted > 0 ? "+" : "", "]", ProgressText().substr(1));
-  return std::string(Utf8Prefix(line, static_cast<size_t>(width_ - 1)));
+  const size_t columns = static_cast<size_t>(width_ - 1);
+  if (line.size() < columns) line += LongestText(now, columns - line.size());
+  return std::string(Utf8Prefix(line, columns));
 }
 
 void TerminalReport::FlushTty(absl::Time now) {
@@ -276,7 +303,7 @@ void TerminalReport::FlushTty(absl::Time now) {
   const bool repaint = now >= last_paint_ + kRepaint;
   std::string status = shown_;
   if (repaint && shows_progress() && !finished_) {
-    status = StatusLine();
+    status = StatusLine(now);
     last_paint_ = now;
     changed_ = false;
   }
@@ -293,10 +320,10 @@ void TerminalReport::FlushPlain(absl::Time now) {
     // While executables are still being listed, a share of the work known so far would only mislead.
     const bool share_known = progress_.unlisted == 0 && progress_.selected > 0;
     const uint64_t tenth = share_known ? 10 * progress_.finished / progress_.selected : 0;
-    if ((tenth > last_tenth_ && tenth < 10) || (changed_ && now >= last_paint_ + kPlainProgress)) {
+    if ((tenth > last_tenth_ && tenth < 10) || now >= last_paint_ + kPlainProgress) {
       absl::StrAppend(&lines_, "progress: ", CountText(progress_.finished), "/", CountText(progress_.selected),
                       share_known ? absl::StrCat(" (", 100 * progress_.finished / progress_.selected, "%)") : "+",
-                      ProgressText(), "\n");
+                      ProgressText(), LongestText(now, kLineBytes), "\n");
       last_tenth_ = std::max(last_tenth_, tenth);
       last_paint_ = now;
       changed_ = false;
@@ -319,7 +346,7 @@ absl::Status TerminalReport::Flush(absl::Time now) {
 absl::Time TerminalReport::NextFlush() const {
   if (output_ != nullptr && output_->pending() > 0) return rate_time_ + kRepaint;
   if (finished_ || !shows_progress() || last_paint_ == absl::InfinitePast()) return absl::InfiniteFuture();
-  if (!options_.tty) return changed_ ? last_paint_ + kPlainProgress : absl::InfiniteFuture();
+  if (!options_.tty) return last_paint_ + kPlainProgress;
   return last_paint_ + (changed_ ? kRepaint : absl::Seconds(1));
 }
 

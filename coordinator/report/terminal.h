@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -33,6 +35,14 @@ struct ProgressInfo {
   uint32_t hosts_up = 0;
   uint32_t hosts_total = 0;
 };
+
+// A case that runs now, as the loop knows it. Strings are as in the events: any bytes.
+struct LongCase {
+  std::string executable, name, host;
+  absl::Time since;
+};
+// "exe Suite.Case for 90 s (host)", on one line.
+std::string LongCaseText(const LongCase& running, absl::Time now);
 
 class TerminalReport : public Sink {
  public:
@@ -58,7 +68,12 @@ class TerminalReport : public Sink {
   absl::Time NextFlush() const override;
 
   void SetProgress(const ProgressInfo& progress) { progress_ = progress; }
+  // `longest` tells which case has run longest, none if nothing runs. It is asked when progress is painted, and no more
+  // once RunFinished was handled.
+  void SetLongest(std::function<std::optional<LongCase>()> longest) { longest_ = std::move(longest); }
   void SetWidth(int columns);  // after SIGWINCH
+  // What went wrong first when the report was written, as an errno; 0: nothing.
+  int output_error() const { return output_ == nullptr ? 0 : output_->error(); }
   // Lines of the loop's own, above the status line: what hosts are running (SIGUSR1), warnings after the run. Shown at
   // the next Flush.
   void PrintLines(const std::vector<std::string>& lines);
@@ -84,7 +99,9 @@ class TerminalReport : public Sink {
   void AppendSlowest();
   void AppendClosing();
   std::string HostName(HostId id) const;
-  std::string StatusLine() const;
+  std::string StatusLine(absl::Time now) const;
+  // ", longest exe Suite.Case for 90 s (host)" in at most `room` bytes; empty if there is no such case or no room.
+  std::string LongestText(absl::Time now, size_t room) const;
   std::string ProgressText() const;
   bool shows_progress() const { return options_.progress == ProgressMode::kAuto && options_.verbosity >= 0; }
   void UpdateRate(absl::Time now);
@@ -97,6 +114,7 @@ class TerminalReport : public Sink {
   std::unique_ptr<TerminalOutput> output_;  // null if options_.write is used
   int width_;
   ProgressInfo progress_;
+  std::function<std::optional<LongCase>()> longest_;  // may be empty
   std::vector<HostDown> held_;  // hosts that went down while no other was up: said when one comes up, or at the end
   std::string lines_;           // to be shown above the status line
   std::string bytes_;           // ready for the output

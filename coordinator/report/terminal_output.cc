@@ -46,6 +46,7 @@ absl::Status TerminalOutput::Write() {
       break;
     } else if (errno != EINTR) {
       const int error = errno;
+      if (error_ == 0) error_ = error;
       pending_.clear();
       written_ = 0;
       return absl::ErrnoToStatus(error, "cannot write the terminal report");

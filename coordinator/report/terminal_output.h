@@ -33,6 +33,8 @@ class TerminalOutput {
   absl::Status Write();
   // Writes everything, however long it takes.
   absl::Status Drain();
+  // The errno of the write that failed first; 0: none has.
+  int error() const { return error_; }
   size_t pending() const { return pending_.size() - written_; }
 
  private:
@@ -42,6 +44,7 @@ class TerminalOutput {
   std::string pending_;
   size_t written_ = 0;  // of pending_
   uint64_t left_out_ = 0;
+  int error_ = 0;
 };
 
 // Columns of the terminal that `fd` is; 80 if it is none or does not say.

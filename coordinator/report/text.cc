@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdio>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
@@ -47,17 +49,35 @@ constexpr std::array<bool, 256> PlainBytes() {
 }
 constexpr std::array<bool, 256> kPlain = PlainBytes();
 
-// "file:line:" of GoogleTest's "path/file:line: Failure" ("unknown file:" where it knows none); empty if `line` is
-// something else.
-absl::string_view FailurePlace(absl::string_view line) {
-  if (!absl::ConsumeSuffix(&line, " Failure") || line.empty() || line.back() != ':') return absl::string_view();
-  const absl::string_view place = line.substr(0, line.size() - 1);
-  const size_t colon = place.rfind(':');
-  const bool numbered = colon != absl::string_view::npos && colon + 1 < place.size() &&
-                        place.find_first_not_of("0123456789", colon + 1) == absl::string_view::npos;
-  if (!numbered && place != "unknown file") return absl::string_view();
-  const size_t slash = place.rfind('/');
-  return slash == absl::string_view::npos ? line : line.substr(slash + 1);
+// Whether `text` is "file:12", and the file's name looks like that of a source.
+bool IsPlace(absl::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == absl::string_view::npos || colon + 1 == text.size()) return false;
+  return text.find_first_not_of("0123456789", colon + 1) == absl::string_view::npos;
+}
+bool IsSourcePlace(absl::string_view text) {
+  if (!IsPlace(text)) return false;
+  const size_t dot = text.rfind('.');
+  return dot != absl::string_view::npos && absl::ascii_isalpha(text[dot + 1]) &&
+         text.find('/', dot) == absl::string_view::npos;
+}
+
+// GoogleTest's "path/file:line: Failure" or ": Skipped" ("unknown file" where it knows none), as the first line of a
+// block.
+bool IsBlockHead(absl::string_view line) {
+  if (!absl::ConsumeSuffix(&line, ": Failure") && !absl::ConsumeSuffix(&line, ": Skipped")) return false;
+  return IsPlace(line) || absl::EndsWith(line, "unknown file");
+}
+
+// "before: file:line:" of a line that ends in a place, less its directories; empty if it ends in none.
+std::string ShortPlace(absl::string_view line) {
+  const bool head = IsBlockHead(line);
+  if (head) line = line.substr(0, line.rfind(':'));
+  if (!head && !IsSourcePlace(line)) return "";
+  const size_t begin = line.rfind(": ") == absl::string_view::npos ? 0 : line.rfind(": ") + 2;
+  const size_t slash = line.rfind('/');
+  const size_t name = slash == absl::string_view::npos || slash < begin ? begin : slash + 1;
+  return absl::StrCat(line.substr(0, begin), line.substr(name), ":");
 }
 
 }  // namespace
@@ -154,23 +174,22 @@ std::string Headline(absl::string_view message, size_t limit) {
   std::string clean;
   AppendClean(message.substr(0, 16 * limit), Colors::kDrop, &clean);
   std::string headline;
-  bool assertion = false;
+  bool placed = false;
   absl::string_view rest = clean;
   while (!rest.empty() && headline.size() <= limit) {
     const size_t end = rest.find('\n');
     const absl::string_view line = absl::StripAsciiWhitespace(rest.substr(0, end));
     rest = end == absl::string_view::npos ? absl::string_view() : rest.substr(end + 1);
     if (line.empty()) continue;
-    const absl::string_view place = FailurePlace(line);
-    if (headline.empty()) {
-      assertion = !place.empty() && !absl::StripAsciiWhitespace(rest).empty();
-      headline = std::string(assertion ? place : line);
-      if (!assertion) break;
-    } else if (place.empty()) {
-      absl::StrAppend(&headline, " ", line);
-    } else {
+    if (placed && IsBlockHead(line)) break;
+    const bool last = absl::StripAsciiWhitespace(rest).empty();
+    const std::string place = placed || last ? "" : ShortPlace(line);
+    if (headline.empty() && place.empty() && line.back() != ':') {
+      headline = std::string(line);
       break;
     }
+    absl::StrAppend(&headline, headline.empty() ? "" : " ", place.empty() ? line : place);
+    placed |= !place.empty();
   }
   if (headline.size() > limit) {
     headline = absl::StrCat(Utf8Prefix(headline, limit > 3 ? limit - 3 : 0), "...");

@@ -33,9 +33,9 @@ std::string WithCutMarked(absl::string_view output, uint64_t cut);
 // A name on one line: clean, and newlines and tabs shown as \n and \t.
 std::string OneLine(absl::string_view bytes);
 
-// One line that says what a message says: its first line that is not blank. Where that is only GoogleTest's
-// "path/file:line: Failure", it is "file:line: " and the lines after it, up to the next failure. Clean, at most `limit`
-// bytes.
+// One line that says what a message says: its first line that is not blank. Where that only says where
+// ("path/file:line: Failure" of GoogleTest's output, "path/file:line" of its XML) or ends in a colon, the lines after
+// it follow, up to the next failure, and paths are cut to the file's name. Clean, at most `limit` bytes.
 std::string Headline(absl::string_view message, size_t limit = 200);
 
 // Cuts to at most `limit` bytes, never within a UTF-8 sequence of well-formed text.

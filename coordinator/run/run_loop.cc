@@ -23,6 +23,9 @@ constexpr absl::Duration kEstimateInterval = absl::Milliseconds(500);
 // How often the log says what was shipped.
 constexpr absl::Duration kShippedInterval = absl::Seconds(1);
 
+// How many of the running tests are named when a signal begins the end of the run.
+constexpr size_t kRunningNamed = 5;
+
 int64_t MonotonicNanos() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -75,6 +78,7 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestP
       workers_(std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8)),
       scheduler_(options_.scheduler),
       hosts_(hosts.size()),
+      running_(hosts.size()),
       executables_(bundle_.size()),
       now_(started_) {
   for (size_t i = 0; i < hosts.size(); ++i) {
@@ -102,6 +106,13 @@ RunEnd RunLoop::Run() {
                      std::max(started_ - options_.began, absl::ZeroDuration())};
   for (const HostState& host : hosts_) started.hosts.push_back(host.name);
   Emit(std::move(started));
+  if (out_.terminal != nullptr) {
+    out_.terminal->SetLongest([this]() -> std::optional<LongCase> {
+      const std::vector<RunningCases::Entry> longest = running_.LongestFirst(1);
+      if (longest.empty()) return std::nullopt;
+      return Describe(longest.front());
+    });
+  }
 
   pool_->WatchFd(workers_.event_fd());
   pool_->WatchFd(out_.signals->fd());
@@ -364,6 +375,7 @@ uint32_t RunLoop::KnownSlots() const {
 void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason) {
   if (was_up) --hosts_up_;
   shipping_.HostIsGone(id);
+  running_.Gone(id);
   Emit(HostDown{id, was_up, std::string(reason.message())});
   Schedule(HostGone{id, std::string(reason.message()), false});
 }
@@ -396,7 +408,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  [&](Note& note) { Emit(Warning{absl::StrCat(host.name, ": ", note.text)}); },
                  [&](Hello&) {},
                  [&](Heartbeat& heartbeat) {
-                   host.running = heartbeat.running;
+                   running_.Heard(id, heartbeat.running, now_);
                    Schedule(FromHost{id, std::move(heartbeat)});
                  },
                  [&](Prepared& prepared) {
@@ -404,6 +416,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    Schedule(FromHost{id, std::move(prepared)});
                  },
                  [&](Results& results) {
+                   running_.Ended(id, results);
                    if (results.done && results.startup > absl::ZeroDuration()) {
                      ++processes_;
                      startup_ += results.startup;
@@ -437,8 +450,7 @@ void RunLoop::HandleSignals() {
       Schedule(StopRun{RunEnd::kInterrupted, /*force=*/true});
     } else {
       stopping_ = true;
-      Emit(Warning{absl::StrCat(*number == SIGINT ? "interrupted" : "asked to stop",
-                                ": waiting for running tests to end; once more to kill them")});
+      Emit(Warning{StoppingText(*number)});
       Schedule(StopRun{RunEnd::kInterrupted, /*force=*/false});
     }
   }
@@ -447,22 +459,36 @@ void RunLoop::HandleSignals() {
 void RunLoop::PrintRunning() {
   if (out_.terminal == nullptr) return;
   std::vector<std::string> lines;
-  for (const HostState& host : hosts_) {
-    lines.push_back(absl::StrCat(host.name, ": ", host.running.size(), " running"));
-    for (const RunningCase& running : host.running) {
+  for (uint32_t i = 0; i < hosts_.size(); ++i) {
+    const std::vector<RunningCases::Entry>& entries = running_.on(HostId(i));
+    lines.push_back(absl::StrCat(hosts_[i].name, ": ", entries.size(), " running"));
+    for (const RunningCases::Entry& running : entries) {
+      const LongCase described = Describe(running);
       lines.push_back(absl::StrCat("  slot ", running.slot.value(), "  ",
-                                   absl::FormatDuration(absl::Trunc(running.elapsed, absl::Milliseconds(1))), "  ",
-                                   RunningName(running)));
+                                   absl::FormatDuration(absl::Trunc(now_ - running.since, absl::Milliseconds(1))), "  ",
+                                   described.executable, " ", described.name));
     }
   }
   out_.terminal->PrintLines(lines);
 }
 
-std::string RunLoop::RunningName(const RunningCase& running) const {
-  if (running.executable.value() >= executables_.size()) return "?";
+// What a first signal leads to, and which tests it waits for.
+std::string RunLoop::StoppingText(int number) const {
+  std::string text = absl::StrCat(number == SIGINT ? "interrupted" : "asked to stop",
+                                  ": waiting for running tests to end; once more to kill them");
+  const std::vector<RunningCases::Entry> named = running_.LongestFirst(kRunningNamed);
+  for (const RunningCases::Entry& running : named) absl::StrAppend(&text, "\n", LongCaseText(Describe(running), now_));
+  if (running_.size() > named.size()) absl::StrAppend(&text, "\nand ", running_.size() - named.size(), " more");
+  return text;
+}
+
+LongCase RunLoop::Describe(const RunningCases::Entry& running) const {
+  LongCase described{"?", "?", hosts_[running.host.value()].name, running.since};
+  if (running.executable.value() >= executables_.size()) return described;
   const std::vector<std::string>& names = executables_[running.executable.value()].names;
-  return absl::StrCat(bundle_.executable(running.executable).name, " ",
-                      running.index < names.size() ? names[running.index] : "");
+  described.executable = bundle_.executable(running.executable).name;
+  if (running.index < names.size()) described.name = names[running.index];
+  return described;
 }
 
 void RunLoop::ShowProgress() {

@@ -22,6 +22,7 @@
 #include "coordinator/run/event.h"
 #include "coordinator/run/host_pool.h"
 #include "coordinator/run/run_bundle.h"
+#include "coordinator/run/running_cases.h"
 #include "coordinator/run/selection.h"
 #include "coordinator/run/shipping.h"
 #include "coordinator/run/signals.h"
@@ -79,9 +80,8 @@ class RunLoop : private HostPool::Delegate {
   struct HostState {
     std::string name;
     uint32_t slots = 0;
-    absl::Time hello;                  // the coordinator's clock when Hello came: CaseResult::start counts from here
-    std::vector<bool> has_table;       // by executable: the host listed it, or CaseTable was sent
-    std::vector<RunningCase> running;  // from its last heartbeat
+    absl::Time hello;             // the coordinator's clock when Hello came: CaseResult::start counts from here
+    std::vector<bool> has_table;  // by executable: the host listed it, or CaseTable was sent
   };
   struct ExecutableState {
     std::vector<std::string> names;  // in listing order; empty until listed
@@ -118,7 +118,8 @@ class RunLoop : private HostPool::Delegate {
   uint32_t KnownSlots() const;
   void HandleSignals();
   void PrintRunning();
-  std::string RunningName(const RunningCase& running) const;
+  std::string StoppingText(int number) const;
+  LongCase Describe(const RunningCases::Entry& running) const;
   void ShowProgress();
   void LetHostsGo();
 
@@ -133,6 +134,7 @@ class RunLoop : private HostPool::Delegate {
   Scheduler scheduler_;
   std::unique_ptr<HostPool> pool_;
   std::vector<HostState> hosts_;
+  RunningCases running_;
   std::optional<CurveKeyPair> peer_keys_;  // none: no host fetches from another
   std::vector<ExecutableState> executables_;
   uint32_t executables_pending_ = 0;  // their specification is being made

@@ -144,15 +144,16 @@ class Result:
 class Running:
     """A dtest that was started and may be signalled."""
 
-    def __init__(self, command, environment, directory, junit_path, events_path, terminal=None):
-        """`terminal`: a descriptor of a terminal to be its controlling one, on which programs ask for passwords."""
+    def __init__(self, command, environment, directory, junit_path, events_path, terminal=None, stdout=None):
+        """`terminal`: a descriptor of a terminal to be its controlling one, on which programs ask for passwords.
+        `stdout`: where its standard output goes in place of the result's."""
         self.junit_path, self.events_path = junit_path, events_path
         self.stdout = tempfile.TemporaryFile("w+", errors="replace")
         self.stderr = tempfile.TemporaryFile("w+", errors="replace")
         take = None if terminal is None else lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         self.process = subprocess.Popen(
             command, env=environment, cwd=directory, stdin=subprocess.DEVNULL if terminal is None else terminal,
-            stdout=self.stdout, stderr=self.stderr, start_new_session=terminal is not None, preexec_fn=take)
+            stdout=stdout or self.stdout, stderr=self.stderr, start_new_session=terminal is not None, preexec_fn=take)
 
     def events(self, kind):
         """What is in the event log so far."""
@@ -174,6 +175,10 @@ class Running:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def said(self):
+        """Its standard output so far."""
+        return os.pread(self.stdout.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def finish(self, seconds=120):
         try:
@@ -237,11 +242,11 @@ class DtestCase(unittest.TestCase):
     def environment(self, **more):
         kept = {name: value for name, value in os.environ.items()
                 if not name.startswith(("DTEST_", "GTEST_", "SSH_", "XDG_", "CI", "GITHUB_", "GITLAB_"))}
-        kept.update(HOME=self.path("home"), LC_ALL="C.UTF-8", NO_COLOR="1", **more)
+        kept.update({"HOME": self.path("home"), "LC_ALL": "C.UTF-8", "NO_COLOR": "1", **more})
         os.makedirs(self.path("home"), exist_ok=True)
         return kept
 
-    def start(self, *arguments, reports=True, directory=None, env=None, terminal=None):
+    def start(self, *arguments, reports=True, directory=None, env=None, terminal=None, stdout=None):
         self.runs += 1
         junit, events = self.path(f"junit-{self.runs}.xml"), self.path(f"events-{self.runs}.jsonl")
         command = [os.environ["DTEST_BINARY"], *arguments, "--cache-dir", self.path("cache"), "--state-dir",
@@ -249,7 +254,7 @@ class DtestCase(unittest.TestCase):
         if reports:
             command += ["--junit", junit, "--events", events]
         running = Running(command, self.environment(**(env or {})), directory or self.directory, junit, events,
-                          terminal)
+                          terminal, stdout)
         self.addCleanup(running.close)
         return running
 

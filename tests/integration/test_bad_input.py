@@ -184,6 +184,41 @@ class OptionsTest(DtestCase):
         self.assertExit(quiet, PASSED)
         self.assertSays(quiet, "/dev/full", "No space")
 
+    def test_standard_output_on_a_full_disk(self):
+        tests = self.suite("flaky_test")
+        selected = [tests, "-k", "AlwaysPasses"]
+        self.assertExit(self.dtest(*selected, reports=False), PASSED)  # so that there is something to report
+        with open("/dev/full", "wb") as full:
+            for arguments in (selected, [*selected, "-q", "--timings"], ["list", tests], ["report"], ["history"],
+                              ["hosts"], ["--help"]):
+                with self.subTest(arguments=arguments):
+                    result = self.dtest(*arguments, reports=False, stdout=full)
+                    self.assertExit(result, BROKEN)
+                    self.assertEqual(result.stderr.count("cannot write to standard output: No space left"), 1,
+                                     result.stderr)
+
+    def test_a_reader_that_goes_away_is_no_error(self):
+        tests = self.suite("flaky_test")
+        for arguments in ([tests, "-k", "AlwaysPasses"], ["list", tests], ["report"], ["history"], ["hosts"]):
+            with self.subTest(arguments=arguments):
+                reader, writer = os.pipe()
+                os.close(reader)
+                with open(writer, "wb") as unread:
+                    result = self.dtest(*arguments, reports=False, stdout=unread)
+                self.assertExit(result, PASSED)
+                self.assertEqual(result.stderr, "")
+
+    def test_closed_standard_output_is_not_the_event_log(self):
+        # Python gives a child all three, so a shell closes it.
+        script = self.write("closed", '#!/bin/sh\nexec "$DTEST" "$@" >&-\n', 0o755)
+        binary, os.environ["DTEST_BINARY"] = os.environ["DTEST_BINARY"], script
+        try:
+            result = self.dtest(self.suite("flaky_test"), env={"DTEST": binary})
+        finally:
+            os.environ["DTEST_BINARY"] = binary
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.events()[-1]["event"], "run_closed")
+
     def test_quiet_still_says_which_hosts_are_missing(self):
         result = self.dtest("--host", "no-such-host.invalid", "--host", "local", self.suite("flaky_test"), "-k",
                             "AlwaysPasses", "-q")

@@ -90,6 +90,22 @@ class LocalTest(DtestCase):
         self.assertEqual(result.names(), fixtures.HANG)
         self.assertSays(result, "timed out")
 
+    def test_the_first_signal_names_what_it_waits_for(self):
+        running = self.start(self.suite("hang_test"), "--grace", "60s")
+        running.wait_for("case_ended")
+
+        def heard():  # a heartbeat has told that it runs
+            running.signal(signal.SIGUSR1)
+            return "Hanging.Forever" in running.said()
+
+        harness.wait_until(heard, "the name of the running case")
+        running.signal(signal.SIGINT)
+        running.wait_for("warning")
+        running.signal(signal.SIGINT)
+        result = running.finish(20)
+        self.assertRegex(result.events("warning")[0]["text"],
+                         r"^interrupted: waiting for running tests.*\nhang_test Hanging\.Forever for \d+ s \(local\)$")
+
     def test_leaks_are_found_and_killed(self):
         result = self.dtest(self.suite("leak_test"), "--isolate", "process")
         self.assertExit(result, PASSED)
@@ -312,6 +328,24 @@ class ReportTest(DtestCase):
         replayed = self.dtest("report", "--durations", "3", reports=False)
         self.assertExit(replayed, FAILED)
         self.assertSays(replayed, "the question was different", "slowest")
+
+    def test_a_dumb_terminal_gets_no_escape_sequences(self):
+        tests = self.suite("mixed_test")
+        for term, expect in (("dumb", self.assertNotIn), ("xterm", self.assertIn)):
+            with self.subTest(TERM=term):
+                master, slave = os.openpty()
+                self.addCleanup(os.close, master)
+                running = self.start(tests, env={"TERM": term, "NO_COLOR": ""}, stdout=slave)
+                os.close(slave)
+                shown = b""
+                try:
+                    while chunk := os.read(master, 1 << 16):
+                        shown += chunk
+                except OSError:  # the last that wrote to it has closed it
+                    pass
+                self.assertExit(running.finish(), FAILED)
+                self.assertIn(b"mixed_test Failing.Assertion", shown)
+                expect(b"\x1b", shown)
 
     def test_durations(self):
         result = self.dtest(self.suite("slow_test"), "--durations", "2", "--env", "FIXTURE_MS=20")

@@ -298,9 +298,37 @@ TEST(TerminalPipe, ASlowRunPrintsALineEveryThirtySeconds) {
   EXPECT_EQ(screenless.text, "");
   ASSERT_TRUE(screenless.report->Flush(kTime + absl::Seconds(30)).ok());
   EXPECT_EQ(screenless.text, "progress: 0/0+, 160 running, 3 executables to list, 5 hosts\n");
-  EXPECT_EQ(screenless.report->NextFlush(), absl::InfiniteFuture()) << "nothing new happened";
-  ASSERT_TRUE(screenless.report->Flush(kTime + absl::Seconds(90)).ok());
+  EXPECT_EQ(screenless.report->NextFlush(), kTime + absl::Seconds(60)) << "also if nothing changes";
+  ASSERT_TRUE(screenless.report->Flush(kTime + absl::Seconds(60) - absl::Nanoseconds(1)).ok());
   EXPECT_EQ(std::count(screenless.text.begin(), screenless.text.end(), '\n'), 1);
+  ASSERT_TRUE(screenless.report->Flush(kTime + absl::Seconds(60)).ok());
+  EXPECT_EQ(std::count(screenless.text.begin(), screenless.text.end(), '\n'), 2);
+  screenless.Feed({kTime + absl::Seconds(61), RunFinished{}});
+  EXPECT_EQ(screenless.report->NextFlush(), absl::InfiniteFuture());
+}
+
+TEST(TerminalPipe, TheCaseThatHasRunLongestIsNamed) {
+  Screenless screenless;
+  screenless.Feed({kTime, RunStarted{}});
+  ProgressInfo progress;
+  progress.selected = progress.queued_or_running = progress.slots = progress.hosts_up = progress.hosts_total = 1;
+  screenless.report->SetProgress(progress);
+  std::optional<LongCase> longest;
+  screenless.report->SetLongest([&] { return longest; });
+  const auto line_at = [&](absl::Duration passed) {
+    screenless.text.clear();
+    EXPECT_TRUE(screenless.report->Flush(kTime + passed).ok());
+    return screenless.text;
+  };
+  EXPECT_EQ(line_at(absl::Seconds(30)), "progress: 0/1 (0%), 1 running, 1 host\n");
+  longest = LongCase{"hang_test", "H.Hang", "h\n", kTime};
+  EXPECT_EQ(line_at(absl::Seconds(60)),
+            "progress: 0/1 (0%), 1 running, 1 host, longest hang_test H.Hang for 60 s (h\\n)\n");
+  EXPECT_EQ(line_at(absl::Seconds(125)),
+            "progress: 0/1 (0%), 1 running, 1 host, longest hang_test H.Hang for 2 min 05 s (h\\n)\n");
+  longest = LongCase{"t", "t", "", kTime + absl::Seconds(156)};
+  EXPECT_EQ(line_at(absl::Seconds(160)), "progress: 0/1 (0%), 1 running, 1 host\n") << "it has only begun";
+  EXPECT_EQ(line_at(absl::Seconds(190)), "progress: 0/1 (0%), 1 running, 1 host, longest t for 34 s\n");
 }
 
 TEST(TerminalPipe, NoneMeansNone) {
@@ -421,6 +449,33 @@ TEST_F(TerminalPty, TheStatusLineNeverWraps) {
   EXPECT_TRUE(absl::EndsWith(screenless.text, "\r\x1b[K[  123,456/1,234,567] 160 running, 101,")) << screenless.text;
 }
 
+TEST_F(TerminalPty, TheCaseThatHasRunLongestIsNamedWhereThereIsRoom) {
+  TerminalReport::Options options;
+  options.tty = true;
+  Screenless screenless(options);
+  screenless.Feed({kTime, RunStarted{}});
+  ProgressInfo progress;
+  progress.selected = progress.queued_or_running = progress.slots = progress.hosts_up = progress.hosts_total = 1;
+  screenless.report->SetProgress(progress);
+  screenless.report->SetLongest([] { return LongCase{"hang_test", "Hanging.ForeverAndEver", "host", kTime}; });
+  const std::pair<int, std::string> lines[] = {
+      {80, "[0/1] 1 running, 1 host, longest hang_test Hanging.ForeverAndEver for 9 s (host)"},
+      {79, "[0/1] 1 running, 1 host, longest hang_test Hanging.ForeverAnd... for 9 s (host)"},
+      {67, "[0/1] 1 running, 1 host, longest hang_test Hangin... for 9 s (host)"},
+      {66, "[0/1] 1 running, 1 host"},
+  };
+  absl::Time now = kTime + absl::Seconds(9);
+  for (const auto& [width, line] : lines) {
+    screenless.report->SetWidth(width + 1);
+    screenless.Feed({now, Warning{"something changed"}});
+    ASSERT_TRUE(screenless.report->Flush(now).ok());
+    now += absl::Milliseconds(100);
+    Screen screen;
+    screen.Write(screenless.text);
+    EXPECT_EQ(screen.lines().back(), line) << width;
+  }
+}
+
 TEST_F(TerminalPty, RepaintsAtMostTenTimesASecond) {
   TerminalReport::Options options;
   options.tty = true;
@@ -509,6 +564,19 @@ TEST(TerminalOutput, FilesAreAppendedWhereTheyAre) {
   EXPECT_EQ(ReadFileOrDie(path), "before after");
   close(fd);
   unlink(path.c_str());
+}
+
+TEST(TerminalOutput, AFullDiskIsRemembered) {
+  const int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  RunSummary summary;
+  TerminalReport::Options options;
+  options.fd = fd;
+  TerminalReport report(options, &summary);
+  EXPECT_EQ(report.output_error(), 0);
+  EXPECT_FALSE(report.Handle({kTime, RunFinished{}}).ok());
+  EXPECT_EQ(report.output_error(), ENOSPC);
+  close(fd);
 }
 
 TEST(TerminalOutput, AClosedDescriptorIsAnError) {

@@ -95,7 +95,25 @@ TEST(Headline, IsTheFirstLineThatSaysSomething) {
   EXPECT_EQ(Headline("total: Failure\nmore"), "total: Failure") << "no place, so a message like others";
   EXPECT_EQ(Headline("a.cc:3: Failure\n12345\n67890\nabc", 16), "a.cc:3: 12345...");
   EXPECT_EQ(Headline("a.cc:3: Failure\n"), "a.cc:3: Failure");
+  EXPECT_EQ(Headline("/src/a.cc:3: Skipped\n"), "/src/a.cc:3: Skipped");
   EXPECT_EQ(Headline("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", 6), "\xc3\xa9...");
+}
+
+TEST(Headline, WhatOnlySaysWhereOrEndsInAColonIsFollowedByWhatIsSaid) {
+  EXPECT_EQ(Headline("/src/names_test.cc:24: Skipped\nbecause of x\n"), "names_test.cc:24: because of x");
+  EXPECT_EQ(Headline("/src/w/out_test.cc:27\nExpected equality of these values:\n  1\n  2"),
+            "out_test.cc:27: Expected equality of these values: 1 2");
+  EXPECT_EQ(Headline("before the test, in the set-up of its suite:\n../my tests/s.cc:9: Failure\nFailed\nno database\n"
+                     "s.cc:10: Failure\nanother"),
+            "before the test, in the set-up of its suite: s.cc:9: Failed no database");
+  EXPECT_EQ(Headline("in global set-up or tear-down: /src/g.cc:5\nno network"),
+            "in global set-up or tear-down: g.cc:5: no network");
+  EXPECT_EQ(Headline("before the test, in the set-up of its suite:\nunknown file: Failure\nC++ exception"),
+            "before the test, in the set-up of its suite: unknown file: C++ exception");
+  EXPECT_EQ(Headline("it could not be loaded:\nliba.so: not found"), "it could not be loaded: liba.so: not found");
+  EXPECT_EQ(Headline("it ends so:\n"), "it ends so:");
+  EXPECT_EQ(Headline("cannot connect to 10.0.0.1:22\nis sshd running?"), "cannot connect to 10.0.0.1:22");
+  EXPECT_EQ(Headline("/src/a.cc:27"), "/src/a.cc:27");
 }
 
 TEST(Utf8Cut, NeverSplitsACharacter) {
