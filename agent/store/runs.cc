@@ -46,14 +46,14 @@ absl::Status Runs::Register(const std::string& root, const std::string& run_id) 
   std::string name = run_id;
   for (int copy = 2;; name = absl::StrCat(run_id, "~", copy++)) {
     const std::string path = absl::StrCat(root, "/runs/", name);
-    Fd fd = store::Open(path, O_RDWR | O_CREAT, 0600);
-    if (!fd.ok()) return ErrnoStatus(errno, "create file", path);
-    const int error = Lock(fd.get(), LOCK_EX | LOCK_NB);
-    if (error == EWOULDBLOCK) continue;
-    if (error != 0) return ErrnoStatus(error, "lock file", path);
     const std::string tree = absl::StrCat(root, "/trees/", name);
     // A dead run's tree that could not be removed, because it has another user's files, say.
     if (access(tree.c_str(), F_OK) == 0) continue;
+    // Never one that is there already: its owner may be about to remove it, without asking for the store's lock.
+    Fd fd = store::Open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (!fd.ok() && errno == EEXIST) continue;
+    if (!fd.ok()) return ErrnoStatus(errno, "create file", path);
+    if (const int error = Lock(fd.get(), LOCK_EX); error != 0) return ErrnoStatus(error, "lock file", path);
     if (absl::Status status = MakeDirectory(tree, 0700); !status.ok()) return status;
     alive_ = std::move(fd);
     alive_path_ = path;

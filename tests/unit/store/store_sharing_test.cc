@@ -114,6 +114,29 @@ TEST_F(StoreSharingTest, SameRunTwiceOnOneHostGetsTwoTrees) {
   EXPECT_TRUE(Exists(two->tree()));
 }
 
+TEST_F(StoreSharingTest, LivingRunIsRegisteredHoweverOthersOfItsNameComeAndGo) {
+  const auto work = [&] {
+    for (int round = 0; round < 500; ++round) {
+      absl::StatusOr<std::unique_ptr<store::Runs>> runs = store::Runs::Open(root_, "run");
+      EXPECT_TRUE(runs.ok()) << runs.status();
+      if (!runs.ok()) return 1;
+      const std::string name = std::filesystem::path((*runs)->tree()).filename();
+      EXPECT_TRUE(Exists(root_ + "/runs/" + name)) << "round " << round;
+      EXPECT_TRUE(Exists((*runs)->tree())) << "round " << round;
+      if (HasFailure()) return 1;
+      EXPECT_EQ(rmdir((*runs)->tree().c_str()), 0);
+    }
+    return 0;
+  };
+  std::filesystem::create_directory(root_);
+  const pid_t child = fork();
+  if (child == 0) _exit(work());
+  EXPECT_EQ(work(), 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
 TEST_F(StoreSharingTest, TwoProcessesAtOnceNeverMissAFile) {
   // Both ship, link and unlink the same files over and over; a third evicts all that nobody claims.
   std::vector<std::string> contents;
