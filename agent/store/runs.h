@@ -2,13 +2,18 @@
 //
 //   <root>/lock          flock: shared to add a claim, exclusive to come, to go through what the dead left, or to evict
 //   <root>/runs/<run>    held under an exclusive flock as long as its agent lives: the kernel lets go of it however the
-//                        agent dies. Its content is the run's claims: 32 bytes each, the id of a file it needs
+//                        agent dies. Its content: a mark of the boot that its machine is in, 32 bytes, then the run's
+//                        claims, 32 bytes each, the id of a file it needs
 //   <root>/trees/<run>/  see tree.h
 //   <root>/tmp/<run>/    files being assembled
 //
 // A claim is written before the store is asked whether the file is there. Eviction reads the claims under the exclusive
 // lock: so it either sees the claim, or was over before the question was asked, and no run loses a file it was told it
 // has.
+//
+// A home that several hosts mount over NFS, with locks of each host alone (nolock, local_lock=flock): another host's
+// run seems to have let go of its file. So only runs of this boot are taken for dead by their lock; all others, those
+// of this machine before its last boot included, when their lock is free and they have claimed nothing for a week.
 //
 // One thread; many processes.
 

@@ -114,6 +114,30 @@ TEST_F(StoreSharingTest, SameRunTwiceOnOneHostGetsTwoTrees) {
   EXPECT_TRUE(Exists(two->tree()));
 }
 
+// What another host on this store looks like, where flock(2) does not reach beyond a host.
+TEST_F(StoreSharingTest, RunOfAnotherHostIsDeadOnlyAfterAWeek) {
+  OpenStore(root_, "earlier").reset();
+  const std::string file = root_ + "/runs/run";
+  WriteFile(file, std::string(Digest::kSize, 'B'));
+  std::filesystem::create_directories(root_ + "/trees/run/d");
+  std::filesystem::create_directories(root_ + "/trees/seen-before-its-run");
+  EXPECT_EQ(OpenStore(root_, "run")->tree(), root_ + "/trees/run~2");
+  EXPECT_TRUE(Exists(root_ + "/trees/run/d"));
+  EXPECT_TRUE(Exists(root_ + "/trees/seen-before-its-run"));
+  const auto set_age = [&](const std::string& path, int days) {
+    const timespec time = {::time(nullptr) - days * 24 * 3600, 0};
+    const timespec times[2] = {time, time};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  };
+  set_age(file, 6);
+  set_age(root_ + "/trees/seen-before-its-run", 8);
+  OpenStore(root_, "other").reset();
+  EXPECT_TRUE(Exists(root_ + "/trees/run/d"));
+  EXPECT_FALSE(Exists(root_ + "/trees/seen-before-its-run"));
+  set_age(file, 8);
+  EXPECT_EQ(OpenStore(root_, "run")->tree(), root_ + "/trees/run");
+}
+
 TEST_F(StoreSharingTest, LivingRunIsRegisteredHoweverOthersOfItsNameComeAndGo) {
   const auto work = [&] {
     for (int round = 0; round < 500; ++round) {
