@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "agent/store/recipe_file.h"
+#include "agent/store/rubbish.h"
 #include "protocol/chunking.h"
 
 namespace dtest::store {
@@ -70,10 +71,11 @@ absl::StatusOr<std::unique_ptr<Runs>> Runs::Open(const std::string& root, const 
   runs->lock_ = store::Open(lock_path, O_RDWR | O_CREAT, 0600);
   if (!runs->lock_.ok()) return ErrnoStatus(errno, "open file", lock_path);
   if (const int error = Lock(runs->lock_.get(), LOCK_EX); error != 0) return ErrnoStatus(error, "lock file", lock_path);
-  RemoveDead(root);
+  MoveDeadAside(root);
   absl::Status status = runs->Register(root, run_id);
   Lock(runs->lock_.get(), LOCK_UN);
   if (!status.ok()) return status;
+  runs->remover_.emplace(root);
   return runs;
 }
 
@@ -116,15 +118,17 @@ std::optional<Fd> Runs::LockExclusively(const std::string& root, bool wait) {
   return fd;
 }
 
-void Runs::RemoveDead(const std::string& root) {
+void Runs::MoveDeadAside(const std::string& root) {
   std::set<std::string> names;
   for (const char* sub : kSubdirectories) {
     for (std::string& name : ListDirectory(absl::StrCat(root, sub))) names.insert(std::move(name));
   }
   for (const std::string& name : names) {
     if (!IsDead(root, name)) continue;
-    for (const char* sub : {"/tmp/", "/trees/"}) RemoveTree(absl::StrCat(root, sub, name));
-    unlink(absl::StrCat(root, "/runs/", name).c_str());
+    bool gone = true;
+    for (const char* sub : {"/tmp/", "/trees/"}) gone = ThrowAway(root, absl::StrCat(root, sub, name)) && gone;
+    // What is not gone stays registered: without that it could be what another host has just made.
+    if (gone) unlink(absl::StrCat(root, "/runs/", name).c_str());
   }
 }
 

@@ -2,11 +2,13 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
 
+#include "agent/store/rubbish.h"
 #include "agent/store/runs.h"
 #include "agent/store/store.h"
 #include "gmock/gmock.h"
@@ -112,6 +114,32 @@ TEST_F(StoreSharingTest, SameRunTwiceOnOneHostGetsTwoTrees) {
   one.reset();
   EXPECT_EQ(OpenStore(root_, "run")->tree(), root_ + "/trees/run");
   EXPECT_TRUE(Exists(two->tree()));
+}
+
+TEST_F(StoreSharingTest, DeadRunsTreeIsRemovedWithoutTheStoresLock) {
+  std::unique_ptr<Store> store = OpenStore(root_, "dead");
+  std::filesystem::create_directories(root_ + "/killed");
+  WriteFile(root_ + "/killed/file", "what a test left");
+  store.reset();
+  const auto die = [&] {
+    std::filesystem::copy(root_ + "/killed", root_ + "/trees/dead", std::filesystem::copy_options::recursive);
+    const timespec times[2] = {{1, 0}, {1, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, (root_ + "/trees/dead").c_str(), times, 0), 0);
+  };
+  std::filesystem::create_directory(root_ + "/removed");
+  {
+    // A remover that never comes to its end.
+    const store::Fd busy = store::Open(root_ + "/removed", O_RDONLY | O_DIRECTORY);
+    ASSERT_EQ(store::Lock(busy.get(), LOCK_EX), 0);
+    for (size_t dead = 1; dead <= 2; ++dead) {
+      die();
+      EXPECT_EQ(OpenStore(root_, "dead")->tree(), root_ + "/trees/dead");
+      EXPECT_EQ(EntriesIn(root_ + "/removed"), 2 * dead);
+    }
+  }
+  std::unique_ptr<Store> next = OpenStore(root_, "next");
+  store::RubbishRemover::RemoveNow(root_);
+  EXPECT_EQ(EntriesIn(root_ + "/removed"), 0u);
 }
 
 // What another host on this store looks like, where flock(2) does not reach beyond a host.
