@@ -5,9 +5,11 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/options.h"
+#include "coordinator/launch/spawn.h"
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of a write
+  dtest::RaiseDescriptorLimit();
   dtest::ParsedCommandLine parsed = dtest::ParseCommandLine(std::vector<std::string>(argv, argv + argc));
   if (!parsed.options) {
     std::fputs(parsed.text.c_str(), parsed.exit_status == 0 ? stdout : stderr);

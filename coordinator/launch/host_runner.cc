@@ -95,7 +95,8 @@ class Runner {
   HostEnd Run(const std::function<void()>& connected) {
     const absl::Time began = absl::Now();
     HostEnd end;
-    end.status = Open();
+    end.status = control_->status();
+    if (end.status.ok()) end.status = Open();
     if (end.status.ok()) end.status = BringUp();
     if (end.status.ok()) {
       end.connected = true;

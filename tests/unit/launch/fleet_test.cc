@@ -3,6 +3,7 @@
 #include "coordinator/launch/fleet.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
@@ -142,6 +143,20 @@ TEST_F(FleetTest, ACommandThatSaysNothingTimesOut) {
   EXPECT_EQ(
       Fail(Command("exec sleep 1000")).message(),
       "the host's shell gave no sign of life for 300ms without running our command; does its start-up file wait?");
+}
+
+TEST_F(FleetTest, AHostThatNoDescriptorIsLeftForFails) {
+  FleetDriver driver(options_, {local_});
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest_free = dup(0);
+  close(lowest_free);
+  const rlimit none_left = {static_cast<rlim_t>(lowest_free), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+  driver.Start();
+  EXPECT_EQ(driver.Await(Kind::kFailed).status.message(),
+            "cannot start the host's thread here: no eventfd; raise `ulimit -Hn` and -n: Too many open files");
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(FleetTest, ARouterThatIsNotThereEndsTheHost) {
