@@ -25,7 +25,7 @@ class RubbishRemover {
   RubbishRemover(const RubbishRemover&) = delete;
   RubbishRemover& operator=(const RubbishRemover&) = delete;
 
-  // Returns when all of it is gone, whoever removed it.
+  // Returns when all of it is gone that can be removed, whoever removed it.
   static void RemoveNow(absl::string_view root);
 
  private:

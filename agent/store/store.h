@@ -32,8 +32,8 @@
 //
 // A full disk (or quota): what no living run claims is evicted, and the call tried once more, before it fails.
 //
-// One thread calls. No call blocks on the network; disk work is done in the call. Locks are flock(2)s: children that live on
-// without exec(2) would keep them.
+// One thread calls. No call blocks on the network; disk work is done in the call. Locks are flock(2)s: children that
+// live on without exec(2) would keep them.
 
 #ifndef DTEST_AGENT_STORE_STORE_H_
 #define DTEST_AGENT_STORE_STORE_H_
