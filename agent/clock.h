@@ -1,5 +1,9 @@
 // The agent's clock: CLOCK_MONOTONIC expressed as an absl::Time, as the cores and the session want it. It has nothing
 // to do with the time of day. Any thread.
+//
+// It stands still while the machine is suspended, as the tests do: limits of cases count on it. CLOCK_BOOTTIME would
+// let every running case time out at the end of a suspend, and a local agent leave whose coordinator slept with it.
+// What that costs: an agent that slept alone, for longer than its lease, runs on until it is told of its stream's end.
 
 #ifndef DTEST_AGENT_CLOCK_H_
 #define DTEST_AGENT_CLOCK_H_

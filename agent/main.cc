@@ -55,6 +55,7 @@ int SignalFd() {
 }
 
 absl::Status RunAgent() {
+  RaiseDescriptorLimit();
   AgentLoop::Options options;
   options.version = Version();
   options.signal_fd = SignalFd();

@@ -42,18 +42,22 @@ ChunkServer::Options ServerOptions(PeerTransport* transport,
   return options;
 }
 
-// At which only this host itself would be reached, or nobody.
-bool IsOfThisHostOnly(const std::string& address) {
+constexpr uint32_t kLinkLocalNet = 0xa9fe;  // 169.254.0.0/16
+
+// At which only this host itself would be reached, or nobody, or nobody beyond this host's network card.
+bool IsNotForPeers(const std::string& address) {
   in_addr v4;
   in6_addr v6;
   if (inet_pton(AF_INET6, address.c_str(), &v6) == 1) {
-    if (!IN6_IS_ADDR_V4MAPPED(&v6)) return IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6);
+    if (!IN6_IS_ADDR_V4MAPPED(&v6)) {
+      return IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6) || IN6_IS_ADDR_LINKLOCAL(&v6);
+    }
     std::copy_n(v6.s6_addr + 12, sizeof v4, reinterpret_cast<uint8_t*>(&v4));
   } else if (inet_pton(AF_INET, address.c_str(), &v4) != 1) {
     return true;  // no address at all
   }
   const uint32_t host_order = ntohl(v4.s_addr);
-  return host_order >> 24 == IN_LOOPBACKNET || host_order == INADDR_ANY;
+  return host_order >> 24 == IN_LOOPBACKNET || host_order == INADDR_ANY || host_order >> 16 == kLinkLocalNet;
 }
 
 }  // namespace
@@ -64,9 +68,9 @@ std::string AddressOfSshConnection(const char* ssh_connection) {
   const std::vector<std::string> fields = absl::StrSplit(ssh_connection, ' ');
   if (fields.size() != 4) return "";
   const std::string& address = fields[2];
-  // A link-local address means nothing without the name of this host's card: it is none that inet_pton takes. Loopback:
-  // a tunnel or a container's gateway, from which other hosts' addresses cannot be told.
-  if (IsOfThisHostOnly(address)) return "";
+  // A link-local address means something else on every network: with the name of this host's card it is none that
+  // inet_pton takes. Loopback: a tunnel or a container's gateway, from which other hosts' addresses cannot be told.
+  if (IsNotForPeers(address)) return "";
   return absl::StrContains(address, ":") ? absl::StrCat("[", address, "]") : address;
 }
 

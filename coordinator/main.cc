@@ -9,6 +9,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/options.h"
 #include "coordinator/cli/standard_output.h"
+#include "coordinator/launch/spawn.h"
 
 namespace {
 
@@ -27,6 +28,7 @@ void FillClosedDescriptors() {
 int main(int argc, char** argv) {
   FillClosedDescriptors();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of a write
+  dtest::RaiseDescriptorLimit();
   dtest::ParsedCommandLine parsed = dtest::ParseCommandLine(std::vector<std::string>(argv, argv + argc));
   if (!parsed.options) {
     if (parsed.exit_status == 0) return dtest::StatusAfterOutput(dtest::WriteOutput(parsed.text), 0);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +20,9 @@
 
 namespace dtest {
 namespace {
+
+// As RaiseDescriptorLimit found it; no limit is set for tests where rlim_max is 0.
+rlimit found_limit = {0, 0};
 
 // Signals that this process handles or ignores, as of its first Spawn: a child is spared resetting the sixty others.
 const std::vector<int>& ChangedSignals() {
@@ -71,6 +75,8 @@ struct Launch {
   sigset_t none;
   sigemptyset(&none);
   pthread_sigmask(SIG_SETMASK, &none, nullptr);
+  // Here, where no descriptor above the lower limit is open any more.
+  if (found_limit.rlim_max != 0) setrlimit(RLIMIT_NOFILE, &found_limit);
   execve(launch->program, launch->argv, launch->envp);
   Fail(launch, "execve");
 }
@@ -151,8 +157,16 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(const Options& options) 
                                             launch.failed_step, WhyNot(launch)));
   }
   const int end_fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));  // close-on-exec by itself
-  return std::unique_ptr<Process>(
+  const int end_error = errno;
+  std::unique_ptr<Process> process(
       new Process(pid, output.TakeReadFd(), options.split_errors ? errors.TakeReadFd() : -1, end_fd));
+  // SIGCHLD makes up for a kernel without pidfds only.
+  if (end_fd < 0 && (end_error == EMFILE || end_error == ENFILE || end_error == ENOMEM)) {
+    return absl::ErrnoToStatus(end_error,
+                               absl::StrCat("cannot start ", options.program,
+                                            ": no descriptor that tells of its end (raise ulimit -n there)"));
+  }
+  return process;
 }
 
 Process::~Process() {
@@ -191,6 +205,13 @@ Process::End Process::Reap() {
   end_fd_ = -1;
   if (WIFSIGNALED(status)) return {0, WTERMSIG(status)};
   return {WEXITSTATUS(status), 0};
+}
+
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  const rlimit raised = {limit.rlim_max, limit.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) found_limit = limit;
 }
 
 absl::Status BecomeSupervisor() {

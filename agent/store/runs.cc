@@ -9,9 +9,18 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "agent/store/recipe_file.h"
+#include "agent/store/rubbish.h"
+#include "protocol/chunking.h"
 
 namespace dtest::store {
 namespace {
+
+constexpr const char* kSubdirectories[] = {"/runs", "/trees", "/tmp"};
+// A run that another boot registered is dead when it has claimed nothing for so long.
+constexpr absl::Duration kForeignAge = absl::Hours(7 * 24);
 
 std::string LockPath(const std::string& root) { return absl::StrCat(root, "/lock"); }
 
@@ -23,11 +32,38 @@ absl::Status CheckRunId(absl::string_view run_id) {
       absl::StrCat("run id \"", run_id, "\" cannot name a directory: use 1 to 100 letters, digits, '.', '_' or '-'"));
 }
 
+// What a run's file begins with: as long as a claim, and a claim of nothing to whoever reads it as one.
+std::string OwnBootMark() { return std::string(Sha256(absl::StrCat("dtest run of boot ", CurrentBoot())).bytes()); }
+
+bool IsOfThisBoot(const Fd& run) {
+  std::string mark(Digest::kSize, '\0');
+  return ReadAt(run.get(), mark.data(), mark.size(), 0) == 0 && mark == OwnBootMark();
+}
+
+bool IsOld(const struct stat& st) { return absl::Now() - absl::TimeFromTimespec(st.st_mtim) > kForeignAge; }
+
+bool IsOldOrMissing(const std::string& path) {
+  struct stat st;
+  return lstat(path.c_str(), &st) == 0 ? IsOld(st) : errno == ENOENT;
+}
+
+// Under the store's lock, which may be one of this machine only.
+bool IsDead(const std::string& root, const std::string& name) {
+  const Fd run = store::Open(absl::StrCat(root, "/runs/", name), O_RDWR);
+  struct stat st;
+  if (!run.ok()) {
+    return errno == ENOENT && IsOldOrMissing(absl::StrCat(root, "/trees/", name)) &&
+           IsOldOrMissing(absl::StrCat(root, "/tmp/", name));
+  }
+  if (!IsOfThisBoot(run) && (fstat(run.get(), &st) != 0 || !IsOld(st))) return false;
+  return Lock(run.get(), LOCK_EX | LOCK_NB) == 0;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Runs>> Runs::Open(const std::string& root, const std::string& run_id) {
   if (absl::Status status = CheckRunId(run_id); !status.ok()) return status;
-  for (const char* sub : {"/runs", "/trees", "/tmp"}) {
+  for (const char* sub : kSubdirectories) {
     if (absl::Status status = MakeDirectory(absl::StrCat(root, sub), 0700); !status.ok()) return status;
   }
   const std::string lock_path = LockPath(root);
@@ -35,10 +71,11 @@ absl::StatusOr<std::unique_ptr<Runs>> Runs::Open(const std::string& root, const 
   runs->lock_ = store::Open(lock_path, O_RDWR | O_CREAT, 0600);
   if (!runs->lock_.ok()) return ErrnoStatus(errno, "open file", lock_path);
   if (const int error = Lock(runs->lock_.get(), LOCK_EX); error != 0) return ErrnoStatus(error, "lock file", lock_path);
-  RemoveDead(root);
+  MoveDeadAside(root);
   absl::Status status = runs->Register(root, run_id);
   Lock(runs->lock_.get(), LOCK_UN);
   if (!status.ok()) return status;
+  runs->remover_.emplace(root);
   return runs;
 }
 
@@ -46,14 +83,19 @@ absl::Status Runs::Register(const std::string& root, const std::string& run_id) 
   std::string name = run_id;
   for (int copy = 2;; name = absl::StrCat(run_id, "~", copy++)) {
     const std::string path = absl::StrCat(root, "/runs/", name);
-    Fd fd = store::Open(path, O_RDWR | O_CREAT, 0600);
-    if (!fd.ok()) return ErrnoStatus(errno, "create file", path);
-    const int error = Lock(fd.get(), LOCK_EX | LOCK_NB);
-    if (error == EWOULDBLOCK) continue;
-    if (error != 0) return ErrnoStatus(error, "lock file", path);
     const std::string tree = absl::StrCat(root, "/trees/", name);
     // A dead run's tree that could not be removed, because it has another user's files, say.
     if (access(tree.c_str(), F_OK) == 0) continue;
+    // Never one that is there already: its owner may be about to remove it, without asking for the store's lock.
+    Fd fd = store::Open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (!fd.ok() && errno == EEXIST) continue;
+    if (!fd.ok()) return ErrnoStatus(errno, "create file", path);
+    int error = Lock(fd.get(), LOCK_EX);
+    if (error == 0) error = WriteAt(fd.get(), OwnBootMark(), 0);
+    if (error != 0) {
+      unlink(path.c_str());
+      return ErrnoStatus(error, "lock or write file", path);
+    }
     if (absl::Status status = MakeDirectory(tree, 0700); !status.ok()) return status;
     alive_ = std::move(fd);
     alive_path_ = path;
@@ -76,23 +118,18 @@ std::optional<Fd> Runs::LockExclusively(const std::string& root, bool wait) {
   return fd;
 }
 
-void Runs::RemoveDead(const std::string& root) {
-  std::set<std::string> alive;
-  std::vector<std::string> dead;
-  for (const std::string& name : ListDirectory(absl::StrCat(root, "/runs"))) {
-    const Fd fd = store::Open(absl::StrCat(root, "/runs/", name), O_RDWR);
-    if (!fd.ok() || Lock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-      alive.insert(name);
-    } else {
-      dead.push_back(name);
-    }
+void Runs::MoveDeadAside(const std::string& root) {
+  std::set<std::string> names;
+  for (const char* sub : kSubdirectories) {
+    for (std::string& name : ListDirectory(absl::StrCat(root, sub))) names.insert(std::move(name));
   }
-  for (const char* sub : {"/tmp", "/trees"}) {
-    for (const std::string& name : ListDirectory(absl::StrCat(root, sub))) {
-      if (alive.count(name) == 0) RemoveTree(absl::StrCat(root, sub, "/", name));
-    }
+  for (const std::string& name : names) {
+    if (!IsDead(root, name)) continue;
+    bool gone = true;
+    for (const char* sub : {"/tmp/", "/trees/"}) gone = ThrowAway(root, absl::StrCat(root, sub, name)) && gone;
+    // What is not gone stays registered: without that it could be what another host has just made.
+    if (gone) unlink(absl::StrCat(root, "/runs/", name).c_str());
   }
-  for (const std::string& name : dead) unlink(absl::StrCat(root, "/runs/", name).c_str());
 }
 
 absl::Status Runs::Claim(const std::vector<Digest>& files) {
@@ -107,7 +144,7 @@ absl::Status Runs::Claim(const std::vector<Digest>& files) {
   int error = Lock(lock_.get(), LOCK_SH);
   if (error == 0) {
     // At a place of our own counting: a write that failed half-way is overwritten by the next.
-    error = WriteAt(alive_.get(), bytes, (claimed_.size() - added.size()) * Digest::kSize);
+    error = WriteAt(alive_.get(), bytes, (1 + claimed_.size() - added.size()) * Digest::kSize);
     Lock(lock_.get(), LOCK_UN);
   }
   if (error == 0) return absl::OkStatus();

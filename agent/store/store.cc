@@ -52,11 +52,14 @@ absl::Status MakeRoot(const std::string& root) {
 }
 
 uint64_t EvictFrom(FileStore& files, const std::string& root, uint64_t limit, uint64_t wanted, bool wait) {
-  const std::optional<Fd> lock = Runs::LockExclusively(root, wait);
+  std::optional<Fd> lock = Runs::LockExclusively(root, wait);
   if (!lock.has_value()) return 0;
-  Runs::RemoveDead(root);
+  Runs::MoveDeadAside(root);
   const absl::flat_hash_set<Digest> claims = Runs::LiveClaims(root);
-  return files.Evict(limit, wanted, [&](const Digest& id) { return claims.contains(id); });
+  const uint64_t freed = files.Evict(limit, wanted, [&](const Digest& id) { return claims.contains(id); });
+  lock.reset();
+  if (wanted > 0) store::RubbishRemover::RemoveNow(root);
+  return freed;
 }
 
 bool IsZero(absl::string_view bytes) {

@@ -6,6 +6,7 @@
 //                                    verified (recipe_file.h has the format)
 //   <root>/tmp/<run>/                files being assembled
 //   <root>/trees/<run>/              the tree of one run, on the same file system, made of hard links (tree.h)
+//   <root>/removed/                  what dead runs left, being removed by a thread (rubbish.h)
 //   <root>/runs/<run>                a living run: its flock, and the ids of the files it needs (runs.h)
 //
 // Chunks are not stored apart: a chunk that is wanted again is read from a file that has it, so the store costs the
@@ -31,8 +32,8 @@
 //
 // A full disk (or quota): what no living run claims is evicted, and the call tried once more, before it fails.
 //
-// One thread. No call blocks on the network; disk work is done in the call. Locks are flock(2)s: children that live on
-// without exec(2) would keep them.
+// One thread calls. No call blocks on the network; disk work is done in the call. Locks are flock(2)s: children that
+// live on without exec(2) would keep them.
 
 #ifndef DTEST_AGENT_STORE_STORE_H_
 #define DTEST_AGENT_STORE_STORE_H_

@@ -173,6 +173,28 @@ absl::Status Bootstrap::OnUnpacked(absl::string_view line) {
   return absl::UnavailableError(what);
 }
 
+// Something else than our script ran, or nothing.
+absl::Status Bootstrap::NoAnswer(absl::string_view how, int exit_status, absl::string_view err,
+                                 absl::string_view said) const {
+  if (options_.type_command) {
+    return absl::UnavailableError(
+        absl::StrCat("the host's command= ", how, " and started no shell that answers", said,
+                     "; try it by hand: it must run the lines that come on its stdin, as `sh` does"));
+  }
+  if (exit_status == 127 || absl::StrContains(err, "/bin/sh: No such file") ||
+      absl::StrContains(err, "/bin/sh: not found") || absl::StrContains(err, "/bin/sh: Command not found")) {
+    return absl::UnavailableError(
+        absl::StrCat("no /bin/sh could be run on the host (it ", how, ")", said, "; dtest needs a POSIX sh there"));
+  }
+  if (exit_status >= 0) {
+    return absl::UnavailableError(absl::StrCat(
+        "the host ran something else than our command and ", how, said,
+        "; is there a ForceCommand in its sshd_config, a command= in authorized_keys, or no shell for this user?"));
+  }
+  return absl::UnavailableError(
+      absl::StrCat("the host's shell ", how, " without running our command", said, "; does its start-up file wait?"));
+}
+
 absl::Status Bootstrap::Failure(absl::string_view how, int exit_status, absl::string_view err) const {
   std::string said;
   const std::string out = Quote(absl::StrCat(printed_, buffer_));
@@ -180,18 +202,7 @@ absl::Status Bootstrap::Failure(absl::string_view how, int exit_status, absl::st
   if (!out.empty()) absl::StrAppend(&said, "; it printed: ", out);
   switch (state_) {
     case State::kProbing:
-      if (exit_status == 127 || absl::StrContains(err, "/bin/sh: No such file") ||
-          absl::StrContains(err, "/bin/sh: not found") || absl::StrContains(err, "/bin/sh: Command not found")) {
-        return absl::UnavailableError(
-            absl::StrCat("no /bin/sh could be run on the host (it ", how, ")", said, "; dtest needs a POSIX sh there"));
-      }
-      if (exit_status >= 0) {
-        return absl::UnavailableError(absl::StrCat(
-            "the host ran something else than our command and ", how, said,
-            "; is there a ForceCommand in its sshd_config, a command= in authorized_keys, or no shell for this user?"));
-      }
-      return absl::UnavailableError(absl::StrCat("the host's shell ", how, " without running our command", said,
-                                                 "; does its start-up file wait?"));
+      return NoAnswer(how, exit_status, err, said);
     case State::kInstalling:
       return absl::UnavailableError(absl::StrCat("while the agent was being copied, the host ", how, said));
     case State::kStarting:

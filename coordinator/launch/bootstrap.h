@@ -46,19 +46,22 @@ class Bootstrap {
   // PermissionDenied (store cannot be written), FailedPrecondition (terminal), Unavailable (anything else).
   absl::Status Receive(absl::string_view bytes);
 
+  // Our script runs there: it has said its first word.
+  bool answered() const { return state_ != State::kProbing; }
   // The agent runs; what it printed after its line belongs to the link.
   bool ready() const { return state_ == State::kReady; }
   std::string TakeLeftover() { return std::move(buffer_); }
   // The archive was sent.
   bool shipped() const { return shipped_; }
 
-  // Why a stream that ended (or fell silent) now failed, said for a person. `how` as in Conduit::HowItEnded, or "timed
-  // out after 30s"; `exit_status` -1 if none; `err` is the end of stderr.
+  // Why a stream that ended (or fell silent) now failed, said for a person. `how` as in Conduit::HowItEnded, or "gave
+  // no sign of life for 30s"; `exit_status` -1 if none; `err` is the end of stderr.
   absl::Status Failure(absl::string_view how, int exit_status, absl::string_view err) const;
 
  private:
   enum class State { kProbing, kInstalling, kStarting, kReady };
   explicit Bootstrap(Options options) : options_(std::move(options)) {}
+  absl::Status NoAnswer(absl::string_view how, int exit_status, absl::string_view err, absl::string_view said) const;
   absl::Status OnProbe(absl::string_view line);
   absl::Status OnUnpacked(absl::string_view line);
   void StartAgent();

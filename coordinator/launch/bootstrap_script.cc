@@ -36,6 +36,7 @@ absl::StatusOr<std::string> StoreAssignment(absl::string_view store) {
                                                      "': use letters, digits and /._-+=,@:~% only"));
     }
   }
+  while (store.size() > 1 && absl::ConsumeSuffix(&store, "/")) continue;
   absl::string_view rest = store;
   if (absl::ConsumePrefix(&rest, "~/")) return absl::StrCat("r=\"$HOME/", rest, "\"");
   if (!absl::StartsWith(store, "/")) {
@@ -44,6 +45,13 @@ absl::StatusOr<std::string> StoreAssignment(absl::string_view store) {
   }
   return absl::StrCat("r=\"", store, "\"");
 }
+
+// A function: is $r below /tmp really there, and a directory of our own? Anybody may have made one, or a symbolic link
+// to one of ours that he later points elsewhere: so it looks at the directory it stands in, and at that one's own name.
+// /tmp itself may be a link.
+constexpr absl::string_view kIsOwn =
+    "o() { case $r in /tmp/*) (cd -P /tmp && t=$PWD && cd -P \"$r\" && [ -O . ] && [ \"$PWD\" = \"$t/${r#/tmp/}\" ]) "
+    "2>/dev/null;; esac; }; ";
 
 }  // namespace
 
@@ -57,11 +65,11 @@ absl::StatusOr<std::string> BootstrapCommand(const AgentArchive& archive, absl::
                                                "\" --library-path \"$d/lib\" --argv0 dtest-agent \"$d/dtest-agent\"");
   // LD_PRELOAD is for the host's own programs: with the agent's loader and libraries it could only break.
   // `true` rather than `:`, a special builtin whose failed redirection would end the shell (read-only store).
-  // Only a directory of our own counts as cached: anybody may have made one below /tmp.
+  // Only a directory of our own counts as cached.
   // `read` takes one byte at a time from a pipe, so what follows the line is left for the install stage.
   return absl::StrCat(
       "exec /bin/sh -c '", "p=DTEST n=", nonce, "; umask 077; unset LD_PRELOAD; ", *assignment, "; d=$r/agents/",
-      archive.digest_hex, "; s=missing; [ -O \"$d\" ] && [ -f \"$d/.complete\" ] && s=cached; ",
+      archive.digest_hex, "; s=missing; ", kIsOwn, "o && [ -O \"$d\" ] && [ -f \"$d/.complete\" ] && s=cached; ",
       "[ -t 0 ] && s=tty; echo \"$p-PROBE $n $s $(uname -m) $r\"; g() { ", start, "; }; ",
       "case $s in cached) true 2>/dev/null >\"$d/.used\"; g;; missing) IFS= read -r x; eval \"$x\"; g;; "
       "esac'");
@@ -74,8 +82,7 @@ std::string InstallLine(const AgentArchive& archive) {
   constexpr absl::string_view kTemplate =
       "t=$r/agents/.new.$n; "
       "e=$(exec 2>&1; "
-      "case $r in /tmp/*) mkdir -p \"$r\" || exit 1; [ -O \"$r\" ] && [ ! -h \"$r\" ] || "
-      "{ echo \"$r belongs to somebody else\"; exit 1; };; esac; "
+      "mkdir -p \"$r\" || exit 1; o || { echo \"$r belongs to somebody else, or is a symbolic link\"; exit 1; }; "
       "mkdir -p \"$t/agent-$n\" && "
       // A head without -c fails before it reads; one byte at a time is slow, but does not read past the end.
       "{ head -c $SIZE >\"$t/tar\" || { [ ! -s \"$t/tar\" ] && dd bs=1 count=$SIZE >\"$t/tar\"; }; } || exit 1; "

@@ -40,8 +40,8 @@ struct AgentArchive {
 struct FleetOptions {
   // Read instead of ~/.ssh/config and the system's; "": those; "none": no file at all.
   std::string ssh_config;
-  // Limit of each step a host must answer in: TCP connect; SSH handshake and authentication; and, three times that,
-  // the login shell's first answer, any stall while the agent is copied, the agent's own start.
+  // Limit of each step a host must answer in: TCP connect; SSH handshake and authentication; the first answer of the
+  // login shell or command=; and, three times that, any stall while the agent is copied, the agent's own start.
   absl::Duration connect_timeout = absl::Seconds(10);
   size_t parallel_connects = 64;
   std::string router_socket;                  // path of the ROUTER's UNIX socket; there before Start

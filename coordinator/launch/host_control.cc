@@ -16,11 +16,16 @@
 namespace dtest {
 
 HostControl::HostControl(std::function<void(std::string)> log)
-    : log_(std::move(log)), wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+    : log_(std::move(log)), wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), wake_error_(errno) {}
 
 HostControl::~HostControl() {
   GuardSocket(-1);
   if (wake_fd_ >= 0) close(wake_fd_);
+}
+
+absl::Status HostControl::status() const {
+  if (wake_fd_ >= 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(wake_error_, "cannot start the host's thread here: no eventfd; raise `ulimit -Hn` and -n");
 }
 
 void HostControl::Close() {

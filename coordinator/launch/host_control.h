@@ -31,6 +31,8 @@ class HostControl {
 
   // The rest: the host's thread.
 
+  // An error if there was no descriptor left to wake Wait by: the host must not be started then.
+  absl::Status status() const;
   // Sleeps until one of `fds` is ready (revents are filled), or `deadline`: DeadlineExceeded. Cancelled after Close.
   absl::Status Wait(std::vector<pollfd>* fds, absl::Time deadline);
   // Keeps a duplicate of the socket for Close; -1 forgets it.
@@ -41,6 +43,7 @@ class HostControl {
  private:
   const std::function<void(std::string)> log_;
   const int wake_fd_;
+  const int wake_error_;  // errno, if there is no wake_fd_
   std::atomic<bool> closing_ = false;
   Mutex mutex_;
   int guarded_ ABSL_GUARDED_BY(mutex_) = -1;

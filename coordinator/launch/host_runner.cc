@@ -26,7 +26,7 @@
 namespace dtest {
 namespace {
 
-constexpr int kBootstrapPatience = 3;                         // times connect_timeout
+constexpr int kBootstrapPatience = 3;                         // times connect_timeout, once the host has answered
 constexpr absl::Duration kExitStatusWait = absl::Seconds(1);  // it follows the end of stdout, if it comes at all
 constexpr size_t kLinkBuffer = 1 << 20;                       // each way, in the relay
 constexpr size_t kLastWords = 2048;
@@ -95,7 +95,8 @@ class Runner {
   HostEnd Run(const std::function<void()>& connected) {
     const absl::Time began = absl::Now();
     HostEnd end;
-    end.status = Open();
+    end.status = control_->status();
+    if (end.status.ok()) end.status = Open();
     if (end.status.ok()) end.status = BringUp();
     if (end.status.ok()) {
       end.connected = true;
@@ -213,7 +214,7 @@ class Runner {
   // ---- Bringing the agent up ----
 
   absl::Status BringUp() {
-    const absl::Duration patience = kBootstrapPatience * options_.connect_timeout;
+    absl::Duration patience = options_.connect_timeout;
     absl::Time deadline = absl::Now() + patience;
     while (!bootstrap_->ready()) {
       std::string out, err;
@@ -224,6 +225,7 @@ class Runner {
       counters_->agent_shipped = bootstrap_->shipped();
       if (!received.ok()) return received;
       if (bootstrap_->ready()) break;
+      if (bootstrap_->answered()) patience = kBootstrapPatience * options_.connect_timeout;
       if (conduit_->ended()) {
         AwaitExit();
         return bootstrap_->Failure(conduit_->HowItEnded(), conduit_->exit_status(), log_.last_words());

@@ -1,6 +1,7 @@
 """Every way to reach a host that OpenSSH's configuration and hosts.txt offer."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -90,6 +91,23 @@ class LaunchTest(FarmCase):
         result = self.dtest("--hosts", path, self.suite("typed_test"), seconds=30)
         self.assertExit(result, BROKEN)
         self.assertSays(result, "no such pod", "7", "/no/such/program")
+
+    def test_command_that_waits(self):
+        result = self.dtest("--host", 'cat command="cat"', "--connect-timeout", "2s", self.suite("typed_test"))
+        self.assertExit(result, BROKEN)
+        self.assertSays(result, "no sign of life for 2s", "try it by hand")
+        self.assertNotIn("sshd", result.text)
+
+    def test_tests_have_the_limit_of_descriptors_that_dtest_was_started_with(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+        script = self.write("limit_test", "#!/bin/sh\ngrep 'open files' /proc/$PPID/limits\nulimit -Sn\nexit 1\n",
+                            0o755)
+        result = self.dtest(script, "--plain", "all")
+        self.assertExit(result, FAILED)
+        self.assertRegex(result.text, rf"Max open files +{hard} +{hard}")  # of the agent
+        self.assertRegex(result.text, r"(?m)^\W*300$")
 
     def test_range_of_hosts(self):
         path = self.write("hosts.txt", "h[1-4] slots=1\n")

@@ -1,12 +1,18 @@
 // Capture, environment, program loader, processes and their leftovers, directories: all against the real system.
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -210,6 +216,49 @@ TEST(Process, EndIsAZombieUntilReaped) {
 
 // Before the first Spawn, as the agent does.
 [[maybe_unused]] const auto kBefore = signal(SIGPIPE, SIG_IGN);
+
+TEST(Process, ChildrenHaveTheLimitOfDescriptorsThatWasFound) {
+  rlimit before, now;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low = {before.rlim_max - 7, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  RaiseDescriptorLimit();
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &now), 0);
+  EXPECT_EQ(now.rlim_cur, before.rlim_max);
+  EXPECT_EQ(Output({"/bin/sh", "-c", "ulimit -Sn; ulimit -Hn"}), absl::StrCat(low.rlim_cur, "\n", low.rlim_max, "\n"));
+  setrlimit(RLIMIT_NOFILE, &before);
+}
+
+// As if the last descriptor had gone between the process' start and pidfd_open.
+bool ForbidPidfds() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EMFILE),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {4, filter};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+TEST(Process, WithoutADescriptorForItsEndItIsNotStarted) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!ForbidPidfds()) _exit(77);
+    const std::string said = Output({"/bin/sleep", "1000"});
+    std::printf("%s\n", said.c_str());
+    std::fflush(stdout);
+    _exit(said.find("no descriptor that tells of its end (raise ulimit -n there): Too many open files") !=
+                      std::string::npos &&
+                  waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD
+              ? 0
+              : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) GTEST_SKIP() << "seccomp filters are not permitted here";
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
 
 TEST(Process, ChildrenHaveTheDefaultMaskAndHandling) {
   struct sigaction here = {};

@@ -21,8 +21,8 @@ TEST(AddressOfSshConnection, IsTheServers) {
 
 TEST(AddressOfSshConnection, IsNoneThatOthersCouldNotUse) {
   EXPECT_EQ(AddressOfSshConnection(nullptr), "");
-  for (const char* address :
-       {"127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "fe80::1%eth0", "UNKNOWN", ""}) {
+  for (const char* address : {"127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "fe80::1%eth0",
+                              "fe80::1", "febf::1", "169.254.0.1", "::ffff:169.254.255.254", "UNKNOWN", ""}) {
     EXPECT_EQ(AddressOfSshConnection(absl::StrCat("192.0.2.1 40000 ", address, " 22").c_str()), "") << address;
   }
   EXPECT_EQ(AddressOfSshConnection("192.0.2.1 40000"), "");

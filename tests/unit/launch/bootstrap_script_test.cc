@@ -76,6 +76,11 @@ Result Talk(std::vector<std::string> argv, std::vector<std::pair<std::string, st
   return result;
 }
 
+// What runs the command's script by `shell`, as if that were the host's /bin/sh.
+std::vector<std::string> AsBinSh(const std::string& shell) {
+  return {"sh", "-c", absl::StrCat("eval \"set -- ${1#exec /bin/sh -c }\"; exec ", shell, " -c \"$1\""), "sh"};
+}
+
 class LoginShell : public ::testing::TestWithParam<std::vector<std::string>> {};
 
 TEST_P(LoginShell, InstallsAndThenFindsTheAgent) {
@@ -199,6 +204,35 @@ TEST(StoreRoot, ASymbolicLinkInTmpIsNotFollowed) {
   EXPECT_FALSE(result.ready);
   EXPECT_EQ(result.status.code(), absl::StatusCode::kPermissionDenied);
   EXPECT_THAT(std::string(result.status.message()), HasSubstr("belongs to somebody else"));
+}
+
+// Whoever makes the link may point it elsewhere between the look at the cached agent and its start.
+TEST(StoreRoot, ACachedAgentBehindASymbolicLinkInTmpIsNotStarted) {
+  ScratchDirectory dir;
+  ASSERT_TRUE(Talk({"/bin/sh", "-c"}, {}, EchoArchive(), dir / "real").shipped);
+  ASSERT_EQ(symlink((dir / "real").c_str(), (dir / "link").c_str()), 0);
+  for (const char* shell : {"sh", "bash --posix", "dash", "busybox sh", "ksh"}) {
+    if (!HaveProgram(std::string(absl::string_view(shell).substr(0, absl::string_view(shell).find(' '))))) continue;
+    SCOPED_TRACE(shell);
+    for (const char* store : {"real", "real/"}) {
+      const Result result = Talk(AsBinSh(shell), {}, EchoArchive(), dir / store);
+      EXPECT_TRUE(result.ready) << result.status;
+      EXPECT_FALSE(result.shipped);
+    }
+    const Result result = Talk(AsBinSh(shell), {}, EchoArchive(), dir / "link");
+    EXPECT_FALSE(result.ready);
+    EXPECT_THAT(std::string(result.status.message()), HasSubstr("belongs to somebody else"));
+  }
+}
+
+TEST(StoreRoot, ACachedAgentInSomebodyElsesDirectoryInTmpIsNotStarted) {
+  if (getuid() != 0) GTEST_SKIP() << "only root can make a directory of somebody else";
+  ScratchDirectory dir;
+  ASSERT_TRUE(Talk({"/bin/sh", "-c"}, {}, EchoArchive(), dir / "store").shipped);
+  ASSERT_EQ(chown((dir / "store").c_str(), 65534, 65534), 0);
+  const Result result = Talk({"/bin/sh", "-c"}, {}, EchoArchive(), dir / "store");
+  EXPECT_FALSE(result.ready);
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kPermissionDenied);
 }
 
 TEST(BootstrapCommand, HoldsNothingThatLoginShellsTreatDifferently) {

@@ -294,7 +294,7 @@ TEST_F(FleetSshErrors, AForcedCommandThatWaitsTimesOut) {
   FleetOptions options = sshd_->Options();
   options.connect_timeout = absl::Seconds(1);
   EXPECT_EQ(Failure(absl::StatusCode::kUnavailable, options),
-            "the host's shell gave no sign of life for 3s without running our command; does its start-up file wait?");
+            "the host's shell gave no sign of life for 1s without running our command; does its start-up file wait?");
 }
 
 TEST_F(FleetSshErrors, AServerThatRunsNoCommands) {

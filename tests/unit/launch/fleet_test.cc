@@ -3,6 +3,7 @@
 #include "coordinator/launch/fleet.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
@@ -123,7 +124,8 @@ TEST_F(FleetTest, ACommandKnowsItsHostAndMayBeNoisy) {
 TEST_F(FleetTest, ACommandThatFails) {
   EXPECT_THAT(
       std::string(Fail(Command("echo 'Error from server (NotFound): pods \"pod-7\" not found' >&2; exit 1")).message()),
-      AllOf(HasSubstr("exited with status 1"), HasSubstr("it said: Error from server (NotFound): pods")));
+      AllOf(StartsWith("the host's command= exited with status 1 and started no shell"),
+            HasSubstr("it said: Error from server (NotFound): pods"), HasSubstr("; try it by hand")));
 }
 
 TEST_F(FleetTest, ACommandThatIsNotThere) {
@@ -139,9 +141,25 @@ TEST_F(FleetTest, ACommandThatGivesATerminal) {
 
 TEST_F(FleetTest, ACommandThatSaysNothingTimesOut) {
   options_.connect_timeout = absl::Milliseconds(100);
-  EXPECT_EQ(
-      Fail(Command("exec sleep 1000")).message(),
-      "the host's shell gave no sign of life for 300ms without running our command; does its start-up file wait?");
+  EXPECT_EQ(Fail(Command("exec sleep 1000")).message(),
+            "the host's command= gave no sign of life for 100ms and started no shell that answers; try it by hand: it "
+            "must run the lines that come on its stdin, as `sh` does");
+  EXPECT_THAT(std::string(Fail(Command("exec cat")).message()),
+              AllOf(HasSubstr("gave no sign of life for 100ms"), HasSubstr("; it printed: exec /bin/sh")));
+}
+
+TEST_F(FleetTest, AHostThatNoDescriptorIsLeftForFails) {
+  FleetDriver driver(options_, {local_});
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest_free = dup(0);
+  close(lowest_free);
+  const rlimit none_left = {static_cast<rlim_t>(lowest_free), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+  driver.Start();
+  EXPECT_EQ(driver.Await(Kind::kFailed).status.message(),
+            "cannot start the host's thread here: no eventfd; raise `ulimit -Hn` and -n: Too many open files");
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(FleetTest, ARouterThatIsNotThereEndsTheHost) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +55,20 @@ TEST(Spawn, AChildInheritsNothingOfOurs) {
   EXPECT_THAT(captured->out, HasSubstr("SigBlk:\t0000000000000000"));
   EXPECT_THAT(captured->out, HasSubstr("not a tty"));
   close(ours);
+}
+
+TEST(Spawn, AChildHasTheLimitOfDescriptorsThatWeStartedWith) {
+  rlimit before, now;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low = {before.rlim_max - 7, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  RaiseDescriptorLimit();
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &now), 0);
+  EXPECT_EQ(now.rlim_cur, before.rlim_max);
+  absl::StatusOr<Captured> captured = RunAndCapture({"sh", "-c", "ulimit -Sn; ulimit -Hn"}, absl::Seconds(30));
+  ASSERT_TRUE(captured.ok());
+  EXPECT_EQ(captured->out, absl::StrCat(low.rlim_cur, "\n", low.rlim_max, "\n"));
+  setrlimit(RLIMIT_NOFILE, &before);
 }
 
 TEST(Spawn, TheEnvironmentIsOursWithChanges) {

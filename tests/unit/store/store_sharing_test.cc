@@ -2,11 +2,13 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
 
+#include "agent/store/rubbish.h"
 #include "agent/store/runs.h"
 #include "agent/store/store.h"
 #include "gmock/gmock.h"
@@ -112,6 +114,79 @@ TEST_F(StoreSharingTest, SameRunTwiceOnOneHostGetsTwoTrees) {
   one.reset();
   EXPECT_EQ(OpenStore(root_, "run")->tree(), root_ + "/trees/run");
   EXPECT_TRUE(Exists(two->tree()));
+}
+
+TEST_F(StoreSharingTest, DeadRunsTreeIsRemovedWithoutTheStoresLock) {
+  std::unique_ptr<Store> store = OpenStore(root_, "dead");
+  std::filesystem::create_directories(root_ + "/killed");
+  WriteFile(root_ + "/killed/file", "what a test left");
+  store.reset();
+  const auto die = [&] {
+    std::filesystem::copy(root_ + "/killed", root_ + "/trees/dead", std::filesystem::copy_options::recursive);
+    const timespec times[2] = {{1, 0}, {1, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, (root_ + "/trees/dead").c_str(), times, 0), 0);
+  };
+  std::filesystem::create_directory(root_ + "/removed");
+  {
+    // A remover that never comes to its end.
+    const store::Fd busy = store::Open(root_ + "/removed", O_RDONLY | O_DIRECTORY);
+    ASSERT_EQ(store::Lock(busy.get(), LOCK_EX), 0);
+    for (size_t dead = 1; dead <= 2; ++dead) {
+      die();
+      EXPECT_EQ(OpenStore(root_, "dead")->tree(), root_ + "/trees/dead");
+      EXPECT_EQ(EntriesIn(root_ + "/removed"), 2 * dead);
+    }
+  }
+  std::unique_ptr<Store> next = OpenStore(root_, "next");
+  store::RubbishRemover::RemoveNow(root_);
+  EXPECT_EQ(EntriesIn(root_ + "/removed"), 0u);
+}
+
+// What another host on this store looks like, where flock(2) does not reach beyond a host.
+TEST_F(StoreSharingTest, RunOfAnotherHostIsDeadOnlyAfterAWeek) {
+  OpenStore(root_, "earlier").reset();
+  const std::string file = root_ + "/runs/run";
+  WriteFile(file, std::string(Digest::kSize, 'B'));
+  std::filesystem::create_directories(root_ + "/trees/run/d");
+  std::filesystem::create_directories(root_ + "/trees/seen-before-its-run");
+  EXPECT_EQ(OpenStore(root_, "run")->tree(), root_ + "/trees/run~2");
+  EXPECT_TRUE(Exists(root_ + "/trees/run/d"));
+  EXPECT_TRUE(Exists(root_ + "/trees/seen-before-its-run"));
+  const auto set_age = [&](const std::string& path, int days) {
+    const timespec time = {::time(nullptr) - days * 24 * 3600, 0};
+    const timespec times[2] = {time, time};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  };
+  set_age(file, 6);
+  set_age(root_ + "/trees/seen-before-its-run", 8);
+  OpenStore(root_, "other").reset();
+  EXPECT_TRUE(Exists(root_ + "/trees/run/d"));
+  EXPECT_FALSE(Exists(root_ + "/trees/seen-before-its-run"));
+  set_age(file, 8);
+  EXPECT_EQ(OpenStore(root_, "run")->tree(), root_ + "/trees/run");
+}
+
+TEST_F(StoreSharingTest, LivingRunIsRegisteredHoweverOthersOfItsNameComeAndGo) {
+  const auto work = [&] {
+    for (int round = 0; round < 500; ++round) {
+      absl::StatusOr<std::unique_ptr<store::Runs>> runs = store::Runs::Open(root_, "run");
+      EXPECT_TRUE(runs.ok()) << runs.status();
+      if (!runs.ok()) return 1;
+      const std::string name = std::filesystem::path((*runs)->tree()).filename();
+      EXPECT_TRUE(Exists(root_ + "/runs/" + name)) << "round " << round;
+      EXPECT_TRUE(Exists((*runs)->tree())) << "round " << round;
+      if (HasFailure()) return 1;
+      EXPECT_EQ(rmdir((*runs)->tree().c_str()), 0);
+    }
+    return 0;
+  };
+  std::filesystem::create_directory(root_);
+  const pid_t child = fork();
+  if (child == 0) _exit(work());
+  EXPECT_EQ(work(), 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(StoreSharingTest, TwoProcessesAtOnceNeverMissAFile) {
