@@ -100,7 +100,7 @@ struct ProcessEnded {
   uint64_t output_cut = 0;
   bool premature = false;      // it exited, but the framework had not finished (exit(0) in a global tear-down)
   bool in_suite = false;       // a suite has begun, but none of its cases: it is in that suite's set-up
-  bool after_failure = false;  // the last case to end has failed, and its suite has not ended: that one's tear-down
+  bool after_failure = false;  // the last case to end was the last of its suite, and failed: in that suite's tear-down
   // RecordProperty, which GoogleTest tells only now. Results that have left already stay without; once an executable
   // has told properties, results of its later processes wait for their end.
   struct Property {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint32_t kMostSpoiled = 3;
 constexpr size_t kRecipesAMessage = 256;
-// An answer that takes longer: too much is asked for at once. One that is much quicker: more may be.
+// An answer that takes longer: too much is asked for at once. One that takes less than half of it: more may be.
 constexpr absl::Duration kLongWait = absl::Seconds(2);
 constexpr uint64_t kLeastWindow = 128 << 10;
 
@@ -345,7 +345,7 @@ void Fetcher::FailAll(const absl::Status& status) {
 
 void Fetcher::AdaptWindow(absl::Time now, const Wanted& answered) {
   const absl::Duration waited = now - answered.when.at;
-  if (waited < kLongWait / 4) {
+  if (waited < kLongWait / 2) {
     window_ = std::min(window_ + answered.size, std::max(options_.credit, kLeastWindow));
   } else if (waited > kLongWait && answered.when.at >= window_since_) {  // once for all that was asked for together
     window_ = std::max(window_ / 2, kLeastWindow);

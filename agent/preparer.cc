@@ -98,15 +98,16 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
 
 absl::Status Preparer::ChooseLibraries(Program* program) {
   const ExecutableSpec& spec = program->spec;
+  const auto add = [&](const std::vector<std::string>& directories) {
+    for (const std::string& directory : directories) {
+      program->library_path.push_back(absl::StrCat(store_->tree(), "/", directory));
+    }
+  };
   program->library_path.clear();
-  AddLibraries(spec.library_dirs, program);
+  add(spec.library_dirs);
   if (spec.interpreter.empty()) return absl::OkStatus();
   const bool has_interpreter = access(spec.interpreter.c_str(), X_OK) == 0;
-  const bool suffices = has_interpreter && GlibcSuffices(options_.host_glibc, spec.glibc_needed);
-  if (suffices && !IsPatched(spec)) {
-    on_host_libc_.push_back(program);
-    return absl::OkStatus();
-  }
+  if (has_interpreter && GlibcSuffices(options_.host_glibc, spec.glibc_needed)) return absl::OkStatus();
   if (spec.loader.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         spec.name, " needs ",
@@ -114,8 +115,7 @@ absl::Status Preparer::ChooseLibraries(Program* program) {
                         : absl::StrCat("the program loader ", spec.interpreter, ", which this host does not have"),
         ", and no C library was shipped with it"));
   }
-  AddLibraries(spec.base_library_dirs, program);
-  if (suffices) return absl::OkStatus();
+  add(spec.base_library_dirs);
   const std::string loader = absl::StrCat(store_->tree(), "/", spec.loader);
   for (const ManifestEntry& entry : spec.files) {
     if (!entry.executable || !entry.symlink_target.empty() || IsLibrary(spec, entry)) continue;
@@ -123,26 +123,7 @@ absl::Status Preparer::ChooseLibraries(Program* program) {
     if (!patched_.insert(path).second) continue;
     if (absl::Status status = UseLoader(path, loader); !status.ok()) return status;
   }
-  // The tree is one: what was ready may share files with this one.
-  std::erase_if(on_host_libc_, [this](Program* other) {
-    if (!IsPatched(other->spec)) return false;
-    AddLibraries(other->spec.base_library_dirs, other);
-    return true;
-  });
   return absl::OkStatus();
-}
-
-void Preparer::AddLibraries(const std::vector<std::string>& directories, Program* program) const {
-  for (const std::string& directory : directories) {
-    program->library_path.push_back(absl::StrCat(store_->tree(), "/", directory));
-  }
-}
-
-bool Preparer::IsPatched(const ExecutableSpec& spec) const {
-  if (patched_.empty()) return false;
-  return std::any_of(spec.files.begin(), spec.files.end(), [this](const ManifestEntry& entry) {
-    return patched_.contains(absl::StrCat(store_->tree(), "/", entry.path));
-  });
 }
 
 void Preparer::On(absl::Time now, const Recipes& message) {

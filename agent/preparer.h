@@ -62,9 +62,6 @@ class Preparer {
   void Fetched(Fetcher::Ready fetched);
   // Decides about the C library and patches what needs it.
   absl::Status ChooseLibraries(Program* program);
-  void AddLibraries(const std::vector<std::string>& directories, Program* program) const;
-  // Whether some file of it has been made to load the shipped C library, for its own sake or another program's.
-  bool IsPatched(const ExecutableSpec& spec) const;
 
   const Options options_;
   std::function<absl::Status(const ChunksAt&)> ask_peer_;
@@ -73,7 +70,6 @@ class Preparer {
   std::string working_directory_;
   absl::flat_hash_map<ExecutableId, Program*> fetching_;
   absl::flat_hash_set<std::string> patched_;  // absolute paths
-  std::vector<Program*> on_host_libc_;        // ready, and found the host's C library good enough
 };
 
 }  // namespace dtest

@@ -60,10 +60,11 @@ class CaseSink {
 struct ProcessEnd {
   int exit_code = 0;  // valid if signal is 0. Ended sets it to 0 where the framework took it as a verdict
   int signal = 0;
-  bool in_suite = false;       // set by Ended: a suite has begun, but none of its cases
-  bool after_failure = false;  // set by Ended: the last case to end has failed, and its suite has not ended
-  bool premature = false;      // set by Ended: it exited, with whatever status, but the framework had not finished
-  std::string output;          // set by Ended: of the case that still runs, or outside any case since the last one
+  bool in_suite = false;  // set by Ended: a suite has begun, but none of its cases
+  bool after_failure =
+      false;  // set by Ended: the last case to end was the last of its suite, and failed; the suite has not ended
+  bool premature = false;  // set by Ended: it exited, with whatever status, but the framework had not finished
+  std::string output;      // set by Ended: of the case that still runs, or outside any case since the last one
   uint64_t output_cut = 0;
   // Set by Ended: what cases recorded (index, key and value), known only now.
   struct Property {

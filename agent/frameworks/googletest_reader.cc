@@ -161,7 +161,9 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
   if (const size_t mock = line.find(kLeakedMock); mock != absl::string_view::npos) {
     const absl::string_view name = line.substr(mock + kLeakedMock.size());
     const size_t position = Find(name.substr(0, name.find(')')));
-    if (position != kNone && expected_[position].done) Suspect(position, std::string(WithoutNewline(line)), false);
+    if (position != kNone && expected_[position].done && !expected_[position].failed) {
+      Suspect(position, std::string(WithoutNewline(line)), false);
+    }
     return;
   }
   const size_t at = line.find(kFailed);

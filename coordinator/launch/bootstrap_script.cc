@@ -46,6 +46,9 @@ absl::StatusOr<std::string> StoreAssignment(absl::string_view store) {
   return absl::StrCat("r=\"", store, "\"");
 }
 
+// $HOME or $XDG_CACHE_HOME may end in a slash.
+constexpr absl::string_view kSqueeze = "while :; do case $r in *//*) r=${r%%//*}/${r#*//};; *) break;; esac; done; ";
+
 // A function: is $r below /tmp really there, and a directory of our own? Anybody may have made one, or a symbolic link
 // to one of ours that he later points elsewhere: so it looks at the directory it stands in, and at that one's own name.
 // /tmp itself may be a link.
@@ -68,8 +71,9 @@ absl::StatusOr<std::string> BootstrapCommand(const AgentArchive& archive, absl::
   // Only a directory of our own counts as cached.
   // `read` takes one byte at a time from a pipe, so what follows the line is left for the install stage.
   return absl::StrCat(
-      "exec /bin/sh -c '", "p=DTEST n=", nonce, "; umask 077; unset LD_PRELOAD; ", *assignment, "; d=$r/agents/",
-      archive.digest_hex, "; s=missing; ", kIsOwn, "o && [ -O \"$d\" ] && [ -f \"$d/.complete\" ] && s=cached; ",
+      "exec /bin/sh -c '", "p=DTEST n=", nonce, "; umask 077; unset LD_PRELOAD; ", *assignment, "; ", kSqueeze,
+      "d=$r/agents/", archive.digest_hex, "; s=missing; ", kIsOwn,
+      "o && [ -O \"$d\" ] && [ -f \"$d/.complete\" ] && s=cached; ",
       "[ -t 0 ] && s=tty; echo \"$p-PROBE $n $s $(uname -m) $r\"; g() { ", start, "; }; ",
       "case $s in cached) true 2>/dev/null >\"$d/.used\"; g;; missing) IFS= read -r x; eval \"$x\"; g;; "
       "esac'");

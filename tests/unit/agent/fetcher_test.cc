@@ -163,7 +163,7 @@ TEST_F(FetcherTest, FastLinkIsFull) {
     uint64_t under_way = 0;
     for (const Digest& chunk : asked_chunks_) under_way += chunks_.at(chunk).size();
     most = std::max(most, under_way);
-    now_ += absl::Milliseconds(100);
+    now_ += absl::Milliseconds(900);  // a long round trip
     AnswerChunks();
   }
   EXPECT_GT(most, kChunkCredit - kMaxChunk);

@@ -202,6 +202,22 @@ TEST_P(GoogleTestReaderTest, WhereItEndedBetweenCases) {
   Read("[----------] 1 test from A\n[ RUN      ] A.One\n[  FAILED  ] A.One (0 ms)\n[----------] 1 test from B\n");
   End(0, SIGSEGV);
   EXPECT_FALSE(end_.after_failure);
+  // More of the suite would have followed: it was not being torn down.
+  Batch({0, 1});
+  Read("[----------] 2 tests from A\n[ RUN      ] A.One\n[  FAILED  ] A.One (0 ms)\n");
+  End(0, SIGSEGV);
+  EXPECT_FALSE(end_.after_failure);
+}
+
+// It left its body early, as ASSERT does, and the mock with it: it has failed already.
+TEST_P(GoogleTestReaderTest, MockLeakedByAFailedCaseIsNobodyElses) {
+  Batch({0, 3});
+  Read(
+      "[ RUN      ] A.One\n[  FAILED  ] A.One (0 ms)\n[ RUN      ] B.One\n[       OK ] B.One (0 ms)\n"
+      "[----------] 1 test from B (0 ms total)\n\n[==========] 2 tests from 2 test suites ran. (0 ms total)\n"
+      "m.cc:9: ERROR: this mock object (used in test A.One) should be deleted but never is. Its address is @0x1.\n");
+  End(1);
+  EXPECT_THAT(Corrections(), IsEmpty());
 }
 
 // gmock ends the program with the same status as a failed case does, which would explain it.

@@ -178,6 +178,8 @@ TEST(StoreRoot, FollowsXdgThenHomeThenTmp) {
   EXPECT_EQ(access((xdg + "/dtest/agents/" + archive->digest_hex + "/.complete").c_str(), F_OK), 0);
   EXPECT_TRUE(Talk({"/bin/sh", "-c"}, {{"HOME", home}, {"XDG_CACHE_HOME", "relative"}}, archive, "").ready);
   EXPECT_EQ(access((home + "/.cache/dtest/agents/" + archive->digest_hex + "/.complete").c_str(), F_OK), 0);
+  EXPECT_TRUE(Talk({"/bin/sh", "-c"}, {{"HOME", home + "//"}, {"XDG_CACHE_HOME", xdg + "2/"}}, archive, "").ready);
+  EXPECT_EQ(access((xdg + "2/dtest/agents/" + archive->digest_hex + "/.complete").c_str(), F_OK), 0);
   EXPECT_TRUE(Talk({"/bin/sh", "-c"}, {{"HOME", home}}, archive, "~/my/store").ready);
   EXPECT_EQ(access((home + "/my/store/agents/" + archive->digest_hex + "/.complete").c_str(), F_OK), 0);
   struct stat info;
