@@ -15,6 +15,7 @@
 #include "agent/execute/process.h"
 #include "agent/loop.h"
 #include "dtest/version.h"
+#include "protocol/descriptor_limit.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 

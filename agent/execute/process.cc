@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,12 +16,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "protocol/descriptor_limit.h"
 
 namespace dtest {
 namespace {
-
-// As RaiseDescriptorLimit found it; no limit is set for tests where rlim_max is 0.
-rlimit found_limit = {0, 0};
 
 // Signals that this process handles or ignores, as of its first Spawn: a child is spared resetting the sixty others.
 const std::vector<int>& ChangedSignals() {
@@ -76,7 +73,7 @@ struct Launch {
   sigemptyset(&none);
   pthread_sigmask(SIG_SETMASK, &none, nullptr);
   // Here, where no descriptor above the lower limit is open any more.
-  if (found_limit.rlim_max != 0) setrlimit(RLIMIT_NOFILE, &found_limit);
+  RestoreDescriptorLimit();
   execve(launch->program, launch->argv, launch->envp);
   Fail(launch, "execve");
 }
@@ -205,13 +202,6 @@ Process::End Process::Reap() {
   end_fd_ = -1;
   if (WIFSIGNALED(status)) return {0, WTERMSIG(status)};
   return {WEXITSTATUS(status), 0};
-}
-
-void RaiseDescriptorLimit() {
-  rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  const rlimit raised = {limit.rlim_max, limit.rlim_max};
-  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) found_limit = limit;
 }
 
 absl::Status BecomeSupervisor() {

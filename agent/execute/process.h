@@ -6,8 +6,9 @@
 //
 // The child gets: stdin /dev/null, stdout and stderr in the same pipe (so their order is kept), no other descriptor,
 // the default mask and handling of every signal, umask 022, death with the agent (SIGKILL), the limit of descriptors
-// that RaiseDescriptorLimit found. Address space layout, other limits and nice value are inherited. Which signals have
-// to be set back is found out at the first Spawn: what handles or ignores one must be set up before it.
+// that the user has (protocol/descriptor_limit.h). Address space layout, other limits and nice value are inherited.
+// Which signals have to be set back is found out at the first Spawn: what handles or ignores one must be set up before
+// it.
 //
 // One thread: PR_SET_PDEATHSIG is tied to the thread that spawns, which must live as long as the agent.
 
@@ -75,10 +76,6 @@ class Process {
 // Once, at the start of the agent: orphans of test processes become its children (so that they can be found), and no
 // descriptor it inherited reaches a test.
 absl::Status BecomeSupervisor();
-
-// Lets the agent have as many descriptors as its user may: a busy slot takes three or four. Once, before the first
-// Spawn.
-void RaiseDescriptorLimit();
 
 }  // namespace dtest
 

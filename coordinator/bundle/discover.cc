@@ -69,6 +69,10 @@ std::string ReadLink(const std::string& path) {
   return std::string(target, length < 0 ? 0 : static_cast<size_t>(length));
 }
 
+bool HasBaseNameOf(const std::vector<std::string>& paths, const std::string& path) {
+  return absl::c_any_of(paths, [&](const std::string& other) { return BaseName(other) == BaseName(path); });
+}
+
 // A file or link below a directory that is being walked.
 struct Entry {
   std::string path;
@@ -179,9 +183,7 @@ absl::Status Finder::AddFile(const std::string& path, const std::string& given, 
         shown, " is neither an ELF program nor a script: a script's first line says what runs it, e.g. #!/bin/sh"));
   }
   std::vector<std::string>& seen = programs_seen_[InodeOf(status)];
-  if (absl::c_any_of(seen, [&](const std::string& other) { return BaseName(other) == BaseName(path); })) {
-    return absl::OkStatus();
-  }
+  if (HasBaseNameOf(seen, path)) return absl::OkStatus();
   seen.push_back(path);
   AddProgram(path, std::string(absl::StripPrefix(given, "./")), *kind == Kind::kScript, std::move(elf));
   return absl::OkStatus();
@@ -270,7 +272,7 @@ void Finder::Consider(const Entry& entry) {
   if (stat(entry.path.c_str(), &status) != 0) return;
   if (const auto seen = programs_seen_.find(InodeOf(status)); seen != programs_seen_.end()) {
     const std::vector<std::string>& paths = seen->second;
-    if (absl::c_any_of(paths, [&](const std::string& p) { return BaseName(p) == BaseName(entry.path); })) return;
+    if (HasBaseNameOf(paths, entry.path)) return;
     notes_.push_back(absl::StrCat("skipped ", Printable(entry.relative), ": the same file as ",
                                   Printable(paths.front()),
                                   "; if it is a test of its own under that name, give its path"));

@@ -229,7 +229,8 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
       ->check(CLI::Range(1, 10000).description(""))
       ->type_name("N")
       ->group(group);
-  app.add_flag("--shuffle{random}", raw.shuffle, "Give cases out in random order; --shuffle=SEED: in the same again")->group(group);
+  app.add_flag("--shuffle{random}", raw.shuffle, "Give cases out in random order; --shuffle=SEED: in the same again")
+      ->group(group);
   app.add_flag_callback(
          "-x,--fail-fast", [&options] { options.max_fail = 1; }, "Stop at the first failure")
       ->group(group);

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,12 +13,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "protocol/descriptor_limit.h"
 
 namespace dtest {
 namespace {
-
-// As RaiseDescriptorLimit found it; no limit is set for children where rlim_max is 0.
-rlimit found_limit = {0, 0};
 
 void CloseFd(int* fd) {
   if (*fd >= 0) close(*fd);
@@ -63,18 +60,11 @@ void BecomeChild(const SpawnOptions& options, const Pipe& in, const Pipe& out, c
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (found_limit.rlim_max != 0) setrlimit(RLIMIT_NOFILE, &found_limit);
+  RestoreDescriptorLimit();
   execvpe(argv[0], argv, envp);
 }
 
 }  // namespace
-
-void RaiseDescriptorLimit() {
-  rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  const rlimit raised = {limit.rlim_max, limit.rlim_max};
-  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) found_limit = limit;
-}
 
 absl::StatusOr<Child> Spawn(const SpawnOptions& options) {
   Pipe in, out, err, failure;

@@ -2,7 +2,7 @@
 //
 // A child is in a session of its own: no terminal, so nothing can prompt, and a Ctrl-C goes to the coordinator alone.
 // It gets the default signal mask and dispositions, of our descriptors only those named, and the limit of descriptors
-// that RaiseDescriptorLimit found. It receives SIGTERM if the thread that started it ends.
+// that the user has (protocol/descriptor_limit.h). It receives SIGTERM if the thread that started it ends.
 
 #ifndef DTEST_COORDINATOR_LAUNCH_SPAWN_H_
 #define DTEST_COORDINATOR_LAUNCH_SPAWN_H_
@@ -16,10 +16,6 @@
 #include "absl/time/time.h"
 
 namespace dtest {
-
-// Lets this process have as many descriptors as its user may: an ssh host takes five, and most systems begin with a
-// soft limit of 1024. Once, before there is another thread.
-void RaiseDescriptorLimit();
 
 struct SpawnOptions {
   std::vector<std::string> argv;                         // argv[0] is looked up in PATH

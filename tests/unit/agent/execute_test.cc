@@ -31,6 +31,7 @@
 #include "agent/files.h"
 #include "agent/host_info.h"
 #include "agent/store/fs.h"
+#include "protocol/descriptor_limit.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
