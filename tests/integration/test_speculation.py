@@ -11,29 +11,32 @@ CASES = ("Straggler.Before", "Straggler.Stuck", "Straggler.After")
 
 
 class SpeculationTest(FarmCase):
-    """Two hosts with a slot each, and the same executable twice: h2 is held at its first case until h1 is stuck."""
+    """Two hosts with a slot each, and the same executable twice: h2 waits in its first case until h1 is stuck."""
 
     specs = staticmethod(lambda: [HostSpec("h1", slots=1), HostSpec("h2", slots=1)])
 
-    def run_stuck(self, *options):
-        go = f"{self.farm['h2'].home}/go"
+    def run_stuck(self, *options, copy_fails=False):
+        """The finished run, and the executable whose case hung first; `copy_fails`: and fails elsewhere."""
+        go = self.farm["h2"].path(f"{self.farm['h2'].home}/go")
         # With a history of a run before, h2's first case is late, and may get a copy before h1 is stuck.
         shutil.rmtree(self.path("state"), ignore_errors=True)
         self.suite("straggler_test", directory="tests/one")
         self.suite("straggler_test", directory="tests/two")
         running = self.start(*self.on_farm(), self.path("tests"), "--env", "FIXTURE_STUCK_ON=h1", "--env",
-                             f"FIXTURE_GO={go}", "-vv", *options)
+                             f"FIXTURE_GO={self.farm['h2'].home}/go", "-vv", *options)
         # The case itself, and what it leaves behind.
         try:
             wait_until(lambda: len(self.stuck()) >= 2, "the case that hangs", seconds=30)
         except AssertionError as error:
             raise AssertionError(f"{error}; h1 runs {self.stuck()}; dtest said:\n{running.said()}") from None
-        with open(self.farm["h2"].path(go), "w", encoding="ascii"):
-            pass
+        executable = "/".join(self.stuck()[0].split()[0].split("/")[-2:])
+        with open(f"{go}.new", "w", encoding="ascii") as file:
+            file.write(executable if copy_fails else "")
+        os.rename(f"{go}.new", go)
         try:
-            return running.finish()
+            return running.finish(), executable
         finally:
-            os.remove(self.farm["h2"].path(go))
+            os.remove(go)
 
     def stuck(self):
         return [command for _, command in self.farm["h1"].processes()
@@ -55,7 +58,7 @@ class SpeculationTest(FarmCase):
     def test_a_copy_wins_and_the_straggler_is_killed(self):
         for isolation in ("batch", "process"):
             with self.subTest(isolation=isolation):
-                result = self.run_stuck("--speculate", "--isolate", isolation)
+                result, _ = self.run_stuck("--speculate", "--isolate", isolation)
                 self.assertExit(result, PASSED)
                 self.assertAllPassed(result)
                 self.assertHostsClean()
@@ -77,23 +80,25 @@ class SpeculationTest(FarmCase):
                 self.assertSays(again, said)
 
     def test_a_retry_starts_when_the_straggler_is_gone(self):
-        result = self.run_stuck("--speculate", "--retries", "1", "--env", "FIXTURE_FAIL=1")
+        result, executable = self.run_stuck("--speculate", "--retries", "1", copy_fails=True)
         self.assertExit(result, PASSED)
         self.assertAllPassed(result)
-        for case in self.stuck_cases(result):
-            self.assertEqual([(event["attempt"], event["outcome"]) for event in result.attempts()
-                              if (event["executable"], event["name"]) == case], [(1, "failed"), (2, "passed")])
+        self.assertIn((executable, "Straggler.Stuck"), self.stuck_cases(result))
+        self.assertEqual([(event["attempt"], event["outcome"]) for event in result.attempts()
+                          if (event["executable"], event["name"]) == (executable, "Straggler.Stuck")],
+                         [(1, "failed"), (2, "passed")])
         self.assertHostsClean()
 
     def test_fail_fast_with_the_failure_of_a_copy(self):
-        result = self.run_stuck("--speculate", "-x", "--env", "FIXTURE_FAIL=1")
+        result, executable = self.run_stuck("--speculate", "-x", copy_fails=True)
         self.assertExit(result, FAILED)
-        self.assertIn("failed", result.verdicts().values())
+        self.assertEqual([case for case, verdict in result.verdicts().items() if verdict == "failed"],
+                         [(executable, "Straggler.Stuck")])
         self.assertLessEqual(set(result.verdicts().values()), {"passed", "failed", "not run"})
         self.assertHostsClean()
 
     def test_without_it_every_case_runs_once(self):
-        result = self.run_stuck("--timeout", "5s", "--grace", "300ms")
+        result, _ = self.run_stuck("--timeout", "5s", "--grace", "300ms")
         self.assertExit(result, FAILED)
         self.assertEqual(result.events("case_copied"), [])
         self.assertNotIn("speculative", result.text)
