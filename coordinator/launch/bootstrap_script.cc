@@ -82,7 +82,8 @@ absl::StatusOr<std::string> BootstrapCommand(const AgentArchive& archive, absl::
 std::string InstallLine(const AgentArchive& archive) {
   // $e collects what any failing step prints. The nonce makes $t ours alone, so two coordinators may install at once;
   // whoever renames second finds .complete there and throws his copy away. If both saw no .complete, the second mv
-  // moves into the first one's directory: hence the rm of $d/agent-$n.
+  // moves into the first one's directory: hence the rm of $d/agent-$n. What stands there and is not complete is renamed
+  // away, not removed: the other's copy may come in its place meanwhile, and must not be found half removed.
   constexpr absl::string_view kTemplate =
       "t=$r/agents/.new.$n; "
       "e=$(exec 2>&1; "
@@ -94,7 +95,8 @@ std::string InstallLine(const AgentArchive& archive) {
       "{ echo \"the archive arrived damaged: cksum and size are $1 $2, not $CRC $SIZE\"; exit 1; }; fi; "
       "(cd \"$t/agent-$n\" && tar xof ../tar && echo $DIGEST >.complete && : >.used) || exit 1; "
       "rm -f \"$t/tar\"; "
-      "[ -f \"$d/.complete\" ] || { rm -rf \"$d\"; mv \"$t/agent-$n\" \"$d\" || exit 1; rm -rf \"$d/agent-$n\"; }; "
+      "if [ -e \"$d\" ] || [ -h \"$d\" ]; then [ -f \"$d/.complete\" ] || mv \"$d\" \"$t/broken\"; fi; "
+      "[ -f \"$d/.complete\" ] || { mv \"$t/agent-$n\" \"$d\" || exit 1; rm -rf \"$d/agent-$n\"; }; "
       "[ -f \"$d/.complete\" ]) && s=ok || s=error; "
       "rm -rf \"$t\" 2>/dev/null; "
       "if [ $s = error ]; then echo \"$p-UNPACKED $n error $(echo $e)\"; exit 1; fi; "

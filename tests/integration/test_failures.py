@@ -16,7 +16,7 @@ class OutcomeTest(FarmCase):
         tests = self.suite("mixed_test", "hang_test", "leak_test", "output_test", "typed_test")
         for isolation in ("batch", "process"):
             with self.subTest(isolation=isolation):
-                result = self.dtest(*self.on_farm(), tests, "--isolate", isolation, "--timeout", "3s", "--grace",
+                result = self.dtest(*self.on_farm(), tests, "--isolate", isolation, "--timeout", "10s", "--grace",
                                     "300ms")
                 self.assertExit(result, FAILED)
                 self.assertEqual(result.names(), {
@@ -85,8 +85,9 @@ class OutcomeTest(FarmCase):
 class LostHostTest(FarmCase):
 
     def start_slow(self, *more, hosts=()):
-        running = self.start(*self.on_farm(*hosts), self.suite("slow_test"), "--env", "FIXTURE_MS=300", "--repeat", "2",
+        running = self.start(*self.on_farm(*hosts), self.suite("slow_test"), "--env", "FIXTURE_MS=600", "--repeat", "2",
                              *more)
+        running.wait_for("host_up", len(hosts or self.farm.hosts))
         running.wait_for("case_ended", 5)
         return running
 
@@ -105,7 +106,7 @@ class LostHostTest(FarmCase):
             self.assertExact(result)
             down = [event for event in result.events("host_down") if event["was_up"]]
             names = result.events("run_started")[0]["hosts"]
-            self.assertEqual([names[event["host_id"]] for event in down], [name])
+            self.assertIn(name, [names[event["host_id"]] for event in down])
             self.assertSays(result, f"host lost: {name}: ")
             host.power_on()
             self.assertHostsClean()
@@ -125,7 +126,7 @@ class LostHostTest(FarmCase):
     def test_killed_host_is_named_for_the_case_that_ran_there(self):
         host = self.farm["h1"]
         running = self.start(*self.on_farm("h1"), self.suite("hang_test"), "-k", "Hanging.Forever", "--timeout", "60s",
-                             "--host-timeout", "3s")
+                             "--host-timeout", "8s")
         wait_until(lambda: any("hang_test" in command and "gtest_list" not in command
                                for _, command in host.processes()), "the case to run")
         host.power_off()
@@ -143,7 +144,7 @@ class LostHostTest(FarmCase):
 
     def test_partition_and_heal(self):
         host = self.farm["h3"]
-        running = self.start_slow("--host-timeout", "4s")
+        running = self.start_slow("--host-timeout", "8s")
         host.cut()
         self.addCleanup(host.heal)
         running.wait_for("host_down")
@@ -176,7 +177,7 @@ class LostHostTest(FarmCase):
         self.assertEqual(len(result.verdicts()), fixtures.MANY + len(fixtures.MIXED))
 
     def test_every_host_lost(self):
-        running = self.start_slow("--host-timeout", "3s", hosts=("h1", "h2"))
+        running = self.start_slow("--host-timeout", "8s", hosts=("h1", "h2"))
         for name in ("h1", "h2"):
             self.farm[name].power_off()
             self.addCleanup(self.farm[name].power_on)
@@ -189,7 +190,7 @@ class LostHostTest(FarmCase):
 
 class EndOfCoordinatorTest(FarmCase):
 
-    def start_slow(self, *more, milliseconds=400):
+    def start_slow(self, *more, milliseconds=2000):
         running = self.start(*self.on_farm(), self.suite("slow_test", "mixed_test"), "--env",
                              f"FIXTURE_MS={milliseconds}", "--grace", "2s", "--host-timeout", "5s", *more)
         running.wait_for("executable_listed", 2)
@@ -218,6 +219,7 @@ class EndOfCoordinatorTest(FarmCase):
 
     def test_second_signal_kills_what_ignores_the_first(self):
         running = self.start(*self.on_farm(), self.suite("hang_test", "typed_test"), "--grace", "60s", "-k", "-*Short*")
+        running.wait_for("executable_listed", 2)
         running.wait_for("case_ended", 5)
         running.signal(signal.SIGINT)
         running.signal(signal.SIGINT)
@@ -227,7 +229,7 @@ class EndOfCoordinatorTest(FarmCase):
         self.assertHostsClean()
 
     def test_killed_coordinator(self):
-        running = self.start_slow(milliseconds=2000)
+        running = self.start_slow()
         running.signal(signal.SIGKILL)
         killed = running.finish(10)
         self.assertEqual(killed.code, -signal.SIGKILL)
@@ -266,9 +268,9 @@ class EndOfCoordinatorTest(FarmCase):
 
     def test_what_a_dead_run_left_is_cleaned_by_the_next(self):
         host = self.farm["h1"]
-        running = self.start_slow(milliseconds=2000)
+        running = self.start_slow()
         trees = host.path(f"{host.home}/.cache/dtest/trees")
-        self.assertTrue(os.listdir(trees))
+        wait_until(lambda: os.path.isdir(trees) and os.listdir(trees), "a tree on h1")
         for pid, _ in host.processes():  # nothing on the host can clean up
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -276,7 +278,7 @@ class EndOfCoordinatorTest(FarmCase):
                 pass
         running.signal(signal.SIGKILL)
         running.finish(10)
-        self.dtest(*self.on_farm(), self.suite("mixed_test"))
+        self.dtest(*self.on_farm("h1"), self.suite("mixed_test"))
         self.assertHostsClean()
 
 

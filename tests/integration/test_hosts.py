@@ -49,12 +49,12 @@ class BadHostsTest(FarmCase):
 
     def on(self, *hosts):
         path = self.write("hosts.txt", "".join(f"{host} slots=2\n" for host in hosts))
-        return ["--hosts", path, "--ssh-config", self.config, "--connect-timeout", "3s"]
+        return ["--hosts", path, "--ssh-config", self.config, "--connect-timeout", "10s"]
 
     def test_one_of_each_with_two_good_ones(self):
         # Long enough for every host to have failed before the run is over.
         result = self.dtest(*self.on("h1", *self.BAD, "h4"), self.suite("mixed_test", "slow_test"), "--env",
-                            "FIXTURE_MS=500")
+                            "FIXTURE_MS=1200")
         self.assertExit(result, FAILED)
         self.assertEqual({name: outcome for name, outcome in result.names().items() if "/" not in name}, fixtures.MIXED)
         self.assertEqual(len(result.names()), len(fixtures.MIXED) + fixtures.SLOW)
@@ -82,13 +82,13 @@ class BadHostsTest(FarmCase):
 
     def test_a_slow_host_does_not_delay_the_others(self):
         path = self.write("hosts.txt", "h1\nblackhole\n")
-        result = self.dtest("--hosts", path, "--ssh-config", self.config, "--connect-timeout", "30s",
+        result = self.dtest("--hosts", path, "--ssh-config", self.config, "--connect-timeout", "100s",
                             self.suite("mixed_test"), "-k", "Passing.*")
         self.assertExit(result, PASSED)
         first = min(event["time"] for event in result.attempts())
         started = result.events("run_started")[0]["time"]
         self.assertEqual(first[:14], started[:14])  # the same hour
-        self.assertLess(minutes(first) - minutes(started), 10 / 60)
+        self.assertLess(minutes(first) - minutes(started), 1)
 
     def test_hosts_command(self):
         result = self.dtest("hosts", *self.on("h1", *self.BAD, "h4"), reports=False)

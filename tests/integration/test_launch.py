@@ -112,8 +112,7 @@ class LaunchTest(FarmCase):
     def test_range_of_hosts(self):
         path = self.write("hosts.txt", "h[1-4] slots=1\n")
         result = self.runs_on("--hosts", path, "--ssh-config", self.farm.ssh_config, hosts=["h1", "h2", "h3", "h4"])
-        self.assertEqual([event["host_id"] for event in sorted(result.events("host_up"), key=lambda e: e["host_id"])],
-                         [0, 1, 2, 3])
+        self.assertEqual(result.events("run_started")[0]["hosts"], ["h1", "h2", "h3", "h4"])
 
     def test_cached_agent_is_verified_before_it_starts(self):
         host = self.farm["h2"]

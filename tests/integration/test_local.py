@@ -85,7 +85,7 @@ class LocalTest(DtestCase):
         self.assertEqual(len(result.junit()), len(fixtures.OUTPUT))  # and it is well-formed XML
 
     def test_time_limit_of_a_case(self):
-        result = self.dtest(self.suite("hang_test"), "--timeout", "1s", "--grace", "300ms")
+        result = self.dtest(self.suite("hang_test"), "--timeout", "8s", "--grace", "300ms")
         self.assertExit(result, FAILED)
         self.assertEqual(result.names(), fixtures.HANG)
         self.assertSays(result, "timed out")
@@ -285,10 +285,15 @@ class FailurePolicyTest(DtestCase):
         self.assertExit(result, PASSED)
 
     def test_fail_fast(self):
+        # The first one fails once all are known; the second never ends by itself.
+        script = ("#!/bin/sh\nmkdir \"$MARK\" || exec sleep 100\n"
+                  "until [ $(grep -c executable_listed \"$EVENTS\") -eq 20 ]; do sleep 0.05; done\nexit 1\n")
         for number in range(20):
-            self.write(f"tests/fails{number}", "#!/bin/sh\nsleep 1\nexit 1\n", 0o755)
-        self.dtest("list", self.path("tests"), "--plain", "all", reports=False)  # then all cases are known at once
-        result = self.dtest(self.path("tests"), "--plain", "all", "-x", "-j", "1")
+            self.write(f"tests/fails{number}", script, 0o755)
+        tests = [self.path("tests"), "--plain", "all", "--env", f"MARK={self.path('mark')}", "--env",
+                 f"EVENTS={self.path('events-2.jsonl')}"]
+        self.dtest("list", *tests, reports=False)  # then listing needs no slot
+        result = self.dtest(*tests, "-x", "-j", "1")
         self.assertExit(result, FAILED)
         outcomes = list(result.verdicts().values())
         self.assertEqual(outcomes.count("failed"), 1)
@@ -296,7 +301,7 @@ class FailurePolicyTest(DtestCase):
 
     def test_max_fail(self):
         for number in range(20):
-            self.write(f"tests/fails{number}", "#!/bin/sh\nexit 1\n", 0o755)
+            self.write(f"tests/fails{number}", "#!/bin/sh\nsleep 1\nexit 1\n", 0o755)
         result = self.dtest(self.path("tests"), "--plain", "all", "--max-fail", "3", "-j", "1")
         self.assertExit(result, FAILED)
         outcomes = list(result.verdicts().values())
@@ -304,7 +309,7 @@ class FailurePolicyTest(DtestCase):
         self.assertGreater(outcomes.count("not run"), 0)
 
     def test_run_timeout(self):
-        result = self.dtest(self.suite("slow_test"), "--run-timeout", "2s", "-j", "1", "--env", "FIXTURE_MS=500",
+        result = self.dtest(self.suite("slow_test"), "--run-timeout", "8s", "-j", "1", "--env", "FIXTURE_MS=1000",
                             "--grace", "500ms")
         self.assertExit(result, FAILED)
         outcomes = list(result.verdicts().values())

@@ -98,7 +98,7 @@ class SpeculationTest(FarmCase):
         self.assertHostsClean()
 
     def test_without_it_every_case_runs_once(self):
-        result, _ = self.run_stuck("--timeout", "5s", "--grace", "300ms")
+        result, _ = self.run_stuck("--timeout", "15s", "--grace", "300ms")
         self.assertExit(result, FAILED)
         self.assertEqual(result.events("case_copied"), [])
         self.assertNotIn("speculative", result.text)

@@ -41,7 +41,7 @@ class TcpTest(FarmCase):
         self.assertEqual(len(result.verdicts()), fixtures.SLOW)
 
     def test_interrupt(self):
-        running = self.start(*self.on_farm(), "--transport", "tcp", self.suite("slow_test"), "--env", "FIXTURE_MS=500",
+        running = self.start(*self.on_farm(), "--transport", "tcp", self.suite("slow_test"), "--env", "FIXTURE_MS=2000",
                              "--grace", "2s")
         running.wait_for("case_ended", 5)
         running.signal(signal.SIGINT)

@@ -189,13 +189,13 @@ TEST_P(GoogleTest, HugeOutputIsCutInTheMiddle) {
 }
 
 TEST_P(GoogleTest, TimeLimitIsPerCaseAndTheRestGoesOn) {
-  welcome_.settings.case_timeout = absl::Seconds(2);
+  welcome_.settings.case_timeout = absl::Seconds(5);
   StartAndList();
   auto results = Run({"Bad.Hangs", "Bad.HangsDeaf", "Bad.After"});
   EXPECT_EQ(results["Bad.Hangs"].outcome, Outcome::kTimedOut);
-  EXPECT_EQ(results["Bad.Hangs"].message, "exceeded its time limit of 2 s");
+  EXPECT_EQ(results["Bad.Hangs"].message, "exceeded its time limit of 5 s");
   EXPECT_EQ(results["Bad.Hangs"].output, "hanging\n");
-  EXPECT_GE(results["Bad.Hangs"].duration, absl::Seconds(2));
+  EXPECT_GE(results["Bad.Hangs"].duration, absl::Seconds(5));
   EXPECT_EQ(results["Bad.HangsDeaf"].outcome, Outcome::kTimedOut);
   EXPECT_EQ(results["Bad.After"].outcome, Outcome::kPassed);
 }
@@ -373,12 +373,12 @@ TEST_P(GoogleTest, ListingCrashes) {
 
 TEST_P(GoogleTest, ListingForever) {
   Set("DTEST_FIXTURE", "list forever");
-  welcome_.settings.list_timeout = absl::Milliseconds(300);
+  welcome_.settings.list_timeout = absl::Seconds(3);
   Start();
   agent_->Send(List{kExecutable});
   agent_->Expect<Prepared>();
   const Listed listed = agent_->Expect<Listed>();
-  EXPECT_EQ(listed.error, "listing exceeded its time limit of 0.3 s");
+  EXPECT_EQ(listed.error, "listing exceeded its time limit of 3 s");
   EXPECT_EQ(listed.output, "listing...\n");
 }
 
@@ -438,9 +438,12 @@ TEST_F(Plain, Crashes) {
 // ---- The end
 
 TEST_P(GoogleTest, InterruptEndsInIdle) {
+  const std::string pid_file = scratch_.path() + "/hangs";
+  Set("DTEST_FIXTURE_PID", pid_file);
   StartAndList();
   SendLease({"Good.Passes", "Bad.HangsDeaf"});
   EXPECT_EQ(agent_->Expect<Results>().results.size(), 1u);
+  agent_->Until([&] { return absl::StrContains(ReadWhole(pid_file), "\n"); });
   agent_->Send(Interrupt{absl::Milliseconds(100)});
   const Results results = agent_->Expect<Results>();
   EXPECT_TRUE(results.done);

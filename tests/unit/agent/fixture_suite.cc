@@ -23,6 +23,11 @@ void WaitForever() {
   for (;;) pause();
 }
 
+// Into $DTEST_FIXTURE_PID, a line.
+void SayPid() {
+  if (const char* path = getenv("DTEST_FIXTURE_PID")) std::ofstream(path) << getpid() << std::endl;
+}
+
 TEST(Good, Passes) {}
 TEST(Good, Prints) {
   std::puts("to stdout");
@@ -37,6 +42,7 @@ TEST(Good, PrintsNestedOutput) {
 }
 TEST(Good, DISABLED_Never) { FAIL(); }
 TEST(Good, HasProperty) { RecordProperty("colour", "<blue> & \"green\""); }
+
 TEST(Good, Skips) { GTEST_SKIP() << "not today"; }
 
 TEST(Bad, Fails) {
@@ -59,16 +65,24 @@ TEST(Bad, Hangs) {
 TEST(Bad, HangsDeaf) {
   signal(SIGTERM, SIG_IGN);
   signal(SIGINT, SIG_IGN);
+  SayPid();
   WaitForever();
 }
 TEST(Bad, After) {}
 
-// Leaves a process behind that holds the output open; its pid is in $DTEST_FIXTURE_PID.
+// Leaves a process behind that holds the output open; it has said its pid.
 void Leak(bool own_session) {
-  if (fork() != 0) return;
+  int said[2];
+  char byte = 0;
+  ASSERT_EQ(pipe(said), 0);
+  if (fork() != 0) {
+    EXPECT_EQ(read(said[0], &byte, 1), 1);
+    return;
+  }
   if (own_session) setsid();
   if (fork() != 0) _exit(0);  // a daemon's double fork
-  if (const char* path = getenv("DTEST_FIXTURE_PID")) std::ofstream(path) << getpid() << std::endl;
+  SayPid();
+  if (write(said[1], &byte, 1) != 1) abort();
   WaitForever();
 }
 TEST(Leaks, Child) { Leak(false); }

@@ -10,7 +10,11 @@
 namespace dtest {
 namespace {
 
+using testing::AllOf;
+using testing::Each;
 using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Not;
 
 TEST(AddressOfSshConnection, IsTheServers) {
   EXPECT_EQ(AddressOfSshConnection("192.0.2.1 40000 192.0.2.2 22"), "192.0.2.2");
@@ -95,7 +99,7 @@ TEST_F(PeersTest, WhoeverWaitsIsToldSo) {
   server_.expects = true;
   Ask(Sha256("soon"));
   UntilHeard(absl::Milliseconds(100));
-  EXPECT_THAT(client_.said, ElementsAre("1 waits"));
+  EXPECT_THAT(client_.said, AllOf(Not(IsEmpty()), Each("1 waits")));  // again each second of the server's
 }
 
 // A question that came while an answer was being sent has no wake-up of its own.

@@ -148,7 +148,12 @@ TEST(CatalogTest, UnchangedFilesAreNotReadAgainInTheNextRun) {
   EXPECT_EQ(second.stats().files_hashed, 0u);
   EXPECT_EQ(second.stats().files_known, 1u);
   EXPECT_TRUE(second.CompressedChunk(second.Recipe(id)->chunks[0].digest).ok());
-  temp.Write("file", RandomBytes(300000, 2));
+  struct stat before, now;
+  ASSERT_EQ(stat(path.c_str(), &before), 0);
+  do {  // where timestamps have the resolution of a timer tick, until the tick has come
+    temp.Write("file", RandomBytes(300000, 2));
+    ASSERT_EQ(stat(path.c_str(), &now), 0);
+  } while (now.st_ctim.tv_sec == before.st_ctim.tv_sec && now.st_ctim.tv_nsec == before.st_ctim.tv_nsec);
   EXPECT_EQ(second.Add(path)->id, ChunkFile(RandomBytes(300000, 2)).id);
   EXPECT_EQ(second.stats().files_hashed, 1u);
 }

@@ -12,8 +12,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "unit/bundle/temp_tree.h"
 
 namespace dtest {
@@ -208,7 +206,7 @@ TEST(ElfTest, SectionCountOfAnAbsurdSizeIsSafe) {
   }
 }
 
-// A sparse file of 600 MB with a debug section in it: reading it would take much longer than this test may.
+// A sparse file of 4 TB, nearly all of it a debug section: reading that would take longer than any test may.
 TEST(ElfTest, DebugSectionsAreNotRead) {
   const TempTree temp;
   const std::string path = temp.Copy(Fixture("gtest_linked"), "big");
@@ -216,7 +214,7 @@ TEST(ElfTest, DebugSectionsAreNotRead) {
   Elf64_Ehdr header;
   memcpy(&header, bytes.data(), sizeof(header));
   const std::string sections = bytes.substr(header.e_shoff, size_t{header.e_shnum} * sizeof(Elf64_Shdr));
-  constexpr uint64_t kGap = 600ull << 20;
+  constexpr uint64_t kGap = 4ull << 40;
   Elf64_Shdr debug = {};
   debug.sh_type = SHT_PROGBITS;
   debug.sh_offset = bytes.size();
@@ -231,9 +229,7 @@ TEST(ElfTest, DebugSectionsAreNotRead) {
   fseek(file, static_cast<long>(table), SEEK_SET);
   fwrite(tail.data(), 1, tail.size(), file);
   fclose(file);
-  const absl::Time start = absl::Now();
   EXPECT_TRUE(MustRead(path).googletest);
-  EXPECT_LT(absl::Now() - start, absl::Milliseconds(200));
 }
 
 TEST(ElfTest, VersionsCompareByNumber) {

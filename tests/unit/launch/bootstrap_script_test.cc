@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -169,6 +170,39 @@ TEST(InstallScript, ADamagedArchiveIsNotUsed) {
   EXPECT_EQ(MustRun({"ls", "-A", dir / "store/agents"}), "");
 }
 
+// The other one's copy comes between our look at the place and the command that was to change it.
+TEST(InstallScript, WhatAnotherCoordinatorInstallsMeanwhileStays) {
+  if (!HaveProgram("busybox")) GTEST_SKIP() << "busybox is not installed";
+  ScratchDirectory dir;
+  const auto archive = EchoArchive();
+  const std::string agent = absl::StrCat(dir / "store", "/agents/", archive->digest_hex);
+  const std::string bin = MakeBin(dir, "bin", {"uname", "mkdir", "head", "tar", "cp"});
+  for (const char* tool : {"mv", "rm"}) {
+    std::ofstream script(absl::StrCat(bin, "/", tool));
+    script << "#!/bin/busybox sh\nfor last; do :; done\n"
+              "if [ \"$last\" = \"$AGENT\" ] && mkdir \"$ONCE\" 2>/dev/null; then\n"
+              "  cp -a \"${AGENT%/*}\"/.new.*/agent-* \"$AGENT\" && : >\"$AGENT/theirs\"\nfi\n"
+              "exec /bin/busybox \"${0##*/}\" \"$@\"\n";
+    script.close();
+    ASSERT_EQ(chmod(absl::StrCat(bin, "/", tool).c_str(), 0755), 0);
+  }
+  const Result result =
+      Talk({"/bin/sh", "-c"}, {{"PATH", bin}, {"AGENT", agent}, {"ONCE", dir / "once"}}, archive, dir / "store");
+  EXPECT_TRUE(result.ready) << result.status << result.err;
+  EXPECT_EQ(access((dir / "once").c_str(), F_OK), 0);
+  EXPECT_EQ(access((agent + "/theirs").c_str(), F_OK), 0) << "removed";
+}
+
+TEST(InstallScript, WhatIsNotCompleteIsReplaced) {
+  ScratchDirectory dir;
+  const auto archive = EchoArchive();
+  const std::string agents = dir / "store" + "/agents";
+  MustRun({"mkdir", "-p", agents + "/" + archive->digest_hex + "/lib"});
+  const Result result = Talk({"/bin/sh", "-c"}, {}, archive, dir / "store");
+  EXPECT_TRUE(result.ready) << result.status << result.err;
+  EXPECT_EQ(MustRun({"ls", "-A", agents}), archive->digest_hex + "\n");
+}
+
 TEST(StoreRoot, FollowsXdgThenHomeThenTmp) {
   ScratchDirectory dir;
   const auto archive = EchoArchive("root");
@@ -188,7 +222,7 @@ TEST(StoreRoot, FollowsXdgThenHomeThenTmp) {
 }
 
 TEST(StoreRoot, AnAccountWithoutAHomeUsesItsOwnDirectoryInTmp) {
-  const auto archive = EchoArchive("nohome");
+  const auto archive = EchoArchive(absl::StrCat("nohome", getpid()));
   for (const char* home : {"/", ""}) {
     const Result result = Talk({"/bin/sh", "-c"}, {{"HOME", home}, {"XDG_CACHE_HOME", ""}}, archive, "");
     EXPECT_TRUE(result.ready) << result.status;

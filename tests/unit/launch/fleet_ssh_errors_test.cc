@@ -200,13 +200,13 @@ TEST_F(FleetSshErrors, AServerThatAcceptsAndSaysNothing) {
   SERVE();
   Listener silent;
   FleetOptions options = sshd_->Options();
-  options.connect_timeout = absl::Milliseconds(300);
+  options.connect_timeout = absl::Seconds(3);
   HostSpec host = sshd_->Host();
   host.port = silent.port();
   const absl::Status status = Fail(options, host);
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(status.message(), absl::StrCat("connected to ", user_, "@farm (127.0.0.1) port ", silent.port(),
-                                           ", but no SSH greeting came within 300ms; is it overloaded, or is that "
+                                           ", but no SSH greeting came within 3s; is it overloaded, or is that "
                                            "port not sshd's?"));
 }
 
@@ -214,7 +214,7 @@ TEST_F(FleetSshErrors, AServerThatIsNotSsh) {
   SERVE();
   Listener web;
   FleetOptions options = sshd_->Options();
-  options.connect_timeout = absl::Seconds(2);
+  options.connect_timeout = absl::Seconds(20);
   HostSpec host = sshd_->Host();
   host.port = web.port();
   FleetDriver driver(options, {host});
@@ -292,9 +292,9 @@ TEST_F(FleetSshErrors, AForcedCommandRunsInsteadOfOurs) {
 TEST_F(FleetSshErrors, AForcedCommandThatWaitsTimesOut) {
   SERVE("ForceCommand cat\n");
   FleetOptions options = sshd_->Options();
-  options.connect_timeout = absl::Seconds(1);
+  options.connect_timeout = absl::Seconds(4);
   EXPECT_EQ(Failure(absl::StatusCode::kUnavailable, options),
-            "the host's shell gave no sign of life for 1s without running our command; does its start-up file wait?");
+            "the host's shell gave no sign of life for 4s without running our command; does its start-up file wait?");
 }
 
 TEST_F(FleetSshErrors, AServerThatRunsNoCommands) {
@@ -364,9 +364,9 @@ TEST_F(FleetSshErrors, AnAgentThatNeverGetsReady) {
   SERVE();
   FleetOptions options = sshd_->Options();
   options.run_id = "mute";
-  options.connect_timeout = absl::Seconds(1);
+  options.connect_timeout = absl::Seconds(4);
   EXPECT_THAT(Failure(absl::StatusCode::kUnavailable, options),
-              StartsWith("the agent gave no sign of life for 3s before it was ready"));
+              StartsWith("the agent gave no sign of life for 12s before it was ready"));
 }
 
 }  // namespace

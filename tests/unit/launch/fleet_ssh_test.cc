@@ -224,7 +224,7 @@ TEST_F(FleetSsh, ManyHostsAtOnceThroughFewPlaces) {
 }
 
 TEST_F(FleetSsh, AServerThatTurnsAwayTooManyIsAskedAgain) {
-  SERVE("MaxStartups 2\n");
+  SERVE("MaxStartups 3\n");
   FleetOptions options = sshd_->Options();
   std::vector<HostSpec> hosts(8, sshd_->Host());
   FleetDriver driver(options, hosts);

@@ -1,10 +1,12 @@
 #include "coordinator/run/listing_cache.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/str_cat.h"
 #include "protocol/chunking.h"
 
 namespace dtest {
@@ -14,7 +16,9 @@ namespace fs = std::filesystem;
 
 class ListingCacheTest : public testing::Test {
  protected:
-  ListingCacheTest() : directory_(fs::path(testing::TempDir()) / "listing_cache_test"), cache_(directory_.string()) {
+  ListingCacheTest()
+      : directory_(fs::path(testing::TempDir()) / absl::StrCat("listing_cache_test", getpid())),
+        cache_(directory_.string()) {
     fs::remove_all(directory_);
   }
   ~ListingCacheTest() override { fs::remove_all(directory_); }

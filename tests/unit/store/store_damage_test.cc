@@ -34,6 +34,7 @@ class StoreDamageTest : public testing::Test {
 
   // What `dd conv=notrunc` does, on a file that root or its owner made writable and read-only again.
   void Flip(off_t offset) {
+    const struct stat before = StatOf(stored_);
     ASSERT_EQ(chmod(stored_.c_str(), 0755), 0);
     const int fd = open(stored_.c_str(), O_RDWR | O_CLOEXEC);
     ASSERT_GE(fd, 0) << std::strerror(errno);
@@ -42,7 +43,13 @@ class StoreDamageTest : public testing::Test {
     byte = static_cast<char>(byte ^ 1);
     ASSERT_EQ(pwrite(fd, &byte, 1, offset), 1);
     close(fd);
-    ASSERT_EQ(chmod(stored_.c_str(), 0555), 0);
+    AwaitTick(before);
+  }
+  // Where timestamps have the resolution of a timer tick, until the tick has come: so that the change shows in ctime.
+  void AwaitTick(const struct stat& before) {
+    do {
+      ASSERT_EQ(chmod(stored_.c_str(), 0555), 0);
+    } while (Stamp::Of(StatOf(stored_), 0).ctime_ns == Stamp::Of(before, 0).ctime_ns);
   }
   void Resize(off_t size) {
     ASSERT_EQ(chmod(stored_.c_str(), 0755), 0);
@@ -118,9 +125,10 @@ TEST_F(StoreDamageTest, TruncatedExtendedReplacedOrReopenedFilesAreFound) {
   ExpectFoundAndReplaced();
   ASSERT_EQ(chmod(stored_.c_str(), 0755), 0);  // right bytes, but somebody may be writing
   ExpectFoundAndReplaced();
+  const struct stat right = StatOf(stored_);
   std::filesystem::remove(stored_);
   WriteFile(stored_, std::string(300000, 'x'));
-  ASSERT_EQ(chmod(stored_.c_str(), 0555), 0);
+  AwaitTick(right);
   ExpectFoundAndReplaced();
   WriteFile(scratch_.path() + "/elsewhere", contents_);
   ASSERT_EQ(chmod((scratch_.path() + "/elsewhere").c_str(), 0555), 0);
