@@ -46,10 +46,11 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
     made.status = absl::DataLossError(program.broken);
     return made;
   }
+  const bool has_key = program.framework != Framework::kPlain && options_.list_cache;
   std::vector<std::string> libraries;
   if (options_.in_place) {
     made.executable.in_place = InPlaceSpec(id, program);
-    if (!options_.shipped && options_.list_cache) libraries = Libraries(program, /*base=*/false);
+    if (!options_.shipped && has_key) libraries = Libraries(program, /*base=*/false);
   }
   if (options_.shipped) {
     // Hashing is the work; it happens here, in parallel. The rest is quick and takes turns.
@@ -71,13 +72,15 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
     }
     made.executable.shipped = *std::move(spec);
   }
-  if (options_.list_cache) {
+  if (program.framework == Framework::kPlain) {
+    made.executable.listing = {{program.name}, absl::ZeroDuration(), false};  // one case, named like it
+  } else if (has_key) {
     const ExecutableSpec& spec = options_.shipped ? *made.executable.shipped : *made.executable.in_place;
     made.executable.listing_key = ListingCache::Key(spec, libraries, options_.env, surroundings_);
-    if (made.executable.listing_key) made.executable.cached = listings_.Find(*made.executable.listing_key);
+    if (made.executable.listing_key) made.executable.listing = listings_.Find(*made.executable.listing_key);
   }
-  const bool prints_all = made.executable.cached
-                              ? made.executable.cached->prints_all
+  const bool prints_all = made.executable.listing
+                              ? made.executable.listing->prints_all
                               : program.framework == Framework::kGoogleTest && GoogleTestPrintsAll(program.path);
   if (made.executable.in_place) made.executable.in_place->prints_all = prints_all;
   if (made.executable.shipped) made.executable.shipped->prints_all = prints_all;

@@ -39,7 +39,7 @@ class RunBundle {
     std::optional<ExecutableSpec> in_place;
     std::optional<ExecutableSpec> shipped;
     std::optional<Digest> listing_key;
-    std::optional<CachedListing> cached;
+    std::optional<CachedListing> listing;  // where no host is needed for it: cached, or of a plain executable
   };
 
   // `workers` outlives the bundle's last callback.

@@ -284,8 +284,10 @@ void RunLoop::ExecutableReady(ExecutableId id, const absl::Status& status, const
   executables_[id.value()].ready = now_ - started_;
   if (status.ok()) {
     const ExecutableSpec& spec = executable.shipped ? *executable.shipped : *executable.in_place;
-    Schedule(ExecutableAdded{id, executable.shipped ? SpecBytes(spec) : 0, executable.cached.has_value()});
-    if (executable.cached) CasesListed(id, executable.cached->names, executable.cached->startup, /*from_cache=*/true);
+    Schedule(ExecutableAdded{id, executable.shipped ? SpecBytes(spec) : 0, executable.listing.has_value()});
+    if (executable.listing) {
+      CasesListed(id, executable.listing->names, executable.listing->startup, /*from_cache=*/true);
+    }
   } else {
     Schedule(ExecutableAdded{id, 0, true});
     ListingBroke(id, std::string(status.message()), "");

@@ -290,10 +290,8 @@ class FailurePolicyTest(DtestCase):
                   "until [ $(grep -c executable_listed \"$EVENTS\") -eq 20 ]; do sleep 0.05; done\nexit 1\n")
         for number in range(20):
             self.write(f"tests/fails{number}", script, 0o755)
-        tests = [self.path("tests"), "--plain", "all", "--env", f"MARK={self.path('mark')}", "--env",
-                 f"EVENTS={self.path('events-2.jsonl')}"]
-        self.dtest("list", *tests, reports=False)  # then listing needs no slot
-        result = self.dtest(*tests, "-x", "-j", "1")
+        result = self.dtest(self.path("tests"), "--plain", "all", "-x", "-j", "1", "--env",
+                            f"MARK={self.path('mark')}", "--env", f"EVENTS={self.path('events-1.jsonl')}")
         self.assertExit(result, FAILED)
         outcomes = list(result.verdicts().values())
         self.assertEqual(outcomes.count("failed"), 1)
