@@ -70,7 +70,7 @@ class OutcomeTest(FarmCase):
 
     def test_fail_fast_stops_all_hosts(self):
         tests = self.suite("slow_test")
-        self.write("tests/fails_test", "#!/bin/sh\nexit 1\n", 0o755)
+        self.write("tests/fails_test", "#!/bin/sh\nsleep 2\nexit 1\n", 0o755)
         tests = [*self.on_farm(), tests, "--plain", "all", "--env", "FIXTURE_MS=3000"]
         self.dtest("list", *tests, reports=False)  # then all cases are known at once
         result = self.dtest(*tests, "-x", "--grace", "1s")
