@@ -63,6 +63,9 @@ TEST(Bad, HangsDeaf) {
 }
 TEST(Bad, After) {}
 
+// Until somebody opens the FIFO $DTEST_FIXTURE_FIFO for writing.
+TEST(Waits, ForAWriter) { std::ifstream(getenv("DTEST_FIXTURE_FIFO")).peek(); }
+
 // Leaves a process behind that holds the output open; its pid is in $DTEST_FIXTURE_PID.
 void Leak(bool own_session) {
   if (fork() != 0) return;
