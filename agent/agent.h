@@ -101,8 +101,7 @@ struct ProcessEnded {
   bool premature = false;      // it exited, but the framework had not finished (exit(0) in a global tear-down)
   bool in_suite = false;       // a suite has begun, but none of its cases: it is in that suite's set-up
   bool after_failure = false;  // the last case to end was the last of its suite, and failed: in that suite's tear-down
-  // RecordProperty, which GoogleTest tells only now. Results that have left already stay without; once an executable
-  // has told properties, results of its later processes wait for their end.
+  // RecordProperty, which GoogleTest tells only now. Those of results that have left already are sent after them.
   struct Property {
     uint32_t index = 0;
     std::string key, value;
@@ -177,9 +176,7 @@ struct AgentOptions {
   // queue holds eight leases for every slot.
   absl::Duration result_delay = absl::Milliseconds(20);
   uint32_t results_per_message = 512;
-  uint64_t bytes_per_message = 256 << 10;  // of results' text
-  // The same where results wait for their properties (see ProcessEnded::properties).
-  absl::Duration property_delay = absl::Seconds(2);
+  uint64_t bytes_per_message = 256 << 10;  // of results' text and properties
   // Without a Welcome for this long the agent leaves.
   absl::Duration welcome_timeout = absl::Minutes(1);
   // When Hello was said: CaseResult::start counts from here. InfinitePast: from the first event.

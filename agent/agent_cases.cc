@@ -109,8 +109,8 @@ void Agent::Impl::On(ProcessEnded&& event) {
     }
   }
   for (const std::string& message : homeless) MakeFailed(&*last, message);
-  if (slot->confirms && last.has_value()) last = Confirmed(slot, event, *std::move(last));
   AttachProperties(slot, last.has_value() ? &*last : nullptr, &event.properties);
+  if (slot->confirms && last.has_value()) last = Confirmed(slot, event, *std::move(last));
   for (CaseResult& result : slot->doubtful) {
     if (!IsFailure(result.outcome) && !welcome_.settings.keep_all_output) result.output.clear(), result.output_cut = 0;
     Gather(lease, std::move(result));
@@ -272,13 +272,19 @@ size_t Agent::Impl::NextOf(const Slot& slot) {
 }
 
 void Agent::Impl::AttachProperties(Slot* slot, CaseResult* last, std::vector<ProcessEnded::Property>* properties) {
-  if (properties->empty()) return;
-  executables_[slot->executable].records_properties = true;
+  HeldLease* lease = slot->lease;
   for (ProcessEnded::Property& property : *properties) {
+    const uint64_t bytes = property.key.size() + property.value.size();
+    std::vector<LateProperties>& late = lease->late_properties;
     CaseResult* result = last;
     if (last == nullptr || last->index != property.index) result = StillHere(slot, property.index);
-    if (result == nullptr) continue;
-    result->properties.emplace_back(std::move(property.key), std::move(property.value));
+    if (result != nullptr) {
+      result->properties.emplace_back(std::move(property.key), std::move(property.value));
+    } else if (const LeasedCase* told = lease->Finished(property.index); told != nullptr) {
+      if (late.empty() || late.back().index != told->index) late.push_back({told->index, told->attempt, {}});
+      late.back().properties.emplace_back(std::move(property.key), std::move(property.value));
+    }
+    if (!lease->gathered.empty() || !late.empty()) Gathered(lease, bytes);
   }
 }
 

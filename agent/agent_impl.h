@@ -31,9 +31,8 @@ class Agent::Impl {
   struct Executable {
     enum class State { kKnown, kPreparing, kReady, kFailed };
     State state = State::kKnown;
-    std::string error;                // if kFailed
-    bool records_properties = false;  // some process of it did
-    bool report = true;               // its processes are asked for one
+    std::string error;   // if kFailed
+    bool report = true;  // its processes are asked for one
   };
 
   struct Slot {
@@ -161,7 +160,7 @@ class Agent::Impl {
   void EndInterrupted(Slot* slot, ProcessEnded* event);
   void AddOutput(CaseResult* result, ProcessEnded* event) const;
 
-  // To those results of the process that have not left yet.
+  // To those results of the process that have not left yet; for the others they are gathered to follow them.
   void AttachProperties(Slot* slot, CaseResult* last, std::vector<ProcessEnded::Property>* properties);
 
   // Something went wrong after the batch's last case had ended.
@@ -178,6 +177,7 @@ class Agent::Impl {
   // ---- Results
 
   void Gather(HeldLease* lease, CaseResult result);
+  void Gathered(HeldLease* lease, uint64_t bytes);  // something of so many
   void Flush(HeldLease* lease);
 
   // The slot's lease is over. Said at once, unless all went well and the queue is deep: then the coordinator need not

@@ -18,7 +18,11 @@ namespace {
 // A queue with so many leases a slot lasts longer than a result waits, however short they are.
 constexpr size_t kDeepQueue = 8;
 
-uint64_t TextBytes(const CaseResult& result) { return result.message.size() + result.output.size(); }
+uint64_t Bytes(const CaseResult& result) {
+  uint64_t bytes = result.message.size() + result.output.size();
+  for (const auto& [key, value] : result.properties) bytes += key.size() + value.size();
+  return bytes;
+}
 
 [[noreturn]] void InvariantBroken(const std::string& what) {
   std::fprintf(stderr, "agent core: invariant broken: %s\n", what.c_str());
@@ -104,21 +108,26 @@ void Agent::Impl::SendIdleIfOwed() {
 }
 
 void Agent::Impl::Gather(HeldLease* lease, CaseResult result) {
-  if (lease->gathered.empty()) {
-    lease->waits_for_properties = executables_[lease->executable()].records_properties;
-    lease->flush_at = now_ + (lease->waits_for_properties ? options_.property_delay : options_.result_delay);
-  }
-  lease->gathered_bytes += TextBytes(result);
+  const uint64_t bytes = Bytes(result);
   lease->gathered.push_back(std::move(result));
-  const bool many = lease->gathered.size() >= options_.results_per_message && !lease->waits_for_properties;
+  Gathered(lease, bytes);
+}
+
+void Agent::Impl::Gathered(HeldLease* lease, uint64_t bytes) {
+  if (lease->flush_at == absl::InfiniteFuture()) lease->flush_at = now_ + options_.result_delay;
+  lease->gathered_bytes += bytes;
+  const bool many = lease->gathered.size() >= options_.results_per_message ||
+                    lease->late_properties.size() >= options_.results_per_message;
   if (many || lease->gathered_bytes >= options_.bytes_per_message) Flush(lease);
 }
 
 void Agent::Impl::Flush(HeldLease* lease) {
-  if (lease->gathered.empty()) return;
+  if (lease->flush_at == absl::InfiniteFuture()) return;
   const size_t expected = std::min<size_t>(lease->remaining(), options_.results_per_message);
-  Send(Results{lease->id(), lease->executable(), std::move(lease->gathered), false, absl::ZeroDuration()});
+  Send(Results{lease->id(), lease->executable(), std::move(lease->gathered), false, absl::ZeroDuration(),
+               std::move(lease->late_properties)});
   lease->gathered.clear();
+  lease->late_properties.clear();
   lease->gathered.reserve(expected);
   lease->gathered_bytes = 0;
   lease->flush_at = absl::InfiniteFuture();
@@ -128,7 +137,8 @@ void Agent::Impl::FinishLease(Slot* slot) {
   HeldLease* lease = slot->lease;
   SettleDoubt(lease);
   slot->lease = nullptr;
-  Results last{lease->id(), lease->executable(), std::move(lease->gathered), true, slot->startup};
+  Results last{lease->id(), lease->executable(), std::move(lease->gathered),
+               true,        slot->startup,       std::move(lease->late_properties)};
   leases_.erase(lease->id());
   const auto can_wait = [](const CaseResult& result) { return result.outcome == Outcome::kPassed; };
   if (queue_.size() < kDeepQueue * slots_.size() || !absl::c_all_of(last.results, can_wait)) {
@@ -225,7 +235,8 @@ void Agent::Impl::CheckInvariants() const {
     if (slot.running != HeldLease::kNone && slot.held.has_value()) {
       InvariantBroken("a case runs while the batch's last result is held back");
     }
-    if (slot.lease->gathered.empty() != (slot.lease->flush_at == absl::InfiniteFuture())) {
+    const bool nothing = slot.lease->gathered.empty() && slot.lease->late_properties.empty();
+    if (nothing != (slot.lease->flush_at == absl::InfiniteFuture())) {
       InvariantBroken("gathered results and their deadline disagree");
     }
   }

@@ -39,14 +39,24 @@ HeldLease::HeldLease(Lease lease, Order cases)
   remaining_ = cases_.size();
 }
 
+size_t HeldLease::PositionOf(uint32_t index) const {
+  const auto found = std::lower_bound(by_index_.begin(), by_index_.end(), index,
+                                      [this](uint32_t position, uint32_t i) { return cases_[position].index < i; });
+  return found == by_index_.end() || cases_[*found].index != index ? kNone : *found;
+}
+
 size_t HeldLease::Find(uint32_t index) {
   if (cursor_ >= cases_.size() || cases_[cursor_].index != index) {
-    const auto found = std::lower_bound(by_index_.begin(), by_index_.end(), index,
-                                        [this](uint32_t position, uint32_t i) { return cases_[position].index < i; });
-    if (found == by_index_.end() || cases_[*found].index != index) return kNone;
-    cursor_ = *found;
+    const size_t position = PositionOf(index);
+    if (position == kNone) return kNone;
+    cursor_ = position;
   }
   return finished_[cursor_] ? kNone : cursor_;
+}
+
+const LeasedCase* HeldLease::Finished(uint32_t index) const {
+  const size_t position = PositionOf(index);
+  return position == kNone || !finished_[position] ? nullptr : &cases_[position];
 }
 
 size_t HeldLease::First() {

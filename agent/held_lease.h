@@ -33,16 +33,19 @@ class HeldLease {
   size_t Find(uint32_t index);
   // Position of the first remaining case; kNone if none remains.
   size_t First();
+  // The case of this index that remains no longer; null if there is none. O(log n).
+  const LeasedCase* Finished(uint32_t index) const;
   // It has a result: it remains no longer.
   void Finish(size_t position);
   // The first `limit` remaining cases, in order.
   std::vector<LeasedCase> Remaining(size_t limit) const;
 
-  // Results that wait for company; `gathered_bytes` of text. `flush_at` is InfiniteFuture if there are none.
+  // What waits for company: results, and properties of results that have left; `gathered_bytes` of text and properties.
+  // `flush_at` is InfiniteFuture if there is nothing.
   std::vector<CaseResult> gathered;
+  std::vector<LateProperties> late_properties;
   uint64_t gathered_bytes = 0;
   absl::Time flush_at = absl::InfiniteFuture();
-  bool waits_for_properties = false;
 
   // A crash whose case may not be the one that crashed (see agent.h).
   struct Doubt {
@@ -53,6 +56,8 @@ class HeldLease {
   bool one_by_one = false;     // one process a case from here on
 
  private:
+  size_t PositionOf(uint32_t index) const;  // kNone if it is not in the lease
+
   LeaseId id_;
   ExecutableId executable_;
   std::vector<LeasedCase> cases_;

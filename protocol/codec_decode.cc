@@ -303,6 +303,13 @@ Results Read(wire::Results::Reader in, Decoder& decoder) {
     result.output = Decoder::String(detail.getOutput());
     result.properties = decoder.Pairs(detail.getProperties(), "properties");
   }
+  const auto late = in.getLateProperties();
+  results.late_properties.resize(decoder.Length(late.size(), "cases with late properties", kMaxResultsPerMessage));
+  for (uint32_t i = 0; i < results.late_properties.size(); ++i) {
+    results.late_properties[i] = {late[i].getIndex(), late[i].getAttempt(),
+                                  decoder.Pairs(late[i].getProperties(), "properties")};
+    if (results.late_properties[i].attempt == 0) decoder.Fail("properties of attempt 0");
+  }
   return results;
 }
 

@@ -210,6 +210,15 @@ void Write(const Results& results, wire::Envelope::Builder envelope) {
     row.setDuration(Nanoseconds(from.duration));
     detailed += HasDetail(from);
   }
+  if (!results.late_properties.empty()) {
+    auto late = out.initLateProperties(results.late_properties.size());
+    for (uint32_t i = 0; i < results.late_properties.size(); ++i) {
+      const LateProperties& from = results.late_properties[i];
+      late[i].setIndex(from.index);
+      late[i].setAttempt(from.attempt);
+      SetPairs(late[i].initProperties(from.properties.size()), from.properties);
+    }
+  }
   if (detailed == 0) return;
   auto details = out.initDetails(detailed);
   for (uint32_t i = 0, next = 0; next < detailed; ++i) {

@@ -229,6 +229,12 @@ struct CaseDetail {
   properties @4 :List(Pair);
 }
 
+struct LateProperties {
+  index @0 :UInt32;
+  attempt @1 :UInt32;  # 1 or more
+  properties @2 :List(Pair);
+}
+
 struct Results {
   lease @0 :UInt64;
   executable @1 :UInt32;
@@ -236,6 +242,7 @@ struct Results {
   startup @3 :Int64;
   results @4 :List(CaseResult);
   details @5 :List(CaseDetail);
+  lateProperties @6 :List(LateProperties);  # of cases in earlier messages
 }
 
 struct RunningCase {

@@ -131,6 +131,16 @@ void AppendField(absl::string_view key, const std::vector<std::string>& values, 
   out->push_back(']');
 }
 
+void AppendProperties(const std::vector<std::pair<std::string, std::string>>& properties, std::string* out) {
+  *out += ",\"properties\":[";
+  for (size_t i = 0; i < properties.size(); ++i) {
+    AppendField(i > 0 ? ",[" : "[", properties[i].first, out);
+    AppendField(",", properties[i].second, out);
+    out->push_back(']');
+  }
+  out->push_back(']');
+}
+
 void AppendEvent(const RunStarted& started, std::string* out) {
   AppendField(",\"event\":\"run_started\",\"run_id\":", started.run_id, out);
   AppendField(",\"version\":", started.version, out);
@@ -163,6 +173,17 @@ void AppendEvent(const ExecutableListed& listed, std::string* out) {
   AppendDurationField(",\"ready\":", listed.ready, out);
   AppendDurationField(",\"listing\":", listed.listing, out);
   if (listed.unreached) *out += ",\"unreached\":true";
+}
+
+void AppendEvent(const CaseProperties& late, std::string* out) {
+  AppendField(",\"event\":\"case_properties\",\"executable\":", late.executable, out);
+  AppendField(",\"name\":", late.name, out);
+  AppendField(",\"attempt\":", late.attempt, out);
+  AppendField(",\"iteration\":", late.iteration, out);
+  AppendField(",\"executable_id\":", late.id.executable.value(), out);
+  AppendField(",\"index\":", late.id.index, out);
+  AppendField(",\"host\":", late.host, out);
+  AppendProperties(late.properties, out);
 }
 
 void AppendEvent(const CaseCopied& copied, std::string* out) {
@@ -277,15 +298,7 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   if (!result.message.empty()) AppendField(",\"message\":", result.message, out);
   if (!result.output.empty()) AppendField(",\"output\":", result.output, out);
   if (result.output_cut != 0) AppendField(",\"output_cut\":", result.output_cut, out);
-  if (!result.properties.empty()) {
-    *out += ",\"properties\":[";
-    for (size_t i = 0; i < result.properties.size(); ++i) {
-      AppendField(i > 0 ? ",[" : "[", result.properties[i].first, out);
-      AppendField(",", result.properties[i].second, out);
-      out->push_back(']');
-    }
-    out->push_back(']');
-  }
+  if (!result.properties.empty()) AppendProperties(result.properties, out);
 }
 
 void EventLogEncoder::Append(const RunEvent& event, std::string* out) {

@@ -134,7 +134,7 @@ class Fields {
   std::string problem_;
 };
 
-// Strings that a CaseEnded or CaseCopied only views.
+// Strings that a CaseEnded, CaseProperties or CaseCopied only views.
 struct CaseStrings {
   std::string executable, name, host, original;
 };
@@ -167,6 +167,17 @@ CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
   return ended;
 }
 
+CaseProperties DecodeProperties(Fields* fields, CaseStrings* strings) {
+  *strings = {fields->Text("executable"), fields->Text("name"), fields->Text("host"), ""};
+  return {CaseId{ExecutableId(fields->Number32("executable_id")), fields->Number32("index")},
+          strings->executable,
+          strings->name,
+          strings->host,
+          fields->Number32("iteration"),
+          fields->Number32("attempt"),
+          fields->Pairs("properties")};
+}
+
 CaseCopied DecodeCopy(Fields* fields, CaseStrings* strings) {
   *strings = {fields->Text("executable"), fields->Text("name"), fields->Text("host"), fields->Text("original")};
   CaseCopied copied;
@@ -190,6 +201,8 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
     if (object.contains("started")) ended.started = fields->Time("started");
     if (object.contains("output_cut")) ended.result.output_cut = fields->Number("output_cut", UINT64_MAX);
     event->what = std::move(ended);
+  } else if (kind == "case_properties") {
+    event->what = DecodeProperties(fields, strings);
   } else if (kind == "case_copied") {
     event->what = DecodeCopy(fields, strings);
   } else if (kind == "run_started") {

@@ -79,11 +79,14 @@ absl::Status JUnitReport::Handle(const RunEvent& event) {
   run_.ended = std::max(run_.ended, event.time);
   if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
     On(*ended);
+  } else if (const auto* late = std::get_if<CaseProperties>(&event.what)) {
+    On(*late);
   } else if (const auto* listed = std::get_if<ExecutableListed>(&event.what)) {
     JUnitSuite* suite = SuiteOf(listed->executable, listed->name);
     suite->listing_error = KeepText(listed->error);
     suite->listing_output = KeepText(listed->output);
   } else if (const auto* finished = std::get_if<RunFinished>(&event.what)) {
+    AddLateProperties();
     if (finished->end != RunEnd::kCompleted && finished->end != RunEnd::kFailFast) AddIncompleteRun(*finished);
     return Write();
   } else {
@@ -124,6 +127,30 @@ void JUnitReport::On(const CaseEnded& ended) {
     record.detail = static_cast<uint32_t>(run_.details.size());
   }
   suite->cases.push_back(record);
+}
+
+void JUnitReport::On(const CaseProperties& late) {
+  auto& properties = late_[{late.id, late.iteration, late.attempt}];
+  properties.insert(properties.end(), late.properties.begin(), late.properties.end());
+}
+
+void JUnitReport::AddLateProperties() {
+  if (late_.empty()) return;
+  for (const auto& [executable, suite] : suite_of_) {
+    for (JUnitCase& record : run_.suites[suite].cases) {
+      JUnitDetail* detail = record.detail == 0 ? nullptr : &run_.details[record.detail - 1];
+      const uint32_t attempt = detail == nullptr ? 1 : static_cast<uint32_t>(detail->earlier.size()) + 1;
+      const auto late = late_.find({CaseId{ExecutableId(executable), record.index}, record.iteration, attempt});
+      if (late == late_.end()) continue;
+      if (detail == nullptr) {
+        detail = &run_.details.emplace_back();
+        record.detail = static_cast<uint32_t>(run_.details.size());
+      }
+      auto& properties = detail->last.properties;
+      properties.insert(properties.end(), late->second.begin(), late->second.end());
+    }
+  }
+  late_.clear();
 }
 
 JUnitSuite* JUnitReport::SuiteOf(ExecutableId id, absl::string_view name) {

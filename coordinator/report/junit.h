@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -102,6 +103,8 @@ class JUnitReport : public Sink {
  private:
   JUnitReport(std::string path, int fd);
   void On(const CaseEnded& ended);
+  void On(const CaseProperties& late);
+  void AddLateProperties();  // to the cases
   JUnitSuite* SuiteOf(ExecutableId id, absl::string_view name);
   JUnitAttempt Keep(const CaseResult& result);
   std::string KeepText(absl::string_view text);
@@ -117,6 +120,8 @@ class JUnitReport : public Sink {
   absl::flat_hash_map<uint32_t, size_t> suite_of_;  // ExecutableId -> index in run_.suites
   absl::flat_hash_map<std::string, uint32_t> host_index_;
   absl::flat_hash_map<std::pair<CaseId, uint32_t>, std::vector<JUnitAttempt>> unfinished_;  // attempts so far
+  // By case, iteration and attempt.
+  absl::flat_hash_map<std::tuple<CaseId, uint32_t, uint32_t>, std::vector<std::pair<std::string, std::string>>> late_;
 };
 
 }  // namespace dtest

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -70,6 +71,18 @@ struct CaseEnded {
   CaseResult result;       // result.attempt is 1-based within the iteration
 };
 
+// RecordProperty values of one attempt that were known only after its CaseEnded; they follow those of its result. Comes
+// after that CaseEnded, in parts if they are many.
+struct CaseProperties {
+  CaseId id;
+  absl::string_view executable;
+  absl::string_view name;
+  absl::string_view host;
+  uint32_t iteration = 1;
+  uint32_t attempt = 1;  // within the iteration
+  std::vector<std::pair<std::string, std::string>> properties;
+};
+
 // A speculative copy (--speculate): one attempt of a case runs on two hosts. For each kStarted one kWon or kLost
 // follows, before the CaseEnded of that attempt. Only one of the two is ever reported.
 enum class CopyStage : uint8_t {
@@ -128,7 +141,7 @@ struct RunClosed {
 struct RunEvent {
   absl::Time time;
   std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
-               CaseCopied>
+               CaseCopied, CaseProperties>
       what;
 };
 

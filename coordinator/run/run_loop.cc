@@ -236,6 +236,13 @@ void RunLoop::Act(AttemptEnded& action) {
   Emit(std::move(event));
 }
 
+void RunLoop::Act(PropertiesCame& action) {
+  const uint32_t executable = action.id.executable.value();
+  Emit(CaseProperties{action.id, bundle_.executable(action.id.executable).name,
+                      executables_[executable].names[action.id.index], hosts_[action.host.value()].name,
+                      action.iteration, action.attempt, std::move(action.properties)});
+}
+
 void RunLoop::Act(AttemptCopied& action) {
   const uint32_t executable = action.id.executable.value();
   Emit(CaseCopied{action.id, bundle_.executable(action.id.executable).name,

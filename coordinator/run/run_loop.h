@@ -99,6 +99,7 @@ class RunLoop : private HostPool::Delegate {
   void CarryOut();
   void Act(SendTo& action);
   void Act(AttemptEnded& action);
+  void Act(PropertiesCame& action);
   void Act(AttemptCopied& action);
   void Act(ListingFailed& action);
   void Act(Warn& action);

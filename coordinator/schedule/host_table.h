@@ -18,6 +18,7 @@
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/max_tree.h"
 #include "dtest/ids.h"
+#include "dtest/messages.h"
 
 namespace dtest::schedule {
 
@@ -44,6 +45,7 @@ struct LeaseRecord {
   // What the last heartbeat of its host said that it runs, by position in the listing (kNone: nothing), and since when.
   uint32_t shown = kNone;
   absl::Time shown_since;
+  std::vector<LeasedCase> told;  // whose results it has yielded, as they came: may have properties that come late
 };
 
 struct LeaseList {

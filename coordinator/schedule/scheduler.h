@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -116,6 +117,15 @@ struct AttemptEnded {
   CaseResult result;
 };
 
+// RecordProperty values of an attempt, known only after its AttemptEnded; they follow those that its result had.
+struct PropertiesCame {
+  CaseId id;
+  HostId host;
+  uint32_t iteration = 1;
+  uint32_t attempt = 1;  // within the iteration
+  std::vector<std::pair<std::string, std::string>> properties;
+};
+
 // A speculative copy of an attempt began, won or lost (see CaseCopied in run/event.h).
 struct AttemptCopied {
   CaseId id;
@@ -142,7 +152,7 @@ struct Finish {
   RunEnd end = RunEnd::kCompleted;
 };
 
-using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, Finish, AttemptCopied>;
+using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, Finish, AttemptCopied, PropertiesCame>;
 
 // ---- The machine -----------------------------------------------------------------------------------------------
 

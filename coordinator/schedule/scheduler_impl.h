@@ -168,6 +168,7 @@ class Scheduler::Impl {
 
   // ---- verdicts.cc
   void OnMessage(uint32_t h, const Results& message);
+  void OnLateProperties(const LeaseRecord& lease, const std::vector<LateProperties>& late);
   // Whether a result with this outcome is not the last of the case.
   bool TriesAgain(const CaseRecord& c, Outcome outcome) const;
   // The case is in no list, or stays held by a cancelled lease if it is tried again.

@@ -36,9 +36,13 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
     hosts_.MarkRunning(*lease, now_);
     hosts_.TakeCase(*lease, previous, now_);
     lease->reported = lease->arrived = true;
-    if (CopiedCase(*lease) != i || SettleCopy(*lease, result)) OnResult(h, i, result);
+    if (CopiedCase(*lease) == i && !SettleCopy(*lease, result)) continue;
+    // The last result of a lease has waited for the end of its process: nothing of it comes late.
+    if (lease->cases.count > 0) lease->told.push_back({result.index, result.attempt});
+    OnResult(h, i, result);
   }
   if (!message.results.empty()) pending_.EstimatesChanged(e);
+  OnLateProperties(*lease, message.late_properties);
   if (!message.done) return;
   if (message.startup > absl::ZeroDuration()) costs_.LearnStartup(e, absl::ToDoubleSeconds(message.startup));
   const bool fruitless =
@@ -56,6 +60,22 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
                                  ", and came back every time without a result"));
   }
   TakeBack(left);
+}
+
+// A speculative copy never has any: the result of the only case of a process waits for its end.
+void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vector<LateProperties>& late) {
+  auto next = lease.told.begin();  // nearly always they come in the order of the results
+  for (const LateProperties& properties : late) {
+    const LeasedCase c{properties.index, properties.attempt};
+    auto found = std::find(next, lease.told.end(), c);
+    if (found == lease.told.end()) found = std::find(lease.told.begin(), lease.told.end(), c);
+    if (found == lease.told.end()) continue;
+    next = found + 1;
+    const uint32_t tries = c.attempt - 1;  // at the case, in the run
+    actions_->push_back(PropertiesCame{CaseId{ExecutableId(lease.executable), c.index}, HostId(lease.host),
+                                       1 + tries / attempts_per_iteration_, 1 + tries % attempts_per_iteration_,
+                                       properties.properties});
+  }
 }
 
 bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) const {

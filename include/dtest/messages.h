@@ -247,6 +247,14 @@ struct Listed {
   friend bool operator==(const Listed&, const Listed&) = default;
 };
 
+// Properties of a case that were known only after its result had left. They follow those that the result had.
+struct LateProperties {
+  uint32_t index = 0;
+  uint32_t attempt = 1;  // as in the result
+  std::vector<std::pair<std::string, std::string>> properties;
+  friend bool operator==(const LateProperties&, const LateProperties&) = default;
+};
+
 // [session] Cases of one lease that ended. `done`: the lease is over on this agent, nothing more will come of it; cases
 // of it that had no result are back with the scheduler.
 struct Results {
@@ -255,6 +263,9 @@ struct Results {
   std::vector<CaseResult> results;
   bool done = false;
   absl::Duration startup;  // when done: from spawn to the first case's start, the last process of the lease
+  // Of cases whose results came in earlier messages of the lease. Those of a process come before the lease is done, and
+  // no later than the result of its last case.
+  std::vector<LateProperties> late_properties = {};
   friend bool operator==(const Results&, const Results&) = default;
 };
 

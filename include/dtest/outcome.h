@@ -51,7 +51,8 @@ struct CaseResult {
   std::string output;       // stdout and stderr in the order they were read, cut in the middle past the cap. Empty when
                             // passed or skipped, unless RunSettings::keep_all_output
   uint64_t output_cut = 0;  // bytes left out of `output`
-  std::vector<std::pair<std::string, std::string>> properties;  // RecordProperty: (key, value)
+  // RecordProperty: (key, value). Those known only after the result had left follow it (LateProperties).
+  std::vector<std::pair<std::string, std::string>> properties;
 
   friend bool operator==(const CaseResult&, const CaseResult&) = default;
 };

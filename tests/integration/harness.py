@@ -82,7 +82,15 @@ class Result:
         return [event for event in events if kind in (None, event["event"])]
 
     def attempts(self):
-        return self.events("case_ended")
+        """The attempts that ended, with the properties that came after them."""
+        attempts = {}
+        for event in self.events():
+            key = tuple(event.get(name) for name in ("executable_id", "index", "iteration", "attempt"))
+            if event["event"] == "case_ended":
+                attempts[key] = event
+            elif event["event"] == "case_properties":
+                attempts[key].setdefault("properties", []).extend(event["properties"])
+        return list(attempts.values())
 
     def verdicts(self):
         """(executable, case) -> outcome, of the final attempts. Fails if a case has two."""

@@ -39,6 +39,22 @@ class LocalTest(DtestCase):
                       for item in junit["mixed_test.Passing", "Property"].iter("property")}
         self.assertEqual(properties.get("answer"), "42")
 
+    def test_properties_of_a_case_whose_process_goes_on_for_long(self):
+        running = self.start(self.suite("late_property_test"), "-j", "1", "--env", f"FIXTURE_GO={self.path('go')}")
+        running.wait_for("case_ended")
+        self.assertNotIn("properties", running.events("case_ended")[0])
+        self.write("go", "")
+        result = running.finish()
+        self.assertExit(result, PASSED)
+        self.assertEqual([(event["name"], event["attempt"], event["properties"])
+                          for event in result.events("case_properties")], [("Late.Property", 1, [["answer", "42"]])])
+        live = result.junit()["late_property_test.Late", "Property"]
+        self.assertIn(("answer", "42"), [(item.get("name"), item.get("value")) for item in live.iter("property")])
+        again = self.path("again.xml")
+        self.assertExit(self.dtest("report", result.events_path, "--junit", again, reports=False), PASSED)
+        with open(again, "rb") as one, open(result.junit_path, "rb") as other:
+            self.assertEqual(one.read(), other.read())
+
     def test_isolate_process_gives_the_same_verdicts(self):
         result = self.dtest(self.suite("mixed_test"), "--isolate", "process")
         self.assertEqual(result.names(), fixtures.MIXED)

@@ -264,6 +264,11 @@ void SimAgent::EndProcess(uint32_t slot, int exit_code, int signal) {
   ended.exit_code = exit_code;
   ended.signal = signal;
   ended.premature = premature && signal == 0 && exit_code == 0;
+  if (scenario_.properties && signal == 0 && !premature) {
+    for (const LeasedCase& c : process.cases) {
+      ended.properties.push_back({c.index, "attempt", absl::StrCat(c.attempt)});
+    }
+  }
   Handle(std::move(ended));
   if (alive_ && process.id == 0) idle_[slot] = {clock_.now(), world_.OthersHaveBacklog(number_)};
 }

@@ -373,6 +373,10 @@ void World::Do(const AttemptEnded& action) {
   }
   if (copied_.contains(key)) Broken("an attempt ends before its copy has won or lost");
   if (verdicts_.contains(key)) Broken("an attempt ends after the final verdict");
+  if (scenario_.properties && action.host.has_value()) {
+    ended_[{key, action.result.attempt}] = *action.host;
+    CheckProperties(key, action.result.attempt, action.result.properties);
+  }
   if (!action.final) return;
   verdicts_.insert(key);
   ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
@@ -396,6 +400,25 @@ void World::Do(const AttemptCopied& action) {
   if (action.host == action.original) Broken("a copy on the host of its original");
   if (verdicts_.contains(key)) Broken("a copy of a case that has its verdict");
   copies_[key].push_back(action);
+}
+
+void World::Do(const PropertiesCame& action) {
+  if (replaying_) return;
+  const CaseKey key{action.id.executable.value(), action.id.index, action.iteration};
+  const auto ended = ended_.find({key, action.attempt});
+  if (ended == ended_.end() || ended->second != action.host) Broken("properties of an attempt that did not end there");
+  outcomes_.late_properties += action.properties.size();
+  CheckProperties(key, action.attempt, action.properties);
+}
+
+void World::CheckProperties(const CaseKey& key, uint32_t attempt,
+                            const std::vector<std::pair<std::string, std::string>>& properties) {
+  for (const auto& [name, value] : properties) {
+    ++outcomes_.properties;
+    const uint32_t told = (key.iteration - 1) * AttemptsPerIteration(scenario_.scheduler) + attempt;
+    if (value != absl::StrCat(told)) Broken("properties of another attempt");
+    if (!recorded_.insert({key, attempt}).second) Broken("a property comes twice");
+  }
 }
 
 void World::Do(const ListingFailed&) {}

@@ -121,6 +121,7 @@ Scenario RandomScenario(uint64_t seed) {
   }
   options.speculate = one_in(2);
   if (one_in(2)) s.stalls = 0.2 * unit();
+  s.properties = one_in(2);
   return s;
 }
 

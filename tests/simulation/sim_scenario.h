@@ -80,9 +80,10 @@ struct Scenario {
   // Of cases.
   double median_seconds = 0.1, sigma = 1.0;  // lognormal; sigma 0: all the same
   double longest_seconds = 8;
-  double bad = 0;         // probability of a fate other than passing, per attempt
-  double kills_host = 0;  // of those, of taking the host down
-  double stalls = 0;      // probability that a case takes 30 times as long as it should on a host
+  double bad = 0;           // probability of a fate other than passing, per attempt
+  double kills_host = 0;    // of those, of taking the host down
+  double stalls = 0;        // probability that a case takes 30 times as long as it should on a host
+  bool properties = false;  // every case records one
   bool check_every_step = true;
   bool check_agents = true;
   absl::Duration must_end_within = absl::Hours(3);

@@ -4,7 +4,8 @@
 // Checked all the time: the invariants of the scheduler and of every agent core; that no case runs in two places at
 // once, but for a speculative copy that was declared, and then in two only, as the same attempt; that every attempt
 // that passed did pass in a process that nobody had signalled; that every case gets exactly one final verdict per
-// iteration, and nothing comes after the end; that the scheduler asks for no turn without progress; that the run ends.
+// iteration, and nothing comes after the end; that properties are those of the attempt they are told of; that the
+// scheduler asks for no turn without progress; that the run ends.
 
 #ifndef DTEST_TESTS_SIMULATION_SIM_WORLD_H_
 #define DTEST_TESTS_SIMULATION_SIM_WORLD_H_
@@ -35,6 +36,7 @@ struct Outcomes {
   uint64_t verdicts = 0;    // final
   uint64_t by_outcome[kOutcomeCount] = {};
   uint64_t attempts = 0;
+  uint64_t properties = 0, late_properties = 0;
   uint64_t copies = 0, copies_won = 0;  // speculative
   uint64_t leases = 0, recalls = 0, released = 0, frames = 0, hosts_lost = 0;
   uint64_t events = 0;  // of the simulation
@@ -124,6 +126,9 @@ class World : private AgentWorld {
   void Do(const Warn& action);
   void Do(const Finish& action);
   void Do(const AttemptCopied& action);
+  void Do(const PropertiesCame& action);
+  void CheckProperties(const CaseKey& key, uint32_t attempt,
+                       const std::vector<std::pair<std::string, std::string>>& properties);
   void TellCases(uint32_t executable);
   bool HasLivesLeft(uint32_t host) const;
 
@@ -156,6 +161,9 @@ class World : private AgentWorld {
   absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;  // that were started
   absl::flat_hash_set<CaseKey> copied_;                              // now
   absl::flat_hash_set<CaseKey> selected_, verdicts_;
+  // Attempts, numbered within their iteration: where they ended, and those that have their property.
+  absl::flat_hash_map<std::pair<CaseKey, uint32_t>, HostId> ended_;
+  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> recorded_;
   Outcomes outcomes_;
 };
 

@@ -119,6 +119,18 @@ TEST(HealthyFarmTest, SleepersKeepEverySlotBusy) {
   }
 }
 
+TEST(HealthyFarmTest, EveryAttemptHasItsProperties) {
+  Scenario s = Sleepers(/*history=*/true);
+  s.properties = true;
+  s.median_seconds = 0.01;
+  s.longest_seconds = 0.1;
+  for (SimCase& c : s.executables[0].cases) c.expected = absl::Milliseconds(10);
+  const Outcomes outcomes = Simulate(s);
+  EXPECT_EQ(outcomes.broken, "");
+  EXPECT_EQ(outcomes.properties, outcomes.attempts);
+  EXPECT_GT(outcomes.late_properties, 0u);
+}
+
 // 400 lognormal cases that history knows, on hosts of four slots, one of which has half the speed.
 Scenario Skewed(uint64_t seed, double sigma, double longest_seconds, uint32_t hosts) {
   Scenario s;

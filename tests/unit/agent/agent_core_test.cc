@@ -583,7 +583,7 @@ TEST_F(AgentCore, LeakMarksTheCaseThatTheEndDecides) {
   EXPECT_THAT(Do(ended), ElementsAre("results 1 [0 passed, 1 passed leaky] done"));
 }
 
-TEST_F(AgentCore, PropertiesComeWithResultsThatHaveNotLeft) {
+TEST_F(AgentCore, PropertiesComeWithResultsAndAfterThoseThatHaveLeft) {
   Join(1);
   GetLease(1, {0, 1, 2});
   RunCase(0);
@@ -592,16 +592,103 @@ TEST_F(AgentCore, PropertiesComeWithResultsThatHaveNotLeft) {
   RunCase(1);
   RunCase(2);
   ProcessEnded ended;
-  ended.properties = {{0, "late", "1"}, {1, "answer", "42"}, {2, "k", "v"}, {2, "k2", "v2"}};
-  EXPECT_THAT(Do(ended), ElementsAre("results 1 [1 passed answer=42, 2 passed k=v k2=v2] done"));
-  // From now on results of this executable wait for the end.
+  ended.properties = {{0, "late", "1"}, {0, "later", "2"}, {1, "answer", "42"}, {2, "k", "v"}, {2, "k2", "v2"}};
+  EXPECT_THAT(Do(ended), ElementsAre("results 1 [1 passed answer=42, 2 passed k=v k2=v2] late 0 late=1 later=2 done"));
+  // Results of the next process wait no longer for that.
   GetLease(2, {0, 1});
   RunCase(0);
   After(options_.result_delay);
-  EXPECT_THAT(Turn(), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("results 2 [0 passed]"));
   RunCase(1);
   ended.properties = {{0, "late", "1"}};
-  EXPECT_THAT(Do(ended), ElementsAre("results 2 [0 passed late=1, 1 passed] done"));
+  EXPECT_THAT(Do(ended), ElementsAre("results 2 [1 passed] late 0 late=1 done"));
+}
+
+TEST_F(AgentCore, LatePropertiesNameTheAttempt) {
+  Join(1);
+  Get(Lease{LeaseId(1), kMath, {{0, 3}, {1, 1}}});
+  RunCase(0);
+  After(options_.result_delay);
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed attempt 3]"));
+  RunCase(1);
+  ProcessEnded ended;
+  ended.properties = {{0, "k", "v"}};
+  EXPECT_THAT(Do(ended), ElementsAre("results 1 [1 passed] late 0 attempt 3 k=v done"));
+}
+
+TEST_F(AgentCore, PropertiesOfCasesWithoutResultMeanNothing) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  RunCase(1, Outcome::kFailed);
+  After(options_.result_delay);
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed, 1 failed]"));
+  ProcessEnded ended;
+  ended.exit_code = 3;
+  ended.after_failure = true;
+  ended.properties = {{0, "k", "v"}, {2, "not", "run"}, {7, "un", "known"}};
+  EXPECT_THAT(Do(ended), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
+  // What is late of one process does not wait for the next.
+  After(options_.result_delay);
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [] late 0 k=v"));
+  RunCase(2);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [2 passed] done"));
+}
+
+TEST_F(AgentCore, LatePropertiesGoWhenThereAreMany) {
+  options_.results_per_message = 2;
+  Join(1);
+  GetLease(1, {0, 1, 2, 3});
+  RunCase(0);
+  EXPECT_THAT(RunCase(1), ElementsAre("results 1 [0 passed, 1 passed]"));
+  RunCase(2);
+  RunCase(3);
+  ProcessEnded ended;
+  ended.properties = {{0, "k", "v"}, {1, "k", "v"}, {3, "k", "v"}};
+  EXPECT_THAT(Do(ended), ElementsAre("results 1 [2 passed] late 0 k=v late 1 k=v", "results 1 [3 passed k=v] done"));
+}
+
+TEST_F(AgentCore, PropertiesGoWhenTheyAreLarge) {
+  options_.bytes_per_message = 10;
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  After(options_.result_delay);
+  Turn();
+  RunCase(1);
+  RunCase(2);
+  ProcessEnded ended;
+  ended.properties = {{0, "k", "01234"}, {0, "l", "0123"}, {0, "m", "01234"}, {1, "n", "0123"}, {1, "o", ""}};
+  EXPECT_THAT(Do(ended),
+              ElementsAre("results 1 [1 passed] late 0 k=01234 l=0123", "results 1 [] late 0 m=01234 late 1 n=0123",
+                          "results 1 [2 passed] late 1 o= done"));
+}
+
+TEST_F(AgentCore, PropertiesOfACancelledLeaseMeanNothing) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  Get(Cancel{LeaseId(1)});
+  ProcessEnded ended;
+  ended.properties = {{0, "k", "v"}, {1, "k", "v"}};
+  EXPECT_THAT(Do(ended), ElementsAre("released 1"));
+}
+
+TEST_F(AgentCore, PropertiesOfASecondLookAreThoseOfItsResult) {
+  Join(1);
+  GetLease(1, {0, 1});
+  Begin(0);
+  Ends(0, 11);
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  RunUnheard(0);
+  ProcessEnded ended;
+  ended.properties = {{0, "k", "v"}};
+  EXPECT_THAT(Do(ended), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  Begin(1);
+  EXPECT_THAT(Ends(0, 11), ElementsAre("results 1 [0 passed k=v, 1 crashed (killed by signal 11 (Segmentation fault))] "
+                                       "done"));
 }
 
 // ---- Time limits

@@ -268,6 +268,24 @@ TEST_F(EndToEnd, PropertiesAreReported) {
   EXPECT_THAT(RunOne("Good.HasProperty").properties, ElementsAre(testing::Pair("colour", "<blue> & \"green\"")));
 }
 
+TEST_F(EndToEnd, PropertiesComeAfterAResultThatHasLeft) {
+  const std::string fifo = scratch_.path() + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  Set("DTEST_FIXTURE_FIFO", fifo);
+  StartAndList();
+  SendLease({"Good.HasProperty", "Waits.ForAWriter"});
+  const Results first = agent_->Expect<Results>();
+  ASSERT_EQ(first.results.size(), 1u);
+  EXPECT_THAT(first.results[0].properties, IsEmpty());
+  std::ofstream(fifo) << "go";
+  const Results last = agent_->Expect<Results>();
+  EXPECT_TRUE(last.done);
+  ASSERT_EQ(last.late_properties.size(), 1u);
+  EXPECT_EQ(last.late_properties[0].index, IndexOf("Good.HasProperty"));
+  EXPECT_EQ(last.late_properties[0].attempt, 1u);
+  EXPECT_THAT(last.late_properties[0].properties, ElementsAre(testing::Pair("colour", "<blue> & \"green\"")));
+}
+
 // With a report at the end of processes and without: what is not properties comes to the same.
 INSTANTIATE_TEST_SUITE_P(Reports, GoogleTest, testing::Bool(),
                          [](const testing::TestParamInfo<bool>& info) { return info.param ? "PrintsAll" : "Report"; });

@@ -187,6 +187,15 @@ std::vector<CaseResult> AgentProcess::ResultsOf(LeaseId lease) {
   for (bool done = false; !done && !testing::Test::HasFailure();) {
     Results results = Expect<Results>();
     EXPECT_EQ(results.lease, lease);
+    for (const LateProperties& late : results.late_properties) {
+      const auto left =
+          std::find_if(all.begin(), all.end(), [&](const CaseResult& r) { return r.index == late.index; });
+      if (left == all.end()) {
+        ADD_FAILURE() << "properties of case " << late.index << ", which has no result";
+        continue;
+      }
+      left->properties.insert(left->properties.end(), late.properties.begin(), late.properties.end());
+    }
     for (CaseResult& result : results.results) all.push_back(std::move(result));
     done = results.done;
   }

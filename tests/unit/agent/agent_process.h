@@ -47,7 +47,7 @@ class AgentProcess {
   // Keeps the link going until `condition`.
   void Until(const std::function<bool()>& condition);
 
-  // All results of a lease, until it is done, by case index.
+  // All results of a lease, until it is done, by case index, with the properties that came after them.
   std::vector<CaseResult> ResultsOf(LeaseId lease);
 
   // Closes the stream, as a coordinator that dies does.

@@ -47,7 +47,13 @@ struct Describer {
   std::string operator()(const Results& m) const {
     std::string text = absl::StrCat("results ", m.lease.value(), " [");
     for (size_t i = 0; i < m.results.size(); ++i) absl::StrAppend(&text, i == 0 ? "" : ", ", Describe(m.results[i]));
-    return absl::StrCat(text, "]", m.done ? " done" : "");
+    text += "]";
+    for (const LateProperties& late : m.late_properties) {
+      absl::StrAppend(&text, " late ", late.index);
+      if (late.attempt != 1) absl::StrAppend(&text, " attempt ", late.attempt);
+      for (const auto& [key, value] : late.properties) absl::StrAppend(&text, " ", key, "=", value);
+    }
+    return absl::StrCat(text, m.done ? " done" : "");
   }
   std::string operator()(const Released& m) const { return absl::StrCat("released ", m.lease.value()); }
   std::string operator()(const Refused& m) const { return absl::StrCat("refused ", m.lease.value()); }

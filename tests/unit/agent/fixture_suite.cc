@@ -70,6 +70,9 @@ TEST(Bad, HangsDeaf) {
 }
 TEST(Bad, After) {}
 
+// Until somebody opens the FIFO $DTEST_FIXTURE_FIFO for writing.
+TEST(Waits, ForAWriter) { std::ifstream(getenv("DTEST_FIXTURE_FIFO")).peek(); }
+
 // Leaves a process behind that holds the output open; it has said its pid.
 void Leak(bool own_session) {
   int said[2];

@@ -180,10 +180,16 @@ TEST(Codec, ValuesOutOfRange) {
   EXPECT_THAT(Refusal(results), HasSubstr("unknown outcome 7"));
   results.results[1].outcome = Outcome::kPassed;
   results.results[1].attempt = 0;
-  EXPECT_THAT(Refusal(results), HasSubstr("attempt 0"));
+  EXPECT_THAT(Refusal(results), HasSubstr("a result of attempt 0"));
+  results = PassedResults(2);
+  results.late_properties = {{0, 0, {}}};
+  EXPECT_THAT(Refusal(results), HasSubstr("properties of attempt 0"));
 }
 
 TEST(Codec, ListsThatAreTooLong) {
+  Results late = PassedResults(0);
+  late.late_properties.resize(kMaxResultsPerMessage + 1);
+  EXPECT_THAT(Refusal(late), HasSubstr("65537 cases with late properties"));
   EXPECT_THAT(Refusal(PassedResults(kMaxResultsPerMessage + 1)), HasSubstr("65537 results, more than 65536"));
   EXPECT_THAT(Refusal(CaseTable{ExecutableId(1), std::vector<std::string>(kMaxListLength + 1)}),
               HasSubstr("1048577 case names"));

@@ -69,6 +69,20 @@ TEST(EventLog, CaseCopiedRoundTrips) {
   }
 }
 
+TEST(EventLog, CasePropertiesRoundTrip) {
+  const CaseProperties late{
+      CaseId{ExecutableId(3), 4}, kNasty, kNotUtf8, "h2", 5, 6, {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}}};
+  RoundTrip<CaseProperties>(late, [&](const CaseProperties& read) {
+    EXPECT_EQ(read.id, late.id);
+    EXPECT_EQ(read.executable, late.executable);
+    EXPECT_EQ(read.name, late.name);
+    EXPECT_EQ(read.host, late.host);
+    EXPECT_EQ(read.iteration, late.iteration);
+    EXPECT_EQ(read.attempt, late.attempt);
+    EXPECT_EQ(read.properties, late.properties);
+  });
+}
+
 TEST(EventLog, AnUnreachedExecutableRoundTrips) {
   const ExecutableListed listed{ExecutableId(3), "t", 0, 0, "", "", /*unreached=*/true};
   RoundTrip<ExecutableListed>(listed, [](const ExecutableListed& read) { EXPECT_TRUE(read.unreached); });

@@ -231,6 +231,41 @@ TEST_F(JUnit, EveryByteInEveryPlaceGivesWellFormedXml) {
   ExpectValid(path_);
 }
 
+TEST_F(JUnit, LatePropertiesAreAsIfTheyHadComeWithTheirResult) {
+  using Properties = decltype(CaseResult::properties);
+  const auto write = [this](bool late) {
+    std::vector<RunEvent> events, after;
+    const auto add = [&](CaseEnded ended, uint32_t attempt, const Properties& first, const Properties& rest) {
+      ended.result.attempt = attempt;
+      ended.result.properties = first;
+      if (late) {
+        after.push_back({kTime, CaseProperties{ended.id, ended.executable, ended.name, ended.host, ended.iteration,
+                                               attempt, rest}});
+      } else {
+        ended.result.properties.insert(ended.result.properties.end(), rest.begin(), rest.end());
+      }
+      events.push_back({kTime, std::move(ended)});
+    };
+    add(Case(0, "S.none"), 1, {}, {{"a", "1"}, {"b", "2"}});
+    add(Case(1, "S.some"), 1, {{"a", "1"}}, {{"b", "<2>"}});
+    CaseEnded repeated = Case(1, "S.some");
+    repeated.iteration = 2;
+    add(repeated, 1, {}, {{"c", "3"}});
+    CaseEnded retried = Case(2, "S.retried", Outcome::kFailed);
+    retried.final = false;
+    add(retried, 1, {}, {{"of", "the first"}});
+    add(Case(2, "S.retried"), 2, {}, {{"of", "the second"}});
+    add(Case(3, "S.failed", Outcome::kFailed), 1, {}, {{"d", "4"}});
+    events.insert(events.end(), after.begin(), after.end());
+    events.push_back({kTime, RunFinished{RunEnd::kInterrupted, "a signal"}});
+    return Write(events);
+  };
+  const std::string live = write(/*late=*/true);
+  ExpectValid(path_);
+  EXPECT_EQ(live, write(/*late=*/false));
+  EXPECT_TRUE(absl::StrContains(live, "the second"));
+}
+
 TEST_F(JUnit, NotRunKeepsWhatEarlierAttemptsSaid) {
   CaseEnded first = Case(0, "S.a", Outcome::kFailed);
   first.final = false;

@@ -272,6 +272,14 @@ std::vector<RunEvent> MakeEvents() {
       if (attempt.outcome == Outcome::kTimedOut) add(HostDown{HostId(3), true, "no heartbeat for 30 s"});
     }
   }
+  const FixtureCase& repeated = FixtureCases()[1];
+  add(CaseProperties{repeated.id,
+                     repeated.executable,
+                     repeated.name,
+                     repeated.attempts[0].host,
+                     repeated.iteration,
+                     1,
+                     {{"told", "late & last"}}});
   now += absl::Milliseconds(4);
   add(RunFinished{RunEnd::kFailFast, "6 failures (--max-fail 6)", 12, absl::Milliseconds(60)});
   now += absl::Milliseconds(16);

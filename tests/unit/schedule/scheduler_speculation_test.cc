@@ -377,6 +377,19 @@ TEST_F(SpeculationTest, AStopEndsCopiesFirst) {
   EXPECT_EQ(Finished(), RunEnd::kInterrupted);
 }
 
+TEST_F(SpeculationTest, PropertiesOfTheOneThatLostAreDropped) {
+  SchedulerOptions options = OneProcessACase(2);
+  options.retries = 1;
+  Copied(options);
+  Tell(copy, Outcome::kFailed);
+  EXPECT_THAT(Cancels(turn), ElementsAre(LeaseOf(original)));
+  const LeasedCase c = original.lease.cases[0];
+  From(original.host,
+       Results{
+           original.lease.id, original.lease.executable, {Result(c)}, true, kMs, {{c.index, c.attempt, {{"k", "v"}}}}});
+  EXPECT_THAT(Of<PropertiesCame>(turn), IsEmpty());
+}
+
 TEST_F(SpeculationTest, IterationsAreCopiedOneByOne) {
   SchedulerOptions options = OneProcessACase(2);
   options.repeat = 2;

@@ -1,5 +1,6 @@
 // What is handed out to whom and when: listing, order, batches, queues, stealing, retries, repeats, ends of a good run.
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -411,7 +412,7 @@ TEST_F(StealingTest, ASlowHostDoesNotTakeWhatTheOtherFinishesSooner) {
   for (const auto& [host, recall] : Sent<Recall>(all)) EXPECT_EQ(host, 1u);
 }
 
-// ---- Retries, repeats, order -----------------------------------------------------------------------------------
+// ---- Retries, repeats ------------------------------------------------------------------------------------------
 
 TEST_F(SchedulerTest, AFailedAttemptIsRetriedAloneOnAnotherHostBeforeNewWork) {
   SchedulerOptions options = OneProcessACase(2);
@@ -605,6 +606,105 @@ TEST_F(SchedulerTest, RepeatsAreIterationsWithAttemptsOfTheirOwn) {
     }
   }
 }
+
+// ---- Properties that come after their result -------------------------------------------------------------------
+
+class LatePropertiesTest : public SchedulerTest {
+ protected:
+  // A lease of several cases on host 0.
+  Given Batch(SchedulerOptions options) {
+    Start(options);
+    Add(0);
+    Complete();
+    Join(0, 1);
+    Join(1, 1);
+    Cases(0, std::vector<double>(1000, 0.001));
+    const std::vector<Given> leases = Leases(all);
+    for (const Given& given : leases) {
+      if (given.host == 0 && given.indices.size() > 2) return given;
+    }
+    ADD_FAILURE() << "no batch";
+    return {};
+  }
+  void Tell(const Given& given, size_t k, Outcome outcome = Outcome::kPassed) {
+    From(given.host,
+         Results{given.lease.id, given.lease.executable, {Result(given.lease.cases[k], outcome)}, false, kMs});
+  }
+  std::vector<PropertiesCame> Late(uint32_t host, const Given& given, const LeasedCase& c, bool done = false) {
+    From(host, Results{given.lease.id, given.lease.executable, {}, done, kMs, {{c.index, c.attempt, {{"k", "v"}}}}});
+    return Of<PropertiesCame>(turn);
+  }
+};
+
+TEST_F(LatePropertiesTest, AreToldOfWhatTheLeaseHasTold) {
+  const Given given = Batch(Hosts(2));
+  const LeasedCase c = given.lease.cases[0];
+  EXPECT_THAT(Late(0, given, c), SizeIs(0)) << "it has no result yet";
+  Tell(given, 0);
+  Tell(given, 1);
+  const auto late = Late(0, given, c);
+  ASSERT_THAT(late, SizeIs(1));
+  EXPECT_EQ(late[0].id, (CaseId{ExecutableId(0), c.index}));
+  EXPECT_EQ(late[0].host, HostId(0));
+  EXPECT_EQ(late[0].iteration, 1u);
+  EXPECT_EQ(late[0].attempt, 1u);
+  EXPECT_THAT(late[0].properties, ElementsAre(testing::Pair("k", "v")));
+  EXPECT_THAT(Late(0, given, {c.index, 2}), SizeIs(0)) << "another attempt";
+  EXPECT_THAT(Late(0, given, {99999, 1}), SizeIs(0)) << "no case of it";
+  EXPECT_THAT(Late(1, given, c), SizeIs(0)) << "another host's lease";
+  const LeasedCase second = given.lease.cases[1];
+  From(0, Results{given.lease.id,
+                  given.lease.executable,
+                  {},
+                  true,
+                  kMs,
+                  {{second.index, 1, {{"a", "1"}}}, {c.index, 1, {{"b", "2"}}}}});
+  EXPECT_THAT(Of<PropertiesCame>(turn), SizeIs(2)) << "in any order";
+  EXPECT_THAT(Late(0, given, c), SizeIs(0)) << "the lease is over";
+}
+
+TEST_F(LatePropertiesTest, AreOfTheAttemptThatTheLeaseRan) {
+  SchedulerOptions options = Hosts(2);
+  options.retries = 1;
+  const Given given = Batch(options);
+  const LeasedCase c = given.lease.cases[0];
+  Tell(given, 0, Outcome::kFailed);
+  // The next attempt ends elsewhere, while the rest of the batch runs.
+  for (size_t k = 0; k < Leases(all).size(); ++k) {
+    const Given other = Leases(all)[k];
+    if (other.host == 1) RunAll(other);
+  }
+  const auto ended = Ended(all);
+  ASSERT_EQ(std::count_if(ended.begin(), ended.end(), [&](const AttemptEnded& e) { return e.id.index == c.index; }), 2);
+  const auto late = Late(0, given, c);
+  ASSERT_THAT(late, SizeIs(1));
+  EXPECT_EQ(late[0].attempt, 1u);
+}
+
+TEST_F(LatePropertiesTest, AreOfTheIterationThatTheLeaseRan) {
+  SchedulerOptions options = Hosts(1);
+  options.repeat = 3;
+  options.retries = 1;
+  Start(options);
+  Add(0);
+  Complete();
+  Cases(0, std::vector<double>(3, 0.001));
+  Join(0, 4);
+  std::set<uint32_t> iterations;
+  for (const Given& given : Leases(all)) {
+    if (given.indices.size() < 2) continue;
+    Tell(given, 0);
+    const uint32_t iteration = Ended(turn)[0].iteration;
+    const auto late = Late(0, given, given.lease.cases[0]);
+    ASSERT_THAT(late, SizeIs(1));
+    EXPECT_EQ(late[0].iteration, iteration);
+    EXPECT_EQ(late[0].attempt, 1u);
+    iterations.insert(iteration);
+  }
+  EXPECT_THAT(iterations, SizeIs(testing::Gt(1u)));
+}
+
+// ---- Order -----------------------------------------------------------------------------------------------------
 
 TEST_F(SchedulerTest, ShuffleDependsOnTheSeedAlone) {
   const auto order = [this](uint64_t seed) {
