@@ -309,6 +309,7 @@ Results Read(wire::Results::Reader in, Decoder& decoder) {
     results.late_properties[i] = {late[i].getIndex(), late[i].getAttempt(),
                                   decoder.Pairs(late[i].getProperties(), "properties")};
     if (results.late_properties[i].attempt == 0) decoder.Fail("properties of attempt 0");
+    if (results.late_properties[i].properties.empty()) decoder.Fail("late properties without any");
   }
   return results;
 }

@@ -83,7 +83,7 @@ std::string InstallLine(const AgentArchive& archive) {
   // $e collects what any failing step prints. The nonce makes $t ours alone, so two coordinators may install at once;
   // whoever renames second finds .complete there and throws his copy away. If both saw no .complete, the second mv
   // moves into the first one's directory: hence the rm of $d/agent-$n. What stands there and is not complete is renamed
-  // away, not removed: the other's copy may come in its place meanwhile, and must not be found half removed.
+  // away, not removed: should the other's copy have come in its place meanwhile, it is put back.
   constexpr absl::string_view kTemplate =
       "t=$r/agents/.new.$n; "
       "e=$(exec 2>&1; "
@@ -96,6 +96,7 @@ std::string InstallLine(const AgentArchive& archive) {
       "(cd \"$t/agent-$n\" && tar xof ../tar && echo $DIGEST >.complete && : >.used) || exit 1; "
       "rm -f \"$t/tar\"; "
       "if [ -e \"$d\" ] || [ -h \"$d\" ]; then [ -f \"$d/.complete\" ] || mv \"$d\" \"$t/broken\"; fi; "
+      "[ ! -f \"$t/broken/.complete\" ] || mv \"$t/broken\" \"$d\"; "
       "[ -f \"$d/.complete\" ] || { mv \"$t/agent-$n\" \"$d\" || exit 1; rm -rf \"$d/agent-$n\"; }; "
       "[ -f \"$d/.complete\" ]) && s=ok || s=error; "
       "rm -rf \"$t\" 2>/dev/null; "

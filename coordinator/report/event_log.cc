@@ -302,8 +302,8 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
 }
 
 void EventLogEncoder::Append(const RunEvent& event, std::string* out) {
-  *out += first_ ? "{\"v\":2,\"time\":\"" : "{\"time\":\"";
-  static_assert(kEventLogVersion == 2, "the line above names the version");
+  *out += first_ ? "{\"v\":3,\"time\":\"" : "{\"time\":\"";
+  static_assert(kEventLogVersion == 3, "the line above names the version");
   first_ = false;
   AppendTime(event.time, &event_second_, out);
   std::visit(

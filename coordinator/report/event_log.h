@@ -86,7 +86,7 @@ absl::StatusOr<EventLogEnd> ReplayEventLog(const std::string& path, absl::Functi
 absl::StatusOr<EventLogEnd> ReplayEvents(absl::string_view log, absl::string_view name,
                                          absl::FunctionRef<void(const RunEvent&)> handle);
 
-inline constexpr int kEventLogVersion = 2;  // 1 had no RunClosed; it is read, too
+inline constexpr int kEventLogVersion = 3;  // 1 had no RunClosed, 2 no CaseProperties; they are read, too
 
 // The words of the log for RunEnd: "completed", "fail fast", "interrupted", "timed out", "no hosts", "internal error".
 inline constexpr int kRunEndCount = 6;

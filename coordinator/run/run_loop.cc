@@ -293,7 +293,7 @@ void RunLoop::ExecutableReady(ExecutableId id, const absl::Status& status, const
     const ExecutableSpec& spec = executable.shipped ? *executable.shipped : *executable.in_place;
     Schedule(ExecutableAdded{id, executable.shipped ? SpecBytes(spec) : 0, executable.listing.has_value()});
     if (executable.listing) {
-      CasesListed(id, executable.listing->names, executable.listing->startup, /*from_cache=*/true);
+      CasesListed(id, executable.listing->names, executable.listing->startup, /*asked=*/false);
     }
   } else {
     Schedule(ExecutableAdded{id, 0, true});
@@ -302,7 +302,7 @@ void RunLoop::ExecutableReady(ExecutableId id, const absl::Status& status, const
   if (executables_pending_ == 0) Schedule(BundleComplete());
 }
 
-void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool from_cache) {
+void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool asked) {
   ExecutableState& state = executables_[id.value()];
   if (state.listed) return;
   const std::string& name = bundle_.executable(id).name;
@@ -314,7 +314,7 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
   }
   Emit(ExecutableListed{id, name, static_cast<uint32_t>(state.names.size()),
                         static_cast<uint32_t>(state.selected.size()), "", "", false, state.ready,
-                        from_cache ? absl::ZeroDuration() : startup});
+                        asked ? startup : absl::ZeroDuration()});
   if (options_.list_only) {
     Schedule(CasesKnown{id, {}, {}, startup});
   } else {
@@ -404,7 +404,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                      // Other hosts that listed it too hold the same table only if they got the same names.
                      if (!executables_[executable.value()].listed) host.has_table[executable.value()] = true;
                      bundle_.Remember(executable, listed.names, listed.duration);
-                     CasesListed(executable, std::move(listed.names), listed.duration, /*from_cache=*/false);
+                     CasesListed(executable, std::move(listed.names), listed.duration, /*asked=*/true);
                    } else {
                      ListingBroke(executable, std::move(listed.error), std::move(listed.output));
                    }

@@ -107,7 +107,8 @@ class RunLoop : private HostPool::Delegate {
   void EnsureTable(HostId host, ExecutableId executable);
 
   void ExecutableReady(ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings);
-  void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool from_cache);
+  // `asked`: a host was, which took `startup`.
+  void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool asked);
   void ListingBroke(ExecutableId id, std::string error, std::string output);
 
   void HostIsUp(HostId host, const Hello& hello) override;

@@ -269,6 +269,7 @@ CaseList HostTable::End(LeaseRecord& lease, absl::Time now) {
   --per_executable_[lease.executable];
   leased_cases_ -= left.count;
   lease.id = LeaseId();
+  lease.told = {};
   free_.push_back(SlabOf(lease));
   while (host.queued.head != kNone && host.running.count + host.listings < host.slots) {
     MarkRunning(leases_[host.queued.head], now);

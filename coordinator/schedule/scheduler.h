@@ -48,8 +48,8 @@ struct HostGone {
   bool may_return = false;  // another HostJoined or HostGone for it follows: do not give up the run for lack of hosts
 };
 
-// An executable of the bundle; CasesKnown or CasesUnknown follows, by listing (an action of the scheduler) or from the
-// listing cache (then `listed` is true and no List is sent).
+// An executable of the bundle; CasesKnown or CasesUnknown follows, by listing (an action of the scheduler) or, where
+// the coordinator knows the cases, without (then `listed` is true and no List is sent).
 struct ExecutableAdded {
   ExecutableId executable;
   uint64_t bytes = 0;  // of its files: the cost of shipping it to a host that has nothing

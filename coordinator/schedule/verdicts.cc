@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "coordinator/schedule/scheduler_impl.h"
@@ -64,13 +65,19 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
 
 // A speculative copy never has any: the result of the only case of a process waits for its end.
 void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vector<LateProperties>& late) {
-  auto next = lease.told.begin();  // nearly always they come in the order of the results
+  auto next = lease.told.begin();                           // nearly always they come in the order of the results
+  absl::flat_hash_set<std::pair<uint32_t, uint32_t>> told;  // else
   for (const LateProperties& properties : late) {
     const LeasedCase c{properties.index, properties.attempt};
-    auto found = std::find(next, lease.told.end(), c);
-    if (found == lease.told.end()) found = std::find(lease.told.begin(), lease.told.end(), c);
-    if (found == lease.told.end()) continue;
-    next = found + 1;
+    next = std::find(next, lease.told.end(), c);
+    if (next != lease.told.end()) {
+      ++next;
+    } else {
+      if (told.empty()) {
+        for (const LeasedCase& one : lease.told) told.insert({one.index, one.attempt});
+      }
+      if (!told.contains({c.index, c.attempt})) continue;
+    }
     const uint32_t tries = c.attempt - 1;  // at the case, in the run
     actions_->push_back(PropertiesCame{CaseId{ExecutableId(lease.executable), c.index}, HostId(lease.host),
                                        1 + tries / attempts_per_iteration_, 1 + tries % attempts_per_iteration_,

@@ -87,6 +87,8 @@ class Result:
         for event in self.events():
             key = tuple(event.get(name) for name in ("executable_id", "index", "iteration", "attempt"))
             if event["event"] == "case_ended":
+                if key in attempts:
+                    raise AssertionError(f"{event['name']} has two verdicts for one attempt: {attempts[key]}, {event}")
                 attempts[key] = event
             elif event["event"] == "case_properties":
                 attempts[key].setdefault("properties", []).extend(event["properties"])

@@ -98,7 +98,7 @@ class LostHostTest(FarmCase):
     def test_power_off(self):
         for name in ("h2", "h4"):
             host = self.farm[name]
-            running = self.start_slow("--host-timeout", "5s")
+            running = self.start_slow("--host-timeout", "8s")
             host.power_off()
             self.addCleanup(lambda host=host: host.pid or host.power_on())
             result = running.finish()
@@ -106,7 +106,7 @@ class LostHostTest(FarmCase):
             self.assertExact(result)
             down = [event for event in result.events("host_down") if event["was_up"]]
             names = result.events("run_started")[0]["hosts"]
-            self.assertIn(name, [names[event["host_id"]] for event in down])
+            self.assertEqual([names[event["host_id"]] for event in down], [name])
             self.assertSays(result, f"host lost: {name}: ")
             host.power_on()
             self.assertHostsClean()

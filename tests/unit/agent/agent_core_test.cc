@@ -1028,7 +1028,7 @@ TEST_F(AgentCore, SlotsDefaultToCores) {
   EXPECT_THAT(GetLease(4, {0}), IsEmpty());
 }
 
-// The hot path is far from being the bottleneck: 100,000 cases a second would be 10 us each.
+// The hot path is far from being the bottleneck (about a microsecond a case), however many cases there are.
 TEST_F(AgentCore, ManyCases) {
   Join(1);
   constexpr uint32_t kCases = 200000;
@@ -1051,7 +1051,7 @@ TEST_F(AgentCore, ManyCases) {
   const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
   EXPECT_EQ(results, kCases);
   RecordProperty("ns_per_case", static_cast<int>(seconds * 1e9 / kCases));
-  EXPECT_LT(seconds / kCases, 100e-6) << "it grows with what it holds";
+  EXPECT_LT(seconds / kCases, 20e-6) << "it grows with what it holds";
 }
 
 }  // namespace

@@ -42,7 +42,6 @@ TEST(Good, PrintsNestedOutput) {
 }
 TEST(Good, DISABLED_Never) { FAIL(); }
 TEST(Good, HasProperty) { RecordProperty("colour", "<blue> & \"green\""); }
-
 TEST(Good, Skips) { GTEST_SKIP() << "not today"; }
 
 TEST(Bad, Fails) {

@@ -225,10 +225,10 @@ TEST(ElfTest, DebugSectionsAreNotRead) {
   const std::string tail = sections + std::string(reinterpret_cast<const char*>(&debug), sizeof(debug));
   FILE* file = fopen(path.c_str(), "r+");
   ASSERT_NE(file, nullptr);
-  fwrite(&header, sizeof(header), 1, file);
-  fseek(file, static_cast<long>(table), SEEK_SET);
-  fwrite(tail.data(), 1, tail.size(), file);
-  fclose(file);
+  ASSERT_EQ(fwrite(&header, sizeof(header), 1, file), 1u);
+  ASSERT_EQ(fseek(file, static_cast<long>(table), SEEK_SET), 0) << "does the file system hold files of 4 TB?";
+  ASSERT_EQ(fwrite(tail.data(), 1, tail.size(), file), tail.size());
+  ASSERT_EQ(fclose(file), 0);
   EXPECT_TRUE(MustRead(path).googletest);
 }
 

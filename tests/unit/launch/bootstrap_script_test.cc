@@ -171,16 +171,20 @@ TEST(InstallScript, ADamagedArchiveIsNotUsed) {
 }
 
 // The other one's copy comes between our look at the place and the command that was to change it.
-TEST(InstallScript, WhatAnotherCoordinatorInstallsMeanwhileStays) {
+class InstallMeanwhile : public ::testing::TestWithParam<bool> {};
+
+TEST_P(InstallMeanwhile, WhatAnotherCoordinatorInstallsStays) {
   if (!HaveProgram("busybox")) GTEST_SKIP() << "busybox is not installed";
   ScratchDirectory dir;
   const auto archive = EchoArchive();
   const std::string agent = absl::StrCat(dir / "store", "/agents/", archive->digest_hex);
+  if (GetParam()) MustRun({"mkdir", "-p", agent + "/lib"});  // what a killed install left
   const std::string bin = MakeBin(dir, "bin", {"uname", "mkdir", "head", "tar", "cp"});
   for (const char* tool : {"mv", "rm"}) {
     std::ofstream script(absl::StrCat(bin, "/", tool));
     script << "#!/bin/busybox sh\nfor last; do :; done\n"
-              "if [ \"$last\" = \"$AGENT\" ] && mkdir \"$ONCE\" 2>/dev/null; then\n"
+              "if { [ \"$1\" = \"$AGENT\" ] || [ \"$last\" = \"$AGENT\" ]; } && mkdir \"$ONCE\" 2>/dev/null; then\n"
+              "  /bin/busybox rm -rf \"$AGENT\"\n"
               "  cp -a \"${AGENT%/*}\"/.new.*/agent-* \"$AGENT\" && : >\"$AGENT/theirs\"\nfi\n"
               "exec /bin/busybox \"${0##*/}\" \"$@\"\n";
     script.close();
@@ -191,7 +195,10 @@ TEST(InstallScript, WhatAnotherCoordinatorInstallsMeanwhileStays) {
   EXPECT_TRUE(result.ready) << result.status << result.err;
   EXPECT_EQ(access((dir / "once").c_str(), F_OK), 0);
   EXPECT_EQ(access((agent + "/theirs").c_str(), F_OK), 0) << "removed";
+  EXPECT_EQ(MustRun({"ls", "-A", dir / "store" + "/agents"}), archive->digest_hex + "\n");
 }
+INSTANTIATE_TEST_SUITE_P(InstallScript, InstallMeanwhile, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "WhereOneIsBroken" : "WhereNoneIs"; });
 
 TEST(InstallScript, WhatIsNotCompleteIsReplaced) {
   ScratchDirectory dir;

@@ -182,8 +182,10 @@ TEST(Codec, ValuesOutOfRange) {
   results.results[1].attempt = 0;
   EXPECT_THAT(Refusal(results), HasSubstr("a result of attempt 0"));
   results = PassedResults(2);
-  results.late_properties = {{0, 0, {}}};
+  results.late_properties = {{0, 0, {{"k", "v"}}}};
   EXPECT_THAT(Refusal(results), HasSubstr("properties of attempt 0"));
+  results.late_properties = {{0, 1, {}}};
+  EXPECT_THAT(Refusal(results), HasSubstr("late properties without any"));
 }
 
 TEST(Codec, ListsThatAreTooLong) {

@@ -108,7 +108,7 @@ inline std::vector<FromAgent> SampleFromAgent() {
                   {failed},
                   false,
                   absl::ZeroDuration(),
-                  {{3, 1, {{"key", AnyBytes()}, {"", ""}}}, {UINT32_MAX, 4, {}}}},
+                  {{3, 1, {{"key", AnyBytes()}, {"", ""}}}, {UINT32_MAX, 4, {{"", "value"}}}}},
           Released{LeaseId(3)},
           Refused{LeaseId(4)},
           Heartbeat{{LeaseId(1), LeaseId(UINT64_MAX)}, {{SlotId(3), LeaseId(1), 44, absl::Hours(1), ExecutableId(5)}}},
