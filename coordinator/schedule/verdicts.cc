@@ -38,8 +38,11 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
     hosts_.TakeCase(*lease, previous, now_);
     lease->reported = lease->arrived = true;
     if (CopiedCase(*lease) == i && !SettleCopy(*lease, result)) continue;
-    // The last result of a lease has waited for the end of its process: nothing of it comes late.
-    if (lease->cases.count > 0) lease->told.push_back({result.index, result.attempt});
+    // Properties come in a later message. The last result of a lease has waited for them.
+    if (!message.done && lease->cases.count > 0) {
+      if (lease->told.empty()) lease->told.reserve(lease->cases.count);
+      lease->told.push_back({result.index, result.attempt});
+    }
     OnResult(h, i, result);
   }
   if (!message.results.empty()) pending_.EstimatesChanged(e);
