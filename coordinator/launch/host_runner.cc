@@ -27,8 +27,8 @@ namespace dtest {
 namespace {
 
 constexpr int kBootstrapPatience = 3;  // times connect_timeout, once the host has answered
-constexpr absl::Duration kExitStatusWait =
-    absl::Seconds(5);                    // it follows the end of stdout, if it comes; a busy sshd takes its time
+// An exit status follows the end of stdout, if it comes; a busy sshd takes its time.
+constexpr absl::Duration kExitStatusWait = absl::Seconds(5);
 constexpr size_t kLinkBuffer = 1 << 20;  // each way, in the relay
 constexpr size_t kLastWords = 2048;
 constexpr size_t kLongestLogLine = 4096;

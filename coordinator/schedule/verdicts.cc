@@ -81,10 +81,8 @@ void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vect
       }
       if (!told.contains({c.index, c.attempt})) continue;
     }
-    const uint32_t tries = c.attempt - 1;  // at the case, in the run
     actions_->push_back(PropertiesCame{CaseId{ExecutableId(lease.executable), c.index}, HostId(lease.host),
-                                       1 + tries / attempts_per_iteration_, 1 + tries % attempts_per_iteration_,
-                                       properties.properties});
+                                       IterationOf(c.attempt), AttemptOf(c.attempt), properties.properties});
   }
 }
 

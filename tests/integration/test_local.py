@@ -284,6 +284,9 @@ class SelectionTest(DtestCase):
 
 class FailurePolicyTest(DtestCase):
 
+    # For a script that knows the event log.
+    UNTIL_TWENTY_ARE_LISTED = "until [ $(grep -c executable_listed \"$EVENTS\") -eq 20 ]; do sleep 0.05; done\n"
+
     def test_retries(self):
         result = self.dtest(self.suite("flaky_test"), "--retries", "2")
         self.assertExit(result, FAILED)
@@ -302,8 +305,7 @@ class FailurePolicyTest(DtestCase):
 
     def test_fail_fast(self):
         # The first one fails once all are known; the second never ends by itself.
-        script = ("#!/bin/sh\nmkdir \"$MARK\" || exec sleep 100\n"
-                  "until [ $(grep -c executable_listed \"$EVENTS\") -eq 20 ]; do sleep 0.05; done\nexit 1\n")
+        script = f"#!/bin/sh\nmkdir \"$MARK\" || exec sleep 100\n{self.UNTIL_TWENTY_ARE_LISTED}exit 1\n"
         for number in range(20):
             self.write(f"tests/fails{number}", script, 0o755)
         result = self.dtest(self.path("tests"), "--plain", "all", "-x", "-j", "1", "--env",
@@ -315,7 +317,7 @@ class FailurePolicyTest(DtestCase):
 
     def test_max_fail(self):
         # Three fail once all are known; the others never end by themselves.
-        script = ("#!/bin/sh\nuntil [ $(grep -c executable_listed \"$EVENTS\") -eq 20 ]; do sleep 0.05; done\n"
+        script = (f"#!/bin/sh\n{self.UNTIL_TWENTY_ARE_LISTED}"
                   "for i in 1 2 3; do mkdir \"$MARK$i\" && exit 1; done\nexec sleep 100\n")
         for number in range(20):
             self.write(f"tests/fails{number}", script, 0o755)
