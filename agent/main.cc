@@ -13,9 +13,9 @@
 
 #include "absl/strings/string_view.h"
 #include "agent/execute/process.h"
-#include "agent/loop.h"
+#include "agent/loop/loop.h"
+#include "dtest/base/descriptor_limit.h"
 #include "dtest/version.h"
-#include "protocol/descriptor_limit.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 

@@ -9,7 +9,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/options.h"
 #include "coordinator/cli/standard_output.h"
-#include "protocol/descriptor_limit.h"
+#include "dtest/base/descriptor_limit.h"
 
 namespace {
 

@@ -17,7 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
-#include "agent/clock.h"
+#include "dtest/base/clock.h"
 
 namespace dtest {
 namespace {

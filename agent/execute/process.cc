@@ -16,7 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "protocol/descriptor_limit.h"
+#include "dtest/base/descriptor_limit.h"
 
 namespace dtest {
 namespace {

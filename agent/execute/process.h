@@ -6,7 +6,7 @@
 //
 // The child gets: stdin /dev/null, stdout and stderr in the same pipe (so their order is kept), no other descriptor,
 // the default mask and handling of every signal, umask 022, death with the agent (SIGKILL), the limit of descriptors
-// that the user has (protocol/descriptor_limit.h). Address space layout, other limits and nice value are inherited.
+// that the user has (dtest/base/descriptor_limit.h). Address space layout, other limits and nice value are inherited.
 // Which signals have to be set back is found out at the first Spawn: what handles or ignores one must be set up before
 // it.
 //

@@ -1,6 +1,6 @@
 // What the agent knows about a test framework: how its executables are listed and run, and how their output is read.
 // One file a framework. Pure: nothing here opens a file, starts a process or looks at a clock; the runner
-// (agent/runner.h) does that.
+// (agent/loop/slot_runner.h) does that.
 //
 // Framework objects are stateless, static and usable from any thread; a reader belongs to one process and one thread.
 

@@ -9,12 +9,12 @@
 
 #include "absl/status/statusor.h"
 #include "coordinator/cli/options.h"
+#include "coordinator/event/sink_set.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/junit.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/terminal.h"
 #include "coordinator/report/timings.h"
-#include "coordinator/run/sink_set.h"
 
 namespace dtest {
 

@@ -22,7 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "coordinator/run/event.h"
+#include "coordinator/event/sink.h"
 #include "dtest/outcome.h"
 
 namespace dtest {

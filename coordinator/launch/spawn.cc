@@ -13,7 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "protocol/descriptor_limit.h"
+#include "dtest/base/descriptor_limit.h"
 
 namespace dtest {
 namespace {

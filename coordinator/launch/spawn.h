@@ -2,7 +2,7 @@
 //
 // A child is in a session of its own: no terminal, so nothing can prompt, and a Ctrl-C goes to the coordinator alone.
 // It gets the default signal mask and dispositions, of our descriptors only those named, and the limit of descriptors
-// that the user has (protocol/descriptor_limit.h). It receives SIGTERM if the thread that started it ends.
+// that the user has (dtest/base/descriptor_limit.h). It receives SIGTERM if the thread that started it ends.
 
 #ifndef DTEST_COORDINATOR_LAUNCH_SPAWN_H_
 #define DTEST_COORDINATOR_LAUNCH_SPAWN_H_

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "coordinator/run/event.h"
+#include "coordinator/event/sink.h"
 
 namespace dtest {
 

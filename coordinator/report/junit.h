@@ -25,8 +25,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "coordinator/event/sink.h"
 #include "coordinator/report/summary.h"
-#include "coordinator/run/event.h"
 #include "dtest/ids.h"
 #include "dtest/outcome.h"
 

@@ -15,7 +15,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "coordinator/run/event.h"
+#include "coordinator/event/sink.h"
 #include "dtest/ids.h"
 #include "dtest/outcome.h"
 

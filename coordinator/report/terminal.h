@@ -18,9 +18,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "coordinator/event/sink.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/terminal_output.h"
-#include "coordinator/run/event.h"
 
 namespace dtest {
 

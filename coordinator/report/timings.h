@@ -37,7 +37,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "coordinator/run/event.h"
+#include "coordinator/event/sink.h"
 
 namespace dtest {
 

@@ -20,8 +20,8 @@
 #include "coordinator/inventory/inventory.h"
 #include "coordinator/launch/fleet.h"
 #include "coordinator/run/host_link.h"
+#include "dtest/base/private_directory.h"
 #include "dtest/messages.h"
-#include "protocol/private_directory.h"
 #include "protocol/zmq_transport.h"
 
 namespace dtest {

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "coordinator/event/run_event.h"
 #include "coordinator/inventory/inventory.h"
 #include "coordinator/run/chunk_sources.h"
-#include "coordinator/run/event.h"
 #include "coordinator/run/run_bundle.h"
 #include "dtest/ids.h"
 #include "dtest/messages.h"

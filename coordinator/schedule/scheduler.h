@@ -26,7 +26,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "coordinator/run/event.h"
+#include "coordinator/event/run_event.h"
 #include "dtest/ids.h"
 #include "dtest/messages.h"
 
@@ -126,7 +126,7 @@ struct PropertiesCame {
   std::vector<std::pair<std::string, std::string>> properties;
 };
 
-// A speculative copy of an attempt began, won or lost (see CaseCopied in run/event.h).
+// A speculative copy of an attempt began, won or lost (see CaseCopied in event/run_event.h).
 struct AttemptCopied {
   CaseId id;
   HostId host;      // of the copy

@@ -3,7 +3,7 @@
 // exactly once and in order for as long as both ends live. Bulk messages, marked [bulk], are idempotent answers to
 // requests: they may be lost or doubled, and whoever asked asks again.
 //
-// The cores (`coordinator/schedule`, `agent/agent.h`) speak these types and nothing else, so that they need no
+// The cores (`coordinator/schedule`, `agent/core/agent.h`) speak these types and nothing else, so that they need no
 // socket to be tested.
 
 #ifndef DTEST_MESSAGES_H_

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/agent.h"
+#include "agent/core/agent.h"
 #include "protocol/codec.h"
 #include "protocol/session.h"
 #include "simulation/sim_clock.h"

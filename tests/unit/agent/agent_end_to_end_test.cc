@@ -20,8 +20,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "agent/clock.h"
 #include "agent_process.h"
+#include "dtest/base/clock.h"
 #include "protocol/chunking.h"
 #include "unit/protocol/scratch_directory.h"
 

@@ -11,7 +11,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "agent/clock.h"
+#include "dtest/base/clock.h"
 #include "protocol/codec.h"
 
 namespace dtest {

@@ -1,4 +1,4 @@
-#include "agent/chunk_server.h"
+#include "agent/fetch/chunk_server.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "agent/agent.h"
+#include "agent/core/agent.h"
 
 namespace dtest {
 

@@ -22,16 +22,16 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
-#include "agent/clock.h"
+#include "agent/execute/agent_directory.h"
 #include "agent/execute/capture.h"
 #include "agent/execute/environment.h"
 #include "agent/execute/leftovers.h"
 #include "agent/execute/loader.h"
 #include "agent/execute/process.h"
-#include "agent/files.h"
-#include "agent/host_info.h"
+#include "agent/loop/host_info.h"
 #include "agent/store/fs.h"
-#include "protocol/descriptor_limit.h"
+#include "dtest/base/clock.h"
+#include "dtest/base/descriptor_limit.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {

@@ -9,7 +9,7 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
-#include "agent/fetcher.h"
+#include "agent/fetch/fetcher.h"
 #include "protocol/chunking.h"
 #include "unit/protocol/scratch_directory.h"
 

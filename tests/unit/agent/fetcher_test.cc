@@ -1,4 +1,4 @@
-#include "agent/fetcher.h"
+#include "agent/fetch/fetcher.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

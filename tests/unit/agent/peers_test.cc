@@ -1,4 +1,4 @@
-#include "agent/peers.h"
+#include "agent/fetch/peers.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "agent/trash.h"
+#include "agent/execute/trash.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>

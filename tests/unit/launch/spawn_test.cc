@@ -10,9 +10,9 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/descriptor_limit.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "protocol/descriptor_limit.h"
 
 namespace dtest {
 namespace {

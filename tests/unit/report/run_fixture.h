@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/run/event.h"
+#include "coordinator/event/run_event.h"
 
 namespace dtest {
 

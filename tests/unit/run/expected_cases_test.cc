@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "coordinator/run/event.h"
+#include "coordinator/event/run_event.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {

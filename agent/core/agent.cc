@@ -1,0 +1,243 @@
+#include "agent/core/agent.h"
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "agent/core/agent_impl.h"
+
+namespace dtest {
+
+void Agent::Impl::Handle(absl::Time now, AgentEvent event, std::vector<AgentAction>* actions) {
+  if (exited_) return;
+  if (last_now_ == absl::InfinitePast()) {
+    heard_ = now;
+    if (hello_ == absl::InfinitePast()) hello_ = now;
+  }
+  now_ = last_now_ = now;
+  actions_ = actions;
+  std::visit([this](auto& e) { On(std::move(e)); }, event);
+  if (!exited_ && dispatch_) Dispatch();
+  actions_ = nullptr;
+}
+
+absl::Time Agent::Impl::NextDeadline() const {
+  if (exited_) return absl::InfiniteFuture();
+  absl::Time next = std::min({next_heartbeat_, heard_ + Silence(), finished_at_});
+  for (const Slot& slot : slots_) {
+    if (slot.state == Slot::State::kBetween) return last_now_;
+    next = std::min({next, slot.limit, slot.kill_at});
+    if (slot.lease != nullptr) next = std::min(next, slot.lease->flush_at);
+  }
+  return next;
+}
+
+void Agent::Impl::Leave(std::string reason) {
+  exited_ = true;
+  actions_->emplace_back(Exit{std::move(reason)});
+}
+
+void Agent::Impl::On(FromCoordinator&& event) {
+  std::visit([this](auto& m) { OnMessage(std::move(m)); }, event.message);
+}
+
+void Agent::Impl::OnMessage(Welcome&& message) {
+  if (welcomed_) return;
+  // The coordinator counts our silence from the Hello: one that we answer too late may have given our cases away.
+  if (now_ - hello_ > message.lease_timeout / 2) {
+    Leave(absl::StrCat("the coordinator's answer took ", absl::FormatDuration(now_ - hello_),
+                       ", longer than half of the lease time of ", absl::FormatDuration(message.lease_timeout)));
+    return;
+  }
+  welcomed_ = true;
+  heard_ = now_;
+  welcome_ = std::move(message);
+  const uint32_t slots = welcome_.settings.slots != 0 ? welcome_.settings.slots : options_.cores;
+  slots_.resize(std::max<uint32_t>(slots, 1));
+  next_heartbeat_ = now_ + welcome_.heartbeat_interval;
+  dispatch_ = true;
+}
+
+void Agent::Impl::OnMessage(AddExecutable&& message) {
+  const ExecutableSpec& spec = message.spec;
+  const auto [executable, is_new] = executables_.try_emplace(spec.id);
+  if (!is_new) return;
+  executable->second.report = !spec.prints_all;
+  if (!spec.machine.empty() && !options_.machine.empty() && spec.machine != options_.machine) {
+    Fail(spec.id, absl::StrCat("this host is ", options_.machine, ", ", spec.name, " is built for ", spec.machine),
+         false);
+  }
+}
+
+void Agent::Impl::OnMessage(Prefetch&& message) {
+  const Executable& executable = Prepare(message.executable);
+  if (executable.state == Executable::State::kReady) Send(Prepared{message.executable, "", false});
+  if (executable.state == Executable::State::kFailed) Send(Prepared{message.executable, executable.error, false});
+}
+
+void Agent::Impl::OnMessage(List&& message) {
+  const Executable& executable = Prepare(message.executable);
+  if (executable.state == Executable::State::kFailed) {
+    Send(Prepared{message.executable, executable.error, false});
+    return;
+  }
+  for (const Slot& slot : slots_) {
+    if (slot.state == Slot::State::kListing && slot.executable == message.executable &&
+        slot.fate != Slot::Fate::kDropped)
+      return;
+  }
+  if (std::find(listings_.begin(), listings_.end(), message.executable) != listings_.end()) return;
+  listings_.push_back(message.executable);
+  dispatch_ = true;
+}
+
+void Agent::Impl::OnMessage(Lease&& message) {
+  if (!seen_.insert(message.id).second) return;
+  if (message.cases.empty()) {
+    Send(Results{message.id, message.executable, {}, true, absl::ZeroDuration()});
+    return;
+  }
+  const ExecutableId id = message.executable;
+  auto lease = std::make_unique<HeldLease>(std::move(message), welcome_.settings.isolation == Isolation::kBatch
+                                                                   ? HeldLease::Order::kListing
+                                                                   : HeldLease::Order::kLease);
+  queue_.push_back(lease.get());
+  leases_.emplace(lease->id(), std::move(lease));
+  const Executable& executable = Prepare(id);
+  if (executable.state == Executable::State::kFailed) {
+    Send(Prepared{id, executable.error, false});
+    GiveBackQueued(id);
+  }
+  dispatch_ = true;
+}
+
+void Agent::Impl::OnMessage(Recall&& message) {
+  const auto found = leases_.find(message.lease);
+  if (found == leases_.end()) {
+    Send(Refused{message.lease});
+    return;
+  }
+  HeldLease* lease = found->second.get();
+  if (Slot* slot = SlotOf(lease); slot != nullptr) {
+    if (slot->HasProcess()) {
+      Send(Refused{message.lease});
+      return;
+    }
+    SettleDoubt(lease);
+    Flush(lease);
+    FreeSlot(slot);
+  } else {
+    queue_.erase(std::find(queue_.begin(), queue_.end(), lease));
+  }
+  Send(Released{message.lease});
+  leases_.erase(found);
+}
+
+void Agent::Impl::OnMessage(Cancel&& message) {
+  const auto found = leases_.find(message.lease);
+  if (found == leases_.end()) return;
+  HeldLease* lease = found->second.get();
+  Flush(lease);
+  Slot* slot = SlotOf(lease);
+  if (slot != nullptr && slot->HasProcess()) {
+    slot->cancelled = message.lease;
+    Doom(slot, SIGKILL, absl::InfiniteFuture());
+  } else {
+    slot == nullptr ? void(queue_.erase(std::find(queue_.begin(), queue_.end(), lease))) : FreeSlot(slot);
+    Send(Released{message.lease});
+  }
+  leases_.erase(found);
+}
+
+void Agent::Impl::OnMessage(Interrupt&& message) {
+  for (HeldLease* lease : queue_) leases_.erase(lease->id());
+  queue_.clear();
+  listings_.clear();
+  const bool at_once = message.grace <= absl::ZeroDuration();
+  for (Slot& slot : slots_) {
+    HeldLease* lease = slot.lease;
+    const int signal = at_once ? SIGKILL : SIGINT;
+    const absl::Time kill_at = at_once ? absl::InfiniteFuture() : now_ + message.grace;
+    if (lease == nullptr) {
+      if (slot.HasProcess()) Doom(&slot, signal, kill_at);
+    } else if (!slot.HasProcess()) {
+      FinishLease(&slot);
+      FreeSlot(&slot);
+    } else {
+      // A held result that is bad news stays true; a pass would be one of a process that was signalled.
+      if (slot.held.has_value() && IsFailure(slot.held->outcome)) Gather(lease, *std::move(slot.held));
+      slot.held.reset();
+      slot.doubtful.clear();
+      if (slot.confirms) {
+        SettleDoubt(lease);
+        slot.running = HeldLease::kNone;
+      }
+      Flush(lease);
+      slot.fate = Slot::Fate::kInterrupted;
+      slot.limit = absl::InfiniteFuture();
+      slot.kill_at = kill_at;
+      Signal(&slot, signal);
+    }
+  }
+  idle_owed_ = true;
+  SendIdleIfOwed();
+}
+
+const Agent::Impl::Executable& Agent::Impl::Prepare(ExecutableId id) {
+  const auto [found, unknown] = executables_.try_emplace(id);
+  Executable& executable = found->second;
+  if (unknown) {
+    executable.state = Executable::State::kFailed;
+    executable.error = absl::StrCat("protocol error: executable ", id.value(), " is used before it was added");
+  } else if (executable.state == Executable::State::kKnown) {
+    executable.state = Executable::State::kPreparing;
+    actions_->emplace_back(PrepareFiles{id});
+  }
+  return executable;
+}
+
+void Agent::Impl::On(FilesReady&& event) {
+  const auto found = executables_.find(event.executable);
+  if (found == executables_.end() || found->second.state != Executable::State::kPreparing) return;
+  if (!event.error.empty()) {
+    Fail(event.executable, std::move(event.error), event.drain);
+    return;
+  }
+  found->second.state = Executable::State::kReady;
+  Send(Prepared{event.executable, "", false});
+  dispatch_ = true;
+}
+
+void Agent::Impl::Fail(ExecutableId id, std::string error, bool drain) {
+  executables_[id].state = Executable::State::kFailed;
+  executables_[id].error = error;
+  Send(Prepared{id, std::move(error), drain});
+  listings_.erase(std::remove(listings_.begin(), listings_.end(), id), listings_.end());
+  GiveBackQueued(id);
+  for (Slot& slot : slots_) {
+    if (slot.state != Slot::State::kBetween || slot.executable != id) continue;
+    FinishLease(&slot);
+    FreeSlot(&slot);
+  }
+}
+
+void Agent::Impl::GiveBackQueued(ExecutableId id) {
+  const auto keep = std::stable_partition(queue_.begin(), queue_.end(),
+                                          [id](const HeldLease* lease) { return lease->executable() != id; });
+  for (auto lease = keep; lease != queue_.end(); ++lease) {
+    Send(Results{(*lease)->id(), id, {}, true, absl::ZeroDuration()});
+    leases_.erase((*lease)->id());
+  }
+  queue_.erase(keep, queue_.end());
+}
+
+Agent::Agent(const AgentOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+Agent::~Agent() = default;
+void Agent::Handle(absl::Time now, AgentEvent event, std::vector<AgentAction>* actions) {
+  impl_->Handle(now, std::move(event), actions);
+}
+absl::Time Agent::NextDeadline() const { return impl_->NextDeadline(); }
+void Agent::CheckInvariants() const { impl_->CheckInvariants(); }
+
+}  // namespace dtest

@@ -1,0 +1,206 @@
+// The agent core: which lease runs in which slot, and what became of each case. A pure state machine without clock,
+// thread, socket or process:
+//
+//   Handle(now, event) -> actions         NextDeadline()         CheckInvariants()
+//
+// `now` is the agent's monotonic clock expressed as an absl::Time and never goes back. The loop (agent/loop/loop.h)
+// carries actions out in order and feeds back what happens; it decides nothing.
+//
+// A slot runs one lease at a time as one process over the lease's remaining cases. When the process dies or a case
+// times out, the running case is blamed; the cases not reached go on in a fresh process in the same slot, after any
+// message that came in between (so that such a remainder can be recalled). Listings take a slot like a lease, before
+// any queued lease. A lease whose executable is not prepared waits; others overtake it.
+//
+// Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once, so
+// that a crash in global set-up cannot loop for ever. Between cases: the next one, unless it is a failed one's suite
+// that is being torn down. After its last case (global tear-down, leak check): the last one, whose result is therefore
+// held back until the process has ended. Time limits cover those stretches too. Exit status 1 is explained by a failed
+// case; no other status ever is.
+//
+// A case that printed nothing may only have redirected the output, so that a later one died. It runs once more alone
+// before the others. Only if its output then proves to be lost is it taken at its word, provisionally: the rest goes on
+// one case a process, and if none of them crashes, the crash is its after all.
+//
+// The report that a framework writes at the end of a process is costly, and not asked for where the coordinator knows
+// that it could tell nothing new (ExecutableSpec::prints_all). Should the framework finish in such a process without
+// having told of all its cases, it takes a report to know why: they run once more, and the executable has one from then
+// on.
+//
+// An interrupt lets running processes end within the grace. What fails until then is reported; what passes is not; a
+// case cut off is kNotRun.
+//
+// An executable that cannot be prepared or started is answered by Prepared{error}, and its leases are given back (done
+// without results) after it, so that the scheduler places them elsewhere. A List of it has no other answer.
+//
+// Work for which there may be messages under way (a remainder after a crash, a timeout) is done in AgentTick only: the
+// loop hands over all events of a turn and then, if NextDeadline has come, one AgentTick.
+//
+// A cancelled lease is not held any more, but its process may live for a moment: it is named in heartbeats, and
+// Released only when the process has ended.
+//
+// Invariants: a case of a held lease is in exactly one of {remaining, running, held back, reported}; no slot runs two
+// things; every lease ever received was answered by done or Released, or ended by Interrupt; a lease id already seen is
+// ignored.
+//
+// One thread.
+
+#ifndef DTEST_AGENT_CORE_AGENT_H_
+#define DTEST_AGENT_CORE_AGENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+// ---- Events ----------------------------------------------------------------------------------------------------
+
+// A session message of the coordinator, in order, once.
+struct FromCoordinator {
+  std::variant<Welcome, AddExecutable, Prefetch, List, CaseTable, Lease, Recall, Cancel, Interrupt, Shutdown> message;
+};
+
+// A frame proved that the coordinator lives and has heard this agent lately (protocol/liveness.h). A session message
+// alone does not count, but for Welcome: it may have been under way for long.
+struct CoordinatorHeard {};
+
+// The store has everything of this executable in place (or `error`, as in messages.h: Prepared).
+struct FilesReady {
+  ExecutableId executable;
+  std::string error;
+  bool drain = false;
+};
+
+// From the framework's reader of a slot's output. `index` is the position in the listing.
+struct CaseBegan {
+  SlotId slot;
+  uint32_t index = 0;
+};
+// The framework said how the case ended; start, duration, attempt and slot are filled in by the core.
+struct CaseFinished {
+  SlotId slot;
+  CaseResult result;
+  bool doubtful = false;     // stays here until the process has ended, which may correct it
+  bool from_report = false;  // the process never printed it: its output goes elsewhere
+};
+
+// The slot's process has ended and its output has been read to the end (or the leak timeout passed).
+struct ProcessEnded {
+  SlotId slot;
+  int exit_code = 0;  // valid if signal is 0
+  int signal = 0;
+  bool leaky = false;
+  std::string spawn_error;  // it could not even be started
+  std::string output;       // of the case that was running, or outside any case
+  uint64_t output_cut = 0;
+  bool premature = false;      // it exited, but the framework had not finished (exit(0) in a global tear-down)
+  bool in_suite = false;       // a suite has begun, but none of its cases: it is in that suite's set-up
+  bool after_failure = false;  // the last case to end was the last of its suite, and failed: in that suite's tear-down
+  // RecordProperty, which GoogleTest tells only now. Those of results that have left already are sent after them.
+  struct Property {
+    uint32_t index = 0;
+    std::string key, value;
+  };
+  std::vector<Property> properties;
+  // What the framework says at last of cases that it had reported as passed or skipped. One whose result has left is
+  // told by the last result of the process.
+  struct Correction {
+    uint32_t index = 0;
+    std::string message;
+  };
+  std::vector<Correction> corrections;
+};
+
+// A listing process ended and was read.
+struct ListingEnded {
+  SlotId slot;
+  std::vector<std::string> names;
+  std::string error;
+  std::string output;
+  absl::Duration duration;
+  std::string spawn_error;  // it could not even be started: this host cannot run it
+};
+
+struct AgentTick {};
+
+using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, CaseBegan, CaseFinished, ProcessEnded,
+                                ListingEnded, AgentTick>;
+
+// ---- Actions ---------------------------------------------------------------------------------------------------
+
+struct Reply {
+  std::variant<Prepared, Listed, Results, Released, Refused, Heartbeat, Idle> message;
+};
+
+// Bring the executable's files into place, or see that they are there; answered by FilesReady, once.
+struct PrepareFiles {
+  ExecutableId executable;
+};
+
+struct StartListing {
+  SlotId slot;
+  ExecutableId executable;
+};
+
+// Run these cases in one process; answered by CaseBegan/CaseFinished as they happen and one ProcessEnded.
+struct StartBatch {
+  SlotId slot;
+  ExecutableId executable;
+  std::vector<LeasedCase> cases;
+  bool report = true;  // ask the framework for a report at the end of the process, where it has such a thing
+};
+
+// Signal the slot's process group. ProcessEnded (or ListingEnded) follows as always. Harmless if it has just ended.
+struct KillSlot {
+  SlotId slot;
+  int signal = 0;
+};
+
+// Kill everything and leave.
+struct Exit {
+  std::string reason;  // empty: asked to
+};
+
+using AgentAction = std::variant<Reply, PrepareFiles, StartListing, StartBatch, KillSlot, Exit>;
+
+// ---- The machine -----------------------------------------------------------------------------------------------
+
+struct AgentOptions {
+  uint32_t cores = 1;  // slots, where RunSettings::slots is 0
+  // Results wait for company at most this long. Those that end a lease go at once, unless all of them passed and the
+  // queue holds eight leases for every slot.
+  absl::Duration result_delay = absl::Milliseconds(20);
+  uint32_t results_per_message = 512;
+  uint64_t bytes_per_message = 256 << 10;  // of results' text and properties
+  // Without a Welcome for this long the agent leaves.
+  absl::Duration welcome_timeout = absl::Minutes(1);
+  // When Hello was said: CaseResult::start counts from here. InfinitePast: from the first event.
+  absl::Time hello = absl::InfinitePast();
+  std::string machine;  // uname -m; executables of another one are refused. Empty: not checked
+};
+
+class Agent {
+ public:
+  explicit Agent(const AgentOptions& options);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  // Appends what to do to `actions`.
+  void Handle(absl::Time now, AgentEvent event, std::vector<AgentAction>* actions);
+  absl::Time NextDeadline() const;
+  void CheckInvariants() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_CORE_AGENT_H_

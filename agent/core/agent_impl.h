@@ -1,0 +1,220 @@
+// Inside of the agent core (agent/core/agent.h), spread over three sources: what the coordinator says (agent.cc), slots
+// and time (agent_slots.cc), what processes do (agent_cases.cc). Include agent.h instead.
+
+#ifndef DTEST_AGENT_CORE_AGENT_IMPL_H_
+#define DTEST_AGENT_CORE_AGENT_IMPL_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "agent/core/agent.h"
+#include "agent/core/held_lease.h"
+
+namespace dtest {
+
+class Agent::Impl {
+ public:
+  explicit Impl(const AgentOptions& options) : options_(options), hello_(options.hello) {}
+
+  void Handle(absl::Time now, AgentEvent event, std::vector<AgentAction>* actions);
+  absl::Time NextDeadline() const;
+  void CheckInvariants() const;
+
+ private:
+  struct Executable {
+    enum class State { kKnown, kPreparing, kReady, kFailed };
+    State state = State::kKnown;
+    std::string error;   // if kFailed
+    bool report = true;  // its processes are asked for one
+  };
+
+  struct Slot {
+    enum class State {
+      kIdle,
+      kListing,  // a listing process
+      kRunning,  // a batch's process; `lease` is null once the lease was cancelled
+      kBetween,  // no process; a fresh one for the rest of `lease` starts at the next tick
+    };
+    State state = State::kIdle;
+    ExecutableId executable;
+    HeldLease* lease = nullptr;
+    std::optional<LeaseId> cancelled;  // Released is owed when the process has ended
+
+    // Of the process.
+    absl::Time spawned;
+    absl::Duration startup;    // to the first case; of the last process of the lease
+    size_t batch_left = 0;     // cases of the batch without result
+    bool report = true;        // it was asked for one
+    bool confirms = false;     // runs the case of the lease's doubt, alone
+    bool lost_output = false;  // a result came from the report only
+    bool any_began = false;
+    bool any_finished = false;
+    bool any_failed = false;            // explains a non-zero exit status
+    size_t running = HeldLease::kNone;  // position in the lease
+    absl::Time began;                   // the running case
+    std::optional<CaseResult> held;     // waits for the end of the process
+    std::vector<CaseResult> doubtful;   // so do these
+    // Once it is to go, what it still says no longer counts.
+    enum class Fate {
+      kOpen,
+      kPastLimit,    // killed; `held`, if there is one, tells of it
+      kInterrupted,  // signalled; only failures count
+      kDropped,      // killed; nobody waits for it
+    };
+    Fate fate = Fate::kOpen;
+    absl::Time limit = absl::InfiniteFuture();    // when it will be past its limit
+    absl::Time kill_at = absl::InfiniteFuture();  // SIGKILL after the grace
+
+    bool HasProcess() const { return state == State::kListing || state == State::kRunning; }
+  };
+
+  template <typename Message>
+  void Send(Message message) {
+    SendFinished();
+    actions_->emplace_back(Reply{std::move(message)});
+  }
+
+  // How long the coordinator may be silent.
+  absl::Duration Silence() const { return welcomed_ ? welcome_.lease_timeout : options_.welcome_timeout; }
+
+  void Leave(std::string reason);
+
+  // ---- Messages of the coordinator
+
+  void On(FromCoordinator&& event);
+  void On(CoordinatorHeard&&) { heard_ = now_; }
+
+  void OnMessage(Welcome&& message);
+  void OnMessage(AddExecutable&& message);
+  void OnMessage(Prefetch&& message);
+  void OnMessage(List&& message);
+  void OnMessage(CaseTable&&) {}  // the loop keeps the names
+
+  void OnMessage(Lease&& message);
+  void OnMessage(Recall&& message);
+  void OnMessage(Cancel&& message);
+  void OnMessage(Interrupt&& message);
+  void OnMessage(Shutdown&&) { Leave(""); }
+
+  // ---- Preparation
+
+  // Starts to prepare it if nobody has; its state tells what to do.
+  const Executable& Prepare(ExecutableId id);
+  void On(FilesReady&& event);
+
+  // It cannot run here: says so, and gives back what waits for it.
+  void Fail(ExecutableId id, std::string error, bool drain);
+  void GiveBackQueued(ExecutableId id);
+
+  // ---- Slots
+
+  // Gives idle slots to what is ready: listings first, then leases in order.
+  void Dispatch();
+
+  // One over the remaining cases of the slot's lease.
+  void StartProcess(Slot* slot);
+  void FreeSlot(Slot* slot);
+  SlotId IdOf(const Slot* slot) const { return SlotId(static_cast<uint32_t>(slot - slots_.data())); }
+
+  Slot* SlotOf(const HeldLease* lease);
+
+  // The slot with a process of this kind; null if it has none (then the event is late and means nothing).
+  Slot* Live(SlotId id, Slot::State state);
+  void Signal(Slot* slot, int signal) { actions_->emplace_back(KillSlot{IdOf(slot), signal}); }
+
+  // The process goes, and with it all that it still says. Its lease is the caller's business.
+  void Doom(Slot* slot, int signal, absl::Time kill_at);
+  void SendIdleIfOwed();
+
+  // ---- What processes do
+
+  void On(CaseBegan&& event);
+  void MarkStartup(Slot* slot);
+  void On(CaseFinished&& event);
+  void On(ProcessEnded&& event);
+
+  // The result that the end of the process decides: of the running case, the held one, or the one to blame.
+  std::optional<CaseResult> LastResult(Slot* slot, ProcessEnded* event);
+
+  // The next case that the process would have begun.
+  static size_t NextOf(const Slot& slot);
+  // Makes failures of those results the event names; messages about those that have left go to `homeless`.
+  void Correct(Slot* slot, const ProcessEnded& event, std::vector<std::string>* homeless);
+  static void MakeFailed(CaseResult* result, const std::string& message);
+  // The result of a case of this process that has not left yet; null if there is none.
+  CaseResult* StillHere(Slot* slot, uint32_t index);
+  // Whether the crash of the running case asks for a second look at it, alone.
+  bool MayBeAnothers(const Slot& slot, const ProcessEnded& event) const;
+  // What the second look has shown; nothing if it waits for the rest of the lease.
+  std::optional<CaseResult> Confirmed(Slot* slot, const ProcessEnded& event, CaseResult result);
+  // Nothing more will tell: the crash that was doubted is the verdict. SettleDoubt also gathers it.
+  static CaseResult Condemn(HeldLease* lease);
+  void SettleDoubt(HeldLease* lease);
+  void EndInterrupted(Slot* slot, ProcessEnded* event);
+  void AddOutput(CaseResult* result, ProcessEnded* event) const;
+
+  // To those results of the process that have not left yet; for the others they are gathered to follow them.
+  void AttachProperties(Slot* slot, CaseResult* last, std::vector<ProcessEnded::Property>* properties);
+
+  // Something went wrong after the batch's last case had ended.
+  static void AfterLast(CaseResult* result, const std::string& what, Outcome outcome);
+
+  // The result of a case that did not end by itself. Blame also finishes it.
+  CaseResult Verdict(const Slot& slot, size_t position, Outcome outcome, std::string message);
+  CaseResult Blame(Slot* slot, size_t position, Outcome outcome, std::string message);
+
+  // Where, when and how long; slot.began must be set.
+  void Fill(const Slot& slot, size_t position, CaseResult* result);
+  void On(ListingEnded&& event);
+
+  // ---- Results
+
+  void Gather(HeldLease* lease, CaseResult result);
+  void Gathered(HeldLease* lease, uint64_t bytes);  // something of so many
+  void Flush(HeldLease* lease);
+
+  // The slot's lease is over. Said at once, unless all went well and the queue is deep: then the coordinator need not
+  // hurry, and many small leases wake it, and what is between, once.
+  void FinishLease(Slot* slot);
+  void SendFinished();  // before anything else is said: the coordinator relies on the order
+
+  // ---- Time
+
+  void On(AgentTick&&);
+  void PastLimit(Slot* slot);
+  void Beat();
+
+  const AgentOptions options_;
+  bool welcomed_ = false;
+  bool exited_ = false;
+  bool idle_owed_ = false;
+  bool dispatch_ = false;  // something changed that may let a slot start
+  Welcome welcome_;
+  absl::Time hello_;
+  absl::Time heard_ = absl::InfiniteFuture();  // until the first event there is no clock to measure silence with
+  absl::Time next_heartbeat_ = absl::InfiniteFuture();
+  absl::Time last_now_ = absl::InfinitePast();
+  absl::flat_hash_map<ExecutableId, Executable> executables_;
+  absl::flat_hash_map<LeaseId, std::unique_ptr<HeldLease>> leases_;  // all that are held
+  absl::flat_hash_set<LeaseId> seen_;
+  std::deque<HeldLease*> queue_;  // those without a slot
+  std::deque<ExecutableId> listings_;
+  std::vector<Slot> slots_;
+  std::vector<Results> finished_;                    // the last words of leases, to be said together
+  absl::Time finished_at_ = absl::InfiniteFuture();  // at the latest then
+
+  // During Handle only.
+  absl::Time now_;
+  std::vector<AgentAction>* actions_ = nullptr;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_CORE_AGENT_IMPL_H_

@@ -1,0 +1,258 @@
+// Slots, results on their way, and time.
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
+#include "agent/core/agent_impl.h"
+#include "agent/core/blame.h"
+
+namespace dtest {
+namespace {
+
+// A queue with so many leases a slot lasts longer than a result waits, however short they are.
+constexpr size_t kDeepQueue = 8;
+
+uint64_t Bytes(const CaseResult& result) {
+  uint64_t bytes = result.message.size() + result.output.size();
+  for (const auto& [key, value] : result.properties) bytes += key.size() + value.size();
+  return bytes;
+}
+
+[[noreturn]] void InvariantBroken(const std::string& what) {
+  std::fprintf(stderr, "agent core: invariant broken: %s\n", what.c_str());
+  std::abort();
+}
+
+}  // namespace
+
+void Agent::Impl::Dispatch() {
+  dispatch_ = false;
+  for (uint32_t i = 0; i < slots_.size() && !(listings_.empty() && queue_.empty()); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.state != Slot::State::kIdle) continue;
+    const auto ready = [this](ExecutableId id) { return executables_[id].state == Executable::State::kReady; };
+    if (const auto listing = std::find_if(listings_.begin(), listings_.end(), ready); listing != listings_.end()) {
+      slot.state = Slot::State::kListing;
+      slot.executable = *listing;
+      slot.limit = now_ + welcome_.settings.list_timeout;
+      listings_.erase(listing);
+      actions_->emplace_back(StartListing{SlotId(i), slot.executable});
+      continue;
+    }
+    const auto lease =
+        std::find_if(queue_.begin(), queue_.end(), [&](const HeldLease* held) { return ready(held->executable()); });
+    if (lease == queue_.end()) return;
+    slot.lease = *lease;
+    queue_.erase(lease);
+    StartProcess(&slot);
+  }
+}
+
+void Agent::Impl::StartProcess(Slot* slot) {
+  HeldLease* lease = slot->lease;
+  *slot = Slot();
+  slot->state = Slot::State::kRunning;
+  slot->lease = lease;
+  slot->executable = lease->executable();
+  slot->spawned = now_;
+  slot->limit = now_ + welcome_.settings.case_timeout;
+  const bool alone = welcome_.settings.isolation == Isolation::kProcess || lease->one_by_one;
+  slot->confirms = lease->doubt.has_value() && !lease->doubt->alone.has_value();
+  std::vector<LeasedCase> cases = slot->confirms
+                                      ? std::vector<LeasedCase>{lease->at(lease->Find(lease->doubt->crash.index))}
+                                      : lease->Remaining(alone ? 1 : std::numeric_limits<size_t>::max());
+  slot->batch_left = cases.size();
+  slot->report = executables_[slot->executable].report || slot->confirms || lease->one_by_one;
+  actions_->emplace_back(StartBatch{IdOf(slot), slot->executable, std::move(cases), slot->report});
+}
+
+void Agent::Impl::FreeSlot(Slot* slot) {
+  *slot = Slot();
+  dispatch_ = true;
+}
+
+Agent::Impl::Slot* Agent::Impl::SlotOf(const HeldLease* lease) {
+  for (Slot& slot : slots_) {
+    if (slot.lease == lease) return &slot;
+  }
+  return nullptr;
+}
+
+Agent::Impl::Slot* Agent::Impl::Live(SlotId id, Slot::State state) {
+  if (id.value() >= slots_.size() || slots_[id.value()].state != state) return nullptr;
+  return &slots_[id.value()];
+}
+
+void Agent::Impl::Doom(Slot* slot, int signal, absl::Time kill_at) {
+  slot->lease = nullptr;
+  slot->held.reset();
+  slot->doubtful.clear();
+  slot->running = HeldLease::kNone;
+  slot->fate = Slot::Fate::kDropped;
+  slot->limit = absl::InfiniteFuture();
+  slot->kill_at = kill_at;
+  Signal(slot, signal);
+}
+
+void Agent::Impl::SendIdleIfOwed() {
+  if (!idle_owed_) return;
+  if (std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.HasProcess(); })) return;
+  idle_owed_ = false;
+  Send(Idle{});
+}
+
+void Agent::Impl::Gather(HeldLease* lease, CaseResult result) {
+  const uint64_t bytes = Bytes(result);
+  lease->gathered.push_back(std::move(result));
+  Gathered(lease, bytes);
+}
+
+void Agent::Impl::Gathered(HeldLease* lease, uint64_t bytes) {
+  if (lease->flush_at == absl::InfiniteFuture()) lease->flush_at = now_ + options_.result_delay;
+  lease->gathered_bytes += bytes;
+  const bool many = lease->gathered.size() >= options_.results_per_message ||
+                    lease->late_properties.size() >= options_.results_per_message;
+  if (many || lease->gathered_bytes >= options_.bytes_per_message) Flush(lease);
+}
+
+void Agent::Impl::Flush(HeldLease* lease) {
+  if (lease->flush_at == absl::InfiniteFuture()) return;
+  const size_t expected = std::min<size_t>(lease->remaining(), options_.results_per_message);
+  Send(Results{lease->id(), lease->executable(), std::move(lease->gathered), false, absl::ZeroDuration(),
+               std::move(lease->late_properties)});
+  lease->gathered.clear();
+  lease->late_properties.clear();
+  lease->gathered.reserve(expected);
+  lease->gathered_bytes = 0;
+  lease->flush_at = absl::InfiniteFuture();
+}
+
+void Agent::Impl::FinishLease(Slot* slot) {
+  HeldLease* lease = slot->lease;
+  SettleDoubt(lease);
+  slot->lease = nullptr;
+  Results last{lease->id(), lease->executable(), std::move(lease->gathered),
+               true,        slot->startup,       std::move(lease->late_properties)};
+  leases_.erase(lease->id());
+  const auto can_wait = [](const CaseResult& result) { return result.outcome == Outcome::kPassed; };
+  if (queue_.size() < kDeepQueue * slots_.size() || !absl::c_all_of(last.results, can_wait)) {
+    Send(std::move(last));
+    return;
+  }
+  if (finished_.empty()) finished_at_ = now_ + options_.result_delay;
+  finished_.push_back(std::move(last));
+}
+
+void Agent::Impl::SendFinished() {
+  for (Results& last : finished_) actions_->emplace_back(Reply{std::move(last)});
+  finished_.clear();
+  finished_at_ = absl::InfiniteFuture();
+}
+
+void Agent::Impl::On(AgentTick&&) {
+  if (now_ >= heard_ + Silence()) {
+    Leave(absl::StrCat("heard nothing from the coordinator for ", absl::FormatDuration(Silence())));
+    return;
+  }
+  for (Slot& slot : slots_) {
+    if (slot.state == Slot::State::kBetween) StartProcess(&slot);
+    if (now_ >= slot.limit) PastLimit(&slot);
+    if (now_ >= slot.kill_at) {
+      slot.kill_at = absl::InfiniteFuture();
+      Signal(&slot, SIGKILL);
+    }
+    if (slot.lease != nullptr && now_ >= slot.lease->flush_at) Flush(slot.lease);
+  }
+  if (now_ >= finished_at_) SendFinished();
+  if (now_ >= next_heartbeat_) Beat();
+}
+
+void Agent::Impl::PastLimit(Slot* slot) {
+  const absl::Duration limit = welcome_.settings.case_timeout;
+  if (slot->state == Slot::State::kRunning) {
+    if (slot->running != HeldLease::kNone) {
+      slot->held = Blame(slot, slot->running, Outcome::kTimedOut, DescribeTimeout(limit, ""));
+    } else if (slot->held.has_value()) {
+      AfterLast(&*slot->held, DescribeTimeout(limit, ""), Outcome::kTimedOut);
+    } else {
+      slot->began = slot->any_finished ? slot->limit - limit : slot->spawned;
+      const char* const where = slot->any_finished ? kBetween : kInSetUp;
+      slot->held = Blame(slot, NextOf(*slot), Outcome::kTimedOut, DescribeTimeout(limit, where));
+    }
+  }
+  slot->fate = Slot::Fate::kPastLimit;
+  slot->limit = absl::InfiniteFuture();
+  const bool at_once = welcome_.settings.kill_grace <= absl::ZeroDuration();
+  slot->kill_at = at_once ? absl::InfiniteFuture() : now_ + welcome_.settings.kill_grace;
+  Signal(slot, at_once ? SIGKILL : SIGTERM);
+}
+
+void Agent::Impl::Beat() {
+  next_heartbeat_ += welcome_.heartbeat_interval;
+  if (next_heartbeat_ <= now_) next_heartbeat_ = now_ + welcome_.heartbeat_interval;
+  Heartbeat beat;
+  for (const Slot& slot : slots_) {
+    if (slot.cancelled.has_value()) beat.leases.push_back(*slot.cancelled);
+    if (slot.lease == nullptr) continue;
+    beat.leases.push_back(slot.lease->id());
+    if (slot.running == HeldLease::kNone) continue;
+    beat.running.push_back(
+        {IdOf(&slot), slot.lease->id(), slot.lease->at(slot.running).index, now_ - slot.began, slot.executable});
+  }
+  for (const HeldLease* lease : queue_) beat.leases.push_back(lease->id());
+  Send(std::move(beat));
+}
+
+void Agent::Impl::CheckInvariants() const {
+  size_t placed = queue_.size();
+  for (const HeldLease* lease : queue_) {
+    if (!leases_.contains(lease->id())) InvariantBroken("a queued lease is not held");
+    if (lease->remaining() == 0) InvariantBroken("a queued lease has nothing to run");
+  }
+  for (const Slot& slot : slots_) {
+    if (slot.lease == nullptr) {
+      if (slot.state == Slot::State::kBetween) InvariantBroken("a slot is between processes without a lease");
+      if (slot.state == Slot::State::kRunning && slot.fate != Slot::Fate::kDropped)
+        InvariantBroken("a process runs without a lease");
+      if (slot.held.has_value()) InvariantBroken("a result is held back without a lease");
+      continue;
+    }
+    ++placed;
+    const auto held = leases_.find(slot.lease->id());
+    if (held == leases_.end() || held->second.get() != slot.lease) InvariantBroken("a slot's lease is not held");
+    if (slot.state == Slot::State::kIdle || slot.state == Slot::State::kListing) {
+      InvariantBroken("a lease is in a slot that does not run it");
+    }
+    if (slot.state == Slot::State::kBetween && slot.lease->remaining() == 0) {
+      InvariantBroken("a lease without remaining cases was not finished");
+    }
+    if (slot.running != HeldLease::kNone && slot.held.has_value()) {
+      InvariantBroken("a case runs while the batch's last result is held back");
+    }
+    const bool nothing = slot.lease->gathered.empty() && slot.lease->late_properties.empty();
+    if (nothing != (slot.lease->flush_at == absl::InfiniteFuture())) {
+      InvariantBroken("gathered results and their deadline disagree");
+    }
+  }
+  if (placed != leases_.size()) InvariantBroken("a lease is in no list, or in two");
+  if (queue_.empty() && listings_.empty()) return;
+  for (const Slot& slot : slots_) {
+    if (slot.state != Slot::State::kIdle) continue;
+    const auto ready = [this](ExecutableId id) {
+      const auto found = executables_.find(id);
+      return found != executables_.end() && found->second.state == Executable::State::kReady;
+    };
+    if (std::any_of(queue_.begin(), queue_.end(), [&](const HeldLease* lease) { return ready(lease->executable()); }) ||
+        std::any_of(listings_.begin(), listings_.end(), ready)) {
+      InvariantBroken("a slot is idle while work for it is ready");
+    }
+  }
+}
+
+}  // namespace dtest

@@ -1,0 +1,73 @@
+// The cases of one lease that the agent holds, and where each stands. Part of the agent core; one thread.
+
+#ifndef DTEST_AGENT_CORE_HELD_LEASE_H_
+#define DTEST_AGENT_CORE_HELD_LEASE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+class HeldLease {
+ public:
+  static constexpr size_t kNone = ~size_t{0};
+
+  enum class Order {
+    kLease,
+    kListing,  // by case index, as frameworks run the cases of one process: the first that remains is the next to run
+  };
+  // A case named twice in one lease is held once.
+  HeldLease(Lease lease, Order order);
+
+  LeaseId id() const { return id_; }
+  ExecutableId executable() const { return executable_; }
+  size_t remaining() const { return remaining_; }  // neither reported nor held back
+  const LeasedCase& at(size_t position) const { return cases_[position]; }
+
+  // Position of a remaining case; kNone if there is none. O(1) when cases come in order.
+  size_t Find(uint32_t index);
+  // Position of the first remaining case; kNone if none remains.
+  size_t First();
+  // The case of this index that remains no longer; null if there is none. O(log n).
+  const LeasedCase* Finished(uint32_t index) const;
+  // It has a result: it remains no longer.
+  void Finish(size_t position);
+  // The first `limit` remaining cases, in order.
+  std::vector<LeasedCase> Remaining(size_t limit) const;
+
+  // What waits for company: results, and properties of results that have left; `gathered_bytes` of text and properties.
+  // `flush_at` is InfiniteFuture if there is nothing.
+  std::vector<CaseResult> gathered;
+  std::vector<LateProperties> late_properties;
+  uint64_t gathered_bytes = 0;
+  absl::Time flush_at = absl::InfiniteFuture();
+
+  // A crash whose case may not be the one that crashed (see agent.h).
+  struct Doubt {
+    CaseResult crash;                 // unless...
+    std::optional<CaseResult> alone;  // how the case ended alone, its output lost; another crash makes it the verdict
+  };
+  std::optional<Doubt> doubt;  // without `alone`: the case remains, and is run next, alone
+  bool one_by_one = false;     // one process a case from here on
+
+ private:
+  size_t PositionOf(uint32_t index) const;  // kNone if it is not in the lease
+
+  LeaseId id_;
+  ExecutableId executable_;
+  std::vector<LeasedCase> cases_;
+  std::vector<uint8_t> finished_;   // parallel to cases_
+  std::vector<uint32_t> by_index_;  // positions ordered by case index
+  size_t remaining_ = 0;
+  size_t first_ = 0;   // no remaining case before it
+  size_t cursor_ = 0;  // where the next one is expected
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_CORE_HELD_LEASE_H_

@@ -1,0 +1,165 @@
+#include "agent/fetch/preparer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "agent/execute/loader.h"
+
+namespace dtest {
+namespace {
+
+// True if the entry belongs to shipped libraries, which are loaded and not started.
+bool IsLibrary(const ExecutableSpec& spec, const ManifestEntry& entry) {
+  if (entry.path == spec.loader) return true;
+  const auto contains = [&](const std::vector<std::string>& directories) {
+    return std::any_of(directories.begin(), directories.end(), [&](const std::string& directory) {
+      return absl::StartsWith(entry.path, absl::StrCat(directory, "/"));
+    });
+  };
+  return contains(spec.library_dirs) || contains(spec.base_library_dirs);
+}
+
+}  // namespace
+
+Preparer::Preparer(Options options) : options_(std::move(options)) {}
+Preparer::~Preparer() = default;
+
+void Preparer::Prepare(absl::Time now, const RunSettings& settings, Program* program) {
+  if (program->spec.in_place) {
+    PrepareInPlace(settings, program);
+    return;
+  }
+  if (absl::Status status = OpenStore(settings); !status.ok()) {
+    // Without a store this host can do nothing for the run.
+    options_.ready({program->spec.id, std::string(status.message()), true});
+    return;
+  }
+  fetching_[program->spec.id] = program;
+  fetcher_->Want(now, program->spec);
+}
+
+void Preparer::PrepareInPlace(const RunSettings& settings, Program* program) {
+  const std::string& path = program->spec.path;
+  program->path = path;
+  program->working_directory = settings.working_directory.empty() ? "." : settings.working_directory;
+  std::string error;
+  if (access(path.c_str(), X_OK) != 0) {
+    error = std::string(absl::ErrnoToStatus(errno, absl::StrCat("cannot execute ", path)).message());
+  }
+  options_.ready({program->spec.id, std::move(error), false});
+}
+
+absl::Status Preparer::OpenStore(const RunSettings& settings) {
+  if (store_ != nullptr) return absl::OkStatus();
+  Store::Options options;
+  options.root = options_.store_root;
+  options.run_id = settings.run_id;
+  if (settings.store_limit != 0) options.limit = settings.store_limit;
+  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(options);
+  if (!store.ok()) return store.status();
+  store_ = *std::move(store);
+  working_directory_ = store_->tree();
+  if (!settings.working_directory.empty()) absl::StrAppend(&working_directory_, "/", settings.working_directory);
+  Fetcher::Options fetch;
+  fetch.store = store_.get();
+  fetch.send = options_.send;
+  fetch.ask_peer = ask_peer_;
+  fetch.arrived = options_.arrived;
+  fetch.spread = std::hash<std::string>()(settings.host_name);
+  fetch.ready = [this](Fetcher::Ready ready) { Fetched(std::move(ready)); };
+  fetcher_ = std::make_unique<Fetcher>(fetch);
+  return absl::OkStatus();
+}
+
+void Preparer::Fetched(Fetcher::Ready fetched) {
+  const auto found = fetching_.find(fetched.executable);
+  Program* const program = found->second;
+  fetching_.erase(found);
+  FilesReady ready{fetched.executable, std::move(fetched.error), fetched.drain};
+  if (ready.error.empty()) {
+    program->path = absl::StrCat(store_->tree(), "/", program->spec.path);
+    program->working_directory = working_directory_;
+    const absl::Status status = ChooseLibraries(program);
+    ready.error = std::string(status.message());
+    ready.drain = absl::IsResourceExhausted(status);
+  }
+  options_.ready(std::move(ready));
+  if (!fetcher_->idle()) return;
+  if (const uint64_t freed = store_->Evict(); freed != 0) {
+    options_.note(absl::StrCat("removed ", freed >> 20, " MiB of old files from the store ", options_.store_root));
+  }
+}
+
+absl::Status Preparer::ChooseLibraries(Program* program) {
+  const ExecutableSpec& spec = program->spec;
+  const auto add = [&](const std::vector<std::string>& directories) {
+    for (const std::string& directory : directories) {
+      program->library_path.push_back(absl::StrCat(store_->tree(), "/", directory));
+    }
+  };
+  program->library_path.clear();
+  add(spec.library_dirs);
+  if (spec.interpreter.empty()) return absl::OkStatus();
+  const bool has_interpreter = access(spec.interpreter.c_str(), X_OK) == 0;
+  if (has_interpreter && GlibcSuffices(options_.host_glibc, spec.glibc_needed)) return absl::OkStatus();
+  if (spec.loader.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        spec.name, " needs ",
+        has_interpreter ? absl::StrCat("glibc ", spec.glibc_needed, ", this host has ", options_.host_glibc)
+                        : absl::StrCat("the program loader ", spec.interpreter, ", which this host does not have"),
+        ", and no C library was shipped with it"));
+  }
+  add(spec.base_library_dirs);
+  const std::string loader = absl::StrCat(store_->tree(), "/", spec.loader);
+  for (const ManifestEntry& entry : spec.files) {
+    if (!entry.executable || !entry.symlink_target.empty() || IsLibrary(spec, entry)) continue;
+    const std::string path = absl::StrCat(store_->tree(), "/", entry.path);
+    if (!patched_.insert(path).second) continue;
+    if (absl::Status status = UseLoader(path, loader); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+void Preparer::On(absl::Time now, const Recipes& message) {
+  if (fetcher_ != nullptr) fetcher_->On(now, message);
+}
+
+void Preparer::On(absl::Time now, const ChunkData& message) {
+  if (fetcher_ != nullptr) fetcher_->On(now, message);
+}
+
+void Preparer::On(absl::Time now, const ChunksAt& message) {
+  if (fetcher_ != nullptr) fetcher_->On(now, message);
+}
+
+void Preparer::OnPeer(absl::Time now, HostId peer, const ChunkData& message) {
+  if (fetcher_ != nullptr) fetcher_->OnPeer(now, peer, message);
+}
+
+void Preparer::PeerWaits(absl::Time now, HostId peer) {
+  if (fetcher_ != nullptr) fetcher_->PeerWaits(now, peer);
+}
+
+void Preparer::PeerFailed(absl::Time now, HostId peer, const std::string& why) {
+  if (fetcher_ != nullptr) fetcher_->PeerFailed(now, peer, why);
+}
+
+std::optional<std::string> Preparer::ReadChunk(const Digest& chunk) {
+  return store_ == nullptr ? std::nullopt : store_->ReadChunk(chunk);
+}
+
+void Preparer::Tick(absl::Time now) {
+  if (now >= NextDeadline()) fetcher_->Tick(now);
+}
+
+absl::Time Preparer::NextDeadline() const {
+  return fetcher_ == nullptr ? absl::InfiniteFuture() : fetcher_->NextDeadline();
+}
+
+}  // namespace dtest

@@ -1,0 +1,77 @@
+// Brings executables into a state in which they can be started on this host: finds out whether they can be, fetches
+// their files, and lets them use the shipped C library where the host's own is not enough. What runs in place needs
+// nothing and touches no store; the store is opened for the first executable that needs it.
+//
+// One thread. Borrows the Programs until they are ready.
+
+#ifndef DTEST_AGENT_FETCH_PREPARER_H_
+#define DTEST_AGENT_FETCH_PREPARER_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "agent/core/agent.h"
+#include "agent/fetch/fetcher.h"
+#include "agent/loop/slot_runner.h"
+#include "agent/store/store.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+class Preparer {
+ public:
+  struct Options {
+    std::string store_root;
+    std::string host_glibc;  // as in Hello
+    std::function<void(Fetcher::Question)> send;
+    std::function<void(const Digest&, absl::string_view zstd)> arrived;  // as Fetcher
+    std::function<void(FilesReady)> ready;  // once for each Prepare, may be called within it
+    std::function<void(std::string)> note;  // something a person should know
+  };
+  explicit Preparer(Options options);
+  ~Preparer();  // removes the run's tree
+
+  // Fills path, working_directory and library_path of `program`, whose spec is set.
+  void Prepare(absl::Time now, const RunSettings& settings, Program* program);
+
+  void On(absl::Time now, const Recipes& message);
+  void On(absl::Time now, const ChunkData& message);
+  void On(absl::Time now, const ChunksAt& message);
+  void OnPeer(absl::Time now, HostId peer, const ChunkData& message);
+  void PeerWaits(absl::Time now, HostId peer);
+  void PeerFailed(absl::Time now, HostId peer, const std::string& why);
+
+  // From now on chunks may come from peers, which are asked through this. Before the first Prepare.
+  void UsePeers(std::function<absl::Status(const ChunksAt&)> ask) { ask_peer_ = std::move(ask); }
+  // For peers: a chunk in the store, verified; and whether one is on its way there.
+  std::optional<std::string> ReadChunk(const Digest& chunk);
+  bool Expects(const Digest& chunk) const { return fetcher_ != nullptr && fetcher_->Expects(chunk); }
+
+  void Tick(absl::Time now);
+  absl::Time NextDeadline() const;
+
+ private:
+  absl::Status OpenStore(const RunSettings& settings);
+  void PrepareInPlace(const RunSettings& settings, Program* program);
+  void Fetched(Fetcher::Ready fetched);
+  // Decides about the C library and patches what needs it.
+  absl::Status ChooseLibraries(Program* program);
+
+  const Options options_;
+  std::function<absl::Status(const ChunksAt&)> ask_peer_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Fetcher> fetcher_;
+  std::string working_directory_;
+  absl::flat_hash_map<ExecutableId, Program*> fetching_;
+  absl::flat_hash_set<std::string> patched_;  // absolute paths
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_FETCH_PREPARER_H_

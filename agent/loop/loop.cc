@@ -1,0 +1,289 @@
+#include "agent/loop/loop.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "agent/execute/leftovers.h"
+#include "agent/loop/host_info.h"
+#include "dtest/base/clock.h"
+#include "spdlog/spdlog.h"
+
+namespace dtest {
+namespace {
+
+constexpr absl::Duration kCloseTimeout = absl::Seconds(2);
+constexpr absl::Duration kKillTimeout = absl::Seconds(2);
+
+// With DTEST_AGENT_LOG=debug and `dtest -vv`, where leases go can be followed: what is leased twice was stolen between.
+template <typename Message>
+void LogLease(const Message& message) {
+  if (!spdlog::should_log(spdlog::level::debug)) return;
+  if constexpr (std::is_same_v<Message, Lease>) {
+    std::string cases;
+    for (const LeasedCase& leased : message.cases) absl::StrAppend(&cases, " ", leased.index);
+    spdlog::debug("lease {} of executable {}:{}", message.id.value(), message.executable.value(), cases);
+  } else if constexpr (std::is_same_v<Message, Recall>) {
+    spdlog::debug("recall of lease {}", message.lease.value());
+  }
+}
+
+}  // namespace
+
+AgentLoop::AgentLoop(const Options& options, std::unique_ptr<AgentDirectory> directory)
+    : options_(options),
+      directory_(std::move(directory)),
+      memory_directory_(AgentDirectory::MakeInMemory()),
+      trash_(directory_->path()) {}
+
+AgentLoop::~AgentLoop() { CleanUp(); }
+
+absl::Status AgentLoop::Run(StartStream stream) {
+  const std::string store = options_.start.store_root.empty() ? DefaultStoreRoot() : options_.start.store_root;
+  hello_ = DescribeHost(store);
+  hello_.token = options_.start.token;
+  hello_.version = options_.version;
+
+  Link::Options link;
+  link.start = options_.start;
+  link.directory = directory_->path();
+  link.poller = &poller_;
+  link.closed = [this] { End(""); };
+  absl::StatusOr<std::unique_ptr<Link>> connected = Link::Connect(std::move(stream), link);
+  if (!connected.ok()) return connected.status();
+  link_ = *std::move(connected);
+  poller_.Watch(options_.signal_fd, [this] { OnSignal(); });
+
+  Preparer::Options prepare;
+  prepare.store_root = store;
+  prepare.host_glibc = hello_.glibc;
+  prepare.send = [this](Fetcher::Question question) {
+    std::visit([this](auto& q) { link_->Send(MonotonicNow(), std::move(q)); }, question);
+  };
+  prepare.arrived = [this](const Digest& digest, absl::string_view zstd) {
+    if (peers_ != nullptr) peers_->Arrived(digest, zstd);
+  };
+  prepare.ready = [this](FilesReady ready) { Handle(std::move(ready)); };
+  prepare.note = [this](std::string text) { link_->Send(MonotonicNow(), Note{std::move(text)}); };
+  preparer_ = std::make_unique<Preparer>(std::move(prepare));
+
+  AgentOptions core;
+  core.cores = hello_.cores;
+  core.machine = hello_.machine;
+  core.hello = MonotonicNow();
+  core_ = std::make_unique<Agent>(core);
+  link_->Send(core.hello, hello_);
+  Handle(AgentTick{});  // the core's clock runs from here
+  while (!ending_) {
+    Turn();
+    if (!ending_) Sleep();
+  }
+  CleanUp();
+  return end_;
+}
+
+void AgentLoop::Turn() {
+  const auto deliver = [this](ToAgent message) { Deliver(std::move(message)); };
+  const auto alive = [this] { Handle(CoordinatorHeard{}); };
+  // Until nothing has come since the last frame was sent: ZeroMQ's descriptor tells of edges only.
+  do {
+    link_->Receive(deliver, alive);
+    const absl::Time now = MonotonicNow();
+    if (peers_ != nullptr) peers_->Turn(now);
+    for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->Tick(now);
+    preparer_->Tick(now);
+    PerformAll();
+    // After all that had come: a remainder can be recalled until here.
+    if (now >= core_->NextDeadline()) Handle(AgentTick{});
+    PerformAll();
+    link_->Tick(now);
+    // Asking of peers and being answered by them, too, may have swallowed an edge.
+  } while (!ending_ && (link_->Receive(deliver, alive) || (peers_ != nullptr && peers_->Turn(MonotonicNow()))));
+  PerformAll();
+}
+
+void AgentLoop::Sleep() {
+  absl::Time next = std::min({core_->NextDeadline(), link_->NextDeadline(), preparer_->NextDeadline()});
+  if (peers_ != nullptr) next = std::min(next, peers_->NextDeadline());
+  for (const std::unique_ptr<SlotRunner>& runner : runners_) next = std::min(next, runner->NextDeadline());
+  const absl::Status slept = poller_.Wait(std::max(next - MonotonicNow(), absl::ZeroDuration()));
+  if (!slept.ok()) End(std::string(slept.message()));
+}
+
+void AgentLoop::Handle(AgentEvent event) {
+  core_->Handle(MonotonicNow(), std::move(event), &scratch_);
+  for (AgentAction& action : scratch_) actions_.push_back(std::move(action));
+  scratch_.clear();
+}
+
+void AgentLoop::PerformAll() {
+  while (!actions_.empty() && !ending_) {
+    AgentAction action = std::move(actions_.front());
+    actions_.pop_front();
+    std::visit([this](auto& a) { Perform(a); }, action);
+  }
+}
+
+// ---- Messages
+
+void AgentLoop::Deliver(ToAgent message) {
+  std::visit(
+      [this](auto& m) {
+        using Message = std::decay_t<decltype(m)>;
+        if constexpr (IsBulk<Message>()) {
+          preparer_->On(MonotonicNow(), m);
+        } else {
+          if constexpr (std::is_same_v<Message, Welcome> || std::is_same_v<Message, AddExecutable> ||
+                        std::is_same_v<Message, CaseTable>) {
+            Keep(m);
+          }
+          LogLease(m);
+          Handle(FromCoordinator{std::move(m)});
+        }
+      },
+      message);
+}
+
+void AgentLoop::Keep(const Welcome& welcome) {
+  if (!runners_.empty()) return;
+  welcome_ = welcome;
+  link_->set_lease_timeout(welcome.lease_timeout);
+  // As the core counts them.
+  const uint32_t slots = std::max<uint32_t>(welcome.settings.slots != 0 ? welcome.settings.slots : hello_.cores, 1);
+  for (uint32_t i = 0; i < slots; ++i) {
+    absl::StatusOr<std::string> temp = directory_->MakeDirectory(absl::StrCat("slot-", i));
+    AgentDirectory* in_memory = memory_directory_ != nullptr ? memory_directory_.get() : directory_.get();
+    absl::StatusOr<std::string> control = in_memory->MakeDirectory(absl::StrCat("control-", i));
+    if (!temp.ok() || !control.ok()) {
+      End(std::string((temp.ok() ? control : temp).status().message()));
+      return;
+    }
+    SlotRunner::Options options;
+    options.slot = SlotId(i);
+    options.welcome = &welcome_;
+    options.poller = &poller_;
+    options.processes = &processes_;
+    options.trash = &trash_;
+    options.temp_dir = *std::move(temp);
+    options.control_dir = *std::move(control);
+    options.emit = [this](AgentEvent event) {
+      if (const auto* ended = std::get_if<ListingEnded>(&event)) Keep(*ended);
+      Handle(std::move(event));
+    };
+    runners_.push_back(std::make_unique<SlotRunner>(options));
+    listing_.push_back(nullptr);
+  }
+  if (!welcome_.peer_public_key.empty()) MeetPeers();
+}
+
+// Where this fails all comes from the coordinator.
+void AgentLoop::MeetPeers() {
+  Peers::Options options;
+  options.run_keys = {welcome_.peer_public_key, welcome_.peer_secret_key};
+  options.address = AddressOfSshConnection(std::getenv("SSH_CONNECTION"));
+  options.poller = &poller_;
+  options.read = [this](const Digest& chunk) { return preparer_->ReadChunk(chunk); };
+  options.expected = [this](const Digest& chunk) { return preparer_->Expects(chunk); };
+  options.answered = [this](absl::Time now, HostId peer, const ChunkData& chunk) {
+    preparer_->OnPeer(now, peer, chunk);
+  };
+  options.waits = [this](absl::Time now, HostId peer) { preparer_->PeerWaits(now, peer); };
+  options.failed = [this](absl::Time now, HostId peer, const std::string& why) {
+    preparer_->PeerFailed(now, peer, why);
+  };
+  if (options.address.empty()) {
+    spdlog::info("no peers: SSH_CONNECTION does not tell an address of this host");
+    return;
+  }
+  absl::StatusOr<std::unique_ptr<Peers>> peers = Peers::Listen(std::move(options));
+  if (!peers.ok()) {
+    spdlog::info("no peers: {}", std::string(peers.status().message()));
+    return;
+  }
+  peers_ = *std::move(peers);
+  preparer_->UsePeers([this](const ChunksAt& at) { return peers_->Ask(at); });
+  link_->Send(MonotonicNow(), peers_->port());
+}
+
+void AgentLoop::Keep(const AddExecutable& message) {
+  std::unique_ptr<Program>& program = programs_[message.spec.id];
+  if (program != nullptr) return;
+  program = std::make_unique<Program>();
+  program->spec = message.spec;
+}
+
+void AgentLoop::Keep(const CaseTable& message) {
+  const auto found = programs_.find(message.executable);
+  // Readers of running processes look at the names: they never change once they are known.
+  if (found != programs_.end() && found->second->names.empty()) found->second->names = message.names;
+}
+
+void AgentLoop::Keep(const ListingEnded& event) {
+  Program* const program = listing_[event.slot.value()];
+  if (event.error.empty() && program->names.empty()) program->names = event.names;
+}
+
+// ---- Actions
+
+void AgentLoop::Perform(Reply& action) {
+  std::visit([this](auto& message) { link_->Send(MonotonicNow(), std::move(message)); }, action.message);
+}
+
+void AgentLoop::Perform(PrepareFiles& action) {
+  preparer_->Prepare(MonotonicNow(), welcome_.settings, programs_.at(action.executable).get());
+}
+
+void AgentLoop::Perform(StartListing& action) {
+  Program* const program = programs_.at(action.executable).get();
+  listing_[action.slot.value()] = program;
+  runners_[action.slot.value()]->StartListing(*program);
+}
+
+void AgentLoop::Perform(StartBatch& action) {
+  runners_[action.slot.value()]->StartBatch(*programs_.at(action.executable), action.cases, action.report);
+}
+
+void AgentLoop::Perform(KillSlot& action) { runners_[action.slot.value()]->Signal(action.signal); }
+
+void AgentLoop::Perform(Exit& action) { End(action.reason); }
+
+// ---- The end
+
+void AgentLoop::OnSignal() {
+  signalfd_siginfo info;
+  while (read(options_.signal_fd, &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGCHLD) {
+      for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->CheckEnded();
+    } else {
+      End(absl::StrCat("received signal ", info.ssi_signo, " (", strsignal(static_cast<int>(info.ssi_signo)), ")"));
+    }
+  }
+}
+
+void AgentLoop::End(const std::string& why) {
+  if (ending_) return;
+  ending_ = true;
+  if (!why.empty()) end_ = absl::AbortedError(why);
+}
+
+void AgentLoop::CleanUp() {
+  if (link_ == nullptr) return;
+  runners_.clear();  // kills what they run
+  const absl::Time give_up = MonotonicNow() + kKillTimeout;
+  for (std::vector<pid_t> left = Orphans({}); !left.empty() && MonotonicNow() < give_up; left = Orphans({})) {
+    for (pid_t pid : left) kill(pid, SIGKILL);
+    usleep(200);
+  }
+  peers_.reset();
+  preparer_.reset();
+  link_->Close(kCloseTimeout);
+  link_.reset();
+}
+
+}  // namespace dtest

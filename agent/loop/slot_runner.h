@@ -1,0 +1,116 @@
+// One slot's hands: starts the process of a batch or a listing, feeds its output to the framework's reader, sees its
+// end, finds what it left behind, and tells the core through events. Decides nothing.
+//
+// A process is over when it has ended, its output has been read to the end, and nothing that descends from it lives. If
+// that is not so `leak_timeout` after its end, the leftovers are killed and it is leaky.
+//
+// One thread, the one that constructs Poller. Borrows all it is given.
+
+#ifndef DTEST_AGENT_LOOP_SLOT_RUNNER_H_
+#define DTEST_AGENT_LOOP_SLOT_RUNNER_H_
+
+#include <sys/types.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agent/core/agent.h"
+#include "agent/execute/capture.h"
+#include "agent/execute/environment.h"
+#include "agent/execute/process.h"
+#include "agent/execute/trash.h"
+#include "agent/frameworks/framework.h"
+#include "agent/loop/poller.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+// An executable, ready to be started on this host.
+struct Program {
+  ExecutableSpec spec;
+  std::string path;  // absolute
+  std::string working_directory;
+  std::vector<std::string> library_path;  // absolute, for LD_LIBRARY_PATH
+  std::vector<std::string> names;         // its cases, once they are known
+};
+
+class SlotRunner : private CaseSink {
+ public:
+  using Emit = std::function<void(AgentEvent)>;
+  struct Options {
+    SlotId slot;
+    const Welcome* welcome = nullptr;
+    Poller* poller = nullptr;
+    std::vector<pid_t>* processes = nullptr;  // leaders alive in all slots: those are no orphans
+    Trash* trash = nullptr;
+    std::string temp_dir;     // TEST_TMPDIR; emptied after each process
+    std::string control_dir;  // files between the framework and us; as well
+    Emit emit;                // called from within StartBatch, StartListing, Tick and the poller's callbacks
+  };
+  explicit SlotRunner(const Options& options);
+  ~SlotRunner() override;  // kills what runs
+
+  // One at a time; the answer is one ProcessEnded or ListingEnded, and the slot is free again when that is emitted.
+  // `program` must outlive it.
+  void StartBatch(const Program& program, const std::vector<LeasedCase>& cases, bool report);
+  void StartListing(const Program& program);
+  void Signal(int signal);
+
+  // After SIGCHLD, where the kernel has no pidfd.
+  void CheckEnded();
+  void Tick(absl::Time now);
+  absl::Time NextDeadline() const { return std::min(recheck_at_, read_at_); }
+
+ private:
+  void Began(uint32_t index) override;
+  void Finished(CaseResult result, Standing standing) override;
+
+  Environment BaseEnvironment(const Program& program, const Invocation& invocation) const;
+  // Empty if it runs; else why it does not.
+  std::string Spawn(const Program& program, const Invocation& invocation, const Environment& environment);
+  void OnOutput();
+  void WatchOutput(bool watch);
+  void OnErrors();
+  void OnEnd();
+  // Reads what is there, at most a few buffers, and says how much that was; nothing once the pipe has ended.
+  template <typename Take>
+  std::optional<size_t> Read(int fd, Take take);
+  void Listing(absl::string_view bytes);
+  std::vector<pid_t> Leftovers() const;
+  void KillLeftovers();
+  void FinishIfOver();
+  void Finish(bool leaky);
+  void EndBatch(bool leaky);
+  void EndListing();
+  void CleanUp();
+
+  const Options options_;
+  const std::string marker_;  // in the environment of all its processes
+  const Program* program_ = nullptr;
+  std::unique_ptr<OutputReader> reader_;  // null while listing
+  std::unique_ptr<Process> process_;
+  std::vector<std::string> read_back_;
+  bool ended_ = false;
+  bool one_case_ = false;  // so once it has begun, nothing is timed by when its output comes
+  bool began_ = false;
+  bool output_watched_ = false;
+  absl::Time read_at_ = absl::InfiniteFuture();  // to read output that is not watched
+  absl::Time leak_at_;
+  absl::Duration recheck_after_;
+  absl::Time recheck_at_ = absl::InfiniteFuture();
+
+  // Of a listing.
+  absl::Time listing_started_;
+  std::string listing_;
+  bool listing_too_long_ = false;
+  std::optional<Capture> listing_errors_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_LOOP_SLOT_RUNNER_H_

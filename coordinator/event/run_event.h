@@ -1,0 +1,149 @@
+// RunEvent: everything that happens in a run, in the order it happened. The event log is the run's one truth; the
+// terminal, JUnit, history, `dtest report` and `dtest rerun` are readers (sinks) of this one stream, live or replayed.
+//
+// Shapes: times are wall-clock instants of the coordinator (hosts' clocks are never trusted); durations were measured
+// on the agent's monotonic clock. Strings that are views are valid for the duration of Sink::Handle only; a sink
+// copies what it keeps. Bytes in names and output may be anything, also not UTF-8.
+
+#ifndef DTEST_COORDINATOR_EVENT_RUN_EVENT_H_
+#define DTEST_COORDINATOR_EVENT_RUN_EVENT_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "dtest/ids.h"
+#include "dtest/outcome.h"
+
+namespace dtest {
+
+struct RunStarted {
+  std::string run_id;
+  std::string version;               // as `dtest --version` prints
+  std::vector<std::string> command;  // argv
+  std::string working_directory;
+  std::vector<std::string> hosts;               // names; HostId indexes this
+  absl::Duration setup = absl::ZeroDuration();  // what the command took before this: finding tests, history
+};
+
+struct HostUp {
+  HostId host;
+  uint32_t slots = 0;
+  std::string machine;  // uname -m
+  std::string system;
+};
+
+// The host never came up (`was_up` false) or was lost later. Its cases go elsewhere.
+struct HostDown {
+  HostId host;
+  bool was_up = false;
+  std::string reason;
+};
+
+// What one test executable holds. `error` non-empty: it could not be listed, counted as a failure of the run.
+struct ExecutableListed {
+  ExecutableId executable;
+  std::string name;       // as in reports; unique in the run
+  uint32_t cases = 0;     // listed
+  uint32_t selected = 0;  // after --filter and --shard, each counted once however often it is repeated
+  std::string error;
+  std::string output;                             // of the failed listing
+  bool unreached = false;                         // the run ended before it was listed, which is no failure of its own
+  absl::Duration ready = absl::ZeroDuration();    // since RunStarted: when its files had been hashed
+  absl::Duration listing = absl::ZeroDuration();  // what the process that listed it took; zero: there was none
+};
+
+// One attempt at one case ended, or the case was given up (not run).
+struct CaseEnded {
+  CaseId id;
+  absl::string_view executable;
+  absl::string_view name;  // the framework's full name: "Suite.Case" for GoogleTest; the executable's for plain ones
+  absl::string_view host;  // empty: never ran
+  uint32_t iteration = 1;  // 1-based, of --repeat
+  bool final = true;       // false: another attempt follows
+  bool flaky = false;      // final, passed, after a failed attempt
+  absl::Time started;      // InfinitePast if it never ran
+  CaseResult result;       // result.attempt is 1-based within the iteration
+};
+
+// RecordProperty values of one attempt that were known only after its CaseEnded; they follow those of its result. Comes
+// after that CaseEnded, in parts if they are many.
+struct CaseProperties {
+  CaseId id;
+  absl::string_view executable;
+  absl::string_view name;
+  absl::string_view host;
+  uint32_t iteration = 1;
+  uint32_t attempt = 1;  // within the iteration
+  std::vector<std::pair<std::string, std::string>> properties;
+};
+
+// A speculative copy (--speculate): one attempt of a case runs on two hosts. For each kStarted one kWon or kLost
+// follows, before the CaseEnded of that attempt. Only one of the two is ever reported.
+enum class CopyStage : uint8_t {
+  kStarted = 0,
+  kWon = 1,   // the copy's result counts, or its original came to nothing and the case is the copy's alone
+  kLost = 2,  // the original's does, or the copy came to nothing
+};
+inline constexpr int kCopyStageCount = 3;
+struct CaseCopied {
+  CaseId id;
+  absl::string_view executable;
+  absl::string_view name;
+  absl::string_view host;      // of the copy
+  absl::string_view original;  // host of the original
+  uint32_t iteration = 1;
+  uint32_t attempt = 1;
+  CopyStage stage = CopyStage::kStarted;
+};
+
+// Bundle bytes that went to a host since the last such event, from the coordinator and from other hosts, and whether it
+// waits for some. Comes at most once a second, and whenever `fetching` changes.
+struct HostShipped {
+  HostId host;
+  uint64_t bytes = 0;  // of bundle, as sent (compressed), since the last such event
+  uint64_t chunks = 0;
+  uint64_t peer_bytes = 0;
+  uint64_t peer_chunks = 0;
+  bool fetching = false;  // from now on: something it was told to list or run is not all there yet
+};
+
+struct Warning {
+  std::string text;
+};
+
+enum class RunEnd : uint8_t {
+  kCompleted = 0,    // every selected case has a verdict
+  kFailFast = 1,     // --max-fail reached
+  kInterrupted = 2,  // a signal
+  kTimedOut = 3,     // --run-timeout
+  kNoHosts = 4,      // every host failed
+  kInternal = 5,     // dtest itself failed
+};
+
+struct RunFinished {
+  RunEnd end = RunEnd::kCompleted;
+  std::string reason;                             // for a person; empty when completed
+  uint64_t processes = 0;                         // leases that ran: each started at least one
+  absl::Duration startup = absl::ZeroDuration();  // of those, from spawn to the first case, all together
+};
+
+// The last event, after RunFinished: all reports are written and the agents have left.
+struct RunClosed {
+  absl::Duration reports = absl::ZeroDuration();  // from RunFinished until every sink had dealt with it
+};
+
+struct RunEvent {
+  absl::Time time;
+  std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
+               CaseCopied, CaseProperties>
+      what;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_EVENT_RUN_EVENT_H_

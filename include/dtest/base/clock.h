@@ -1,0 +1,25 @@
+// The agent's clock: CLOCK_MONOTONIC expressed as an absl::Time, as the cores and the session want it. It has nothing
+// to do with the time of day. Any thread.
+//
+// It stands still while the machine is suspended, as the tests do: limits of cases count on it. CLOCK_BOOTTIME would
+// let every running case time out at the end of a suspend, and a local agent leave whose coordinator slept with it.
+// What that costs: an agent that slept alone, for longer than its lease, runs on until it is told of its stream's end.
+
+#ifndef DTEST_BASE_CLOCK_H_
+#define DTEST_BASE_CLOCK_H_
+
+#include <time.h>
+
+#include "absl/time/time.h"
+
+namespace dtest {
+
+inline absl::Time MonotonicNow() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return absl::TimeFromTimespec(now);
+}
+
+}  // namespace dtest
+
+#endif  // DTEST_BASE_CLOCK_H_
