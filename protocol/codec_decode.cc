@@ -145,10 +145,10 @@ ManifestEntry Read(wire::ManifestEntry::Reader in, Decoder& decoder) {
   return entry;
 }
 
-AddExecutable Read(wire::ExecutableSpec::Reader in, Decoder& decoder) {
-  AddExecutable add;
-  ExecutableSpec& spec = add.spec;
-  spec.id = ExecutableId(in.getId());
+AddUnit Read(wire::UnitSpec::Reader in, Decoder& decoder) {
+  AddUnit add;
+  UnitSpec& spec = add.spec;
+  spec.id = UnitId(in.getId());
   spec.framework = decoder.CheckedEnum(in.getFramework(), Framework::kGoogleTest, "framework");
   spec.in_place = in.getInPlace();
   spec.name = Decoder::String(in.getName());
@@ -167,11 +167,11 @@ AddExecutable Read(wire::ExecutableSpec::Reader in, Decoder& decoder) {
 }
 
 CaseTable Read(wire::CaseTable::Reader in, Decoder& decoder) {
-  return {ExecutableId(in.getExecutable()), decoder.Strings(in.getNames(), "case names")};
+  return {UnitId(in.getUnit()), decoder.Strings(in.getNames(), "case names")};
 }
 
 Lease Read(wire::Lease::Reader in, Decoder& decoder) {
-  Lease lease{LeaseId(in.getId()), ExecutableId(in.getExecutable()), {}};
+  Lease lease{LeaseId(in.getId()), UnitId(in.getUnit()), {}};
   const auto indices = in.getIndices();
   const auto attempts = in.getAttempts();
   lease.cases.resize(decoder.Length(indices.size(), "cases"));
@@ -254,12 +254,12 @@ Hello Read(wire::Hello::Reader in, Decoder& decoder) {
 }
 
 Prepared Read(wire::Prepared::Reader in, Decoder&) {
-  return {ExecutableId(in.getExecutable()), Decoder::String(in.getError()), in.getDrain()};
+  return {UnitId(in.getUnit()), Decoder::String(in.getError()), in.getDrain()};
 }
 
 Listed Read(wire::Listed::Reader in, Decoder& decoder) {
   Listed listed;
-  listed.executable = ExecutableId(in.getExecutable());
+  listed.unit = UnitId(in.getUnit());
   listed.duration = decoder.Duration(in.getDuration(), "duration of a listing");
   listed.names = decoder.Strings(in.getNames(), "case names");
   listed.error = Decoder::String(in.getError());
@@ -283,7 +283,7 @@ CaseResult Read(wire::CaseResult::Reader in, Decoder& decoder) {
 Results Read(wire::Results::Reader in, Decoder& decoder) {
   Results results;
   results.lease = LeaseId(in.getLease());
-  results.executable = ExecutableId(in.getExecutable());
+  results.unit = UnitId(in.getUnit());
   results.done = in.getDone();
   results.startup = decoder.Duration(in.getStartup(), "start-up time");
   const auto rows = in.getResults();
@@ -324,7 +324,7 @@ Heartbeat Read(wire::Heartbeat::Reader in, Decoder& decoder) {
   for (uint32_t i = 0; i < heartbeat.running.size(); ++i) {
     const auto row = running[i];
     heartbeat.running[i] = {SlotId(row.getSlot()), LeaseId(row.getLease()), row.getIndex(),
-                            decoder.Duration(row.getElapsed(), "elapsed time"), ExecutableId(row.getExecutable())};
+                            decoder.Duration(row.getElapsed(), "elapsed time"), UnitId(row.getUnit())};
   }
   return heartbeat;
 }
@@ -336,12 +336,12 @@ std::optional<ToAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder, std
       return std::nullopt;
     case wire::Envelope::WELCOME:
       return Read(in.getWelcome(), decoder);
-    case wire::Envelope::ADD_EXECUTABLE:
-      return Read(in.getAddExecutable(), decoder);
+    case wire::Envelope::ADD_UNIT:
+      return Read(in.getAddUnit(), decoder);
     case wire::Envelope::PREFETCH:
-      return Prefetch{ExecutableId(in.getPrefetch())};
+      return Prefetch{UnitId(in.getPrefetch())};
     case wire::Envelope::LIST:
-      return List{ExecutableId(in.getList())};
+      return List{UnitId(in.getList())};
     case wire::Envelope::CASE_TABLE:
       return Read(in.getCaseTable(), decoder);
     case wire::Envelope::LEASE:

@@ -70,9 +70,9 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   settings.setStoreLimit(from.store_limit);
 }
 
-void Write(const AddExecutable& add, wire::Envelope::Builder envelope) {
-  const ExecutableSpec& from = add.spec;
-  auto out = envelope.initAddExecutable();
+void Write(const AddUnit& add, wire::Envelope::Builder envelope) {
+  const UnitSpec& from = add.spec;
+  auto out = envelope.initAddUnit();
   out.setId(from.id.value());
   out.setFramework(static_cast<uint8_t>(from.framework));
   out.setPrintsAll(from.prints_all);
@@ -97,19 +97,19 @@ void Write(const AddExecutable& add, wire::Envelope::Builder envelope) {
   }
 }
 
-void Write(const Prefetch& prefetch, wire::Envelope::Builder out) { out.setPrefetch(prefetch.executable.value()); }
-void Write(const List& list, wire::Envelope::Builder out) { out.setList(list.executable.value()); }
+void Write(const Prefetch& prefetch, wire::Envelope::Builder out) { out.setPrefetch(prefetch.unit.value()); }
+void Write(const List& list, wire::Envelope::Builder out) { out.setList(list.unit.value()); }
 
 void Write(const CaseTable& table, wire::Envelope::Builder envelope) {
   auto out = envelope.initCaseTable();
-  out.setExecutable(table.executable.value());
+  out.setUnit(table.unit.value());
   SetStrings(out.initNames(table.names.size()), table.names);
 }
 
 void Write(const Lease& lease, wire::Envelope::Builder envelope) {
   auto out = envelope.initLease();
   out.setId(lease.id.value());
-  out.setExecutable(lease.executable.value());
+  out.setUnit(lease.unit.value());
   auto indices = out.initIndices(lease.cases.size());
   bool all_first = true;
   for (uint32_t i = 0; i < lease.cases.size(); ++i) {
@@ -172,14 +172,14 @@ void Write(const Hello& hello, wire::Envelope::Builder envelope) {
 
 void Write(const Prepared& prepared, wire::Envelope::Builder envelope) {
   auto out = envelope.initPrepared();
-  out.setExecutable(prepared.executable.value());
+  out.setUnit(prepared.unit.value());
   out.setDrain(prepared.drain);
   out.setError(Bytes(prepared.error));
 }
 
 void Write(const Listed& listed, wire::Envelope::Builder envelope) {
   auto out = envelope.initListed();
-  out.setExecutable(listed.executable.value());
+  out.setUnit(listed.unit.value());
   out.setDuration(Nanoseconds(listed.duration));
   SetStrings(out.initNames(listed.names.size()), listed.names);
   out.setError(Bytes(listed.error));
@@ -193,7 +193,7 @@ bool HasDetail(const CaseResult& result) {
 void Write(const Results& results, wire::Envelope::Builder envelope) {
   auto out = envelope.initResults();
   out.setLease(results.lease.value());
-  out.setExecutable(results.executable.value());
+  out.setUnit(results.unit.value());
   out.setDone(results.done);
   out.setStartup(Nanoseconds(results.startup));
   auto rows = out.initResults(results.results.size());
@@ -248,7 +248,7 @@ void Write(const Heartbeat& heartbeat, wire::Envelope::Builder envelope) {
     row.setIndex(from.index);
     row.setLease(from.lease.value());
     row.setElapsed(Nanoseconds(from.elapsed));
-    row.setExecutable(from.executable.value());
+    row.setUnit(from.unit.value());
   }
 }
 
@@ -298,7 +298,7 @@ size_t BytesHint(const Note& note) { return note.text.size(); }
 size_t BytesHint(const Lease& lease) { return lease.cases.size() * 2 * sizeof(uint32_t); }
 size_t BytesHint(const ChunkData& chunk) { return chunk.zstd.size(); }
 size_t BytesHint(const ChunksAt& at) { return at.chunks.size() * Digest::kSize + BytesHint(at.endpoints); }
-size_t BytesHint(const AddExecutable& add) { return add.spec.files.size() * 20 * kWord; }
+size_t BytesHint(const AddUnit& add) { return add.spec.files.size() * 20 * kWord; }
 size_t BytesHint(const NeedRecipes& need) { return need.files.size() * Digest::kSize; }
 size_t BytesHint(const NeedChunks& need) { return need.chunks.size() * Digest::kSize; }
 size_t BytesHint(const Recipes& recipes) {

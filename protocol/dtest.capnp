@@ -12,15 +12,15 @@
 #                and all that was bound to the old epoch (sequences, leases, tables) is gone on that host.
 #   sequence     position of a session message in its direction within one epoch: 1, 2, 3... without holes, chosen by the
 #                sender. Never reused within the epoch. A lost link destroys nothing: what was not acknowledged is resent.
-#   executable   index of a test executable in the run's bundle: dense from 0, chosen by the coordinator, fixed for the
+#   unit         index of a unit (what is listed and started as one) in the bundle: dense from 0, chosen by the coordinator, fixed for the
 #                run, the same for all hosts. A lost link or host destroys only that host's knowledge of it.
-#   index        position of a case in its executable's listing: dense from 0, fixed by whoever listed it first in this
+#   index        position of a case in its unit's listing: dense from 0, fixed by whoever listed it first in this
 #                run, fixed for the run.
 #   lease        a batch of cases held by one host. Chosen by the scheduler, unique in the run, never reused. Ends by
 #                Results.done or Released (which also answers a cancel). A lost link keeps it for as long as both ends
 #                live; a lost host or a new epoch destroys it, and its cases go back to the scheduler under a new id.
 #   attempt      1-based count of the tries at one case, chosen by the scheduler. Results are keyed by
-#                (executable, index, attempt); the first that arrives wins.
+#                (unit, index, attempt); the first that arrives wins.
 #   slot         0-based index of a place to run on one host, chosen by the agent, reused by one lease after another.
 #                Means nothing outside its epoch.
 #   host         index of a host in the run: dense from 0, chosen by the coordinator, fixed for the run. Names a peer.
@@ -45,9 +45,9 @@ struct Envelope {
     none @4 :Void;  # a bare acknowledgement
     # Coordinator to agent.
     welcome @5 :Welcome;
-    addExecutable @6 :ExecutableSpec;
-    prefetch @7 :UInt32;  # executable
-    list @8 :UInt32;      # executable
+    addUnit @6 :UnitSpec;
+    prefetch @7 :UInt32;  # unit
+    list @8 :UInt32;      # unit
     caseTable @9 :CaseTable;
     lease @10 :Lease;
     recall @11 :UInt64;    # lease
@@ -116,7 +116,7 @@ struct ManifestEntry {
   executable @4 :Bool;
 }
 
-struct ExecutableSpec {
+struct UnitSpec {
   id @0 :UInt32;
   framework @1 :UInt8;  # 0 plain, 1 GoogleTest
   inPlace @2 :Bool;
@@ -133,14 +133,14 @@ struct ExecutableSpec {
 }
 
 struct CaseTable {
-  executable @0 :UInt32;
+  unit @0 :UInt32;
   names @1 :List(Data);
 }
 
 struct Lease {
   # A batch may hold hundreds of cases: two columns, so that a case costs 4 bytes (8 where one is retried).
   id @0 :UInt64;
-  executable @1 :UInt32;
+  unit @1 :UInt32;
   indices @2 :List(UInt32);   # never empty
   attempts @3 :List(UInt32);  # column of `indices`; empty: all 1
 }
@@ -197,13 +197,13 @@ struct Hello {
 }
 
 struct Prepared {
-  executable @0 :UInt32;
+  unit @0 :UInt32;
   drain @1 :Bool;
   error @2 :Data;
 }
 
 struct Listed {
-  executable @0 :UInt32;
+  unit @0 :UInt32;
   duration @1 :Int64;
   names @2 :List(Data);
   error @3 :Data;
@@ -237,7 +237,7 @@ struct LateProperties {
 
 struct Results {
   lease @0 :UInt64;
-  executable @1 :UInt32;
+  unit @1 :UInt32;
   done @2 :Bool;
   startup @3 :Int64;
   results @4 :List(CaseResult);
@@ -250,7 +250,7 @@ struct RunningCase {
   index @1 :UInt32;
   lease @2 :UInt64;
   elapsed @3 :Int64;
-  executable @4 :UInt32;
+  unit @4 :UInt32;
 }
 
 struct Heartbeat {

@@ -59,11 +59,11 @@ void Agent::Impl::OnMessage(Welcome&& message) {
   dispatch_ = true;
 }
 
-void Agent::Impl::OnMessage(AddExecutable&& message) {
-  const ExecutableSpec& spec = message.spec;
-  const auto [executable, is_new] = executables_.try_emplace(spec.id);
+void Agent::Impl::OnMessage(AddUnit&& message) {
+  const UnitSpec& spec = message.spec;
+  const auto [unit, is_new] = units_.try_emplace(spec.id);
   if (!is_new) return;
-  executable->second.report = !spec.prints_all;
+  unit->second.report = !spec.prints_all;
   if (!spec.machine.empty() && !options_.machine.empty() && spec.machine != options_.machine) {
     Fail(spec.id, absl::StrCat("this host is ", options_.machine, ", ", spec.name, " is built for ", spec.machine),
          false);
@@ -71,42 +71,40 @@ void Agent::Impl::OnMessage(AddExecutable&& message) {
 }
 
 void Agent::Impl::OnMessage(Prefetch&& message) {
-  const Executable& executable = Prepare(message.executable);
-  if (executable.state == Executable::State::kReady) Send(Prepared{message.executable, "", false});
-  if (executable.state == Executable::State::kFailed) Send(Prepared{message.executable, executable.error, false});
+  const Unit& unit = Prepare(message.unit);
+  if (unit.state == Unit::State::kReady) Send(Prepared{message.unit, "", false});
+  if (unit.state == Unit::State::kFailed) Send(Prepared{message.unit, unit.error, false});
 }
 
 void Agent::Impl::OnMessage(List&& message) {
-  const Executable& executable = Prepare(message.executable);
-  if (executable.state == Executable::State::kFailed) {
-    Send(Prepared{message.executable, executable.error, false});
+  const Unit& unit = Prepare(message.unit);
+  if (unit.state == Unit::State::kFailed) {
+    Send(Prepared{message.unit, unit.error, false});
     return;
   }
   for (const Slot& slot : slots_) {
-    if (slot.state == Slot::State::kListing && slot.executable == message.executable &&
-        slot.fate != Slot::Fate::kDropped)
-      return;
+    if (slot.state == Slot::State::kListing && slot.unit == message.unit && slot.fate != Slot::Fate::kDropped) return;
   }
-  if (std::find(listings_.begin(), listings_.end(), message.executable) != listings_.end()) return;
-  listings_.push_back(message.executable);
+  if (std::find(listings_.begin(), listings_.end(), message.unit) != listings_.end()) return;
+  listings_.push_back(message.unit);
   dispatch_ = true;
 }
 
 void Agent::Impl::OnMessage(Lease&& message) {
   if (!seen_.insert(message.id).second) return;
   if (message.cases.empty()) {
-    Send(Results{message.id, message.executable, {}, true, absl::ZeroDuration()});
+    Send(Results{message.id, message.unit, {}, true, absl::ZeroDuration()});
     return;
   }
-  const ExecutableId id = message.executable;
+  const UnitId id = message.unit;
   auto lease = std::make_unique<HeldLease>(std::move(message), welcome_.settings.isolation == Isolation::kBatch
                                                                    ? HeldLease::Order::kListing
                                                                    : HeldLease::Order::kLease);
   queue_.push_back(lease.get());
   leases_.emplace(lease->id(), std::move(lease));
-  const Executable& executable = Prepare(id);
-  if (executable.state == Executable::State::kFailed) {
-    Send(Prepared{id, executable.error, false});
+  const Unit& unit = Prepare(id);
+  if (unit.state == Unit::State::kFailed) {
+    Send(Prepared{id, unit.error, false});
     GiveBackQueued(id);
   }
   dispatch_ = true;
@@ -184,47 +182,47 @@ void Agent::Impl::OnMessage(Interrupt&& message) {
   SendIdleIfOwed();
 }
 
-const Agent::Impl::Executable& Agent::Impl::Prepare(ExecutableId id) {
-  const auto [found, unknown] = executables_.try_emplace(id);
-  Executable& executable = found->second;
+const Agent::Impl::Unit& Agent::Impl::Prepare(UnitId id) {
+  const auto [found, unknown] = units_.try_emplace(id);
+  Unit& unit = found->second;
   if (unknown) {
-    executable.state = Executable::State::kFailed;
-    executable.error = absl::StrCat("protocol error: executable ", id.value(), " is used before it was added");
-  } else if (executable.state == Executable::State::kKnown) {
-    executable.state = Executable::State::kPreparing;
+    unit.state = Unit::State::kFailed;
+    unit.error = absl::StrCat("protocol error: executable ", id.value(), " is used before it was added");
+  } else if (unit.state == Unit::State::kKnown) {
+    unit.state = Unit::State::kPreparing;
     actions_->emplace_back(PrepareFiles{id});
   }
-  return executable;
+  return unit;
 }
 
 void Agent::Impl::On(FilesReady&& event) {
-  const auto found = executables_.find(event.executable);
-  if (found == executables_.end() || found->second.state != Executable::State::kPreparing) return;
+  const auto found = units_.find(event.unit);
+  if (found == units_.end() || found->second.state != Unit::State::kPreparing) return;
   if (!event.error.empty()) {
-    Fail(event.executable, std::move(event.error), event.drain);
+    Fail(event.unit, std::move(event.error), event.drain);
     return;
   }
-  found->second.state = Executable::State::kReady;
-  Send(Prepared{event.executable, "", false});
+  found->second.state = Unit::State::kReady;
+  Send(Prepared{event.unit, "", false});
   dispatch_ = true;
 }
 
-void Agent::Impl::Fail(ExecutableId id, std::string error, bool drain) {
-  executables_[id].state = Executable::State::kFailed;
-  executables_[id].error = error;
+void Agent::Impl::Fail(UnitId id, std::string error, bool drain) {
+  units_[id].state = Unit::State::kFailed;
+  units_[id].error = error;
   Send(Prepared{id, std::move(error), drain});
   listings_.erase(std::remove(listings_.begin(), listings_.end(), id), listings_.end());
   GiveBackQueued(id);
   for (Slot& slot : slots_) {
-    if (slot.state != Slot::State::kBetween || slot.executable != id) continue;
+    if (slot.state != Slot::State::kBetween || slot.unit != id) continue;
     FinishLease(&slot);
     FreeSlot(&slot);
   }
 }
 
-void Agent::Impl::GiveBackQueued(ExecutableId id) {
-  const auto keep = std::stable_partition(queue_.begin(), queue_.end(),
-                                          [id](const HeldLease* lease) { return lease->executable() != id; });
+void Agent::Impl::GiveBackQueued(UnitId id) {
+  const auto keep =
+      std::stable_partition(queue_.begin(), queue_.end(), [id](const HeldLease* lease) { return lease->unit() != id; });
   for (auto lease = keep; lease != queue_.end(); ++lease) {
     Send(Results{(*lease)->id(), id, {}, true, absl::ZeroDuration()});
     leases_.erase((*lease)->id());

@@ -9,7 +9,7 @@
 // A slot runs one lease at a time as one process over the lease's remaining cases. When the process dies or a case
 // times out, the running case is blamed; the cases not reached go on in a fresh process in the same slot, after any
 // message that came in between (so that such a remainder can be recalled). Listings take a slot like a lease, before
-// any queued lease. A lease whose executable is not prepared waits; others overtake it.
+// any queued lease. A lease whose unit is not prepared waits; others overtake it.
 //
 // Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once, so
 // that a crash in global set-up cannot loop for ever. Between cases: the next one, unless it is a failed one's suite
@@ -22,14 +22,14 @@
 // one case a process, and if none of them crashes, the crash is its after all.
 //
 // The report that a framework writes at the end of a process is costly, and not asked for where the coordinator knows
-// that it could tell nothing new (ExecutableSpec::prints_all). Should the framework finish in such a process without
-// having told of all its cases, it takes a report to know why: they run once more, and the executable has one from then
+// that it could tell nothing new (UnitSpec::prints_all). Should the framework finish in such a process without
+// having told of all its cases, it takes a report to know why: they run once more, and the unit has one from then
 // on.
 //
 // An interrupt lets running processes end within the grace. What fails until then is reported; what passes is not; a
 // case cut off is kNotRun.
 //
-// An executable that cannot be prepared or started is answered by Prepared{error}, and its leases are given back (done
+// A unit that cannot be prepared or started is answered by Prepared{error}, and its leases are given back (done
 // without results) after it, so that the scheduler places them elsewhere. A List of it has no other answer.
 //
 // Work for which there may be messages under way (a remainder after a crash, a timeout) is done in AgentTick only: the
@@ -62,16 +62,16 @@ namespace dtest {
 
 // A session message of the coordinator, in order, once.
 struct FromCoordinator {
-  std::variant<Welcome, AddExecutable, Prefetch, List, CaseTable, Lease, Recall, Cancel, Interrupt, Shutdown> message;
+  std::variant<Welcome, AddUnit, Prefetch, List, CaseTable, Lease, Recall, Cancel, Interrupt, Shutdown> message;
 };
 
 // A frame proved that the coordinator lives and has heard this agent lately (protocol/liveness.h). A session message
 // alone does not count, but for Welcome: it may have been under way for long.
 struct CoordinatorHeard {};
 
-// The store has everything of this executable in place (or `error`, as in messages.h: Prepared).
+// The store has everything of this unit in place (or `error`, as in messages.h: Prepared).
 struct FilesReady {
-  ExecutableId executable;
+  UnitId unit;
   std::string error;
   bool drain = false;
 };
@@ -137,20 +137,20 @@ struct Reply {
   std::variant<Prepared, Listed, Results, Released, Refused, Heartbeat, Idle> message;
 };
 
-// Bring the executable's files into place, or see that they are there; answered by FilesReady, once.
+// Bring the unit's files into place, or see that they are there; answered by FilesReady, once.
 struct PrepareFiles {
-  ExecutableId executable;
+  UnitId unit;
 };
 
 struct StartListing {
   SlotId slot;
-  ExecutableId executable;
+  UnitId unit;
 };
 
 // Run these cases in one process; answered by CaseBegan/CaseFinished as they happen and one ProcessEnded.
 struct StartBatch {
   SlotId slot;
-  ExecutableId executable;
+  UnitId unit;
   std::vector<LeasedCase> cases;
   bool report = true;  // ask the framework for a report at the end of the process, where it has such a thing
 };
@@ -181,7 +181,7 @@ struct AgentOptions {
   absl::Duration welcome_timeout = absl::Minutes(1);
   // When Hello was said: CaseResult::start counts from here. InfinitePast: from the first event.
   absl::Time hello = absl::InfinitePast();
-  std::string machine;  // uname -m; executables of another one are refused. Empty: not checked
+  std::string machine;  // uname -m; units of another one are refused. Empty: not checked
 };
 
 class Agent {

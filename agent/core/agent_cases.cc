@@ -89,7 +89,7 @@ void Agent::Impl::On(ProcessEnded&& event) {
   if (!event.spawn_error.empty()) {
     // The slot's lease is given back by Fail like those that wait.
     slot->state = Slot::State::kBetween;
-    Fail(slot->executable, std::move(event.spawn_error), false);
+    Fail(slot->unit, std::move(event.spawn_error), false);
     return;
   }
   if (slot->fate == Slot::Fate::kInterrupted) {
@@ -127,13 +127,13 @@ void Agent::Impl::On(ProcessEnded&& event) {
     FreeSlot(slot);
     return;
   }
-  const ExecutableId executable = slot->executable;
+  const UnitId unit = slot->unit;
   *slot = Slot();
   slot->state = Slot::State::kBetween;
-  slot->executable = executable;
+  slot->unit = unit;
   slot->lease = lease;
   slot->startup = startup;
-  if (executables_[executable].state == Executable::State::kFailed) {
+  if (units_[unit].state == Unit::State::kFailed) {
     FinishLease(slot);
     FreeSlot(slot);
   }
@@ -145,7 +145,7 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
   const bool clean = event->signal == 0 && event->exit_code == 0 && !event->premature;
   const bool finished = event->signal == 0 && !event->premature;
   if (finished && !slot->report && slot->fate == Slot::Fate::kOpen && slot->batch_left > 0) {
-    executables_[slot->executable].report = true;  // it does not print all after all: once more, with a report
+    units_[slot->unit].report = true;  // it does not print all after all: once more, with a report
     return std::nullopt;
   }
   if (slot->fate != Slot::Fate::kOpen) {
@@ -322,7 +322,7 @@ void Agent::Impl::Fill(const Slot& slot, size_t position, CaseResult* result) {
 void Agent::Impl::On(ListingEnded&& event) {
   Slot* slot = Live(event.slot, Slot::State::kListing);
   if (slot == nullptr) return;
-  const ExecutableId executable = slot->executable;
+  const UnitId unit = slot->unit;
   const Slot::Fate fate = slot->fate;
   FreeSlot(slot);
   if (fate == Slot::Fate::kDropped) {
@@ -330,10 +330,10 @@ void Agent::Impl::On(ListingEnded&& event) {
     return;
   }
   if (!event.spawn_error.empty()) {
-    Fail(executable, std::move(event.spawn_error), false);
+    Fail(unit, std::move(event.spawn_error), false);
     return;
   }
-  Listed listed{executable, std::move(event.names), std::move(event.error), std::move(event.output), event.duration};
+  Listed listed{unit, std::move(event.names), std::move(event.error), std::move(event.output), event.duration};
   if (fate == Slot::Fate::kPastLimit) {
     listed.names.clear();
     listed.error = absl::StrCat("listing ", DescribeTimeout(welcome_.settings.list_timeout, ""));

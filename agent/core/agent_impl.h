@@ -28,7 +28,7 @@ class Agent::Impl {
   void CheckInvariants() const;
 
  private:
-  struct Executable {
+  struct Unit {
     enum class State { kKnown, kPreparing, kReady, kFailed };
     State state = State::kKnown;
     std::string error;   // if kFailed
@@ -43,7 +43,7 @@ class Agent::Impl {
       kBetween,  // no process; a fresh one for the rest of `lease` starts at the next tick
     };
     State state = State::kIdle;
-    ExecutableId executable;
+    UnitId unit;
     HeldLease* lease = nullptr;
     std::optional<LeaseId> cancelled;  // Released is owed when the process has ended
 
@@ -92,7 +92,7 @@ class Agent::Impl {
   void On(CoordinatorHeard&&) { heard_ = now_; }
 
   void OnMessage(Welcome&& message);
-  void OnMessage(AddExecutable&& message);
+  void OnMessage(AddUnit&& message);
   void OnMessage(Prefetch&& message);
   void OnMessage(List&& message);
   void OnMessage(CaseTable&&) {}  // the loop keeps the names
@@ -106,12 +106,12 @@ class Agent::Impl {
   // ---- Preparation
 
   // Starts to prepare it if nobody has; its state tells what to do.
-  const Executable& Prepare(ExecutableId id);
+  const Unit& Prepare(UnitId id);
   void On(FilesReady&& event);
 
   // It cannot run here: says so, and gives back what waits for it.
-  void Fail(ExecutableId id, std::string error, bool drain);
-  void GiveBackQueued(ExecutableId id);
+  void Fail(UnitId id, std::string error, bool drain);
+  void GiveBackQueued(UnitId id);
 
   // ---- Slots
 
@@ -201,11 +201,11 @@ class Agent::Impl {
   absl::Time heard_ = absl::InfiniteFuture();  // until the first event there is no clock to measure silence with
   absl::Time next_heartbeat_ = absl::InfiniteFuture();
   absl::Time last_now_ = absl::InfinitePast();
-  absl::flat_hash_map<ExecutableId, Executable> executables_;
+  absl::flat_hash_map<UnitId, Unit> units_;
   absl::flat_hash_map<LeaseId, std::unique_ptr<HeldLease>> leases_;  // all that are held
   absl::flat_hash_set<LeaseId> seen_;
   std::deque<HeldLease*> queue_;  // those without a slot
-  std::deque<ExecutableId> listings_;
+  std::deque<UnitId> listings_;
   std::vector<Slot> slots_;
   std::vector<Results> finished_;                    // the last words of leases, to be said together
   absl::Time finished_at_ = absl::InfiniteFuture();  // at the latest then

@@ -36,17 +36,17 @@ void Agent::Impl::Dispatch() {
   for (uint32_t i = 0; i < slots_.size() && !(listings_.empty() && queue_.empty()); ++i) {
     Slot& slot = slots_[i];
     if (slot.state != Slot::State::kIdle) continue;
-    const auto ready = [this](ExecutableId id) { return executables_[id].state == Executable::State::kReady; };
+    const auto ready = [this](UnitId id) { return units_[id].state == Unit::State::kReady; };
     if (const auto listing = std::find_if(listings_.begin(), listings_.end(), ready); listing != listings_.end()) {
       slot.state = Slot::State::kListing;
-      slot.executable = *listing;
+      slot.unit = *listing;
       slot.limit = now_ + welcome_.settings.list_timeout;
       listings_.erase(listing);
-      actions_->emplace_back(StartListing{SlotId(i), slot.executable});
+      actions_->emplace_back(StartListing{SlotId(i), slot.unit});
       continue;
     }
     const auto lease =
-        std::find_if(queue_.begin(), queue_.end(), [&](const HeldLease* held) { return ready(held->executable()); });
+        std::find_if(queue_.begin(), queue_.end(), [&](const HeldLease* held) { return ready(held->unit()); });
     if (lease == queue_.end()) return;
     slot.lease = *lease;
     queue_.erase(lease);
@@ -59,7 +59,7 @@ void Agent::Impl::StartProcess(Slot* slot) {
   *slot = Slot();
   slot->state = Slot::State::kRunning;
   slot->lease = lease;
-  slot->executable = lease->executable();
+  slot->unit = lease->unit();
   slot->spawned = now_;
   slot->limit = now_ + welcome_.settings.case_timeout;
   const bool alone = welcome_.settings.isolation == Isolation::kProcess || lease->one_by_one;
@@ -68,8 +68,8 @@ void Agent::Impl::StartProcess(Slot* slot) {
                                       ? std::vector<LeasedCase>{lease->at(lease->Find(lease->doubt->crash.index))}
                                       : lease->Remaining(alone ? 1 : std::numeric_limits<size_t>::max());
   slot->batch_left = cases.size();
-  slot->report = executables_[slot->executable].report || slot->confirms || lease->one_by_one;
-  actions_->emplace_back(StartBatch{IdOf(slot), slot->executable, std::move(cases), slot->report});
+  slot->report = units_[slot->unit].report || slot->confirms || lease->one_by_one;
+  actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report});
 }
 
 void Agent::Impl::FreeSlot(Slot* slot) {
@@ -124,7 +124,7 @@ void Agent::Impl::Gathered(HeldLease* lease, uint64_t bytes) {
 void Agent::Impl::Flush(HeldLease* lease) {
   if (lease->flush_at == absl::InfiniteFuture()) return;
   const size_t expected = std::min<size_t>(lease->remaining(), options_.results_per_message);
-  Send(Results{lease->id(), lease->executable(), std::move(lease->gathered), false, absl::ZeroDuration(),
+  Send(Results{lease->id(), lease->unit(), std::move(lease->gathered), false, absl::ZeroDuration(),
                std::move(lease->late_properties)});
   lease->gathered.clear();
   lease->late_properties.clear();
@@ -137,8 +137,8 @@ void Agent::Impl::FinishLease(Slot* slot) {
   HeldLease* lease = slot->lease;
   SettleDoubt(lease);
   slot->lease = nullptr;
-  Results last{lease->id(), lease->executable(), std::move(lease->gathered),
-               true,        slot->startup,       std::move(lease->late_properties)};
+  Results last{lease->id(), lease->unit(), std::move(lease->gathered),
+               true,        slot->startup, std::move(lease->late_properties)};
   leases_.erase(lease->id());
   const auto can_wait = [](const CaseResult& result) { return result.outcome == Outcome::kPassed; };
   if (queue_.size() < kDeepQueue * slots_.size() || !absl::c_all_of(last.results, can_wait)) {
@@ -203,7 +203,7 @@ void Agent::Impl::Beat() {
     beat.leases.push_back(slot.lease->id());
     if (slot.running == HeldLease::kNone) continue;
     beat.running.push_back(
-        {IdOf(&slot), slot.lease->id(), slot.lease->at(slot.running).index, now_ - slot.began, slot.executable});
+        {IdOf(&slot), slot.lease->id(), slot.lease->at(slot.running).index, now_ - slot.began, slot.unit});
   }
   for (const HeldLease* lease : queue_) beat.leases.push_back(lease->id());
   Send(std::move(beat));
@@ -244,11 +244,11 @@ void Agent::Impl::CheckInvariants() const {
   if (queue_.empty() && listings_.empty()) return;
   for (const Slot& slot : slots_) {
     if (slot.state != Slot::State::kIdle) continue;
-    const auto ready = [this](ExecutableId id) {
-      const auto found = executables_.find(id);
-      return found != executables_.end() && found->second.state == Executable::State::kReady;
+    const auto ready = [this](UnitId id) {
+      const auto found = units_.find(id);
+      return found != units_.end() && found->second.state == Unit::State::kReady;
     };
-    if (std::any_of(queue_.begin(), queue_.end(), [&](const HeldLease* lease) { return ready(lease->executable()); }) ||
+    if (std::any_of(queue_.begin(), queue_.end(), [&](const HeldLease* lease) { return ready(lease->unit()); }) ||
         std::any_of(listings_.begin(), listings_.end(), ready)) {
       InvariantBroken("a slot is idle while work for it is ready");
     }

@@ -8,8 +8,7 @@
 
 namespace dtest {
 
-HeldLease::HeldLease(Lease lease, Order cases)
-    : id_(lease.id), executable_(lease.executable), cases_(std::move(lease.cases)) {
+HeldLease::HeldLease(Lease lease, Order cases) : id_(lease.id), unit_(lease.unit), cases_(std::move(lease.cases)) {
   if (cases == Order::kListing) {
     absl::c_stable_sort(cases_, [](const LeasedCase& a, const LeasedCase& b) { return a.index < b.index; });
   }

@@ -25,7 +25,7 @@ class HeldLease {
   HeldLease(Lease lease, Order order);
 
   LeaseId id() const { return id_; }
-  ExecutableId executable() const { return executable_; }
+  UnitId unit() const { return unit_; }
   size_t remaining() const { return remaining_; }  // neither reported nor held back
   const LeasedCase& at(size_t position) const { return cases_[position]; }
 
@@ -59,7 +59,7 @@ class HeldLease {
   size_t PositionOf(uint32_t index) const;  // kNone if it is not in the lease
 
   LeaseId id_;
-  ExecutableId executable_;
+  UnitId unit_;
   std::vector<LeasedCase> cases_;
   std::vector<uint8_t> finished_;   // parallel to cases_
   std::vector<uint32_t> by_index_;  // positions ordered by case index

@@ -25,7 +25,7 @@ uint64_t FirstWord(const Digest& digest) {
 
 }  // namespace
 
-void Fetcher::Want(absl::Time now, const ExecutableSpec& spec) {
+void Fetcher::Want(absl::Time now, const UnitSpec& spec) {
   Job job{spec, {}};
   std::vector<Digest> to_ask;
   const std::vector<Digest> missing = options_.store->Missing(spec.files);
@@ -68,11 +68,11 @@ void Fetcher::On(absl::Time now, const Recipes& message) {
     Progress(now, asked->second.order);
     if (!CheckRecipe(recipe).ok()) continue;  // damaged: asked for again in time
     recipes_.erase(asked);
-    for (const bool executable : {false, true}) {
-      const Key key(recipe.id, executable);
+    for (const bool unit : {false, true}) {
+      const Key key(recipe.id, unit);
       const bool wanted =
           std::any_of(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.missing.contains(key); });
-      if (wanted && !chunks_left_.contains(key)) Assemble(recipe, executable);
+      if (wanted && !chunks_left_.contains(key)) Assemble(recipe, unit);
     }
   }
   for (const Digest& file : message.unknown) {
@@ -85,9 +85,9 @@ void Fetcher::On(absl::Time now, const Recipes& message) {
   AskForChunks(now);
 }
 
-void Fetcher::Assemble(const FileRecipe& recipe, bool executable) {
-  const Key key(recipe.id, executable);
-  const absl::StatusOr<std::vector<ChunkRef>> fetch = options_.store->AddRecipe(recipe, executable);
+void Fetcher::Assemble(const FileRecipe& recipe, bool unit) {
+  const Key key(recipe.id, unit);
+  const absl::StatusOr<std::vector<ChunkRef>> fetch = options_.store->AddRecipe(recipe, unit);
   if (!fetch.ok()) {
     Fail(fetch.status(), recipe.id);
     return;
@@ -110,7 +110,7 @@ void Fetcher::Assemble(const FileRecipe& recipe, bool executable) {
     if (wanted == wanted_.end() || !left.insert(chunk.digest).second) continue;
     wanted->second.for_files.push_back(key);
   }
-  if (left.empty() || options_.store->Has(recipe.id, executable)) {
+  if (left.empty() || options_.store->Has(recipe.id, unit)) {
     FileDone(key);
   } else {
     chunks_left_[key] = left.size();
@@ -288,7 +288,7 @@ void Fetcher::FileDone(const Key& key) {
 }
 
 void Fetcher::FinishJob(size_t index) {
-  const ExecutableSpec spec = std::move(jobs_[index].spec);
+  const UnitSpec spec = std::move(jobs_[index].spec);
   jobs_.erase(jobs_.begin() + index);
   if (from_peers_.chunks != 0) options_.send(std::exchange(from_peers_, {}));
   const absl::Status status = options_.store->Materialise(spec.files);

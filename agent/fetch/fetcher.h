@@ -1,4 +1,4 @@
-// Gets the files of executables into the store and their trees: asks for recipes, then for chunks under credit, and
+// Gets the files of units into the store and their trees: asks for recipes, then for chunks under credit, and
 // asks again for what got lost on the way.
 //
 //   Want -> NeedRecipes -> Recipes -> NeedChunks... -> ChunkData... -> Ready
@@ -45,7 +45,7 @@ namespace dtest {
 class Fetcher {
  public:
   struct Ready {
-    ExecutableId executable;
+    UnitId unit;
     std::string error;   // empty: everything is in the tree
     bool drain = false;  // the disk is full: this host can take nothing more
   };
@@ -66,7 +66,7 @@ class Fetcher {
   };
   explicit Fetcher(Options options) : options_(std::move(options)), window_(options_.first_window) {}
 
-  void Want(absl::Time now, const ExecutableSpec& spec);
+  void Want(absl::Time now, const UnitSpec& spec);
   void On(absl::Time now, const Recipes& message);
   void On(absl::Time now, const ChunkData& message);
   void On(absl::Time now, const ChunksAt& message);
@@ -82,10 +82,10 @@ class Fetcher {
   bool idle() const { return jobs_.empty(); }
 
  private:
-  // A file as the tree wants it: the same contents, executable or not, are two.
+  // A file as the tree wants it: the same contents, unit or not, are two.
   using Key = std::pair<Digest, bool>;
   struct Job {
-    ExecutableSpec spec;
+    UnitSpec spec;
     absl::flat_hash_set<Key> missing;
   };
   struct Asked {
@@ -109,7 +109,7 @@ class Fetcher {
   };
 
   bool IsWanted(const Digest& file) const;
-  void Assemble(const FileRecipe& recipe, bool executable);
+  void Assemble(const FileRecipe& recipe, bool unit);
   void FileDone(const Key& key);
   void AskForRecipes(absl::Time now, std::vector<Digest> files);
   void AskForChunks(absl::Time now);

@@ -15,7 +15,7 @@ namespace dtest {
 namespace {
 
 // True if the entry belongs to shipped libraries, which are loaded and not started.
-bool IsLibrary(const ExecutableSpec& spec, const ManifestEntry& entry) {
+bool IsLibrary(const UnitSpec& spec, const ManifestEntry& entry) {
   if (entry.path == spec.loader) return true;
   const auto contains = [&](const std::vector<std::string>& directories) {
     return std::any_of(directories.begin(), directories.end(), [&](const std::string& directory) {
@@ -78,10 +78,10 @@ absl::Status Preparer::OpenStore(const RunSettings& settings) {
 }
 
 void Preparer::Fetched(Fetcher::Ready fetched) {
-  const auto found = fetching_.find(fetched.executable);
+  const auto found = fetching_.find(fetched.unit);
   Program* const program = found->second;
   fetching_.erase(found);
-  FilesReady ready{fetched.executable, std::move(fetched.error), fetched.drain};
+  FilesReady ready{fetched.unit, std::move(fetched.error), fetched.drain};
   if (ready.error.empty()) {
     program->path = absl::StrCat(store_->tree(), "/", program->spec.path);
     program->working_directory = working_directory_;
@@ -97,7 +97,7 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
 }
 
 absl::Status Preparer::ChooseLibraries(Program* program) {
-  const ExecutableSpec& spec = program->spec;
+  const UnitSpec& spec = program->spec;
   const auto add = [&](const std::vector<std::string>& directories) {
     for (const std::string& directory : directories) {
       program->library_path.push_back(absl::StrCat(store_->tree(), "/", directory));

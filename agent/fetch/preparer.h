@@ -1,6 +1,6 @@
-// Brings executables into a state in which they can be started on this host: finds out whether they can be, fetches
+// Brings units into a state in which they can be started on this host: finds out whether they can be, fetches
 // their files, and lets them use the shipped C library where the host's own is not enough. What runs in place needs
-// nothing and touches no store; the store is opened for the first executable that needs it.
+// nothing and touches no store; the store is opened for the first unit that needs it.
 //
 // One thread. Borrows the Programs until they are ready.
 
@@ -68,7 +68,7 @@ class Preparer {
   std::unique_ptr<Store> store_;
   std::unique_ptr<Fetcher> fetcher_;
   std::string working_directory_;
-  absl::flat_hash_map<ExecutableId, Program*> fetching_;
+  absl::flat_hash_map<UnitId, Program*> fetching_;
   absl::flat_hash_set<std::string> patched_;  // absolute paths
 };
 

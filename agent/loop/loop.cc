@@ -28,7 +28,7 @@ void LogLease(const Message& message) {
   if constexpr (std::is_same_v<Message, Lease>) {
     std::string cases;
     for (const LeasedCase& leased : message.cases) absl::StrAppend(&cases, " ", leased.index);
-    spdlog::debug("lease {} of executable {}:{}", message.id.value(), message.executable.value(), cases);
+    spdlog::debug("lease {} of executable {}:{}", message.id.value(), message.unit.value(), cases);
   } else if constexpr (std::is_same_v<Message, Recall>) {
     spdlog::debug("recall of lease {}", message.lease.value());
   }
@@ -139,7 +139,7 @@ void AgentLoop::Deliver(ToAgent message) {
         if constexpr (IsBulk<Message>()) {
           preparer_->On(MonotonicNow(), m);
         } else {
-          if constexpr (std::is_same_v<Message, Welcome> || std::is_same_v<Message, AddExecutable> ||
+          if constexpr (std::is_same_v<Message, Welcome> || std::is_same_v<Message, AddUnit> ||
                         std::is_same_v<Message, CaseTable>) {
             Keep(m);
           }
@@ -211,7 +211,7 @@ void AgentLoop::MeetPeers() {
   link_->Send(MonotonicNow(), peers_->port());
 }
 
-void AgentLoop::Keep(const AddExecutable& message) {
+void AgentLoop::Keep(const AddUnit& message) {
   std::unique_ptr<Program>& program = programs_[message.spec.id];
   if (program != nullptr) return;
   program = std::make_unique<Program>();
@@ -219,7 +219,7 @@ void AgentLoop::Keep(const AddExecutable& message) {
 }
 
 void AgentLoop::Keep(const CaseTable& message) {
-  const auto found = programs_.find(message.executable);
+  const auto found = programs_.find(message.unit);
   // Readers of running processes look at the names: they never change once they are known.
   if (found != programs_.end() && found->second->names.empty()) found->second->names = message.names;
 }
@@ -236,17 +236,17 @@ void AgentLoop::Perform(Reply& action) {
 }
 
 void AgentLoop::Perform(PrepareFiles& action) {
-  preparer_->Prepare(MonotonicNow(), welcome_.settings, programs_.at(action.executable).get());
+  preparer_->Prepare(MonotonicNow(), welcome_.settings, programs_.at(action.unit).get());
 }
 
 void AgentLoop::Perform(StartListing& action) {
-  Program* const program = programs_.at(action.executable).get();
+  Program* const program = programs_.at(action.unit).get();
   listing_[action.slot.value()] = program;
   runners_[action.slot.value()]->StartListing(*program);
 }
 
 void AgentLoop::Perform(StartBatch& action) {
-  runners_[action.slot.value()]->StartBatch(*programs_.at(action.executable), action.cases, action.report);
+  runners_[action.slot.value()]->StartBatch(*programs_.at(action.unit), action.cases, action.report);
 }
 
 void AgentLoop::Perform(KillSlot& action) { runners_[action.slot.value()]->Signal(action.signal); }

@@ -59,7 +59,7 @@ class AgentLoop {
   // What to keep before the core hears of it.
   void Keep(const Welcome& welcome);
   void MeetPeers();
-  void Keep(const AddExecutable& message);
+  void Keep(const AddUnit& message);
   void Keep(const CaseTable& message);
   void Keep(const ListingEnded& event);
 
@@ -82,7 +82,7 @@ class AgentLoop {
   std::unique_ptr<Peers> peers_;  // null: none
   Welcome welcome_;
   std::vector<pid_t> processes_;
-  absl::flat_hash_map<ExecutableId, std::unique_ptr<Program>> programs_;
+  absl::flat_hash_map<UnitId, std::unique_ptr<Program>> programs_;
   std::vector<std::unique_ptr<SlotRunner>> runners_;  // by slot
   std::vector<Program*> listing_;                     // by slot: what it lists, or listed last
   std::vector<AgentAction> scratch_;

@@ -102,7 +102,7 @@ void SlotRunner::StartBatch(const Program& program, const std::vector<LeasedCase
     return;
   }
   const RunSettings& settings = options_.welcome->settings;
-  // The one case of an executable that does not list is named like the executable.
+  // The one case of a unit that does not list is named like the unit.
   const bool whole = program.names.size() == 1 && program.names[0] == program.spec.name;
   const TestFramework& framework = FrameworkFor(whole ? Framework::kPlain : program.spec.framework);
   const BatchRequest request = {.names = program.names,

@@ -30,9 +30,9 @@
 
 namespace dtest {
 
-// An executable, ready to be started on this host.
+// A unit, ready to be started on this host.
 struct Program {
-  ExecutableSpec spec;
+  UnitSpec spec;
   std::string path;  // absolute
   std::string working_directory;
   std::vector<std::string> library_path;  // absolute, for LD_LIBRARY_PATH

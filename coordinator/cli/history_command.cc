@@ -23,8 +23,8 @@ using KnownCase = History::KnownCase;
 constexpr size_t kShown = 20;  // of each kind
 
 std::string Name(const KnownCase& known) {
-  return known.name == known.executable ? OneLine(known.name)
-                                        : absl::StrCat(OneLine(known.executable), " ", OneLine(known.name));
+  return known.name == known.unit ? OneLine(known.name)
+                                        : absl::StrCat(OneLine(known.unit), " ", OneLine(known.name));
 }
 
 std::string RightAligned(uint64_t number, size_t width) {
@@ -67,9 +67,9 @@ int Export(const std::vector<KnownCase>& all, const std::string& path) {
   Durations durations;
   for (const KnownCase& known : all) {
     if (known.history.duration.has_value())
-      durations.executables[known.executable][known.name] = *known.history.duration;
+      durations.units[known.unit][known.name] = *known.history.duration;
   }
-  if (durations.executables.empty()) {
+  if (durations.units.empty()) {
     return ExplainFailure(absl::InvalidArgumentError("no case is known to the history: run some first"));
   }
   const std::string text = FormatDurations(durations);
@@ -85,7 +85,7 @@ int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::
   const absl::StatusOr<Selection> selection = Selection::Make(filters);
   if (!selection.ok()) return ExplainFailure(selection.status());
   all.erase(std::remove_if(all.begin(), all.end(),
-                           [&](const KnownCase& known) { return !selection->Matches(known.executable, known.name); }),
+                           [&](const KnownCase& known) { return !selection->Matches(known.unit, known.name); }),
             all.end());
   if (all.empty()) {
     std::fprintf(stderr, "dtest: no case that is known matches\n");

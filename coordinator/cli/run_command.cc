@@ -130,7 +130,7 @@ std::string ListingsText(const std::vector<RunLoop::Listing>& listings) {
   const bool person = isatty(STDOUT_FILENO) != 0;
   for (const RunLoop::Listing& listing : listings) {
     for (const std::string& name : listing.names) {
-      std::string line = name == listing.executable ? name : absl::StrCat(listing.executable, ".", name);
+      std::string line = name == listing.unit ? name : absl::StrCat(listing.unit, ".", name);
       if (person || absl::StrContains(line, '\n')) line = OneLine(line);
       absl::StrAppend(&text, line, "\n");
     }
@@ -277,7 +277,7 @@ int RunCommand(const Options& options) {
   for (const RunSummary::Unlisted& unlisted : summary.unlisted()) {
     std::string output;
     AppendClean(unlisted.output, Colors::kDrop, &output);
-    std::fprintf(stderr, "dtest: %s: %s\n%s%s", unlisted.executable.c_str(), unlisted.error.c_str(), output.c_str(),
+    std::fprintf(stderr, "dtest: %s: %s\n%s%s", unlisted.unit.c_str(), unlisted.error.c_str(), output.c_str(),
                  output.empty() || output.back() == '\n' ? "" : "\n");
   }
   return StatusAfterOutput(error, ListStatus(end, summary));

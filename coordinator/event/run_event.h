@@ -44,9 +44,9 @@ struct HostDown {
   std::string reason;
 };
 
-// What one test executable holds. `error` non-empty: it could not be listed, counted as a failure of the run.
-struct ExecutableListed {
-  ExecutableId executable;
+// What one test unit holds. `error` non-empty: it could not be listed, counted as a failure of the run.
+struct UnitListed {
+  UnitId unit;
   std::string name;       // as in reports; unique in the run
   uint32_t cases = 0;     // listed
   uint32_t selected = 0;  // after --filter and --shard, each counted once however often it is repeated
@@ -60,8 +60,8 @@ struct ExecutableListed {
 // One attempt at one case ended, or the case was given up (not run).
 struct CaseEnded {
   CaseId id;
-  absl::string_view executable;
-  absl::string_view name;  // the framework's full name: "Suite.Case" for GoogleTest; the executable's for plain ones
+  absl::string_view unit;
+  absl::string_view name;  // the framework's full name: "Suite.Case" for GoogleTest; the unit's for plain ones
   absl::string_view host;  // empty: never ran
   uint32_t iteration = 1;  // 1-based, of --repeat
   bool final = true;       // false: another attempt follows
@@ -74,7 +74,7 @@ struct CaseEnded {
 // after that CaseEnded, in parts if they are many.
 struct CaseProperties {
   CaseId id;
-  absl::string_view executable;
+  absl::string_view unit;
   absl::string_view name;
   absl::string_view host;
   uint32_t iteration = 1;
@@ -92,7 +92,7 @@ enum class CopyStage : uint8_t {
 inline constexpr int kCopyStageCount = 3;
 struct CaseCopied {
   CaseId id;
-  absl::string_view executable;
+  absl::string_view unit;
   absl::string_view name;
   absl::string_view host;      // of the copy
   absl::string_view original;  // host of the original
@@ -139,7 +139,7 @@ struct RunClosed {
 
 struct RunEvent {
   absl::Time time;
-  std::variant<RunStarted, HostUp, HostDown, ExecutableListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
+  std::variant<RunStarted, HostUp, HostDown, UnitListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
                CaseCopied, CaseProperties>
       what;
 };

@@ -22,7 +22,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kVersionKey[] = "dtest_durations";
-constexpr char kExecutablesKey[] = "executables";
+constexpr char kUnitsKey[] = "executables";
 constexpr double kLongest = 1e9;  // seconds: far from what 64-bit nanoseconds hold
 constexpr size_t kLargestFile = 256 << 20;
 
@@ -50,7 +50,7 @@ class LineCounter {
   size_t* line_;
 };
 
-// Takes the file's pieces in their order. Depth 1 is the file, 2 its executables, 3 the cases of one; values at other
+// Takes the file's pieces in their order. Depth 1 is the file, 2 its units, 3 the cases of one; values at other
 // places are of fields that are not known.
 class Reader {
  public:
@@ -79,11 +79,11 @@ class Reader {
     key_line_ = line;
     key_ = key;
     if (depth_ == 1) {
-      known_ = key == kExecutablesKey;
+      known_ = key == kUnitsKey;
       is_version_ = key == kVersionKey;
     } else if (known_ && depth_ == 2) {
-      if (!out_->executables.try_emplace(key).second) return Fail("is there twice");
-      cases_ = &out_->executables[key];
+      if (!out_->units.try_emplace(key).second) return Fail("is there twice");
+      cases_ = &out_->units[key];
     }
     return true;
   }
@@ -155,7 +155,7 @@ bool IsJsonText(const std::string& name) {
 
 size_t Durations::size() const {
   size_t cases = 0;
-  for (const auto& [executable, its_cases] : executables) cases += its_cases.size();
+  for (const auto& [unit, its_cases] : units) cases += its_cases.size();
   return cases;
 }
 
@@ -198,12 +198,12 @@ absl::StatusOr<Durations> ReadDurations(const std::string& path) {
 }
 
 std::string FormatDurations(const Durations& durations) {
-  std::string text = absl::StrCat("{\n  \"", kVersionKey, "\": 1,\n  \"", kExecutablesKey, "\": {");
-  const char* before_executable = "\n";
-  for (const auto& [executable, cases] : durations.executables) {
-    if (!IsJsonText(executable)) continue;
-    absl::StrAppend(&text, before_executable, "    ", Quoted(executable), ": {");
-    before_executable = ",\n";
+  std::string text = absl::StrCat("{\n  \"", kVersionKey, "\": 1,\n  \"", kUnitsKey, "\": {");
+  const char* before_unit = "\n";
+  for (const auto& [unit, cases] : durations.units) {
+    if (!IsJsonText(unit)) continue;
+    absl::StrAppend(&text, before_unit, "    ", Quoted(unit), ": {");
+    before_unit = ",\n";
     const char* before_case = "\n";
     for (const auto& [name, duration] : cases) {
       if (!IsJsonText(name)) continue;

@@ -28,8 +28,8 @@
 namespace dtest {
 
 struct Durations {
-  // By executable, then by case: names as in reports. Not negative.
-  std::map<std::string, std::map<std::string, absl::Duration>> executables;
+  // By unit, then by case: names as in reports. Not negative.
+  std::map<std::string, std::map<std::string, absl::Duration>> units;
   std::string digest;  // of the file's bytes: 12 hex digits of their SHA-256
 
   size_t size() const;  // cases

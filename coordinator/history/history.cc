@@ -39,7 +39,7 @@ int64_t Nanoseconds(absl::Duration duration) { return std::max<int64_t>(0, absl:
 }  // namespace
 
 struct History::Pending {
-  uint32_t executable = 0;
+  uint32_t unit = 0;
   uint32_t host = 0;
   Outcome outcome = Outcome::kPassed;
   std::string name;
@@ -80,8 +80,8 @@ absl::Status History::Damaged(const absl::Status& status) {
 
 // ---- Writing ---------------------------------------------------------------------------------------------------
 
-void History::RecordStartup(absl::string_view executable, absl::Duration startup) {
-  const auto [entry, is_new] = startups_.try_emplace(std::string(executable), startup);
+void History::RecordStartup(absl::string_view unit, absl::Duration startup) {
+  const auto [entry, is_new] = startups_.try_emplace(std::string(unit), startup);
   if (!is_new) entry->second += kNewWeight * (startup - entry->second);
 }
 
@@ -95,9 +95,8 @@ absl::Status History::Handle(const RunEvent& event) {
   if (ended == nullptr || pending_.size() >= kMaxPending) return absl::OkStatus();
   const Outcome outcome = ended->result.outcome;
   if (!IsRun(outcome) && outcome != Outcome::kSkipped) return absl::OkStatus();
-  const auto [executable, new_executable] =
-      executable_index_.try_emplace(ended->executable, static_cast<uint32_t>(executables_.size()));
-  if (new_executable) executables_.emplace_back(ended->executable);
+  const auto [unit, new_unit] = unit_index_.try_emplace(ended->unit, static_cast<uint32_t>(units_.size()));
+  if (new_unit) units_.emplace_back(ended->unit);
   const auto [host, new_host] = host_index_.try_emplace(ended->host, static_cast<uint32_t>(hosts_.size()));
   if (new_host) {
     HostSample sample;
@@ -105,7 +104,7 @@ absl::Status History::Handle(const RunEvent& event) {
     hosts_.push_back(std::move(sample));
   }
   pending_.push_back(
-      {executable->second, host->second, outcome, std::string(ended->name), ended->result.duration, event.time});
+      {unit->second, host->second, outcome, std::string(ended->name), ended->result.duration, event.time});
   if (last_write_ == absl::InfinitePast()) last_write_ = event.time;
   return absl::OkStatus();
 }
@@ -130,7 +129,7 @@ absl::Status History::WritePending(size_t count, absl::Duration patience) {
   absl::Status status = WriteRows(count);
   if (status.ok()) status = WriteStartups();
   if (status.ok() && all) status = WriteSpeeds();
-  if (status.ok() && all) status = PruneHistory(db_.get(), latest_, executables_);
+  if (status.ok() && all) status = PruneHistory(db_.get(), latest_, units_);
   if (status.ok()) status = db_->Execute("COMMIT");
   if (!status.ok()) {
     (void)db_->Execute("ROLLBACK");
@@ -142,8 +141,8 @@ absl::Status History::WritePending(size_t count, absl::Duration patience) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<int64_t> History::ExecutableRow(absl::string_view name) {
-  if (const std::optional<int64_t> known = FindExecutable(name)) return *known;
+absl::StatusOr<int64_t> History::UnitRow(absl::string_view name) {
+  if (const std::optional<int64_t> known = FindUnit(name)) return *known;
   absl::StatusOr<SqliteStatement> insert =
       SqliteStatement::Prepare(db_.get(), "INSERT INTO executables(name, pruned) VALUES(?1, ?2)");
   if (!insert.ok()) return insert.status();
@@ -171,19 +170,18 @@ absl::Status History::WriteRows(size_t count) {
     if (host.attempts == 0) host.speed = Speed(host.name);
   }
   // In the order of the table, so that neighbours share its pages; attempts at one case stay in their order.
-  std::stable_sort(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count),
-                   [](const Pending& a, const Pending& b) {
-                     return std::tie(a.executable, a.name) < std::tie(b.executable, b.name);
-                   });
-  int64_t executable = 0;
+  std::stable_sort(
+      pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count),
+      [](const Pending& a, const Pending& b) { return std::tie(a.unit, a.name) < std::tie(b.unit, b.name); });
+  int64_t unit = 0;
   for (size_t i = 0; i < count; ++i) {
     const Pending& attempt = pending_[i];
-    if (i == 0 || attempt.executable != pending_[i - 1].executable) {
-      const absl::StatusOr<int64_t> row = ExecutableRow(executables_[attempt.executable]);
+    if (i == 0 || attempt.unit != pending_[i - 1].unit) {
+      const absl::StatusOr<int64_t> row = UnitRow(units_[attempt.unit]);
       if (!row.ok()) return row.status();
-      executable = *row;
+      unit = *row;
     }
-    select->Bind(1, executable);
+    select->Bind(1, unit);
     select->Bind(2, attempt.name);
     const absl::StatusOr<bool> found = select->Step();
     if (!found.ok()) return found.status();
@@ -212,7 +210,7 @@ absl::Status History::WriteRows(size_t count) {
       duration = duration.has_value() ? Mean(*duration, latest) : latest;
     }
     SqliteStatement& write = *found ? *update : *insert;
-    write.Bind(1, executable);
+    write.Bind(1, unit);
     write.Bind(2, attempt.name);
     duration.has_value() ? write.Bind(3, *duration) : write.BindNull(3);
     high.has_value() ? write.Bind(4, *high) : write.BindNull(4);
@@ -231,7 +229,7 @@ absl::Status History::WriteStartups() {
       "UPDATE executables SET startup = coalesce(startup + CAST(?2 * (?3 - startup) AS INTEGER), ?3) WHERE id = ?1");
   if (!update.ok()) return update.status();
   for (const auto& [name, startup] : startups_) {
-    const absl::StatusOr<int64_t> row = ExecutableRow(name);
+    const absl::StatusOr<int64_t> row = UnitRow(name);
     if (!row.ok()) return row.status();
     update->Bind(1, *row);
     update->Bind(2, kNewWeight);

@@ -1,4 +1,4 @@
-// What past runs taught: how long cases take, how often they fail, what a process of an executable costs to start, how
+// What past runs taught: how long cases take, how often they fail, what a process of a unit costs to start, how
 // fast hosts are. In one SQLite file that all runs of a user share, several at once too.
 //
 // It is a help and never a condition: a file that is broken is set aside (renamed) and a new one begun, one of a later
@@ -60,25 +60,24 @@ class History : public Sink {
   // For a person; empty: nothing to say.
   const std::string& warning() const { return warning_; }
 
-  // Parallel to `case_names`. One query for the executable. Where the file cannot be read, nothing is known.
-  std::vector<std::optional<CaseHistory>> Cases(absl::string_view executable,
-                                                const std::vector<std::string>& case_names);
+  // Parallel to `case_names`. One query for the unit. Where the file cannot be read, nothing is known.
+  std::vector<std::optional<CaseHistory>> Cases(absl::string_view unit, const std::vector<std::string>& case_names);
   // Everything, in the order of names (bytes). Fails as SQLite does.
   struct KnownCase {
-    std::string executable, name;
+    std::string unit, name;
     CaseHistory history;
   };
   absl::StatusOr<std::vector<KnownCase>> All();
   // In one transaction.
   absl::Status Forget(const std::vector<KnownCase>& cases);
-  // Process start-up cost of an executable: mean as of durations.
-  std::optional<absl::Duration> Startup(absl::string_view executable);
+  // Process start-up cost of a unit: mean as of durations.
+  std::optional<absl::Duration> Startup(absl::string_view unit);
   // Relative to the average host; 1.0 where nothing is known. Learnt from runs in which several hosts ran cases of
   // known duration.
   double Speed(absl::string_view host);
 
   // Results::startup of a lease that ended. There is no event for it: the loop tells. Written with the next events.
-  void RecordStartup(absl::string_view executable, absl::Duration startup);
+  void RecordStartup(absl::string_view unit, absl::Duration startup);
 
   // Results are collected and written in one transaction when the run finishes. In a long run some are written every
   // few seconds by Flush, in slices of some milliseconds, so that little is lost if the coordinator dies; there a file
@@ -96,8 +95,8 @@ class History : public Sink {
   absl::Status WriteRows(size_t count);
   absl::Status WriteSpeeds();
   absl::Status WriteStartups();
-  absl::StatusOr<int64_t> ExecutableRow(absl::string_view name);
-  std::optional<int64_t> FindExecutable(absl::string_view name);
+  absl::StatusOr<int64_t> UnitRow(absl::string_view name);
+  std::optional<int64_t> FindUnit(absl::string_view name);
   absl::Status Damaged(const absl::Status& status);
 
   const std::string path_;
@@ -105,8 +104,8 @@ class History : public Sink {
   uint64_t inode_ = 0;                  // of the file that db_ has open
   std::unique_ptr<SqliteDatabase> db_;  // null after it was found damaged
   std::vector<Pending> pending_;
-  absl::flat_hash_map<std::string, uint32_t> executable_index_;  // of this run
-  std::vector<std::string> executables_;
+  absl::flat_hash_map<std::string, uint32_t> unit_index_;  // of this run
+  std::vector<std::string> units_;
   absl::flat_hash_map<std::string, uint32_t> host_index_;
   std::vector<HostSample> hosts_;
   absl::flat_hash_map<std::string, absl::Duration> startups_;

@@ -27,7 +27,7 @@ CREATE TABLE hosts(name TEXT PRIMARY KEY, speed REAL NOT NULL, attempts INTEGER 
 PRAGMA user_version = 2;
 )sql";
 
-// From version 1, which never forgot. `pruned` is when an executable was last looked at, in Unix seconds.
+// From version 1, which never forgot. `pruned` is when a unit was last looked at, in Unix seconds.
 constexpr const char* kFromVersion1 = R"sql(
 ALTER TABLE executables ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;
 UPDATE executables SET pruned = CAST(strftime('%s', 'now') AS INTEGER);
@@ -39,7 +39,7 @@ static_assert(History::kSchemaVersion == 2, "the texts above say so");
 constexpr absl::Duration kOpenPatience = absl::Seconds(5);
 constexpr absl::Duration kKept = absl::Hours(24 * 90);
 constexpr absl::Duration kPruneInterval = absl::Hours(24);
-constexpr int64_t kMostCases = 100'000;  // of an executable
+constexpr int64_t kMostCases = 100'000;  // of a unit
 
 uint64_t InodeOf(const std::string& path) {
   struct stat info;
@@ -138,10 +138,10 @@ absl::Status SetHistoryAside(const std::string& path, uint64_t inode, const absl
                                           " and a new history is begun: durations are learnt again"));
 }
 
-absl::Status PruneHistory(SqliteDatabase* db, absl::Time now, const std::vector<std::string>& executables) {
+absl::Status PruneHistory(SqliteDatabase* db, absl::Time now, const std::vector<std::string>& units) {
   const int64_t seconds = absl::ToUnixSeconds(now);
   const int64_t old = absl::ToUnixSeconds(now - kKept);
-  // What a statement does once for each row of another is one statement each, with ?1 the executable's id.
+  // What a statement does once for each row of another is one statement each, with ?1 the unit's id.
   struct Step {
     const char* sql;
     int64_t second;  // ?2
@@ -156,7 +156,7 @@ absl::Status PruneHistory(SqliteDatabase* db, absl::Time now, const std::vector<
   absl::StatusOr<SqliteStatement> due =
       SqliteStatement::Prepare(db, "SELECT id FROM executables WHERE name = ?1 AND pruned <= ?2");
   if (!due.ok()) return due.status();
-  for (const std::string& name : executables) {
+  for (const std::string& name : units) {
     due->Bind(1, name);
     due->Bind(2, seconds - absl::ToInt64Seconds(kPruneInterval));
     const absl::StatusOr<bool> row = due->Step();

@@ -35,9 +35,9 @@ absl::StatusOr<HistoryFile> OpenHistoryFile(const std::string& path);
 absl::Status SetHistoryAside(const std::string& path, uint64_t inode, const absl::Status& why);
 
 // Forgets, within the caller's transaction, cases that were not seen for 90 days, and all but the latest 100,000 of an
-// executable; whole executables and hosts not seen for 90 days, too. Of `executables` (names), which are those that
+// unit; whole units and hosts not seen for 90 days, too. Of `units` (names), which are those that
 // were seen now, each is looked at once a day: that walks its cases (some ms for 10,000).
-absl::Status PruneHistory(SqliteDatabase* db, absl::Time now, const std::vector<std::string>& executables);
+absl::Status PruneHistory(SqliteDatabase* db, absl::Time now, const std::vector<std::string>& units);
 
 }  // namespace dtest
 

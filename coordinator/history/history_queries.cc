@@ -29,7 +29,7 @@ CaseHistory ReadCase(const SqliteStatement& row) {
 
 }  // namespace
 
-std::optional<int64_t> History::FindExecutable(absl::string_view name) {
+std::optional<int64_t> History::FindUnit(absl::string_view name) {
   absl::StatusOr<SqliteStatement> find =
       SqliteStatement::Prepare(db_.get(), "SELECT id FROM executables WHERE name = ?1");
   if (!find.ok()) return std::nullopt;
@@ -39,7 +39,7 @@ std::optional<int64_t> History::FindExecutable(absl::string_view name) {
   return find->Integer(0);
 }
 
-std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view executable,
+std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view unit,
                                                        const std::vector<std::string>& case_names) {
   std::vector<std::optional<CaseHistory>> histories(case_names.size());
   if (db_ == nullptr || case_names.empty()) return histories;
@@ -48,7 +48,7 @@ std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view executa
                                "SELECT name, duration, high, runs, failures, last_outcome, last_run FROM cases "
                                "WHERE executable = (SELECT id FROM executables WHERE name = ?1)");
   if (!select.ok()) return histories;
-  select->Bind(1, executable);
+  select->Bind(1, unit);
   absl::flat_hash_map<absl::string_view, size_t> wanted;  // the first of equal names
   wanted.reserve(case_names.size());
   for (size_t i = 0; i < case_names.size(); ++i) wanted.try_emplace(case_names[i], i);
@@ -86,7 +86,7 @@ absl::Status History::Forget(const std::vector<KnownCase>& cases) {
   absl::Status status = forget.status();
   for (const KnownCase& known : cases) {
     if (!status.ok()) break;
-    forget->Bind(1, known.executable);
+    forget->Bind(1, known.unit);
     forget->Bind(2, known.name);
     status = forget->Run();
   }
@@ -95,12 +95,12 @@ absl::Status History::Forget(const std::vector<KnownCase>& cases) {
   return status;
 }
 
-std::optional<absl::Duration> History::Startup(absl::string_view executable) {
+std::optional<absl::Duration> History::Startup(absl::string_view unit) {
   if (db_ == nullptr) return std::nullopt;
   absl::StatusOr<SqliteStatement> select =
       SqliteStatement::Prepare(db_.get(), "SELECT startup FROM executables WHERE name = ?1");
   if (!select.ok()) return std::nullopt;
-  select->Bind(1, executable);
+  select->Bind(1, unit);
   const absl::StatusOr<bool> row = select->Step();
   if (!row.ok() || !*row || select->IsNull(0)) return std::nullopt;
   return absl::Nanoseconds(select->Integer(0));

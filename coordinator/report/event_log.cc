@@ -163,8 +163,8 @@ void AppendEvent(const HostDown& down, std::string* out) {
   AppendField(",\"reason\":", down.reason, out);
 }
 
-void AppendEvent(const ExecutableListed& listed, std::string* out) {
-  AppendField(",\"event\":\"executable_listed\",\"executable_id\":", listed.executable.value(), out);
+void AppendEvent(const UnitListed& listed, std::string* out) {
+  AppendField(",\"event\":\"executable_listed\",\"executable_id\":", listed.unit.value(), out);
   AppendField(",\"executable\":", listed.name, out);
   AppendField(",\"cases\":", listed.cases, out);
   AppendField(",\"selected\":", listed.selected, out);
@@ -176,23 +176,23 @@ void AppendEvent(const ExecutableListed& listed, std::string* out) {
 }
 
 void AppendEvent(const CaseProperties& late, std::string* out) {
-  AppendField(",\"event\":\"case_properties\",\"executable\":", late.executable, out);
+  AppendField(",\"event\":\"case_properties\",\"executable\":", late.unit, out);
   AppendField(",\"name\":", late.name, out);
   AppendField(",\"attempt\":", late.attempt, out);
   AppendField(",\"iteration\":", late.iteration, out);
-  AppendField(",\"executable_id\":", late.id.executable.value(), out);
+  AppendField(",\"executable_id\":", late.id.unit.value(), out);
   AppendField(",\"index\":", late.id.index, out);
   AppendField(",\"host\":", late.host, out);
   AppendProperties(late.properties, out);
 }
 
 void AppendEvent(const CaseCopied& copied, std::string* out) {
-  AppendField(",\"event\":\"case_copied\",\"executable\":", copied.executable, out);
+  AppendField(",\"event\":\"case_copied\",\"executable\":", copied.unit, out);
   AppendField(",\"name\":", copied.name, out);
   AppendField(",\"stage\":", absl::string_view(CopyStageName(copied.stage)), out);
   AppendField(",\"attempt\":", copied.attempt, out);
   AppendField(",\"iteration\":", copied.iteration, out);
-  AppendField(",\"executable_id\":", copied.id.executable.value(), out);
+  AppendField(",\"executable_id\":", copied.id.unit.value(), out);
   AppendField(",\"index\":", copied.id.index, out);
   AppendField(",\"host\":", copied.host, out);
   AppendField(",\"original\":", copied.original, out);
@@ -275,7 +275,7 @@ void EventLogEncoder::AppendTime(absl::Time time, Second* cache, std::string* ou
 
 void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   const CaseResult& result = ended.result;
-  AppendField(",\"event\":\"case_ended\",\"executable\":", ended.executable, out);
+  AppendField(",\"event\":\"case_ended\",\"executable\":", ended.unit, out);
   AppendField(",\"name\":", ended.name, out);
   AppendField(",\"outcome\":", absl::string_view(OutcomeName(result.outcome)), out);
   *out += ",\"duration\":";
@@ -283,7 +283,7 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   *out += ended.final ? ",\"final\":true" : ",\"final\":false";
   AppendField(",\"attempt\":", result.attempt, out);
   AppendField(",\"iteration\":", ended.iteration, out);
-  AppendField(",\"executable_id\":", ended.id.executable.value(), out);
+  AppendField(",\"executable_id\":", ended.id.unit.value(), out);
   AppendField(",\"index\":", ended.id.index, out);
   if (!ended.host.empty()) AppendField(",\"host\":", ended.host, out);
   AppendField(",\"slot\":", result.slot.value(), out);

@@ -136,18 +136,18 @@ class Fields {
 
 // Strings that a CaseEnded, CaseProperties or CaseCopied only views.
 struct CaseStrings {
-  std::string executable, name, host, original;
+  std::string unit, name, host, original;
 };
 
 CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
   CaseEnded ended;
-  strings->executable = fields->Text("executable");
+  strings->unit = fields->Text("executable");
   strings->name = fields->Text("name");
   strings->host = fields->TextOr("host");
-  ended.executable = strings->executable;
+  ended.unit = strings->unit;
   ended.name = strings->name;
   ended.host = strings->host;
-  ended.id = CaseId{ExecutableId(fields->Number32("executable_id")), fields->Number32("index")};
+  ended.id = CaseId{UnitId(fields->Number32("executable_id")), fields->Number32("index")};
   ended.iteration = fields->Number32("iteration");
   ended.final = fields->Flag("final");
   ended.flaky = fields->FlagOr("flaky");
@@ -169,8 +169,8 @@ CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
 
 CaseProperties DecodeProperties(Fields* fields, CaseStrings* strings) {
   *strings = {fields->Text("executable"), fields->Text("name"), fields->Text("host"), ""};
-  return {CaseId{ExecutableId(fields->Number32("executable_id")), fields->Number32("index")},
-          strings->executable,
+  return {CaseId{UnitId(fields->Number32("executable_id")), fields->Number32("index")},
+          strings->unit,
           strings->name,
           strings->host,
           fields->Number32("iteration"),
@@ -181,8 +181,8 @@ CaseProperties DecodeProperties(Fields* fields, CaseStrings* strings) {
 CaseCopied DecodeCopy(Fields* fields, CaseStrings* strings) {
   *strings = {fields->Text("executable"), fields->Text("name"), fields->Text("host"), fields->Text("original")};
   CaseCopied copied;
-  copied.id = CaseId{ExecutableId(fields->Number32("executable_id")), fields->Number32("index")};
-  copied.executable = strings->executable;
+  copied.id = CaseId{UnitId(fields->Number32("executable_id")), fields->Number32("index")};
+  copied.unit = strings->unit;
   copied.name = strings->name;
   copied.host = strings->host;
   copied.original = strings->original;
@@ -215,15 +215,15 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
   } else if (kind == "host_down") {
     event->what = HostDown{HostId(fields->Number32("host_id")), fields->Flag("was_up"), fields->Text("reason")};
   } else if (kind == "executable_listed") {
-    event->what = ExecutableListed{ExecutableId(fields->Number32("executable_id")),
-                                   fields->Text("executable"),
-                                   fields->Number32("cases"),
-                                   fields->Number32("selected"),
-                                   fields->TextOr("error"),
-                                   fields->TextOr("output"),
-                                   fields->FlagOr("unreached"),
-                                   fields->SecondsOr("ready"),
-                                   fields->SecondsOr("listing")};
+    event->what = UnitListed{UnitId(fields->Number32("executable_id")),
+                             fields->Text("executable"),
+                             fields->Number32("cases"),
+                             fields->Number32("selected"),
+                             fields->TextOr("error"),
+                             fields->TextOr("output"),
+                             fields->FlagOr("unreached"),
+                             fields->SecondsOr("ready"),
+                             fields->SecondsOr("listing")};
   } else if (kind == "host_shipped") {
     HostShipped shipped{HostId(fields->Number32("host_id")), fields->Number("bytes", UINT64_MAX),
                         fields->Number("chunks", UINT64_MAX)};

@@ -81,8 +81,8 @@ absl::Status JUnitReport::Handle(const RunEvent& event) {
     On(*ended);
   } else if (const auto* late = std::get_if<CaseProperties>(&event.what)) {
     On(*late);
-  } else if (const auto* listed = std::get_if<ExecutableListed>(&event.what)) {
-    JUnitSuite* suite = SuiteOf(listed->executable, listed->name);
+  } else if (const auto* listed = std::get_if<UnitListed>(&event.what)) {
+    JUnitSuite* suite = SuiteOf(listed->unit, listed->name);
     suite->listing_error = KeepText(listed->error);
     suite->listing_output = KeepText(listed->output);
   } else if (const auto* finished = std::get_if<RunFinished>(&event.what)) {
@@ -102,7 +102,7 @@ void JUnitReport::On(const CaseEnded& ended) {
     unfinished_[key].push_back(Keep(result));
     return;
   }
-  JUnitSuite* suite = SuiteOf(ended.id.executable, ended.executable);
+  JUnitSuite* suite = SuiteOf(ended.id.unit, ended.unit);
   JUnitCase record;
   record.name_offset = suite->names.size();
   record.name_size = static_cast<uint32_t>(ended.name.size());
@@ -136,11 +136,11 @@ void JUnitReport::On(const CaseProperties& late) {
 
 void JUnitReport::AddLateProperties() {
   if (late_.empty()) return;
-  for (const auto& [executable, suite] : suite_of_) {
+  for (const auto& [unit, suite] : suite_of_) {
     for (JUnitCase& record : run_.suites[suite].cases) {
       JUnitDetail* detail = record.detail == 0 ? nullptr : &run_.details[record.detail - 1];
       const uint32_t attempt = detail == nullptr ? 1 : static_cast<uint32_t>(detail->earlier.size()) + 1;
-      const auto late = late_.find({CaseId{ExecutableId(executable), record.index}, record.iteration, attempt});
+      const auto late = late_.find({CaseId{UnitId(unit), record.index}, record.iteration, attempt});
       if (late == late_.end()) continue;
       if (detail == nullptr) {
         detail = &run_.details.emplace_back();
@@ -153,11 +153,11 @@ void JUnitReport::AddLateProperties() {
   late_.clear();
 }
 
-JUnitSuite* JUnitReport::SuiteOf(ExecutableId id, absl::string_view name) {
+JUnitSuite* JUnitReport::SuiteOf(UnitId id, absl::string_view name) {
   const auto [entry, is_new] = suite_of_.try_emplace(id.value(), run_.suites.size());
   if (is_new) {
     run_.suites.emplace_back();
-    run_.suites.back().executable = std::string(name);
+    run_.suites.back().unit = std::string(name);
   }
   return &run_.suites[entry->second];
 }
@@ -183,7 +183,7 @@ std::string JUnitReport::KeepText(absl::string_view text) {
 // Without it, a run that was cut while nothing had failed yet would look green.
 void JUnitReport::AddIncompleteRun(const RunFinished& finished) {
   JUnitSuite suite;
-  suite.executable = "[run]";
+  suite.unit = "[run]";
   suite.run_error_type = RunEndName(finished.end);
   suite.run_error = finished.reason.empty() ? std::string(suite.run_error_type) : finished.reason;
   suite.run_error_text = suite.run_error;

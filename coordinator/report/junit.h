@@ -1,7 +1,7 @@
 // JUnit XML as CI systems read it: Jenkins (its xUnit plugin's schema), GitLab, Surefire's elements for attempts.
 // docs/reports.md specifies it, tests/golden/junit.xsd is its schema.
 //
-// A test suite is an executable; classname is "<executable>.<suite>", name is the case. The file is written when the
+// A test suite is a unit; classname is "<executable>.<suite>", name is the case. The file is written when the
 // run finishes, whole or not at all: into a temporary file beside it that is then renamed.
 //
 // GitLab reads at most 30 MB a file. Texts are shortened as far as needed to stay below, and say so; if the cases
@@ -62,19 +62,19 @@ struct JUnitDetail {
 };
 
 struct JUnitSuite {
-  std::string executable;
+  std::string unit;
   std::string names;  // of all its cases, one after the other
   std::vector<JUnitCase> cases;
   std::string listing_error;  // not empty: it could not be listed
   std::string listing_output;
-  // Not empty: this is no executable but the suite "[run]" with its one case, and why the run did not complete.
+  // Not empty: this is no unit but the suite "[run]" with its one case, and why the run did not complete.
   std::string run_error;
   const char* run_error_type = "";
   std::string run_error_text;
 };
 
 struct JUnitRun {
-  std::vector<JUnitSuite> suites;  // in the order of ExecutableId
+  std::vector<JUnitSuite> suites;  // in the order of UnitId
   std::vector<JUnitDetail> details;
   std::vector<std::string> hosts = {""};
   absl::Time started = absl::InfiniteFuture();
@@ -105,7 +105,7 @@ class JUnitReport : public Sink {
   void On(const CaseEnded& ended);
   void On(const CaseProperties& late);
   void AddLateProperties();  // to the cases
-  JUnitSuite* SuiteOf(ExecutableId id, absl::string_view name);
+  JUnitSuite* SuiteOf(UnitId id, absl::string_view name);
   JUnitAttempt Keep(const CaseResult& result);
   std::string KeepText(absl::string_view text);
   uint32_t InternHost(absl::string_view host);
@@ -117,7 +117,7 @@ class JUnitReport : public Sink {
   JUnitRun run_;
   RunSummary hosts_;                                // of which only the hosts matter
   size_t text_bytes_ = 0;                           // kept in details, to bound memory
-  absl::flat_hash_map<uint32_t, size_t> suite_of_;  // ExecutableId -> index in run_.suites
+  absl::flat_hash_map<uint32_t, size_t> suite_of_;  // UnitId -> index in run_.suites
   absl::flat_hash_map<std::string, uint32_t> host_index_;
   absl::flat_hash_map<std::pair<CaseId, uint32_t>, std::vector<JUnitAttempt>> unfinished_;  // attempts so far
   // By case, iteration and attempt.

@@ -124,7 +124,7 @@ class Renderer {
       size_t end = begin, size = kFrameBytes;
       while (end < pieces_.size()) {
         const bool new_suite = end == begin || pieces_[end].suite != pieces_[end - 1].suite;
-        const size_t frame = new_suite ? kFrameBytes + 6 * run_.suites[pieces_[end].suite].executable.size() : 0;
+        const size_t frame = new_suite ? kFrameBytes + 6 * run_.suites[pieces_[end].suite].unit.size() : 0;
         size += pieces_[end].end - pieces_[end].begin + frame;
         if (size > limit && end > begin) break;
         ++end;
@@ -213,7 +213,7 @@ class Renderer {
   }
 
   void Unlisted(const JUnitSuite& suite, const JUnitCase&) {
-    Names(suite.executable, "", "[listing]", 1);
+    Names(suite.unit, "", "[listing]", 1);
     body_ += " time=\"0.000000\">\n      <error";
     MessageAttribute(absl::StrCat("could not be listed: ", suite.listing_error));
     body_ += " type=\"not listed\">";
@@ -224,7 +224,7 @@ class Renderer {
   }
 
   void Incomplete(const JUnitSuite& suite, const JUnitCase&) {
-    Names("dtest", "", suite.executable, 1);
+    Names("dtest", "", suite.unit, 1);
     body_ += " time=\"0.000000\">\n      <error";
     MessageAttribute(suite.run_error);
     absl::StrAppend(&body_, " type=\"", suite.run_error_type, "\">");
@@ -241,8 +241,8 @@ class Renderer {
 
   void Case(const JUnitSuite& suite, const JUnitCase& record) {
     const absl::string_view full_name = absl::string_view(suite.names).substr(record.name_offset, record.name_size);
-    const CaseName name = SplitCaseName(suite.executable, full_name);
-    Names(suite.executable, name.suite, name.name, record.iteration);
+    const CaseName name = SplitCaseName(suite.unit, full_name);
+    Names(suite.unit, name.suite, name.name, record.iteration);
     body_ += " time=\"";
     AppendSeconds(record.duration, &body_);
     if (record.started != absl::InfinitePast()) {
@@ -350,7 +350,7 @@ class Renderer {
     }
     if (started == absl::InfiniteFuture()) started = run_.started;
     std::string name;
-    AppendClean(run_.suites[pieces_[begin].suite].executable, Colors::kDrop, &name);
+    AppendClean(run_.suites[pieces_[begin].suite].unit, Colors::kDrop, &name);
     *out += "  <testsuite name=\"";
     AppendEscaped(name, Place::kAttribute, out);
     absl::StrAppend(out, "\" tests=\"", counts.tests, "\" failures=\"", counts.failures, "\" errors=\"", counts.errors,
@@ -381,7 +381,7 @@ std::vector<std::string> RenderJUnit(JUnitRun* run, size_t limit) {
     });
   }
   size_t frames = kFrameBytes;
-  for (const JUnitSuite& suite : run->suites) frames += kFrameBytes + 6 * suite.executable.size();
+  for (const JUnitSuite& suite : run->suites) frames += kFrameBytes + 6 * suite.unit.size();
   const size_t body_limit = frames < limit ? limit - frames : 0;
   constexpr size_t kTextLimits[] = {SIZE_MAX, 64 << 10, 16 << 10, 4 << 10, 1 << 10};
   for (const size_t text_limit : kTextLimits) {

@@ -15,8 +15,8 @@ constexpr uint32_t kMaxHosts = 1 << 20;
 bool Slower(const RunSummary::Attempt& a, const RunSummary::Attempt& b) { return a.duration > b.duration; }
 
 RunSummary::Attempt ToAttempt(const CaseEnded& ended) {
-  return {std::string(ended.executable), std::string(ended.name), std::string(ended.host), ended.iteration,
-          ended.result.attempt,          ended.result.outcome,    ended.result.duration,   std::string()};
+  return {std::string(ended.unit), std::string(ended.name), std::string(ended.host), ended.iteration,
+          ended.result.attempt,    ended.result.outcome,    ended.result.duration,   std::string()};
 }
 
 }  // namespace
@@ -30,7 +30,7 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
   ended_ = std::max(ended_, event.time);
   if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
     On(*ended);
-  } else if (const auto* listed = std::get_if<ExecutableListed>(&event.what)) {
+  } else if (const auto* listed = std::get_if<UnitListed>(&event.what)) {
     On(*listed);
   } else if (const auto* started = std::get_if<RunStarted>(&event.what)) {
     hosts_.resize(std::max(hosts_.size(), started->hosts.size()));
@@ -62,8 +62,8 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
   return absl::OkStatus();
 }
 
-void RunSummary::On(const ExecutableListed& listed) {
-  ++executables_;
+void RunSummary::On(const UnitListed& listed) {
+  ++units_;
   unreached_ += listed.unreached;
   listed_ += listed.cases;
   selected_ += listed.selected;
@@ -113,8 +113,8 @@ RunSummary::Host* RunSummary::HostOf(HostId id) {
 std::vector<RunSummary::Attempt> RunSummary::Slowest() const {
   std::vector<Attempt> slowest = slowest_;
   std::stable_sort(slowest.begin(), slowest.end(), [](const Attempt& a, const Attempt& b) {
-    return std::tie(b.duration, a.executable, a.name, a.iteration, a.attempt) <
-           std::tie(a.duration, b.executable, b.name, b.iteration, b.attempt);
+    return std::tie(b.duration, a.unit, a.name, a.iteration, a.attempt) <
+           std::tie(a.duration, b.unit, b.name, b.iteration, b.attempt);
   });
   return slowest;
 }

@@ -40,7 +40,7 @@ class RunSummary : public Sink {
 
   // One attempt, without its output. Strings are as in the event: any bytes.
   struct Attempt {
-    std::string executable, name, host;
+    std::string unit, name, host;
     uint32_t iteration = 1;
     uint32_t attempt = 1;
     Outcome outcome = Outcome::kPassed;
@@ -57,7 +57,7 @@ class RunSummary : public Sink {
     std::string reason;    // why it is down; empty while it is up or has not been heard of
   };
   struct Unlisted {
-    std::string executable, error, output;
+    std::string unit, error, output;
   };
 
   RunSummary();
@@ -75,9 +75,9 @@ class RunSummary : public Sink {
   uint64_t copies_won() const { return copies_won_; }
   uint64_t selected() const { return selected_; }  // iterations not counted
   uint64_t listed() const { return listed_; }
-  uint32_t executables() const { return executables_; }  // known by now, also those that could not be listed
+  uint32_t units() const { return units_; }  // known by now, also those that could not be listed
   const std::vector<Unlisted>& unlisted() const { return unlisted_; }
-  uint32_t unreached() const { return unreached_; }  // executables that the run ended before
+  uint32_t unreached() const { return unreached_; }  // units that the run ended before
 
   // Final failures in the order they ended, the first Options::max_failures of failures().
   const std::vector<Attempt>& failed() const { return failed_; }
@@ -102,13 +102,13 @@ class RunSummary : public Sink {
   absl::Duration busy_time() const { return busy_; }  // of all attempts together
 
   // As docs/reports.md says, the first that applies: 3 if the run never finished, no host was left or dtest failed;
-  // 2 after a signal; 1 if a case failed or an executable could not be listed; 1 if cases were not run (run timeout);
+  // 2 after a signal; 1 if a case failed or a unit could not be listed; 1 if cases were not run (run timeout);
   // 3 if a selected case has no verdict (a bug of dtest: never taken for success); 5 if nothing was selected; else 0.
   int ExitStatus() const;
 
  private:
   void On(const CaseEnded& ended);
-  void On(const ExecutableListed& listed);
+  void On(const UnitListed& listed);
   void KeepIfSlow(const CaseEnded& ended);
   Host* HostOf(HostId id);
 
@@ -117,7 +117,7 @@ class RunSummary : public Sink {
   uint64_t flaky_ = 0, leaky_ = 0, selected_ = 0, listed_ = 0;
   uint64_t copies_ = 0, copies_won_ = 0;
   uint64_t first_iterations_ = 0;  // final verdicts of iteration 1: must come to selected_
-  uint32_t executables_ = 0, unreached_ = 0, hosts_up_ = 0;
+  uint32_t units_ = 0, unreached_ = 0, hosts_up_ = 0;
   absl::flat_hash_set<std::pair<CaseId, uint32_t>> leaky_before_;  // an attempt leaked, the last has not ended
   std::vector<Unlisted> unlisted_;
   std::vector<Attempt> failed_;

@@ -31,10 +31,10 @@ const char* Label(Outcome outcome) {
   return kLabels[static_cast<int>(outcome)];
 }
 
-// "exe Suite.Case", or "exe" for a plain executable.
-std::string DisplayName(absl::string_view executable, absl::string_view name, uint32_t iteration) {
-  std::string display = OneLine(executable);
-  if (name != executable) absl::StrAppend(&display, " ", OneLine(name));
+// "exe Suite.Case", or "exe" for a plain unit.
+std::string DisplayName(absl::string_view unit, absl::string_view name, uint32_t iteration) {
+  std::string display = OneLine(unit);
+  if (name != unit) absl::StrAppend(&display, " ", OneLine(name));
   if (iteration > 1) absl::StrAppend(&display, " (repeat ", iteration, ")");
   return display;
 }
@@ -52,7 +52,7 @@ std::string WholeSeconds(absl::Duration duration) {
 
 std::string LongCaseText(const LongCase& running, absl::Time now) {
   const absl::Duration elapsed = absl::Floor(now - running.since, absl::Seconds(1));
-  return absl::StrCat(DisplayName(running.executable, running.name, 1), " for ", WholeSeconds(elapsed),
+  return absl::StrCat(DisplayName(running.unit, running.name, 1), " for ", WholeSeconds(elapsed),
                       InParentheses(running.host));
 }
 
@@ -75,7 +75,7 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
     On(*up);
   } else if (const auto* down = std::get_if<HostDown>(&event.what)) {
     On(*down);
-  } else if (const auto* listed = std::get_if<ExecutableListed>(&event.what)) {
+  } else if (const auto* listed = std::get_if<UnitListed>(&event.what)) {
     On(*listed);
   } else if (const auto* warning = std::get_if<Warning>(&event.what)) {
     AppendColored(Color::kYellow, "warning:");
@@ -121,7 +121,7 @@ void TerminalReport::AppendDown(const HostDown& down) {
   AppendMessage(down.reason);
 }
 
-void TerminalReport::On(const ExecutableListed& listed) {
+void TerminalReport::On(const UnitListed& listed) {
   if (!listed.error.empty()) {
     AppendColored(Color::kRed, "CANNOT LIST");
     absl::StrAppend(&lines_, " ", OneLine(listed.name), ":");
@@ -152,7 +152,7 @@ void TerminalReport::On(const CaseEnded& ended) {
 void TerminalReport::On(const CaseCopied& copied) {
   if (options_.verbosity < 2) return;
   absl::StrAppend(&lines_, "speculative copy ", CopyStageName(copied.stage), ": ",
-                  DisplayName(copied.executable, copied.name, copied.iteration), " on ", OneLine(copied.host),
+                  DisplayName(copied.unit, copied.name, copied.iteration), " on ", OneLine(copied.host),
                   ", the original on ", OneLine(copied.original), "\n");
 }
 
@@ -166,7 +166,7 @@ void TerminalReport::AppendCaseLine(const CaseEnded& ended) {
                          : Color::kGreen,
                 ended.final ? std::string(label) : absl::StrCat("TRY ", result.attempt, " ", label));
   absl::StrAppend(&lines_, " [", FixedSeconds(result.duration, 3, 8), "s] ",
-                  DisplayName(ended.executable, ended.name, ended.iteration), InParentheses(ended.host));
+                  DisplayName(ended.unit, ended.name, ended.iteration), InParentheses(ended.host));
   if (result.leaky) absl::StrAppend(&lines_, " (leaky)");
   if (!failure && !result.message.empty()) absl::StrAppend(&lines_, ": ", Headline(result.message));
   lines_ += '\n';
@@ -279,7 +279,7 @@ std::string TerminalReport::LongestText(absl::Time now, size_t room) const {
   std::string text = absl::StrCat(kBefore, LongCaseText(*running, now));
   if (text.size() <= room) return text;
   // The name gives way to the rest.
-  const std::string name = DisplayName(running->executable, running->name, 1);
+  const std::string name = DisplayName(running->unit, running->name, 1);
   const std::string after = absl::StrCat("...", text.substr(kBefore.size() + name.size()));
   const size_t fixed = kBefore.size() + after.size();
   if (room < fixed + kShortestName) return "";
@@ -317,7 +317,7 @@ void TerminalReport::FlushTty(absl::Time now) {
 
 void TerminalReport::FlushPlain(absl::Time now) {
   if (shows_progress() && !finished_ && now >= last_paint_ + kPlainPause) {
-    // While executables are still being listed, a share of the work known so far would only mislead.
+    // While units are still being listed, a share of the work known so far would only mislead.
     const bool share_known = progress_.unlisted == 0 && progress_.selected > 0;
     const uint64_t tenth = share_known ? 10 * progress_.finished / progress_.selected : 0;
     if ((tenth > last_tenth_ && tenth < 10) || now >= last_paint_ + kPlainProgress) {

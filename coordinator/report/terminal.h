@@ -29,7 +29,7 @@ struct ProgressInfo {
   uint64_t selected = 0;
   uint64_t finished = 0;
   uint64_t queued_or_running = 0;                       // on hosts
-  uint32_t unlisted = 0;                                // executables whose cases are not known yet
+  uint32_t unlisted = 0;                                // units whose cases are not known yet
   absl::Duration time_left = absl::InfiniteDuration();  // as Scheduler::TimeLeft; infinite: not known
   uint32_t slots = 0;                                   // on hosts that are up
   uint32_t hosts_up = 0;
@@ -38,7 +38,7 @@ struct ProgressInfo {
 
 // A case that runs now, as the loop knows it. Strings are as in the events: any bytes.
 struct LongCase {
-  std::string executable, name, host;
+  std::string unit, name, host;
   absl::Time since;
 };
 // "exe Suite.Case for 90 s (host)", on one line.
@@ -85,7 +85,7 @@ class TerminalReport : public Sink {
   void On(const CaseCopied& copied);
   void On(const HostUp& up);
   void On(const HostDown& down);
-  void On(const ExecutableListed& listed);
+  void On(const UnitListed& listed);
   void On(const RunFinished& finished);
   void AppendCaseLine(const CaseEnded& ended);
   // The first line after what is there already, the others as a block below it.

@@ -215,9 +215,9 @@ absl::string_view Utf8Suffix(absl::string_view text, size_t limit) {
   return text.substr(start);
 }
 
-CaseName SplitCaseName(absl::string_view executable, absl::string_view name) {
+CaseName SplitCaseName(absl::string_view unit, absl::string_view name) {
   const size_t dot = name.find('.');
-  if (dot == absl::string_view::npos || name == executable) return {absl::string_view(), name};
+  if (dot == absl::string_view::npos || name == unit) return {absl::string_view(), name};
   return {name.substr(0, dot), name.substr(dot + 1)};
 }
 

@@ -29,7 +29,7 @@ absl::Status RunTimings::Handle(const RunEvent& event) {
   last_event_ = std::max(last_event_, event.time);
   if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
     On(*ended, event.time);
-  } else if (const auto* listed = std::get_if<ExecutableListed>(&event.what)) {
+  } else if (const auto* listed = std::get_if<UnitListed>(&event.what)) {
     hashed_ = std::max(hashed_, listed->ready);
     listed_ = Span(started_, event.time);
     listing_ += listed->listing;

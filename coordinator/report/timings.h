@@ -15,7 +15,7 @@
 //   idle         the rest, less the next three: nothing ran on it although a case had still to begin
 //   start-up     what processes took from their spawn to their first case (RunFinished::startup; of a lease whose
 //                process had to be started again, the last)
-//   listing      what listing processes took (ExecutableListed::listing)
+//   listing      what listing processes took (UnitListed::listing)
 //   files        nothing ran on it while its host waited for files (HostShipped::fetching)
 //
 // Start-up and listing are sums that agents measured, so it is not known when they were. They are taken out of what
@@ -55,8 +55,8 @@ struct Timings {
 
   // What had to happen before the first case, since the run began. The three overlap.
   absl::Duration first_up, median_up, last_up;  // of the hosts that came up
-  absl::Duration hashed;                        // the last executable's files
-  absl::Duration listed;                        // the last executable
+  absl::Duration hashed;                        // the last unit's files
+  absl::Duration listed;                        // the last unit
   uint32_t hosts_up = 0, hosts = 0;             // at any time; in the inventory
 
   // Time of slots.

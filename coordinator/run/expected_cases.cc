@@ -9,10 +9,10 @@ namespace dtest {
 namespace {
 
 // What history does not know of the cases.
-void FillIn(const Durations& durations, const std::string& executable, const std::vector<std::string>& names,
+void FillIn(const Durations& durations, const std::string& unit, const std::vector<std::string>& names,
             std::vector<SelectedCase>* cases) {
-  const auto known = durations.executables.find(executable);
-  if (known == durations.executables.end()) return;
+  const auto known = durations.units.find(unit);
+  if (known == durations.units.end()) return;
   for (SelectedCase& selected : *cases) {
     const auto found = known->second.find(names[selected.index]);
     if (!selected.expected.has_value() && found != known->second.end()) selected.expected = found->second;
@@ -21,16 +21,16 @@ void FillIn(const Durations& durations, const std::string& executable, const std
 
 }  // namespace
 
-CasesKnown ExpectedCases(ExecutableId id, const std::string& executable, const std::vector<std::string>& names,
+CasesKnown ExpectedCases(UnitId id, const std::string& unit, const std::vector<std::string>& names,
                          const std::vector<uint32_t>& selected, absl::Duration startup, History* history,
                          const Durations* durations) {
   CasesKnown known;
-  known.executable = id;
+  known.unit = id;
   known.startup = startup;
   std::vector<std::optional<CaseHistory>> histories(names.size());
   if (history != nullptr) {
-    histories = history->Cases(executable, names);
-    if (const std::optional<absl::Duration> measured = history->Startup(executable)) known.startup = *measured;
+    histories = history->Cases(unit, names);
+    if (const std::optional<absl::Duration> measured = history->Startup(unit)) known.startup = *measured;
   }
   known.cases.reserve(selected.size());
   known.suite_of.reserve(selected.size());
@@ -46,7 +46,7 @@ CasesKnown ExpectedCases(ExecutableId id, const std::string& executable, const s
     }
     known.suite_of.push_back(suite);
   }
-  if (durations != nullptr) FillIn(*durations, executable, names, &known.cases);
+  if (durations != nullptr) FillIn(*durations, unit, names, &known.cases);
   return known;
 }
 

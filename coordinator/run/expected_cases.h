@@ -1,4 +1,4 @@
-// What the scheduler is told of an executable's selected cases: what history expects of each, and where it knows
+// What the scheduler is told of a unit's selected cases: what history expects of each, and where it knows
 // nothing what a file of durations says (which has no high estimates).
 
 #ifndef DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_
@@ -18,7 +18,7 @@ namespace dtest {
 
 // `names`: of all cases, in listing order; `selected`: indices into them, ascending; `startup`: as listing measured it,
 // which history overrules. `history` and `durations` may be null.
-CasesKnown ExpectedCases(ExecutableId id, const std::string& executable, const std::vector<std::string>& names,
+CasesKnown ExpectedCases(UnitId id, const std::string& unit, const std::vector<std::string>& names,
                          const std::vector<uint32_t>& selected, absl::Duration startup, History* history,
                          const Durations* durations);
 

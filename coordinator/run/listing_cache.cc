@@ -92,7 +92,7 @@ void ListingCache::Put(const Digest& key, const CachedListing& listing) const {
   }
 }
 
-std::optional<Digest> ListingCache::Key(const ExecutableSpec& spec, const std::vector<std::string>& libraries,
+std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<std::string>& libraries,
                                         const std::vector<std::pair<std::string, std::string>>& env,
                                         absl::string_view surroundings) {
   std::string what = absl::StrCat("dtest listing key 1\n", static_cast<int>(spec.framework), "\n");

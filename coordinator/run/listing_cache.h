@@ -1,4 +1,4 @@
-// What executables listed before, by what determines a listing: the executable and the files it needs. A suite that
+// What units listed before, by what determines a listing: the unit and the files it needs. A suite that
 // did not change is listed by no one.
 //
 //   <directory>/ab/<64 hex digits of the key>   "dtest listing 2\n", startup in ns, prints_all (0 or 1), count, then
@@ -26,7 +26,7 @@ namespace dtest {
 struct CachedListing {
   std::vector<std::string> names;
   absl::Duration startup;
-  bool prints_all = false;  // as in ExecutableSpec: found out once, too
+  bool prints_all = false;  // as in UnitSpec: found out once, too
 };
 
 class ListingCache {
@@ -37,13 +37,13 @@ class ListingCache {
   // Best effort: what cannot be written is listed again next time.
   void Put(const Digest& key, const CachedListing& listing) const;
 
-  // The key of an executable: its framework, the environment given to tests, and the paths and contents of all it
+  // The key of a unit: its framework, the environment given to tests, and the paths and contents of all it
   // needs. Of one that runs in place the files are known by what the disk says of them; `libraries` are those it loads,
-  // `surroundings` what all executables share. nullopt if a file cannot be looked at.
-  static std::optional<Digest> Key(const ExecutableSpec& spec, const std::vector<std::string>& libraries,
+  // `surroundings` what all units share. nullopt if a file cannot be looked at.
+  static std::optional<Digest> Key(const UnitSpec& spec, const std::vector<std::string>& libraries,
                                    const std::vector<std::pair<std::string, std::string>>& env,
                                    absl::string_view surroundings);
-  // Of executables that run in place: the working directory, and what the disk says of the data files (path, device,
+  // Of units that run in place: the working directory, and what the disk says of the data files (path, device,
   // inode, size, modification and change time).
   static std::string Surroundings(absl::string_view working_directory, const std::vector<std::string>& data_files);
 

@@ -21,8 +21,8 @@ RunBundle::RunBundle(Options options, std::vector<TestProgram> programs, Workers
       resolver_({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
                  .ld_so_cache = "/etc/ld.so.cache",
                  .default_dirs = {}}),
-      executables_(programs_.size()) {
-  for (size_t i = 0; i < programs_.size(); ++i) executables_[i].name = programs_[i].name;
+      units_(programs_.size()) {
+  for (size_t i = 0; i < programs_.size(); ++i) units_[i].name = programs_[i].name;
 }
 
 // The files of the libraries that it needs; without `base`, those that may change what it lists: not the C library's.
@@ -38,10 +38,10 @@ std::vector<std::string> RunBundle::Libraries(const TestProgram& program, bool b
   return paths;
 }
 
-RunBundle::Made RunBundle::Make(ExecutableId id) {
+RunBundle::Made RunBundle::Make(UnitId id) {
   const TestProgram& program = programs_[id.value()];
   Made made;
-  made.executable.name = program.name;
+  made.unit.name = program.name;
   if (!program.broken.empty()) {
     made.status = absl::DataLossError(program.broken);
     return made;
@@ -49,7 +49,7 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
   const bool has_key = program.framework != Framework::kPlain && options_.list_cache;
   std::vector<std::string> libraries;
   if (options_.in_place) {
-    made.executable.in_place = InPlaceSpec(id, program);
+    made.unit.in_place = InPlaceSpec(id, program);
     if (!options_.shipped && has_key) libraries = Libraries(program, /*base=*/false);
   }
   if (options_.shipped) {
@@ -65,25 +65,25 @@ RunBundle::Made RunBundle::Make(ExecutableId id) {
     MutexLock lock(&layout_mutex_);
     const SpecOptions spec_options = {
         .root = options_.root, .data = options_.data, .layout = &layout_, .warnings = &made.warnings};
-    absl::StatusOr<ExecutableSpec> spec = MakeSpec(id, program, spec_options, resolver_, catalog_);
+    absl::StatusOr<UnitSpec> spec = MakeSpec(id, program, spec_options, resolver_, catalog_);
     if (!spec.ok()) {
       made.status = spec.status();
       return made;
     }
-    made.executable.shipped = *std::move(spec);
+    made.unit.shipped = *std::move(spec);
   }
   if (program.framework == Framework::kPlain) {
-    made.executable.listing = {{program.name}, absl::ZeroDuration(), false};  // one case, named like it
+    made.unit.listing = {{program.name}, absl::ZeroDuration(), false};  // one case, named like it
   } else if (has_key) {
-    const ExecutableSpec& spec = options_.shipped ? *made.executable.shipped : *made.executable.in_place;
-    made.executable.listing_key = ListingCache::Key(spec, libraries, options_.env, surroundings_);
-    if (made.executable.listing_key) made.executable.listing = listings_.Find(*made.executable.listing_key);
+    const UnitSpec& spec = options_.shipped ? *made.unit.shipped : *made.unit.in_place;
+    made.unit.listing_key = ListingCache::Key(spec, libraries, options_.env, surroundings_);
+    if (made.unit.listing_key) made.unit.listing = listings_.Find(*made.unit.listing_key);
   }
-  const bool prints_all = made.executable.listing
-                              ? made.executable.listing->prints_all
+  const bool prints_all = made.unit.listing
+                              ? made.unit.listing->prints_all
                               : program.framework == Framework::kGoogleTest && GoogleTestPrintsAll(program.path);
-  if (made.executable.in_place) made.executable.in_place->prints_all = prints_all;
-  if (made.executable.shipped) made.executable.shipped->prints_all = prints_all;
+  if (made.unit.in_place) made.unit.in_place->prints_all = prints_all;
+  if (made.unit.shipped) made.unit.shipped->prints_all = prints_all;
   return made;
 }
 
@@ -104,7 +104,7 @@ void RunBundle::Prepare(const Ready& ready) {
   }
   std::sort(by_size.begin(), by_size.end());
   for (const auto& [size, index] : by_size) {
-    workers_->Add([this, id = ExecutableId(index), ready]() -> Workers::Completion {
+    workers_->Add([this, id = UnitId(index), ready]() -> Workers::Completion {
       if (!options_.shipped || catalog_.AddIfKnown(programs_[id.value()].path)) return MakeReady(id, ready);
       workers_->Add([this, id, ready] { return MakeReady(id, ready); });  // after all that are known
       return nullptr;
@@ -112,19 +112,19 @@ void RunBundle::Prepare(const Ready& ready) {
   }
 }
 
-Workers::Completion RunBundle::MakeReady(ExecutableId id, const Ready& ready) {
+Workers::Completion RunBundle::MakeReady(UnitId id, const Ready& ready) {
   auto made = std::make_shared<Made>(Make(id));
   return [this, id, ready, made] {
-    executables_[id.value()] = std::move(made->executable);
+    units_[id.value()] = std::move(made->unit);
     ready(id, made->status, made->warnings);
   };
 }
 
-void RunBundle::Remember(ExecutableId id, std::vector<std::string> names, absl::Duration startup) {
-  const Executable& executable = executables_[id.value()];
-  const std::optional<Digest> key = executable.listing_key;
+void RunBundle::Remember(UnitId id, std::vector<std::string> names, absl::Duration startup) {
+  const Unit& unit = units_[id.value()];
+  const std::optional<Digest> key = unit.listing_key;
   if (!key) return;
-  const ExecutableSpec& spec = executable.shipped ? *executable.shipped : *executable.in_place;
+  const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
   // Not by the workers, who drop what they have not begun when the run ends: it is one small file, without fsync.
   listings_.Put(*key, {std::move(names), startup, spec.prints_all});
 }

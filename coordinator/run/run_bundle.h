@@ -1,4 +1,4 @@
-// The bundle of a run as the loop sees it: each test executable's specification as it becomes known, and the chunks
+// The bundle of a run as the loop sees it: each test unit's specification as it becomes known, and the chunks
 // that hosts ask for. Hashing, reading and compressing happen on the workers; everything here is called on, and calls
 // back on, the loop's thread.
 
@@ -14,7 +14,7 @@
 #include "coordinator/bundle/catalog.h"
 #include "coordinator/bundle/closure.h"
 #include "coordinator/bundle/discover.h"
-#include "coordinator/bundle/executable_spec.h"
+#include "coordinator/bundle/unit_spec.h"
 #include "coordinator/run/listing_cache.h"
 #include "coordinator/run/workers.h"
 #include "dtest/messages.h"
@@ -34,27 +34,27 @@ class RunBundle {
     std::vector<std::string> data_files;  // what they name, absolute: hashed first, since everything needs them
     std::vector<std::pair<std::string, std::string>> env;
   };
-  struct Executable {
+  struct Unit {
     std::string name;
-    std::optional<ExecutableSpec> in_place;
-    std::optional<ExecutableSpec> shipped;
+    std::optional<UnitSpec> in_place;
+    std::optional<UnitSpec> shipped;
     std::optional<Digest> listing_key;
-    std::optional<CachedListing> listing;  // where no host is needed for it: cached, or of a plain executable
+    std::optional<CachedListing> listing;  // where no host is needed for it: cached, or of a plain unit
   };
 
   // `workers` outlives the bundle's last callback.
   RunBundle(Options options, std::vector<TestProgram> programs, Workers* workers);
 
-  // Starts on all executables, those first whose hash is known, then the small before the large, so that the first
+  // Starts on all units, those first whose hash is known, then the small before the large, so that the first
   // cases run while the rest is read; `ready` is called once for each, in any order. A status that is not OK: it cannot
   // be shipped, and why. The texts are warnings for a person.
-  using Ready = std::function<void(ExecutableId, const absl::Status&, const std::vector<std::string>&)>;
+  using Ready = std::function<void(UnitId, const absl::Status&, const std::vector<std::string>&)>;
   void Prepare(const Ready& ready);
 
-  size_t size() const { return executables_.size(); }
-  const Executable& executable(ExecutableId id) const { return executables_[id.value()]; }
+  size_t size() const { return units_.size(); }
+  const Unit& unit(UnitId id) const { return units_[id.value()]; }
   // Keeps a listing for the next run.
-  void Remember(ExecutableId id, std::vector<std::string> names, absl::Duration startup);
+  void Remember(UnitId id, std::vector<std::string> names, absl::Duration startup);
 
   Recipes FindRecipes(const std::vector<Digest>& files) const;
   // Calls `send` once for each chunk, later.
@@ -62,24 +62,24 @@ class RunBundle {
 
  private:
   struct Made {
-    Executable executable;
+    Unit unit;
     absl::Status status;
     std::vector<std::string> warnings;
   };
-  Made Make(ExecutableId id);
-  Workers::Completion MakeReady(ExecutableId id, const Ready& ready);
+  Made Make(UnitId id);
+  Workers::Completion MakeReady(UnitId id, const Ready& ready);
   std::vector<std::string> Libraries(const TestProgram& program, bool base) ABSL_LOCKS_EXCLUDED(layout_mutex_);
 
   const Options options_;
   const std::vector<TestProgram> programs_;
   Workers* const workers_;
   const ListingCache listings_;
-  const std::string surroundings_;  // of executables that run in place
+  const std::string surroundings_;  // of units that run in place
   Catalog catalog_;                 // thread-safe
   Mutex layout_mutex_;
   LibraryResolver resolver_ ABSL_GUARDED_BY(layout_mutex_);
   LibraryLayout layout_ ABSL_GUARDED_BY(layout_mutex_);
-  std::vector<Executable> executables_;
+  std::vector<Unit> units_;
 };
 
 }  // namespace dtest

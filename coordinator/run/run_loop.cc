@@ -79,11 +79,11 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestP
       scheduler_(options_.scheduler),
       hosts_(hosts.size()),
       running_(hosts.size()),
-      executables_(bundle_.size()),
+      units_(bundle_.size()),
       now_(started_) {
   for (size_t i = 0; i < hosts.size(); ++i) {
     hosts_[i].name = hosts[i].name;
-    hosts_[i].has_table.resize(executables_.size());
+    hosts_[i].has_table.resize(units_.size());
   }
 }
 
@@ -117,9 +117,9 @@ RunEnd RunLoop::Run() {
   pool_->WatchFd(workers_.event_fd());
   pool_->WatchFd(out_.signals->fd());
   pool_->Start(now_);
-  executables_pending_ = static_cast<uint32_t>(executables_.size());
-  bundle_.Prepare([this](ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings) {
-    ExecutableReady(id, status, warnings);
+  units_pending_ = static_cast<uint32_t>(units_.size());
+  bundle_.Prepare([this](UnitId id, const absl::Status& status, const std::vector<std::string>& warnings) {
+    UnitReady(id, status, warnings);
   });
 
   const auto clock = [this] { return now_ = Now(); };
@@ -142,9 +142,9 @@ RunEnd RunLoop::Run() {
   }
   now_ = Now();
   shipping_.Report();
-  for (uint32_t i = 0; i < executables_.size(); ++i) {
-    if (executables_[i].listed || *end_ == RunEnd::kCompleted) continue;
-    Emit(ExecutableListed{ExecutableId(i), bundle_.executable(ExecutableId(i)).name, 0, 0, "", "", /*unreached=*/true});
+  for (uint32_t i = 0; i < units_.size(); ++i) {
+    if (units_[i].listed || *end_ == RunEnd::kCompleted) continue;
+    Emit(UnitListed{UnitId(i), bundle_.unit(UnitId(i)).name, 0, 0, "", "", /*unreached=*/true});
   }
   pool_->ShutDown(now_);  // they clean up while the reports are written
   Emit(RunFinished{*end_, end_reason_, processes_, startup_});
@@ -188,27 +188,27 @@ void RunLoop::CarryOut() {
   carrying_out_ = false;
 }
 
-void RunLoop::EnsureTable(HostId host, ExecutableId executable) {
+void RunLoop::EnsureTable(HostId host, UnitId unit) {
   HostState& state = hosts_[host.value()];
-  if (state.has_table[executable.value()]) return;
-  state.has_table[executable.value()] = true;
-  pool_->Send(now_, host, CaseTable{executable, executables_[executable.value()].names});
+  if (state.has_table[unit.value()]) return;
+  state.has_table[unit.value()] = true;
+  pool_->Send(now_, host, CaseTable{unit, units_[unit.value()].names});
 }
 
 void RunLoop::Act(SendTo& action) {
   const HostId host = action.host;
   std::visit(Overloaded{
                  [&](Lease& lease) {
-                   shipping_.Uses(host, lease.executable);
-                   EnsureTable(host, lease.executable);
+                   shipping_.Uses(host, lease.unit);
+                   EnsureTable(host, lease.unit);
                    pool_->Send(now_, host, std::move(lease));
                  },
                  [&](List& list) {
-                   shipping_.Uses(host, list.executable);
+                   shipping_.Uses(host, list.unit);
                    pool_->Send(now_, host, list);
                  },
                  [&](Prefetch& prefetch) {
-                   shipping_.Uses(host, prefetch.executable);
+                   shipping_.Uses(host, prefetch.unit);
                    pool_->Send(now_, host, prefetch);
                  },
                  [&](auto& other) { pool_->Send(now_, host, std::move(other)); },
@@ -217,11 +217,11 @@ void RunLoop::Act(SendTo& action) {
 }
 
 void RunLoop::Act(AttemptEnded& action) {
-  const ExecutableState& executable = executables_[action.id.executable.value()];
+  const UnitState& unit = units_[action.id.unit.value()];
   CaseEnded event;
   event.id = action.id;
-  event.executable = bundle_.executable(action.id.executable).name;
-  event.name = executable.names[action.id.index];
+  event.unit = bundle_.unit(action.id.unit).name;
+  event.name = unit.names[action.id.index];
   event.iteration = action.iteration;
   event.final = action.final;
   event.flaky = action.flaky;
@@ -237,23 +237,23 @@ void RunLoop::Act(AttemptEnded& action) {
 }
 
 void RunLoop::Act(PropertiesCame& action) {
-  const uint32_t executable = action.id.executable.value();
-  Emit(CaseProperties{action.id, bundle_.executable(action.id.executable).name,
-                      executables_[executable].names[action.id.index], hosts_[action.host.value()].name,
-                      action.iteration, action.attempt, std::move(action.properties)});
+  const uint32_t unit = action.id.unit.value();
+  Emit(CaseProperties{action.id, bundle_.unit(action.id.unit).name, units_[unit].names[action.id.index],
+                      hosts_[action.host.value()].name, action.iteration, action.attempt,
+                      std::move(action.properties)});
 }
 
 void RunLoop::Act(AttemptCopied& action) {
-  const uint32_t executable = action.id.executable.value();
-  Emit(CaseCopied{action.id, bundle_.executable(action.id.executable).name,
-                  executables_[executable].names[action.id.index], hosts_[action.host.value()].name,
-                  hosts_[action.original.value()].name, action.iteration, action.attempt, action.stage});
+  const uint32_t unit = action.id.unit.value();
+  Emit(CaseCopied{action.id, bundle_.unit(action.id.unit).name, units_[unit].names[action.id.index],
+                  hosts_[action.host.value()].name, hosts_[action.original.value()].name, action.iteration,
+                  action.attempt, action.stage});
 }
 
 void RunLoop::Act(ListingFailed& action) {
-  executables_[action.executable.value()].listed = true;
-  Emit(ExecutableListed{action.executable, bundle_.executable(action.executable).name, 0, 0,
-                        absl::StrCat("no host could list it: ", action.reason), "", false});
+  units_[action.unit.value()].listed = true;
+  Emit(UnitListed{action.unit, bundle_.unit(action.unit).name, 0, 0,
+                  absl::StrCat("no host could list it: ", action.reason), "", false});
 }
 
 void RunLoop::Act(Warn& action) { Emit(Warning{std::move(action.text)}); }
@@ -284,37 +284,36 @@ void RunLoop::Act(Finish& action) {
 
 // ---- Bundle ------------------------------------------------------------------------------------------------------
 
-void RunLoop::ExecutableReady(ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings) {
+void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings) {
   for (const std::string& text : warnings) Emit(Warning{text});
-  const RunBundle::Executable& executable = bundle_.executable(id);
-  --executables_pending_;
-  executables_[id.value()].ready = now_ - started_;
+  const RunBundle::Unit& unit = bundle_.unit(id);
+  --units_pending_;
+  units_[id.value()].ready = now_ - started_;
   if (status.ok()) {
-    const ExecutableSpec& spec = executable.shipped ? *executable.shipped : *executable.in_place;
-    Schedule(ExecutableAdded{id, executable.shipped ? SpecBytes(spec) : 0, executable.listing.has_value()});
-    if (executable.listing) {
-      CasesListed(id, executable.listing->names, executable.listing->startup, /*asked=*/false);
+    const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
+    Schedule(UnitAdded{id, unit.shipped ? SpecBytes(spec) : 0, unit.listing.has_value()});
+    if (unit.listing) {
+      CasesListed(id, unit.listing->names, unit.listing->startup, /*asked=*/false);
     }
   } else {
-    Schedule(ExecutableAdded{id, 0, true});
+    Schedule(UnitAdded{id, 0, true});
     ListingBroke(id, std::string(status.message()), "");
   }
-  if (executables_pending_ == 0) Schedule(BundleComplete());
+  if (units_pending_ == 0) Schedule(BundleComplete());
 }
 
-void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool asked) {
-  ExecutableState& state = executables_[id.value()];
+void RunLoop::CasesListed(UnitId id, std::vector<std::string> names, absl::Duration startup, bool asked) {
+  UnitState& state = units_[id.value()];
   if (state.listed) return;
-  const std::string& name = bundle_.executable(id).name;
+  const std::string& name = bundle_.unit(id).name;
   state.listed = true;
   state.names = std::move(names);
   state.selected = selection_.Select(name, state.names);
   if (state.names.empty()) {
     Emit(Warning{absl::StrCat(name, " lists no case at all: were its tests linked into it?")});
   }
-  Emit(ExecutableListed{id, name, static_cast<uint32_t>(state.names.size()),
-                        static_cast<uint32_t>(state.selected.size()), "", "", false, state.ready,
-                        asked ? startup : absl::ZeroDuration()});
+  Emit(UnitListed{id, name, static_cast<uint32_t>(state.names.size()), static_cast<uint32_t>(state.selected.size()), "",
+                  "", false, state.ready, asked ? startup : absl::ZeroDuration()});
   if (options_.list_only) {
     Schedule(CasesKnown{id, {}, {}, startup});
   } else {
@@ -322,21 +321,20 @@ void RunLoop::CasesListed(ExecutableId id, std::vector<std::string> names, absl:
   }
 }
 
-void RunLoop::ListingBroke(ExecutableId id, std::string error, std::string output) {
-  ExecutableState& state = executables_[id.value()];
+void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {
+  UnitState& state = units_[id.value()];
   if (state.listed) return;
   state.listed = true;
-  Emit(
-      ExecutableListed{id, bundle_.executable(id).name, 0, 0, std::move(error), std::move(output), false, state.ready});
+  Emit(UnitListed{id, bundle_.unit(id).name, 0, 0, std::move(error), std::move(output), false, state.ready});
   Schedule(CasesUnknown{id});
 }
 
 std::vector<RunLoop::Listing> RunLoop::TakeListings() {
   std::vector<Listing> listings;
-  for (uint32_t i = 0; i < executables_.size(); ++i) {
-    Listing listing{bundle_.executable(ExecutableId(i)).name, {}};
-    for (const uint32_t index : executables_[i].selected) {
-      listing.names.push_back(std::move(executables_[i].names[index]));
+  for (uint32_t i = 0; i < units_.size(); ++i) {
+    Listing listing{bundle_.unit(UnitId(i)).name, {}};
+    for (const uint32_t index : units_[i].selected) {
+      listing.names.push_back(std::move(units_[i].names[index]));
     }
     listings.push_back(std::move(listing));
   }
@@ -393,20 +391,20 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
   HostState& host = hosts_[id.value()];
   std::visit(Overloaded{
                  [&](Listed& listed) {
-                   const ExecutableId executable = listed.executable;
-                   if (executable.value() >= executables_.size()) return;
+                   const UnitId unit = listed.unit;
+                   if (unit.value() >= units_.size()) return;
                    Listed heard;  // the scheduler needs no names
-                   heard.executable = executable;
+                   heard.unit = unit;
                    heard.error = listed.error;
                    heard.duration = listed.duration;
                    Schedule(FromHost{id, std::move(heard)});
                    if (listed.error.empty()) {
                      // Other hosts that listed it too hold the same table only if they got the same names.
-                     if (!executables_[executable.value()].listed) host.has_table[executable.value()] = true;
-                     bundle_.Remember(executable, listed.names, listed.duration);
-                     CasesListed(executable, std::move(listed.names), listed.duration, /*asked=*/true);
+                     if (!units_[unit.value()].listed) host.has_table[unit.value()] = true;
+                     bundle_.Remember(unit, listed.names, listed.duration);
+                     CasesListed(unit, std::move(listed.names), listed.duration, /*asked=*/true);
                    } else {
-                     ListingBroke(executable, std::move(listed.error), std::move(listed.output));
+                     ListingBroke(unit, std::move(listed.error), std::move(listed.output));
                    }
                  },
                  [&](NeedRecipes& need) { shipping_.Handle(id, need); },
@@ -431,8 +429,8 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                      startup_ += results.startup;
                    }
                    if (results.done && results.startup > absl::ZeroDuration() && out_.history != nullptr &&
-                       results.executable.value() < executables_.size()) {
-                     out_.history->RecordStartup(bundle_.executable(results.executable).name, results.startup);
+                       results.unit.value() < units_.size()) {
+                     out_.history->RecordStartup(bundle_.unit(results.unit).name, results.startup);
                    }
                    Schedule(FromHost{id, std::move(results)});
                  },
@@ -475,7 +473,7 @@ void RunLoop::PrintRunning() {
       const LongCase described = Describe(running);
       lines.push_back(absl::StrCat("  slot ", running.slot.value(), "  ",
                                    absl::FormatDuration(absl::Trunc(now_ - running.since, absl::Milliseconds(1))), "  ",
-                                   described.executable, " ", described.name));
+                                   described.unit, " ", described.name));
     }
   }
   out_.terminal->PrintLines(lines);
@@ -493,9 +491,9 @@ std::string RunLoop::StoppingText(int number) const {
 
 LongCase RunLoop::Describe(const RunningCases::Entry& running) const {
   LongCase described{"?", "?", hosts_[running.host.value()].name, running.since};
-  if (running.executable.value() >= executables_.size()) return described;
-  const std::vector<std::string>& names = executables_[running.executable.value()].names;
-  described.executable = bundle_.executable(running.executable).name;
+  if (running.unit.value() >= units_.size()) return described;
+  const std::vector<std::string>& names = units_[running.unit.value()].names;
+  described.unit = bundle_.unit(running.unit).name;
   if (running.index < names.size()) described.name = names[running.index];
   return described;
 }
@@ -507,7 +505,7 @@ void RunLoop::ShowProgress() {
   info.selected = progress.selected;
   info.finished = progress.finished;
   info.queued_or_running = progress.running_or_queued;
-  info.unlisted = progress.unlisted + executables_pending_;
+  info.unlisted = progress.unlisted + units_pending_;
   info.slots = progress.slots;
   if (now_ >= next_estimate_) {
     time_left_ = scheduler_.TimeLeft(now_);

@@ -69,9 +69,9 @@ class RunLoop : private HostPool::Delegate {
   // Runs to the end, whatever the end is. Every sink has seen RunFinished when it returns.
   RunEnd Run();
 
-  // After Run: the selected names of each executable, in listing order (for `dtest list`).
+  // After Run: the selected names of each unit, in listing order (for `dtest list`).
   struct Listing {
-    std::string executable;
+    std::string unit;
     std::vector<std::string> names;
   };
   std::vector<Listing> TakeListings();
@@ -81,9 +81,9 @@ class RunLoop : private HostPool::Delegate {
     std::string name;
     uint32_t slots = 0;
     absl::Time hello;             // the coordinator's clock when Hello came: CaseResult::start counts from here
-    std::vector<bool> has_table;  // by executable: the host listed it, or CaseTable was sent
+    std::vector<bool> has_table;  // by unit: the host listed it, or CaseTable was sent
   };
-  struct ExecutableState {
+  struct UnitState {
     std::vector<std::string> names;  // in listing order; empty until listed
     std::vector<uint32_t> selected;
     bool listed = false;
@@ -104,12 +104,12 @@ class RunLoop : private HostPool::Delegate {
   void Act(ListingFailed& action);
   void Act(Warn& action);
   void Act(Finish& action);
-  void EnsureTable(HostId host, ExecutableId executable);
+  void EnsureTable(HostId host, UnitId unit);
 
-  void ExecutableReady(ExecutableId id, const absl::Status& status, const std::vector<std::string>& warnings);
+  void UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings);
   // `asked`: a host was, which took `startup`.
-  void CasesListed(ExecutableId id, std::vector<std::string> names, absl::Duration startup, bool asked);
-  void ListingBroke(ExecutableId id, std::string error, std::string output);
+  void CasesListed(UnitId id, std::vector<std::string> names, absl::Duration startup, bool asked);
+  void ListingBroke(UnitId id, std::string error, std::string output);
 
   void HostIsUp(HostId host, const Hello& hello) override;
   void HostIsDown(HostId host, bool was_up, const absl::Status& reason) override;
@@ -138,9 +138,9 @@ class RunLoop : private HostPool::Delegate {
   std::vector<HostState> hosts_;
   RunningCases running_;
   std::optional<CurveKeyPair> peer_keys_;  // none: no host fetches from another
-  std::vector<ExecutableState> executables_;
-  uint32_t executables_pending_ = 0;  // their specification is being made
-  uint32_t workers_assigned_ = 0;     // DTEST_WORKER numbers given out
+  std::vector<UnitState> units_;
+  uint32_t units_pending_ = 0;     // their specification is being made
+  uint32_t workers_assigned_ = 0;  // DTEST_WORKER numbers given out
   uint32_t hosts_up_ = 0;
   uint64_t processes_ = 0;  // for RunFinished
   absl::Duration startup_;

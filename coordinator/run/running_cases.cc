@@ -9,7 +9,7 @@ void RunningCases::Heard(HostId host, const std::vector<RunningCase>& running, a
   std::vector<Entry>& entries = hosts_[host.value()];
   entries.clear();
   for (const RunningCase& one : running) {
-    entries.push_back({host, one.slot, one.lease, one.executable, one.index, now - one.elapsed});
+    entries.push_back({host, one.slot, one.lease, one.unit, one.index, now - one.elapsed});
   }
 }
 

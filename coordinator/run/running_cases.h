@@ -21,7 +21,7 @@ class RunningCases {
     HostId host;
     SlotId slot;
     LeaseId lease;
-    ExecutableId executable;
+    UnitId unit;
     uint32_t index = 0;
     absl::Time since;  // on the coordinator's clock
   };

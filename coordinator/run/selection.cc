@@ -38,17 +38,17 @@ absl::StatusOr<Selection> Selection::Make(const std::vector<std::string>& filter
   return selection;
 }
 
-bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_view executable, absl::string_view name) {
+bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_view unit, absl::string_view name) {
   if (patterns.empty()) return false;
-  // A plain executable's one case is named after it.
-  const std::string full = name == executable ? std::string(name) : absl::StrCat(executable, ".", name);
+  // A plain unit's one case is named after it.
+  const std::string full = name == unit ? std::string(name) : absl::StrCat(unit, ".", name);
   for (const Pattern& pattern : patterns) {
     switch (pattern.kind) {
       case Pattern::Kind::kGlob:
         if (GlobMatches(pattern.text, name) || GlobMatches(pattern.text, full)) return true;
         break;
       case Pattern::Kind::kExact:
-        if (pattern.text == name || pattern.text == full || pattern.text == executable || pattern.text == SuiteOf(name))
+        if (pattern.text == name || pattern.text == full || pattern.text == unit || pattern.text == SuiteOf(name))
           return true;
         break;
       case Pattern::Kind::kPart:
@@ -59,26 +59,25 @@ bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_vi
   return false;
 }
 
-bool Selection::PassesFilters(absl::string_view executable, absl::string_view name) const {
-  return (including_.empty() || MatchesAny(including_, executable, name)) && !MatchesAny(excluding_, executable, name);
+bool Selection::PassesFilters(absl::string_view unit, absl::string_view name) const {
+  return (including_.empty() || MatchesAny(including_, unit, name)) && !MatchesAny(excluding_, unit, name);
 }
 
 void Selection::DivideBy(const Durations& durations) {
-  plan_ = ShardPlan(plan_.shard_count(), durations, [this](absl::string_view executable, absl::string_view name) {
-    return PassesFilters(executable, name);
-  });
+  plan_ = ShardPlan(plan_.shard_count(), durations,
+                    [this](absl::string_view unit, absl::string_view name) { return PassesFilters(unit, name); });
 }
 
-bool Selection::Matches(absl::string_view executable, absl::string_view name) const {
-  if (!PassesFilters(executable, name)) return false;
-  return plan_.shard_count() == 1 || plan_.Part(executable, name) == shard_index_ - 1;
+bool Selection::Matches(absl::string_view unit, absl::string_view name) const {
+  if (!PassesFilters(unit, name)) return false;
+  return plan_.shard_count() == 1 || plan_.Part(unit, name) == shard_index_ - 1;
 }
 
-std::vector<uint32_t> Selection::Select(absl::string_view executable, const std::vector<std::string>& names) const {
+std::vector<uint32_t> Selection::Select(absl::string_view unit, const std::vector<std::string>& names) const {
   std::vector<uint32_t> selected;
   selected.reserve(names.size());
   for (uint32_t i = 0; i < names.size(); ++i) {
-    if (Matches(executable, names[i])) selected.push_back(i);
+    if (Matches(unit, names[i])) selected.push_back(i);
   }
   return selected;
 }

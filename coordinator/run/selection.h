@@ -32,20 +32,20 @@ class Selection {
   // By part (0-based): what those cases take.
   const std::vector<absl::Duration>& expected() const { return plan_.expected(); }
 
-  // `name` is the framework's full name ("Suite.Case"); for a plain executable, the executable's.
-  bool Matches(absl::string_view executable, absl::string_view name) const;
+  // `name` is the framework's full name ("Suite.Case"); for a plain unit, the unit's.
+  bool Matches(absl::string_view unit, absl::string_view name) const;
 
   // Positions in `names` that are selected, in order.
-  std::vector<uint32_t> Select(absl::string_view executable, const std::vector<std::string>& names) const;
+  std::vector<uint32_t> Select(absl::string_view unit, const std::vector<std::string>& names) const;
 
  private:
   struct Pattern {
     enum class Kind { kGlob, kExact, kPart } kind;
     std::string text;
   };
-  bool PassesFilters(absl::string_view executable, absl::string_view name) const;
+  bool PassesFilters(absl::string_view unit, absl::string_view name) const;
   static absl::Status Add(absl::string_view text, std::vector<Pattern>* patterns);
-  static bool MatchesAny(const std::vector<Pattern>& patterns, absl::string_view executable, absl::string_view name);
+  static bool MatchesAny(const std::vector<Pattern>& patterns, absl::string_view unit, absl::string_view name);
 
   std::vector<Pattern> including_;
   std::vector<Pattern> excluding_;

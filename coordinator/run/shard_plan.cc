@@ -7,12 +7,12 @@
 
 namespace dtest {
 
-uint32_t ShardOf(absl::string_view executable, absl::string_view name, uint32_t shard_count) {
+uint32_t ShardOf(absl::string_view unit, absl::string_view name, uint32_t shard_count) {
   uint64_t hash = 0xcbf29ce484222325;
   const auto mix = [&hash](absl::string_view bytes) {
     for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
   };
-  mix(executable);
+  mix(unit);
   mix(absl::string_view("\0", 1));
   mix(name);
   // MurmurHash3's finaliser: the last characters of names differ most, and FNV carries them to few bits.
@@ -27,13 +27,13 @@ ShardPlan::ShardPlan(uint32_t shard_count, const Durations& durations,
     : ShardPlan(shard_count) {
   struct Entry {
     absl::Duration duration;
-    const std::string* executable;
+    const std::string* unit;
     const std::string* name;
   };
   std::vector<Entry> entries;
-  for (const auto& [executable, cases] : durations.executables) {
+  for (const auto& [unit, cases] : durations.units) {
     for (const auto& [name, duration] : cases) {
-      if (wanted(executable, name)) entries.push_back({duration, &executable, &name});
+      if (wanted(unit, name)) entries.push_back({duration, &unit, &name});
     }
   }
   // In the order of names where durations are equal: the maps', which a stable sort keeps.
@@ -46,17 +46,17 @@ ShardPlan::ShardPlan(uint32_t shard_count, const Durations& durations,
   for (const Entry& entry : entries) {
     auto [load, part] = loads.top();
     loads.pop();
-    parts_[*entry.executable][*entry.name] = part;
+    parts_[*entry.unit][*entry.name] = part;
     expected_[part] += entry.duration;
     loads.emplace(load + entry.duration, part);
   }
 }
 
-uint32_t ShardPlan::Part(absl::string_view executable, absl::string_view name) const {
-  if (const auto cases = parts_.find(executable); cases != parts_.end()) {
+uint32_t ShardPlan::Part(absl::string_view unit, absl::string_view name) const {
+  if (const auto cases = parts_.find(unit); cases != parts_.end()) {
     if (const auto part = cases->second.find(name); part != cases->second.end()) return part->second;
   }
-  return ShardOf(executable, name, shard_count_);
+  return ShardOf(unit, name, shard_count_);
 }
 
 }  // namespace dtest

@@ -25,7 +25,7 @@ namespace dtest {
 
 // The part a case belongs to, 0-based: a hash of "executable\0name" (FNV-1a, then MurmurHash3's finaliser), so that
 // every machine agrees, whatever it knows.
-uint32_t ShardOf(absl::string_view executable, absl::string_view name, uint32_t shard_count);
+uint32_t ShardOf(absl::string_view unit, absl::string_view name, uint32_t shard_count);
 
 class ShardPlan {
  public:
@@ -33,10 +33,10 @@ class ShardPlan {
   explicit ShardPlan(uint32_t shard_count) : shard_count_(shard_count), expected_(shard_count) {}
   // Cases of the file for which `wanted` is false are not counted: they will not run.
   ShardPlan(uint32_t shard_count, const Durations& durations,
-            absl::FunctionRef<bool(absl::string_view executable, absl::string_view name)> wanted);
+            absl::FunctionRef<bool(absl::string_view unit, absl::string_view name)> wanted);
 
   // 0-based.
-  uint32_t Part(absl::string_view executable, absl::string_view name) const;
+  uint32_t Part(absl::string_view unit, absl::string_view name) const;
   uint32_t shard_count() const { return shard_count_; }
   // By part: what the cases of the file take.
   const std::vector<absl::Duration>& expected() const { return expected_; }

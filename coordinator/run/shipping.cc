@@ -16,14 +16,14 @@ Shipping::Shipping(RunBundle* bundle, const std::vector<HostSpec>& hosts, Outlet
   }
 }
 
-void Shipping::Uses(HostId id, ExecutableId executable) {
+void Shipping::Uses(HostId id, UnitId unit) {
   Host& host = At(id);
-  if (!host.has_spec[executable.value()]) {
-    host.has_spec[executable.value()] = true;
-    const RunBundle::Executable& known = bundle_.executable(executable);
-    out_.send(id, AddExecutable{host.local ? *known.in_place : *known.shipped});
+  if (!host.has_spec[unit.value()]) {
+    host.has_spec[unit.value()] = true;
+    const RunBundle::Unit& known = bundle_.unit(unit);
+    out_.send(id, AddUnit{host.local ? *known.in_place : *known.shipped});
   }
-  Files& files = host.files[executable.value()];
+  Files& files = host.files[unit.value()];
   if (files != Files::kUnknown || host.local) return;
   files = Files::kWanted;
   if (++host.fetching == 1) Report(id);
@@ -31,19 +31,19 @@ void Shipping::Uses(HostId id, ExecutableId executable) {
 
 void Shipping::Handle(HostId id, const Prepared& prepared) {
   Host& host = At(id);
-  if (prepared.executable.value() >= host.files.size()) return;
-  if (std::exchange(host.files[prepared.executable.value()], Files::kThere) == Files::kWanted) {
+  if (prepared.unit.value() >= host.files.size()) return;
+  if (std::exchange(host.files[prepared.unit.value()], Files::kThere) == Files::kWanted) {
     if (--host.fetching == 0) Report(id);
   }
-  if (prepared.error.empty()) IsSource(id, prepared.executable);
+  if (prepared.error.empty()) IsSource(id, prepared.unit);
 }
 
 // What this host has, also from earlier runs, others need not get from here.
-void Shipping::IsSource(HostId id, ExecutableId executable) {
+void Shipping::IsSource(HostId id, UnitId unit) {
   const Host& host = At(id);
-  if (!host.peer.has_value() || !host.has_spec[executable.value()]) return;
+  if (!host.peer.has_value() || !host.has_spec[unit.value()]) return;
   std::vector<Digest> files;
-  for (const ManifestEntry& entry : bundle_.executable(executable).shipped->files) {
+  for (const ManifestEntry& entry : bundle_.unit(unit).shipped->files) {
     if (!entry.file.empty() && sources_.IsNews(id, entry.file)) files.push_back(entry.file);
   }
   for (const FileRecipe& recipe : bundle_.FindRecipes(files).recipes) sources_.Has(id, recipe);

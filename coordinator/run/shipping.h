@@ -1,4 +1,4 @@
-// What a run ships: tells hosts of the executables they are to use, answers agents that ask for recipes and chunks or
+// What a run ships: tells hosts of the units they are to use, answers agents that ask for recipes and chunks or
 // sends them to each other, and keeps the account that HostShipped events are made of. One thread.
 
 #ifndef DTEST_COORDINATOR_RUN_SHIPPING_H_
@@ -33,9 +33,9 @@ class Shipping {
   Shipping(const Shipping&) = delete;
   Shipping& operator=(const Shipping&) = delete;
 
-  // The host is about to be told to list, run or fetch the executable: its specification is sent first, once, and from
+  // The host is about to be told to list, run or fetch the unit: its specification is sent first, once, and from
   // then until Prepared the host waits for files.
-  void Uses(HostId host, ExecutableId executable);
+  void Uses(HostId host, UnitId unit);
 
   // What agents say about it.
   void Handle(HostId host, const NeedRecipes& need);
@@ -51,13 +51,13 @@ class Shipping {
   void Report();
 
  private:
-  enum class Files : uint8_t { kUnknown, kWanted, kThere };  // of an executable on a host that is told to use it
+  enum class Files : uint8_t { kUnknown, kWanted, kThere };  // of a unit on a host that is told to use it
   struct Host {
     std::string name;
     bool local = false;
-    std::vector<bool> has_spec;  // by executable: AddExecutable was sent
-    std::vector<Files> files;    // by executable
-    uint32_t fetching = 0;       // executables of which files are kWanted
+    std::vector<bool> has_spec;  // by unit: AddUnit was sent
+    std::vector<Files> files;    // by unit
+    uint32_t fetching = 0;       // units of which files are kWanted
     uint64_t bytes = 0;          // since the last HostShipped event
     uint64_t chunks = 0;
     FromPeers from_peers;          // as well
@@ -65,7 +65,7 @@ class Shipping {
   };
 
   Host& At(HostId host) { return hosts_[host.value()]; }
-  void IsSource(HostId host, ExecutableId executable);
+  void IsSource(HostId host, UnitId unit);
   void Report(HostId host);
 
   RunBundle& bundle_;

@@ -16,17 +16,17 @@ namespace dtest::schedule {
 inline constexpr uint32_t kNone = UINT32_MAX;
 
 enum class CaseState : uint8_t {
-  kShort,    // pending, in its executable's list
-  kLong,     // pending, in its executable's heap of long cases
+  kShort,    // pending, in its unit's list
+  kLong,     // pending, in its unit's heap of long cases
   kRetry,    // pending, in the queue of cases that run alone and before others
   kLeased,   // in the list of the lease `holder`
   kFinished  // has its final verdict
 };
 
 struct CaseRecord {
-  uint32_t executable = 0;
+  uint32_t unit = 0;
   uint32_t index = 0;       // position in the listing
-  uint32_t suite = 0;       // dense number within the executable
+  uint32_t suite = 0;       // dense number within the unit
   uint32_t iteration = 1;   // of --repeat
   uint32_t next = kNone;    // in the list that the case is in
   uint32_t holder = kNone;  // slab index of the lease, while leased

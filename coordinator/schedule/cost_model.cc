@@ -11,9 +11,9 @@ constexpr double kBatchesPerSlot = 3;        // in what is left: guided self-sch
 constexpr double kStartupShare = 0.05;       // of a batch, at most, while there is enough to do
 constexpr double kLeastStartup = 0.001;      // seconds: no process starts for less, whatever was measured
 constexpr uint32_t kFirstBatch = 4;          // cases, while nothing is known
-constexpr uint32_t kGrowth = 8;              // of a batch over what has been seen of the executable
-constexpr uint32_t kFirstBatchLearnt = 256;  // cases at most, where only other executables were seen
-constexpr double kSuiteWeight = 2;           // the executable's average counts as so many results of the suite
+constexpr uint32_t kGrowth = 8;              // of a batch over what has been seen of the unit
+constexpr uint32_t kFirstBatchLearnt = 256;  // cases at most, where only other units were seen
+constexpr double kSuiteWeight = 2;           // the unit's average counts as so many results of the suite
 
 }  // namespace
 
@@ -33,49 +33,49 @@ CostModel::CostModel(absl::Duration default_case, absl::Duration longest_batch)
       longest_batch_(absl::ToDoubleSeconds(longest_batch)),
       long_case_(longest_batch_ / 4) {}
 
-void CostModel::AddExecutable(uint32_t executable, uint32_t suites, absl::Duration startup) {
-  if (executable >= executables_.size()) executables_.resize(executable + 1);
-  Executable& e = executables_[executable];
+void CostModel::AddUnit(uint32_t unit, uint32_t suites, absl::Duration startup) {
+  if (unit >= units_.size()) units_.resize(unit + 1);
+  Unit& e = units_[unit];
   e.suites.resize(suites);
   if (startup > absl::ZeroDuration()) e.startup.Add(absl::ToDoubleSeconds(startup));
   e.prior = default_case_;
-  Refresh(executable);
+  Refresh(unit);
 }
 
-void CostModel::Learn(uint32_t executable, uint32_t suite, double seconds) {
-  Executable& e = executables_[executable];
+void CostModel::Learn(uint32_t unit, uint32_t suite, double seconds) {
+  Unit& e = units_[unit];
   e.cases.Add(seconds);
   e.suites[suite].Add(seconds);
   all_.Add(seconds);
 }
 
-void CostModel::LearnStartup(uint32_t executable, double seconds) { executables_[executable].startup.Add(seconds); }
+void CostModel::LearnStartup(uint32_t unit, double seconds) { units_[unit].startup.Add(seconds); }
 
-double CostModel::Unknown(uint32_t executable, uint32_t suite) const {
-  const Average& average = executables_[executable].suites[suite];
-  const double mean = UnknownMean(executable);
+double CostModel::Unknown(uint32_t unit, uint32_t suite) const {
+  const Average& average = units_[unit].suites[suite];
+  const double mean = UnknownMean(unit);
   const double count = std::min<uint32_t>(average.count, 16);
   return (average.seconds * count + mean * kSuiteWeight) / (count + kSuiteWeight);
 }
 
-double CostModel::UnknownMean(uint32_t executable) const {
-  const Executable& e = executables_[executable];
+double CostModel::UnknownMean(uint32_t unit) const {
+  const Unit& e = units_[unit];
   return e.cases.count > 0 ? e.cases.seconds : e.prior;
 }
 
-void CostModel::Refresh(uint32_t executable) {
-  if (all_.count > 0) executables_[executable].prior = all_.seconds;
+void CostModel::Refresh(uint32_t unit) {
+  if (all_.count > 0) units_[unit].prior = all_.seconds;
 }
 
-double CostModel::BatchSeconds(uint32_t executable, double pending, double left, double capacity) const {
+double CostModel::BatchSeconds(uint32_t unit, double pending, double left, double capacity) const {
   const double slots = std::max(capacity, 1.0);
-  const double startup = std::max<double>(executables_[executable].startup.seconds, kLeastStartup);
+  const double startup = std::max<double>(units_[unit].startup.seconds, kLeastStartup);
   const double amortised = startup * (1 / kStartupShare - 1);
   return std::max(std::min(longest_batch_, pending / slots / kBatchesPerSlot), std::min(amortised, left / slots));
 }
 
-uint32_t CostModel::BatchUnknownCases(uint32_t executable) const {
-  const uint32_t seen = executables_[executable].cases.count;
+uint32_t CostModel::BatchUnknownCases(uint32_t unit) const {
+  const uint32_t seen = units_[unit].cases.count;
   const uint32_t others = std::min(all_.count / kGrowth, kFirstBatchLearnt);
   return std::max({kFirstBatch, others, std::min(seen, UINT32_MAX / kGrowth) * kGrowth});
 }

@@ -17,13 +17,13 @@ constexpr double kReserve = 0.1;
 // queue costs the order of cases little; more than a round trip, even if estimates are off.
 constexpr double kAheadShare = 0.02, kLeastAhead = 0.3, kMostAhead = 2;
 constexpr uint32_t kMostQueuedPerSlot = 32;  // leases, however short they are expected to be
-constexpr uint32_t kCandidates = 8;          // executables that are weighed against each other
+constexpr uint32_t kCandidates = 8;          // units that are weighed against each other
 constexpr size_t kRetriesLookedAt = 64;      // the rest waits for other hosts, or for its patience to end
 constexpr uint32_t kMostCasesPerLease = 20000;
 constexpr double kSuiteSlack = 0.25;  // of a batch, to end it where a suite ends
 // A retry waits this long for a host other than the one it failed on.
 constexpr absl::Duration kRetryPatience = absl::Seconds(1);
-constexpr double kMostRetryShipping = 5;  // seconds that an executable may take to get there for a retry's sake
+constexpr double kMostRetryShipping = 5;  // seconds that a unit may take to get there for a retry's sake
 constexpr absl::Duration kRebalance = absl::Seconds(1);
 
 }  // namespace
@@ -63,7 +63,7 @@ void Scheduler::Impl::Distribute() {
       hosts_[h].hungry = false;
     }
     hungry_.clear();
-    // The least busy first: one thing that comes alone, such as an executable to list, goes there.
+    // The least busy first: one thing that comes alone, such as a unit to list, goes there.
     std::sort(everyone.begin(), everyone.end(), [this](uint32_t a, uint32_t b) {
       const uint64_t busy_a = uint64_t{hosts_[a].busy()} * hosts_[b].slots;
       const uint64_t busy_b = uint64_t{hosts_[b].busy()} * hosts_[a].slots;
@@ -122,23 +122,23 @@ bool Scheduler::Impl::GiveListing(uint32_t h) {
   if (host.listings >= most) return false;
   for (size_t k = 0; k < unlisted_.size(); ++k) {
     const uint32_t e = unlisted_[k];
-    ExecutableRecord& record = executables_[e];
+    UnitRecord& record = units_[e];
     if (placement_.hold(h, e) == Hold::kUnfit) continue;
     // A host that failed to list it before comes back into question only when nobody else is there.
     const bool tried = std::find(record.tried.begin(), record.tried.end(), h) != record.tried.end();
     if (tried && hosts_.usable() > placement_.unfit(e) + 1) continue;
     unlisted_.erase(unlisted_.begin() + k);
-    record.state = ExecutableRecord::State::kListing;
+    record.state = UnitRecord::State::kListing;
     record.lister = h;
     ++host.listings;
     placement_.Request(h, e, host.slots);
-    Send(h, List{ExecutableId(e)});
+    Send(h, List{UnitId(e)});
     return true;
   }
   return false;
 }
 
-// Shipping must pay: the hosts that have the executable would need longer for the rest of it than the files need to
+// Shipping must pay: the hosts that have the unit would need longer for the rest of it than the files need to
 // get here. Where nobody has it, somebody must start.
 bool Scheduler::Impl::MayPlace(uint32_t h, uint32_t e) const {
   if (placement_.hold(h, e) == Hold::kUnfit) return false;
@@ -149,7 +149,7 @@ bool Scheduler::Impl::MayPlace(uint32_t h, uint32_t e) const {
 // Not on the host that it failed on while another may take it, now or once it has joined: for kRetryPatience at most.
 bool Scheduler::Impl::MayRetry(uint32_t h, const Pending::Retry& retry) const {
   const CaseRecord& c = cases_[retry.i];
-  const uint32_t e = c.executable;
+  const uint32_t e = c.unit;
   const bool failed_here = c.avoid == h;
   if (failed_here && now_ < retry.since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
   if (MayPlace(h, e)) return true;
@@ -163,7 +163,7 @@ bool Scheduler::Impl::GiveRetry(uint32_t h) {
     const Pending::Retry& retry = pending_.retries()[k];
     const CaseRecord& c = cases_[retry.i];
     if (!MayRetry(h, retry)) continue;
-    const uint32_t e = c.executable;
+    const uint32_t e = c.unit;
     const double seconds = pending_.Estimate(retry.i);
     const uint32_t i = pending_.TakeRetry(k);
     cases_[i].seconds = static_cast<float>(seconds);
@@ -202,8 +202,8 @@ bool Scheduler::Impl::GiveLong(uint32_t h) {
       chosen = e;
       longest = seconds;
     }
-    // The host knows it, down to the names of its cases: worth one that is nearly as long; half as long, if it would have
-    // to fetch the other.
+    // The host knows it, down to the names of its cases: worth one that is nearly as long; half as long, if it would
+    // have to fetch the other.
     if (placement_.hold(h, e) != Hold::kNone && seconds >= (placement_.ShipSeconds(e) > 0 ? 0.5 : 0.9) * longest) {
       chosen = e;
       break;
@@ -228,7 +228,7 @@ uint32_t Scheduler::Impl::ChooseShort(uint32_t h) const {
   if (current != kNone && pending_.short_count(current) > 0 && MayPlace(h, current)) return current;
   uint32_t best = kNone, weighed = 0;
   double best_score = 0;
-  // What is left of an executable per lease that works on it, so that hosts spread over executables.
+  // What is left of a unit per lease that works on it, so that hosts spread over units.
   const auto weigh = [&](uint32_t e) {
     if (pending_.short_count(e) == 0 || !MayPlace(h, e)) return false;
     double score = (pending_.nanos(e) + 1.0) / (1.0 + hosts_.live_leases(e));
@@ -300,7 +300,7 @@ void Scheduler::Impl::SendLease(uint32_t h, uint32_t e, const CaseList& list) {
   placement_.Request(h, e, hosts_[h].slots);
   Lease message;
   message.id = hosts_.NewLease(h, e, list, now_).id;
-  message.executable = ExecutableId(e);
+  message.unit = UnitId(e);
   message.cases.reserve(list.count);
   for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
     if (!cut_.empty()) cut_.erase(i);
@@ -309,21 +309,21 @@ void Scheduler::Impl::SendLease(uint32_t h, uint32_t e, const CaseList& list) {
   Send(h, std::move(message));
 }
 
-// A host that has nothing to do while executables are being listed elsewhere fetches the one that fewest have: when its
+// A host that has nothing to do while units are being listed elsewhere fetches the one that fewest have: when its
 // cases are known, they can start here at once.
 bool Scheduler::Impl::GivePrefetch(uint32_t h) {
   HostRecord& host = hosts_[h];
   if (unresolved_ == 0 || !unlisted_.empty() || host.busy() > 0 || host.prefetches > 0) return false;
   uint32_t chosen = kNone;
-  for (uint32_t e = 0; e < executables_.size(); ++e) {
-    if (executables_[e].state != ExecutableRecord::State::kListing || placement_.ShipSeconds(e) == 0) continue;
+  for (uint32_t e = 0; e < units_.size(); ++e) {
+    if (units_[e].state != UnitRecord::State::kListing || placement_.ShipSeconds(e) == 0) continue;
     if (placement_.hold(h, e) != Hold::kNone) continue;
     if (chosen == kNone || placement_.holder_slots(e) < placement_.holder_slots(chosen)) chosen = e;
   }
   if (chosen == kNone) return false;
   placement_.Request(h, chosen, host.slots);
   ++host.prefetches;
-  Send(h, Prefetch{ExecutableId(chosen)});
+  Send(h, Prefetch{UnitId(chosen)});
   return true;
 }
 

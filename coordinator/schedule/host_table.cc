@@ -164,7 +164,7 @@ void HostTable::Unlink(LeaseRecord& lease) {
   if (lease.running) RemoveEnd(lease);
 }
 
-LeaseRecord& HostTable::NewRecord(uint32_t h, uint32_t executable, absl::Time now) {
+LeaseRecord& HostTable::NewRecord(uint32_t h, uint32_t unit, absl::Time now) {
   if (base_ == absl::InfinitePast()) base_ = now;
   if (free_.empty()) {
     free_.push_back(static_cast<uint32_t>(leases_.size()));
@@ -176,7 +176,7 @@ LeaseRecord& HostTable::NewRecord(uint32_t h, uint32_t executable, absl::Time no
   lease = LeaseRecord();
   lease.id = LeaseId(++serial_ << kSlabBits | slab);
   lease.host = h;
-  lease.executable = executable;
+  lease.unit = unit;
   lease.sent = lease.started = now;
   return lease;
 }
@@ -186,12 +186,12 @@ void HostTable::Begin(LeaseRecord& lease) {
   lease.running = host.running.count + host.listings < host.slots;
   Link(lease);
   ++live_leases_;
-  if (lease.executable >= per_executable_.size()) per_executable_.resize(lease.executable + 1);
-  ++per_executable_[lease.executable];
+  if (lease.unit >= per_unit_.size()) per_unit_.resize(lease.unit + 1);
+  ++per_unit_[lease.unit];
 }
 
-LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t executable, const CaseList& list, absl::Time now) {
-  LeaseRecord& lease = NewRecord(h, executable, now);
+LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t unit, const CaseList& list, absl::Time now) {
+  LeaseRecord& lease = NewRecord(h, unit, now);
   lease.cases = list;
   for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
     cases_[i].state = CaseState::kLeased;
@@ -204,7 +204,7 @@ LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t executable, const CaseList
 }
 
 LeaseRecord& HostTable::NewCopy(uint32_t original, uint32_t i, uint32_t h, absl::Time now) {
-  LeaseRecord& copy = NewRecord(h, cases_[i].executable, now);
+  LeaseRecord& copy = NewRecord(h, cases_[i].unit, now);
   copy.copy_of = i;
   copy.nanos = Nanos(cases_[i].seconds);
   copy.twin = original;
@@ -266,7 +266,7 @@ CaseList HostTable::End(LeaseRecord& lease, absl::Time now) {
   for (uint32_t i = left.head; i != kNone; i = cases_[i].next) cases_[i].holder = kNone;
   HostRecord& host = hosts_[lease.host];
   --live_leases_;
-  --per_executable_[lease.executable];
+  --per_unit_[lease.unit];
   leased_cases_ -= left.count;
   lease.id = LeaseId();
   lease.told = {};
@@ -335,7 +335,7 @@ void HostTable::CheckInvariants() const {
         for (uint32_t i = lease.cases.head; i != kNone; i = cases_[i].next, ++held) {
           const CaseRecord& c = cases_[i];
           Check(c.state == CaseState::kLeased && c.holder == slab, "a leased case knows the one lease that holds it");
-          Check(c.executable == lease.executable, "a lease is of one executable");
+          Check(c.unit == lease.unit, "a lease is of one executable");
           estimate += Nanos(c.seconds);
         }
         Check(held == lease.cases.count, "a lease has as many cases as it counts");

@@ -25,7 +25,7 @@ namespace dtest::schedule {
 struct LeaseRecord {
   LeaseId id;  // serial number << 24 | position in the slab; 0: this record is free
   uint32_t host = kNone;
-  uint32_t executable = kNone;
+  uint32_t unit = kNone;
   CaseList cases;                           // without a result yet, in the order they run
   int64_t nanos = 0;                        // expected for them
   uint32_t previous = kNone, next = kNone;  // in the host's list
@@ -75,7 +75,7 @@ struct HostRecord {
   uint32_t listings = 0;
   uint32_t arriving = 0;       // leases recalled from other hosts for this one
   int64_t arriving_nanos = 0;  // what they were expected to take when they were recalled
-  uint32_t current = kNone;    // executable that it takes batches of
+  uint32_t current = kNone;    // unit that it takes batches of
   uint32_t prefetches = 0;     // not answered yet
   bool probing = false;        // its last batch was kept small: more of the kind would fill the queue with crumbs
   std::string why_gone;
@@ -110,7 +110,7 @@ class HostTable {
   double best_speed() const { return best_speed_; }  // of the same
 
   // A new lease at the end of the host's queue. References to leases live until the next NewLease.
-  LeaseRecord& NewLease(uint32_t h, uint32_t executable, const CaseList& list, absl::Time now);
+  LeaseRecord& NewLease(uint32_t h, uint32_t unit, const CaseList& list, absl::Time now);
   // A second lease on one case of the lease `original`, which has no copy yet.
   LeaseRecord& NewCopy(uint32_t original, uint32_t i, uint32_t h, absl::Time now);
   // The two are twins no longer: the copy is an ordinary lease on the case, which no lease may hold now; or has no
@@ -139,9 +139,7 @@ class HostTable {
   absl::Duration elapsed(absl::Time now) const {
     return running_leases_ == 0 ? absl::ZeroDuration() : running_leases_ * (now - base_) - started_;
   }
-  uint32_t live_leases(uint32_t executable) const {
-    return executable < per_executable_.size() ? per_executable_[executable] : 0;
-  }
+  uint32_t live_leases(uint32_t unit) const { return unit < per_unit_.size() ? per_unit_[unit] : 0; }
 
   // Running leases of the host that are expected to end within `seconds` from now, or are over time.
   uint32_t EndingWithin(uint32_t h, double seconds, absl::Time now) const;
@@ -166,7 +164,7 @@ class HostTable {
   void CheckInvariants() const;
 
  private:
-  LeaseRecord& NewRecord(uint32_t h, uint32_t executable, absl::Time now);
+  LeaseRecord& NewRecord(uint32_t h, uint32_t unit, absl::Time now);
   void Begin(LeaseRecord& lease);
   void Link(LeaseRecord& lease);
   void Unlink(LeaseRecord& lease);
@@ -181,7 +179,7 @@ class HostTable {
   std::vector<HostRecord> hosts_;
   std::vector<LeaseRecord> leases_;
   std::vector<uint32_t> free_;
-  std::vector<uint32_t> per_executable_;  // live leases
+  std::vector<uint32_t> per_unit_;  // live leases
   MaxTree backlog_;
   uint64_t serial_ = 0;
   uint64_t live_leases_ = 0;

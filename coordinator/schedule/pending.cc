@@ -10,13 +10,13 @@ namespace dtest::schedule {
 Pending::Pending(CaseArray* cases, CostModel* costs, bool listing_order)
     : cases_(*cases), costs_(*costs), listing_order_(listing_order) {}
 
-void Pending::AddExecutable(uint32_t executable) {
-  if (executable >= executables_.size()) executables_.resize(executable + 1);
+void Pending::AddUnit(uint32_t unit) {
+  if (unit >= units_.size()) units_.resize(unit + 1);
 }
 
 double Pending::Estimate(uint32_t i) const {
   const CaseRecord& c = cases_[i];
-  return c.known ? c.seconds : costs_.Unknown(c.executable, c.suite);
+  return c.known ? c.seconds : costs_.Unknown(c.unit, c.suite);
 }
 
 bool Pending::Shorter(const Long& a, const Long& b) {
@@ -26,7 +26,7 @@ bool Pending::Shorter(const Long& a, const Long& b) {
 
 void Pending::Account(uint32_t i, int sign) {
   const CaseRecord& c = cases_[i];
-  Executable& e = executables_[c.executable];
+  Unit& e = units_[c.unit];
   e.count += sign;
   count_ += sign;
   if (c.known) {
@@ -34,37 +34,37 @@ void Pending::Account(uint32_t i, int sign) {
   } else {
     e.unknown += sign;
   }
-  EstimatesChanged(c.executable);
+  EstimatesChanged(c.unit);
 }
 
-void Pending::EstimatesChanged(uint32_t executable) {
-  Executable& e = executables_[executable];
-  const int64_t nanos = e.known_nanos + e.unknown * Nanos(costs_.UnknownMean(executable));
+void Pending::EstimatesChanged(uint32_t unit) {
+  Unit& e = units_[unit];
+  const int64_t nanos = e.known_nanos + e.unknown * Nanos(costs_.UnknownMean(unit));
   nanos_ += nanos - e.nanos;
   e.nanos = nanos;
-  Reindex(executable);
+  Reindex(unit);
 }
 
-void Pending::Reindex(uint32_t executable) {
-  Executable& e = executables_[executable];
+void Pending::Reindex(uint32_t unit) {
+  Unit& e = units_[unit];
   const int64_t work = e.list.count == 0 ? 0 : std::max<int64_t>(e.nanos, 1);
-  // A key that is off by an eighth still names a good executable, and most changes cost nothing.
+  // A key that is off by an eighth still names a good unit, and most changes cost nothing.
   if (work != e.indexed_nanos && (work == 0 || std::llabs(work - e.indexed_nanos) > e.indexed_nanos / 8)) {
-    if (e.indexed_nanos != 0) by_work_.erase({-e.indexed_nanos, executable});
-    if (work != 0) by_work_.insert({-work, executable});
+    if (e.indexed_nanos != 0) by_work_.erase({-e.indexed_nanos, unit});
+    if (work != 0) by_work_.insert({-work, unit});
     e.indexed_nanos = work;
   }
   const float longest = e.heap.empty() ? 0 : e.heap.front().seconds;
   if (longest != e.indexed_longest) {
-    if (e.indexed_longest != 0) by_longest_.erase({-e.indexed_longest, executable});
-    if (longest != 0) by_longest_.insert({-longest, executable});
+    if (e.indexed_longest != 0) by_longest_.erase({-e.indexed_longest, unit});
+    if (longest != 0) by_longest_.insert({-longest, unit});
     e.indexed_longest = longest;
   }
 }
 
 void Pending::Add(uint32_t i, bool front) {
   CaseRecord& c = cases_[i];
-  Executable& e = executables_[c.executable];
+  Unit& e = units_[c.unit];
   if (c.known && c.seconds > costs_.long_case() && !listing_order_) {
     c.state = CaseState::kLong;
     e.heap.push_back({c.seconds, i});
@@ -82,14 +82,14 @@ void Pending::AddRetry(uint32_t i, absl::Time now) {
   Account(i, 1);
 }
 
-uint32_t Pending::TakeShort(uint32_t executable) {
-  const uint32_t i = executables_[executable].list.RemoveAfter(cases_, kNone);
+uint32_t Pending::TakeShort(uint32_t unit) {
+  const uint32_t i = units_[unit].list.RemoveAfter(cases_, kNone);
   Account(i, -1);
   return i;
 }
 
-uint32_t Pending::TakeLong(uint32_t executable) {
-  std::vector<Long>& heap = executables_[executable].heap;
+uint32_t Pending::TakeLong(uint32_t unit) {
+  std::vector<Long>& heap = units_[unit].heap;
   std::pop_heap(heap.begin(), heap.end(), Shorter);
   const uint32_t i = heap.back().i;
   heap.pop_back();
@@ -104,23 +104,23 @@ uint32_t Pending::TakeRetry(size_t position) {
   return i;
 }
 
-std::vector<uint32_t> Pending::TakeAll(uint32_t executable) {
+std::vector<uint32_t> Pending::TakeAll(uint32_t unit) {
   std::vector<uint32_t> all;
   for (size_t k = 0; k < retries_.size();) {
-    if (cases_[retries_[k].i].executable == executable) {
+    if (cases_[retries_[k].i].unit == unit) {
       all.push_back(TakeRetry(k));
     } else {
       ++k;
     }
   }
-  while (!executables_[executable].heap.empty()) all.push_back(TakeLong(executable));
-  while (executables_[executable].list.count > 0) all.push_back(TakeShort(executable));
+  while (!units_[unit].heap.empty()) all.push_back(TakeLong(unit));
+  while (units_[unit].list.count > 0) all.push_back(TakeShort(unit));
   return all;
 }
 
 void Pending::ForEach(const std::function<void(uint32_t)>& visit) const {
   for (const Retry& retry : retries_) visit(retry.i);
-  for (const Executable& e : executables_) {
+  for (const Unit& e : units_) {
     for (const Long& one : e.heap) visit(one.i);
     for (uint32_t i = e.list.head; i != kNone; i = cases_[i].next) visit(i);
   }
@@ -129,17 +129,17 @@ void Pending::ForEach(const std::function<void(uint32_t)>& visit) const {
 void Pending::CheckInvariants() const {
   uint64_t count = 0;
   int64_t nanos = 0;
-  std::vector<uint32_t> counts(executables_.size());
-  std::vector<int64_t> sums(executables_.size());
+  std::vector<uint32_t> counts(units_.size());
+  std::vector<int64_t> sums(units_.size());
   ForEach([&](uint32_t i) {
     const CaseRecord& c = cases_[i];
     Check(c.holder == kNone, "a pending case is held by no lease");
-    ++counts[c.executable];
-    sums[c.executable] += c.known ? Nanos(c.seconds) : Nanos(costs_.UnknownMean(c.executable));
+    ++counts[c.unit];
+    sums[c.unit] += c.known ? Nanos(c.seconds) : Nanos(costs_.UnknownMean(c.unit));
   });
   for (const Retry& retry : retries_) Check(cases_[retry.i].state == CaseState::kRetry, "retries are marked so");
-  for (uint32_t x = 0; x < executables_.size(); ++x) {
-    const Executable& e = executables_[x];
+  for (uint32_t x = 0; x < units_.size(); ++x) {
+    const Unit& e = units_[x];
     for (const Long& one : e.heap) {
       Check(cases_[one.i].state == CaseState::kLong, "long cases are marked so");
       Check(cases_[one.i].seconds == one.seconds, "long cases are expected to take what the heap says");

@@ -1,10 +1,10 @@
 // The cases that no host holds. Each is in exactly one place:
 //
-//   short    in listing order, per executable: taken as batches, so suites stay together
-//   long     per executable, longest first: each is leased alone, the longest of all executables first
+//   short    in listing order, per unit: taken as batches, so suites stay together
+//   long     per unit, longest first: each is leased alone, the longest of all units first
 //   retry    one queue: cases that run alone and before others (failed attempts, suspects of a lost host)
 //
-// Two ordered indices say which executable has the longest case, and which has most to do.
+// Two ordered indices say which unit has the longest case, and which has most to do.
 //
 // One thread. Borrows the cases and the cost model.
 
@@ -29,7 +29,7 @@ class Pending {
   // `listing_order`: long cases stay where they are in the list (shuffled runs).
   Pending(CaseArray* cases, CostModel* costs, bool listing_order);
 
-  void AddExecutable(uint32_t executable);
+  void AddUnit(uint32_t unit);
 
   // The case, in no list now, becomes pending: short or long as its estimate says.
   void AddBack(uint32_t i) { Add(i, false); }
@@ -41,32 +41,32 @@ class Pending {
   void AddRetry(uint32_t i, absl::Time now);
 
   // Takes a case out; it is in no list then. The list or heap must not be empty.
-  uint32_t TakeShort(uint32_t executable);
-  uint32_t TakeLong(uint32_t executable);
+  uint32_t TakeShort(uint32_t unit);
+  uint32_t TakeLong(uint32_t unit);
   uint32_t TakeRetry(size_t position);
-  // Takes all cases of the executable out.
-  std::vector<uint32_t> TakeAll(uint32_t executable);
+  // Takes all cases of the unit out.
+  std::vector<uint32_t> TakeAll(uint32_t unit);
 
-  uint32_t FirstShort(uint32_t executable) const { return executables_[executable].list.head; }
-  uint32_t FirstLong(uint32_t executable) const { return executables_[executable].heap.front().i; }
+  uint32_t FirstShort(uint32_t unit) const { return units_[unit].list.head; }
+  uint32_t FirstLong(uint32_t unit) const { return units_[unit].heap.front().i; }
   const std::deque<Retry>& retries() const { return retries_; }
-  // (-seconds of its longest case, executable), the longest first: executables with long cases.
+  // (-seconds of its longest case, unit), the longest first: units with long cases.
   const std::set<std::pair<float, uint32_t>>& by_longest() const { return by_longest_; }
-  // (-expected nanoseconds, executable), most work first: executables with short cases. Follows the true sums only
+  // (-expected nanoseconds, unit), most work first: units with short cases. Follows the true sums only
   // roughly, to be cheap.
   const std::set<std::pair<int64_t, uint32_t>>& by_work() const { return by_work_; }
 
   uint64_t count() const { return count_; }
-  uint32_t count(uint32_t executable) const { return executables_[executable].count; }
-  uint32_t short_count(uint32_t executable) const { return executables_[executable].list.count; }
+  uint32_t count(uint32_t unit) const { return units_[unit].count; }
+  uint32_t short_count(uint32_t unit) const { return units_[unit].list.count; }
   // Expected run time of all that is pending, on hosts of speed 1.
   int64_t nanos() const { return nanos_; }
-  int64_t nanos(uint32_t executable) const { return executables_[executable].nanos; }
+  int64_t nanos(uint32_t unit) const { return units_[unit].nanos; }
   double Estimate(uint32_t i) const;
-  // The cost model has learnt about this executable: brings its sum up to date.
-  void EstimatesChanged(uint32_t executable);
+  // The cost model has learnt about this unit: brings its sum up to date.
+  void EstimatesChanged(uint32_t unit);
 
-  // Calls `visit` for every pending case, in the order of executables. `check` aborts when a sum does not hold.
+  // Calls `visit` for every pending case, in the order of units. `check` aborts when a sum does not hold.
   void ForEach(const std::function<void(uint32_t)>& visit) const;
   void CheckInvariants() const;
 
@@ -75,7 +75,7 @@ class Pending {
     float seconds;  // a copy: to compare must not mean to fetch two records from all over the memory
     uint32_t i;
   };
-  struct Executable {
+  struct Unit {
     CaseList list;
     std::vector<Long> heap;     // of long cases: the longest in front, see Shorter
     uint32_t count = 0;         // pending in any way
@@ -87,13 +87,13 @@ class Pending {
   };
   void Add(uint32_t i, bool front);
   void Account(uint32_t i, int sign);
-  void Reindex(uint32_t executable);
+  void Reindex(uint32_t unit);
   static bool Shorter(const Long& a, const Long& b);
 
   CaseArray& cases_;
   CostModel& costs_;
   const bool listing_order_;
-  std::vector<Executable> executables_;
+  std::vector<Unit> units_;
   std::deque<Retry> retries_;
   std::set<std::pair<float, uint32_t>> by_longest_;
   std::set<std::pair<int64_t, uint32_t>> by_work_;

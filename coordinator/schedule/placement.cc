@@ -19,55 +19,54 @@ Placement::Host& Placement::At(uint32_t h) {
   return hosts_[h];
 }
 
-void Placement::AddExecutable(uint32_t executable, uint64_t bytes) {
-  if (executable >= executables_.size()) executables_.resize(executable + 1);
-  executables_[executable].bytes = bytes;
+void Placement::AddUnit(uint32_t unit, uint64_t bytes) {
+  if (unit >= units_.size()) units_.resize(unit + 1);
+  units_[unit].bytes = bytes;
 }
 
-Hold Placement::hold(uint32_t h, uint32_t executable) const {
-  if (h >= hosts_.size() || executable >= hosts_[h].holds.size()) return Hold::kNone;
-  return hosts_[h].holds[executable];
+Hold Placement::hold(uint32_t h, uint32_t unit) const {
+  if (h >= hosts_.size() || unit >= hosts_[h].holds.size()) return Hold::kNone;
+  return hosts_[h].holds[unit];
 }
 
-bool Placement::Has(uint32_t h, uint32_t executable) const {
-  const Hold hold = this->hold(h, executable);
-  return hold == Hold::kRequested || hold == Hold::kReady ||
-         (hold == Hold::kNone && executables_[executable].bytes == 0);
+bool Placement::Has(uint32_t h, uint32_t unit) const {
+  const Hold hold = this->hold(h, unit);
+  return hold == Hold::kRequested || hold == Hold::kReady || (hold == Hold::kNone && units_[unit].bytes == 0);
 }
 
-bool Placement::IsOnlyHolder(uint32_t h, uint32_t executable) const {
-  const Hold hold = this->hold(h, executable);
+bool Placement::IsOnlyHolder(uint32_t h, uint32_t unit) const {
+  const Hold hold = this->hold(h, unit);
   return (hold == Hold::kRequested || hold == Hold::kReady) && !hosts_[h].retired &&
-         executables_[executable].holder_slots == hosts_[h].slots;
+         units_[unit].holder_slots == hosts_[h].slots;
 }
 
-bool Placement::Ready(uint32_t h, uint32_t executable) const {
-  return executables_[executable].bytes == 0 || hold(h, executable) == Hold::kReady;
+bool Placement::Ready(uint32_t h, uint32_t unit) const {
+  return units_[unit].bytes == 0 || hold(h, unit) == Hold::kReady;
 }
 
-void Placement::Request(uint32_t h, uint32_t executable, uint32_t slots) {
+void Placement::Request(uint32_t h, uint32_t unit, uint32_t slots) {
   Host& host = At(h);
-  if (hold(h, executable) != Hold::kNone || host.retired) return;
-  if (executable >= host.holds.size()) host.holds.resize(executables_.size());
-  host.holds[executable] = Hold::kRequested;
-  host.held.push_back(executable);
+  if (hold(h, unit) != Hold::kNone || host.retired) return;
+  if (unit >= host.holds.size()) host.holds.resize(units_.size());
+  host.holds[unit] = Hold::kRequested;
+  host.held.push_back(unit);
   host.slots = slots;
-  executables_[executable].holder_slots += slots;
+  units_[unit].holder_slots += slots;
 }
 
-void Placement::SetReady(uint32_t h, uint32_t executable) {
-  if (hold(h, executable) == Hold::kRequested) At(h).holds[executable] = Hold::kReady;
+void Placement::SetReady(uint32_t h, uint32_t unit) {
+  if (hold(h, unit) == Hold::kRequested) At(h).holds[unit] = Hold::kReady;
 }
 
-void Placement::SetUnfit(uint32_t h, uint32_t executable, const std::string& host_name, const std::string& reason) {
+void Placement::SetUnfit(uint32_t h, uint32_t unit, const std::string& host_name, const std::string& reason) {
   Host& host = At(h);
-  const Hold before = hold(h, executable);
-  Executable& e = executables_[executable];
+  const Hold before = hold(h, unit);
+  Unit& e = units_[unit];
   if (before == Hold::kUnfit) return;
-  if (executable >= host.holds.size()) host.holds.resize(executables_.size());
-  host.holds[executable] = Hold::kUnfit;
+  if (unit >= host.holds.size()) host.holds.resize(units_.size());
+  host.holds[unit] = Hold::kUnfit;
   if (before != Hold::kNone) {
-    host.held.erase(std::remove(host.held.begin(), host.held.end(), executable), host.held.end());
+    host.held.erase(std::remove(host.held.begin(), host.held.end(), unit), host.held.end());
     if (!host.retired) e.holder_slots -= host.slots;
   }
   if (!host.retired) ++e.unfit;
@@ -78,9 +77,9 @@ void Placement::Retire(uint32_t h) {
   Host& host = At(h);
   if (host.retired) return;
   host.retired = true;
-  for (uint32_t executable : host.held) executables_[executable].holder_slots -= host.slots;
-  for (uint32_t executable = 0; executable < host.holds.size(); ++executable) {
-    if (host.holds[executable] == Hold::kUnfit) --executables_[executable].unfit;
+  for (uint32_t unit : host.held) units_[unit].holder_slots -= host.slots;
+  for (uint32_t unit = 0; unit < host.holds.size(); ++unit) {
+    if (host.holds[unit] == Hold::kUnfit) --units_[unit].unfit;
   }
 }
 
@@ -94,8 +93,8 @@ const std::vector<uint32_t>& Placement::held(uint32_t h) const {
   return h < hosts_.size() ? hosts_[h].held : kNothing;
 }
 
-std::string Placement::Reasons(uint32_t executable) const {
-  const auto& reasons = executables_[executable].reasons;
+std::string Placement::Reasons(uint32_t unit) const {
+  const auto& reasons = units_[unit].reasons;
   std::string text;
   for (size_t k = 0; k < std::min(reasons.size(), kMostReasons); ++k) {
     absl::StrAppend(&text, k > 0 ? "; " : "", reasons[k].first, ": ", reasons[k].second);
@@ -104,8 +103,8 @@ std::string Placement::Reasons(uint32_t executable) const {
   return text;
 }
 
-double Placement::ShipSeconds(uint32_t executable) const {
-  const uint64_t bytes = executables_[executable].bytes;
+double Placement::ShipSeconds(uint32_t unit) const {
+  const uint64_t bytes = units_[unit].bytes;
   return bytes == 0 ? 0 : kShipRoundTrips + bytes / kBytesPerSecond;
 }
 

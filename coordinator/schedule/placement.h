@@ -1,4 +1,4 @@
-// Which host has the files of which executable, which host cannot run which, and what bringing files to a host costs.
+// Which host has the files of which unit, which host cannot run which, and what bringing files to a host costs.
 //
 // One thread.
 
@@ -23,53 +23,53 @@ enum class Hold : uint8_t {
 
 class Placement {
  public:
-  void AddExecutable(uint32_t executable, uint64_t bytes);
+  void AddUnit(uint32_t unit, uint64_t bytes);
 
-  Hold hold(uint32_t h, uint32_t executable) const;
-  // Nothing has to be shipped to this host before it can run this executable, or it is on its way.
-  bool Has(uint32_t h, uint32_t executable) const;
+  Hold hold(uint32_t h, uint32_t unit) const;
+  // Nothing has to be shipped to this host before it can run this unit, or it is on its way.
+  bool Has(uint32_t h, uint32_t unit) const;
   // Of the hosts that may be given work it is the only one that has it, or will.
-  bool IsOnlyHolder(uint32_t h, uint32_t executable) const;
+  bool IsOnlyHolder(uint32_t h, uint32_t unit) const;
   // The host can start it at once, as far as is known.
-  bool Ready(uint32_t h, uint32_t executable) const;
+  bool Ready(uint32_t h, uint32_t unit) const;
 
-  // `slots` of the host: how much it can take off the others once it has the executable.
-  void Request(uint32_t h, uint32_t executable, uint32_t slots);
-  void SetReady(uint32_t h, uint32_t executable);
-  void SetUnfit(uint32_t h, uint32_t executable, const std::string& host_name, const std::string& reason);
-  // The host takes no more work; what it said about executables counts no longer.
+  // `slots` of the host: how much it can take off the others once it has the unit.
+  void Request(uint32_t h, uint32_t unit, uint32_t slots);
+  void SetReady(uint32_t h, uint32_t unit);
+  void SetUnfit(uint32_t h, uint32_t unit, const std::string& host_name, const std::string& reason);
+  // The host takes no more work; what it said about units counts no longer.
   void Retire(uint32_t h);
   // The host is gone; if it comes back it has nothing.
   void Forget(uint32_t h);
 
-  // Executables that the host has, in the order it got them.
+  // Units that the host has, in the order it got them.
   const std::vector<uint32_t>& held(uint32_t h) const;
   // Slots of the hosts that have it.
-  uint32_t holder_slots(uint32_t executable) const { return executables_[executable].holder_slots; }
+  uint32_t holder_slots(uint32_t unit) const { return units_[unit].holder_slots; }
   // Usable hosts that cannot run it.
-  uint32_t unfit(uint32_t executable) const { return executables_[executable].unfit; }
+  uint32_t unfit(uint32_t unit) const { return units_[unit].unfit; }
   // "build01: host is aarch64, executable is x86_64; build02: ...": every host that ever said so, at most ten.
-  std::string Reasons(uint32_t executable) const;
+  std::string Reasons(uint32_t unit) const;
 
   // Expected seconds to bring it to a host that has nothing of it.
-  double ShipSeconds(uint32_t executable) const;
+  double ShipSeconds(uint32_t unit) const;
 
  private:
-  struct Executable {
+  struct Unit {
     uint64_t bytes = 0;
     uint32_t holder_slots = 0;
     uint32_t unfit = 0;
     std::vector<std::pair<std::string, std::string>> reasons;  // (host, reason)
   };
   struct Host {
-    std::vector<Hold> holds;     // by executable; short if the rest is kNone
-    std::vector<uint32_t> held;  // executables with kRequested or kReady
+    std::vector<Hold> holds;     // by unit; short if the rest is kNone
+    std::vector<uint32_t> held;  // units with kRequested or kReady
     uint32_t slots = 0;
     bool retired = false;
   };
   Host& At(uint32_t h);
 
-  std::vector<Executable> executables_;
+  std::vector<Unit> units_;
   std::vector<Host> hosts_;
 };
 

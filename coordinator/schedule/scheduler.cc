@@ -67,12 +67,12 @@ std::string Scheduler::Impl::HostName(uint32_t h) const {
   return h < options_.host_names.size() ? options_.host_names[h] : absl::StrCat("host ", h);
 }
 
-Scheduler::Impl::ExecutableRecord& Scheduler::Impl::Record(uint32_t executable) {
-  if (executable >= executables_.size()) {
-    executables_.resize(executable + 1);
-    for (uint32_t e = 0; e <= executable; ++e) pending_.AddExecutable(e);
+Scheduler::Impl::UnitRecord& Scheduler::Impl::Record(uint32_t unit) {
+  if (unit >= units_.size()) {
+    units_.resize(unit + 1);
+    for (uint32_t e = 0; e <= unit; ++e) pending_.AddUnit(e);
   }
-  return executables_[executable];
+  return units_[unit];
 }
 
 // ---- Hosts -----------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ void Scheduler::Impl::On(const HostGone& event) {
   if (was_up) {
     std::vector<std::pair<uint32_t, bool>> held;  // (lease, whether its first case was running), oldest first
     for (uint32_t slab = host.running.head; slab != kNone; slab = hosts_.lease(slab).next) {
-      held.emplace_back(slab, placement_.Ready(h, hosts_.lease(slab).executable));
+      held.emplace_back(slab, placement_.Ready(h, hosts_.lease(slab).unit));
     }
     for (uint32_t slab = host.queued.head; slab != kNone; slab = hosts_.lease(slab).next) {
       held.emplace_back(slab, false);
@@ -113,9 +113,9 @@ void Scheduler::Impl::On(const HostGone& event) {
       if (suspect) NoteCut(lease, event.reason);
       Lost(h, EndLease(lease), suspect, event.reason);
     }
-    for (uint32_t e = 0; e < executables_.size(); ++e) {
-      ExecutableRecord& record = executables_[e];
-      if (record.state != ExecutableRecord::State::kListing || record.lister != h) continue;
+    for (uint32_t e = 0; e < units_.size(); ++e) {
+      UnitRecord& record = units_[e];
+      if (record.state != UnitRecord::State::kListing || record.lister != h) continue;
       ListingCameToNothing(e, absl::StrCat("the host was lost while it listed: ", event.reason));
     }
   }
@@ -148,8 +148,8 @@ void Scheduler::Impl::On(const FromHost& event) {
 }
 
 void Scheduler::Impl::OnMessage(uint32_t h, const Prepared& message) {
-  const uint32_t e = message.executable.value();
-  if (e >= executables_.size()) return;
+  const uint32_t e = message.unit.value();
+  if (e >= units_.size()) return;
   HostRecord& host = hosts_[h];
   if (host.prefetches > 0) --host.prefetches;
   if (message.drain) Drain(h, message.error);
@@ -159,8 +159,8 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Prepared& message) {
   }
   placement_.SetUnfit(h, e, HostName(h), message.error);
   if (host.current == e) host.current = kNone;
-  ExecutableRecord& record = executables_[e];
-  if (record.state == ExecutableRecord::State::kListing && record.lister == h) {
+  UnitRecord& record = units_[e];
+  if (record.state == UnitRecord::State::kListing && record.lister == h) {
     --host.listings;
     ListingCameToNothing(e, message.error);
   }
@@ -184,7 +184,7 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Heartbeat& message) {
     LeaseRecord& lease = hosts_.lease(slab);
     slab = lease.next;
     lease.shown = kNone;
-    if (!lease.reported && !placement_.Ready(h, lease.executable)) hosts_.MarkQueued(lease);
+    if (!lease.reported && !placement_.Ready(h, lease.unit)) hosts_.MarkQueued(lease);
   }
   for (const RunningCase& running : message.running) {
     LeaseRecord* lease = hosts_.Find(running.lease, h);
@@ -221,14 +221,14 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Idle&) {
   if (stopping_) hosts_[h].stopped = true;
 }
 
-// ---- Executables and cases -------------------------------------------------------------------------------------
+// ---- Units and cases -------------------------------------------------------------------------------------
 
-void Scheduler::Impl::On(const ExecutableAdded& event) {
-  const uint32_t e = event.executable.value();
-  ExecutableRecord& record = Record(e);
-  if (record.state != ExecutableRecord::State::kUnknown) return;
-  placement_.AddExecutable(e, event.bytes);
-  record.state = event.listed ? ExecutableRecord::State::kListed : ExecutableRecord::State::kUnlisted;
+void Scheduler::Impl::On(const UnitAdded& event) {
+  const uint32_t e = event.unit.value();
+  UnitRecord& record = Record(e);
+  if (record.state != UnitRecord::State::kUnknown) return;
+  placement_.AddUnit(e, event.bytes);
+  record.state = event.listed ? UnitRecord::State::kListed : UnitRecord::State::kUnlisted;
   ++unresolved_;
   if (!event.listed) {
     unlisted_.push_back(e);
@@ -237,50 +237,50 @@ void Scheduler::Impl::On(const ExecutableAdded& event) {
 }
 
 void Scheduler::Impl::OnMessage(uint32_t h, const Listed& message) {
-  const uint32_t e = message.executable.value();
-  if (e >= executables_.size()) return;
-  ExecutableRecord& record = executables_[e];
-  if (record.state != ExecutableRecord::State::kListing || record.lister != h) return;
-  record.state = ExecutableRecord::State::kListed;
+  const uint32_t e = message.unit.value();
+  if (e >= units_.size()) return;
+  UnitRecord& record = units_[e];
+  if (record.state != UnitRecord::State::kListing || record.lister != h) return;
+  record.state = UnitRecord::State::kListed;
   --hosts_[h].listings;
   placement_.SetReady(h, e);
 }
 
-void Scheduler::Impl::ListingCameToNothing(uint32_t executable, const std::string& why) {
-  ExecutableRecord& record = executables_[executable];
+void Scheduler::Impl::ListingCameToNothing(uint32_t unit, const std::string& why) {
+  UnitRecord& record = units_[unit];
   record.tried.push_back(record.lister);
   record.listing_failures.push_back(absl::StrCat(HostName(record.lister), ": ", why));
   record.lister = kNone;
   if (record.listing_failures.size() < kListingAttempts) {
-    record.state = ExecutableRecord::State::kUnlisted;
-    unlisted_.push_front(executable);
+    record.state = UnitRecord::State::kUnlisted;
+    unlisted_.push_front(unit);
     work_added_ = true;
     return;
   }
-  record.state = ExecutableRecord::State::kDone;
+  record.state = UnitRecord::State::kDone;
   --unresolved_;
-  actions_->push_back(ListingFailed{ExecutableId(executable), absl::StrJoin(record.listing_failures, "; ")});
+  actions_->push_back(ListingFailed{UnitId(unit), absl::StrJoin(record.listing_failures, "; ")});
 }
 
 void Scheduler::Impl::On(const CasesUnknown& event) {
-  ExecutableRecord& record = Record(event.executable.value());
-  if (record.state == ExecutableRecord::State::kUnknown || record.state == ExecutableRecord::State::kDone) return;
-  if (record.state == ExecutableRecord::State::kListing) --hosts_[record.lister].listings;
-  unlisted_.erase(std::remove(unlisted_.begin(), unlisted_.end(), event.executable.value()), unlisted_.end());
-  record.state = ExecutableRecord::State::kDone;
+  UnitRecord& record = Record(event.unit.value());
+  if (record.state == UnitRecord::State::kUnknown || record.state == UnitRecord::State::kDone) return;
+  if (record.state == UnitRecord::State::kListing) --hosts_[record.lister].listings;
+  unlisted_.erase(std::remove(unlisted_.begin(), unlisted_.end(), event.unit.value()), unlisted_.end());
+  record.state = UnitRecord::State::kDone;
   --unresolved_;
 }
 
 void Scheduler::Impl::On(const CasesKnown& event) {
-  const uint32_t e = event.executable.value();
-  if (Record(e).state == ExecutableRecord::State::kUnknown || Record(e).state == ExecutableRecord::State::kDone) return;
-  On(CasesUnknown{event.executable});  // nothing of a listing is awaited any more
+  const uint32_t e = event.unit.value();
+  if (Record(e).state == UnitRecord::State::kUnknown || Record(e).state == UnitRecord::State::kDone) return;
+  On(CasesUnknown{event.unit});  // nothing of a listing is awaited any more
   std::vector<uint32_t> suites(event.cases.size());
   absl::flat_hash_map<uint32_t, uint32_t> dense;
   for (size_t k = 0; k < event.cases.size() && k < event.suite_of.size(); ++k) {
     suites[k] = dense.try_emplace(event.suite_of[k], static_cast<uint32_t>(dense.size())).first->second;
   }
-  costs_.AddExecutable(e, std::max<uint32_t>(1, static_cast<uint32_t>(dense.size())), event.startup);
+  costs_.AddUnit(e, std::max<uint32_t>(1, static_cast<uint32_t>(dense.size())), event.startup);
   std::vector<uint32_t> order;
   order.reserve(event.cases.size());
   for (uint32_t iteration = 1; iteration <= std::max(options_.repeat, 1u); ++iteration) {
@@ -288,7 +288,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     for (size_t k = 0; k < event.cases.size(); ++k) {
       const uint32_t i = cases_.Add();
       CaseRecord& c = cases_[i];
-      c.executable = e;
+      c.unit = e;
       c.index = event.cases[k].index;
       c.suite = suites[k];
       c.iteration = iteration;
@@ -317,14 +317,14 @@ void Scheduler::Impl::On(const Tick&) {
 
 void Scheduler::Impl::CheckPlaceable() {
   check_placeable_ = false;
-  if (hosts_.possible() == 0) return;  // no executable's fault: the run ends for lack of hosts
-  for (uint32_t e = 0; e < executables_.size(); ++e) {
-    ExecutableRecord& record = executables_[e];
-    if (record.state == ExecutableRecord::State::kUnknown || placement_.unfit(e) < hosts_.possible()) continue;
+  if (hosts_.possible() == 0) return;  // no unit's fault: the run ends for lack of hosts
+  for (uint32_t e = 0; e < units_.size(); ++e) {
+    UnitRecord& record = units_[e];
+    if (record.state == UnitRecord::State::kUnknown || placement_.unfit(e) < hosts_.possible()) continue;
     const std::string reasons = placement_.Reasons(e);
-    if (record.state == ExecutableRecord::State::kUnlisted) {
-      On(CasesUnknown{ExecutableId(e)});
-      actions_->push_back(ListingFailed{ExecutableId(e), reasons});
+    if (record.state == UnitRecord::State::kUnlisted) {
+      On(CasesUnknown{UnitId(e)});
+      actions_->push_back(ListingFailed{UnitId(e), reasons});
     }
     for (uint32_t i : pending_.TakeAll(e)) {
       FinalWithoutRun(i, Outcome::kInfraError, absl::StrCat("no host can run this executable: ", reasons));
@@ -368,15 +368,15 @@ void Scheduler::Impl::CheckInvariants() const {
   Check(!over_ || finished_ == cases_.size(), "no case is left without a verdict at the end");
   uint32_t unresolved = 0, unlisted = 0;
   std::vector<uint32_t> listings(hosts_.size());
-  for (const ExecutableRecord& record : executables_) {
-    unlisted += record.state == ExecutableRecord::State::kUnlisted;
-    unresolved += record.state != ExecutableRecord::State::kUnknown && record.state != ExecutableRecord::State::kDone;
-    if (record.state == ExecutableRecord::State::kListing) ++listings[record.lister];
+  for (const UnitRecord& record : units_) {
+    unlisted += record.state == UnitRecord::State::kUnlisted;
+    unresolved += record.state != UnitRecord::State::kUnknown && record.state != UnitRecord::State::kDone;
+    if (record.state == UnitRecord::State::kListing) ++listings[record.lister];
   }
   Check(unlisted == unlisted_.size(), "unlisted executables are queued");
   Check(unresolved == unresolved_, "executables without known cases are counted");
   for (uint32_t h = 0; h < hosts_.size(); ++h) Check(listings[h] == hosts_[h].listings, "listings are counted");
-  for (uint32_t e = 0; e < executables_.size(); ++e) {
+  for (uint32_t e = 0; e < units_.size(); ++e) {
     uint32_t slots = 0;
     for (uint32_t h = 0; h < hosts_.size(); ++h) {
       const Hold hold = placement_.hold(h, e);

@@ -48,10 +48,10 @@ struct HostGone {
   bool may_return = false;  // another HostJoined or HostGone for it follows: do not give up the run for lack of hosts
 };
 
-// An executable of the bundle; CasesKnown or CasesUnknown follows, by listing (an action of the scheduler) or, where
+// A unit of the bundle; CasesKnown or CasesUnknown follows, by listing (an action of the scheduler) or, where
 // the coordinator knows the cases, without (then `listed` is true and no List is sent).
-struct ExecutableAdded {
-  ExecutableId executable;
+struct UnitAdded {
+  UnitId unit;
   uint64_t bytes = 0;  // of its files: the cost of shipping it to a host that has nothing
   bool listed = false;
 };
@@ -64,7 +64,7 @@ struct SelectedCase {
 
 // The cases to run, in listing order, after filter and shard. May be empty. `startup` is the process start-up cost.
 struct CasesKnown {
-  ExecutableId executable;
+  UnitId unit;
   std::vector<SelectedCase> cases;
   std::vector<uint32_t> suite_of;  // parallel to `cases`: equal numbers are one suite
   absl::Duration startup;
@@ -72,10 +72,10 @@ struct CasesKnown {
 
 // Listing failed for good (the loop has reported it).
 struct CasesUnknown {
-  ExecutableId executable;
+  UnitId unit;
 };
 
-// No ExecutableAdded follows.
+// No UnitAdded follows.
 struct BundleComplete {};
 
 // No HostJoined follows for hosts that have not joined or gone yet, except as HostGone::may_return promised.
@@ -95,12 +95,12 @@ struct StopRun {
 // The passing of time, when NextDeadline has come.
 struct Tick {};
 
-using SchedulerEvent = std::variant<HostJoined, HostGone, ExecutableAdded, CasesKnown, CasesUnknown, BundleComplete,
-                                    FromHost, StopRun, Tick>;
+using SchedulerEvent =
+    std::variant<HostJoined, HostGone, UnitAdded, CasesKnown, CasesUnknown, BundleComplete, FromHost, StopRun, Tick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 
-// The loop sends AddExecutable and CaseTable of an executable by itself before the first message that needs them.
+// The loop sends AddUnit and CaseTable of a unit by itself before the first message that needs them.
 struct SendTo {
   HostId host;
   std::variant<Prefetch, List, Lease, Recall, Cancel, Interrupt, Shutdown> message;
@@ -136,10 +136,10 @@ struct AttemptCopied {
   CopyStage stage = CopyStage::kStarted;
 };
 
-// An executable cannot be listed: no host is left that could prepare it. `reason` says why, by host. The loop reports
+// A unit cannot be listed: no host is left that could prepare it. `reason` says why, by host. The loop reports
 // it.
 struct ListingFailed {
-  ExecutableId executable;
+  UnitId unit;
   std::string reason;
 };
 
@@ -194,7 +194,7 @@ class Scheduler {
   // Progress, for status lines: all in cases, iterations counted separately.
   struct Progress {
     uint64_t selected = 0, finished = 0, running_or_queued = 0;
-    uint32_t unlisted = 0;  // executables whose cases are not known yet
+    uint32_t unlisted = 0;  // units whose cases are not known yet
     uint32_t slots = 0;     // on hosts that are up
   };
   Progress progress() const;

@@ -1,10 +1,10 @@
 // The scheduler's state machine, in six files by what they decide:
 //
-//   scheduler.cc   which event concerns what; hosts, executables and cases that come and go; the end of a turn
+//   scheduler.cc   which event concerns what; hosts, units and cases that come and go; the end of a turn
 //   dispatch.cc    which host gets what next: listings, leases, prefetches
 //   stealing.cc    which queued leases move between hosts
 //   speculation.cc second copies of the last running cases, and what becomes of the two
-//   verdicts.cc    what a result, a lost host or an impossible executable makes of a case
+//   verdicts.cc    what a result, a lost host or an impossible unit makes of a case
 //   stopping.cc    fail-fast, interrupts, time limits, the end of the run
 //
 // A turn: the event changes records and *touches* hosts (they may want more now); then Distribute gives work to the
@@ -44,7 +44,7 @@ using schedule::LeaseRecord;
 using schedule::Pending;
 using schedule::Placement;
 
-// Attempts that end as infra error, after which the case does; and listings of one executable that come to nothing.
+// Attempts that end as infra error, after which the case does; and listings of one unit that come to nothing.
 inline constexpr uint32_t kInfraAttempts = 3;
 inline constexpr uint32_t kListingAttempts = 3;
 // Leases in a row that end without a word about their first case, after which that case ends as infra error.
@@ -61,7 +61,7 @@ class Scheduler::Impl {
   void CheckInvariants() const;
 
  private:
-  struct ExecutableRecord {
+  struct UnitRecord {
     enum class State : uint8_t {
       kUnknown,   // not added yet
       kUnlisted,  // in unlisted_
@@ -86,7 +86,7 @@ class Scheduler::Impl {
   // ---- scheduler.cc
   void On(const HostJoined& event);
   void On(const HostGone& event);
-  void On(const ExecutableAdded& event);
+  void On(const UnitAdded& event);
   void On(const CasesKnown& event);
   void On(const CasesUnknown& event);
   void On(const BundleComplete& event);
@@ -101,11 +101,11 @@ class Scheduler::Impl {
   void Touch(uint32_t h);
   void Send(uint32_t h, decltype(SendTo::message) message);
   std::string HostName(uint32_t h) const;
-  ExecutableRecord& Record(uint32_t executable);
+  UnitRecord& Record(uint32_t unit);
   // What a lost or draining host, or one that cannot, means for the listing it was given.
-  void ListingCameToNothing(uint32_t executable, const std::string& why);
+  void ListingCameToNothing(uint32_t unit, const std::string& why);
   void Drain(uint32_t h, const std::string& why);
-  // Gives up executables that no host is left for.
+  // Gives up units that no host is left for.
   void CheckPlaceable();
 
   // ---- dispatch.cc
@@ -120,12 +120,12 @@ class Scheduler::Impl {
   bool GiveLong(uint32_t h);
   bool GiveShort(uint32_t h);
   bool GivePrefetch(uint32_t h);
-  bool MayPlace(uint32_t h, uint32_t executable) const;
+  bool MayPlace(uint32_t h, uint32_t unit) const;
   uint32_t ChooseShort(uint32_t h) const;
   // `probing`: it would be longer if the cases had been seen before.
-  CaseList CutBatch(uint32_t executable, double speed, bool* probing);
+  CaseList CutBatch(uint32_t unit, double speed, bool* probing);
   double EvenShare() const;
-  void SendLease(uint32_t h, uint32_t executable, const CaseList& list);
+  void SendLease(uint32_t h, uint32_t unit, const CaseList& list);
   void MarkHungry(uint32_t h);
 
   // ---- stealing.cc
@@ -208,9 +208,9 @@ class Scheduler::Impl {
   Pending pending_;
   HostTable hosts_;
   Placement placement_;
-  std::vector<ExecutableRecord> executables_;
+  std::vector<UnitRecord> units_;
   std::deque<uint32_t> unlisted_;
-  uint32_t unresolved_ = 0;  // executables whose cases are not known yet
+  uint32_t unresolved_ = 0;  // units whose cases are not known yet
   bool bundle_complete_ = false;
   bool any_unknown_ = false;  // cases that history does not know
 

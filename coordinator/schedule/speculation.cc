@@ -25,7 +25,7 @@ constexpr double kRoundTrip = 0.05;  // seconds until a copy starts, beside ship
 std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(uint32_t slab) {
   const LeaseRecord& lease = hosts_.lease(slab);
   if (lease.recalled || lease.twin != kNone) return std::nullopt;
-  if (!placement_.Ready(lease.host, lease.executable)) return std::nullopt;  // it waits for its files
+  if (!placement_.Ready(lease.host, lease.unit)) return std::nullopt;  // it waits for its files
   uint32_t i = lease.shown == kNone ? kNone : lease.cases.head;
   while (i != kNone && cases_[i].index != lease.shown) i = cases_[i].next;
   absl::Time began = lease.shown_since;
@@ -37,8 +37,8 @@ std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(uint32_
   const CaseRecord& c = cases_[i];
   // A case that may have taken a host down is not let loose on two.
   if (c.lost_hosts > 0 || (!c.known && !costs_.has_learnt())) return std::nullopt;
-  costs_.Refresh(c.executable);
-  pending_.EstimatesChanged(c.executable);
+  costs_.Refresh(c.unit);
+  pending_.EstimatesChanged(c.unit);
   Straggler straggler{slab, i, pending_.Estimate(i), 0, 0};
   const double expected = straggler.seconds / hosts_[lease.host].speed;
   const double elapsed = absl::ToDoubleSeconds(now_ - began);
@@ -56,9 +56,9 @@ uint32_t Scheduler::Impl::PlaceForCopy(const Straggler& straggler, const std::ve
   double soonest = 0;
   for (uint32_t h : idle) {
     if (!HasSlotFree(hosts_[h]) || h == hosts_.lease(straggler.lease).host || h == c.avoid) continue;
-    if (placement_.hold(h, c.executable) == Hold::kUnfit) continue;
-    const double begins = kRoundTrip + (placement_.Has(h, c.executable) ? 0 : placement_.ShipSeconds(c.executable));
-    const double ends = begins + costs_.Startup(c.executable) + straggler.seconds / hosts_[h].speed;
+    if (placement_.hold(h, c.unit) == Hold::kUnfit) continue;
+    const double begins = kRoundTrip + (placement_.Has(h, c.unit) ? 0 : placement_.ShipSeconds(c.unit));
+    const double ends = begins + costs_.Startup(c.unit) + straggler.seconds / hosts_[h].speed;
     if ((straggler.until_over > 0 ? ends : begins) >= straggler.remaining) continue;
     if (best == kNone || ends < soonest) {
       best = h;
@@ -101,15 +101,15 @@ void Scheduler::Impl::Speculate() {
 
 void Scheduler::Impl::SendCopy(const Straggler& straggler, uint32_t h) {
   const CaseRecord& c = cases_[straggler.i];
-  placement_.Request(h, c.executable, hosts_[h].slots);
+  placement_.Request(h, c.unit, hosts_[h].slots);
   const LeaseRecord& copy = hosts_.NewCopy(straggler.lease, straggler.i, h, now_);
   TellCopy(copy, CopyStage::kStarted);
-  Send(h, Lease{copy.id, ExecutableId(c.executable), {LeasedCase{c.index, WireAttempt(c)}}});
+  Send(h, Lease{copy.id, UnitId(c.unit), {LeasedCase{c.index, WireAttempt(c)}}});
 }
 
 void Scheduler::Impl::TellCopy(const LeaseRecord& copy, CopyStage stage) {
   const CaseRecord& c = cases_[copy.copy_of];
-  actions_->push_back(AttemptCopied{CaseId{ExecutableId(c.executable), c.index}, HostId(copy.host),
+  actions_->push_back(AttemptCopied{CaseId{UnitId(c.unit), c.index}, HostId(copy.host),
                                     HostId(hosts_.lease(copy.twin).host), c.iteration, c.attempt, stage});
 }
 
@@ -129,11 +129,11 @@ void Scheduler::Impl::OnCopyResults(uint32_t h, LeaseRecord& copy, const Results
     if (!TriesAgain(cases_[i], result.outcome)) hosts_.RemoveCase(original, i, now_);
     CancelLease(original);
     OnResult(h, i, result);
-    pending_.EstimatesChanged(copy.executable);
+    pending_.EstimatesChanged(copy.unit);
   }
   if (message.done) {
     if (message.startup > absl::ZeroDuration()) {
-      costs_.LearnStartup(copy.executable, absl::ToDoubleSeconds(message.startup));
+      costs_.LearnStartup(copy.unit, absl::ToDoubleSeconds(message.startup));
     }
     EndLease(copy);
   }

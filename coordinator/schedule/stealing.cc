@@ -40,7 +40,7 @@ void Scheduler::Impl::Steal(uint32_t thief) {
 
 // Is it done sooner there than here? Where it waits it starts when the backlog before it is worked off.
 bool Scheduler::Impl::WorthMoving(const LeaseRecord& lease, uint32_t victim, uint32_t thief) const {
-  const uint32_t e = lease.executable;
+  const uint32_t e = lease.unit;
   if (placement_.hold(thief, e) == Hold::kUnfit) return false;
   if (lease.cases.head != kNone) {
     const CaseRecord& first = cases_[lease.cases.head];

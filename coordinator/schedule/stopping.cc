@@ -75,7 +75,7 @@ void Scheduler::Impl::CheckEnd() {
 void Scheduler::Impl::EndRun(RunEnd end) {
   std::vector<uint32_t> left;
   pending_.ForEach([&left](uint32_t i) { left.push_back(i); });
-  for (uint32_t e = 0; e < executables_.size() && pending_.count() > 0; ++e) pending_.TakeAll(e);
+  for (uint32_t e = 0; e < units_.size() && pending_.count() > 0; ++e) pending_.TakeAll(e);
   for (uint32_t h = 0; h < hosts_.size(); ++h) {
     const HostRecord& host = hosts_[h];
     while (host.running.count + host.queued.count > 0) {

@@ -19,7 +19,7 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
     OnCopyResults(h, *lease, message);
     return;
   }
-  const uint32_t e = lease->executable;
+  const uint32_t e = lease->unit;
   bool told_cut = false;
   for (const CaseResult& result : message.results) {
     // Results come in the order of the lease: this is nearly always the first case.
@@ -81,8 +81,8 @@ void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vect
       }
       if (!told.contains({c.index, c.attempt})) continue;
     }
-    actions_->push_back(PropertiesCame{CaseId{ExecutableId(lease.executable), c.index}, HostId(lease.host),
-                                       IterationOf(c.attempt), AttemptOf(c.attempt), properties.properties});
+    actions_->push_back(PropertiesCame{CaseId{UnitId(lease.unit), c.index}, HostId(lease.host), IterationOf(c.attempt),
+                                       AttemptOf(c.attempt), properties.properties});
   }
 }
 
@@ -95,14 +95,14 @@ void Scheduler::Impl::OnResult(uint32_t h, uint32_t i, CaseResult result) {
   CaseRecord& c = cases_[i];
   const double seconds = std::max(0.0, absl::ToDoubleSeconds(result.duration)) * hosts_[h].speed;
   if (result.outcome != Outcome::kSkipped && result.outcome != Outcome::kInfraError) {
-    costs_.Learn(c.executable, c.suite, seconds);
+    costs_.Learn(c.unit, c.suite, seconds);
   }
   const bool infra = result.outcome == Outcome::kInfraError;
   if (!TriesAgain(c, result.outcome)) {
     Final(i, HostId(h), std::move(result));
     return;
   }
-  AttemptEnded ended{CaseId{ExecutableId(c.executable), c.index}, HostId(h), c.iteration, false, false, {}};
+  AttemptEnded ended{CaseId{UnitId(c.unit), c.index}, HostId(h), c.iteration, false, false, {}};
   ended.result = std::move(result);
   ended.result.attempt = c.attempt;
   actions_->push_back(std::move(ended));
@@ -112,7 +112,7 @@ void Scheduler::Impl::OnResult(uint32_t h, uint32_t i, CaseResult result) {
   if (c.holder != kNone) return;  // the same attempt is being ended elsewhere: the next one waits for that
   pending_.AddRetry(i, now_);
   work_added_ = true;
-  if (placement_.unfit(c.executable) > 0) check_placeable_ = true;
+  if (placement_.unfit(c.unit) > 0) check_placeable_ = true;
 }
 
 void Scheduler::Impl::TakeBack(const CaseList& list) {
@@ -128,7 +128,7 @@ void Scheduler::Impl::TakeBack(const CaseList& list) {
       pending_.AddFront(*it);
     }
   }
-  if (list.count > 0 && placement_.unfit(cases_[list.head].executable) > 0) check_placeable_ = true;
+  if (list.count > 0 && placement_.unfit(cases_[list.head].unit) > 0) check_placeable_ = true;
 }
 
 void Scheduler::Impl::NoteLoss(uint32_t h, uint32_t i, const std::string& reason) {
@@ -163,7 +163,7 @@ void Scheduler::Impl::Final(uint32_t i, std::optional<HostId> host, CaseResult r
   if (IsFailure(result.outcome)) ++failures_;
   if (c.lost_hosts > 0) losses_.erase(i);
   if (!cut_.empty()) cut_.erase(i);
-  AttemptEnded ended{CaseId{ExecutableId(c.executable), c.index}, host, c.iteration, true, false, {}};
+  AttemptEnded ended{CaseId{UnitId(c.unit), c.index}, host, c.iteration, true, false, {}};
   ended.flaky = result.outcome == Outcome::kPassed && c.failures > 0;
   ended.result = std::move(result);
   ended.result.index = c.index;

@@ -28,8 +28,9 @@ class StrongId {
 
 // Index of a host in the inventory: dense from 0, chosen by the coordinator, fixed for the run.
 using HostId = StrongId<struct HostIdTag, uint32_t>;
-// Index of a test executable in the run's bundle: dense from 0, chosen by the coordinator, fixed for the run.
-using ExecutableId = StrongId<struct ExecutableIdTag, uint32_t>;
+// Index of a unit (what is listed and started as one: a test executable, a script) in the run's bundle: dense from 0,
+// chosen by the coordinator, fixed for the run.
+using UnitId = StrongId<struct UnitIdTag, uint32_t>;
 // 0-based index of a slot on one host.
 using SlotId = StrongId<struct SlotIdTag, uint32_t>;
 // A batch of cases held by one host. Chosen by the scheduler, unique in the run and never reused.
@@ -37,14 +38,14 @@ using LeaseId = StrongId<struct LeaseIdTag, uint64_t>;
 // One life of an agent process. Chosen at random by the agent when it starts.
 using Epoch = StrongId<struct EpochTag, uint64_t>;
 
-// A case: the executable and the case's 0-based position in that executable's listing.
+// A case: the unit and the case's 0-based position in that unit's listing.
 struct CaseId {
-  ExecutableId executable;
+  UnitId unit;
   uint32_t index = 0;
   friend constexpr auto operator<=>(const CaseId&, const CaseId&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const CaseId& id) {
-    return H::combine(std::move(h), id.executable, id.index);
+    return H::combine(std::move(h), id.unit, id.index);
   }
 };
 

@@ -28,7 +28,7 @@ namespace dtest {
 inline constexpr uint32_t kProtocolVersion = 1;
 
 enum class Framework : uint8_t {
-  kPlain = 0,       // one case named after the executable: exit 0 passes, 77 skips, anything else fails
+  kPlain = 0,       // one case named after the unit: exit 0 passes, 77 skips, anything else fails
   kGoogleTest = 1,  // --gtest_list_tests, --gtest_filter
 };
 
@@ -53,7 +53,7 @@ struct FileRecipe {
   friend bool operator==(const FileRecipe&, const FileRecipe&) = default;
 };
 
-// One entry of the tree an executable runs in. Paths are relative, '/'-separated, without "." or ".." components or
+// One entry of the tree a unit runs in. Paths are relative, '/'-separated, without "." or ".." components or
 // empty ones, in the bytes of the file system (any encoding). An agent refuses a manifest with any other path.
 struct ManifestEntry {
   std::string path;
@@ -64,9 +64,10 @@ struct ManifestEntry {
   friend bool operator==(const ManifestEntry&, const ManifestEntry&) = default;
 };
 
-// Everything an agent needs to know about one test executable.
-struct ExecutableSpec {
-  ExecutableId id;
+// Everything an agent needs to know about one unit: what is listed and started as one. Today that is a test executable
+// or script; a pytest root or a CTest entry will be others.
+struct UnitSpec {
+  UnitId id;
   std::string name;  // as in reports: unique in the run
   std::string path;  // of the program: in the tree, or on the file system if `in_place`
   Framework framework = Framework::kPlain;
@@ -78,8 +79,8 @@ struct ExecutableSpec {
   std::string loader;                     // tree path of the shipped program loader; empty if none is shipped
   std::vector<std::string> library_dirs;  // tree directories for LD_LIBRARY_PATH, first wins
   std::vector<std::string> base_library_dirs;  // the C library's own: used only where the host's base is not enough
-  std::vector<ManifestEntry> files;            // all of the tree that this executable needs, itself included
-  friend bool operator==(const ExecutableSpec&, const ExecutableSpec&) = default;
+  std::vector<ManifestEntry> files;            // all of the tree that this unit needs, itself included
+  friend bool operator==(const UnitSpec&, const UnitSpec&) = default;
 };
 
 // ---- Coordinator to agent --------------------------------------------------------------------------------------
@@ -118,27 +119,27 @@ struct Welcome {
 };
 
 // [session] Known to the agent from now on. Nothing is fetched until a List, Lease or Prefetch needs it.
-struct AddExecutable {
-  ExecutableSpec spec;
-  friend bool operator==(const AddExecutable&, const AddExecutable&) = default;
+struct AddUnit {
+  UnitSpec spec;
+  friend bool operator==(const AddUnit&, const AddUnit&) = default;
 };
 
-// [session] Fetch what this executable needs; answered by Prepared.
+// [session] Fetch what this unit needs; answered by Prepared.
 struct Prefetch {
-  ExecutableId executable;
+  UnitId unit;
   friend bool operator==(const Prefetch&, const Prefetch&) = default;
 };
 
-// [session] List the cases of an executable; answered by Listed.
+// [session] List the cases of a unit; answered by Listed.
 struct List {
-  ExecutableId executable;
+  UnitId unit;
   friend bool operator==(const List&, const List&) = default;
 };
 
-// [session] The cases of an executable in listing order, sent before the first lease on it (not to the agent that
+// [session] The cases of a unit in listing order, sent before the first lease on it (not to the agent that
 // listed it in this run: it has them).
 struct CaseTable {
-  ExecutableId executable;
+  UnitId unit;
   std::vector<std::string> names;
   friend bool operator==(const CaseTable&, const CaseTable&) = default;
 };
@@ -153,7 +154,7 @@ struct LeasedCase {
 // Never empty.
 struct Lease {
   LeaseId id;
-  ExecutableId executable;
+  UnitId unit;
   std::vector<LeasedCase> cases;
   friend bool operator==(const Lease&, const Lease&) = default;
 };
@@ -209,8 +210,8 @@ struct ChunksAt {
   friend bool operator==(const ChunksAt&, const ChunksAt&) = default;
 };
 
-using ToAgent = std::variant<Welcome, AddExecutable, Prefetch, List, CaseTable, Lease, Recall, Cancel, Interrupt,
-                             Shutdown, Recipes, ChunkData, ChunksAt>;
+using ToAgent = std::variant<Welcome, AddUnit, Prefetch, List, CaseTable, Lease, Recall, Cancel, Interrupt, Shutdown,
+                             Recipes, ChunkData, ChunksAt>;
 
 // ---- Agent to coordinator --------------------------------------------------------------------------------------
 
@@ -228,18 +229,18 @@ struct Hello {
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
-// [session] All files of an executable are in place (or it runs in place): `error` empty. Else it cannot run on this
+// [session] All files of a unit are in place (or it runs in place): `error` empty. Else it cannot run on this
 // host and why ("host is aarch64, executable is x86_64", "no space left on device in ..."): permanent for this run.
 struct Prepared {
-  ExecutableId executable;
+  UnitId unit;
   std::string error;
-  bool drain = false;  // the host can take no more work at all (disk full, read-only): not only this executable
+  bool drain = false;  // the host can take no more work at all (disk full, read-only): not only this unit
   friend bool operator==(const Prepared&, const Prepared&) = default;
 };
 
 // [session] Answer to List. `error` non-empty: it could not be listed, and `output` is what it printed (capped).
 struct Listed {
-  ExecutableId executable;
+  UnitId unit;
   std::vector<std::string> names;
   std::string error;
   std::string output;
@@ -259,7 +260,7 @@ struct LateProperties {
 // of it that had no result are back with the scheduler.
 struct Results {
   LeaseId lease;
-  ExecutableId executable;
+  UnitId unit;
   std::vector<CaseResult> results;
   bool done = false;
   absl::Duration startup;  // when done: from spawn to the first case's start, the last process of the lease
@@ -286,7 +287,7 @@ struct RunningCase {
   LeaseId lease;
   uint32_t index = 0;
   absl::Duration elapsed;
-  ExecutableId executable;
+  UnitId unit;
   friend bool operator==(const RunningCase&, const RunningCase&) = default;
 };
 

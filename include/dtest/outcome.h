@@ -16,11 +16,11 @@ namespace dtest {
 
 enum class Outcome : uint8_t {
   kPassed = 0,
-  kFailed = 1,      // the test said so: an assertion, a non-zero exit of a plain executable
+  kFailed = 1,      // the test said so: an assertion, a non-zero exit of a plain unit
   kCrashed = 2,     // the process died in this case: a signal, or an exit before the case had ended
   kTimedOut = 3,    // the case passed its time limit and was killed
   kSkipped = 4,     // the test said so (GTEST_SKIP, exit 77), or is disabled
-  kInfraError = 5,  // dtest could not run it: hosts lost, executable could not be started. Never the test's fault
+  kInfraError = 5,  // dtest could not run it: hosts lost, unit could not be started. Never the test's fault
   kNotRun = 6,      // the run ended first (fail-fast, interrupt, run timeout); from an agent: stopped by its Interrupt
 };
 inline constexpr int kOutcomeCount = 7;
@@ -40,7 +40,7 @@ constexpr bool IsFailure(Outcome outcome) {
 
 // The result of one attempt, as an agent measured it. Shapes and units:
 struct CaseResult {
-  uint32_t index = 0;    // position in the executable's listing
+  uint32_t index = 0;    // position in the unit's listing
   uint32_t attempt = 1;  // 1-based; copied from the lease
   Outcome outcome = Outcome::kPassed;
   bool leaky = false;       // left processes behind, or held its output open, after it ended

@@ -2,7 +2,7 @@
 // cores and codec. Prints how long the run took compared with what is possible at best, and what the coordinator paid
 // for it.
 //
-// Durations are heavy-tailed: lognormal with a median of 2 s, cut at 100 s, in executables of 2,000 cases. With --known
+// Durations are heavy-tailed: lognormal with a median of 2 s, cut at 100 s, in units of 2,000 cases. With --known
 // (and by default) history knows them within 20 %; with --unknown it knows nothing.
 //
 // The lower bound is max(sum of durations / slots, longest case). The coordinator's processor time is that of decoding
@@ -82,13 +82,13 @@ int StealLatency(double round_trip) {
     s.scheduler.isolation = Isolation::kProcess;
     s.hosts.assign(8, SimHost());
     for (SimHost& host : s.hosts) host.slots = 4;
-    SimExecutable x;
+    SimUnit x;
     x.cached_listing = true;
     x.startup = absl::Milliseconds(3);
     x.cases.resize(1000);
-    s.executables = {x};
+    s.units = {x};
     s.stalls = 0.02;  // what history does not know of: nobody's estimate holds
-    for (uint32_t k = 0; k < 1000; ++k) s.executables[0].cases[k].expected = s.DurationOf(0, k);
+    for (uint32_t k = 0; k < 1000; ++k) s.units[0].cases[k].expected = s.DurationOf(0, k);
     World world(&s);
     world.measure_idle = true;
     const Outcomes outcomes = world.Run();
@@ -148,12 +148,12 @@ int main(int argc, char** argv) {
   }
   double work = 0, longest = 0;
   for (uint32_t left = cases; left > 0;) {
-    SimExecutable x;
+    SimUnit x;
     x.cached_listing = true;
     x.startup = absl::Milliseconds(3);
     x.cases.resize(std::min(left, 2000u));
     left -= x.cases.size();
-    const uint32_t e = s.executables.size();
+    const uint32_t e = s.units.size();
     for (uint32_t k = 0; k < x.cases.size(); ++k) {
       const absl::Duration takes = s.DurationOf(e, k);
       // Within 20 %, by a hash of the case.
@@ -162,7 +162,7 @@ int main(int argc, char** argv) {
       work += absl::ToDoubleSeconds(takes);
       longest = std::max(longest, absl::ToDoubleSeconds(takes));
     }
-    s.executables.push_back(std::move(x));
+    s.units.push_back(std::move(x));
   }
   const double bound = std::max(work / (double(hosts) * slots), longest);
 

@@ -130,13 +130,13 @@ void SimAgent::Do(AgentAction action) {
 }
 
 void SimAgent::Do(PrepareFiles action) {
-  const uint32_t e = action.executable.value();
-  const uint64_t bytes = scenario_.executables[e].bytes;
+  const uint32_t e = action.unit.value();
+  const uint64_t bytes = scenario_.units[e].bytes;
   const bool full = bytes > 0 && host_.fills_up && ++shipped_ > 1;
   const bool unfit = e < host_.unfit.size() && host_.unfit[e];
   Later(absl::Milliseconds(1) + absl::Seconds(bytes / scenario_.network.bytes_per_second), 0, 0,
         [this, e, full, unfit] {
-          Handle(FilesReady{ExecutableId(e), full ? "no space left on device" : unfit ? "needs GLIBC_9.9" : "", full});
+          Handle(FilesReady{UnitId(e), full ? "no space left on device" : unfit ? "needs GLIBC_9.9" : "", full});
         });
 }
 
@@ -146,9 +146,9 @@ void SimAgent::Do(StartListing action) {
   process = Process();
   process.id = next_process_++;
   process.listing = true;
-  process.executable = action.executable.value();
-  const SimExecutable& x = scenario_.executables[process.executable];
-  if (process.executable < host_.cannot_spawn.size() && host_.cannot_spawn[process.executable]) {
+  process.unit = action.unit.value();
+  const SimUnit& x = scenario_.units[process.unit];
+  if (process.unit < host_.cannot_spawn.size() && host_.cannot_spawn[process.unit]) {
     Later(kSignalTakes, slot, process.id, [this, slot] {
       processes_[slot].id = 0;
       ListingEnded ended{SlotId(slot), {}, "", "", kSignalTakes, "cannot start: exec format error"};
@@ -175,12 +175,12 @@ void SimAgent::Do(StartBatch action) {
   Process& process = processes_[slot];
   process = Process();
   process.id = next_process_++;
-  process.executable = action.executable.value();
+  process.unit = action.unit.value();
   process.cases = std::move(action.cases);
   if (backlog_ > 0) --backlog_;  // each lease is one process, where nothing crashes
   if (idle_[slot].since < clock_.now()) world_.SlotWaited(clock_.now() - idle_[slot].since, idle_[slot].begrudged);
   idle_[slot] = Idle();
-  const uint32_t e = process.executable;
+  const uint32_t e = process.unit;
   if (e < host_.cannot_spawn.size() && host_.cannot_spawn[e]) {
     Later(kSignalTakes, slot, process.id, [this, slot] {
       processes_[slot].id = 0;
@@ -191,7 +191,7 @@ void SimAgent::Do(StartBatch action) {
     });
     return;
   }
-  Later(scenario_.executables[e].startup, slot, process.id, [this, slot] { NextCase(slot); });
+  Later(scenario_.units[e].startup, slot, process.id, [this, slot] { NextCase(slot); });
 }
 
 void SimAgent::NextCase(uint32_t slot) {
@@ -204,12 +204,12 @@ void SimAgent::NextCase(uint32_t slot) {
     return;
   }
   const LeasedCase c = process.cases[process.position];
-  const Fate fate = scenario_.FateOf(process.executable, c.index, c.attempt);
+  const Fate fate = scenario_.FateOf(process.unit, c.index, c.attempt);
   process.running = true;
   process.stubborn = fate == Fate::kStubborn;
-  world_.CaseStarts(number_, epoch_, process.executable, c);
+  world_.CaseStarts(number_, epoch_, process.unit, c);
   const uint64_t id = process.id;
-  const absl::Duration takes = scenario_.DurationOn(number_, process.executable, c.index);
+  const absl::Duration takes = scenario_.DurationOn(number_, process.unit, c.index);
   Handle(CaseBegan{SlotId(slot), c.index});
   if (!alive_ || processes_[slot].id != id) return;
   if (fate == Fate::kHang || fate == Fate::kStubborn) return;
@@ -245,7 +245,7 @@ void SimAgent::EndCase(uint32_t slot, Fate fate) {
 void SimAgent::StopRunning(Process& process, bool passed) {
   if (!process.running) return;
   process.running = false;
-  world_.CaseStops(number_, process.executable, process.cases[process.position], passed);
+  world_.CaseStops(number_, process.unit, process.cases[process.position], passed);
 }
 
 void SimAgent::EndProcess(uint32_t slot, int exit_code, int signal) {

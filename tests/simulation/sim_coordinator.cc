@@ -31,7 +31,7 @@ World::World(const Scenario* scenario)
       random_(scenario->seed * 2 + 1),
       scheduler_(scenario->scheduler),
       links_(scenario->hosts.size()),
-      known_(scenario->executables.size()) {}
+      known_(scenario->units.size()) {}
 
 World::~World() = default;
 
@@ -52,7 +52,7 @@ Outcomes World::Run() {
     PartitionSometime(h);
     LoseHostSometime(h);
   }
-  AddExecutables();
+  AddUnits();
   if (scenario_.stop_after < absl::InfiniteDuration()) {
     clock_.After(scenario_.stop_after, [this] { Schedule(StopRun{}); });
   }
@@ -98,9 +98,9 @@ void World::Take(Input::Kind kind, uint32_t number, const Session::Frame& frame)
       return Turn(number);
     case Input::kTick:
       return Schedule(Tick{});
-    case Input::kExecutable: {
-      const SimExecutable& x = scenario_.executables[number];
-      Schedule(ExecutableAdded{ExecutableId(number), x.bytes, x.cached_listing});
+    case Input::kUnit: {
+      const SimUnit& x = scenario_.units[number];
+      Schedule(UnitAdded{UnitId(number), x.bytes, x.cached_listing});
       if (x.cached_listing) TellCases(number);
       return;
     }
@@ -111,12 +111,12 @@ void World::Take(Input::Kind kind, uint32_t number, const Session::Frame& frame)
 
 // ---- The bundle ------------------------------------------------------------------------------------------------
 
-void World::AddExecutables() {
+void World::AddUnits() {
   absl::Duration last = absl::ZeroDuration();
-  for (uint32_t e = 0; e < scenario_.executables.size(); ++e) {
-    const SimExecutable& x = scenario_.executables[e];
+  for (uint32_t e = 0; e < scenario_.units.size(); ++e) {
+    const SimUnit& x = scenario_.units[e];
     last = std::max(last, x.added_after);
-    clock_.After(x.added_after, [this, e] { Take(Input::kExecutable, e); });
+    clock_.After(x.added_after, [this, e] { Take(Input::kUnit, e); });
   }
   clock_.After(last + absl::Milliseconds(1), [this] { Take(Input::kBundleComplete, 0); });
 }
@@ -124,9 +124,9 @@ void World::AddExecutables() {
 void World::TellCases(uint32_t e) {
   if (known_[e]) return;
   known_[e] = true;
-  const SimExecutable& x = scenario_.executables[e];
+  const SimUnit& x = scenario_.units[e];
   CasesKnown known;
-  known.executable = ExecutableId(e);
+  known.unit = UnitId(e);
   known.startup = x.startup;
   for (uint32_t k = 0; k < x.cases.size(); ++k) {
     if (!x.cases[k].selected) continue;
@@ -149,8 +149,8 @@ void World::Launch(uint32_t h) {
   link.launched = true;
   link.epoch = Epoch(next_epoch_++);
   link.session = std::make_unique<Session>();
-  link.added.assign(scenario_.executables.size(), false);
-  link.tabled.assign(scenario_.executables.size(), false);
+  link.added.assign(scenario_.units.size(), false);
+  link.tabled.assign(scenario_.units.size(), false);
   if (replaying_) return;
   link.agent = std::make_shared<SimAgent>(&scenario_, h, link.epoch, &clock_, static_cast<AgentWorld*>(this));
   link.agent->Start();
@@ -258,9 +258,9 @@ void World::OnBody(uint32_t h, FromAgent body) {
           Schedule(FromHost{HostId(h), std::move(message)});
           if (!listed) return;
           if (listed->error.empty()) {
-            TellCases(listed->executable.value());
+            TellCases(listed->unit.value());
           } else {
-            Schedule(CasesUnknown{listed->executable});
+            Schedule(CasesUnknown{listed->unit});
           }
         }
       },
@@ -333,17 +333,17 @@ void World::Do(const SendTo& action) {
       [&](const auto& message) {
         using M = std::decay_t<decltype(message)>;
         if constexpr (std::is_same_v<M, Lease> || std::is_same_v<M, List> || std::is_same_v<M, Prefetch>) {
-          const uint32_t e = message.executable.value();
+          const uint32_t e = message.unit.value();
           if (!link.added[e]) {
-            AddExecutable add;
-            add.spec.id = message.executable;
+            AddUnit add;
+            add.spec.id = message.unit;
             add.spec.name = absl::StrCat("executable", e);
             Send(h, std::move(add));
             link.added[e] = true;
           }
           if constexpr (std::is_same_v<M, Lease>) {
             ++outcomes_.leases;
-            if (!link.tabled[e]) Send(h, CaseTable{message.executable, {"S.C"}});
+            if (!link.tabled[e]) Send(h, CaseTable{message.unit, {"S.C"}});
             link.tabled[e] = true;
           }
         }
@@ -357,9 +357,9 @@ void World::Do(const SendTo& action) {
 }
 
 void World::Do(const AttemptEnded& action) {
-  const CaseKey key{action.id.executable.value(), action.id.index, action.iteration};
+  const CaseKey key{action.id.unit.value(), action.id.index, action.iteration};
   if (verbose) {
-    std::cerr << "    ended " << key.executable << "/" << key.index << " " << OutcomeName(action.result.outcome)
+    std::cerr << "    ended " << key.unit << "/" << key.index << " " << OutcomeName(action.result.outcome)
               << " attempt " << action.result.attempt << " final " << action.final << "\n";
   }
   ++outcomes_.attempts;
@@ -383,9 +383,9 @@ void World::Do(const AttemptEnded& action) {
 }
 
 void World::Do(const AttemptCopied& action) {
-  const CaseKey key{action.id.executable.value(), action.id.index, action.iteration};
+  const CaseKey key{action.id.unit.value(), action.id.index, action.iteration};
   if (verbose) {
-    std::cerr << "    copy of " << key.executable << "/" << key.index << " attempt " << action.attempt << " on "
+    std::cerr << "    copy of " << key.unit << "/" << key.index << " attempt " << action.attempt << " on "
               << action.original.value() << " on " << action.host.value() << " stage " << int(action.stage) << "\n";
   }
   if (replaying_) return;
@@ -404,7 +404,7 @@ void World::Do(const AttemptCopied& action) {
 
 void World::Do(const PropertiesCame& action) {
   if (replaying_) return;
-  const CaseKey key{action.id.executable.value(), action.id.index, action.iteration};
+  const CaseKey key{action.id.unit.value(), action.id.index, action.iteration};
   const auto ended = ended_.find({key, action.attempt});
   if (ended == ended_.end() || ended->second != action.host) Broken("properties of an attempt that did not end there");
   outcomes_.late_properties += action.properties.size();

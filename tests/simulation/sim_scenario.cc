@@ -19,10 +19,10 @@ double Unit(uint64_t bits) { return (bits >> 11) * 0x1.0p-53; }
 
 }  // namespace
 
-Fate Scenario::FateOf(uint32_t executable, uint32_t index, uint32_t attempt) const {
+Fate Scenario::FateOf(uint32_t unit, uint32_t index, uint32_t attempt) const {
   // Half of what goes wrong is the case's own nature, half of it chance.
-  const uint64_t steady = Mix(seed, executable, index, 1);
-  const uint64_t chance = Mix(seed, executable, index, 1000 + attempt);
+  const uint64_t steady = Mix(seed, unit, index, 1);
+  const uint64_t chance = Mix(seed, unit, index, 1000 + attempt);
   const bool always = Unit(steady) < bad / 2;
   if (!always && Unit(chance) >= bad / 2) return Fate::kPass;
   const uint64_t kind = Mix(always ? steady : chance);
@@ -32,16 +32,16 @@ Fate Scenario::FateOf(uint32_t executable, uint32_t index, uint32_t attempt) con
   return kFates[Mix(kind) % std::size(kFates)];
 }
 
-absl::Duration Scenario::DurationOf(uint32_t executable, uint32_t index) const {
+absl::Duration Scenario::DurationOf(uint32_t unit, uint32_t index) const {
   // Box and Muller, from two hashes.
-  const double u = std::max(Unit(Mix(seed, executable, index, 2)), 1e-12), v = Unit(Mix(seed, executable, index, 3));
+  const double u = std::max(Unit(Mix(seed, unit, index, 2)), 1e-12), v = Unit(Mix(seed, unit, index, 3));
   const double normal = std::sqrt(-2 * std::log(u)) * std::cos(2 * M_PI * v);
   return absl::Seconds(std::min(longest_seconds, median_seconds * std::exp(sigma * normal)));
 }
 
-absl::Duration Scenario::DurationOn(uint32_t host, uint32_t executable, uint32_t index) const {
-  const bool stalls_here = stalls > 0 && Unit(Mix(seed, executable, index, 500 + host)) < stalls;
-  return DurationOf(executable, index) / hosts[host].speed * (stalls_here ? 30 : 1);
+absl::Duration Scenario::DurationOn(uint32_t host, uint32_t unit, uint32_t index) const {
+  const bool stalls_here = stalls > 0 && Unit(Mix(seed, unit, index, 500 + host)) < stalls;
+  return DurationOf(unit, index) / hosts[host].speed * (stalls_here ? 30 : 1);
 }
 
 Scenario RandomScenario(uint64_t seed) {
@@ -80,9 +80,9 @@ Scenario RandomScenario(uint64_t seed) {
     if (one_in(2)) s.force_after = s.stop_after + absl::Seconds(10 * unit());
   }
 
-  const uint64_t executables = one_in(20) ? 0 : 1 + below(6);
-  for (uint64_t e = 0; e < executables; ++e) {
-    SimExecutable x;
+  const uint64_t units = one_in(20) ? 0 : 1 + below(6);
+  for (uint64_t e = 0; e < units; ++e) {
+    SimUnit x;
     x.bytes = one_in(2) ? 0 : below(500 << 20);
     x.cached_listing = one_in(3);
     if (!x.cached_listing && one_in(8)) x.listing = static_cast<ListingFate>(1 + below(3));
@@ -100,7 +100,7 @@ Scenario RandomScenario(uint64_t seed) {
       }
       x.cases.push_back(c);
     }
-    s.executables.push_back(x);
+    s.units.push_back(x);
   }
 
   const uint64_t hosts = 1 + below(7);
@@ -112,7 +112,7 @@ Scenario RandomScenario(uint64_t seed) {
     host.joins_after = one_in(10) ? absl::InfiniteDuration() : absl::Seconds(4 * unit() * unit());
     host.lives = 1 + below(8);
     host.fills_up = one_in(12);
-    for (uint64_t e = 0; e < executables; ++e) {
+    for (uint64_t e = 0; e < units; ++e) {
       host.unfit.push_back(one_in(15));
       host.cannot_spawn.push_back(one_in(30));
     }

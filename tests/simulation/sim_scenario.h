@@ -34,7 +34,7 @@ struct SimCase {
   uint32_t suite = 0;
 };
 
-struct SimExecutable {
+struct SimUnit {
   uint64_t bytes = 0;
   bool cached_listing = false;
   ListingFate listing = ListingFate::kFine;
@@ -49,9 +49,9 @@ struct SimHost {
   double speed = 1;
   absl::Duration joins_after;      // InfiniteDuration: never comes up
   uint32_t lives = 1;              // times that it may be started
-  bool fills_up = false;           // its disk is full at the second executable that must be shipped
-  std::vector<bool> unfit;         // by executable
-  std::vector<bool> cannot_spawn;  // by executable: noticed only when it is started
+  bool fills_up = false;           // its disk is full at the second unit that must be shipped
+  std::vector<bool> unfit;         // by unit
+  std::vector<bool> cannot_spawn;  // by unit: noticed only when it is started
 };
 
 struct Network {
@@ -67,7 +67,7 @@ struct Scenario {
   uint64_t seed = 0;
   SchedulerOptions scheduler;
   std::vector<SimHost> hosts;
-  std::vector<SimExecutable> executables;
+  std::vector<SimUnit> units;
   Network network;
   absl::Duration case_timeout = absl::Seconds(10);
   absl::Duration list_timeout = absl::Seconds(10);
@@ -88,9 +88,9 @@ struct Scenario {
   bool check_agents = true;
   absl::Duration must_end_within = absl::Hours(3);
 
-  Fate FateOf(uint32_t executable, uint32_t index, uint32_t attempt) const;
-  absl::Duration DurationOf(uint32_t executable, uint32_t index) const;  // on a host of speed 1
-  absl::Duration DurationOn(uint32_t host, uint32_t executable, uint32_t index) const;
+  Fate FateOf(uint32_t unit, uint32_t index, uint32_t attempt) const;
+  absl::Duration DurationOf(uint32_t unit, uint32_t index) const;  // on a host of speed 1
+  absl::Duration DurationOn(uint32_t host, uint32_t unit, uint32_t index) const;
 };
 
 // A small, nasty scenario: a handful of hosts and up to a few hundred cases.

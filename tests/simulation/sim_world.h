@@ -55,10 +55,10 @@ class World : private AgentWorld {
 
   // What reached the coordinator and when, in order; its decisions follow from that alone.
   struct Input {
-    enum Kind { kLaunch, kFrame, kSessionDue, kTick, kExecutable, kBundleComplete };
+    enum Kind { kLaunch, kFrame, kSessionDue, kTick, kUnit, kBundleComplete };
     absl::Time at;
     Kind kind;
-    uint32_t number;       // of the host or the executable
+    uint32_t number;       // of the host or the unit
     Session::Frame frame;  // kFrame
   };
   // Run() appends to it, if set. Only for scenarios that stop no run and lose no host.
@@ -82,15 +82,15 @@ class World : private AgentWorld {
     bool launched = false, up = false;
     absl::Time last_heard;
     absl::Time wakes = absl::InfiniteFuture();
-    std::vector<bool> added, tabled;  // executables told to this life
+    std::vector<bool> added, tabled;                                                        // units told to this life
     absl::Time cut_to_agent = absl::InfinitePast(), cut_from_agent = absl::InfinitePast();  // partitioned until
   };
   struct CaseKey {
-    uint32_t executable, index, iteration;
+    uint32_t unit, index, iteration;
     friend bool operator==(const CaseKey&, const CaseKey&) = default;
     template <typename H>
     friend H AbslHashValue(H h, const CaseKey& k) {
-      return H::combine(std::move(h), k.executable, k.index, k.iteration);
+      return H::combine(std::move(h), k.unit, k.index, k.iteration);
     }
   };
 
@@ -101,8 +101,8 @@ class World : private AgentWorld {
 
   // ---- AgentWorld
   void FromAgentHost(uint32_t host, Session::Frame frame) override;
-  void CaseStarts(uint32_t host, Epoch epoch, uint32_t executable, LeasedCase c) override;
-  void CaseStops(uint32_t host, uint32_t executable, LeasedCase c, bool passed) override;
+  void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, LeasedCase c) override;
+  void CaseStops(uint32_t host, uint32_t unit, LeasedCase c, bool passed) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
   void SlotWaited(absl::Duration idle, bool begrudged) override;
@@ -110,7 +110,7 @@ class World : private AgentWorld {
 
   // ---- The coordinator (sim_coordinator.cc)
   void Take(Input::Kind kind, uint32_t number, const Session::Frame& frame = nullptr);
-  void AddExecutables();
+  void AddUnits();
   void Launch(uint32_t host);
   void Receive(uint32_t host, const std::string& bytes);
   void OnBody(uint32_t host, FromAgent body);
@@ -129,12 +129,12 @@ class World : private AgentWorld {
   void Do(const PropertiesCame& action);
   void CheckProperties(const CaseKey& key, uint32_t attempt,
                        const std::vector<std::pair<std::string, std::string>>& properties);
-  void TellCases(uint32_t executable);
+  void TellCases(uint32_t unit);
   bool HasLivesLeft(uint32_t host) const;
 
   void Broken(const std::string& what);
   double Uniform() { return std::uniform_real_distribution<double>(0, 1)(random_); }
-  CaseKey KeyOf(uint32_t executable, LeasedCase c) const;
+  CaseKey KeyOf(uint32_t unit, LeasedCase c) const;
 
   const Scenario& scenario_;
   SimClock clock_;
@@ -142,7 +142,7 @@ class World : private AgentWorld {
   std::mt19937_64 random_;
   Scheduler scheduler_;
   std::vector<Link> links_;
-  std::vector<bool> known_;  // executables whose cases the scheduler was told
+  std::vector<bool> known_;  // units whose cases the scheduler was told
   uint64_t next_epoch_ = 1;
   absl::Time scheduler_wakes_ = absl::InfiniteFuture();
   bool in_scheduler_ = false;

@@ -84,21 +84,21 @@ Scenario Sleepers(bool history) {
   s.scheduler.hosts = 5;
   s.hosts.assign(5, SimHost());
   for (SimHost& host : s.hosts) host.slots = 5;
-  SimExecutable x;
+  SimUnit x;
   x.startup = absl::Milliseconds(3);
   x.listing_takes = absl::Milliseconds(10);
   x.cases.resize(1000);
   for (uint32_t k = 0; k < 1000; ++k) {
     if (history) x.cases[k].expected = s.DurationOf(0, k);
   }
-  s.executables = {x};
+  s.units = {x};
   return s;
 }
 
 double Efficiency(const Scenario& s) {
   double work = 0, slots = 0;
-  for (uint32_t e = 0; e < s.executables.size(); ++e) {
-    for (uint32_t k = 0; k < s.executables[e].cases.size(); ++k) work += absl::ToDoubleSeconds(s.DurationOf(e, k));
+  for (uint32_t e = 0; e < s.units.size(); ++e) {
+    for (uint32_t k = 0; k < s.units[e].cases.size(); ++k) work += absl::ToDoubleSeconds(s.DurationOf(e, k));
   }
   for (const SimHost& host : s.hosts) slots += host.slots * host.speed;
   const Outcomes outcomes = Simulate(s);
@@ -124,7 +124,7 @@ TEST(HealthyFarmTest, EveryAttemptHasItsProperties) {
   s.properties = true;
   s.median_seconds = 0.01;
   s.longest_seconds = 0.1;
-  for (SimCase& c : s.executables[0].cases) c.expected = absl::Milliseconds(10);
+  for (SimCase& c : s.units[0].cases) c.expected = absl::Milliseconds(10);
   const Outcomes outcomes = Simulate(s);
   EXPECT_EQ(outcomes.broken, "");
   EXPECT_EQ(outcomes.properties, outcomes.attempts);
@@ -144,12 +144,12 @@ Scenario Skewed(uint64_t seed, double sigma, double longest_seconds, uint32_t ho
   s.hosts.assign(hosts, SimHost());
   for (SimHost& host : s.hosts) host.slots = 4;
   s.hosts[0].speed = 0.5;
-  SimExecutable x;
+  SimUnit x;
   x.startup = absl::Milliseconds(3);
   x.cached_listing = true;
   x.cases.resize(400);
   for (uint32_t k = 0; k < 400; ++k) x.cases[k].expected = s.DurationOf(0, k);
-  s.executables = {x};
+  s.units = {x};
   return s;
 }
 
@@ -193,11 +193,11 @@ TEST(HealthyFarmTest, TinyCasesTakeFewProcessesAndLittleTime) {
   s.scheduler.hosts = 1;
   s.hosts.assign(1, SimHost());
   s.hosts[0].slots = 2;
-  SimExecutable x;
+  SimUnit x;
   x.startup = absl::Milliseconds(3);
   x.listing_takes = absl::Milliseconds(3);
   x.cases.resize(2000);
-  s.executables = {x};
+  s.units = {x};
   const Outcomes outcomes = Simulate(s);
   EXPECT_EQ(outcomes.broken, "");
   std::printf("tiny: %llu processes, %s\n", (unsigned long long)outcomes.leases,

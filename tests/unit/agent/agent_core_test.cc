@@ -24,27 +24,27 @@ TEST_F(AgentCore, NothingIsPreparedBeforeItIsNeeded) {
 
 TEST_F(AgentCore, ExecutableOfAnotherMachineIsRefusedAtOnce) {
   Join();
-  AddExecutable add;
-  add.spec.id = ExecutableId(2);
+  AddUnit add;
+  add.spec.id = UnitId(2);
   add.spec.name = "arm_test";
   add.spec.machine = "aarch64";
   EXPECT_THAT(Get(add), ElementsAre("prepared 2: this host is x86_64, arm_test is built for aarch64"));
   // Whatever comes for it all the same is given back.
-  EXPECT_THAT(GetLease(7, {0}, ExecutableId(2)), ElementsAre(HasSubstr("prepared 2: this host"), "results 7 [] done"));
-  EXPECT_THAT(Get(List{ExecutableId(2)}), ElementsAre(HasSubstr("prepared 2: this host")));
+  EXPECT_THAT(GetLease(7, {0}, UnitId(2)), ElementsAre(HasSubstr("prepared 2: this host"), "results 7 [] done"));
+  EXPECT_THAT(Get(List{UnitId(2)}), ElementsAre(HasSubstr("prepared 2: this host")));
 }
 
 TEST_F(AgentCore, ScriptRunsOnAnyMachine) {
   Join();
-  AddExecutable add;
-  add.spec.id = ExecutableId(2);
+  AddUnit add;
+  add.spec.id = UnitId(2);
   EXPECT_THAT(Get(add), IsEmpty());
-  EXPECT_THAT(Get(Prefetch{ExecutableId(2)}), ElementsAre("prepare 2"));
+  EXPECT_THAT(Get(Prefetch{UnitId(2)}), ElementsAre("prepare 2"));
 }
 
 TEST_F(AgentCore, LeaseOfUnknownExecutableIsGivenBack) {
   Join();
-  EXPECT_THAT(GetLease(1, {0}, ExecutableId(9)),
+  EXPECT_THAT(GetLease(1, {0}, UnitId(9)),
               ElementsAre("prepared 9: protocol error: executable 9 is used before it was added", "results 1 [] done"));
 }
 
@@ -800,7 +800,7 @@ TEST_F(AgentCore, RemainderOfACrashCanBeRecalled) {
   EXPECT_THAT(GetLease(2, {5}), ElementsAre("run 0 in 0: 5"));
 }
 
-// ---- Executables that print all
+// ---- Units that print all
 
 TEST_F(AgentCore, WhatPrintsAllIsAskedForNoReport) {
   prints_all_ = true;

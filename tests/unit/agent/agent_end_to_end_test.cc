@@ -57,8 +57,8 @@ class EndToEnd : public testing::Test {
     welcome_.worker_base = 10;
   }
 
-  ExecutableSpec InPlace(const std::string& path, Framework framework) const {
-    ExecutableSpec spec;
+  UnitSpec InPlace(const std::string& path, Framework framework) const {
+    UnitSpec spec;
     spec.prints_all = prints_all_;
     spec.name = "fixture";
     spec.path = path;
@@ -71,11 +71,11 @@ class EndToEnd : public testing::Test {
   void Start() {
     agent_ = std::make_unique<AgentProcess>(options_);
     agent_->Send(welcome_);
-    agent_->Send(AddExecutable{InPlace(DTEST_FIXTURE_SUITE, Framework::kGoogleTest)});
+    agent_->Send(AddUnit{InPlace(DTEST_FIXTURE_SUITE, Framework::kGoogleTest)});
   }
   void StartAndList() {
     Start();
-    agent_->Send(List{kExecutable});
+    agent_->Send(List{kUnit});
     EXPECT_EQ(agent_->Expect<Prepared>().error, "");
     Listed listed = agent_->Expect<Listed>();
     EXPECT_EQ(listed.error, "") << listed.output;
@@ -88,7 +88,7 @@ class EndToEnd : public testing::Test {
     return static_cast<uint32_t>(found - names_.begin());
   }
   LeaseId SendLease(const std::vector<std::string>& names) {
-    Lease lease{LeaseId(++leases_), kExecutable, {}};
+    Lease lease{LeaseId(++leases_), kUnit, {}};
     for (const std::string& name : names) lease.cases.push_back({IndexOf(name), 1});
     agent_->Send(lease);
     return lease.id;
@@ -104,7 +104,7 @@ class EndToEnd : public testing::Test {
   CaseResult RunOne(const std::string& name) { return Run({name})[name]; }
   void Set(const std::string& name, const std::string& value) { welcome_.settings.env.emplace_back(name, value); }
 
-  static constexpr ExecutableId kExecutable{0};
+  static constexpr UnitId kUnit{0};
   bool prints_all_ = false;
   ScratchDirectory scratch_;
   AgentProcess::Options options_;
@@ -376,7 +376,7 @@ TEST_P(GoogleTest, NoiseBeforeTheListing) {
 TEST_P(GoogleTest, ListingFailsWithAReason) {
   Set("DTEST_FIXTURE", "exit while listing");
   Start();
-  agent_->Send(List{kExecutable});
+  agent_->Send(List{kUnit});
   agent_->Expect<Prepared>();
   EXPECT_EQ(agent_->Expect<Listed>().error, "listing the tests of fixture: exited with status 5");
 }
@@ -384,7 +384,7 @@ TEST_P(GoogleTest, ListingFailsWithAReason) {
 TEST_P(GoogleTest, ListingCrashes) {
   Set("DTEST_FIXTURE", "crash while listing");
   Start();
-  agent_->Send(List{kExecutable});
+  agent_->Send(List{kUnit});
   agent_->Expect<Prepared>();
   EXPECT_EQ(agent_->Expect<Listed>().error, "listing the tests of fixture: killed by signal 11 (Segmentation fault)");
 }
@@ -393,7 +393,7 @@ TEST_P(GoogleTest, ListingForever) {
   Set("DTEST_FIXTURE", "list forever");
   welcome_.settings.list_timeout = absl::Seconds(3);
   Start();
-  agent_->Send(List{kExecutable});
+  agent_->Send(List{kUnit});
   agent_->Expect<Prepared>();
   const Listed listed = agent_->Expect<Listed>();
   EXPECT_EQ(listed.error, "listing exceeded its time limit of 3 s");
@@ -406,8 +406,8 @@ TEST_P(GoogleTest, WhatCannotBeStartedIsGivenBack) {
   chmod(path.c_str(), 0755);
   agent_ = std::make_unique<AgentProcess>(options_);
   agent_->Send(welcome_);
-  agent_->Send(AddExecutable{InPlace(path, Framework::kGoogleTest)});
-  agent_->Send(List{kExecutable});
+  agent_->Send(AddUnit{InPlace(path, Framework::kGoogleTest)});
+  agent_->Send(List{kUnit});
   EXPECT_EQ(agent_->Expect<Prepared>().error, "");
   EXPECT_THAT(agent_->Expect<Prepared>().error, HasSubstr("a script without a #! line"));
 }
@@ -415,12 +415,12 @@ TEST_P(GoogleTest, WhatCannotBeStartedIsGivenBack) {
 TEST_P(GoogleTest, MissingProgramIsNotPrepared) {
   agent_ = std::make_unique<AgentProcess>(options_);
   agent_->Send(welcome_);
-  agent_->Send(AddExecutable{InPlace("/nonexistent/test", Framework::kGoogleTest)});
-  agent_->Send(Prefetch{kExecutable});
+  agent_->Send(AddUnit{InPlace("/nonexistent/test", Framework::kGoogleTest)});
+  agent_->Send(Prefetch{kUnit});
   EXPECT_THAT(agent_->Expect<Prepared>().error, HasSubstr("cannot execute /nonexistent/test: No such file"));
 }
 
-// ---- Plain executables
+// ---- Plain units
 
 class Plain : public EndToEnd {
  protected:
@@ -430,8 +430,8 @@ class Plain : public EndToEnd {
     chmod(path.c_str(), 0755);
     agent_ = std::make_unique<AgentProcess>(options_);
     agent_->Send(welcome_);
-    agent_->Send(AddExecutable{InPlace(path, Framework::kPlain)});
-    agent_->Send(List{kExecutable});
+    agent_->Send(AddUnit{InPlace(path, Framework::kPlain)});
+    agent_->Send(List{kUnit});
     agent_->Expect<Prepared>();
     names_ = agent_->Expect<Listed>().names;
     EXPECT_THAT(names_, ElementsAre("fixture"));
@@ -553,7 +553,7 @@ TEST_P(GoogleTest, StartedThroughItsLoader) {
 class Shipping : public EndToEnd {
  protected:
   // Adds a file of this machine to the manifest.
-  void Ship(const std::string& source, const std::string& path, bool executable) {
+  void Ship(const std::string& source, const std::string& path, bool unit) {
     const std::string contents = ReadWhole(source);
     FileRecipe recipe = ChunkFile(contents);
     uint64_t at = 0;
@@ -561,7 +561,7 @@ class Shipping : public EndToEnd {
       chunks_[chunk.digest] = contents.substr(at, chunk.size);
       at += chunk.size;
     }
-    spec_.files.push_back({path, recipe.id, contents.size(), executable, ""});
+    spec_.files.push_back({path, recipe.id, contents.size(), unit, ""});
     recipes_[recipe.id] = std::move(recipe);
   }
 
@@ -584,7 +584,7 @@ class Shipping : public EndToEnd {
     }
   }
 
-  ExecutableSpec spec_;
+  UnitSpec spec_;
   std::map<Digest, FileRecipe> recipes_;
   std::map<Digest, std::string> chunks_;
   int served_ = 0;
@@ -600,8 +600,8 @@ TEST_F(Shipping, FetchesRunsAndFetchesNothingTheSecondTime) {
     AgentProcess::Options options = options_;
     agent_ = std::make_unique<AgentProcess>(options);
     agent_->Send(welcome_);
-    agent_->Send(AddExecutable{spec_});
-    agent_->Send(List{kExecutable});
+    agent_->Send(AddUnit{spec_});
+    agent_->Send(List{kUnit});
     const FromAgent prepared = Serve();
     ASSERT_TRUE(std::holds_alternative<Prepared>(prepared));
     EXPECT_EQ(std::get<Prepared>(prepared).error, "");
@@ -628,8 +628,8 @@ TEST_F(Shipping, UsesTheShippedLoaderWhereTheHostsIsMissing) {
   }
   agent_ = std::make_unique<AgentProcess>(options_);
   agent_->Send(welcome_);
-  agent_->Send(AddExecutable{spec_});
-  agent_->Send(List{kExecutable});
+  agent_->Send(AddUnit{spec_});
+  agent_->Send(List{kUnit});
   const FromAgent prepared = Serve();
   ASSERT_TRUE(std::holds_alternative<Prepared>(prepared));
   EXPECT_EQ(std::get<Prepared>(prepared).error, "");
@@ -644,8 +644,8 @@ TEST_F(Shipping, SaysWhatIsMissingWhereNothingWasShipped) {
   spec_.interpreter = "/nonexistent/ld.so";
   agent_ = std::make_unique<AgentProcess>(options_);
   agent_->Send(welcome_);
-  agent_->Send(AddExecutable{spec_});
-  agent_->Send(Prefetch{kExecutable});
+  agent_->Send(AddUnit{spec_});
+  agent_->Send(Prefetch{kUnit});
   const FromAgent prepared = Serve();
   ASSERT_TRUE(std::holds_alternative<Prepared>(prepared));
   EXPECT_THAT(std::get<Prepared>(prepared).error, HasSubstr("fixture needs the program loader /nonexistent/ld.so"));
@@ -657,8 +657,8 @@ TEST_F(Shipping, UnreadableFileOnTheCoordinator) {
   spec_.path = "bin/fixture";
   agent_ = std::make_unique<AgentProcess>(options_);
   agent_->Send(welcome_);
-  agent_->Send(AddExecutable{spec_});
-  agent_->Send(Prefetch{kExecutable});
+  agent_->Send(AddUnit{spec_});
+  agent_->Send(Prefetch{kUnit});
   const NeedRecipes need = agent_->Expect<NeedRecipes>();
   agent_->Send(Recipes{{}, need.files});
   EXPECT_EQ(agent_->Expect<Prepared>().error,

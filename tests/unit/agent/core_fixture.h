@@ -21,8 +21,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr ExecutableId kMath(0);
-constexpr ExecutableId kText(1);
+constexpr UnitId kMath(0);
+constexpr UnitId kText(1);
 
 inline std::string Describe(const CaseResult& result) {
   std::string text = absl::StrCat(result.index, " ", OutcomeName(result.outcome));
@@ -36,11 +36,10 @@ inline std::string Describe(const CaseResult& result) {
 
 struct Describer {
   std::string operator()(const Prepared& m) const {
-    return absl::StrCat("prepared ", m.executable.value(), m.error.empty() ? "" : ": ", m.error,
-                        m.drain ? " drain" : "");
+    return absl::StrCat("prepared ", m.unit.value(), m.error.empty() ? "" : ": ", m.error, m.drain ? " drain" : "");
   }
   std::string operator()(const Listed& m) const {
-    std::string text = absl::StrCat("listed ", m.executable.value());
+    std::string text = absl::StrCat("listed ", m.unit.value());
     for (const std::string& name : m.names) absl::StrAppend(&text, " ", name);
     return absl::StrCat(text, m.error.empty() ? "" : ": ", m.error);
   }
@@ -62,20 +61,18 @@ struct Describer {
     for (LeaseId lease : m.leases) absl::StrAppend(&text, " ", lease.value());
     for (const RunningCase& running : m.running) {
       absl::StrAppend(&text, " slot ", running.slot.value(), ": ", running.lease.value(), "/", running.index, " of ",
-                      running.executable.value(), " for ", absl::FormatDuration(running.elapsed));
+                      running.unit.value(), " for ", absl::FormatDuration(running.elapsed));
     }
     return text;
   }
   std::string operator()(const Idle&) const { return "idle"; }
   std::string operator()(const Reply& action) const { return std::visit(*this, action.message); }
-  std::string operator()(const PrepareFiles& action) const {
-    return absl::StrCat("prepare ", action.executable.value());
-  }
+  std::string operator()(const PrepareFiles& action) const { return absl::StrCat("prepare ", action.unit.value()); }
   std::string operator()(const StartListing& action) const {
-    return absl::StrCat("list ", action.executable.value(), " in ", action.slot.value());
+    return absl::StrCat("list ", action.unit.value(), " in ", action.slot.value());
   }
   std::string operator()(const StartBatch& action) const {
-    std::string text = absl::StrCat("run ", action.executable.value(), " in ", action.slot.value(), ":");
+    std::string text = absl::StrCat("run ", action.unit.value(), " in ", action.slot.value(), ":");
     for (const LeasedCase& leased : action.cases) absl::StrAppend(&text, " ", leased.index);
     if (!action.report) absl::StrAppend(&text, " without report");
     return text;
@@ -124,8 +121,8 @@ class AgentCoreTest : public testing::Test {
   Actions Get(Message message) {
     return Do(FromCoordinator{std::move(message)});
   }
-  Actions GetLease(uint64_t id, std::vector<uint32_t> cases, ExecutableId executable = kMath) {
-    Lease lease{LeaseId(id), executable, {}};
+  Actions GetLease(uint64_t id, std::vector<uint32_t> cases, UnitId unit = kMath) {
+    Lease lease{LeaseId(id), unit, {}};
     for (uint32_t index : cases) lease.cases.push_back({index, 1});
     return Get(std::move(lease));
   }
@@ -171,12 +168,12 @@ class AgentCoreTest : public testing::Test {
     return Do(std::move(ended));
   }
 
-  // Welcome, and both executables known.
+  // Welcome, and both units known.
   void Join() {
     Do(AgentTick{});
     Get(welcome_);
-    for (ExecutableId id : {kMath, kText}) {
-      AddExecutable add;
+    for (UnitId id : {kMath, kText}) {
+      AddUnit add;
       add.spec.id = id;
       add.spec.name = id == kMath ? "math_test" : "text_test";
       add.spec.machine = "x86_64";
@@ -187,7 +184,7 @@ class AgentCoreTest : public testing::Test {
   // And their files in place.
   void JoinReady() {
     Join();
-    for (ExecutableId id : {kMath, kText}) {
+    for (UnitId id : {kMath, kText}) {
       Get(Prefetch{id});
       Do(FilesReady{id, "", false});
     }

@@ -64,7 +64,7 @@ class FetcherPeersTest : public testing::Test {
       chunks_[chunk.digest] = contents.substr(at, chunk.size);
       at += chunk.size;
     }
-    ExecutableSpec spec;
+    UnitSpec spec;
     spec.name = "exe";
     spec.files = {{"file", recipe.id, contents.size(), true, ""}};
     fetcher_->Want(now_, spec);

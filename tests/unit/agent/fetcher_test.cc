@@ -40,14 +40,14 @@ class FetcherTest : public testing::Test {
       }
     };
     options_.ready = [this](Fetcher::Ready ready) {
-      ready_.push_back(absl::StrCat(ready.executable.value(), ready.error.empty() ? "" : ": ", ready.error,
-                                    ready.drain ? " drain" : ""));
+      ready_.push_back(
+          absl::StrCat(ready.unit.value(), ready.error.empty() ? "" : ": ", ready.error, ready.drain ? " drain" : ""));
     };
   }
   void Make() { fetcher_ = std::make_unique<Fetcher>(options_); }
 
   // A file of random bytes, the same for the same seed.
-  ManifestEntry File(const std::string& path, uint32_t seed, size_t size, bool executable = false) {
+  ManifestEntry File(const std::string& path, uint32_t seed, size_t size, bool unit = false) {
     std::mt19937 random(seed);
     std::string contents(size, '\0');
     for (char& c : contents) c = static_cast<char>(random());
@@ -57,13 +57,13 @@ class FetcherTest : public testing::Test {
       chunks_[chunk.digest] = contents.substr(at, chunk.size);
       at += chunk.size;
     }
-    ManifestEntry entry{path, recipe.id, size, executable, ""};
+    ManifestEntry entry{path, recipe.id, size, unit, ""};
     recipes_[recipe.id] = std::move(recipe);
     return entry;
   }
-  ExecutableSpec Spec(uint32_t id, std::vector<ManifestEntry> files) {
-    ExecutableSpec spec;
-    spec.id = ExecutableId(id);
+  UnitSpec Spec(uint32_t id, std::vector<ManifestEntry> files) {
+    UnitSpec spec;
+    spec.id = UnitId(id);
     spec.name = absl::StrCat("exe", id);
     spec.files = std::move(files);
     return spec;

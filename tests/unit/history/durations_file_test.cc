@@ -24,17 +24,17 @@ constexpr char kFile[] =
 
 TEST(DurationsFile, IsWrittenSortedAndReadBack) {
   Durations durations;
-  durations.executables["b"]["b"] = absl::Seconds(120);
-  durations.executables["a"]["S.t\"wo"] = absl::Nanoseconds(1'520'499);
-  durations.executables["a"]["S.one"] = absl::Milliseconds(1250);
-  durations.executables["a"]["not UTF-8 \xff"] = absl::Seconds(1);
+  durations.units["b"]["b"] = absl::Seconds(120);
+  durations.units["a"]["S.t\"wo"] = absl::Nanoseconds(1'520'499);
+  durations.units["a"]["S.one"] = absl::Milliseconds(1250);
+  durations.units["a"]["not UTF-8 \xff"] = absl::Seconds(1);
   EXPECT_EQ(FormatDurations(durations), kFile);
   const absl::StatusOr<Durations> read = ParseDurations(kFile, "f");
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->size(), 3u);
-  EXPECT_EQ(read->executables.at("a").at("S.one"), absl::Milliseconds(1250));
-  EXPECT_EQ(read->executables.at("a").at("S.t\"wo"), absl::Microseconds(1520));
-  EXPECT_EQ(read->executables.at("b").at("b"), absl::Seconds(120));
+  EXPECT_EQ(read->units.at("a").at("S.one"), absl::Milliseconds(1250));
+  EXPECT_EQ(read->units.at("a").at("S.t\"wo"), absl::Microseconds(1520));
+  EXPECT_EQ(read->units.at("b").at("b"), absl::Seconds(120));
   EXPECT_EQ(FormatDurations(*read), kFile);
   EXPECT_EQ(read->digest.size(), 12u);
   EXPECT_NE(read->digest, ParseDurations(absl::StrCat(kFile, " "), "f")->digest);

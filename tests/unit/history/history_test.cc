@@ -20,10 +20,10 @@ namespace {
 constexpr absl::Time kTime = absl::FromUnixSeconds(1795262400);
 using Names = std::vector<std::string>;
 
-std::vector<std::optional<absl::Duration>> Expected(History* history, const std::string& executable,
+std::vector<std::optional<absl::Duration>> Expected(History* history, const std::string& unit,
                                                     const std::vector<std::string>& names) {
   std::vector<std::optional<absl::Duration>> expected;
-  for (const std::optional<CaseHistory>& known : history->Cases(executable, names)) {
+  for (const std::optional<CaseHistory>& known : history->Cases(unit, names)) {
     expected.push_back(known.has_value() ? known->duration : std::nullopt);
   }
   return expected;
@@ -69,13 +69,13 @@ struct Ended {
   absl::string_view name = "S.a";
   absl::Duration duration = absl::Seconds(1);
   Outcome outcome = Outcome::kPassed;
-  absl::string_view executable = "t";
+  absl::string_view unit = "t";
   absl::string_view host = "h";
 };
 
 RunEvent Event(const Ended& what, absl::Time time = kTime) {
   CaseEnded ended;
-  ended.executable = what.executable;
+  ended.unit = what.unit;
   ended.name = what.name;
   ended.host = what.host;
   ended.result.outcome = what.outcome;
@@ -110,7 +110,7 @@ TEST_F(HistoryTest, NothingIsKnownAtFirst) {
 TEST_F(HistoryTest, AnotherRunKnowsWhatOneLearnt) {
   RunCases(Open().get(), {{.name = "S.a", .duration = absl::Milliseconds(1500)},
                           {.name = "S.b", .duration = absl::Nanoseconds(7)},
-                          {.name = "S.a", .executable = "u"}});
+                          {.name = "S.a", .unit = "u"}});
   const auto history = Open();
   const auto expected = Expected(history.get(), "t", {"S.b", "S.none", "S.a"});
   EXPECT_EQ(expected[0], absl::Nanoseconds(7));
@@ -165,7 +165,7 @@ TEST_F(HistoryTest, OnlyPassesAndFailuresTellDurations) {
 
 TEST_F(HistoryTest, NamesAreAnyBytes) {
   const std::string odd("quote' nul\0 \xff\n", 14);
-  RunCases(Open().get(), {{.name = odd, .executable = odd}, {.name = "", .executable = ""}});
+  RunCases(Open().get(), {{.name = odd, .unit = odd}, {.name = "", .unit = ""}});
   const auto history = Open();
   EXPECT_EQ(Expected(history.get(), odd, {odd, odd.substr(0, 10)}),
             (std::vector<std::optional<absl::Duration>>{absl::Seconds(1), std::nullopt}));
@@ -336,7 +336,7 @@ TEST_F(HistoryTest, TheFirstSchemaIsBroughtUpToDate) {
     const auto history = Open();
     EXPECT_EQ(history->warning(), "");
     EXPECT_EQ(Expected(history.get(), "t", {"S.a"})[0], absl::Nanoseconds(1000));
-    RunCases(history.get(), {{.executable = "u"}});  // forgets nothing at once
+    RunCases(history.get(), {{.unit = "u"}});  // forgets nothing at once
   }
   EXPECT_EQ(Expected(Open().get(), "t", {"S.a"})[0], absl::Nanoseconds(1000));
 }
@@ -403,7 +403,7 @@ void RunAt(History* history, absl::Time time, const std::vector<Ended>& cases) {
 TEST_F(HistoryTest, WhatWasNotSeenForNinetyDaysIsForgotten) {
   const absl::Duration day = absl::Hours(24);
   const auto history = Open();
-  RunAt(history.get(), kTime, {{.name = "S.old"}, {.name = "S.kept"}, {.name = "S.a", .executable = "removed"}});
+  RunAt(history.get(), kTime, {{.name = "S.old"}, {.name = "S.kept"}, {.name = "S.a", .unit = "removed"}});
   RunAt(history.get(), kTime + 89 * day, {{.name = "S.kept"}});
   EXPECT_TRUE(Expected(history.get(), "t", {"S.old"})[0].has_value());
   EXPECT_TRUE(Expected(history.get(), "removed", {"S.a"})[0].has_value());
@@ -429,11 +429,11 @@ TEST_F(HistoryTest, AnExecutableKeepsItsLatestCases) {
 
 TEST_F(HistoryTest, ForgetsWhatItIsTold) {
   const auto history = Open();
-  RunCases(history.get(), {{.name = "S.a"}, {.name = "S.b"}, {.name = "S.a", .executable = "u"}});
+  RunCases(history.get(), {{.name = "S.a"}, {.name = "S.b"}, {.name = "S.a", .unit = "u"}});
   auto all = history->All();
   ASSERT_TRUE(all.ok());
   ASSERT_EQ(all->size(), 3u);
-  EXPECT_EQ((*all)[2].executable, "u");
+  EXPECT_EQ((*all)[2].unit, "u");
   EXPECT_EQ((*all)[1].name, "S.b");
   EXPECT_EQ((*all)[1].history.duration, absl::Seconds(1));
   ASSERT_TRUE(history->Forget({(*all)[0]}).ok());

@@ -155,20 +155,20 @@ TEST(Codec, ValuesOutOfRange) {
   welcome.settings.isolation = static_cast<Isolation>(2);
   EXPECT_THAT(Refusal(welcome), HasSubstr("unknown isolation 2"));
 
-  AddExecutable add{SampleExecutable()};
+  AddUnit add{SampleUnit()};
   add.spec.framework = static_cast<Framework>(200);
   EXPECT_THAT(Refusal(add), HasSubstr("unknown framework 200"));
-  add = AddExecutable{SampleExecutable()};
+  add = AddUnit{SampleUnit()};
   add.spec.files[0].path.clear();
   EXPECT_THAT(Refusal(add), HasSubstr("without a path"));
-  add = AddExecutable{SampleExecutable()};
+  add = AddUnit{SampleUnit()};
   add.spec.files[0].symlink_target = "both";
   EXPECT_THAT(Refusal(add), HasSubstr("not either a file or a symbolic link"));
   add.spec.files[0] = {"neither", Digest(), 0, false, ""};
   EXPECT_THAT(Refusal(add), HasSubstr("not either a file or a symbolic link"));
 
-  EXPECT_THAT(Refusal(Lease{LeaseId(1), ExecutableId(1), {}}), HasSubstr("a lease without cases"));
-  EXPECT_THAT(Refusal(Lease{LeaseId(1), ExecutableId(1), {{0, 0}}}), HasSubstr("attempt 0"));
+  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {}}), HasSubstr("a lease without cases"));
+  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, 0}}}), HasSubstr("attempt 0"));
   EXPECT_THAT(Refusal(Recipes{{{SampleDigest(1), {{SampleDigest(2), 0}}}}, {}}), HasSubstr("a chunk of 0 bytes"));
   EXPECT_THAT(Refusal(Recipes{{{SampleDigest(1), {{SampleDigest(2), 262145}}}}, {}}), HasSubstr("262145 bytes"));
 
@@ -193,9 +193,9 @@ TEST(Codec, ListsThatAreTooLong) {
   late.late_properties.resize(kMaxResultsPerMessage + 1);
   EXPECT_THAT(Refusal(late), HasSubstr("65537 cases with late properties"));
   EXPECT_THAT(Refusal(PassedResults(kMaxResultsPerMessage + 1)), HasSubstr("65537 results, more than 65536"));
-  EXPECT_THAT(Refusal(CaseTable{ExecutableId(1), std::vector<std::string>(kMaxListLength + 1)}),
+  EXPECT_THAT(Refusal(CaseTable{UnitId(1), std::vector<std::string>(kMaxListLength + 1)}),
               HasSubstr("1048577 case names"));
-  EXPECT_THAT(Refusal(Lease{LeaseId(1), ExecutableId(1), std::vector<LeasedCase>(kMaxListLength + 1)}),
+  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), std::vector<LeasedCase>(kMaxListLength + 1)}),
               HasSubstr("1048577 cases"));
 }
 

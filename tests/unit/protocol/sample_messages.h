@@ -19,9 +19,9 @@ inline Digest SampleDigest(uint8_t seed) {
   return Digest(bytes);
 }
 
-inline ExecutableSpec SampleExecutable() {
-  ExecutableSpec spec;
-  spec.id = ExecutableId(7);
+inline UnitSpec SampleUnit() {
+  UnitSpec spec;
+  spec.id = UnitId(7);
   spec.name = "unit/" + AnyBytes();
   spec.path = "tree/unit";
   spec.framework = Framework::kGoogleTest;
@@ -61,12 +61,12 @@ inline std::vector<ToAgent> SampleToAgent() {
   with_peers.peer_secret_key = std::string(40, 's');
   return {welcome,
           with_peers,
-          AddExecutable{SampleExecutable()},
-          Prefetch{ExecutableId(1)},
-          List{ExecutableId(2)},
-          CaseTable{ExecutableId(3), {"A.B", "", AnyBytes(), std::string(5000, 'x')}},
-          Lease{LeaseId(1ull << 63), ExecutableId(4), {{0, 1}, {UINT32_MAX, 1}}},
-          Lease{LeaseId(2), ExecutableId(4), {{5, 1}, {6, 3}}},
+          AddUnit{SampleUnit()},
+          Prefetch{UnitId(1)},
+          List{UnitId(2)},
+          CaseTable{UnitId(3), {"A.B", "", AnyBytes(), std::string(5000, 'x')}},
+          Lease{LeaseId(1ull << 63), UnitId(4), {{0, 1}, {UINT32_MAX, 1}}},
+          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}},
           Recall{LeaseId(5)},
           Cancel{LeaseId(6)},
           Interrupt{absl::ZeroDuration()},
@@ -97,21 +97,21 @@ inline std::vector<FromAgent> SampleFromAgent() {
   cut.outcome = Outcome::kInfraError;
   cut.output_cut = 1;
   return {Hello{SampleDigest(9).Hex(), "0.1.0 (abc)", "x86_64", "Linux 6.1", "2.36", 64, 1ull << 38, 1ull << 41, "/s"},
-          Prepared{ExecutableId(1), "no space left on device", true},
-          Prepared{ExecutableId(1), "", false},
-          Listed{ExecutableId(2), {"S.A", "S.B", AnyBytes(), ""}, "", AnyBytes(), absl::Milliseconds(12)},
-          Listed{ExecutableId(2), {}, "exited with status 3", "usage", absl::ZeroDuration()},
-          Results{LeaseId(9), ExecutableId(2), {passed, failed, passed, cut}, true, absl::Milliseconds(7)},
-          Results{LeaseId(9), ExecutableId(2), {}, true, absl::ZeroDuration()},
+          Prepared{UnitId(1), "no space left on device", true},
+          Prepared{UnitId(1), "", false},
+          Listed{UnitId(2), {"S.A", "S.B", AnyBytes(), ""}, "", AnyBytes(), absl::Milliseconds(12)},
+          Listed{UnitId(2), {}, "exited with status 3", "usage", absl::ZeroDuration()},
+          Results{LeaseId(9), UnitId(2), {passed, failed, passed, cut}, true, absl::Milliseconds(7)},
+          Results{LeaseId(9), UnitId(2), {}, true, absl::ZeroDuration()},
           Results{LeaseId(9),
-                  ExecutableId(2),
+                  UnitId(2),
                   {failed},
                   false,
                   absl::ZeroDuration(),
                   {{3, 1, {{"key", AnyBytes()}, {"", ""}}}, {UINT32_MAX, 4, {{"", "value"}}}}},
           Released{LeaseId(3)},
           Refused{LeaseId(4)},
-          Heartbeat{{LeaseId(1), LeaseId(UINT64_MAX)}, {{SlotId(3), LeaseId(1), 44, absl::Hours(1), ExecutableId(5)}}},
+          Heartbeat{{LeaseId(1), LeaseId(UINT64_MAX)}, {{SlotId(3), LeaseId(1), 44, absl::Hours(1), UnitId(5)}}},
           Heartbeat{},
           Idle{},
           Note{AnyBytes()},
@@ -133,7 +133,7 @@ Envelope<Body> SampleEnvelope(Body body) {
 
 // What runs hot: `count` cases that passed, with nothing to say.
 inline Results PassedResults(uint32_t count) {
-  Results results{LeaseId(1), ExecutableId(2), std::vector<CaseResult>(count), false, absl::ZeroDuration()};
+  Results results{LeaseId(1), UnitId(2), std::vector<CaseResult>(count), false, absl::ZeroDuration()};
   for (uint32_t i = 0; i < count; ++i) {
     results.results[i].index = i;
     results.results[i].start = absl::Milliseconds(i);
@@ -143,13 +143,13 @@ inline Results PassedResults(uint32_t count) {
 }
 
 inline Lease LeaseOf(uint32_t count) {
-  Lease lease{LeaseId(1), ExecutableId(2), std::vector<LeasedCase>(count)};
+  Lease lease{LeaseId(1), UnitId(2), std::vector<LeasedCase>(count)};
   for (uint32_t i = 0; i < count; ++i) lease.cases[i].index = i;
   return lease;
 }
 
 inline CaseTable TableOf(uint32_t count) {
-  CaseTable table{ExecutableId(2), {}};
+  CaseTable table{UnitId(2), {}};
   for (uint32_t i = 0; i < count; ++i) table.names.push_back(absl::StrCat("SomeSuite/WithParam.DoesItsJob/", i));
   return table;
 }

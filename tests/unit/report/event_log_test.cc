@@ -55,10 +55,10 @@ void RoundTrip(const What& what, std::function<void(const What&)> look) {
 
 TEST(EventLog, CaseCopiedRoundTrips) {
   for (const CopyStage stage : {CopyStage::kStarted, CopyStage::kWon, CopyStage::kLost}) {
-    const CaseCopied copied{CaseId{ExecutableId(3), 4}, kNasty, kNotUtf8, "h2", "h1", 5, 6, stage};
+    const CaseCopied copied{CaseId{UnitId(3), 4}, kNasty, kNotUtf8, "h2", "h1", 5, 6, stage};
     RoundTrip<CaseCopied>(copied, [&](const CaseCopied& read) {
       EXPECT_EQ(read.id, copied.id);
-      EXPECT_EQ(read.executable, copied.executable);
+      EXPECT_EQ(read.unit, copied.unit);
       EXPECT_EQ(read.name, copied.name);
       EXPECT_EQ(read.host, copied.host);
       EXPECT_EQ(read.original, copied.original);
@@ -71,10 +71,10 @@ TEST(EventLog, CaseCopiedRoundTrips) {
 
 TEST(EventLog, CasePropertiesRoundTrip) {
   const CaseProperties late{
-      CaseId{ExecutableId(3), 4}, kNasty, kNotUtf8, "h2", 5, 6, {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}}};
+      CaseId{UnitId(3), 4}, kNasty, kNotUtf8, "h2", 5, 6, {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}}};
   RoundTrip<CaseProperties>(late, [&](const CaseProperties& read) {
     EXPECT_EQ(read.id, late.id);
-    EXPECT_EQ(read.executable, late.executable);
+    EXPECT_EQ(read.unit, late.unit);
     EXPECT_EQ(read.name, late.name);
     EXPECT_EQ(read.host, late.host);
     EXPECT_EQ(read.iteration, late.iteration);
@@ -84,8 +84,8 @@ TEST(EventLog, CasePropertiesRoundTrip) {
 }
 
 TEST(EventLog, AnUnreachedExecutableRoundTrips) {
-  const ExecutableListed listed{ExecutableId(3), "t", 0, 0, "", "", /*unreached=*/true};
-  RoundTrip<ExecutableListed>(listed, [](const ExecutableListed& read) { EXPECT_TRUE(read.unreached); });
+  const UnitListed listed{UnitId(3), "t", 0, 0, "", "", /*unreached=*/true};
+  RoundTrip<UnitListed>(listed, [](const UnitListed& read) { EXPECT_TRUE(read.unreached); });
 }
 
 TEST(EventLog, RunStartedRoundTrips) {
@@ -128,10 +128,10 @@ TEST(EventLog, HostEventsRoundTrip) {
 }
 
 TEST(EventLog, ExecutableListedRoundTrips) {
-  const ExecutableListed listed = {ExecutableId(3),     kNotUtf8, 12, 5, kNasty, kNotUtf8, true, absl::Seconds(2),
-                                   absl::Nanoseconds(7)};
-  RoundTrip<ExecutableListed>(listed, [](const ExecutableListed& read) {
-    EXPECT_EQ(read.executable, ExecutableId(3));
+  const UnitListed listed = {UnitId(3),           kNotUtf8, 12, 5, kNasty, kNotUtf8, true, absl::Seconds(2),
+                             absl::Nanoseconds(7)};
+  RoundTrip<UnitListed>(listed, [](const UnitListed& read) {
+    EXPECT_EQ(read.unit, UnitId(3));
     EXPECT_EQ(read.name, kNotUtf8);
     EXPECT_EQ(read.cases, 12u);
     EXPECT_EQ(read.selected, 5u);
@@ -144,8 +144,8 @@ TEST(EventLog, ExecutableListedRoundTrips) {
 
 TEST(EventLog, CaseEndedRoundTripsWithEveryFieldSet) {
   CaseEnded ended;
-  ended.id = CaseId{ExecutableId(4), 77};
-  ended.executable = kNotUtf8;
+  ended.id = CaseId{UnitId(4), 77};
+  ended.unit = kNotUtf8;
   ended.name = kNasty;
   ended.host = "build01";
   ended.iteration = 3;
@@ -165,7 +165,7 @@ TEST(EventLog, CaseEndedRoundTripsWithEveryFieldSet) {
   ended.result.properties = {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}};
   RoundTrip<CaseEnded>(ended, [&](const CaseEnded& read) {
     EXPECT_EQ(read.id, ended.id);
-    EXPECT_EQ(read.executable, ended.executable);
+    EXPECT_EQ(read.unit, ended.unit);
     EXPECT_EQ(read.name, ended.name);
     EXPECT_EQ(read.host, ended.host);
     EXPECT_EQ(read.iteration, ended.iteration);
@@ -178,7 +178,7 @@ TEST(EventLog, CaseEndedRoundTripsWithEveryFieldSet) {
 
 TEST(EventLog, CaseEndedRoundTripsWithDefaults) {
   CaseEnded ended;
-  ended.executable = "t";
+  ended.unit = "t";
   ended.name = "";
   ended.started = absl::InfinitePast();
   RoundTrip<CaseEnded>(ended, [&](const CaseEnded& read) {

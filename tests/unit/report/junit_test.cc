@@ -64,8 +64,8 @@ class JUnit : public ::testing::Test {
 
 CaseEnded Case(uint32_t index, absl::string_view name, Outcome outcome = Outcome::kPassed) {
   CaseEnded ended;
-  ended.id = CaseId{ExecutableId(0), index};
-  ended.executable = "t";
+  ended.id = CaseId{UnitId(0), index};
+  ended.unit = "t";
   ended.name = name;
   ended.host = "h";
   ended.started = kTime;
@@ -101,13 +101,13 @@ TEST_F(JUnit, SaysWhatTheTableSays) {
       EXPECT_TRUE(is_new) << node.attribute("name").value();
     }
   }
-  EXPECT_EQ(nodes.size(), FixtureCases().size() + 1);  // and the executable that could not be listed
+  EXPECT_EQ(nodes.size(), FixtureCases().size() + 1);  // and the unit that could not be listed
   int failures = 0, errors = 0;
   for (const FixtureCase& one : FixtureCases()) {
     const auto found = nodes.find({one.classname, one.junit_name});
     ASSERT_NE(found, nodes.end()) << one.classname << " / " << one.junit_name;
     const pugi::xml_node node = found->second;
-    EXPECT_STREQ(node.parent().attribute("name").value(), one.executable.c_str());
+    EXPECT_STREQ(node.parent().attribute("name").value(), one.unit.c_str());
     std::string element;
     for (const char* candidate : {"failure", "error", "skipped"}) {
       if (node.child(candidate)) element += candidate;
@@ -222,7 +222,7 @@ TEST_F(JUnit, EveryByteInEveryPlaceGivesWellFormedXml) {
   for (int c = 0; c < 256; ++c) all.push_back(static_cast<char>(c));
   all += "]]> <![CDATA[ &amp; \xed\xa0\x80 \xef\xbf\xbf \xf0\x9f\x98\x80";
   CaseEnded bad = Case(0, "S.x", Outcome::kFailed);
-  bad.executable = bad.name = bad.host = all;
+  bad.unit = bad.name = bad.host = all;
   bad.result.message = bad.result.output = all;
   bad.result.properties = {{all, all}};
   CaseEnded retried = bad;
@@ -239,8 +239,8 @@ TEST_F(JUnit, LatePropertiesAreAsIfTheyHadComeWithTheirResult) {
       ended.result.attempt = attempt;
       ended.result.properties = first;
       if (late) {
-        after.push_back({kTime, CaseProperties{ended.id, ended.executable, ended.name, ended.host, ended.iteration,
-                                               attempt, rest}});
+        after.push_back(
+            {kTime, CaseProperties{ended.id, ended.unit, ended.name, ended.host, ended.iteration, attempt, rest}});
       } else {
         ended.result.properties.insert(ended.result.properties.end(), rest.begin(), rest.end());
       }
@@ -303,9 +303,9 @@ TEST_F(JUnit, MoreCasesThanAFileHoldsAreSplit) {
   JUnitRun run;
   run.started = kTime;
   run.ended = kTime + absl::Seconds(1);
-  for (const char* executable : {"a_test", "b_test"}) {
+  for (const char* unit : {"a_test", "b_test"}) {
     JUnitSuite& suite = run.suites.emplace_back();
-    suite.executable = executable;
+    suite.unit = unit;
     for (uint32_t i = 0; i < 100; ++i) {
       const std::string name = absl::StrCat("Suite.Case", i);
       JUnitCase one;

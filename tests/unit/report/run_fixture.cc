@@ -12,8 +12,8 @@ const char kAssertion[] =
     "math_test.cc:12: Failure\nExpected equality of these values:\n  Add(1, 1)\n    Which is: 3\n  2";
 
 std::vector<FixtureCase> MakeCases() {
-  const CaseId math{ExecutableId(0), 0}, io{ExecutableId(1), 0}, smoke{ExecutableId(2), 0};
-  const auto at = [](CaseId id, uint32_t index) { return CaseId{id.executable, index}; };
+  const CaseId math{UnitId(0), 0}, io{UnitId(1), 0}, smoke{UnitId(2), 0};
+  const auto at = [](CaseId id, uint32_t index) { return CaseId{id.unit, index}; };
   std::vector<FixtureCase> cases;
   cases.push_back({at(math, 0),
                    "math_test",
@@ -238,11 +238,10 @@ std::vector<RunEvent> MakeEvents() {
   now += absl::Milliseconds(30);
   add(HostShipped{HostId(0), 700'000, 10, 1'500'000, 25});
   now += absl::Milliseconds(50);
-  add(ExecutableListed{ExecutableId(0), "math_test", 6, 4, "", "", false, absl::Milliseconds(5),
-                       absl::Milliseconds(20)});
-  add(ExecutableListed{ExecutableId(1), "io_test", 9, 9, "", ""});
-  add(ExecutableListed{ExecutableId(2), "smoke.sh", 1, 1, "", ""});
-  add(ExecutableListed{ExecutableId(3), "broken_test", 0, 0, "killed by SIGSEGV while listing", "before the crash\n"});
+  add(UnitListed{UnitId(0), "math_test", 6, 4, "", "", false, absl::Milliseconds(5), absl::Milliseconds(20)});
+  add(UnitListed{UnitId(1), "io_test", 9, 9, "", ""});
+  add(UnitListed{UnitId(2), "smoke.sh", 1, 1, "", ""});
+  add(UnitListed{UnitId(3), "broken_test", 0, 0, "killed by SIGSEGV while listing", "before the crash\n"});
   add(Warning{"build02 has glibc 2.31, io_test was built with 2.36"});
   for (const FixtureCase& one : FixtureCases()) {
     for (size_t i = 0; i < one.attempts.size(); ++i) {
@@ -250,7 +249,7 @@ std::vector<RunEvent> MakeEvents() {
       now += absl::Milliseconds(100);
       CaseEnded ended;
       ended.id = one.id;
-      ended.executable = one.executable;
+      ended.unit = one.unit;
       ended.name = one.name;
       ended.host = attempt.host;
       ended.iteration = one.iteration;
@@ -274,7 +273,7 @@ std::vector<RunEvent> MakeEvents() {
   }
   const FixtureCase& repeated = FixtureCases()[1];
   add(CaseProperties{repeated.id,
-                     repeated.executable,
+                     repeated.unit,
                      repeated.name,
                      repeated.attempts[0].host,
                      repeated.iteration,

@@ -23,7 +23,7 @@ struct FixtureAttempt {
 
 struct FixtureCase {
   CaseId id;
-  std::string executable;
+  std::string unit;
   std::string name;
   uint32_t iteration = 1;
   bool flaky = false;

@@ -15,8 +15,8 @@ RunSummary::Options Keeping(size_t slowest, size_t failures = 1000) { return {sl
 
 CaseEnded Case(uint32_t index, Outcome outcome, absl::Duration duration = absl::ZeroDuration()) {
   CaseEnded ended;
-  ended.id = CaseId{ExecutableId(0), index};
-  ended.executable = "t";
+  ended.id = CaseId{UnitId(0), index};
+  ended.unit = "t";
   ended.name = "Suite.Case";
   ended.host = "h";
   ended.result.outcome = outcome;
@@ -24,11 +24,11 @@ CaseEnded Case(uint32_t index, Outcome outcome, absl::Duration duration = absl::
   return ended;
 }
 
-// The exit status of a run of one executable with `selected` cases that ended so.
+// The exit status of a run of one unit with `selected` cases that ended so.
 int ExitOf(uint32_t selected, const std::vector<Outcome>& outcomes, RunEnd end, const std::string& listing_error = "") {
   RunSummary summary;
   (void)summary.Handle({kTime, RunStarted{}});
-  (void)summary.Handle({kTime, ExecutableListed{ExecutableId(0), "t", selected, selected, listing_error, ""}});
+  (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", selected, selected, listing_error, ""}});
   for (size_t i = 0; i < outcomes.size(); ++i) {
     (void)summary.Handle({kTime, Case(static_cast<uint32_t>(i), outcomes[i])});
   }
@@ -76,11 +76,11 @@ TEST(RunSummary, CountsWhatTheTableSays) {
   EXPECT_EQ(summary.interrupted()[0].host, "build02");
   EXPECT_EQ(summary.interrupted_count(), 1u);
 
-  EXPECT_EQ(summary.executables(), 4u);
+  EXPECT_EQ(summary.units(), 4u);
   EXPECT_EQ(summary.selected(), 14u);
   EXPECT_EQ(summary.listed(), 16u);
   ASSERT_EQ(summary.unlisted().size(), 1u);
-  EXPECT_EQ(summary.unlisted()[0].executable, "broken_test");
+  EXPECT_EQ(summary.unlisted()[0].unit, "broken_test");
 
   EXPECT_EQ(summary.hosts_up(), 2u);
   EXPECT_EQ(summary.hosts_used(), 3u);

@@ -66,7 +66,7 @@ std::string Shown(const std::vector<RunEvent>& events, const TerminalReport::Opt
 
 CaseEnded Case(Outcome outcome, std::string message = "", std::string output = "") {
   CaseEnded ended;
-  ended.executable = "t";
+  ended.unit = "t";
   ended.name = "S.c";
   ended.host = "h";
   ended.result.outcome = outcome;
@@ -121,15 +121,14 @@ TEST(Terminal, IsTheSameFromTheEventLog) {
 TEST(Terminal, ClosingLinesOfARunWithNothingToSay) {
   const std::vector<RunEvent> events = {{kTime, RunStarted{"", "", {}, "", {"h"}}},
                                         {kTime, HostUp{HostId(0), 1, "", ""}},
-                                        {kTime, ExecutableListed{ExecutableId(0), "t", 1, 1, "", ""}},
+                                        {kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}},
                                         {kTime, Case(Outcome::kPassed)},
                                         {kTime + absl::Milliseconds(31240), RunFinished{}}};
   EXPECT_EQ(Shown(events), "\n1 case: 1 passed\nin 31.2 s on 1 host (1 slot), shipped 0 B\n");
 }
 
 TEST(Terminal, AFilterThatMatchesNothingIsShownAsSuch) {
-  const std::string text =
-      Shown({{kTime, ExecutableListed{ExecutableId(0), "t", 12, 0, "", ""}}, {kTime, RunFinished{}}});
+  const std::string text = Shown({{kTime, UnitListed{UnitId(0), "t", 12, 0, "", ""}}, {kTime, RunFinished{}}});
   EXPECT_TRUE(absl::StrContains(text, "0 cases: 0 passed (12 cases listed)\n")) << text;
 }
 
@@ -142,11 +141,11 @@ TEST(Terminal, NoEscapeSequenceOfATestReachesTheTerminal) {
     options.tty = options.color = color;
     Screenless screenless(options);
     CaseEnded ended = Case(Outcome::kFailed, evil, evil + "more");
-    ended.executable = ended.name = ended.host = evil;
+    ended.unit = ended.name = ended.host = evil;
     std::vector<RunEvent> events = {{kTime, RunStarted{"", "", {}, "", {evil}}},
                                     {kTime, HostDown{HostId(0), true, evil}},
                                     {kTime, Warning{evil}},
-                                    {kTime, ExecutableListed{ExecutableId(0), evil, 0, 0, evil, evil}},
+                                    {kTime, UnitListed{UnitId(0), evil, 0, 0, evil, evil}},
                                     {kTime, ended},
                                     {kTime, RunFinished{RunEnd::kInternal, evil}}};
     for (const RunEvent& event : events) screenless.Feed(event);
@@ -213,7 +212,7 @@ TEST(Terminal, SpeculativeCopiesAreCountedOnlyIfThereWereAny) {
 }
 
 TEST(Terminal, ExecutablesThatTheRunEndedBeforeAreNoFailures) {
-  ExecutableListed unreached{ExecutableId(0), "t", 0, 0, "", "", /*unreached=*/true};
+  UnitListed unreached{UnitId(0), "t", 0, 0, "", "", /*unreached=*/true};
   const std::string text =
       Shown({{kTime, unreached}, {kTime, RunFinished{RunEnd::kFailFast, "stopped after 1 failure"}}});
   EXPECT_TRUE(absl::StrContains(text, "; 1 executable not listed: the run ended first\n")) << text;
@@ -419,7 +418,7 @@ TEST_F(TerminalPty, Frames) {
     ASSERT_TRUE(summary.Handle(event).ok());
     ASSERT_TRUE(report.Handle(event).ok());
     progress.finished = summary.cases();
-    progress.unlisted = 4 - summary.executables();
+    progress.unlisted = 4 - summary.units();
     progress.hosts_up = summary.hosts_up();
     progress.slots = 16 * progress.hosts_up;
     progress.queued_or_running = progress.selected - progress.finished;

@@ -131,8 +131,8 @@ TEST(Utf8Cut, NeverSplitsACharacter) {
 }
 
 TEST(SplitCaseName, SplitsAtTheFirstDot) {
-  const auto split = [](absl::string_view executable, absl::string_view name) {
-    const CaseName parts = SplitCaseName(executable, name);
+  const auto split = [](absl::string_view unit, absl::string_view name) {
+    const CaseName parts = SplitCaseName(unit, name);
     return std::pair<std::string, std::string>(parts.suite, parts.name);
   };
   EXPECT_EQ(split("t", "Suite.Case"), std::make_pair(std::string("Suite"), std::string("Case")));

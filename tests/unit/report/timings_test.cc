@@ -27,7 +27,7 @@ class Story {
   // The result comes when the case ends, or later.
   void Case(const char* host, uint32_t slot, double from, double to, double heard = 0) {
     CaseEnded ended;
-    ended.executable = ended.name = "t";
+    ended.unit = ended.name = "t";
     ended.host = host;
     ended.started = kTime + absl::Seconds(from);
     ended.result.slot = SlotId(slot);
@@ -116,7 +116,7 @@ TEST(RunTimings, StartUpListingAndFilesNeverMakeIdleNegative) {
   Story run;
   run.Up(0, 0, 1);
   run.Fetching(0, 0, true);
-  run.At(0, ExecutableListed{ExecutableId(0), "t", 1, 1, "", "", false, absl::Seconds(1), absl::Seconds(2)});
+  run.At(0, UnitListed{UnitId(0), "t", 1, 1, "", "", false, absl::Seconds(1), absl::Seconds(2)});
   run.Case("a", 0, 4, 5);
   run.At(5, RunFinished{RunEnd::kCompleted, "", 1, absl::Seconds(3)});
   const Timings t = run.Get();

@@ -72,7 +72,7 @@ TEST_F(ListingCacheTest, TheKeyChangesWithWhateverMayChangeTheListing) {
   fs::create_directories(directory_);
   const std::string program = (directory_ / "program").string();
   std::ofstream(program) << "one";
-  ExecutableSpec spec;
+  UnitSpec spec;
   spec.path = program;
   spec.in_place = true;
   const std::optional<Digest> key = ListingCache::Key(spec, {}, {}, "");
@@ -85,7 +85,7 @@ TEST_F(ListingCacheTest, TheKeyChangesWithWhateverMayChangeTheListing) {
   EXPECT_NE(ListingCache::Key(spec, {}, {}, ""), key);
   fs::remove(program);
   EXPECT_EQ(ListingCache::Key(spec, {}, {}, ""), std::nullopt);
-  ExecutableSpec shipped;
+  UnitSpec shipped;
   shipped.files.resize(1);
   shipped.files[0].path = "t";
   shipped.files[0].file = Sha256("1");

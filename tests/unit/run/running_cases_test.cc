@@ -8,7 +8,7 @@ namespace {
 constexpr absl::Time kTime = absl::FromUnixSeconds(1795262400);
 
 RunningCase Case(uint32_t slot, uint64_t lease, uint32_t index, absl::Duration elapsed) {
-  return {SlotId(slot), LeaseId(lease), index, elapsed, ExecutableId(0)};
+  return {SlotId(slot), LeaseId(lease), index, elapsed, UnitId(0)};
 }
 
 std::vector<uint32_t> Indices(const std::vector<RunningCases::Entry>& entries) {

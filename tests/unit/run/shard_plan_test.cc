@@ -16,7 +16,7 @@ bool All(absl::string_view, absl::string_view) { return true; }
 Durations FileOf(std::vector<int> seconds) {
   Durations durations;
   for (size_t i = 0; i < seconds.size(); ++i) {
-    durations.executables["t"][absl::StrCat("S.", i)] = absl::Seconds(seconds[i]);
+    durations.units["t"][absl::StrCat("S.", i)] = absl::Seconds(seconds[i]);
   }
   return durations;
 }
@@ -58,7 +58,7 @@ TEST(ShardPlan, PartsNeitherOverlapNorLeaveOut) {
                                       : kind == 1
                                           ? absl::Seconds(1)
                                           : absl::Nanoseconds(static_cast<int64_t>(random()) << (random() % 20));
-      durations.executables[absl::StrCat("t", random() % 3)][absl::StrCat("S.", random() % 80)] = duration;
+      durations.units[absl::StrCat("t", random() % 3)][absl::StrCat("S.", random() % 80)] = duration;
     }
     const uint32_t count = 1 + random() % 70;
     std::vector<Selection> shards;
@@ -68,15 +68,15 @@ TEST(ShardPlan, PartsNeitherOverlapNorLeaveOut) {
           *Selection::Make(filtered ? std::vector<std::string>{"-*.1?"} : std::vector<std::string>(), i, count));
       shards.back().DivideBy(durations);
     }
-    for (int executable = 0; executable < 4; ++executable) {
+    for (int unit = 0; unit < 4; ++unit) {
       for (int i = 0; i < 100; ++i) {
         const std::string name = absl::StrCat("S.", i);
         const bool wanted =
             Selection::Make(round % 2 == 0 ? std::vector<std::string>{"-*.1?"} : std::vector<std::string>())
-                ->Matches(absl::StrCat("t", executable), name);
+                ->Matches(absl::StrCat("t", unit), name);
         int parts = 0;
-        for (const Selection& shard : shards) parts += shard.Matches(absl::StrCat("t", executable), name) ? 1 : 0;
-        ASSERT_EQ(parts, wanted ? 1 : 0) << "N " << count << ", t" << executable << " " << name;
+        for (const Selection& shard : shards) parts += shard.Matches(absl::StrCat("t", unit), name) ? 1 : 0;
+        ASSERT_EQ(parts, wanted ? 1 : 0) << "N " << count << ", t" << unit << " " << name;
       }
     }
   }
@@ -89,7 +89,7 @@ TEST(ShardPlan, PartsAreAboutEquallyLong) {
   absl::Duration all, longest;
   for (int i = 0; i < 2000; ++i) {
     const absl::Duration one = absl::Seconds(seconds(random));
-    durations.executables[absl::StrCat("t", i % 7)][absl::StrCat("S.", i)] = one;
+    durations.units[absl::StrCat("t", i % 7)][absl::StrCat("S.", i)] = one;
     all += one;
     longest = std::max(longest, one);
   }

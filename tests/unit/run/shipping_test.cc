@@ -22,7 +22,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr ExecutableId kScript(0);
+constexpr UnitId kScript(0);
 constexpr HostId kA(0), kB(1), kLocal(2);
 
 class ShippingTest : public testing::Test {
@@ -41,7 +41,7 @@ class ShippingTest : public testing::Test {
     options.root = scratch_.path();
     bundle_ = std::make_unique<RunBundle>(options, std::vector<TestProgram>{program}, &workers_);
     bool ready = false;
-    bundle_->Prepare([&ready](ExecutableId, const absl::Status& status, const std::vector<std::string>&) {
+    bundle_->Prepare([&ready](UnitId, const absl::Status& status, const std::vector<std::string>&) {
       EXPECT_TRUE(status.ok()) << status;
       ready = true;
     });
@@ -65,7 +65,7 @@ class ShippingTest : public testing::Test {
     ASSERT_EQ(poll(&event, 1, 60000), 1);
     workers_.RunCompletions();
   }
-  const ExecutableSpec& shipped() const { return *bundle_->executable(kScript).shipped; }
+  const UnitSpec& shipped() const { return *bundle_->unit(kScript).shipped; }
   std::vector<Digest> Chunks() const {
     std::vector<Digest> chunks;
     for (const FileRecipe& recipe : bundle_->FindRecipes({shipped().files.at(0).file}).recipes) {
@@ -103,8 +103,8 @@ TEST_F(ShippingTest, AHostIsToldOfAnExecutableOnce) {
   shipping_->Uses(kA, kScript);
   shipping_->Uses(kA, kScript);
   shipping_->Uses(kLocal, kScript);
-  EXPECT_THAT(Take<AddExecutable>(kA), ElementsAre(AddExecutable{shipped()}));
-  EXPECT_THAT(Take<AddExecutable>(kLocal), ElementsAre(AddExecutable{*bundle_->executable(kScript).in_place}));
+  EXPECT_THAT(Take<AddUnit>(kA), ElementsAre(AddUnit{shipped()}));
+  EXPECT_THAT(Take<AddUnit>(kLocal), ElementsAre(AddUnit{*bundle_->unit(kScript).in_place}));
   EXPECT_THAT(sent_, IsEmpty());
 }
 
@@ -115,7 +115,7 @@ TEST_F(ShippingTest, SaysWhenAHostBeginsAndCeasesToWaitForFiles) {
   ASSERT_THAT(shipped_, SizeIs(1));
   EXPECT_EQ(shipped_[0].host, kB);
   EXPECT_TRUE(shipped_[0].fetching);
-  shipping_->Handle(kB, Prepared{ExecutableId(7), "", false});  // of no such executable
+  shipping_->Handle(kB, Prepared{UnitId(7), "", false});  // of no such unit
   EXPECT_THAT(shipped_, SizeIs(1));
   shipping_->Handle(kB, Prepared{kScript, "no space left on device", false});
   shipping_->Handle(kB, Prepared{kScript, "", false});

@@ -128,7 +128,7 @@ TEST_F(FailuresTest, AfterResultsTheSuspectIsTheFirstWithoutOne) {
   Join(0, 1);
   const Given given = Leases(all)[0];
   ASSERT_GT(given.indices.size(), 2u);
-  From(0, Results{given.lease.id, given.lease.executable, {Result(given.lease.cases[0])}, false, kMs});
+  From(0, Results{given.lease.id, given.lease.unit, {Result(given.lease.cases[0])}, false, kMs});
   Gone(0);
   Join(1, 1);
   EXPECT_EQ(Leases(turn)[0].indices, std::vector<uint32_t>{1});
@@ -157,11 +157,11 @@ TEST_F(FailuresTest, AnExecutableThatAHostCannotPrepareIsListedByAnother) {
   Add(0, 1000, false);
   const auto first = Sent<List>(all);
   ASSERT_THAT(first, SizeIs(1));
-  From(first[0].first, Prepared{ExecutableId(0), "host is aarch64", false});
+  From(first[0].first, Prepared{UnitId(0), "host is aarch64", false});
   const auto second = Sent<List>(turn);
   ASSERT_THAT(second, SizeIs(1));
   EXPECT_NE(second[0].first, first[0].first);
-  From(second[0].first, Prepared{ExecutableId(0), "no libfoo.so.1", false});
+  From(second[0].first, Prepared{UnitId(0), "no libfoo.so.1", false});
   const auto failed = Of<ListingFailed>(turn);
   ASSERT_THAT(failed, SizeIs(1));
   EXPECT_THAT(failed[0].reason, HasSubstr("h0: host is aarch64"));
@@ -176,7 +176,7 @@ TEST_F(FailuresTest, AfterThreeFailedListingsAnExecutableIsGivenUp) {
   Add(0, 1000, false);
   for (int k = 0; k < 3; ++k) {
     EXPECT_THAT(Of<ListingFailed>(all), SizeIs(0));
-    From(Sent<List>(all).back().first, Prepared{ExecutableId(0), "cannot", false});
+    From(Sent<List>(all).back().first, Prepared{UnitId(0), "cannot", false});
   }
   EXPECT_THAT(Of<ListingFailed>(all), SizeIs(1));
   EXPECT_THAT(Sent<List>(all), SizeIs(3));
@@ -191,7 +191,7 @@ TEST_F(FailuresTest, AListingIsRepeatedElsewhereWhenItsHostIsLost) {
   Gone(lister);
   ASSERT_THAT(Sent<List>(turn), SizeIs(1));
   EXPECT_NE(Sent<List>(turn)[0].first, lister);
-  From(lister, Listed{ExecutableId(0), {}, "", "", kMs});  // of the dead host: ignored
+  From(lister, Listed{UnitId(0), {}, "", "", kMs});  // of the dead host: ignored
   EXPECT_EQ(scheduler_->progress().unlisted, 1u);
 }
 
@@ -200,9 +200,9 @@ TEST_F(FailuresTest, CasesUnknownEndsTheMatter) {
   Join(0);
   Add(0, 0, false);
   Complete();
-  From(0, Listed{ExecutableId(0), {}, "crashed", "", kMs});
+  From(0, Listed{UnitId(0), {}, "crashed", "", kMs});
   EXPECT_FALSE(Finished());
-  Do(CasesUnknown{ExecutableId(0)});
+  Do(CasesUnknown{UnitId(0)});
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
 }
 
@@ -217,7 +217,7 @@ TEST_F(FailuresTest, WhatAHostCannotRunGoesToTheOthers) {
     if (given.host == 0) mine.push_back(given);
   }
   ASSERT_GE(mine.size(), 1u);
-  From(0, Prepared{ExecutableId(0), "no libfoo.so.1", false});
+  From(0, Prepared{UnitId(0), "no libfoo.so.1", false});
   for (const Given& given : mine) {
     Return(given);
     for (const Given& again : Leases(turn)) EXPECT_EQ(again.host, 1u);
@@ -233,7 +233,7 @@ TEST_F(FailuresTest, WhatNoHostCanRunIsAnInfraErrorThatSaysWhy) {
   Join(0, 1);
   Gone(1);
   const auto leases = Leases(all);
-  From(0, Prepared{ExecutableId(0), "no libfoo.so.1", false});
+  From(0, Prepared{UnitId(0), "no libfoo.so.1", false});
   for (const Given& given : leases) Return(given);
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
   ASSERT_THAT(Ended(all), SizeIs(3));
@@ -251,8 +251,8 @@ TEST_F(FailuresTest, ARetryOfWhatNoHostCanRunAnyMoreIsAnInfraError) {
   Complete();
   Cases(0, {1});
   Join(0, 1);
-  From(0, Prepared{ExecutableId(0), "", false});
-  From(0, Prepared{ExecutableId(0), "cannot start: text file busy", false});
+  From(0, Prepared{UnitId(0), "", false});
+  From(0, Prepared{UnitId(0), "cannot start: text file busy", false});
   RunAll(Leases(all)[0], Outcome::kFailed);
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
   EXPECT_EQ(Ended(all).back().result.outcome, Outcome::kInfraError);
@@ -264,7 +264,7 @@ TEST_F(FailuresTest, AHostThatHasNotJoinedYetMayStillRunIt) {
   Cases(0, {1});
   Join(0, 1);
   const auto leases = Leases(all);
-  From(0, Prepared{ExecutableId(0), "no libfoo.so.1", false});
+  From(0, Prepared{UnitId(0), "no libfoo.so.1", false});
   Return(leases[0]);
   EXPECT_THAT(Ended(all), SizeIs(0));
   Join(1, 1);
@@ -279,7 +279,7 @@ TEST_F(FailuresTest, ADrainingHostKeepsWhatRunsAndGivesBackTheRest) {
   Join(0, 1);
   const auto leases = Leases(all);
   ASSERT_THAT(leases, SizeIs(2));
-  From(0, Prepared{ExecutableId(1), "no space left on device", true});
+  From(0, Prepared{UnitId(1), "no space left on device", true});
   ASSERT_THAT(Sent<Recall>(turn), SizeIs(1));
   EXPECT_EQ(Sent<Recall>(turn)[0].second.lease, leases[1].lease.id);
   EXPECT_THAT(Of<Warn>(turn), SizeIs(1));
@@ -298,7 +298,7 @@ TEST_F(FailuresTest, WhenTheLastHostDrainsItsRunningCasesStillCount) {
   Cases(0, {0.2, 0.2});
   Join(0, 1);
   const auto leases = Leases(all);
-  From(0, Prepared{ExecutableId(1), "no space left on device", true});
+  From(0, Prepared{UnitId(1), "no space left on device", true});
   From(0, Released{leases[1].lease.id});
   EXPECT_FALSE(Finished());
   RunAll(leases[0]);
@@ -432,8 +432,8 @@ TEST_F(FailuresTest, AQueuedLeaseThatAHeartbeatShowsRunningIsNotRecalled) {
   const auto leases = Leases(all);
   ASSERT_THAT(leases, SizeIs(2));
   From(0, Heartbeat{{leases[0].lease.id, leases[1].lease.id},
-                    {{SlotId(0), leases[0].lease.id, leases[0].indices[0], kMs, ExecutableId(0)},
-                     {SlotId(1), leases[1].lease.id, leases[1].indices[0], kMs, ExecutableId(0)}}});
+                    {{SlotId(0), leases[0].lease.id, leases[0].indices[0], kMs, UnitId(0)},
+                     {SlotId(1), leases[1].lease.id, leases[1].indices[0], kMs, UnitId(0)}}});
   Join(1, 1);
   EXPECT_THAT(Sent<Recall>(turn), SizeIs(0));
 }
@@ -587,7 +587,7 @@ class CutTest : public StoppingTest {
     return cut;
   }
   RunningCase Running(const Given& given, uint32_t index, absl::Duration elapsed) {
-    return {SlotId(0), given.lease.id, index, elapsed, given.lease.executable};
+    return {SlotId(0), given.lease.id, index, elapsed, given.lease.unit};
   }
 };
 
@@ -620,7 +620,7 @@ TEST_F(CutTest, WhatTheAgentSaysOfACaseThatItCutOffIsKept) {
   CaseResult cut_off = Result(leases[0].lease.cases[0], Outcome::kNotRun, absl::Seconds(4));
   cut_off.start = absl::Milliseconds(1234);
   cut_off.output = "waiting for the lock";
-  From(0, Results{leases[0].lease.id, ExecutableId(0), {cut_off}, true, {}});
+  From(0, Results{leases[0].lease.id, UnitId(0), {cut_off}, true, {}});
   EXPECT_THAT(Ended(turn), SizeIs(0));
   From(0, Idle{});
   From(1, Idle{});
@@ -676,7 +676,7 @@ TEST_F(CutTest, AfterAResultTheNextCaseOfTheLeaseRuns) {
   const auto leases = Leases(all);
   ASSERT_GT(leases[0].indices.size(), 2u);
   After(absl::Seconds(1));
-  From(0, Results{leases[0].lease.id, ExecutableId(0), {Result(leases[0].lease.cases[0])}, false, {}});
+  From(0, Results{leases[0].lease.id, UnitId(0), {Result(leases[0].lease.cases[0])}, false, {}});
   After(absl::Milliseconds(700));
   Do(StopRun{RunEnd::kInterrupted, true});
   const auto cut = Cut();
@@ -693,7 +693,7 @@ TEST_F(CutTest, TheHeartbeatIsBelievedBeforeTheOrderOfTheLease) {
   Join(0, 1);
   const auto leases = Leases(all);
   ASSERT_GT(leases[0].indices.size(), 3u);
-  From(0, Results{leases[0].lease.id, ExecutableId(0), {Result(leases[0].lease.cases[0])}, false, {}});
+  From(0, Results{leases[0].lease.id, UnitId(0), {Result(leases[0].lease.cases[0])}, false, {}});
   From(0, Heartbeat{{leases[0].lease.id}, {Running(leases[0], leases[0].indices[3], kMs)}});
   Do(StopRun{RunEnd::kInterrupted, true});
   ASSERT_THAT(Cut(), SizeIs(1));

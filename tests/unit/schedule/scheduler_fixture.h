@@ -56,11 +56,11 @@ class SchedulerFixture : public testing::Test {
     Do(FromHost{HostId(h), std::move(message)});
   }
 
-  void Add(uint32_t e, uint64_t bytes = 0, bool listed = true) { Do(ExecutableAdded{ExecutableId(e), bytes, listed}); }
+  void Add(uint32_t e, uint64_t bytes = 0, bool listed = true) { Do(UnitAdded{UnitId(e), bytes, listed}); }
   // `expected` per case in seconds; negative: history knows nothing. All in one suite.
   void Cases(uint32_t e, const std::vector<double>& expected, absl::Duration startup = absl::ZeroDuration()) {
     CasesKnown known;
-    known.executable = ExecutableId(e);
+    known.unit = UnitId(e);
     known.startup = startup;
     for (size_t k = 0; k < expected.size(); ++k) {
       SelectedCase c{static_cast<uint32_t>(k), std::nullopt};
@@ -127,12 +127,12 @@ class SchedulerFixture : public testing::Test {
   // All cases of the lease end like this, and the lease is over.
   void RunAll(const Given& given, Outcome outcome = Outcome::kPassed,
               absl::Duration duration = absl::Milliseconds(10)) {
-    Results results{given.lease.id, given.lease.executable, {}, true, absl::ZeroDuration()};
+    Results results{given.lease.id, given.lease.unit, {}, true, absl::ZeroDuration()};
     for (const LeasedCase& c : given.lease.cases) results.results.push_back(Result(c, outcome, duration));
     From(given.host, results);
   }
   void Return(const Given& given) {
-    From(given.host, Results{given.lease.id, given.lease.executable, {}, true, absl::ZeroDuration()});
+    From(given.host, Results{given.lease.id, given.lease.unit, {}, true, absl::ZeroDuration()});
   }
   // Answers every lease so far and to come with passes until the run is over.
   void RunToTheEnd(absl::Duration duration = absl::Milliseconds(10)) {

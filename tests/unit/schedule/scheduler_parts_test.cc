@@ -81,12 +81,12 @@ class CostModelTest : public testing::Test {
 };
 
 TEST_F(CostModelTest, TheDefaultHoldsUntilAnythingIsSeen) {
-  costs_.AddExecutable(0, 1, absl::ZeroDuration());
+  costs_.AddUnit(0, 1, absl::ZeroDuration());
   EXPECT_DOUBLE_EQ(costs_.Unknown(0, 0), 0.05);
 }
 
 TEST_F(CostModelTest, SuitesDifferOnceSeen) {
-  costs_.AddExecutable(0, 2, absl::ZeroDuration());
+  costs_.AddUnit(0, 2, absl::ZeroDuration());
   for (int k = 0; k < 50; ++k) {
     costs_.Learn(0, 0, 1.0);
     costs_.Learn(0, 1, 0.001);
@@ -96,8 +96,8 @@ TEST_F(CostModelTest, SuitesDifferOnceSeen) {
 }
 
 TEST_F(CostModelTest, AnExecutableThatHasNotRunIsExpectedToBeLikeTheOthers) {
-  costs_.AddExecutable(0, 1, absl::ZeroDuration());
-  costs_.AddExecutable(1, 1, absl::ZeroDuration());
+  costs_.AddUnit(0, 1, absl::ZeroDuration());
+  costs_.AddUnit(1, 1, absl::ZeroDuration());
   for (int k = 0; k < 20; ++k) costs_.Learn(0, 0, 3.0);
   EXPECT_DOUBLE_EQ(costs_.UnknownMean(1), 0.05) << "sums rely on it until Refresh";
   costs_.Refresh(1);
@@ -105,19 +105,19 @@ TEST_F(CostModelTest, AnExecutableThatHasNotRunIsExpectedToBeLikeTheOthers) {
 }
 
 TEST_F(CostModelTest, BatchesAreAThirdOfAnEvenShareBoundedByTheLongest) {
-  costs_.AddExecutable(0, 1, absl::ZeroDuration());
+  costs_.AddUnit(0, 1, absl::ZeroDuration());
   EXPECT_DOUBLE_EQ(costs_.BatchSeconds(0, 30, 30, 10), 1.0);
   EXPECT_DOUBLE_EQ(costs_.BatchSeconds(0, 3000, 3000, 10), 2.0);
 }
 
 TEST_F(CostModelTest, StartUpMakesBatchesLongerButNotThanAnEvenShare) {
-  costs_.AddExecutable(0, 1, absl::Milliseconds(500));
+  costs_.AddUnit(0, 1, absl::Milliseconds(500));
   EXPECT_NEAR(costs_.BatchSeconds(0, 3000, 3000, 10), 9.5, 1e-6);
   EXPECT_NEAR(costs_.BatchSeconds(0, 30, 30, 10), 3.0, 1e-6);
 }
 
 TEST_F(CostModelTest, BatchesOfUnknownCasesGrowWithWhatWasSeen) {
-  costs_.AddExecutable(0, 1, absl::ZeroDuration());
+  costs_.AddUnit(0, 1, absl::ZeroDuration());
   EXPECT_EQ(costs_.BatchUnknownCases(0), 4u);
   for (int k = 0; k < 4; ++k) costs_.Learn(0, 0, 0.001);
   EXPECT_EQ(costs_.BatchUnknownCases(0), 32u);
@@ -127,8 +127,8 @@ TEST(PendingTest, SumsFollowWhatIsLearnt) {
   CaseArray cases;
   CostModel costs(absl::Milliseconds(50), absl::Seconds(2));
   Pending pending(&cases, &costs, false);
-  pending.AddExecutable(0);
-  costs.AddExecutable(0, 1, absl::ZeroDuration());
+  pending.AddUnit(0);
+  costs.AddUnit(0, 1, absl::ZeroDuration());
   for (int k = 0; k < 10; ++k) {
     const uint32_t i = cases.Add();
     cases[i].known = k < 3;

@@ -50,8 +50,7 @@ class SpeculationTest : public SchedulerFixture {
     return cancels;
   }
   void Tell(const Given& given, Outcome outcome, bool done = true) {
-    From(given.host,
-         Results{given.lease.id, given.lease.executable, {Result(given.lease.cases[0], outcome)}, done, kMs});
+    From(given.host, Results{given.lease.id, given.lease.unit, {Result(given.lease.cases[0], outcome)}, done, kMs});
   }
   static std::pair<uint32_t, LeaseId> LeaseOf(const Given& given) { return {given.host, given.lease.id}; }
 
@@ -174,7 +173,7 @@ TEST_F(SpeculationTest, ShippingMustPay) {
   Complete();
   Cases(0, {1});
   Join(0);
-  From(0, Prepared{ExecutableId(0), "", false});
+  From(0, Prepared{UnitId(0), "", false});
   After(absl::Seconds(60));
   Join(1);
   EXPECT_THAT(Leases(turn), IsEmpty());
@@ -207,9 +206,9 @@ TEST_F(SpeculationTest, OfABatchTheCaseThatAHeartbeatShows) {
   Join(1);
   EXPECT_THAT(Leases(turn), IsEmpty()) << "which of them, nobody knows";
   After(absl::Seconds(1));
-  From(0, Results{leases[0].lease.id, ExecutableId(0), {Result(leases[0].lease.cases[0])}, false, kMs});
+  From(0, Results{leases[0].lease.id, UnitId(0), {Result(leases[0].lease.cases[0])}, false, kMs});
   After(absl::Seconds(1));
-  Heartbeat heartbeat{{leases[0].lease.id}, {{SlotId(0), leases[0].lease.id, 1, absl::Seconds(4), ExecutableId(0)}}};
+  Heartbeat heartbeat{{leases[0].lease.id}, {{SlotId(0), leases[0].lease.id, 1, absl::Seconds(4), UnitId(0)}}};
   From(0, heartbeat);
   ASSERT_THAT(Leases(turn), SizeIs(1));
   EXPECT_THAT(Leases(turn)[0].indices, ElementsAre(1));
@@ -385,8 +384,7 @@ TEST_F(SpeculationTest, PropertiesOfTheOneThatLostAreDropped) {
   EXPECT_THAT(Cancels(turn), ElementsAre(LeaseOf(original)));
   const LeasedCase c = original.lease.cases[0];
   From(original.host,
-       Results{
-           original.lease.id, original.lease.executable, {Result(c)}, true, kMs, {{c.index, c.attempt, {{"k", "v"}}}}});
+       Results{original.lease.id, original.lease.unit, {Result(c)}, true, kMs, {{c.index, c.attempt, {{"k", "v"}}}}});
   EXPECT_THAT(Of<PropertiesCame>(turn), IsEmpty());
 }
 

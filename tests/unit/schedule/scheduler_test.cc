@@ -50,9 +50,9 @@ TEST_F(SchedulerTest, ListingsSpreadOverHostsAndRunningDoesNotWaitForTheLast) {
   for (const auto& [host, list] : lists) hosts.insert(host);
   EXPECT_THAT(lists, SizeIs(3));
   EXPECT_THAT(hosts, SizeIs(3));
-  From(lists[1].first, Listed{lists[1].second.executable, {"a"}, "", "", kMs});
+  From(lists[1].first, Listed{lists[1].second.unit, {"a"}, "", "", kMs});
   EXPECT_THAT(Leases(all), SizeIs(0));
-  Cases(lists[1].second.executable.value(), {0.01});
+  Cases(lists[1].second.unit.value(), {0.01});
   ASSERT_THAT(Leases(turn), SizeIs(1)) << "while the others are still being listed";
   EXPECT_EQ(Leases(turn)[0].host, lists[1].first) << "the host that listed it has the files";
 }
@@ -86,7 +86,7 @@ TEST_F(SchedulerTest, LongCasesGoOutAloneLongestFirstAcrossExecutables) {
   std::vector<std::pair<uint32_t, uint32_t>> first;
   for (size_t k = 0; k < 4; ++k) {
     EXPECT_THAT(leases[k].indices, SizeIs(1));
-    first.emplace_back(leases[k].lease.executable.value(), leases[k].indices[0]);
+    first.emplace_back(leases[k].lease.unit.value(), leases[k].indices[0]);
   }
   EXPECT_THAT(first, ElementsAre(std::pair(1u, 1u), std::pair(0u, 1u), std::pair(1u, 0u), std::pair(0u, 0u)));
 }
@@ -130,7 +130,7 @@ TEST_F(SchedulerTest, BatchesEndWhereASuiteEnds) {
   Start(Hosts(1));
   Add(0);
   CasesKnown known;
-  known.executable = ExecutableId(0);
+  known.unit = UnitId(0);
   for (uint32_t k = 0; k < 3000; ++k) {
     known.cases.push_back({k, absl::Milliseconds(1)});
     known.suite_of.push_back(k / 30);
@@ -227,13 +227,13 @@ TEST_F(SchedulerTest, ColdExecutablesSpreadOverHosts) {
     Cases(e, std::vector<double>(1000, 0.01));
   }
   for (uint32_t h = 0; h < 4; ++h) Join(h, 1);
-  std::set<uint32_t> executables;
+  std::set<uint32_t> units;
   std::map<uint32_t, std::set<uint32_t>> by_host;
   for (const Given& given : Leases(all)) {
-    executables.insert(given.lease.executable.value());
-    by_host[given.host].insert(given.lease.executable.value());
+    units.insert(given.lease.unit.value());
+    by_host[given.host].insert(given.lease.unit.value());
   }
-  EXPECT_THAT(executables, SizeIs(4));
+  EXPECT_THAT(units, SizeIs(4));
   for (const auto& [host, held] : by_host) EXPECT_THAT(held, SizeIs(1)) << host;
 }
 
@@ -339,7 +339,7 @@ TEST_F(StealingTest, ResultsAfterRecallCountAndTheReleaseAfterThemIsForTheRest) 
   const Given victim = leases.back();
   ASSERT_EQ(recalls[0].second.lease, victim.lease.id);
   ASSERT_GE(victim.indices.size(), 2u);
-  From(0, Results{victim.lease.id, victim.lease.executable, {Result(victim.lease.cases[0])}, false, kMs});
+  From(0, Results{victim.lease.id, victim.lease.unit, {Result(victim.lease.cases[0])}, false, kMs});
   EXPECT_THAT(Ended(turn), SizeIs(1));
   From(0, Released{victim.lease.id});
   size_t given = 0;
@@ -448,7 +448,7 @@ TEST_F(SchedulerTest, AFailedAttemptIsRetriedAloneOnAnotherHostBeforeNewWork) {
 
 class RetryTest : public SchedulerTest {
  protected:
-  // One case, of an executable of so many bytes, fails on host 0.
+  // One case, of a unit of so many bytes, fails on host 0.
   void FailOnHost0(uint64_t bytes, bool other_is_there) {
     SchedulerOptions options = Hosts(2);
     options.retries = 1;
@@ -523,7 +523,7 @@ TEST_F(RetryTest, DoesNotWaitForHostsThatCannotTakeIt) {
     Cases(0, {10, 0.01});
     Complete();
     Join(1, 1);
-    From(1, Prepared{ExecutableId(0), "no space left on device", drain});
+    From(1, Prepared{UnitId(0), "no space left on device", drain});
     Return(Leases(all)[0]);
     Join(0, 1);
     const Given given = Leases(turn)[0];
@@ -627,11 +627,10 @@ class LatePropertiesTest : public SchedulerTest {
     return {};
   }
   void Tell(const Given& given, size_t k, Outcome outcome = Outcome::kPassed) {
-    From(given.host,
-         Results{given.lease.id, given.lease.executable, {Result(given.lease.cases[k], outcome)}, false, kMs});
+    From(given.host, Results{given.lease.id, given.lease.unit, {Result(given.lease.cases[k], outcome)}, false, kMs});
   }
   std::vector<PropertiesCame> Late(uint32_t host, const Given& given, const LeasedCase& c, bool done = false) {
-    From(host, Results{given.lease.id, given.lease.executable, {}, done, kMs, {{c.index, c.attempt, {{"k", "v"}}}}});
+    From(host, Results{given.lease.id, given.lease.unit, {}, done, kMs, {{c.index, c.attempt, {{"k", "v"}}}}});
     return Of<PropertiesCame>(turn);
   }
 };
@@ -644,7 +643,7 @@ TEST_F(LatePropertiesTest, AreToldOfWhatTheLeaseHasTold) {
   Tell(given, 1);
   const auto late = Late(0, given, c);
   ASSERT_THAT(late, SizeIs(1));
-  EXPECT_EQ(late[0].id, (CaseId{ExecutableId(0), c.index}));
+  EXPECT_EQ(late[0].id, (CaseId{UnitId(0), c.index}));
   EXPECT_EQ(late[0].host, HostId(0));
   EXPECT_EQ(late[0].iteration, 1u);
   EXPECT_EQ(late[0].attempt, 1u);
@@ -654,7 +653,7 @@ TEST_F(LatePropertiesTest, AreToldOfWhatTheLeaseHasTold) {
   EXPECT_THAT(Late(1, given, c), SizeIs(0)) << "another host's lease";
   const LeasedCase second = given.lease.cases[1];
   From(0, Results{given.lease.id,
-                  given.lease.executable,
+                  given.lease.unit,
                   {},
                   true,
                   kMs,
@@ -735,8 +734,7 @@ TEST_F(SchedulerTest, TheFirstResultOfAnAttemptWins) {
   Cases(0, {1, 1});
   Join(0, 1);
   const Given given = Leases(all)[0];
-  const Results failed{
-      given.lease.id, given.lease.executable, {Result(given.lease.cases[0], Outcome::kFailed)}, false, kMs};
+  const Results failed{given.lease.id, given.lease.unit, {Result(given.lease.cases[0], Outcome::kFailed)}, false, kMs};
   From(0, failed);
   EXPECT_THAT(Ended(turn), SizeIs(1));
   RunAll(given);
@@ -754,7 +752,7 @@ TEST_F(SchedulerTest, ResultsOfUnknownLeasesCasesAttemptsAndHostsAreIgnored) {
   RunAll(wrong);
   wrong = given;
   wrong.lease.cases[0].attempt = 7;
-  Results results{given.lease.id, given.lease.executable, {Result(wrong.lease.cases[0])}, false, kMs};
+  Results results{given.lease.id, given.lease.unit, {Result(wrong.lease.cases[0])}, false, kMs};
   From(0, results);
   wrong.lease.cases[0] = {17, 1};
   results.results = {Result(wrong.lease.cases[0])};
@@ -776,7 +774,7 @@ TEST_F(SchedulerTest, CasesWithoutResultOfALeaseThatIsDoneGoOutAgainFirst) {
   Join(0, 1);
   const Given given = Leases(all)[0];
   ASSERT_GT(given.indices.size(), 3u);
-  From(0, Results{given.lease.id, given.lease.executable, {Result(given.lease.cases[0])}, true, kMs});
+  From(0, Results{given.lease.id, given.lease.unit, {Result(given.lease.cases[0])}, true, kMs});
   ASSERT_GE(Leases(turn).size(), 1u);
   EXPECT_EQ(Leases(turn)[0].indices[0], given.indices[1]);
 }

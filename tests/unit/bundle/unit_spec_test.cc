@@ -1,4 +1,4 @@
-#include "coordinator/bundle/executable_spec.h"
+#include "coordinator/bundle/unit_spec.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ using ::testing::MatchesRegex;
 
 using Entries = std::map<std::string, ManifestEntry>;
 
-Entries ByPath(const ExecutableSpec& spec) {
+Entries ByPath(const UnitSpec& spec) {
   Entries entries;
   for (const ManifestEntry& entry : spec.files) {
     EXPECT_TRUE(entries.emplace(entry.path, entry).second) << entry.path << " twice";
@@ -29,29 +29,29 @@ Entries ByPath(const ExecutableSpec& spec) {
   return entries;
 }
 
-class ExecutableSpecTest : public testing::Test {
+class UnitSpecTest : public testing::Test {
  protected:
   TestProgram Program(const std::string& path) {
     absl::StatusOr<Discovery> found = Discover({path}, {});
     EXPECT_TRUE(found.ok()) << found.status();
     return found.ok() ? found->programs[0] : TestProgram();
   }
-  absl::StatusOr<ExecutableSpec> Make(const std::string& path, std::vector<std::string> data = {}) {
+  absl::StatusOr<UnitSpec> Make(const std::string& path, std::vector<std::string> data = {}) {
     SpecOptions options;
     options.root = temp_.root();
     options.data = std::move(data);
     options.layout = &layout_;
     options.warnings = &warnings_;
-    return MakeSpec(ExecutableId(7), Program(path), options, resolver_, catalog_);
+    return MakeSpec(UnitId(7), Program(path), options, resolver_, catalog_);
   }
-  ExecutableSpec MustMake(const std::string& path, std::vector<std::string> data = {}) {
-    absl::StatusOr<ExecutableSpec> spec = Make(path, std::move(data));
+  UnitSpec MustMake(const std::string& path, std::vector<std::string> data = {}) {
+    absl::StatusOr<UnitSpec> spec = Make(path, std::move(data));
     EXPECT_TRUE(spec.ok()) << spec.status();
-    return spec.ok() ? *spec : ExecutableSpec();
+    return spec.ok() ? *spec : UnitSpec();
   }
   // Puts the files of the specs where an agent would, and returns that directory.
-  std::string Materialise(const std::vector<ExecutableSpec>& specs) {
-    for (const ExecutableSpec& spec : specs) {
+  std::string Materialise(const std::vector<UnitSpec>& specs) {
+    for (const UnitSpec& spec : specs) {
       for (const ManifestEntry& entry : spec.files) {
         const std::filesystem::path path = host_.At(entry.path);
         std::filesystem::create_directories(path.parent_path());
@@ -72,7 +72,7 @@ class ExecutableSpecTest : public testing::Test {
     return host_.root();
   }
   // Runs it in the tree as an agent would, with the host's C library or the shipped one.
-  std::string Run(const ExecutableSpec& spec, bool shipped_base) {
+  std::string Run(const UnitSpec& spec, bool shipped_base) {
     std::string path;
     std::vector<std::string> dirs = spec.library_dirs;
     if (shipped_base) dirs.insert(dirs.end(), spec.base_library_dirs.begin(), spec.base_library_dirs.end());
@@ -89,10 +89,10 @@ class ExecutableSpecTest : public testing::Test {
   std::vector<std::string> warnings_;
 };
 
-TEST_F(ExecutableSpecTest, ProgramBelowTheRootRunsInTheTreeWithEitherCLibrary) {
+TEST_F(UnitSpecTest, ProgramBelowTheRootRunsInTheTreeWithEitherCLibrary) {
   temp_.Copy(Fixture("gtest_linked"), "build/bin/suite");
-  const ExecutableSpec spec = MustMake(temp_.At("build/bin/suite"));
-  EXPECT_EQ(spec.id, ExecutableId(7));
+  const UnitSpec spec = MustMake(temp_.At("build/bin/suite"));
+  EXPECT_EQ(spec.id, UnitId(7));
   EXPECT_EQ(spec.name, "suite");
   EXPECT_EQ(spec.path, "build/bin/suite");
   EXPECT_EQ(spec.framework, Framework::kGoogleTest);
@@ -114,12 +114,12 @@ TEST_F(ExecutableSpecTest, ProgramBelowTheRootRunsInTheTreeWithEitherCLibrary) {
   EXPECT_THAT(warnings_, IsEmpty());
 }
 
-TEST_F(ExecutableSpecTest, LibrariesBelowTheRootKeepTheirPlaceToo) {
+TEST_F(UnitSpecTest, LibrariesBelowTheRootKeepTheirPlaceToo) {
   temp_.Copy(Fixture("by_rpath"), "out/program_test");
   temp_.Copy(Fixture("libs/libmiddle.so.2.7"), "out/libs/libmiddle.so.2.7");
   temp_.Link("libmiddle.so.2.7", "out/libs/libmiddle.so.2");
   temp_.Copy(Fixture("libs/libleaf.so"), "out/libs/libleaf.so");
-  const ExecutableSpec spec = MustMake(temp_.At("out/program_test"));
+  const UnitSpec spec = MustMake(temp_.At("out/program_test"));
   const Entries entries = ByPath(spec);
   EXPECT_EQ(entries.at("out/libs/libmiddle.so.2").symlink_target, "libmiddle.so.2.7");
   EXPECT_EQ(entries.at("out/libs/libmiddle.so.2.7").file, entries.at(".dtest/lib/libmiddle.so.2").file);
@@ -128,7 +128,7 @@ TEST_F(ExecutableSpecTest, LibrariesBelowTheRootKeepTheirPlaceToo) {
   Run(spec, false);
 }
 
-TEST_F(ExecutableSpecTest, LibrariesElsewhereTravelUnderTheirSoname) {
+TEST_F(UnitSpecTest, LibrariesElsewhereTravelUnderTheirSoname) {
   temp_.Copy(Fixture("by_environment"), "a_test");
   LibraryResolver::Options options;
   options.ld_library_path = {Fixture("libs")};
@@ -136,8 +136,8 @@ TEST_F(ExecutableSpecTest, LibrariesElsewhereTravelUnderTheirSoname) {
   SpecOptions spec_options;
   spec_options.root = temp_.root();
   spec_options.layout = &layout_;
-  const absl::StatusOr<ExecutableSpec> spec =
-      MakeSpec(ExecutableId(1), Program(temp_.At("a_test")), spec_options, resolver, catalog_);
+  const absl::StatusOr<UnitSpec> spec =
+      MakeSpec(UnitId(1), Program(temp_.At("a_test")), spec_options, resolver, catalog_);
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_TRUE(ByPath(*spec).contains(".dtest/lib/libmiddle.so.2"));
   EXPECT_TRUE(ByPath(*spec).contains(".dtest/lib/libleaf.so"));
@@ -146,9 +146,9 @@ TEST_F(ExecutableSpecTest, LibrariesElsewhereTravelUnderTheirSoname) {
   Run(*spec, false);
 }
 
-TEST_F(ExecutableSpecTest, ProgramsOutsideOfTheRootAreNeighboursIfTheyWere) {
-  const ExecutableSpec plain = MustMake(Fixture("plain"));
-  const ExecutableSpec linked = MustMake(Fixture("static"));
+TEST_F(UnitSpecTest, ProgramsOutsideOfTheRootAreNeighboursIfTheyWere) {
+  const UnitSpec plain = MustMake(Fixture("plain"));
+  const UnitSpec linked = MustMake(Fixture("static"));
   EXPECT_THAT(plain.path, MatchesRegex("\\.dtest/outside/[0-9a-f]{8}/plain"));
   EXPECT_EQ(std::filesystem::path(plain.path).parent_path(), std::filesystem::path(linked.path).parent_path());
   Materialise({plain, linked});
@@ -157,14 +157,14 @@ TEST_F(ExecutableSpecTest, ProgramsOutsideOfTheRootAreNeighboursIfTheyWere) {
   Run(linked, false);
 }
 
-TEST_F(ExecutableSpecTest, TwoBuildsOfOneLibraryGetTwoDirectories) {
+TEST_F(UnitSpecTest, TwoBuildsOfOneLibraryGetTwoDirectories) {
   for (const char* build : {"debug", "release"}) {
     temp_.Copy(Fixture("by_rpath"), std::string(build) + "/x_test");
     temp_.Write(std::string(build) + "/libs/libmiddle.so.2", ReadBytes(Fixture("libs/libmiddle.so.2.7")) + build, 0755);
     temp_.Copy(Fixture("libs/libleaf.so"), std::string(build) + "/libs/libleaf.so");
   }
-  const ExecutableSpec debug = MustMake(temp_.At("debug/x_test"));
-  const ExecutableSpec release = MustMake(temp_.At("release/x_test"));
+  const UnitSpec debug = MustMake(temp_.At("debug/x_test"));
+  const UnitSpec release = MustMake(temp_.At("release/x_test"));
   EXPECT_THAT(debug.library_dirs, ElementsAre(".dtest/lib", "debug/libs"));
   EXPECT_THAT(release.library_dirs, ElementsAre(".dtest/lib.1", "release/libs"));
   EXPECT_THAT(release.base_library_dirs, ElementsAre(".dtest/base.1"));
@@ -181,9 +181,9 @@ TEST_F(ExecutableSpecTest, TwoBuildsOfOneLibraryGetTwoDirectories) {
   Run(release, true);
 }
 
-TEST_F(ExecutableSpecTest, ScriptsTravelAloneAndRunAnywhere) {
+TEST_F(UnitSpecTest, ScriptsTravelAloneAndRunAnywhere) {
   temp_.Write("run_test.sh", "#!/bin/sh\necho from $0\n", 0755);
-  const ExecutableSpec spec = MustMake(temp_.At("run_test.sh"));
+  const UnitSpec spec = MustMake(temp_.At("run_test.sh"));
   EXPECT_EQ(spec.machine, "");
   EXPECT_EQ(spec.interpreter, "");
   EXPECT_EQ(spec.loader, "");
@@ -194,31 +194,31 @@ TEST_F(ExecutableSpecTest, ScriptsTravelAloneAndRunAnywhere) {
   EXPECT_EQ(Run(spec, false), "from ./run_test.sh\n");
 }
 
-TEST_F(ExecutableSpecTest, StaticProgramTravelsAlone) {
+TEST_F(UnitSpecTest, StaticProgramTravelsAlone) {
   temp_.Copy(Fixture("static"), "s_test");
-  const ExecutableSpec spec = MustMake(temp_.At("s_test"));
+  const UnitSpec spec = MustMake(temp_.At("s_test"));
   EXPECT_EQ(spec.files.size(), 1u);
   EXPECT_EQ(spec.loader, "");
   EXPECT_THAT(spec.base_library_dirs, IsEmpty());
 }
 
-TEST_F(ExecutableSpecTest, LinkedProgramKeepsItsLink) {
+TEST_F(UnitSpecTest, LinkedProgramKeepsItsLink) {
   temp_.Write("out/real", "#!/bin/sh\n", 0755);
   temp_.Link("../out/real", "bin/x_test");
-  const ExecutableSpec spec = MustMake(temp_.At("bin/x_test"));
+  const UnitSpec spec = MustMake(temp_.At("bin/x_test"));
   EXPECT_EQ(spec.path, "bin/x_test");
   EXPECT_EQ(ByPath(spec).at("bin/x_test").symlink_target, "../out/real");
   EXPECT_TRUE(ByPath(spec).at("out/real").executable);
 }
 
-TEST_F(ExecutableSpecTest, DataComesWithEverySpec) {
+TEST_F(UnitSpecTest, DataComesWithEverySpec) {
   temp_.Write("a_test", "#!/bin/sh\ncat testdata/in/1.txt\n", 0755);
   temp_.Write("b_test", "#!/bin/sh\n", 0755);
   temp_.Write("testdata/in/1.txt", "one\n");
   temp_.Write("other.txt", "x");
   const std::vector<std::string> data = {"testdata"};
-  const ExecutableSpec a = MustMake(temp_.At("a_test"), data);
-  const ExecutableSpec b = MustMake(temp_.At("b_test"), data);
+  const UnitSpec a = MustMake(temp_.At("a_test"), data);
+  const UnitSpec b = MustMake(temp_.At("b_test"), data);
   EXPECT_TRUE(ByPath(a).contains("testdata/in/1.txt"));
   EXPECT_TRUE(ByPath(b).contains("testdata/in/1.txt"));
   EXPECT_FALSE(ByPath(b).contains("other.txt"));
@@ -226,21 +226,21 @@ TEST_F(ExecutableSpecTest, DataComesWithEverySpec) {
   EXPECT_EQ(Run(a, false), "one\n");
 }
 
-TEST_F(ExecutableSpecTest, BadDataIsAnError) {
+TEST_F(UnitSpecTest, BadDataIsAnError) {
   temp_.Write("a_test", "#!/bin/sh\n", 0755);
   const absl::Status status = Make(temp_.At("a_test"), {"nothing/*"}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("nothing/*"));
 }
 
-TEST_F(ExecutableSpecTest, MissingLibraryIsAWarning) {
+TEST_F(UnitSpecTest, MissingLibraryIsAWarning) {
   temp_.Copy(Fixture("by_environment"), "a_test");
   MustMake(temp_.At("a_test"));
   EXPECT_THAT(warnings_, ElementsAre(HasSubstr("libmiddle.so.2 (needed by " + temp_.At("a_test") + ")")));
 }
 
-TEST_F(ExecutableSpecTest, InPlaceShipsNothing) {
-  const ExecutableSpec spec = InPlaceSpec(ExecutableId(3), Program(Fixture("gtest_linked")));
+TEST_F(UnitSpecTest, InPlaceShipsNothing) {
+  const UnitSpec spec = InPlaceSpec(UnitId(3), Program(Fixture("gtest_linked")));
   EXPECT_TRUE(spec.in_place);
   EXPECT_EQ(spec.path, Fixture("gtest_linked"));
   EXPECT_EQ(spec.framework, Framework::kGoogleTest);
@@ -249,7 +249,7 @@ TEST_F(ExecutableSpecTest, InPlaceShipsNothing) {
   EXPECT_EQ(SpecBytes(spec), 0u);
 }
 
-TEST_F(ExecutableSpecTest, EqualFilesAreCountedOnce) {
+TEST_F(UnitSpecTest, EqualFilesAreCountedOnce) {
   temp_.Write("a_test", "#!/bin/sh\n", 0755);
   temp_.Write("d/one", "12345");
   temp_.Write("d/two", "12345");
@@ -258,7 +258,7 @@ TEST_F(ExecutableSpecTest, EqualFilesAreCountedOnce) {
 }
 
 TEST(ExecutableSpecSize, WhatNoMessageHoldsIsSaidAtOnce) {
-  ExecutableSpec spec;
+  UnitSpec spec;
   spec.name = "huge_test";
   spec.files.resize(200000);
   for (ManifestEntry& entry : spec.files) entry.path = std::string(20, 'x');

@@ -1,4 +1,4 @@
-#include "coordinator/bundle/executable_spec.h"
+#include "coordinator/bundle/unit_spec.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -42,8 +42,8 @@ bool PlaceBelowRoot(const std::string& root, const std::string& path, std::strin
 }
 
 // What both kinds of spec say.
-ExecutableSpec Describe(ExecutableId id, const TestProgram& program) {
-  ExecutableSpec spec;
+UnitSpec Describe(UnitId id, const TestProgram& program) {
+  UnitSpec spec;
   spec.id = id;
   spec.name = program.name;
   spec.framework = program.framework;
@@ -56,7 +56,7 @@ ExecutableSpec Describe(ExecutableId id, const TestProgram& program) {
 }
 
 absl::Status AddLibraries(const std::string& root, const TestProgram& program, const Closure& closure,
-                          LibraryLayout* layout, Catalog& catalog, TreeBuilder* tree, ExecutableSpec* spec) {
+                          LibraryLayout* layout, Catalog& catalog, TreeBuilder* tree, UnitSpec* spec) {
   const std::string loader_name(closure.loader_path.empty() ? "" : BaseName(program.elf.interpreter));
   const size_t number = layout->Place(closure, loader_name);
   const std::string suffix = number == 0 ? "" : absl::StrCat(".", number);
@@ -121,12 +121,12 @@ absl::StatusOr<const std::vector<ManifestEntry>*> LibraryLayout::Data(const std:
   return &*data_;
 }
 
-absl::StatusOr<ExecutableSpec> MakeSpec(ExecutableId id, const TestProgram& program, const SpecOptions& options,
-                                        LibraryResolver& resolver, Catalog& catalog) {
+absl::StatusOr<UnitSpec> MakeSpec(UnitId id, const TestProgram& program, const SpecOptions& options,
+                                  LibraryResolver& resolver, Catalog& catalog) {
   const std::unique_ptr<char, decltype(&free)> real(realpath(options.root.c_str(), nullptr), &free);
   if (real == nullptr) return FileError(errno, "resolving the working directory", options.root);
   const std::string root = real.get();
-  ExecutableSpec spec = Describe(id, program);
+  UnitSpec spec = Describe(id, program);
   TreeBuilder tree(root, catalog);
 
   absl::StatusOr<const std::vector<ManifestEntry>*> data = options.layout->Data(root, options.data, catalog);
@@ -158,14 +158,14 @@ absl::StatusOr<ExecutableSpec> MakeSpec(ExecutableId id, const TestProgram& prog
   return spec;
 }
 
-ExecutableSpec InPlaceSpec(ExecutableId id, const TestProgram& program) {
-  ExecutableSpec spec = Describe(id, program);
+UnitSpec InPlaceSpec(UnitId id, const TestProgram& program) {
+  UnitSpec spec = Describe(id, program);
   spec.in_place = true;
   spec.path = program.path;
   return spec;
 }
 
-absl::Status CheckFits(const ExecutableSpec& spec) {
+absl::Status CheckFits(const UnitSpec& spec) {
   // An entry's digest, numbers and pointers as Cap'n Proto lays them out, and its texts, each padded to a word.
   constexpr uint64_t kEntryBytes = 112;
   uint64_t bytes = 0;
@@ -177,7 +177,7 @@ absl::Status CheckFits(const ExecutableSpec& spec) {
                    " MiB of names); narrow --data, or ship an archive that the test unpacks"));
 }
 
-uint64_t SpecBytes(const ExecutableSpec& spec) {
+uint64_t SpecBytes(const UnitSpec& spec) {
   absl::flat_hash_set<Digest> counted;
   uint64_t bytes = 0;
   for (const ManifestEntry& entry : spec.files) {

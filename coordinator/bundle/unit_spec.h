@@ -11,8 +11,8 @@
 //
 // One thread.
 
-#ifndef DTEST_COORDINATOR_BUNDLE_EXECUTABLE_SPEC_H_
-#define DTEST_COORDINATOR_BUNDLE_EXECUTABLE_SPEC_H_
+#ifndef DTEST_COORDINATOR_BUNDLE_UNIT_SPEC_H_
+#define DTEST_COORDINATOR_BUNDLE_UNIT_SPEC_H_
 
 #include <cstdint>
 #include <optional>
@@ -57,18 +57,18 @@ struct SpecOptions {
 // The spec of a program that is shipped, with all its files in the catalog (hashing them takes most of the time:
 // Catalog::Add them in other threads before, if it matters). Errors name the file: it cannot be read, changed, a data
 // pattern matches nothing, a dangling link, more files than CheckFits allows.
-absl::StatusOr<ExecutableSpec> MakeSpec(ExecutableId id, const TestProgram& program, const SpecOptions& options,
-                                        LibraryResolver& resolver, Catalog& catalog);
+absl::StatusOr<UnitSpec> MakeSpec(UnitId id, const TestProgram& program, const SpecOptions& options,
+                                  LibraryResolver& resolver, Catalog& catalog);
 
 // The spec of a program that an agent on this machine runs where it is.
-ExecutableSpec InPlaceSpec(ExecutableId id, const TestProgram& program);
+UnitSpec InPlaceSpec(UnitId id, const TestProgram& program);
 
 // InvalidArgument if a spec with these files is larger than a message to an agent may be (protocol/codec.h).
-absl::Status CheckFits(const ExecutableSpec& spec);
+absl::Status CheckFits(const UnitSpec& spec);
 
 // Bytes of its files, equal files counted once: what shipping it costs at most.
-uint64_t SpecBytes(const ExecutableSpec& spec);
+uint64_t SpecBytes(const UnitSpec& spec);
 
 }  // namespace dtest
 
-#endif  // DTEST_COORDINATOR_BUNDLE_EXECUTABLE_SPEC_H_
+#endif  // DTEST_COORDINATOR_BUNDLE_UNIT_SPEC_H_
