@@ -81,6 +81,19 @@ class LocalTest(DtestCase):
                          {"plain_pass": "passed", "plain_fail": "failed", "plain_skip": "skipped", "script": "failed"})
         self.assertSays(result, "the plain executable says why", "from the script")
 
+    def test_only_what_is_named_as_a_test_is_run(self):
+        """Each is a program that leaves a trace."""
+        trace = self.path("trace")
+        for name in ("attestation_server", "latest_version", "contest", "fastest", "clean_test_data.sh",
+                     "deploy_to_test_env.sh", "good_test", "_deps/x-src/test/run_test.sh"):
+            self.write(f"build/{name}", f"#!/bin/sh\necho {name} >> {trace}\n", 0o755)
+        result = self.dtest(self.path("build"))
+        self.assertExit(result, 0)
+        with open(trace, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "good_test\n")
+        self.assertSays(result, "running 1 plain program as one case each: good_test; --plain none leaves them out",
+                        "skipped 6 programs", "not looked into, since others wrote what is there: _deps")
+
     def test_many_cases(self):
         result = self.dtest(self.suite("many_test"))
         self.assertExit(result, PASSED)
