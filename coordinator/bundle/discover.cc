@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -16,7 +17,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/str_split.h"
 #include "coordinator/bundle/directory_walk.h"
 #include "coordinator/bundle/files.h"
 #include "coordinator/bundle/program_file.h"
@@ -59,15 +60,25 @@ bool HasBaseNameOf(const std::vector<std::string>& paths, const std::string& pat
   return absl::c_any_of(paths, [&](const std::string& other) { return BaseName(other) == BaseName(path); });
 }
 
+// `given` as an absolute path; `real`, which is the same, if that would take ".." for what it may not be behind a link.
+std::string WithoutDots(const std::string& root, const std::string& given, const std::string& real) {
+  std::string path = absl::StartsWith(given, "/") ? "" : root;
+  for (const absl::string_view part : absl::StrSplit(given, '/')) {
+    if (part == "..") return real;
+    if (!part.empty() && part != ".") absl::StrAppend(&path, "/", part);
+  }
+  return path;
+}
+
 struct Found {
-  TestProgram program;   // without its name
-  std::string relative;  // to the directory it was found in; as given, if it was given by name
+  TestProgram program;
   bool by_name = false;
 };
 
 class Finder {
  public:
-  Finder(const DiscoverOptions& options, LibraryResolver* resolver) : options_(options), resolver_(resolver) {}
+  Finder(const DiscoverOptions& options, std::string root, LibraryResolver* resolver)
+      : options_(options), root_(std::move(root)), resolver_(resolver) {}
 
   absl::Status Add(const std::string& path);
   absl::StatusOr<Discovery> Finish(const std::vector<std::string>& paths) &&;
@@ -75,9 +86,9 @@ class Finder {
  private:
   using Plain = DiscoverOptions::Plain;
 
-  // `given`: the path as the user wrote it.
-  absl::Status AddFile(const std::string& path, const std::string& given, const struct stat& status);
-  absl::Status AddDirectory(const std::string& path);
+  // `shown`: as the user wrote it, but absolute.
+  absl::Status AddFile(const std::string& path, const std::string& shown, const struct stat& status);
+  absl::Status AddDirectory(const std::string& path, const std::string& shown);
   // A file in a directory: a test, runnable or not, or passed over.
   void Consider(const WalkedFile& file);
   void ConsiderProgram(const WalkedFile& file, ProgramFile program);
@@ -86,16 +97,17 @@ class Finder {
   bool SeenBefore(const WalkedFile& file);
   bool WantedPlain(const WalkedFile& file);
   bool IsGoogleTest(const std::string& path, const ElfInfo& elf);
-  void AddProgram(const std::string& path, const std::string& relative, ProgramFile program, bool by_name);
+  void AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile program);
   void AddUnrunnable(const WalkedFile& file, std::string why);
-  void NameAll();
   void NotePlain();
   void NoteTheRest();
   std::string NothingFound(const std::vector<std::string>& paths) const;
 
   const DiscoverOptions& options_;
+  const std::string root_;
   LibraryResolver* const resolver_;
   DirectoryWalker walker_;
+  std::string directory_;  // that is being walked, as it was given
   std::vector<Found> found_;
   Discovery result_;                                                    // less its programs
   absl::flat_hash_map<Inode, std::vector<std::string>> programs_seen_;  // and the paths under which they are tests
@@ -117,7 +129,8 @@ absl::Status Finder::Add(const std::string& path) {
   }
   absl::StatusOr<std::string> absolute = AbsolutePath(path);
   if (!absolute.ok()) return absolute.status();
-  if (S_ISDIR(status.st_mode)) return AddDirectory(*absolute);
+  const std::string as_given = WithoutDots(root_, path, *absolute);
+  if (S_ISDIR(status.st_mode)) return AddDirectory(*absolute, as_given);
   if (!S_ISREG(status.st_mode)) {
     const char* what = S_ISFIFO(status.st_mode)   ? "FIFO"
                        : S_ISSOCK(status.st_mode) ? "socket"
@@ -125,10 +138,10 @@ absl::Status Finder::Add(const std::string& path) {
                                                   : "character device";
     return absl::InvalidArgumentError(absl::StrCat(shown, " is a ", what, ", not a test program"));
   }
-  return AddFile(*absolute, path, status);
+  return AddFile(*absolute, as_given, status);
 }
 
-absl::Status Finder::AddFile(const std::string& path, const std::string& given, const struct stat& status) {
+absl::Status Finder::AddFile(const std::string& path, const std::string& shown, const struct stat& status) {
   ++files_;
   ProgramFile program = ReadProgramFile(path, status, options_.here);
   if (!program.problem.empty()) {
@@ -141,12 +154,13 @@ absl::Status Finder::AddFile(const std::string& path, const std::string& given, 
   std::vector<std::string>& seen = programs_seen_[InodeOf(status)];
   if (HasBaseNameOf(seen, path)) return absl::OkStatus();
   seen.push_back(path);
-  AddProgram(path, std::string(absl::StripPrefix(given, "./")), std::move(program), true);
+  AddProgram(path, shown, true, std::move(program));
   return absl::OkStatus();
 }
 
-absl::Status Finder::AddDirectory(const std::string& path) {
+absl::Status Finder::AddDirectory(const std::string& path, const std::string& shown) {
   Walked walked;
+  directory_ = shown;
   if (absl::Status status = walker_.Walk(path, &walked); !status.ok()) return status;
   const auto first = static_cast<ptrdiff_t>(found_.size());
   files_ += walked.files.size();
@@ -164,7 +178,7 @@ absl::Status Finder::AddDirectory(const std::string& path) {
   others_.insert(others_.end(), walked.others.begin(), walked.others.end());
   // What came by links belongs among the rest, by path.
   std::sort(found_.begin() + first, found_.end(),
-            [](const Found& a, const Found& b) { return a.relative < b.relative; });
+            [](const Found& a, const Found& b) { return a.program.path < b.program.path; });
   return absl::OkStatus();
 }
 
@@ -174,7 +188,7 @@ void Finder::Consider(const WalkedFile& file) {
     ++not_executable_;
     return;
   }
-  if (executable && SeenBefore(file)) return;
+  if (SeenBefore(file)) return;
   ProgramFile program = ReadProgramFile(file.path, file.status, options_.here);
   if (program.kind == ProgramFile::Kind::kElf || program.kind == ProgramFile::Kind::kScript) {
     ConsiderProgram(file, std::move(program));
@@ -207,7 +221,7 @@ void Finder::ConsiderProgram(const WalkedFile& file, ProgramFile program) {
   }
   if (!program.problem.empty()) return AddUnrunnable(file, std::move(program.problem));
   programs_seen_[InodeOf(file.status)].push_back(file.path);
-  AddProgram(file.path, file.relative, std::move(program), false);
+  AddProgram(file.path, absl::StrCat(directory_, "/", file.relative), false, std::move(program));
 }
 
 // What an interrupted build leaves, or a missing line, must not go unnoticed, or its tests would count as passed.
@@ -244,10 +258,12 @@ void Finder::AddUnrunnable(const WalkedFile& file, std::string why) {
     result_.warnings.push_back(std::move(why));
     return;
   }
+  if (file.status.st_ino != 0) programs_seen_[InodeOf(file.status)].push_back(file.path);
   TestProgram program;
   program.path = file.path;
+  program.name = UnitName(root_, absl::StrCat(directory_, "/", file.relative));
   program.unrunnable = std::move(why);
-  found_.push_back({std::move(program), file.relative});
+  found_.push_back({std::move(program), false});
 }
 
 bool Finder::WantedPlain(const WalkedFile& file) {
@@ -263,28 +279,14 @@ bool Finder::IsGoogleTest(const std::string& path, const ElfInfo& elf) {
   return closure.ok() && closure->googletest;
 }
 
-void Finder::AddProgram(const std::string& path, const std::string& relative, ProgramFile file, bool by_name) {
+void Finder::AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile file) {
   TestProgram program;
   program.path = path;
+  program.name = UnitName(root_, shown);
   program.script = file.kind == ProgramFile::Kind::kScript;
   if (!program.script && IsGoogleTest(path, file.elf)) program.framework = Framework::kGoogleTest;
   program.elf = std::move(file.elf);
-  found_.push_back({std::move(program), relative, by_name});
-}
-
-void Finder::NameAll() {
-  // The shortest of base name, relative path and absolute path that no other program has.
-  absl::flat_hash_map<std::string, int> uses;
-  for (const Found& found : found_) ++uses[BaseName(found.program.path)];
-  for (Found& found : found_) {
-    const std::string base(BaseName(found.program.path));
-    found.program.name = uses[base] == 1 ? base : found.relative;
-  }
-  uses.clear();
-  for (const Found& found : found_) ++uses[found.program.name];
-  for (Found& found : found_) {
-    if (uses[found.program.name] != 1) found.program.name = found.program.path;
-  }
+  found_.push_back({std::move(program), by_name});
 }
 
 // Whatever runs as a test without saying so itself is told before it does.
@@ -348,7 +350,6 @@ std::string Finder::NothingFound(const std::vector<std::string>& paths) const {
 }
 
 absl::StatusOr<Discovery> Finder::Finish(const std::vector<std::string>& paths) && {
-  NameAll();
   NotePlain();
   NoteTheRest();
   if (found_.empty()) return absl::FailedPreconditionError(NothingFound(paths));
@@ -358,6 +359,18 @@ absl::StatusOr<Discovery> Finder::Finish(const std::vector<std::string>& paths) 
 
 }  // namespace
 
+std::string UnitName(const std::string& root, const std::string& path) {
+  const std::unique_ptr<char, decltype(&free)> whole(realpath(path.c_str(), nullptr), &free);
+  std::string real = whole == nullptr ? "" : whole.get();
+  if (BaseName(real) != BaseName(path)) {
+    const absl::StatusOr<std::string> link = AbsolutePath(path);
+    real = link.ok() ? *link : path;
+  }
+  std::string relative;
+  if (RelativeTo(root, real, &relative) || RelativeTo(root, path, &relative)) return relative;
+  return real;
+}
+
 absl::StatusOr<Discovery> Discover(const std::vector<std::string>& paths, const DiscoverOptions& options) {
   std::optional<LibraryResolver> own;
   LibraryResolver* resolver = options.resolver;
@@ -366,7 +379,13 @@ absl::StatusOr<Discovery> Discover(const std::vector<std::string>& paths, const 
     defaults.ld_library_path = SplitSearchPath(getenv("LD_LIBRARY_PATH"));
     resolver = &own.emplace(std::move(defaults));
   }
-  Finder finder(options, resolver);
+  std::string root = options.root;
+  if (root.empty()) {
+    absl::StatusOr<std::string> here = AbsolutePath(".");
+    if (!here.ok()) return here.status();
+    root = *std::move(here);
+  }
+  Finder finder(options, std::move(root), resolver);
   for (const std::string& path : paths) {
     if (absl::Status added = finder.Add(path); !added.ok()) return added;
   }

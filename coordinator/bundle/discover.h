@@ -33,9 +33,8 @@ namespace dtest {
 
 struct TestProgram {
   std::string path;  // absolute
-  // For reports: its base name if no other program of the run has the same, else its path relative to the directory it
-  // was found in (as it was given, if by name), else `path`. Unique in a Discovery. In the bytes of the file system
-  // (any encoding).
+  // As in reports, history and filters; see UnitName. Unique in a Discovery. In the bytes of the file system (any
+  // encoding).
   std::string name;
   Framework framework = Framework::kPlain;
   bool script = false;  // starts with #!; `elf` is empty
@@ -60,9 +59,17 @@ struct DiscoverOptions {
   Plain plain = Plain::kAuto;
   bool allow_unrunnable = false;  // what cannot be started is a warning, and no test
   bool here = false;              // all tests run on this machine: what it cannot run cannot be run
+  std::string root;               // what names are relative to: absolute; empty: the working directory
   // Tells a GoogleTest whose GoogleTest is in a shared library. Null: one of its own, with this process' environment.
   LibraryResolver* resolver = nullptr;
 };
+
+// The name of a program: its path relative to the directory `root`, which is absolute and without symbolic links: one
+// name for one file, however the command line reached it, and whatever other tests there are, come or go. `path` is
+// absolute, as it was given or found. Symbolic links are resolved where what they lead to lies below the root, too, but
+// for a last component that gives the file another base name. A path that leads out of the root by a link keeps the
+// link's name ("build", if that is one); what is only reached outside of the root is named by its absolute path.
+std::string UnitName(const std::string& root, const std::string& path);
 
 // Errors, each with what to do: NotFound: a path does not exist, or is a dangling link; InvalidArgument: a file given
 // by name that is no program, or (unless allow_unrunnable) cannot be started; PermissionDenied; FailedPrecondition:

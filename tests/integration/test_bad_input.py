@@ -88,8 +88,8 @@ class PathTest(DtestCase):
         result = self.dtest(self.path("tests"), "-k", "AlwaysPasses")
         self.assertExit(result, FAILED)
         self.assertEqual(result.names().get("Flaky.AlwaysPasses"), "passed")
-        self.assertSays(result, "dangling_test", "CANNOT LIST truncated_test", "truncated")
-        self.assertIn('"truncated_test"', contents(result.junit_path).decode())
+        self.assertSays(result, "CANNOT LIST tests/dangling_test", "CANNOT LIST tests/truncated_test", "truncated")
+        self.assertIn('"tests/truncated_test"', contents(result.junit_path).decode())
 
     def test_what_cannot_be_started_fails_the_run(self):
         good = contents(fixture("flaky_test"))
@@ -101,8 +101,8 @@ class PathTest(DtestCase):
         selected = ["-k", "AlwaysPasses"]
         result = self.dtest(self.path("tests"), *selected)
         self.assertExit(result, FAILED)
-        self.assertSays(result, "cannot list forgotten", "chmod +x", "cannot list first_test.sh", "no #! line",
-                        "cannot list dos_test.sh", "carriage return", "cannot list lost_test.sh", "/no/such/shell")
+        self.assertSays(result, "cannot list tests/forgotten", "chmod +x", "cannot list tests/first_test.sh", "no #! line",
+                        "cannot list tests/dos_test.sh", "carriage return", "cannot list tests/lost_test.sh", "/no/such/shell")
         kinds = {name: kind for (name, case), kind in result.junit_kinds().items() if case == "[listing]"}
         self.assertEqual(kinds, dict.fromkeys(["forgotten", "first_test.sh", "dos_test.sh", "lost_test.sh"], "error"))
         self.assertEqual(result.names(), {"Flaky.AlwaysPasses": "passed"})

@@ -28,11 +28,14 @@ absl::StatusOr<Discovery> Find(const std::vector<std::string>& paths,
   return Discover(paths, options);
 }
 
+// Base names: what the whole ones are is asked below.
 std::vector<std::string> NamesOf(const absl::StatusOr<Discovery>& found) {
   EXPECT_TRUE(found.ok()) << found.status();
   std::vector<std::string> names;
   if (found.ok()) {
-    for (const TestProgram& program : found->programs) names.push_back(program.name);
+    for (const TestProgram& program : found->programs) {
+      names.push_back(program.name.substr(program.name.rfind('/') + 1));
+    }
   }
   return names;
 }
@@ -75,7 +78,8 @@ TEST(DiscoverTest, DirectoryYieldsGoogleTestsAndWhatIsCalledTest) {
   EXPECT_FALSE(found->programs[3].elf.machine.empty());
   EXPECT_THAT(
       found->notes,
-      ElementsAre("also running 2 plain programs as one case each: MyTest, run_tests.sh; --plain none leaves them out",
+      ElementsAre(absl::StrCat("also running 2 plain programs as one case each: ", temp.At("MyTest"), ", ",
+                                       temp.At("run_tests.sh"), "; --plain none leaves them out"),
                   AllOf(HasSubstr("skipped 2 programs"), HasSubstr("deploy.sh, server"))));
   EXPECT_THAT(found->details, ElementsAre("passed over libraries and objects: 2",
                                           HasSubstr("neither ELF nor script, and not named as tests: 1")));
@@ -174,7 +178,7 @@ TEST(DiscoverTest, WhatAnInterruptedBuildLeavesCannotBeRun) {
   EXPECT_THAT(UnrunnableOf(found),
               ElementsAre("", AllOf(HasSubstr("cut_test is a truncated ELF"), HasSubstr("interrupted?")),
                           HasSubstr("empty_test is empty"), HasSubstr("old_test is a dangling symbolic link")));
-  EXPECT_THAT(found->notes, testing::UnorderedElementsAre(HasSubstr("running 1 plain program as one case each: a_test"),
+  EXPECT_THAT(found->notes, testing::UnorderedElementsAre(HasSubstr("running 1 plain program as one case each: "),
                                                           AllOf(HasSubstr("libtest.so.1"), HasSubstr("truncated")),
                                                           AllOf(HasSubstr("server"), HasSubstr("truncated")),
                                                           "skipped 1 symbolic link that leads nowhere: old_test.cc"));
@@ -306,14 +310,45 @@ TEST(DiscoverTest, LoopsOfDirectoryLinksEnd) {
   EXPECT_THAT(PathsOf(found), ElementsAre(temp.At("a/one_test"), temp.At("other/x/two_test")));
 }
 
-TEST(DiscoverTest, NamesAreUniqueAndAsShortAsPossible) {
-  const TempTree temp;
-  for (const char* path : {"one/a/x_test", "one/b/x_test", "one/y_test", "two/a/x_test"}) {
-    temp.Write(path, kScript, 0755);
+// The names of what is found in these paths by who works in `root`.
+std::vector<std::string> NamesIn(const std::string& root, const std::vector<std::string>& paths) {
+  DiscoverOptions options;
+  options.root = root;
+  const absl::StatusOr<Discovery> found = Discover(paths, options);
+  EXPECT_TRUE(found.ok()) << found.status();
+  std::vector<std::string> names;
+  if (found.ok()) {
+    for (const TestProgram& program : found->programs) names.push_back(program.name);
   }
-  EXPECT_THAT(NamesOf(Find({temp.At("one"), temp.At("two")})),
-              ElementsAre(temp.At("one/a/x_test"), "b/x_test", "y_test", temp.At("two/a/x_test")));
-  EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("one/a/x_test", "one/b/x_test", "y_test", "two/a/x_test"));
+  return names;
+}
+
+TEST(DiscoverTest, OneFileHasOneNameHoweverItIsReached) {
+  const TempTree temp;
+  temp.Write("a/dup_test", kScript, 0755);
+  temp.Write("b/dup_test", kScript, 0755);
+  temp.Write("b/x_test", kScript, 0644);  // cannot be started
+  temp.Link("a", "link");
+  temp.Link("../a/dup_test", "again/dup_test");
+  temp.Link("../a/dup_test", "other/alias_test");
+  const std::string& root = temp.root();
+  for (const char* way : {"a/dup_test", "a", "a/", "./a//dup_test", "link/dup_test", "link", "b/../link", "again",
+                          "again/dup_test"}) {
+    EXPECT_THAT(NamesIn(root, {temp.At(way)}), ElementsAre("a/dup_test")) << way;
+  }
+  EXPECT_THAT(NamesIn(root, {root}), ElementsAre("a/dup_test", "b/dup_test", "b/x_test"));
+  EXPECT_THAT(NamesIn(root, {temp.At("b"), temp.At("a")}), ElementsAre("b/dup_test", "b/x_test", "a/dup_test"));
+  EXPECT_THAT(NamesIn(root, {temp.At("other/alias_test")}), ElementsAre("other/alias_test")) << "another argv[0]";
+
+  // A build tree on another disk, by its link, has the names that it has on all machines.
+  const TempTree scratch;
+  scratch.Write("sub/s_test", kScript, 0755);
+  temp.Link(scratch.root(), "build");
+  for (const char* way : {"build", "build/sub", "build/sub/s_test"}) {
+    EXPECT_THAT(NamesIn(root, {temp.At(way)}), ElementsAre("build/sub/s_test")) << way;
+  }
+  EXPECT_THAT(NamesIn(root, {root}), testing::Contains("build/sub/s_test"));
+  EXPECT_THAT(NamesIn(root, {scratch.root()}), ElementsAre(scratch.At("sub/s_test")));
 }
 
 TEST(DiscoverTest, AnyBytesWorkInNames) {
