@@ -225,12 +225,11 @@ void RunLoop::Act(AttemptEnded& action) {
   event.iteration = action.iteration;
   event.final = action.final;
   event.flaky = action.flaky;
-  event.started = absl::InfinitePast();
-  if (action.host.has_value()) {
-    const HostState& host = hosts_[action.host->value()];
-    event.host = host.name;
-    event.started = host.hello + absl::Trunc(action.result.start, absl::Microseconds(1));
+  event.started = action.started;
+  if (action.started != absl::InfinitePast()) {
+    event.started = absl::FromUnixMicros(absl::ToUnixMicros(action.started));  // as the event log has it
   }
+  if (action.host.has_value()) event.host = hosts_[action.host->value()].name;
   event.result = std::move(action.result);
   event.result.duration = absl::Trunc(event.result.duration, absl::Microseconds(1));
   Emit(std::move(event));
@@ -346,7 +345,6 @@ std::vector<RunLoop::Listing> RunLoop::TakeListings() {
 void RunLoop::HostIsUp(HostId id, const Hello& hello) {
   HostState& host = hosts_[id.value()];
   const HostSpec& spec = pool_->spec(id);
-  host.hello = now_;
   host.slots = spec.slots ? *spec.slots : options_.jobs ? *options_.jobs : std::max(1u, hello.cores);
   Welcome welcome;
   welcome.settings = options_.settings;

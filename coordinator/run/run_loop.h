@@ -80,7 +80,6 @@ class RunLoop : private HostPool::Delegate {
   struct HostState {
     std::string name;
     uint32_t slots = 0;
-    absl::Time hello;             // the coordinator's clock when Hello came: CaseResult::start counts from here
     std::vector<bool> has_table;  // by unit: the host listed it, or CaseTable was sent
   };
   struct UnitState {

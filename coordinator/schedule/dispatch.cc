@@ -18,7 +18,6 @@ constexpr double kReserve = 0.1;
 constexpr double kAheadShare = 0.02, kLeastAhead = 0.3, kMostAhead = 2;
 constexpr uint32_t kMostQueuedPerSlot = 32;  // leases, however short they are expected to be
 constexpr uint32_t kCandidates = 8;          // units that are weighed against each other
-constexpr size_t kRetriesLookedAt = 64;      // the rest waits for other hosts, or for its patience to end
 constexpr uint32_t kMostCasesPerLease = 20000;
 constexpr double kSuiteSlack = 0.25;  // of a batch, to end it where a suite ends
 // A retry waits this long for a host other than the one it failed on.
@@ -147,32 +146,27 @@ bool Scheduler::Impl::MayPlace(uint32_t h, uint32_t e) const {
 }
 
 // Not on the host that it failed on while another may take it, now or once it has joined: for kRetryPatience at most.
-bool Scheduler::Impl::MayRetry(uint32_t h, const Pending::Retry& retry) const {
-  const CaseRecord& c = cases_[retry.i];
-  const uint32_t e = c.unit;
-  const bool failed_here = c.avoid == h;
-  if (failed_here && now_ < retry.since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
+bool Scheduler::Impl::MayRetry(uint32_t h, const RetryQueue::Kind& kind, absl::Time since) const {
+  const uint32_t e = kind.unit;
+  const bool failed_here = kind.avoid == h;
+  if (failed_here && now_ < since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
   if (MayPlace(h, e)) return true;
   // Shipping does not pay; but the only host that need not be shipped to is the one that it failed on.
-  return !failed_here && placement_.hold(h, e) != Hold::kUnfit && placement_.IsOnlyHolder(c.avoid, e) &&
+  return !failed_here && placement_.hold(h, e) != Hold::kUnfit && placement_.IsOnlyHolder(kind.avoid, e) &&
          placement_.ShipSeconds(e) <= kMostRetryShipping;
 }
 
 bool Scheduler::Impl::GiveRetry(uint32_t h) {
-  for (size_t k = 0; k < std::min<size_t>(pending_.retries().size(), kRetriesLookedAt); ++k) {
-    const Pending::Retry& retry = pending_.retries()[k];
-    const CaseRecord& c = cases_[retry.i];
-    if (!MayRetry(h, retry)) continue;
-    const uint32_t e = c.unit;
-    const double seconds = pending_.Estimate(retry.i);
-    const uint32_t i = pending_.TakeRetry(k);
-    cases_[i].seconds = static_cast<float>(seconds);
-    CaseList list;
-    list.PushBack(cases_, i);
-    SendLease(h, e, list);
-    return true;
-  }
-  return false;
+  const uint32_t i = pending_.retries().FindFirst(
+      [&](const RetryQueue::Kind& kind, absl::Time since) { return MayRetry(h, kind, since); });
+  if (i == kNone) return false;
+  const double seconds = pending_.Estimate(i);
+  pending_.TakeRetry(i);
+  cases_[i].seconds = static_cast<float>(seconds);
+  CaseList list;
+  list.PushBack(cases_, i);
+  SendLease(h, cases_[i].unit, list);
+  return true;
 }
 
 // How long everything that is left takes if all slots share it evenly.
@@ -300,11 +294,12 @@ void Scheduler::Impl::SendLease(uint32_t h, uint32_t e, const CaseList& list) {
   placement_.Request(h, e, hosts_[h].slots);
   Lease message;
   message.id = hosts_.NewLease(h, e, list, now_).id;
+  message.iteration = cases_[list.head].iteration;
   message.unit = UnitId(e);
   message.cases.reserve(list.count);
   for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
     if (!cut_.empty()) cut_.erase(i);
-    message.cases.push_back(LeasedCase{cases_[i].index, WireAttempt(cases_[i])});
+    message.cases.push_back(LeasedCase{cases_[i].index, cases_[i].attempt});
   }
   Send(h, std::move(message));
 }

@@ -193,6 +193,7 @@ void HostTable::Begin(LeaseRecord& lease) {
 LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t unit, const CaseList& list, absl::Time now) {
   LeaseRecord& lease = NewRecord(h, unit, now);
   lease.cases = list;
+  lease.iteration = cases_[list.head].iteration;
   for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
     cases_[i].state = CaseState::kLeased;
     cases_[i].holder = SlabOf(lease);
@@ -206,6 +207,7 @@ LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t unit, const CaseList& list
 LeaseRecord& HostTable::NewCopy(uint32_t original, uint32_t i, uint32_t h, absl::Time now) {
   LeaseRecord& copy = NewRecord(h, cases_[i].unit, now);
   copy.copy_of = i;
+  copy.iteration = cases_[i].iteration;
   copy.nanos = Nanos(cases_[i].seconds);
   copy.twin = original;
   leases_[original].twin = SlabOf(copy);

@@ -26,6 +26,7 @@ struct LeaseRecord {
   LeaseId id;  // serial number << 24 | position in the slab; 0: this record is free
   uint32_t host = kNone;
   uint32_t unit = kNone;
+  uint32_t iteration = 1;                   // of all of its cases
   CaseList cases;                           // without a result yet, in the order they run
   int64_t nanos = 0;                        // expected for them
   uint32_t previous = kNone, next = kNone;  // in the host's list

@@ -77,8 +77,9 @@ void Pending::Add(uint32_t i, bool front) {
 }
 
 void Pending::AddRetry(uint32_t i, absl::Time now) {
-  cases_[i].state = CaseState::kRetry;
-  retries_.push_back({i, now});
+  CaseRecord& c = cases_[i];
+  c.state = CaseState::kRetry;
+  retries_.Add({c.unit, c.avoid}, i, now);
   Account(i, 1);
 }
 
@@ -97,29 +98,21 @@ uint32_t Pending::TakeLong(uint32_t unit) {
   return i;
 }
 
-uint32_t Pending::TakeRetry(size_t position) {
-  const uint32_t i = retries_[position].i;
-  retries_.erase(retries_.begin() + position);
+void Pending::TakeRetry(uint32_t i) {
+  retries_.Remove({cases_[i].unit, cases_[i].avoid}, i);
   Account(i, -1);
-  return i;
 }
 
 std::vector<uint32_t> Pending::TakeAll(uint32_t unit) {
-  std::vector<uint32_t> all;
-  for (size_t k = 0; k < retries_.size();) {
-    if (cases_[retries_[k].i].unit == unit) {
-      all.push_back(TakeRetry(k));
-    } else {
-      ++k;
-    }
-  }
+  std::vector<uint32_t> all = retries_.CasesOf(unit);
+  for (uint32_t i : all) TakeRetry(i);
   while (!units_[unit].heap.empty()) all.push_back(TakeLong(unit));
   while (units_[unit].list.count > 0) all.push_back(TakeShort(unit));
   return all;
 }
 
 void Pending::ForEach(const std::function<void(uint32_t)>& visit) const {
-  for (const Retry& retry : retries_) visit(retry.i);
+  for (uint32_t i : retries_.All()) visit(i);
   for (const Unit& e : units_) {
     for (const Long& one : e.heap) visit(one.i);
     for (uint32_t i = e.list.head; i != kNone; i = cases_[i].next) visit(i);
@@ -137,7 +130,7 @@ void Pending::CheckInvariants() const {
     ++counts[c.unit];
     sums[c.unit] += c.known ? Nanos(c.seconds) : Nanos(costs_.UnknownMean(c.unit));
   });
-  for (const Retry& retry : retries_) Check(cases_[retry.i].state == CaseState::kRetry, "retries are marked so");
+  for (uint32_t i : retries_.All()) Check(cases_[i].state == CaseState::kRetry, "retries are marked so");
   for (uint32_t x = 0; x < units_.size(); ++x) {
     const Unit& e = units_[x];
     for (const Long& one : e.heap) {

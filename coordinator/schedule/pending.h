@@ -2,7 +2,7 @@
 //
 //   short    in listing order, per unit: taken as batches, so suites stay together
 //   long     per unit, longest first: each is leased alone, the longest of all units first
-//   retry    one queue: cases that run alone and before others (failed attempts, suspects of a lost host)
+//   retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
 //
 // Two ordered indices say which unit has the longest case, and which has most to do.
 //
@@ -12,7 +12,6 @@
 #define DTEST_COORDINATOR_SCHEDULE_PENDING_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <set>
 #include <utility>
@@ -21,6 +20,7 @@
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/cost_model.h"
+#include "coordinator/schedule/retry_queue.h"
 
 namespace dtest::schedule {
 
@@ -34,22 +34,19 @@ class Pending {
   // The case, in no list now, becomes pending: short or long as its estimate says.
   void AddBack(uint32_t i) { Add(i, false); }
   void AddFront(uint32_t i) { Add(i, true); }
-  struct Retry {
-    uint32_t i;
-    absl::Time since;
-  };
+  // It runs alone and before others, on a host other than CaseRecord::avoid if possible.
   void AddRetry(uint32_t i, absl::Time now);
 
   // Takes a case out; it is in no list then. The list or heap must not be empty.
   uint32_t TakeShort(uint32_t unit);
   uint32_t TakeLong(uint32_t unit);
-  uint32_t TakeRetry(size_t position);
+  void TakeRetry(uint32_t i);
   // Takes all cases of the unit out.
   std::vector<uint32_t> TakeAll(uint32_t unit);
 
   uint32_t FirstShort(uint32_t unit) const { return units_[unit].list.head; }
   uint32_t FirstLong(uint32_t unit) const { return units_[unit].heap.front().i; }
-  const std::deque<Retry>& retries() const { return retries_; }
+  const RetryQueue& retries() const { return retries_; }
   // (-seconds of its longest case, unit), the longest first: units with long cases.
   const std::set<std::pair<float, uint32_t>>& by_longest() const { return by_longest_; }
   // (-expected nanoseconds, unit), most work first: units with short cases. Follows the true sums only
@@ -94,7 +91,7 @@ class Pending {
   CostModel& costs_;
   const bool listing_order_;
   std::vector<Unit> units_;
-  std::deque<Retry> retries_;
+  RetryQueue retries_;
   std::set<std::pair<float, uint32_t>> by_longest_;
   std::set<std::pair<int64_t, uint32_t>> by_work_;
   uint64_t count_ = 0;

@@ -22,7 +22,6 @@ constexpr uint32_t kMissingHeartbeats = 2;
 
 Scheduler::Impl::Impl(const SchedulerOptions& options)
     : options_(options),
-      attempts_per_iteration_(AttemptsPerIteration(options)),
       costs_(options.default_case, options.longest_batch),
       pending_(&cases_, &costs_, options.shuffle.has_value()),
       hosts_(&cases_, options.hosts),
@@ -110,8 +109,13 @@ void Scheduler::Impl::On(const HostGone& event) {
         NoteLoss(h, shared, event.reason);
         suspect = false;
       }
-      if (suspect) NoteCut(lease, event.reason);
-      Lost(h, EndLease(lease), suspect, event.reason);
+      std::optional<absl::Time> running_since;
+      if (suspect) {
+        NoteCut(lease, event.reason);
+        absl::Time began;
+        running_since = RunningIn(lease, &began) == lease.cases.head ? began : lease.started;
+      }
+      Lost(h, EndLease(lease), running_since, event.reason);
     }
     for (uint32_t e = 0; e < units_.size(); ++e) {
       UnitRecord& record = units_[e];

@@ -43,6 +43,7 @@ using schedule::kNone;
 using schedule::LeaseRecord;
 using schedule::Pending;
 using schedule::Placement;
+using schedule::RetryQueue;
 
 // Attempts that end as infra error, after which the case does; and listings of one unit that come to nothing.
 inline constexpr uint32_t kInfraAttempts = 3;
@@ -115,7 +116,7 @@ class Scheduler::Impl {
   bool Wants(uint32_t h) const;
   bool GiveOne(uint32_t h);
   bool GiveListing(uint32_t h);
-  bool MayRetry(uint32_t h, const Pending::Retry& retry) const;
+  bool MayRetry(uint32_t h, const RetryQueue::Kind& kind, absl::Time since) const;
   bool GiveRetry(uint32_t h);
   bool GiveLong(uint32_t h);
   bool GiveShort(uint32_t h);
@@ -177,9 +178,16 @@ class Scheduler::Impl {
   void NoteLoss(uint32_t h, uint32_t i, const std::string& reason);
   // The cases of `list`, in no list now, are pending again, first of all.
   void TakeBack(const CaseList& list);
-  // The host was lost with these cases of a lease; `suspect`: its first was running.
-  void Lost(uint32_t h, const CaseList& list, bool suspect, const std::string& reason);
-  void Final(uint32_t i, std::optional<HostId> host, CaseResult result);
+  // The host was lost with these cases of a lease; its first was running since then, if `running_since` says so.
+  void Lost(uint32_t h, const CaseList& list, std::optional<absl::Time> running_since, const std::string& reason);
+  // `began`: where no agent said so.
+  void Final(uint32_t i, std::optional<HostId> host, CaseResult result,
+             std::optional<absl::Time> began = std::nullopt);
+  // What is to be told of an attempt that ended; final or not, flaky or not is the caller's to say.
+  AttemptEnded Ended(const CaseRecord& c, std::optional<HostId> host, CaseResult result,
+                     std::optional<absl::Time> began) const;
+  // A result of a case that ran from `began` to `ended` on this host, whose agent told none.
+  CaseResult UntoldResult(uint32_t h, absl::Time began, absl::Time ended) const;
   void FinalWithoutRun(uint32_t i, Outcome outcome, const std::string& message);
   // The case that this lease is known to be running, and since when; kNone if nothing says that one is.
   uint32_t RunningIn(const LeaseRecord& lease, absl::Time* began) const;
@@ -187,9 +195,6 @@ class Scheduler::Impl {
   void NoteCut(const LeaseRecord& lease, const std::string& lost);
   // The verdict of a case that was running when the run ended as `end` says.
   void FinalCut(uint32_t i, const Cut& cut, RunEnd end);
-  uint32_t WireAttempt(const CaseRecord& c) const { return (c.iteration - 1) * attempts_per_iteration_ + c.attempt; }
-  uint32_t IterationOf(uint32_t wire_attempt) const { return (wire_attempt - 1) / attempts_per_iteration_ + 1; }
-  uint32_t AttemptOf(uint32_t wire_attempt) const { return (wire_attempt - 1) % attempts_per_iteration_ + 1; }
 
   // ---- stopping.cc
   void BeginStop(RunEnd end, absl::Duration grace);
@@ -198,7 +203,6 @@ class Scheduler::Impl {
   static const char* WhyNotRun(RunEnd end);
 
   const SchedulerOptions options_;
-  const uint32_t attempts_per_iteration_;
 
   absl::Time now_ = absl::InfinitePast();
   std::vector<SchedulerAction>* actions_ = nullptr;  // of the turn

@@ -104,7 +104,7 @@ void Scheduler::Impl::SendCopy(const Straggler& straggler, uint32_t h) {
   placement_.Request(h, c.unit, hosts_[h].slots);
   const LeaseRecord& copy = hosts_.NewCopy(straggler.lease, straggler.i, h, now_);
   TellCopy(copy, CopyStage::kStarted);
-  Send(h, Lease{copy.id, UnitId(c.unit), {LeasedCase{c.index, WireAttempt(c)}}});
+  Send(h, Lease{copy.id, UnitId(c.unit), {LeasedCase{c.index, c.attempt}}, c.iteration});
 }
 
 void Scheduler::Impl::TellCopy(const LeaseRecord& copy, CopyStage stage) {
@@ -116,7 +116,7 @@ void Scheduler::Impl::TellCopy(const LeaseRecord& copy, CopyStage stage) {
 void Scheduler::Impl::OnCopyResults(uint32_t h, LeaseRecord& copy, const Results& message) {
   for (const CaseResult& result : message.results) {
     const uint32_t i = copy.copy_of;
-    if (i == kNone || cases_[i].index != result.index || WireAttempt(cases_[i]) != result.attempt) continue;
+    if (i == kNone || cases_[i].index != result.index || cases_[i].attempt != result.attempt) continue;
     copy.reported = copy.arrived = true;
     hosts_.MarkRunning(copy, now_);
     if (result.outcome == Outcome::kInfraError || result.outcome == Outcome::kNotRun) {

@@ -24,7 +24,7 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
   for (const CaseResult& result : message.results) {
     // Results come in the order of the lease: this is nearly always the first case.
     uint32_t previous = kNone, i = lease->cases.head;
-    while (i != kNone && (cases_[i].index != result.index || WireAttempt(cases_[i]) != result.attempt)) {
+    while (i != kNone && (cases_[i].index != result.index || cases_[i].attempt != result.attempt)) {
       previous = i;
       i = cases_[i].next;
     }
@@ -81,8 +81,8 @@ void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vect
       }
       if (!told.contains({c.index, c.attempt})) continue;
     }
-    actions_->push_back(PropertiesCame{CaseId{UnitId(lease.unit), c.index}, HostId(lease.host), IterationOf(c.attempt),
-                                       AttemptOf(c.attempt), properties.properties});
+    actions_->push_back(PropertiesCame{CaseId{UnitId(lease.unit), c.index}, HostId(lease.host), lease.iteration,
+                                       c.attempt, properties.properties});
   }
 }
 
@@ -102,9 +102,8 @@ void Scheduler::Impl::OnResult(uint32_t h, uint32_t i, CaseResult result) {
     Final(i, HostId(h), std::move(result));
     return;
   }
-  AttemptEnded ended{CaseId{UnitId(c.unit), c.index}, HostId(h), c.iteration, false, false, {}};
-  ended.result = std::move(result);
-  ended.result.attempt = c.attempt;
+  AttemptEnded ended = Ended(c, HostId(h), std::move(result), std::nullopt);
+  ended.final = false;
   actions_->push_back(std::move(ended));
   infra ? ++c.infra : ++c.failures;
   ++c.attempt;
@@ -138,17 +137,18 @@ void Scheduler::Impl::NoteLoss(uint32_t h, uint32_t i, const std::string& reason
   losses_[i].push_back(absl::StrCat(HostName(h), " (", reason, ")"));
 }
 
-void Scheduler::Impl::Lost(uint32_t h, const CaseList& list, bool suspect, const std::string& reason) {
+void Scheduler::Impl::Lost(uint32_t h, const CaseList& list, std::optional<absl::Time> running_since,
+                           const std::string& reason) {
   CaseList left = list;
-  if (suspect && left.count > 0) {
+  if (running_since.has_value() && left.count > 0) {
     const uint32_t i = left.RemoveAfter(cases_, kNone);
     NoteLoss(h, i, reason);
     if (cases_[i].lost_hosts >= std::max(options_.hosts_a_case_may_take_down, 1u)) {
-      CaseResult result;
+      CaseResult result = UntoldResult(h, *running_since, now_);
       result.outcome = Outcome::kCrashed;
       result.message = absl::StrCat("every host that ran this case was lost, so it is not tried again: ",
                                     absl::StrJoin(losses_[i], ", "));
-      Final(i, HostId(h), std::move(result));
+      Final(i, HostId(h), std::move(result), running_since);
     } else {
       pending_.AddRetry(i, now_);
     }
@@ -156,18 +156,36 @@ void Scheduler::Impl::Lost(uint32_t h, const CaseList& list, bool suspect, const
   TakeBack(left);
 }
 
-void Scheduler::Impl::Final(uint32_t i, std::optional<HostId> host, CaseResult result) {
+CaseResult Scheduler::Impl::UntoldResult(uint32_t h, absl::Time began, absl::Time ended) const {
+  CaseResult result;
+  result.start = std::max(began - hosts_[h].joined, absl::ZeroDuration());
+  result.duration = std::max(ended - began, absl::ZeroDuration());
+  return result;
+}
+
+AttemptEnded Scheduler::Impl::Ended(const CaseRecord& c, std::optional<HostId> host, CaseResult result,
+                                    std::optional<absl::Time> began) const {
+  AttemptEnded ended{CaseId{UnitId(c.unit), c.index}, host, c.iteration, true, false, std::move(result)};
+  ended.result.index = c.index;
+  ended.result.attempt = c.attempt;
+  if (began.has_value()) {
+    ended.started = *began;
+  } else if (host.has_value()) {
+    ended.started = hosts_[host->value()].joined + ended.result.start;
+  }
+  return ended;
+}
+
+void Scheduler::Impl::Final(uint32_t i, std::optional<HostId> host, CaseResult result,
+                            std::optional<absl::Time> began) {
   CaseRecord& c = cases_[i];
   c.state = CaseState::kFinished;
   ++finished_;
   if (IsFailure(result.outcome)) ++failures_;
   if (c.lost_hosts > 0) losses_.erase(i);
   if (!cut_.empty()) cut_.erase(i);
-  AttemptEnded ended{CaseId{UnitId(c.unit), c.index}, host, c.iteration, true, false, {}};
-  ended.flaky = result.outcome == Outcome::kPassed && c.failures > 0;
-  ended.result = std::move(result);
-  ended.result.index = c.index;
-  ended.result.attempt = c.attempt;
+  AttemptEnded ended = Ended(c, host, std::move(result), began);
+  ended.flaky = ended.result.outcome == Outcome::kPassed && c.failures > 0;
   actions_->push_back(std::move(ended));
 }
 
@@ -198,11 +216,8 @@ void Scheduler::Impl::NoteCut(const LeaseRecord& lease, const std::string& lost)
 }
 
 void Scheduler::Impl::FinalCut(uint32_t i, const Cut& cut, RunEnd end) {
-  const HostRecord& host = hosts_[cut.host];
-  CaseResult result = cut.told.value_or(CaseResult());
+  CaseResult result = cut.told.value_or(UntoldResult(cut.host, cut.began, cut.ended));
   result.outcome = Outcome::kNotRun;
-  result.duration = std::max(cut.ended - cut.began, absl::ZeroDuration());
-  if (!cut.told.has_value()) result.start = std::max(cut.began - host.joined, absl::ZeroDuration());
   char seconds[32];
   std::snprintf(seconds, sizeof(seconds), "%.1f s", absl::ToDoubleSeconds(result.duration));
   result.message = absl::StrCat("it was running for ", seconds);
@@ -212,7 +227,7 @@ void Scheduler::Impl::FinalCut(uint32_t i, const Cut& cut, RunEnd end) {
     absl::StrAppend(&result.message, " when ", HostName(cut.host), " was lost (", cut.lost,
                     "), and then the run ended (", WhyNotRun(end), ")");
   }
-  Final(i, HostId(cut.host), std::move(result));
+  Final(i, HostId(cut.host), std::move(result), cut.told.has_value() ? std::nullopt : std::optional(cut.began));
 }
 
 }  // namespace dtest

@@ -365,7 +365,8 @@ void World::Do(const AttemptEnded& action) {
   ++outcomes_.attempts;
   if (replaying_) return;
   if (!selected_.contains(key)) Broken("a verdict about a case that was not selected");
-  if (action.result.attempt < 1 || action.result.attempt > AttemptsPerIteration(scenario_.scheduler)) {
+  // Beyond the first attempt and its retries there are infra errors, which use up no retries.
+  if (action.result.attempt < 1 || action.result.attempt > scenario_.scheduler.retries + 4) {
     Broken("an attempt that is not within the iteration");
   }
   if (action.result.outcome == Outcome::kPassed && !passed_.contains({key, action.host->value()})) {
@@ -415,8 +416,7 @@ void World::CheckProperties(const CaseKey& key, uint32_t attempt,
                             const std::vector<std::pair<std::string, std::string>>& properties) {
   for (const auto& [name, value] : properties) {
     ++outcomes_.properties;
-    const uint32_t told = (key.iteration - 1) * AttemptsPerIteration(scenario_.scheduler) + attempt;
-    if (value != absl::StrCat(told)) Broken("properties of another attempt");
+    if (value != absl::StrCat(scenario_.ExecutionOf(key.iteration, attempt))) Broken("properties of another attempt");
     if (!recorded_.insert({key, attempt}).second) Broken("a property comes twice");
   }
 }

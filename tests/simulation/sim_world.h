@@ -101,8 +101,8 @@ class World : private AgentWorld {
 
   // ---- AgentWorld
   void FromAgentHost(uint32_t host, Session::Frame frame) override;
-  void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, LeasedCase c) override;
-  void CaseStops(uint32_t host, uint32_t unit, LeasedCase c, bool passed) override;
+  void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) override;
+  void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
   void SlotWaited(absl::Duration idle, bool begrudged) override;
@@ -134,7 +134,6 @@ class World : private AgentWorld {
 
   void Broken(const std::string& what);
   double Uniform() { return std::uniform_real_distribution<double>(0, 1)(random_); }
-  CaseKey KeyOf(uint32_t unit, LeasedCase c) const;
 
   const Scenario& scenario_;
   SimClock clock_;
@@ -153,7 +152,6 @@ class World : private AgentWorld {
     uint32_t host, attempt;  // attempt: within the iteration
     friend bool operator==(const Place&, const Place&) = default;
   };
-  Place PlaceOf(uint32_t host, LeasedCase c) const;
   // Both were declared to run the same attempt.
   bool MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const;
   absl::flat_hash_map<CaseKey, std::vector<Place>> running_;

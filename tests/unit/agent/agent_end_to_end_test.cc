@@ -230,7 +230,7 @@ TEST_P(GoogleTest, VariablesSayWhereItRuns) {
   StartAndList();
   const std::string output = RunOne("Environment.Variables").output;
   for (const char* line : {"DTEST_RUN_ID=run-1\n", "DTEST_HOST=build01\n", "DTEST_SLOT=0\n", "DTEST_WORKER=10\n",
-                           "DTEST_ATTEMPT=1\n", "PYTEST_XDIST_WORKER=gw10\n", "FROM_THE_USER=yes\n"}) {
+                           "DTEST_ATTEMPT=1\n", "DTEST_ITERATION=1\n", "PYTEST_XDIST_WORKER=gw10\n", "FROM_THE_USER=yes\n"}) {
     EXPECT_THAT(output, HasSubstr(line));
   }
 }
