@@ -27,7 +27,7 @@ class HeldLease {
   LeaseId id() const { return id_; }
   UnitId unit() const { return unit_; }
   uint32_t iteration() const { return iteration_; }  // of all of its cases
-  size_t remaining() const { return remaining_; }  // neither reported nor held back
+  size_t remaining() const { return remaining_; }    // neither reported nor held back
   const LeasedCase& at(size_t position) const { return cases_[position]; }
 
   // Position of a remaining case; kNone if there is none. O(1) when cases come in order.

@@ -181,8 +181,7 @@ class Scheduler::Impl {
   // The host was lost with these cases of a lease; its first was running since then, if `running_since` says so.
   void Lost(uint32_t h, const CaseList& list, std::optional<absl::Time> running_since, const std::string& reason);
   // `began`: where no agent said so.
-  void Final(uint32_t i, std::optional<HostId> host, CaseResult result,
-             std::optional<absl::Time> began = std::nullopt);
+  void Final(uint32_t i, std::optional<HostId> host, CaseResult result, std::optional<absl::Time> began = std::nullopt);
   // What is to be told of an attempt that ended; final or not, flaky or not is the caller's to say.
   AttemptEnded Ended(const CaseRecord& c, std::optional<HostId> host, CaseResult result,
                      std::optional<absl::Time> began) const;

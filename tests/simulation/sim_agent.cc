@@ -267,7 +267,8 @@ void SimAgent::EndProcess(uint32_t slot, int exit_code, int signal) {
   ended.premature = premature && signal == 0 && exit_code == 0;
   if (scenario_.properties && signal == 0 && !premature) {
     for (const LeasedCase& c : process.cases) {
-      ended.properties.push_back({c.index, "attempt", absl::StrCat(scenario_.ExecutionOf(process.iteration, c.attempt))});
+      ended.properties.push_back(
+          {c.index, "attempt", absl::StrCat(scenario_.ExecutionOf(process.iteration, c.attempt))});
     }
   }
   Handle(std::move(ended));
