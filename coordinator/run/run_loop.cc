@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/bundle/unit_spec.h"
 #include "coordinator/run/expected_cases.h"
 
 namespace dtest {
