@@ -6,13 +6,13 @@
 
 namespace dtest::schedule {
 
-void RetryQueue::Add(const Kind& kind, uint32_t i, absl::Time now) {
+void RetryQueue::Add(const Kind& kind, CaseNumber i, absl::Time now) {
   std::deque<Waiting>& queue = waiting_[kind];
   if (queue.empty()) by_first_.emplace(serial_, kind);
   queue.push_back({serial_++, i, now});
 }
 
-void RetryQueue::Remove(const Kind& kind, uint32_t i) {
+void RetryQueue::Remove(const Kind& kind, CaseNumber i) {
   const auto found = waiting_.find(kind);
   Check(found != waiting_.end(), "a retry is queued under its kind");
   std::deque<Waiting>& queue = found->second;
@@ -28,17 +28,17 @@ void RetryQueue::Remove(const Kind& kind, uint32_t i) {
   }
 }
 
-std::vector<uint32_t> RetryQueue::All() const {
-  std::vector<uint32_t> all;
+std::vector<CaseNumber> RetryQueue::All() const {
+  std::vector<CaseNumber> all;
   for (const auto& [kind, queue] : waiting_) {
     for (const Waiting& one : queue) all.push_back(one.i);
   }
   return all;
 }
 
-std::vector<uint32_t> RetryQueue::CasesOf(uint32_t unit) const {
-  std::vector<uint32_t> all;
-  for (auto it = waiting_.lower_bound(Kind{unit, 0}); it != waiting_.end() && it->first.unit == unit; ++it) {
+std::vector<CaseNumber> RetryQueue::CasesOf(UnitId unit) const {
+  std::vector<CaseNumber> all;
+  for (auto it = waiting_.lower_bound(Kind{unit, HostId()}); it != waiting_.end() && it->first.unit == unit; ++it) {
     for (const Waiting& one : it->second) all.push_back(one.i);
   }
   return all;

@@ -21,34 +21,34 @@ namespace dtest::schedule {
 class RetryQueue {
  public:
   struct Kind {
-    uint32_t unit = 0;
-    uint32_t avoid = kNone;  // the host that it failed on, or that was lost with it
+    UnitId unit;
+    HostId avoid = kNoHost;  // the host that it failed on, or that was lost with it
     friend auto operator<=>(const Kind&, const Kind&) = default;
   };
 
-  void Add(const Kind& kind, uint32_t i, absl::Time now);
+  void Add(const Kind& kind, CaseNumber i, absl::Time now);
   // The case must be in the queue under this kind.
-  void Remove(const Kind& kind, uint32_t i);
+  void Remove(const Kind& kind, CaseNumber i);
 
-  // The first case, in the order of Add, for which accepts(kind, since) holds; kNone if there is none. `accepts` may
+  // The first case, in the order of Add, for which accepts(kind, since) holds; kNoCase if there is none. `accepts` may
   // not answer "no" for a case and "yes" for one of the same kind that came later.
   template <typename Accepts>
-  uint32_t FindFirst(Accepts accepts) const {
+  CaseNumber FindFirst(Accepts accepts) const {
     for (const auto& [serial, kind] : by_first_) {
       const Waiting& first = waiting_.at(kind).front();
       if (accepts(kind, first.since)) return first.i;
     }
-    return kNone;
+    return kNoCase;
   }
 
   // In no particular order.
-  std::vector<uint32_t> All() const;
-  std::vector<uint32_t> CasesOf(uint32_t unit) const;
+  std::vector<CaseNumber> All() const;
+  std::vector<CaseNumber> CasesOf(UnitId unit) const;
 
  private:
   struct Waiting {
     uint64_t serial;
-    uint32_t i;
+    CaseNumber i;
     absl::Time since;
   };
   uint64_t serial_ = 0;

@@ -46,30 +46,30 @@ void Scheduler::Impl::EndTurn() {
   }
   CheckEnd();
   if (!over_ && !stopping_) Distribute();
-  for (uint32_t h : touched_) hosts_[h].touched = false;
+  for (HostId h : touched_) hosts_[h].touched = false;
   touched_.clear();
-  first_in_turn_ = kNone;
+  first_in_turn_ = kNoHost;
   work_added_ = false;
 }
 
-void Scheduler::Impl::Touch(uint32_t h) {
+void Scheduler::Impl::Touch(HostId h) {
   if (hosts_[h].touched) return;
   hosts_[h].touched = true;
   touched_.push_back(h);
 }
 
-void Scheduler::Impl::Send(uint32_t h, decltype(SendTo::message) message) {
-  actions_->push_back(SendTo{HostId(h), std::move(message)});
+void Scheduler::Impl::Send(HostId h, decltype(SendTo::message) message) {
+  actions_->push_back(SendTo{h, std::move(message)});
 }
 
-std::string Scheduler::Impl::HostName(uint32_t h) const {
-  return h < options_.host_names.size() ? options_.host_names[h] : absl::StrCat("host ", h);
+std::string Scheduler::Impl::HostName(HostId h) const {
+  return h.value() < options_.host_names.size() ? options_.host_names[h.value()] : absl::StrCat("host ", h.value());
 }
 
-Scheduler::Impl::UnitRecord& Scheduler::Impl::Record(uint32_t unit) {
-  if (unit >= units_.size()) {
-    units_.resize(unit + 1);
-    for (uint32_t e = 0; e <= unit; ++e) pending_.AddUnit(e);
+Scheduler::Impl::UnitRecord& Scheduler::Impl::Record(UnitId unit) {
+  if (!units_.contains(unit)) {
+    units_.GrowTo(unit);
+    pending_.AddUnit(unit);
   }
   return units_[unit];
 }
@@ -77,8 +77,8 @@ Scheduler::Impl::UnitRecord& Scheduler::Impl::Record(uint32_t unit) {
 // ---- Hosts -----------------------------------------------------------------------------------------------------
 
 void Scheduler::Impl::On(const HostJoined& event) {
-  const uint32_t h = event.host.value();
-  hosts_.Grow(h + 1);
+  const HostId h = event.host;
+  hosts_.GrowTo(h);
   if (hosts_[h].state == HostRecord::State::kUp) On(HostGone{event.host, "its agent was started anew", true});
   hosts_.Join(h, event.slots, event.speed);
   hosts_[h].joined = now_;
@@ -87,25 +87,25 @@ void Scheduler::Impl::On(const HostJoined& event) {
 }
 
 void Scheduler::Impl::On(const HostGone& event) {
-  const uint32_t h = event.host.value();
-  hosts_.Grow(h + 1);
+  const HostId h = event.host;
+  hosts_.GrowTo(h);
   HostRecord& host = hosts_[h];
   const bool was_up = host.state == HostRecord::State::kUp;
   host.why_gone = event.reason;
   if (was_up) {
-    std::vector<std::pair<uint32_t, bool>> held;  // (lease, whether its first case was running), oldest first
-    for (uint32_t slab = host.running.head; slab != kNone; slab = hosts_.lease(slab).next) {
+    std::vector<std::pair<LeaseSlab, bool>> held;  // (lease, whether its first case was running), oldest first
+    for (LeaseSlab slab = host.running.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
       held.emplace_back(slab, placement_.Ready(h, hosts_.lease(slab).unit));
     }
-    for (uint32_t slab = host.queued.head; slab != kNone; slab = hosts_.lease(slab).next) {
+    for (LeaseSlab slab = host.queued.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
       held.emplace_back(slab, false);
     }
     // From the last to the first, so that what is put in front ends up in the order it was in.
     for (auto it = held.rbegin(); it != held.rend(); ++it) {
       LeaseRecord& lease = hosts_.lease(it->first);
       bool suspect = it->second && !lease.cancelled;
-      const uint32_t shared = CopiedCase(lease);
-      if (suspect && shared != kNone) {  // it is not over: it runs elsewhere, too
+      const CaseNumber shared = CopiedCase(lease);
+      if (suspect && shared != kNoCase) {  // it is not over: it runs elsewhere, too
         NoteLoss(h, shared, event.reason);
         suspect = false;
       }
@@ -117,7 +117,7 @@ void Scheduler::Impl::On(const HostGone& event) {
       }
       Lost(h, EndLease(lease), running_since, event.reason);
     }
-    for (uint32_t e = 0; e < units_.size(); ++e) {
+    for (UnitId e : units_.ids()) {
       UnitRecord& record = units_[e];
       if (record.state != UnitRecord::State::kListing || record.lister != h) continue;
       ListingCameToNothing(e, absl::StrCat("the host was lost while it listed: ", event.reason));
@@ -129,15 +129,15 @@ void Scheduler::Impl::On(const HostGone& event) {
   check_placeable_ = true;
 }
 
-void Scheduler::Impl::Drain(uint32_t h, const std::string& why) {
+void Scheduler::Impl::Drain(HostId h, const std::string& why) {
   if (hosts_[h].draining) return;
   actions_->push_back(Warn{absl::StrCat(HostName(h), " takes no more work: ", why)});
   hosts_.Drain(h);
   placement_.Retire(h);
-  for (uint32_t slab = hosts_[h].queued.head; slab != kNone; slab = hosts_.lease(slab).next) {
+  for (LeaseSlab slab = hosts_[h].queued.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
     LeaseRecord& lease = hosts_.lease(slab);
     if (lease.recalled) continue;
-    hosts_.MarkRecalled(lease, kNone);
+    hosts_.MarkRecalled(lease, kNoHost);
     Send(h, Recall{lease.id});
   }
   work_added_ = true;
@@ -145,15 +145,15 @@ void Scheduler::Impl::Drain(uint32_t h, const std::string& why) {
 }
 
 void Scheduler::Impl::On(const FromHost& event) {
-  const uint32_t h = event.host.value();
-  if (h >= hosts_.size() || hosts_[h].state != HostRecord::State::kUp) return;
+  const HostId h = event.host;
+  if (!hosts_.contains(h) || hosts_[h].state != HostRecord::State::kUp) return;
   std::visit([this, h](const auto& message) { OnMessage(h, message); }, event.message);
   if (!over_) Touch(h);
 }
 
-void Scheduler::Impl::OnMessage(uint32_t h, const Prepared& message) {
-  const uint32_t e = message.unit.value();
-  if (e >= units_.size()) return;
+void Scheduler::Impl::OnMessage(HostId h, const Prepared& message) {
+  const UnitId e = message.unit;
+  if (!units_.contains(e)) return;
   HostRecord& host = hosts_[h];
   if (host.prefetches > 0) --host.prefetches;
   if (message.drain) Drain(h, message.error);
@@ -162,7 +162,7 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Prepared& message) {
     return;
   }
   placement_.SetUnfit(h, e, HostName(h), message.error);
-  if (host.current == e) host.current = kNone;
+  if (host.current == e) host.current = kNoUnit;
   UnitRecord& record = units_[e];
   if (record.state == UnitRecord::State::kListing && record.lister == h) {
     --host.listings;
@@ -172,7 +172,7 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Prepared& message) {
   check_placeable_ = true;
 }
 
-void Scheduler::Impl::OnMessage(uint32_t h, const Heartbeat& message) {
+void Scheduler::Impl::OnMessage(HostId h, const Heartbeat& message) {
   ++heartbeats_;
   for (LeaseId id : message.leases) {
     LeaseRecord* lease = hosts_.Find(id, h);
@@ -184,10 +184,10 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Heartbeat& message) {
   }
   HostRecord& host = hosts_[h];
   // Leases that wait for their files do not run, whatever their place in the order.
-  for (uint32_t slab = host.running.head; slab != kNone;) {
+  for (LeaseSlab slab = host.running.head; slab != kNoLease;) {
     LeaseRecord& lease = hosts_.lease(slab);
     slab = lease.next;
-    lease.shown = kNone;
+    lease.shown.reset();
     if (!lease.reported && !placement_.Ready(h, lease.unit)) hosts_.MarkQueued(lease);
   }
   for (const RunningCase& running : message.running) {
@@ -197,9 +197,9 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Heartbeat& message) {
     lease->shown = running.index;
     lease->shown_since = now_ - std::max(running.elapsed, absl::ZeroDuration());
   }
-  std::vector<uint32_t> missing;
-  for (uint32_t slab : {host.running.head, host.queued.head}) {
-    for (; slab != kNone; slab = hosts_.lease(slab).next) {
+  std::vector<LeaseSlab> missing;
+  for (LeaseSlab slab : {host.running.head, host.queued.head}) {
+    for (; slab != kNoLease; slab = hosts_.lease(slab).next) {
       LeaseRecord& lease = hosts_.lease(slab);
       if (lease.heartbeat == heartbeats_) {
         lease.missing = 0;
@@ -209,26 +209,26 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Heartbeat& message) {
       }
     }
   }
-  for (uint32_t slab : missing) {
+  for (LeaseSlab slab : missing) {
     LeaseRecord& lease = hosts_.lease(slab);
     if (lease.arrived) {
       TakeBack(EndLease(lease));
       work_added_ = true;
     } else if (!lease.recalled) {
-      hosts_.MarkRecalled(lease, kNone);
+      hosts_.MarkRecalled(lease, kNoHost);
       Send(h, Recall{lease.id});
     }
   }
 }
 
-void Scheduler::Impl::OnMessage(uint32_t h, const Idle&) {
+void Scheduler::Impl::OnMessage(HostId h, const Idle&) {
   if (stopping_) hosts_[h].stopped = true;
 }
 
 // ---- Units and cases -------------------------------------------------------------------------------------
 
 void Scheduler::Impl::On(const UnitAdded& event) {
-  const uint32_t e = event.unit.value();
+  const UnitId e = event.unit;
   UnitRecord& record = Record(e);
   if (record.state != UnitRecord::State::kUnknown) return;
   placement_.AddUnit(e, event.bytes);
@@ -240,9 +240,9 @@ void Scheduler::Impl::On(const UnitAdded& event) {
   }
 }
 
-void Scheduler::Impl::OnMessage(uint32_t h, const Listed& message) {
-  const uint32_t e = message.unit.value();
-  if (e >= units_.size()) return;
+void Scheduler::Impl::OnMessage(HostId h, const Listed& message) {
+  const UnitId e = message.unit;
+  if (!units_.contains(e)) return;
   UnitRecord& record = units_[e];
   if (record.state != UnitRecord::State::kListing || record.lister != h) return;
   record.state = UnitRecord::State::kListed;
@@ -250,11 +250,11 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Listed& message) {
   placement_.SetReady(h, e);
 }
 
-void Scheduler::Impl::ListingCameToNothing(uint32_t unit, const std::string& why) {
+void Scheduler::Impl::ListingCameToNothing(UnitId unit, const std::string& why) {
   UnitRecord& record = units_[unit];
   record.tried.push_back(record.lister);
   record.listing_failures.push_back(absl::StrCat(HostName(record.lister), ": ", why));
-  record.lister = kNone;
+  record.lister = kNoHost;
   if (record.listing_failures.size() < kListingAttempts) {
     record.state = UnitRecord::State::kUnlisted;
     unlisted_.push_front(unit);
@@ -263,20 +263,20 @@ void Scheduler::Impl::ListingCameToNothing(uint32_t unit, const std::string& why
   }
   record.state = UnitRecord::State::kDone;
   --unresolved_;
-  actions_->push_back(ListingFailed{UnitId(unit), absl::StrJoin(record.listing_failures, "; ")});
+  actions_->push_back(ListingFailed{unit, absl::StrJoin(record.listing_failures, "; ")});
 }
 
 void Scheduler::Impl::On(const CasesUnknown& event) {
-  UnitRecord& record = Record(event.unit.value());
+  UnitRecord& record = Record(event.unit);
   if (record.state == UnitRecord::State::kUnknown || record.state == UnitRecord::State::kDone) return;
   if (record.state == UnitRecord::State::kListing) --hosts_[record.lister].listings;
-  unlisted_.erase(std::remove(unlisted_.begin(), unlisted_.end(), event.unit.value()), unlisted_.end());
+  unlisted_.erase(std::remove(unlisted_.begin(), unlisted_.end(), event.unit), unlisted_.end());
   record.state = UnitRecord::State::kDone;
   --unresolved_;
 }
 
 void Scheduler::Impl::On(const CasesKnown& event) {
-  const uint32_t e = event.unit.value();
+  const UnitId e = event.unit;
   if (Record(e).state == UnitRecord::State::kUnknown || Record(e).state == UnitRecord::State::kDone) return;
   On(CasesUnknown{event.unit});  // nothing of a listing is awaited any more
   std::vector<uint32_t> suites(event.cases.size());
@@ -285,12 +285,12 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     suites[k] = dense.try_emplace(event.suite_of[k], static_cast<uint32_t>(dense.size())).first->second;
   }
   costs_.AddUnit(e, std::max<uint32_t>(1, static_cast<uint32_t>(dense.size())), event.startup);
-  std::vector<uint32_t> order;
+  std::vector<CaseNumber> order;
   order.reserve(event.cases.size());
   for (uint32_t iteration = 1; iteration <= std::max(options_.repeat, 1u); ++iteration) {
     order.clear();
     for (size_t k = 0; k < event.cases.size(); ++k) {
-      const uint32_t i = cases_.Add();
+      const CaseNumber i = cases_.Add();
       CaseRecord& c = cases_[i];
       c.unit = e;
       c.index = event.cases[k].index;
@@ -303,7 +303,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       order.push_back(i);
     }
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
-    for (uint32_t i : order) pending_.AddBack(i);
+    for (CaseNumber i : order) pending_.AddBack(i);
   }
   work_added_ = true;
   if (placement_.unfit(e) > 0) check_placeable_ = true;
@@ -316,21 +316,21 @@ void Scheduler::Impl::On(const Tick&) {
   rebalance_ = absl::InfiniteFuture();
   patient_ = false;
   work_added_ = true;
-  for (uint32_t h : hungry_) Touch(h);
+  for (HostId h : hungry_) Touch(h);
 }
 
 void Scheduler::Impl::CheckPlaceable() {
   check_placeable_ = false;
   if (hosts_.possible() == 0) return;  // no unit's fault: the run ends for lack of hosts
-  for (uint32_t e = 0; e < units_.size(); ++e) {
+  for (UnitId e : units_.ids()) {
     UnitRecord& record = units_[e];
     if (record.state == UnitRecord::State::kUnknown || placement_.unfit(e) < hosts_.possible()) continue;
     const std::string reasons = placement_.Reasons(e);
     if (record.state == UnitRecord::State::kUnlisted) {
-      On(CasesUnknown{UnitId(e)});
-      actions_->push_back(ListingFailed{UnitId(e), reasons});
+      On(CasesUnknown{e});
+      actions_->push_back(ListingFailed{e, reasons});
     }
-    for (uint32_t i : pending_.TakeAll(e)) {
+    for (CaseNumber i : pending_.TakeAll(e)) {
       FinalWithoutRun(i, Outcome::kInfraError, absl::StrCat("no host can run this executable: ", reasons));
     }
   }
@@ -357,7 +357,7 @@ Scheduler::Progress Scheduler::Impl::progress() const {
 absl::Duration Scheduler::Impl::TimeLeft(absl::Time now) const {
   if (any_unknown_ && !costs_.has_learnt()) return absl::InfiniteDuration();
   const HostTable::Outlook hosts = hosts_.outlook(now);
-  return absl::Seconds(schedule::TimeLeft(pending_.nanos() * 1e-9 + hosts.work, hosts.capacity, hosts.longest));
+  return schedule::TimeLeft(pending_.expected() + hosts.work, hosts.capacity, hosts.longest);
 }
 
 void Scheduler::Impl::CheckInvariants() const {
@@ -365,28 +365,29 @@ void Scheduler::Impl::CheckInvariants() const {
   pending_.CheckInvariants();
   hosts_.CheckInvariants();
   uint64_t finished = 0;
-  for (uint32_t i = 0; i < cases_.size(); ++i) finished += cases_[i].state == CaseState::kFinished;
+  for (CaseNumber i : cases_.ids()) finished += cases_[i].state == CaseState::kFinished;
   Check(finished == finished_, "finished cases are counted");
   Check(pending_.count() + hosts_.leased_cases() + finished_ == cases_.size(),
         "every case is in exactly one of pending, leased, finished");
   Check(!over_ || finished_ == cases_.size(), "no case is left without a verdict at the end");
   uint32_t unresolved = 0, unlisted = 0;
-  std::vector<uint32_t> listings(hosts_.size());
+  IdVector<HostId, uint32_t> listings;
+  for (HostId h : hosts_.ids()) listings.GrowTo(h);
   for (const UnitRecord& record : units_) {
     unlisted += record.state == UnitRecord::State::kUnlisted;
     unresolved += record.state != UnitRecord::State::kUnknown && record.state != UnitRecord::State::kDone;
     if (record.state == UnitRecord::State::kListing) ++listings[record.lister];
   }
-  Check(unlisted == unlisted_.size(), "unlisted executables are queued");
-  Check(unresolved == unresolved_, "executables without known cases are counted");
-  for (uint32_t h = 0; h < hosts_.size(); ++h) Check(listings[h] == hosts_[h].listings, "listings are counted");
-  for (uint32_t e = 0; e < units_.size(); ++e) {
+  Check(unlisted == unlisted_.size(), "unlisted units are queued");
+  Check(unresolved == unresolved_, "units without known cases are counted");
+  for (HostId h : hosts_.ids()) Check(listings[h] == hosts_[h].listings, "listings are counted");
+  for (UnitId e : units_.ids()) {
     uint32_t slots = 0;
-    for (uint32_t h = 0; h < hosts_.size(); ++h) {
+    for (HostId h : hosts_.ids()) {
       const Hold hold = placement_.hold(h, e);
       if (hosts_[h].usable() && (hold == Hold::kRequested || hold == Hold::kReady)) slots += hosts_[h].slots;
     }
-    Check(slots == placement_.holder_slots(e), "slots of an executable's hosts are counted");
+    Check(slots == placement_.holder_slots(e), "slots of a unit's hosts are counted");
   }
 }
 

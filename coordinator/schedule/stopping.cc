@@ -45,7 +45,7 @@ void Scheduler::Impl::BeginStop(RunEnd end, absl::Duration grace) {
   stop_end_ = end;
   stop_deadline_ = now_ + grace + kKillTakes;
   CancelCopies();
-  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+  for (HostId h : hosts_.ids()) {
     if (hosts_[h].state != HostRecord::State::kUp) continue;
     hosts_[h].stopped = false;
     Send(h, Interrupt{grace});
@@ -59,37 +59,37 @@ void Scheduler::Impl::CheckEnd() {
   }
   if (stopping_) {
     bool idle = true;
-    for (uint32_t h = 0; h < hosts_.size() && idle; ++h) {
-      idle = hosts_[h].state != HostRecord::State::kUp || hosts_[h].stopped;
+    for (HostId h : hosts_.ids()) {
+      idle &= hosts_[h].state != HostRecord::State::kUp || hosts_[h].stopped;
     }
     if (idle || now_ >= stop_deadline_) EndRun(stop_end_);
     return;
   }
   if (hosts_.possible() > 0 || hosts_.live_leases() > 0) return;
-  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+  for (HostId h : hosts_.ids()) {
     if (hosts_[h].listings > 0) return;  // a host that drains still answers
   }
   EndRun(RunEnd::kNoHosts);
 }
 
 void Scheduler::Impl::EndRun(RunEnd end) {
-  std::vector<uint32_t> left;
-  pending_.ForEach([&left](uint32_t i) { left.push_back(i); });
-  for (uint32_t e = 0; e < units_.size() && pending_.count() > 0; ++e) pending_.TakeAll(e);
-  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+  std::vector<CaseNumber> left;
+  pending_.ForEach([&left](CaseNumber i) { left.push_back(i); });
+  for (UnitId e : units_.ids()) pending_.TakeAll(e);
+  for (HostId h : hosts_.ids()) {
     const HostRecord& host = hosts_[h];
     while (host.running.count + host.queued.count > 0) {
-      const uint32_t slab = host.running.count > 0 ? host.running.head : host.queued.head;
+      const LeaseSlab slab = host.running.count > 0 ? host.running.head : host.queued.head;
       absl::Time began;
-      if (const uint32_t i = RunningIn(hosts_.lease(slab), &began); i != kNone) {
+      if (const CaseNumber i = RunningIn(hosts_.lease(slab), &began); i != kNoCase) {
         cut_[i] = Cut{h, began, now_, "", /*stopping=*/true, std::nullopt};
       }
       const CaseList list = hosts_.End(hosts_.lease(slab), now_);
-      for (uint32_t i = list.head; i != kNone; i = cases_[i].next) left.push_back(i);
+      for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) left.push_back(i);
     }
   }
   std::sort(left.begin(), left.end());
-  for (uint32_t i : left) {
+  for (CaseNumber i : left) {
     // A case whose host was lost earlier, and that waits for another, does not run now.
     if (const auto cut = cut_.find(i); cut != cut_.end() && (cut->second.stopping || end == RunEnd::kNoHosts)) {
       FinalCut(i, Cut(cut->second), end);
