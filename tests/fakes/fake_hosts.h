@@ -38,7 +38,8 @@ class FakeHosts : public Hosts {
     delegate_->HostIsUp(host, hello);
   }
   void Down(HostId host, const char* reason) {
-    const bool was_up = std::exchange(up_[host.value()], false);
+    const bool was_up = up_[host.value()];
+    up_[host.value()] = false;
     delegate_->HostIsDown(host, was_up, absl::UnavailableError(reason));
   }
   void Says(HostId host, FromAgent message) {
