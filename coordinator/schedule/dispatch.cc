@@ -48,22 +48,11 @@ bool Scheduler::Impl::Wants(HostId h) const {
   return !host.probing && absl::Nanoseconds(host.queued.nanos + host.arriving_nanos) < kReserve * (host.speed * soon);
 }
 
-void Scheduler::Impl::MarkHungry(HostId h) {
-  if (hosts_[h].hungry) return;
-  hosts_[h].hungry = true;
-  hungry_.push_back(h);
-}
-
 void Scheduler::Impl::Distribute() {
   ahead_ = std::clamp(kAheadShare * EvenShare(), kLeastAhead, kMostAhead);
-  if (first_in_turn_ != kNoHost) Feed({first_in_turn_});
-  if (work_added_ && (pending_.count() > 0 || !unlisted_.empty())) {
-    std::vector<HostId> everyone = touched_;
-    for (HostId h : hungry_) {
-      if (!hosts_[h].touched) everyone.push_back(h);
-      hosts_[h].hungry = false;
-    }
-    hungry_.clear();
+  if (attention_.first() != kNoHost) Feed({attention_.first()});
+  if (attention_.work_came_up() && (pending_.count() > 0 || listings_.any_unlisted())) {
+    std::vector<HostId> everyone = attention_.TakeEveryone();
     // The least busy first: one thing that comes alone, such as a unit to list, goes there.
     std::sort(everyone.begin(), everyone.end(), [this](HostId a, HostId b) {
       const uint64_t busy_a = uint64_t{hosts_[a].busy()} * hosts_[b].slots;
@@ -72,21 +61,21 @@ void Scheduler::Impl::Distribute() {
     });
     Feed(everyone);
     for (HostId h : everyone) {
-      if (Wants(h)) MarkHungry(h);
+      if (Wants(h)) attention_.MarkHungry(h);
     }
   } else {
-    Feed(touched_);
+    Feed(attention_.touched());
   }
-  for (HostId h : touched_) {
+  for (HostId h : attention_.touched()) {
     if (!Wants(h)) continue;
-    MarkHungry(h);
+    attention_.MarkHungry(h);
     Steal(h);
     if (Wants(h)) GivePrefetch(h);
   }
   if (options_.speculate) Speculate();
   patient_ = true;
   const bool something_to_move = pending_.count() > 0 || hosts_.HasBacklog(hosts_.Victim());
-  if (hungry_.empty() || !something_to_move) {
+  if (!attention_.any_hungry() || !something_to_move) {
     rebalance_ = absl::InfiniteFuture();
   } else if (rebalance_ == absl::InfiniteFuture()) {
     rebalance_ = now_ + kRebalance;
@@ -97,9 +86,9 @@ void Scheduler::Impl::Distribute() {
 void Scheduler::Impl::Feed(std::vector<HostId> hosts) {
   for (const bool queue : {false, true}) {
     std::vector<HostId> active = queue ? std::move(hosts) : hosts;
-    while (!active.empty() && (pending_.count() > 0 || !unlisted_.empty())) {
+    while (!active.empty() && (pending_.count() > 0 || listings_.any_unlisted())) {
       size_t kept = 0;
-      for (size_t k = 0; k < active.size() && (pending_.count() > 0 || !unlisted_.empty()); ++k) {
+      for (size_t k = 0; k < active.size() && (pending_.count() > 0 || listings_.any_unlisted()); ++k) {
         const HostRecord& host = hosts_[active[k]];
         if ((queue ? Wants(active[k]) : HasSlotFree(host)) && GiveOne(active[k])) active[kept++] = active[k];
       }
@@ -115,28 +104,22 @@ bool Scheduler::Impl::GiveOne(HostId h) {
 }
 
 bool Scheduler::Impl::GiveListing(HostId h) {
-  if (unlisted_.empty()) return false;
+  if (!listings_.any_unlisted()) return false;
   HostRecord& host = hosts_[h];
   // Agents put listings before queued leases: as long as there are cases to run, half of the slots must run them, or
   // the first result would wait for the last listing.
   const uint32_t most = pending_.count() > 0 ? std::max(host.slots / 2, 1u) : host.slots + 1;
   if (host.listings >= most) return false;
-  for (size_t k = 0; k < unlisted_.size(); ++k) {
-    const UnitId e = unlisted_[k];
-    UnitRecord& record = units_[e];
-    if (placement_.hold(h, e) == Hold::kUnfit) continue;
+  const UnitId e = listings_.Give(h, [&](UnitId unit) {
+    if (placement_.hold(h, unit) == Hold::kUnfit) return false;
     // A host that failed to list it before comes back into question only when nobody else is there.
-    const bool tried = std::find(record.tried.begin(), record.tried.end(), h) != record.tried.end();
-    if (tried && hosts_.usable() > placement_.unfit(e) + 1) continue;
-    unlisted_.erase(unlisted_.begin() + k);
-    record.state = UnitRecord::State::kListing;
-    record.lister = h;
-    ++host.listings;
-    placement_.Request(h, e, host.slots);
-    Send(h, List{e});
-    return true;
-  }
-  return false;
+    return !listings_.HasTried(unit, h) || hosts_.usable() <= placement_.unfit(unit) + 1;
+  });
+  if (e == kNoUnit) return false;
+  ++host.listings;
+  placement_.Request(h, e, host.slots);
+  Send(h, List{e});
+  return true;
 }
 
 // Shipping must pay: the hosts that have the unit would need longer for the rest of it than the files need to
@@ -304,7 +287,7 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list) {
   message.unit = e;
   message.cases.reserve(list.count);
   for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
-    if (!cut_.empty()) cut_.erase(i);
+    cut_.Forget(i);
     message.cases.push_back(LeasedCase{cases_[i].index, cases_[i].attempt});
   }
   Send(h, std::move(message));
@@ -314,10 +297,10 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list) {
 // cases are known, they can start here at once.
 bool Scheduler::Impl::GivePrefetch(HostId h) {
   HostRecord& host = hosts_[h];
-  if (unresolved_ == 0 || !unlisted_.empty() || host.busy() > 0 || host.prefetches > 0) return false;
+  if (listings_.open() == 0 || listings_.any_unlisted() || host.busy() > 0 || host.prefetches > 0) return false;
   UnitId chosen = kNoUnit;
-  for (UnitId e : units_.ids()) {
-    if (units_[e].state != UnitRecord::State::kListing || placement_.ShipTime(e) == absl::ZeroDuration()) continue;
+  for (UnitId e : listings_.ids()) {
+    if (!listings_.IsBeingListed(e) || placement_.ShipTime(e) == absl::ZeroDuration()) continue;
     if (placement_.hold(h, e) != Hold::kNone) continue;
     if (chosen == kNoUnit || placement_.holder_slots(e) < placement_.holder_slots(chosen)) chosen = e;
   }

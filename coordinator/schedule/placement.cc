@@ -21,6 +21,7 @@ Placement::Host& Placement::At(HostId h) {
 
 void Placement::AddUnit(UnitId unit, uint64_t bytes) {
   units_.GrowTo(unit);
+  units_[unit].known = true;
   units_[unit].bytes = bytes;
 }
 

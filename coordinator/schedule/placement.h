@@ -26,6 +26,8 @@ class Placement {
  public:
   void AddUnit(UnitId unit, uint64_t bytes);
 
+  // It was added.
+  bool Knows(UnitId unit) const { return units_.contains(unit) && units_[unit].known; }
   Hold hold(HostId h, UnitId unit) const;
   // Nothing has to be shipped to this host before it can run this unit, or it is on its way.
   bool Has(HostId h, UnitId unit) const;
@@ -57,6 +59,7 @@ class Placement {
 
  private:
   struct Unit {
+    bool known = false;
     uint64_t bytes = 0;
     uint32_t holder_slots = 0;
     uint32_t unfit = 0;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "coordinator/schedule/check.h"
 #include "coordinator/schedule/scheduler_impl.h"
 
@@ -25,6 +24,7 @@ Scheduler::Impl::Impl(const SchedulerOptions& options)
       costs_(options.default_case, options.longest_batch),
       pending_(&cases_, &costs_, options.shuffle.has_value()),
       hosts_(&cases_, options.hosts),
+      attention_(&hosts_),
       random_(options.shuffle.value_or(0)) {}
 
 void Scheduler::Impl::Handle(absl::Time now, SchedulerEvent event, std::vector<SchedulerAction>* actions) {
@@ -38,24 +38,15 @@ void Scheduler::Impl::Handle(absl::Time now, SchedulerEvent event, std::vector<S
 }
 
 void Scheduler::Impl::EndTurn() {
-  if (!stopping_ && now_ >= run_deadline_) BeginStop(RunEnd::kTimedOut, options_.kill_grace);
+  if (!stopping() && now_ >= run_deadline_) BeginStop(RunEnd::kTimedOut, options_.kill_grace);
   if (check_placeable_) CheckPlaceable();
-  if (!stopping_ && options_.max_fail > 0 && failures_ >= options_.max_fail) {
+  if (!stopping() && options_.max_fail > 0 && failures_ >= options_.max_fail) {
     // Running cases get a second: the run's verdict stands, nobody waits for them.
     BeginStop(RunEnd::kFailFast, std::min(options_.kill_grace, absl::Seconds(1)));
   }
   CheckEnd();
-  if (!over_ && !stopping_) Distribute();
-  for (HostId h : touched_) hosts_[h].touched = false;
-  touched_.clear();
-  first_in_turn_ = kNoHost;
-  work_added_ = false;
-}
-
-void Scheduler::Impl::Touch(HostId h) {
-  if (hosts_[h].touched) return;
-  hosts_[h].touched = true;
-  touched_.push_back(h);
+  if (!over_ && !stopping()) Distribute();
+  attention_.EndTurn();
 }
 
 void Scheduler::Impl::Send(HostId h, decltype(SendTo::message) message) {
@@ -66,14 +57,6 @@ std::string Scheduler::Impl::HostName(HostId h) const {
   return h.value() < options_.host_names.size() ? options_.host_names[h.value()] : absl::StrCat("host ", h.value());
 }
 
-Scheduler::Impl::UnitRecord& Scheduler::Impl::Record(UnitId unit) {
-  if (!units_.contains(unit)) {
-    units_.GrowTo(unit);
-    pending_.AddUnit(unit);
-  }
-  return units_[unit];
-}
-
 // ---- Hosts -----------------------------------------------------------------------------------------------------
 
 void Scheduler::Impl::On(const HostJoined& event) {
@@ -82,8 +65,8 @@ void Scheduler::Impl::On(const HostJoined& event) {
   if (hosts_[h].state == HostRecord::State::kUp) On(HostGone{event.host, "its agent was started anew", true});
   hosts_.Join(h, event.slots, event.speed);
   hosts_[h].joined = now_;
-  hosts_[h].stopped = stopping_;  // it was given nothing: there is nothing to wait for
-  Touch(h);
+  hosts_[h].stopped = stopping();  // it was given nothing: there is nothing to wait for
+  attention_.Touch(h);
 }
 
 void Scheduler::Impl::On(const HostGone& event) {
@@ -117,15 +100,14 @@ void Scheduler::Impl::On(const HostGone& event) {
       }
       Lost(h, EndLease(lease), running_since, event.reason);
     }
-    for (UnitId e : units_.ids()) {
-      UnitRecord& record = units_[e];
-      if (record.state != UnitRecord::State::kListing || record.lister != h) continue;
+    for (UnitId e : listings_.ids()) {
+      if (listings_.ListerOf(e) != h) continue;
       ListingCameToNothing(e, absl::StrCat("the host was lost while it listed: ", event.reason));
     }
   }
   hosts_.Leave(h, event.may_return);
   placement_.Forget(h);
-  work_added_ = true;  // also what only it had the files of
+  attention_.WorkCameUp();  // also what only it had the files of
   check_placeable_ = true;
 }
 
@@ -140,7 +122,7 @@ void Scheduler::Impl::Drain(HostId h, const std::string& why) {
     hosts_.MarkRecalled(lease, kNoHost);
     Send(h, Recall{lease.id});
   }
-  work_added_ = true;
+  attention_.WorkCameUp();
   check_placeable_ = true;
 }
 
@@ -148,12 +130,12 @@ void Scheduler::Impl::On(const FromHost& event) {
   const HostId h = event.host;
   if (!hosts_.contains(h) || hosts_[h].state != HostRecord::State::kUp) return;
   std::visit([this, h](const auto& message) { OnMessage(h, message); }, event.message);
-  if (!over_) Touch(h);
+  if (!over_) attention_.Touch(h);
 }
 
 void Scheduler::Impl::OnMessage(HostId h, const Prepared& message) {
   const UnitId e = message.unit;
-  if (!units_.contains(e)) return;
+  if (!listings_.contains(e)) return;
   HostRecord& host = hosts_[h];
   if (host.prefetches > 0) --host.prefetches;
   if (message.drain) Drain(h, message.error);
@@ -163,12 +145,11 @@ void Scheduler::Impl::OnMessage(HostId h, const Prepared& message) {
   }
   placement_.SetUnfit(h, e, HostName(h), message.error);
   if (host.current == e) host.current = kNoUnit;
-  UnitRecord& record = units_[e];
-  if (record.state == UnitRecord::State::kListing && record.lister == h) {
+  if (listings_.ListerOf(e) == h) {
     --host.listings;
     ListingCameToNothing(e, message.error);
   }
-  work_added_ = true;
+  attention_.WorkCameUp();
   check_placeable_ = true;
 }
 
@@ -213,7 +194,7 @@ void Scheduler::Impl::OnMessage(HostId h, const Heartbeat& message) {
     LeaseRecord& lease = hosts_.lease(slab);
     if (lease.arrived) {
       TakeBack(EndLease(lease));
-      work_added_ = true;
+      attention_.WorkCameUp();
     } else if (!lease.recalled) {
       hosts_.MarkRecalled(lease, kNoHost);
       Send(h, Recall{lease.id});
@@ -222,62 +203,45 @@ void Scheduler::Impl::OnMessage(HostId h, const Heartbeat& message) {
 }
 
 void Scheduler::Impl::OnMessage(HostId h, const Idle&) {
-  if (stopping_) hosts_[h].stopped = true;
+  if (stopping()) hosts_[h].stopped = true;
 }
 
 // ---- Units and cases -------------------------------------------------------------------------------------
 
 void Scheduler::Impl::On(const UnitAdded& event) {
   const UnitId e = event.unit;
-  UnitRecord& record = Record(e);
-  if (record.state != UnitRecord::State::kUnknown) return;
+  if (!listings_.Add(e, event.listed)) return;
+  pending_.AddUnit(e);
   placement_.AddUnit(e, event.bytes);
-  record.state = event.listed ? UnitRecord::State::kListed : UnitRecord::State::kUnlisted;
-  ++unresolved_;
-  if (!event.listed) {
-    unlisted_.push_back(e);
-    work_added_ = true;
-  }
+  if (!event.listed) attention_.WorkCameUp();
 }
 
 void Scheduler::Impl::OnMessage(HostId h, const Listed& message) {
   const UnitId e = message.unit;
-  if (!units_.contains(e)) return;
-  UnitRecord& record = units_[e];
-  if (record.state != UnitRecord::State::kListing || record.lister != h) return;
-  record.state = UnitRecord::State::kListed;
+  if (listings_.ListerOf(e) != h) return;
+  listings_.SetListed(e);
   --hosts_[h].listings;
   placement_.SetReady(h, e);
 }
 
 void Scheduler::Impl::ListingCameToNothing(UnitId unit, const std::string& why) {
-  UnitRecord& record = units_[unit];
-  record.tried.push_back(record.lister);
-  record.listing_failures.push_back(absl::StrCat(HostName(record.lister), ": ", why));
-  record.lister = kNoHost;
-  if (record.listing_failures.size() < kListingAttempts) {
-    record.state = UnitRecord::State::kUnlisted;
-    unlisted_.push_front(unit);
-    work_added_ = true;
-    return;
+  const std::string failure = absl::StrCat(HostName(listings_.ListerOf(unit)), ": ", why);
+  if (std::optional<std::string> reasons = listings_.ComesToNothing(unit, failure)) {
+    actions_->push_back(ListingFailed{unit, *std::move(reasons)});
+  } else {
+    attention_.WorkCameUp();
   }
-  record.state = UnitRecord::State::kDone;
-  --unresolved_;
-  actions_->push_back(ListingFailed{unit, absl::StrJoin(record.listing_failures, "; ")});
 }
 
 void Scheduler::Impl::On(const CasesUnknown& event) {
-  UnitRecord& record = Record(event.unit);
-  if (record.state == UnitRecord::State::kUnknown || record.state == UnitRecord::State::kDone) return;
-  if (record.state == UnitRecord::State::kListing) --hosts_[record.lister].listings;
-  unlisted_.erase(std::remove(unlisted_.begin(), unlisted_.end(), event.unit), unlisted_.end());
-  record.state = UnitRecord::State::kDone;
-  --unresolved_;
+  if (!listings_.IsOpen(event.unit)) return;
+  if (listings_.IsBeingListed(event.unit)) --hosts_[listings_.ListerOf(event.unit)].listings;
+  listings_.Resolve(event.unit);
 }
 
 void Scheduler::Impl::On(const CasesKnown& event) {
   const UnitId e = event.unit;
-  if (Record(e).state == UnitRecord::State::kUnknown || Record(e).state == UnitRecord::State::kDone) return;
+  if (!listings_.IsOpen(e)) return;
   On(CasesUnknown{event.unit});  // nothing of a listing is awaited any more
   std::vector<uint32_t> suites(event.cases.size());
   absl::flat_hash_map<uint32_t, uint32_t> dense;
@@ -305,28 +269,27 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
     for (CaseNumber i : order) pending_.AddBack(i);
   }
-  work_added_ = true;
+  attention_.WorkCameUp();
   if (placement_.unfit(e) > 0) check_placeable_ = true;
 }
 
-void Scheduler::Impl::On(const BundleComplete&) { bundle_complete_ = true; }
+void Scheduler::Impl::On(const BundleComplete&) { listings_.CompleteBundle(); }
 
 void Scheduler::Impl::On(const Tick&) {
   if (now_ < rebalance_) return;
   rebalance_ = absl::InfiniteFuture();
   patient_ = false;
-  work_added_ = true;
-  for (HostId h : hungry_) Touch(h);
+  attention_.WorkCameUp();
+  attention_.TouchHungry();
 }
 
 void Scheduler::Impl::CheckPlaceable() {
   check_placeable_ = false;
   if (hosts_.possible() == 0) return;  // no unit's fault: the run ends for lack of hosts
-  for (UnitId e : units_.ids()) {
-    UnitRecord& record = units_[e];
-    if (record.state == UnitRecord::State::kUnknown || placement_.unfit(e) < hosts_.possible()) continue;
+  for (UnitId e : listings_.ids()) {
+    if (!placement_.Knows(e) || placement_.unfit(e) < hosts_.possible()) continue;
     const std::string reasons = placement_.Reasons(e);
-    if (record.state == UnitRecord::State::kUnlisted) {
+    if (listings_.IsUnlisted(e)) {
       On(CasesUnknown{e});
       actions_->push_back(ListingFailed{e, reasons});
     }
@@ -340,8 +303,8 @@ void Scheduler::Impl::CheckPlaceable() {
 
 absl::Time Scheduler::Impl::NextDeadline() const {
   if (over_) return absl::InfiniteFuture();
-  if (stopping_) return stop_deadline_;
-  return std::min({run_deadline_, rebalance_, watch_});
+  if (stopping()) return stop_->deadline;
+  return std::min({run_deadline_, rebalance_, stragglers_.look_at_latest});
 }
 
 Scheduler::Progress Scheduler::Impl::progress() const {
@@ -349,7 +312,7 @@ Scheduler::Progress Scheduler::Impl::progress() const {
   progress.selected = cases_.size();
   progress.finished = finished_;
   progress.running_or_queued = hosts_.leased_cases();
-  progress.unlisted = unresolved_;
+  progress.unlisted = listings_.open();
   progress.slots = hosts_.slots();
   return progress;
 }
@@ -370,18 +333,10 @@ void Scheduler::Impl::CheckInvariants() const {
   Check(pending_.count() + hosts_.leased_cases() + finished_ == cases_.size(),
         "every case is in exactly one of pending, leased, finished");
   Check(!over_ || finished_ == cases_.size(), "no case is left without a verdict at the end");
-  uint32_t unresolved = 0, unlisted = 0;
   IdVector<HostId, uint32_t> listings;
-  for (HostId h : hosts_.ids()) listings.GrowTo(h);
-  for (const UnitRecord& record : units_) {
-    unlisted += record.state == UnitRecord::State::kUnlisted;
-    unresolved += record.state != UnitRecord::State::kUnknown && record.state != UnitRecord::State::kDone;
-    if (record.state == UnitRecord::State::kListing) ++listings[record.lister];
-  }
-  Check(unlisted == unlisted_.size(), "unlisted units are queued");
-  Check(unresolved == unresolved_, "units without known cases are counted");
-  for (HostId h : hosts_.ids()) Check(listings[h] == hosts_[h].listings, "listings are counted");
-  for (UnitId e : units_.ids()) {
+  for (HostId h : hosts_.ids()) listings.Add(hosts_[h].listings);
+  listings_.CheckInvariants(listings);
+  for (UnitId e : listings_.ids()) {
     uint32_t slots = 0;
     for (HostId h : hosts_.ids()) {
       const Hold hold = placement_.hold(h, e);

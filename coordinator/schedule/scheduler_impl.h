@@ -1,4 +1,5 @@
-// The scheduler's state machine, in six files by what they decide:
+// The scheduler's state machine. Its state is in parts that stand alone (cases, pending, hosts, placement,
+// listings...); what they are used for is in six files by what they decide:
 //
 //   scheduler.cc   which event concerns what; hosts, units and cases that come and go; the end of a turn
 //   dispatch.cc    which host gets what next: listings, leases, prefetches
@@ -7,37 +8,41 @@
 //   verdicts.cc    what a result, a lost host or an impossible unit makes of a case
 //   stopping.cc    fail-fast, interrupts, time limits, the end of the run
 //
-// A turn: the event changes records and *touches* hosts (they may want more now); then Distribute gives work to the
-// touched hosts, or, when work came up that others could do, to all *hungry* ones (hosts that wanted more and got
-// nothing). So a result costs what its own host costs, however many hosts and cases there are.
+// A turn: the event changes records and *touches* hosts (attention.h: they may want more now); then Distribute gives
+// work to the touched hosts, or, when work came up that others could do, to all *hungry* ones (hosts that wanted more
+// and got nothing). So a result costs what its own host costs, however many hosts and cases there are.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_SCHEDULER_IMPL_H_
 #define DTEST_COORDINATOR_SCHEDULE_SCHEDULER_IMPL_H_
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "coordinator/schedule/attention.h"
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/cost_model.h"
+#include "coordinator/schedule/cut_cases.h"
 #include "coordinator/schedule/host_table.h"
 #include "coordinator/schedule/ids.h"
+#include "coordinator/schedule/listings.h"
 #include "coordinator/schedule/pending.h"
 #include "coordinator/schedule/placement.h"
 #include "coordinator/schedule/scheduler.h"
 
 namespace dtest {
 
+using schedule::Attention;
 using schedule::CaseArray;
 using schedule::CaseList;
 using schedule::CaseNumber;
 using schedule::CaseRecord;
 using schedule::CaseState;
 using schedule::CostModel;
+using schedule::Cut;
+using schedule::CutCases;
 using schedule::Hold;
 using schedule::HostRecord;
 using schedule::HostTable;
@@ -48,13 +53,13 @@ using schedule::kNoLease;
 using schedule::kNoUnit;
 using schedule::LeaseRecord;
 using schedule::LeaseSlab;
+using schedule::Listings;
 using schedule::Pending;
 using schedule::Placement;
 using schedule::RetryQueue;
 
-// Attempts that end as infra error, after which the case does; and listings of one unit that come to nothing.
+// Attempts that end as infra error, after which the case does.
 inline constexpr uint32_t kInfraAttempts = 3;
-inline constexpr uint32_t kListingAttempts = 3;
 // Leases in a row that end without a word about their first case, after which that case ends as infra error.
 inline constexpr uint32_t kFruitlessLeases = 5;
 
@@ -69,28 +74,6 @@ class Scheduler::Impl {
   void CheckInvariants() const;
 
  private:
-  struct UnitRecord {
-    enum class State : uint8_t {
-      kUnknown,   // not added yet
-      kUnlisted,  // in unlisted_
-      kListing,   // on host `lister`
-      kListed,    // CasesKnown or CasesUnknown is to come
-      kDone,      // its cases are known, or never will be
-    };
-    State state = State::kUnknown;
-    HostId lister = kNoHost;
-    std::vector<std::string> listing_failures;  // "<host>: <why>"
-    std::vector<HostId> tried;                  // hosts that were lost while they listed it
-  };
-  // A case that was running when its run was cut: by the end of the run or the loss of its host.
-  struct Cut {
-    HostId host = kNoHost;
-    absl::Time began, ended;
-    std::string lost;                // why the host was lost; empty: it was not
-    bool stopping = false;           // the run was being stopped by then
-    std::optional<CaseResult> told;  // what the agent said of it: outcome kNotRun
-  };
-
   // ---- scheduler.cc
   void On(const HostJoined& event);
   void On(const HostGone& event);
@@ -106,10 +89,8 @@ class Scheduler::Impl {
   void OnMessage(HostId h, const Heartbeat& message);
   void OnMessage(HostId h, const Idle& message);
   void EndTurn();
-  void Touch(HostId h);
   void Send(HostId h, decltype(SendTo::message) message);
   std::string HostName(HostId h) const;
-  UnitRecord& Record(UnitId unit);
   // What a lost or draining host, or one that cannot, means for the listing it was given.
   void ListingCameToNothing(UnitId unit, const std::string& why);
   void Drain(HostId h, const std::string& why);
@@ -134,7 +115,6 @@ class Scheduler::Impl {
   CaseList CutBatch(UnitId unit, double speed, bool* probing);
   absl::Duration EvenShare() const;
   void SendLease(HostId h, UnitId unit, const CaseList& list);
-  void MarkHungry(HostId h);
 
   // ---- stealing.cc
   void Steal(HostId thief);
@@ -219,35 +199,32 @@ class Scheduler::Impl {
   Pending pending_;
   HostTable hosts_;
   Placement placement_;
-  IdVector<UnitId, UnitRecord> units_;
-  std::deque<UnitId> unlisted_;
-  uint32_t unresolved_ = 0;  // units whose cases are not known yet
-  bool bundle_complete_ = false;
-  bool any_unknown_ = false;  // cases that history does not know
+  Attention attention_;
+  Listings listings_;
+  CutCases cut_;
+  bool any_unknown_ = false;      // cases that history does not know
+  bool check_placeable_ = false;  // at the end of the turn
 
   uint64_t finished_ = 0;
   uint32_t failures_ = 0;  // final
-  // Why and where hosts were lost under a case, for the few that are suspect.
-  absl::flat_hash_map<CaseNumber, std::vector<std::string>> losses_;
-  absl::flat_hash_map<CaseNumber, Cut> cut_;  // until the case is leased again, or has its verdict
   std::mt19937_64 random_;
+  uint64_t heartbeats_ = 0;
 
-  std::vector<HostId> touched_;
-  std::vector<HostId> hungry_;
-  HostId first_in_turn_ = kNoHost;  // the thief that released work is for
-  bool work_added_ = false;         // that hosts not touched could take
-  bool check_placeable_ = false;
   absl::Duration ahead_;  // see Wants
   bool patient_ = true;   // economies (shipping, stealing for a queue) may keep a host waiting
   absl::Time rebalance_ = absl::InfiniteFuture();
-  uint64_t heartbeats_ = 0;
-  absl::Time look_ = absl::InfinitePast();     // stragglers are not looked for before
-  absl::Time watch_ = absl::InfiniteFuture();  // and at the latest then
+  struct {
+    absl::Time look_not_before = absl::InfinitePast();
+    absl::Time look_at_latest = absl::InfiniteFuture();
+  } stragglers_;
 
+  struct Stop {
+    RunEnd end;
+    absl::Time deadline;  // what has not ended by then is not waited for
+  };
+  bool stopping() const { return stop_.has_value(); }
+  std::optional<Stop> stop_;
   absl::Time run_deadline_ = absl::InfiniteFuture();
-  bool stopping_ = false;
-  RunEnd stop_end_ = RunEnd::kCompleted;
-  absl::Time stop_deadline_ = absl::InfiniteFuture();
   bool over_ = false;
 };
 

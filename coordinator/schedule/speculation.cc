@@ -71,32 +71,33 @@ HostId Scheduler::Impl::PlaceForCopy(const Straggler& straggler, const std::vect
 }
 
 void Scheduler::Impl::Speculate() {
-  watch_ = absl::InfiniteFuture();
-  if (pending_.count() > 0 || unresolved_ > 0 || !bundle_complete_) return;
-  if (now_ < look_) {
-    watch_ = look_;
+  stragglers_.look_at_latest = absl::InfiniteFuture();
+  if (pending_.count() > 0 || !listings_.complete()) return;
+  if (now_ < stragglers_.look_not_before) {
+    stragglers_.look_at_latest = stragglers_.look_not_before;
     return;
   }
-  look_ = now_ + kLook;
+  stragglers_.look_not_before = now_ + kLook;
   std::vector<HostId> idle;
   for (HostId h : hosts_.ids()) {
     if (HasSlotFree(hosts_[h])) idle.push_back(h);
   }
   if (idle.empty()) return;
-  std::vector<Straggler> stragglers;
+  std::vector<Straggler> found;
   for (HostId h : hosts_.ids()) {
     for (LeaseSlab slab = hosts_[h].running.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
-      if (const std::optional<Straggler> found = RunningCaseOf(slab)) stragglers.push_back(*found);
+      if (const std::optional<Straggler> straggler = RunningCaseOf(slab)) found.push_back(*straggler);
     }
   }
-  std::stable_sort(stragglers.begin(), stragglers.end(),
+  std::stable_sort(found.begin(), found.end(),
                    [](const Straggler& a, const Straggler& b) { return a.remaining > b.remaining; });
-  for (const Straggler& straggler : stragglers) {
+  for (const Straggler& straggler : found) {
     const HostId h = PlaceForCopy(straggler, idle);
     if (h != kNoHost) {
       SendCopy(straggler, h);
     } else if (straggler.until_over > absl::ZeroDuration()) {
-      watch_ = std::min(watch_, std::max(look_, now_ + straggler.until_over));
+      const absl::Time again = std::max(stragglers_.look_not_before, now_ + straggler.until_over);
+      stragglers_.look_at_latest = std::min(stragglers_.look_at_latest, again);
     }
   }
 }

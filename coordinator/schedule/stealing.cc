@@ -94,10 +94,10 @@ void Scheduler::Impl::OnMessage(HostId h, const Released& message) {
   }
   TakeBack(EndLease(*lease));
   if (thief != kNoHost && hosts_[thief].usable()) {
-    first_in_turn_ = thief;
-    Touch(thief);
+    attention_.ServeFirst(thief);
+    attention_.Touch(thief);
   }
-  work_added_ = true;
+  attention_.WorkCameUp();
 }
 
 void Scheduler::Impl::OnMessage(HostId h, const Refused& message) {
@@ -108,7 +108,7 @@ void Scheduler::Impl::OnMessage(HostId h, const Refused& message) {
   lease->arrived = true;
   hosts_.MarkRunning(*lease, now_);
   if (lease->cancelled) hosts_.MarkRecalled(*lease, kNoHost);  // that answer is still to come
-  if (thief != kNoHost && hosts_[thief].usable()) Touch(thief);
+  if (thief != kNoHost && hosts_[thief].usable()) attention_.Touch(thief);
 }
 
 }  // namespace dtest

@@ -7,7 +7,6 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "coordinator/schedule/scheduler_impl.h"
 
 namespace dtest {
@@ -30,7 +29,7 @@ void Scheduler::Impl::OnMessage(HostId h, const Results& message) {
     }
     if (i == kNoCase) continue;
     if (result.outcome == Outcome::kNotRun) {  // cut off by our Interrupt; its verdict comes with the end of the run
-      if (stopping_) cut_[i] = Cut{h, now_ - result.duration, now_, "", true, result};
+      if (stopping()) cut_.Note(i, {h, now_ - result.duration, now_, "", true, result});
       told_cut = true;
       continue;
     }
@@ -52,12 +51,12 @@ void Scheduler::Impl::OnMessage(HostId h, const Results& message) {
   const bool fruitless =
       !lease->reported && !lease->cancelled && placement_.hold(h, e) != Hold::kUnfit && !hosts_[h].draining;
   // An agent that is interrupted drops what it had queued without a word: what comes back was in a slot.
-  if (stopping_ && !told_cut && !lease->cancelled && lease->cases.count > 0 && placement_.Ready(h, e)) {
+  if (stopping() && !told_cut && !lease->cancelled && lease->cases.count > 0 && placement_.Ready(h, e)) {
     NoteCut(*lease, "");
   }
   CaseList left = EndLease(*lease);
   if (left.count == 0) return;
-  work_added_ = true;
+  attention_.WorkCameUp();
   if (fruitless && ++cases_[left.head].returns >= kFruitlessLeases) {
     FinalWithoutRun(left.RemoveAfter(cases_, kNoCase), Outcome::kInfraError,
                     absl::StrCat("handed out ", kFruitlessLeases, " times, last to ", HostName(h),
@@ -87,7 +86,7 @@ void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vect
 }
 
 bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) const {
-  if (stopping_ || !IsFailure(outcome)) return false;
+  if (stopping() || !IsFailure(outcome)) return false;
   return outcome == Outcome::kInfraError ? c.infra + 1u < kInfraAttempts : c.failures < options_.retries;
 }
 
@@ -110,7 +109,7 @@ void Scheduler::Impl::OnResult(HostId h, CaseNumber i, CaseResult result) {
   c.avoid = h;
   if (c.holder != kNoLease) return;  // the same attempt is being ended elsewhere: the next one waits for that
   pending_.AddRetry(i, now_);
-  work_added_ = true;
+  attention_.WorkCameUp();
   if (placement_.unfit(c.unit) > 0) check_placeable_ = true;
 }
 
@@ -134,7 +133,7 @@ void Scheduler::Impl::NoteLoss(HostId h, CaseNumber i, const std::string& reason
   CaseRecord& c = cases_[i];
   c.avoid = h;
   if (c.lost_hosts < UINT8_MAX) ++c.lost_hosts;
-  losses_[i].push_back(absl::StrCat(HostName(h), " (", reason, ")"));
+  cut_.NoteLoss(i, absl::StrCat(HostName(h), " (", reason, ")"));
 }
 
 void Scheduler::Impl::Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since,
@@ -146,8 +145,8 @@ void Scheduler::Impl::Lost(HostId h, const CaseList& list, std::optional<absl::T
     if (cases_[i].lost_hosts >= std::max(options_.hosts_a_case_may_take_down, 1u)) {
       CaseResult result = UntoldResult(h, *running_since, now_);
       result.outcome = Outcome::kCrashed;
-      result.message = absl::StrCat("every host that ran this case was lost, so it is not tried again: ",
-                                    absl::StrJoin(losses_[i], ", "));
+      result.message =
+          absl::StrCat("every host that ran this case was lost, so it is not tried again: ", cut_.Losses(i));
       Final(i, h, std::move(result), running_since);
     } else {
       pending_.AddRetry(i, now_);
@@ -182,8 +181,7 @@ void Scheduler::Impl::Final(CaseNumber i, std::optional<HostId> host, CaseResult
   c.state = CaseState::kFinished;
   ++finished_;
   if (IsFailure(result.outcome)) ++failures_;
-  if (c.lost_hosts > 0) losses_.erase(i);
-  if (!cut_.empty()) cut_.erase(i);
+  cut_.Settle(i);
   AttemptEnded ended = Ended(c, host, std::move(result), began);
   ended.flaky = ended.result.outcome == Outcome::kPassed && c.failures > 0;
   actions_->push_back(std::move(ended));
@@ -212,7 +210,7 @@ void Scheduler::Impl::NoteCut(const LeaseRecord& lease, const std::string& lost)
   absl::Time began;
   CaseNumber i = RunningIn(lease, &began);
   if (i == kNoCase) i = lease.cases.head;
-  if (i != kNoCase) cut_[i] = Cut{lease.host, began, now_, lost, stopping_, std::nullopt};
+  if (i != kNoCase) cut_.Note(i, {lease.host, began, now_, lost, stopping(), std::nullopt});
 }
 
 void Scheduler::Impl::FinalCut(CaseNumber i, const Cut& cut, RunEnd end) {

@@ -9,6 +9,7 @@
 
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/cost_model.h"
+#include "coordinator/schedule/listings.h"
 #include "coordinator/schedule/max_tree.h"
 #include "coordinator/schedule/pending.h"
 #include "coordinator/schedule/retry_queue.h"
@@ -154,6 +155,59 @@ TEST(PendingTest, SumsFollowWhatIsLearnt) {
   EXPECT_EQ(pending.TakeAll(UnitId(0)).size(), 8u);
   EXPECT_EQ(pending.expected(), absl::ZeroDuration());
   pending.CheckInvariants();
+}
+
+class ListingsTest : public testing::Test {
+ protected:
+  static constexpr UnitId kA{0}, kB{1};
+  static constexpr HostId kFirst{0}, kSecond{1};
+  UnitId Give(HostId host) {
+    return listings_.Give(host, [](UnitId) { return true; });
+  }
+  Listings listings_;
+};
+
+TEST_F(ListingsTest, AreGivenInOrderToThoseThatMayList) {
+  EXPECT_TRUE(listings_.Add(kA, false));
+  EXPECT_FALSE(listings_.Add(kA, false)) << "once";
+  EXPECT_TRUE(listings_.Add(kB, false));
+  EXPECT_EQ(listings_.Give(kFirst, [](UnitId unit) { return unit != kA; }), kB);
+  EXPECT_EQ(Give(kSecond), kA);
+  EXPECT_EQ(Give(kSecond), kNoUnit);
+  EXPECT_EQ(listings_.ListerOf(kA), kSecond);
+  EXPECT_TRUE(listings_.IsBeingListed(kB));
+  EXPECT_EQ(listings_.open(), 2u);
+}
+
+TEST_F(ListingsTest, OpenUntilTheirCasesAreKnown) {
+  listings_.Add(kA, false);
+  listings_.Add(kB, true);
+  EXPECT_FALSE(listings_.IsUnlisted(kB)) << "its cases are told without";
+  listings_.Resolve(kB);
+  Give(kFirst);
+  listings_.SetListed(kA);
+  EXPECT_EQ(listings_.ListerOf(kA), kNoHost);
+  EXPECT_TRUE(listings_.IsOpen(kA));
+  listings_.CompleteBundle();
+  EXPECT_FALSE(listings_.complete());
+  listings_.Resolve(kA);
+  EXPECT_TRUE(listings_.complete());
+  EXPECT_FALSE(listings_.IsOpen(kA));
+}
+
+TEST_F(ListingsTest, ComeToNothingAtTheThirdTimeAndSayWhy) {
+  listings_.Add(kA, false);
+  listings_.Add(kB, false);
+  for (const char* why : {"h0: lost", "h0: cannot"}) {
+    EXPECT_EQ(Give(kFirst), kA) << "first of all, again";
+    EXPECT_EQ(listings_.ComesToNothing(kA, why), std::nullopt);
+    EXPECT_TRUE(listings_.HasTried(kA, kFirst));
+    EXPECT_FALSE(listings_.HasTried(kA, kSecond));
+  }
+  EXPECT_EQ(Give(kSecond), kA);
+  EXPECT_EQ(listings_.ComesToNothing(kA, "h1: full"), "h0: lost; h0: cannot; h1: full");
+  EXPECT_FALSE(listings_.IsOpen(kA));
+  EXPECT_EQ(listings_.open(), 1u);
 }
 
 TEST(RetryQueueTest, FirstComeFirstServedOfThoseThatAreAccepted) {
