@@ -90,6 +90,7 @@ void RunLoop::Begin() {
   out_.bundle->Prepare([this](UnitId id, const absl::Status& status, const std::vector<std::string>& warnings) {
     UnitReady(id, status, warnings);
   });
+  if (units_pending_ == 0) Schedule(BundleComplete());
 }
 
 void RunLoop::Turn() {

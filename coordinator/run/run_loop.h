@@ -78,6 +78,8 @@ class RunLoop : public Hosts::Delegate {
   };
   std::vector<Listing> TakeListings();
 
+  const Scheduler& scheduler() const { return scheduler_; }  // for its CheckInvariants
+
   // Hosts::Delegate
   void HostIsUp(HostId host, const Hello& hello) override;
   void HostIsDown(HostId host, bool was_up, const absl::Status& reason) override;

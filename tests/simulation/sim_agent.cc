@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "protocol/liveness.h"
+#include "simulation/sim_loop.h"
 
 namespace dtest::simulation {
 
@@ -163,7 +164,7 @@ void SimAgent::Do(StartListing action) {
     if (x.listing == ListingFate::kError) {
       ended.error = "exited with status 1";
     } else {
-      for (size_t k = 0; k < x.cases.size(); ++k) ended.names.push_back(absl::StrCat("S", x.cases[k].suite, ".C", k));
+      for (size_t k = 0; k < x.cases.size(); ++k) ended.names.push_back(CaseName(x.cases[k], k));
     }
     processes_[slot].id = 0;
     Handle(std::move(ended));
