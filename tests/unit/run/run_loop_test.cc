@@ -9,6 +9,7 @@
 #include <csignal>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "fakes/fake_bundle.h"
@@ -62,9 +63,10 @@ class RunLoopTest : public testing::Test {
           result.outcome = outcome_;
           result.duration = case_takes_;
         }
-        hosts_.Says(host, std::move(results));
+        if (!interrupted_.contains(host)) hosts_.Says(host, std::move(results));
       });
     } else if (std::holds_alternative<Interrupt>(message)) {
+      interrupted_.insert(host);  // what it runs is cut off
       hosts_.After(kMs, [this, host] { hosts_.Says(host, Idle{}); });
     }
   }
@@ -124,6 +126,7 @@ class RunLoopTest : public testing::Test {
   std::map<UnitId, std::vector<std::string>> listings_;
   absl::Duration case_takes_ = 10 * kMs;
   Outcome outcome_ = Outcome::kPassed;
+  std::set<HostId> interrupted_;
 };
 
 TEST_F(RunLoopTest, ARunTellsItsStoryInOrder) {

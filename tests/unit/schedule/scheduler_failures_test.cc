@@ -121,7 +121,9 @@ TEST_F(FailuresTest, RetriesThatNoHostCanTakeNowAreInNobodysWay) {
   Join(0, 100);
   Gone(0, /*may_return=*/true);  // all 100 wait for a host that can run them
   Join(1, 1);
+  const auto unfit = Leases(turn);
   From(1, Prepared{UnitId(0), "needs GLIBC_9.9"});
+  for (const Given& given : unfit) Return(given);
   Cases(1, {1});
   const auto first = Leases(turn);
   ASSERT_THAT(first, SizeIs(1));
