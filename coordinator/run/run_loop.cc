@@ -415,4 +415,13 @@ void RunLoop::HostLogs(HostId id, absl::string_view line) {
   if (options_.log) options_.log(HostName(id), line);
 }
 
+void RunLoop::HostNotes(HostId id, absl::string_view line) {
+  // A farm has it of all its hosts alike: told once, of the first.
+  if (noted_.emplace(line).second) {
+    Emit(Warning{absl::StrCat(HostName(id), ": ", line)});
+  } else {
+    HostLogs(id, line);
+  }
+}
+
 }  // namespace dtest
