@@ -761,8 +761,12 @@ TEST_F(CutTest, WithoutAnyHostLeftWhatTheLastOnesRanIsNamed) {
             "it was running for 1.0 s when h0 was lost (link closed), and then the run ended (no host is left)");
 }
 
-TEST_F(CutTest, ACaseThatRanBeforeItsHostCameBackBeganThen) {
-  Begin(OneProcessACase(1));
+TEST_F(CutTest, ACaseWhoseHostDoesNotComeBackBeganWhenItDid) {
+  Start(OneProcessACase(1));
+  Add(0);
+  Complete();
+  Cases(0, {1});
+  Join(0, 1);
   const absl::Time began = now;
   After(absl::Seconds(1));
   Gone(0, /*may_return=*/true);
