@@ -34,7 +34,7 @@ class SlotRunnerTest : public testing::Test {
     program_.names = {"script"};
     std::ofstream(program_.path) << "#!/bin/sh\n" << body << "\n";
     chmod(program_.path.c_str(), 0755);
-    runner_.StartBatch(program_, {{0, 1}}, false);
+    runner_.Start(program_, StartBatch{SlotId(0), program_.spec.id, {{0, 1}}, false});
     ASSERT_EQ(processes_.size(), 1u);
   }
   void WaitForEnd() {
