@@ -41,9 +41,6 @@ struct ElfInfo {
 // InvalidArgument: not a regular file; else errno's code (NotFound, PermissionDenied...).
 absl::StatusOr<ElfInfo> ReadElf(const std::string& path);
 
-// Compares dotted versions number by number: <0, 0, >0. "2.4" < "2.34"; a missing part counts as less than 0.
-int CompareVersions(absl::string_view a, absl::string_view b);
-
 }  // namespace dtest
 
 #endif  // DTEST_COORDINATOR_BUNDLE_ELF_H_

@@ -14,7 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
-#include "coordinator/report/whole_file.h"
+#include "dtest/base/io.h"
+#include "dtest/base/paths.h"
+#include "dtest/base/whole_file.h"
 
 namespace dtest {
 namespace {
@@ -46,33 +48,28 @@ absl::StatusOr<std::unique_ptr<JUnitReport>> JUnitReport::Create(const std::stri
     if (S_ISDIR(st.st_mode)) return absl::InvalidArgumentError(Explain("is a directory; name a file in it", path));
     if (!S_ISREG(st.st_mode)) {
       // Kept open: a pipe's reader would take the end of a trial for the end of the report. Not waiting for a reader.
-      const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-      if (fd < 0 && errno == ENXIO) {
+      Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+      if (!fd.ok() && errno == ENXIO) {
         return absl::FailedPreconditionError(Explain("nobody reads this pipe; start its reader first", path));
       }
-      if (fd < 0) return absl::ErrnoToStatus(errno, Explain("cannot write it", path));
-      fcntl(fd, F_SETFL, 0);
-      return std::unique_ptr<JUnitReport>(new JUnitReport(path, fd));
+      if (!fd.ok()) return absl::ErrnoToStatus(errno, Explain("cannot write it", path));
+      fcntl(fd.get(), F_SETFL, 0);
+      return std::unique_ptr<JUnitReport>(new JUnitReport(path, std::move(fd)));
     }
-    if (const std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), &std::free);
-        real != nullptr) {
-      target = real.get();
-    }
+    if (std::optional<std::string> real = RealPath(path); real.has_value()) target = *std::move(real);
   } else if (path.back() == '/') {
     return absl::InvalidArgumentError(Explain("names a directory; name a file in it", path));
   }
   if (absl::Status status = CheckReplaceable(Shown(target), target); !status.ok()) return status;
-  return std::unique_ptr<JUnitReport>(new JUnitReport(std::move(target), -1));
+  return std::unique_ptr<JUnitReport>(new JUnitReport(std::move(target), Fd()));
 }
 
-JUnitReport::JUnitReport(std::string path, int fd)
-    : path_(std::move(path)), fd_(fd), hosts_({.slowest = 0, .max_failures = 0}) {
+JUnitReport::JUnitReport(std::string path, Fd fd)
+    : path_(std::move(path)), fd_(std::move(fd)), hosts_({.slowest = 0, .max_failures = 0}) {
   host_index_[""] = 0;
 }
 
-JUnitReport::~JUnitReport() {
-  if (fd_ >= 0) close(fd_);
-}
+JUnitReport::~JUnitReport() = default;
 
 absl::Status JUnitReport::Handle(const RunEvent& event) {
   run_.started = std::min(run_.started, event.time);
@@ -207,7 +204,10 @@ uint32_t JUnitReport::InternHost(absl::string_view host) {
 
 absl::Status JUnitReport::Write() {
   const std::vector<std::string> parts = RenderJUnit(&run_);
-  if (fd_ >= 0) return WriteAll(Shown(path_), fd_, parts[0]);
+  if (fd_.ok()) {
+    const int error = WriteAll(fd_.get(), parts[0]);
+    return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, absl::StrCat(Shown(path_), ": cannot write it"));
+  }
   for (size_t part = parts.size(); part > 1; --part) {
     const std::string path = JUnitPartPath(path_, part);
     if (absl::Status status = ReplaceFile(Shown(path), path, parts[part - 1]); !status.ok()) return status;

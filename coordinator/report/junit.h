@@ -27,6 +27,7 @@
 #include "absl/time/time.h"
 #include "coordinator/event/sink.h"
 #include "coordinator/report/summary.h"
+#include "dtest/base/fd.h"
 #include "dtest/ids.h"
 #include "dtest/outcome.h"
 
@@ -101,7 +102,7 @@ class JUnitReport : public Sink {
   absl::Status Handle(const RunEvent& event) override;
 
  private:
-  JUnitReport(std::string path, int fd);
+  JUnitReport(std::string path, Fd fd);
   void On(const CaseEnded& ended);
   void On(const CaseProperties& late);
   void AddLateProperties();  // to the cases
@@ -113,7 +114,7 @@ class JUnitReport : public Sink {
   absl::Status Write();
 
   const std::string path_;
-  const int fd_;  // what is not a regular file is open all the time; else -1
+  const Fd fd_;  // of what is not a regular file: open all the time
   JUnitRun run_;
   RunSummary hosts_;                                // of which only the hosts matter
   size_t text_bytes_ = 0;                           // kept in details, to bound memory

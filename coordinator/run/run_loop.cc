@@ -1,6 +1,5 @@
 #include "coordinator/run/run_loop.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "coordinator/run/expected_cases.h"
+#include "dtest/base/clock.h"
 
 namespace dtest {
 namespace {
@@ -25,12 +25,6 @@ constexpr absl::Duration kShippedInterval = absl::Seconds(1);
 
 // How many of the running tests are named when a signal begins the end of the run.
 constexpr size_t kRunningNamed = 5;
-
-int64_t MonotonicNanos() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
 
 template <class... F>
 struct Overloaded : F... {
@@ -69,7 +63,7 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestP
       selection_(std::move(selection)),
       out_(surroundings),
       started_(absl::FromUnixMicros(absl::ToUnixMicros(absl::Now()))),
-      started_monotonic_(MonotonicNanos()),
+      started_monotonic_(MonotonicNow()),
       bundle_(options_.bundle, std::move(programs), &workers_),
       shipping_(&bundle_, hosts,
                 {[this](HostId host, ToAgent message) { pool_->Send(now_, host, std::move(message)); },
@@ -92,7 +86,7 @@ RunLoop::~RunLoop() = default;
 absl::Time RunLoop::Now() const {
   // The wall clock may jump while tests run; this one does not, and still says the time of day.
   // In microseconds, as the event log has it: a report of the log is then the report of the run.
-  return started_ + absl::Microseconds((MonotonicNanos() - started_monotonic_) / 1000);
+  return started_ + absl::Trunc(MonotonicNow() - started_monotonic_, absl::Microseconds(1));
 }
 
 void RunLoop::Emit(decltype(RunEvent::what) what) { out_.sinks->Handle({now_, std::move(what)}); }

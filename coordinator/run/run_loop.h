@@ -128,8 +128,8 @@ class RunLoop : private HostPool::Delegate {
   const Options options_;
   const Selection selection_;
   const Surroundings out_;
-  const absl::Time started_;         // wall clock
-  const int64_t started_monotonic_;  // ns, at the same moment
+  const absl::Time started_;            // wall clock
+  const absl::Time started_monotonic_;  // at the same moment
   RunBundle bundle_;
   Shipping shipping_;
   Workers workers_;  // after what its jobs use, so that it ends before
