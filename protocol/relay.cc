@@ -134,22 +134,6 @@ class Relay::Impl {
     return Start();
   }
 
-  absl::Status Connect(absl::string_view path) {
-    if (absl::Status status = PrepareFds(); !status.ok()) return status;
-    absl::StatusOr<sockaddr_un> address = UnixAddress(path);
-    if (!address.ok()) return address.status();
-    // Connecting blocks only while the listener's backlog is full, which its IO thread empties.
-    Fd connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!connection.ok()) return PathError("connect to", path, errno);
-    int result;
-    do {
-      result = connect(connection.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address));
-    } while (result != 0 && errno == EINTR);
-    if (result != 0 || fcntl(connection.get(), F_SETFL, O_NONBLOCK) != 0) return PathError("connect to", path, errno);
-    socket_ = std::move(connection);
-    return Start();
-  }
-
   int closed_fd() const { return closed_.fd(); }
 
   bool Finish(absl::Duration timeout) {
@@ -290,12 +274,6 @@ Relay::~Relay() = default;
 absl::StatusOr<std::unique_ptr<Relay>> Relay::Listen(int read_fd, int write_fd, absl::string_view path) {
   auto impl = std::make_unique<Impl>(read_fd, write_fd);
   if (absl::Status status = impl->Listen(path); !status.ok()) return status;
-  return std::unique_ptr<Relay>(new Relay(std::move(impl)));
-}
-
-absl::StatusOr<std::unique_ptr<Relay>> Relay::Connect(int read_fd, int write_fd, absl::string_view path) {
-  auto impl = std::make_unique<Impl>(read_fd, write_fd);
-  if (absl::Status status = impl->Connect(path); !status.ok()) return status;
   return std::unique_ptr<Relay>(new Relay(std::move(impl)));
 }
 

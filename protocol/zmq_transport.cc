@@ -144,7 +144,7 @@ class RouterTransport::Impl {
     for (size_t i = sockets; i < items_.size() && count > 0; ++i) {
       const short events = items_[i].revents;
       if (events == 0) continue;
-      ready->push_back({items_[i].fd, (events & ZMQ_POLLIN) != 0, false, (events & ZMQ_POLLERR) != 0});
+      ready->push_back({items_[i].fd, (events & ZMQ_POLLIN) != 0, (events & ZMQ_POLLERR) != 0});
     }
     return absl::OkStatus();
   }

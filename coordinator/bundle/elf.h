@@ -1,5 +1,5 @@
 // What an ELF file says about itself: enough to decide whether it is a test, of which framework, for which machine, and
-// what it needs to run. Nothing is executed. The only file that includes libelf is elf.cc.
+// what it needs to run. Nothing is executed.
 //
 // Free functions, no state, any thread.
 

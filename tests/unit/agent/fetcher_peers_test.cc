@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/fetch/fetcher.h"
 #include "protocol/chunking.h"
+#include "unit/protocol/chunk_file.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
