@@ -13,7 +13,8 @@
 
 namespace dtest {
 
-HostControl::HostControl(std::function<void(std::string)> log) : log_(std::move(log)) {}
+HostControl::HostControl(std::function<void(std::string)> log, std::function<void(std::string)> notice)
+    : log_(std::move(log)), notice_(std::move(notice)) {}
 
 HostControl::~HostControl() = default;
 
