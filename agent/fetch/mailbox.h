@@ -4,15 +4,14 @@
 #ifndef DTEST_AGENT_FETCH_MAILBOX_H_
 #define DTEST_AGENT_FETCH_MAILBOX_H_
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "dtest/base/wake.h"
 #include "dtest/mutex.h"
 
 namespace dtest {
@@ -20,33 +19,31 @@ namespace dtest {
 template <typename Item>
 class Mailbox {
  public:
-  Mailbox() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (fd_ >= 0) return;
-    std::perror("dtest-agent: eventfd");
+  Mailbox() {
+    if (wake_.error() == 0) return;
+    std::fprintf(stderr, "dtest-agent: eventfd: %s\n", std::strerror(wake_.error()));
     std::abort();
   }
-  ~Mailbox() { close(fd_); }
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
-  int fd() const { return fd_; }
+  int fd() const { return wake_.fd(); }
 
   void Put(Item item) {
     MutexLock lock(&mutex_);
     items_.push_back(std::move(item));
-    if (items_.size() == 1) eventfd_write(fd_, 1);  // cannot fail: it counts to one
+    if (items_.size() == 1) wake_.Notify();
   }
 
   // In the order they were put; empty if there is nothing.
   std::vector<Item> TakeAll() {
     MutexLock lock(&mutex_);
-    eventfd_t ignored;
-    if (!items_.empty()) eventfd_read(fd_, &ignored);
+    if (!items_.empty()) wake_.Reset();
     return std::exchange(items_, {});
   }
 
  private:
-  const int fd_;
+  const Wake wake_;
   Mutex mutex_;
   std::vector<Item> items_ ABSL_GUARDED_BY(mutex_);
 };

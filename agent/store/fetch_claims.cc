@@ -8,6 +8,8 @@
 
 #include <utility>
 
+#include "agent/store/fs.h"
+
 namespace dtest::store {
 
 bool FetchClaims::Claim(const Digest& file) {

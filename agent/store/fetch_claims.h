@@ -15,7 +15,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
-#include "agent/store/fs.h"
+#include "dtest/base/fd.h"
 #include "dtest/digest.h"
 
 namespace dtest::store {

@@ -17,6 +17,7 @@
 
 #include "absl/time/clock.h"
 #include "protocol/chunking.h"
+#include "unit/protocol/chunk_file.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
