@@ -33,6 +33,7 @@ class RunBundle {
     std::vector<std::string> data;        // patterns
     std::vector<std::string> data_files;  // what they name, absolute: hashed first, since everything needs them
     std::vector<std::pair<std::string, std::string>> env;
+    std::vector<std::string> arguments;  // of every program
   };
   struct Unit {
     std::string name;
@@ -68,7 +69,8 @@ class RunBundle {
   };
   Made Make(UnitId id);
   Workers::Completion MakeReady(UnitId id, const Ready& ready);
-  std::vector<std::string> Libraries(const TestProgram& program, bool base) ABSL_LOCKS_EXCLUDED(layout_mutex_);
+  // Empty for what needs no loader, and where it cannot be told.
+  Closure ClosureOf(const TestProgram& program) ABSL_LOCKS_EXCLUDED(layout_mutex_);
 
   const Options options_;
   const std::vector<TestProgram> programs_;
