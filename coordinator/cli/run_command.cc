@@ -92,6 +92,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.bundle.list_cache = options.list_cache;
   loop.bundle.cache_dir = options.cache_dir;
   loop.bundle.env = options.env;
+  loop.bundle.arguments = options.test_arguments;
   loop.bundle.root = loop.working_directory;
   loop.bundle.data = options.data;
 
