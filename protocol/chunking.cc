@@ -1,6 +1,8 @@
 #include "protocol/chunking.h"
 
-#include <openssl/evp.h>
+// The low-level functions: EVP would bring every algorithm into the agent, which travels to each host.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/endian.h"
 
 namespace dtest {
 namespace {
@@ -38,15 +41,6 @@ constexpr uint64_t kLooseMask = ~uint64_t{0} << (64 - 14);   // after it: cuts a
   std::abort();
 }
 
-// Fetching an algorithm takes locks and looks through providers: once per process, where SHA256() does it at each call.
-const EVP_MD* FetchedSha256() {
-  static const EVP_MD* const md = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  return md;
-}
-
-struct EvpContextDeleter {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
 struct CompressContextDeleter {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
@@ -57,12 +51,11 @@ struct DecompressContextDeleter {
 }  // namespace
 
 Digest Sha256(absl::string_view bytes) {
-  thread_local const std::unique_ptr<EVP_MD_CTX, EvpContextDeleter> context(EVP_MD_CTX_new());
   std::array<uint8_t, Digest::kSize> digest;
-  unsigned int size = 0;
-  if (context == nullptr || EVP_DigestInit_ex2(context.get(), FetchedSha256(), nullptr) != 1 ||
-      EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) != 1 ||
-      EVP_DigestFinal_ex(context.get(), digest.data(), &size) != 1 || size != Digest::kSize) {
+  static_assert(Digest::kSize == SHA256_DIGEST_LENGTH);
+  SHA256_CTX context;
+  if (SHA256_Init(&context) != 1 || SHA256_Update(&context, bytes.data(), bytes.size()) != 1 ||
+      SHA256_Final(digest.data(), &context) != 1) {
     Die("SHA-256");
   }
   return Digest(digest);
@@ -85,24 +78,12 @@ size_t NextCut(absl::string_view data) {
   return end;
 }
 
-FileRecipe ChunkFile(absl::string_view contents) {
-  FileRecipe recipe;
-  recipe.chunks.reserve(contents.size() / kAverageChunk + 1);
-  while (!contents.empty()) {
-    const size_t size = NextCut(contents);
-    recipe.chunks.push_back({Sha256(contents.substr(0, size)), static_cast<uint32_t>(size)});
-    contents.remove_prefix(size);
-  }
-  recipe.id = FileId(recipe.chunks);
-  return recipe;
-}
-
 Digest FileId(const std::vector<ChunkRef>& chunks) {
   std::string bytes = "dtest file 1\n";
   bytes.reserve(bytes.size() + chunks.size() * (Digest::kSize + 4));
   for (const ChunkRef& chunk : chunks) {
     absl::StrAppend(&bytes, chunk.digest.bytes());
-    for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(chunk.size >> shift & 0xff));
+    AppendLittleEndian(chunk.size, 4, &bytes);
   }
   return Sha256(bytes);
 }
