@@ -76,6 +76,13 @@ struct FilesReady {
   bool drain = false;
 };
 
+// The process takes only the first so many cases of its StartBatch: the framework cannot name more of them to one
+// process. Comes before any other news of the batch.
+struct BatchCut {
+  SlotId slot;
+  size_t cases = 0;  // at least one
+};
+
 // From the framework's reader of a slot's output. `index` is the position in the listing.
 struct CaseBegan {
   SlotId slot;
@@ -128,8 +135,8 @@ struct ListingEnded {
 
 struct AgentTick {};
 
-using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, CaseBegan, CaseFinished, ProcessEnded,
-                                ListingEnded, AgentTick>;
+using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, CaseFinished,
+                                ProcessEnded, ListingEnded, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 
@@ -147,7 +154,8 @@ struct StartListing {
   UnitId unit;
 };
 
-// Run these cases in one process; answered by CaseBegan/CaseFinished as they happen and one ProcessEnded.
+// Run these cases in one process; answered by CaseBegan/CaseFinished as they happen and one ProcessEnded. BatchCut:
+// only the first of them.
 struct StartBatch {
   SlotId slot;
   UnitId unit;

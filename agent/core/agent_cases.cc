@@ -10,6 +10,11 @@
 
 namespace dtest {
 
+void Agent::Impl::On(BatchCut&& event) {
+  Slot* slot = Live(event.slot, Slot::State::kRunning);
+  if (slot != nullptr) slot->batch_left = std::min(slot->batch_left, event.cases);
+}
+
 void Agent::Impl::On(CaseBegan&& event) {
   Slot* slot = Live(event.slot, Slot::State::kRunning);
   if (slot == nullptr || slot->running != HeldLease::kNone) return;

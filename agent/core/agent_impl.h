@@ -135,6 +135,7 @@ class Agent::Impl {
 
   // ---- What processes do
 
+  void On(BatchCut&& event);
   void On(CaseBegan&& event);
   void MarkStartup(Slot* slot);
   void On(CaseFinished&& event);

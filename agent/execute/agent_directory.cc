@@ -59,23 +59,6 @@ std::string ReadFileIfThere(const std::string& path) {
   return contents;
 }
 
-absl::Status WriteFile(const std::string& path, absl::string_view contents) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return Failure("cannot write", path);
-  while (!contents.empty()) {
-    const ssize_t wrote = write(fd, contents.data(), contents.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) {
-      absl::Status failure = Failure("cannot write", path);
-      close(fd);
-      return failure;
-    }
-    contents.remove_prefix(wrote);
-  }
-  if (close(fd) != 0) return Failure("cannot write", path);
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::unique_ptr<AgentDirectory>> AgentDirectory::Make() {
   const char* variable = std::getenv("TMPDIR");
   // Tests get it as an absolute path whatever their working directory.

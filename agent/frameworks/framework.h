@@ -25,8 +25,7 @@ struct Invocation {
   std::vector<std::string> arguments;  // after argv[0]
   std::vector<std::string> unset;      // environment variables to take away before `env` is added
   std::vector<std::pair<std::string, std::string>> env;
-  std::vector<std::pair<std::string, std::string>> files;  // (absolute path, contents) to write first
-  std::vector<std::string> read_back;                      // files to hand to OutputReader::Ended where they exist
+  std::vector<std::string> read_back;  // files to hand to OutputReader::Ended where they exist
 };
 
 // A batch. Everything viewed must outlive the reader.
@@ -103,6 +102,8 @@ class TestFramework {
   // it.
   virtual absl::StatusOr<std::vector<std::string>> ParseListing(absl::string_view output) const = 0;
 
+  // How many of the request's cases, from the first on, one process can be told to run; at least one.
+  virtual size_t CasesAProcess(const BatchRequest& request) const { return request.cases.size(); }
   virtual Invocation RunInvocation(const BatchRequest& request) const = 0;
   virtual std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const = 0;
 };

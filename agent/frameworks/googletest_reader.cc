@@ -112,10 +112,19 @@ void GoogleTestReader::Feed(absl::string_view bytes, CaseSink* sink) {
 }
 
 void GoogleTestReader::Line(absl::string_view line, CaseSink* sink) {
+  if (ended_.has_value() && absl::EndsWith(line, " ms total)\n")) {
+    // The suite's tear-down may not have ended its line.
+    const size_t end = line.find(kSuite);
+    if (end != absl::string_view::npos && end > 0 && absl::StrContains(line.substr(end), absl::StrCat(" ", suite_))) {
+      Text(line.substr(0, end));
+      line.remove_prefix(end);
+    }
+  }
   if (running_ != kNone && !ended_.has_value()) {
     if (TryEnd(line, sink)) return;
+  } else if (TryRun(line, sink)) {
+    return;
   } else if (line.front() == '[') {
-    if (TryRun(line, sink)) return;
     const bool suite = absl::StartsWith(line, kSuite), program = absl::StartsWith(line, kProgram);
     const bool of_suite = suite && absl::StrContains(line, " from ");
     if (suite || program) in_suite_ = of_suite && !absl::EndsWith(line, " ms total)\n");
@@ -199,13 +208,15 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
 }
 
 bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
-  if (!absl::StartsWith(line, kRun)) return false;
-  const size_t position = Find(WithoutNewline(line.substr(kRun.size())));
+  const size_t at = line.find(kRun);
+  if (at == absl::string_view::npos) return false;
+  const size_t position = Find(WithoutNewline(line.substr(at + kRun.size())));
   if (position == kNone) return false;
   if (expected_[position].done) {
-    if (running_ == kNone) EndStretch(false);
+    if (running_ == kNone && at == 0) EndStretch(false);
     return false;
   }
+  if (at > 0) Text(line.substr(0, at));
   if (ended_.has_value()) Complete(sink);
   running_ = position;
   in_suite_ = false;

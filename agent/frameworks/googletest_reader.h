@@ -1,9 +1,11 @@
 // Reads what GoogleTest's default printer writes, mixed with whatever the tests write, as it comes.
 //
-//   [ RUN      ] Suite.Case                 only at the start of a line, only while no case runs, only expected names
+//   [ RUN      ] Suite.Case                 anywhere in a line (a suite's set-up may not have ended its own), only
+//   while
+//                                           no case runs, only expected names
 //   ...output, "file:line: Failure" and "file:line: Skipped" blocks...
-//   [       OK ] Suite.Case (0 ms)          anywhere in a line (the test may not have ended its own), only for the case
-//   [  FAILED  ] Suite.Case, where ...      that runs
+//   [       OK ] Suite.Case (0 ms)          anywhere in a line, only for the case that runs
+//   [  FAILED  ] Suite.Case, where ...
 //   [  SKIPPED ] Suite.Case (0 ms)
 //   [----------] 2 tests from Suite ...     after TearDownTestSuite
 //

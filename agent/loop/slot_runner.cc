@@ -69,9 +69,6 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   for (const std::string& directory : {options_.temp_dir, options_.control_dir}) {
     if (absl::Status status = RestoreDirectory(directory); !status.ok()) return std::string(status.message());
   }
-  for (const auto& [path, contents] : invocation.files) {
-    if (absl::Status status = WriteFile(path, contents); !status.ok()) return std::string(status.message());
-  }
   Process::Options options;
   options.program = program.path;
   options.arguments = invocation.arguments;
@@ -105,14 +102,18 @@ void SlotRunner::StartBatch(const Program& program, const std::vector<LeasedCase
   // The one case of a unit that does not list is named like the unit.
   const bool whole = program.names.size() == 1 && program.names[0] == program.spec.name;
   const TestFramework& framework = FrameworkFor(whole ? Framework::kPlain : program.spec.framework);
-  const BatchRequest request = {.names = program.names,
-                                .cases = cases,
-                                .temp_dir = options_.control_dir,
-                                .report = report,
-                                .run_disabled = settings.run_disabled,
-                                .keep_all_output = settings.keep_all_output,
-                                .output_cap = settings.output_cap};
-  one_case_ = cases.size() == 1;
+  BatchRequest request = {.names = program.names,
+                          .cases = cases,
+                          .temp_dir = options_.control_dir,
+                          .report = report,
+                          .run_disabled = settings.run_disabled,
+                          .keep_all_output = settings.keep_all_output,
+                          .output_cap = settings.output_cap};
+  if (const size_t fits = framework.CasesAProcess(request); fits < cases.size()) {
+    request.cases = request.cases.first(fits);
+    options_.emit(BatchCut{options_.slot, fits});
+  }
+  one_case_ = request.cases.size() == 1;
   began_ = false;
   reader_ = framework.NewReader(request);
   if (!reader_->Start(this)) {
@@ -124,7 +125,7 @@ void SlotRunner::StartBatch(const Program& program, const std::vector<LeasedCase
   Environment environment = BaseEnvironment(program, invocation);
   // A batch has one environment: where attempts differ, the highest tells most.
   uint32_t attempt = 1;
-  for (const LeasedCase& leased : cases) attempt = std::max(attempt, leased.attempt);
+  for (const LeasedCase& leased : request.cases) attempt = std::max(attempt, leased.attempt);
   environment.Set("DTEST_ATTEMPT", absl::StrCat(attempt));
   ended.spawn_error = Spawn(program, invocation, environment);
   if (ended.spawn_error.empty()) return;

@@ -221,6 +221,18 @@ TEST_F(AgentCore, CaseNamedTwiceInALeaseRunsOnce) {
   EXPECT_THAT(Ends(0), ElementsAre("results 1 [2 passed, 4 passed] done"));
 }
 
+TEST_F(AgentCore, BatchThatIsCutGoesOnInAFreshProcess) {
+  JoinReady();
+  GetLease(1, {0, 1, 2});
+  Do(BatchCut{SlotId(0), 2});
+  RunCase(0);
+  EXPECT_THAT(RunCase(1), IsEmpty());  // the last of its process
+  Ends(0);
+  EXPECT_THAT(Tick(), ElementsAre("run 0 in 0: 2"));
+  RunCase(2);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 passed, 1 passed, 2 passed] done"));
+}
+
 TEST_F(AgentCore, EmptyLeaseIsDoneAtOnce) {
   Join(1);
   EXPECT_THAT(GetLease(1, {}), ElementsAre("results 1 [] done"));

@@ -117,6 +117,16 @@ TEST_P(GoogleTestReaderTest, ResultAfterALineTheTestDidNotEnd) {
               ElementsAre("began 0", "0 passed <progress [ 50 %][ ok>"));
 }
 
+TEST_P(GoogleTestReaderTest, CaseAfterALineThatItsSetUpDidNotEnd) {
+  Batch({0, 3});
+  EXPECT_THAT(Read("[----------] 1 test from A\nstarting the server ... [ RUN      ] A.One\nx.cc:1: Failure\n"
+                   "[  FAILED  ] A.One (0 ms)\nstopping ... [----------] 1 test from A (0 ms total)\n\n"
+                   "[----------] 1 test from B\nstarting the server ... [ RUN      ] B.One\n"),
+              ElementsAre("began 0", "0 failed (x.cc:1: Failure) <x.cc:1: Failure\nstopping ... >", "began 3"));
+  EXPECT_THAT(End(0, 6), IsEmpty());
+  EXPECT_FALSE(end_.in_suite);
+}
+
 TEST_P(GoogleTestReaderTest, NestedOutputConfusesNothing) {
   Batch({0, 1, 3});
   EXPECT_THAT(Read("[ RUN      ] A.One\n[==========] Running 1 test\n[----------] 1 test from X\n[ RUN      ] X.Y\n"
@@ -129,8 +139,9 @@ TEST_P(GoogleTestReaderTest, NestedOutputConfusesNothing) {
 
 TEST_P(GoogleTestReaderTest, CasesOfOtherBatchesDoNotCount) {
   Batch({1});
-  EXPECT_THAT(Read("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n [ RUN      ] A.Two\n[ RUN      ] A.Twofold\n"),
-              IsEmpty());
+  EXPECT_THAT(
+      Read("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n[ RUN      ] A.Two or not\n[ RUN      ] A.Twofold\n"),
+      IsEmpty());
   EXPECT_THAT(Read("[ RUN      ] A.Two\n"), ElementsAre("began 1"));
 }
 
