@@ -299,6 +299,14 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   if (!result.output.empty()) AppendField(",\"output\":", result.output, out);
   if (result.output_cut != 0) AppendField(",\"output_cut\":", result.output_cut, out);
   if (!result.properties.empty()) AppendProperties(result.properties, out);
+  if (!result.warning.empty()) AppendField(",\"warning\":", result.warning, out);
+  if (result.process != 0) {
+    AppendField(",\"process\":", result.process, out);
+    AppendField(",\"place\":", result.place, out);
+  }
+  if (ended.replaces.has_value()) {
+    AppendField(",\"replaces\":", absl::string_view(OutcomeName(*ended.replaces)), out);
+  }
 }
 
 void EventLogEncoder::Append(const RunEvent& event, std::string* out) {

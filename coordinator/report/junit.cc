@@ -103,6 +103,10 @@ void JUnitReport::On(const CaseEnded& ended) {
     return;
   }
   JUnitSuite* suite = SuiteOf(ended.id.unit, ended.unit);
+  if (ended.replaces.has_value()) {
+    Replace(suite, ended);
+    return;
+  }
   JUnitCase record;
   record.name_offset = suite->names.size();
   record.name_size = static_cast<uint32_t>(ended.name.size());
@@ -127,6 +131,23 @@ void JUnitReport::On(const CaseEnded& ended) {
     record.detail = static_cast<uint32_t>(run_.details.size());
   }
   suite->cases.push_back(record);
+}
+
+void JUnitReport::Replace(JUnitSuite* suite, const CaseEnded& ended) {
+  const auto told = std::find_if(suite->cases.rbegin(), suite->cases.rend(), [&](const JUnitCase& record) {
+    return record.index == ended.id.index && record.iteration == ended.iteration;
+  });
+  if (told == suite->cases.rend()) return;
+  told->outcome = ended.result.outcome;
+  told->leaky |= ended.result.leaky;
+  if (told->detail == 0) {
+    run_.details.emplace_back();
+    told->detail = static_cast<uint32_t>(run_.details.size());
+  }
+  JUnitAttempt& last = run_.details[told->detail - 1].last;
+  std::vector<std::pair<std::string, std::string>> properties = std::move(last.properties);
+  last = Keep(ended.result);
+  last.properties.insert(last.properties.begin(), properties.begin(), properties.end());
 }
 
 void JUnitReport::On(const CaseProperties& late) {

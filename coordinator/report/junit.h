@@ -103,6 +103,7 @@ class JUnitReport : public Sink {
  private:
   JUnitReport(std::string path, int fd);
   void On(const CaseEnded& ended);
+  void Replace(JUnitSuite* suite, const CaseEnded& ended);  // a verdict told before
   void On(const CaseProperties& late);
   void AddLateProperties();  // to the cases
   JUnitSuite* SuiteOf(UnitId id, absl::string_view name);

@@ -56,6 +56,9 @@ class RunBundle {
   // Keeps a listing for the next run.
   void Remember(UnitId id, std::vector<std::string> names, absl::Duration startup);
 
+  // It has turned out to be wrong: the next run lists again. True if it was an earlier run's.
+  bool Forget(UnitId id);
+
   Recipes FindRecipes(const std::vector<Digest>& files) const;
   // Calls `send` once for each chunk, later.
   void FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send);

@@ -218,6 +218,12 @@ void RunLoop::Act(SendTo& action) {
 
 void RunLoop::Act(AttemptEnded& action) {
   const UnitState& unit = units_[action.id.unit.value()];
+  // It counts as a failure already, and may be under way once more: what is new is said beside it.
+  if (action.replaces.has_value() && IsFailure(*action.replaces)) {
+    Emit(Warning{absl::StrCat(bundle_.unit(action.id.unit).name, " ", unit.names[action.id.index],
+                              ", which failed: ", action.result.message, "\n", action.result.output)});
+    return;
+  }
   CaseEnded event;
   event.id = action.id;
   event.unit = bundle_.unit(action.id.unit).name;
@@ -225,6 +231,7 @@ void RunLoop::Act(AttemptEnded& action) {
   event.iteration = action.iteration;
   event.final = action.final;
   event.flaky = action.flaky;
+  event.replaces = action.replaces;
   event.started = absl::InfinitePast();
   if (action.host.has_value()) {
     const HostState& host = hosts_[action.host->value()];
@@ -329,6 +336,15 @@ void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {
   Schedule(CasesUnknown{id});
 }
 
+void RunLoop::ListingProvedWrong(const ListingWrong& wrong) {
+  if (wrong.unit.value() >= units_.size() || std::exchange(units_[wrong.unit.value()].listing_wrong, true)) return;
+  const bool remembered = bundle_.Forget(wrong.unit);
+  Emit(UnitListed{wrong.unit, bundle_.unit(wrong.unit).name, 0, 0,
+                  absl::StrCat("what it lists is not what it runs: ", wrong.error,
+                               remembered ? " (the listing was an earlier run's: the next run lists it anew)" : ""),
+                  ""});
+}
+
 std::vector<RunLoop::Listing> RunLoop::TakeListings() {
   std::vector<Listing> listings;
   for (uint32_t i = 0; i < units_.size(); ++i) {
@@ -406,6 +422,10 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    } else {
                      ListingBroke(unit, std::move(listed.error), std::move(listed.output));
                    }
+                 },
+                 [&](ListingWrong& wrong) {
+                   ListingProvedWrong(wrong);
+                   Schedule(FromHost{id, std::move(wrong)});
                  },
                  [&](NeedRecipes& need) { shipping_.Handle(id, need); },
                  [&](NeedChunks& need) { shipping_.Handle(id, need); },

@@ -87,6 +87,7 @@ class RunLoop : private HostPool::Delegate {
     std::vector<std::string> names;  // in listing order; empty until listed
     std::vector<uint32_t> selected;
     bool listed = false;
+    bool listing_wrong = false;  // and it has been said
     absl::Duration ready;  // since the run began: when its specification was made
   };
 
@@ -110,6 +111,7 @@ class RunLoop : private HostPool::Delegate {
   // `asked`: a host was, which took `startup`.
   void CasesListed(UnitId id, std::vector<std::string> names, absl::Duration startup, bool asked);
   void ListingBroke(UnitId id, std::string error, std::string output);
+  void ListingProvedWrong(const ListingWrong& wrong);
 
   void HostIsUp(HostId host, const Hello& hello) override;
   void HostIsDown(HostId host, bool was_up, const absl::Status& reason) override;

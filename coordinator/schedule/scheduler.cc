@@ -246,6 +246,10 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Listed& message) {
   placement_.SetReady(h, e);
 }
 
+void Scheduler::Impl::OnMessage(uint32_t, const ListingWrong& message) {
+  if (message.unit.value() < units_.size()) units_[message.unit.value()].listing_wrong = true;
+}
+
 void Scheduler::Impl::ListingCameToNothing(uint32_t unit, const std::string& why) {
   UnitRecord& record = units_[unit];
   record.tried.push_back(record.lister);

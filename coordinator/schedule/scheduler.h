@@ -83,7 +83,7 @@ struct BundleComplete {};
 
 struct FromHost {
   HostId host;
-  std::variant<Prepared, Listed, Results, Released, Refused, Heartbeat, Idle> message;
+  std::variant<Prepared, Listed, ListingWrong, Results, Released, Refused, Heartbeat, Idle> message;
 };
 
 // A signal to the run. First: hand out nothing more, Interrupt agents with the grace. `force`: kill at once.
@@ -115,6 +115,7 @@ struct AttemptEnded {
   bool final = true;
   bool flaky = false;
   CaseResult result;
+  std::optional<Outcome> replaces = {};  // the outcome that an AttemptEnded told of this attempt before
 };
 
 // RecordProperty values of an attempt, known only after its AttemptEnded; they follow those that its result had.

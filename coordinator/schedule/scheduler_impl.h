@@ -73,6 +73,7 @@ class Scheduler::Impl {
     uint32_t lister = kNone;
     std::vector<std::string> listing_failures;  // "<host>: <why>"
     std::vector<uint32_t> tried;                // hosts that were lost while they listed it
+    bool listing_wrong = false;                 // a case that is not there is not tried again
   };
   // A case that was running when its run was cut: by the end of the run or the loss of its host.
   struct Cut {
@@ -95,6 +96,7 @@ class Scheduler::Impl {
   void On(const Tick& event);
   void OnMessage(uint32_t h, const Prepared& message);
   void OnMessage(uint32_t h, const Listed& message);
+  void OnMessage(uint32_t h, const ListingWrong& message);
   void OnMessage(uint32_t h, const Heartbeat& message);
   void OnMessage(uint32_t h, const Idle& message);
   void EndTurn();
@@ -169,6 +171,7 @@ class Scheduler::Impl {
   // ---- verdicts.cc
   void OnMessage(uint32_t h, const Results& message);
   void OnLateProperties(const LeaseRecord& lease, const std::vector<LateProperties>& late);
+  void OnLateFailures(const LeaseRecord& lease, const std::vector<LateFailure>& late);
   // Whether a result with this outcome is not the last of the case.
   bool TriesAgain(const CaseRecord& c, Outcome outcome) const;
   // The case is in no list, or stays held by a cancelled lease if it is tried again.

@@ -47,6 +47,7 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
   }
   if (!message.results.empty()) pending_.EstimatesChanged(e);
   OnLateProperties(*lease, message.late_properties);
+  OnLateFailures(*lease, message.late_failures);
   if (!message.done) return;
   if (message.startup > absl::ZeroDuration()) costs_.LearnStartup(e, absl::ToDoubleSeconds(message.startup));
   const bool fruitless =
@@ -86,8 +87,25 @@ void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vect
   }
 }
 
+// Not tried again: they have been, alone. A copy never has any, as above.
+void Scheduler::Impl::OnLateFailures(const LeaseRecord& lease, const std::vector<LateFailure>& late) {
+  for (const LateFailure& failure : late) {
+    CaseResult result = failure.result;
+    if (std::find(lease.told.begin(), lease.told.end(), LeasedCase{result.index, result.attempt}) == lease.told.end()) {
+      continue;
+    }
+    if (!IsFailure(failure.told)) ++failures_;
+    AttemptEnded ended{CaseId{UnitId(lease.unit), result.index}, HostId(lease.host), IterationOf(result.attempt)};
+    ended.replaces = failure.told;
+    ended.result = std::move(result);
+    ended.result.attempt = AttemptOf(ended.result.attempt);
+    actions_->push_back(std::move(ended));
+  }
+}
+
 bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) const {
   if (stopping_ || !IsFailure(outcome)) return false;
+  if (outcome == Outcome::kInfraError && units_[c.unit].listing_wrong) return false;
   return outcome == Outcome::kInfraError ? c.infra + 1u < kInfraAttempts : c.failures < options_.retries;
 }
 
