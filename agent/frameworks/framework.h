@@ -47,7 +47,8 @@ enum class Standing {
 };
 
 // Where a reader reports to. A case is begun and then finished; one runs at a time. `result` has index, outcome,
-// message, output, output_cut, and duration where the framework told it.
+// message, output, output_cut, warning, and duration where the framework told it. The last case of the process has its
+// output whatever became of it: the end of the process may make it a failure.
 class CaseSink {
  public:
   virtual ~CaseSink() = default;
@@ -65,6 +66,8 @@ struct ProcessEnd {
   bool premature = false;  // set by Ended: it exited, with whatever status, but the framework had not finished
   std::string output;      // set by Ended: of the case that still runs, or outside any case since the last one
   uint64_t output_cut = 0;
+  std::string warning;        // set by Ended: the headline of a sanitizer's report in `output`
+  std::string listing_wrong;  // set by Ended: how it shows that the listing is not what the process runs
   // Set by Ended: what cases recorded (index, key and value), known only now.
   struct Property {
     uint32_t index = 0;

@@ -164,6 +164,7 @@ CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
   result.message = fields->TextOr("message");
   result.output = fields->TextOr("output");
   result.properties = fields->Pairs("properties");
+  result.warning = fields->TextOr("warning");
   return ended;
 }
 
@@ -200,6 +201,14 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
     CaseEnded ended = DecodeCase(fields, strings);
     if (object.contains("started")) ended.started = fields->Time("started");
     if (object.contains("output_cut")) ended.result.output_cut = fields->Number("output_cut", UINT64_MAX);
+    if (object.contains("process")) {
+      ended.result.process = fields->Number32("process");
+      ended.result.place = fields->Number32("place");
+    }
+    if (object.contains("replaces")) {
+      ended.replaces = static_cast<Outcome>(
+          fields->Word("replaces", kOutcomeCount, [](int i) { return OutcomeName(static_cast<Outcome>(i)); }));
+    }
     event->what = std::move(ended);
   } else if (kind == "case_properties") {
     event->what = DecodeProperties(fields, strings);

@@ -63,7 +63,7 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
 }
 
 void RunSummary::On(const UnitListed& listed) {
-  ++units_;
+  units_ += seen_.insert(listed.unit).second;  // what proves to be listed wrongly is told of twice
   unreached_ += listed.unreached;
   listed_ += listed.cases;
   selected_ += listed.selected;

@@ -136,7 +136,8 @@ void TerminalReport::On(const UnitListed& listed) {
 void TerminalReport::On(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const bool failure = IsFailure(result.outcome);
-  const int wanted_from = failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : ended.flaky || result.leaky ? 0 : 1;
+  const bool told = ended.flaky || result.leaky || !result.warning.empty();
+  const int wanted_from = failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : told ? 0 : 1;
   if (options_.verbosity < wanted_from) return;
   AppendCaseLine(ended);
   if (failure) {
@@ -144,7 +145,7 @@ void TerminalReport::On(const CaseEnded& ended) {
     const bool repeated = !result.message.empty() && result.output.find(result.message) != std::string::npos;
     if (!repeated) AppendBlock(result.message, 0);
     AppendBlock(result.output, result.output_cut);
-  } else if (options_.verbosity >= 2) {
+  } else if (options_.verbosity >= 2 || !result.warning.empty()) {
     AppendBlock(result.output, result.output_cut);
   }
 }
@@ -159,7 +160,8 @@ void TerminalReport::On(const CaseCopied& copied) {
 void TerminalReport::AppendCaseLine(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const bool failure = IsFailure(result.outcome);
-  const bool yellow = result.outcome == Outcome::kSkipped || result.outcome == Outcome::kNotRun || ended.flaky;
+  const bool yellow = result.outcome == Outcome::kSkipped || result.outcome == Outcome::kNotRun || ended.flaky ||
+                      !result.warning.empty();
   const absl::string_view label = ended.flaky ? "FLAKY" : Label(result.outcome);
   AppendColored(failure  ? Color::kRed
                 : yellow ? Color::kYellow
@@ -169,6 +171,7 @@ void TerminalReport::AppendCaseLine(const CaseEnded& ended) {
                   DisplayName(ended.unit, ended.name, ended.iteration), InParentheses(ended.host));
   if (result.leaky) absl::StrAppend(&lines_, " (leaky)");
   if (!failure && !result.message.empty()) absl::StrAppend(&lines_, ": ", Headline(result.message));
+  if (!failure && !result.warning.empty()) absl::StrAppend(&lines_, ": warning: ", OneLine(result.warning));
   lines_ += '\n';
 }
 
