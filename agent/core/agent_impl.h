@@ -157,6 +157,7 @@ class Agent::Impl {
   static bool Explained(const Slot& slot, const ProcessEnded& event);
   // The process does not run what was listed: fails its cases that have not run.
   void EndWrong(Slot* slot, ProcessEnded* event);
+  static std::string NotRun(const ProcessEnded& event);  // the message of such a case
 
   // ---- Inquests (agent_inquest.cc)
 
@@ -190,6 +191,8 @@ class Agent::Impl {
   void SettleDoubt(HeldLease* lease);
   void EndInterrupted(Slot* slot, ProcessEnded* event);
   void AddOutput(CaseResult* result, ProcessEnded* event) const;
+  // Of a result that turns out to need none.
+  void DropOutput(CaseResult* result) const;
 
   // To those results of the process that have not left yet; for the others they are gathered to follow them.
   void AttachProperties(Slot* slot, CaseResult* last, std::vector<ProcessEnded::Property>* properties);

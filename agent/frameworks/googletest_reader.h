@@ -16,10 +16,10 @@
 // result, are suspicions: anybody may print such lines. They become corrections if the closing list, or an exit that is
 // not a clean success, bears them out. A case under suspicion is doubtful until then.
 //
-// A listing is checked by what runs: a process that knows a case not that was listed, or begins one that was not, proves
-// it wrong (ProcessEnd::listing_wrong). Since a set-up may run another GoogleTest program and show what that prints, one
-// sign is not enough: a strange case counts if the process died in it, if one that was listed did not run, or if the
-// number of tests that the process announced says so, too.
+// A listing is checked by what runs: a process that knows a case not that was listed, or begins one that was not,
+// proves it wrong (ProcessEnd::listing_wrong). Since a set-up may run another GoogleTest program and show what that
+// prints, one sign is not enough: a strange case counts if the process died in it, if one that was listed did not run,
+// or if the number of tests that the process announced says so, too.
 //
 // A program that has replaced the printer says nothing of this. Then the results are taken from the XML report at the
 // end of the process, all at once.

@@ -24,6 +24,7 @@ constexpr size_t kLongestListing = 32 << 20;  // what it lists must fit into a f
 // to wait for room in the pipe.
 constexpr absl::Duration kReadLater = absl::Milliseconds(2);
 constexpr size_t kMuchOutput = 8 << 10;
+constexpr size_t kNamesInAMessage = 100;
 constexpr absl::Duration kFirstRecheck = absl::Milliseconds(1);
 constexpr absl::Duration kLongestRecheck = absl::Milliseconds(50);
 
@@ -114,7 +115,7 @@ void SlotRunner::StartBatch(const Program& program, const std::vector<LeasedCase
     options_.emit(BatchCut{options_.slot, fits});
   }
   one_case_ = request.cases.size() == 1;
-  began_ = false;
+  begun_.clear();
   reader_ = framework.NewReader(request);
   if (!reader_->Start(this)) {
     reader_.reset();
@@ -163,7 +164,7 @@ void SlotRunner::Signal(int signal) {
 }
 
 void SlotRunner::Began(uint32_t index) {
-  began_ = true;
+  begun_.push_back(index);
   options_.emit(CaseBegan{options_.slot, index});
 }
 
@@ -198,7 +199,7 @@ void SlotRunner::OnOutput() {
       Listing(bytes);
     }
   });
-  const bool later = got.has_value() && one_case_ && began_ && !ended_ && *got > 0 && *got < kMuchOutput;
+  const bool later = got.has_value() && one_case_ && !begun_.empty() && !ended_ && *got > 0 && *got < kMuchOutput;
   WatchOutput(got.has_value() && !later);
   read_at_ = later ? MonotonicNow() + kReadLater : absl::InfiniteFuture();
   if (got.has_value()) return;
@@ -335,6 +336,9 @@ void SlotRunner::EndBatch(bool leaky) {
   ended.leaky = leaky;
   ended.output = std::move(end.output);
   ended.output_cut = end.output_cut;
+  ended.warning = std::move(end.warning);
+  ended.listing_wrong = std::move(end.listing_wrong);
+  if (status.signal != 0 || status.exit_code != 0 || end.premature) ended.cases = NamesOfBegun();
   ended.premature = end.premature;
   ended.in_suite = end.in_suite;
   ended.after_failure = end.after_failure;
@@ -346,6 +350,15 @@ void SlotRunner::EndBatch(bool leaky) {
   }
   CleanUp();
   options_.emit(std::move(ended));
+}
+
+std::string SlotRunner::NamesOfBegun() const {
+  std::string names;
+  for (size_t i = 0; i < begun_.size() && i < kNamesInAMessage; ++i) {
+    absl::StrAppend(&names, i == 0 ? "" : ", ", program_->names[begun_[i]]);
+  }
+  if (begun_.size() > kNamesInAMessage) absl::StrAppend(&names, " and ", begun_.size() - kNamesInAMessage, " more");
+  return names;
 }
 
 void SlotRunner::EndListing() {

@@ -88,7 +88,7 @@ class RunLoop : private HostPool::Delegate {
     std::vector<uint32_t> selected;
     bool listed = false;
     bool listing_wrong = false;  // and it has been said
-    absl::Duration ready;  // since the run began: when its specification was made
+    absl::Duration ready;        // since the run began: when its specification was made
   };
 
   RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestProgram> programs, Selection selection,
