@@ -25,6 +25,8 @@
 // A process that runs what was not listed, or does not know what was, makes the listing wrong: that is said, and its
 // cases that have not run are infra errors.
 //
+// A case that signals the agent has failed, and its process is killed: the agent and its other slots go on.
+//
 // A case that printed nothing may only have redirected the output, so that a later one died. It runs once more alone
 // before the others. Only if its output then proves to be lost is it taken at its word, provisionally: the rest goes on
 // one case a process, and if none of them crashes, the crash is its after all.
@@ -134,6 +136,12 @@ struct ProcessEnded {
   std::vector<Correction> corrections;
 };
 
+// Something that the slot's process started, or itself, sent this agent a signal that would end it.
+struct AgentSignalled {
+  SlotId slot;
+  int signal = 0;
+};
+
 // A listing process ended and was read.
 struct ListingEnded {
   SlotId slot;
@@ -147,7 +155,7 @@ struct ListingEnded {
 struct AgentTick {};
 
 using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, CaseFinished,
-                                ProcessEnded, ListingEnded, AgentTick>;
+                                ProcessEnded, AgentSignalled, ListingEnded, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 

@@ -419,7 +419,7 @@ void Agent::Impl::On(ListingEnded&& event) {
     return;
   }
   Listed listed{unit, std::move(event.names), std::move(event.error), std::move(event.output), event.duration};
-  if (fate == Slot::Fate::kPastLimit) {
+  if (fate == Slot::Fate::kStopped) {
     listed.names.clear();
     listed.error = absl::StrCat("listing ", DescribeTimeout(welcome_.settings.list_timeout, ""));
   }

@@ -69,7 +69,7 @@ class Agent::Impl {
     // Once it is to go, what it still says no longer counts.
     enum class Fate {
       kOpen,
-      kPastLimit,    // killed; `held`, if there is one, tells of it
+      kStopped,      // killed, past its limit or for what it did; `held`, if there is one, tells of it
       kInterrupted,  // signalled; only failures count
       kDropped,      // killed; nobody waits for it
     };
@@ -145,6 +145,7 @@ class Agent::Impl {
   void MarkStartup(Slot* slot);
   void On(CaseFinished&& event);
   void On(ProcessEnded&& event);
+  void On(AgentSignalled&& event);
 
   // The lease's slot is without a process from now on: goes on with the rest of it, or is free.
   void NextProcess(Slot* slot);
@@ -223,6 +224,9 @@ class Agent::Impl {
 
   void On(AgentTick&&);
   void PastLimit(Slot* slot);
+  // Ends the slot's process. Its running case ends with this outcome, since `what`; outside of cases, the one it is put
+  // down to, which is told `where`.
+  void Stop(Slot* slot, Outcome outcome, const std::string& what, absl::Time outside_since);
   void Beat();
 
   const AgentOptions options_;

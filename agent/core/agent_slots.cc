@@ -188,22 +188,32 @@ void Agent::Impl::On(AgentTick&&) {
 
 void Agent::Impl::PastLimit(Slot* slot) {
   const absl::Duration limit = welcome_.settings.case_timeout;
+  Stop(slot, Outcome::kTimedOut, DescribeTimeout(limit, ""), slot->limit - limit);
+}
+
+void Agent::Impl::Stop(Slot* slot, Outcome outcome, const std::string& what, absl::Time outside_since) {
   if (slot->state == Slot::State::kRunning) {
     if (slot->running != HeldLease::kNone) {
-      slot->held = Blame(slot, slot->running, Outcome::kTimedOut, DescribeTimeout(limit, ""));
+      slot->held = Blame(slot, slot->running, outcome, what);
     } else if (slot->held.has_value()) {
-      AfterLast(&*slot->held, DescribeTimeout(limit, ""), Outcome::kTimedOut);
+      AfterLast(&*slot->held, what, outcome);
     } else {
-      slot->began = slot->any_finished ? slot->limit - limit : slot->spawned;
+      slot->began = slot->any_finished ? outside_since : slot->spawned;
       const char* const where = slot->any_finished ? kBetween : kInSetUp;
-      slot->held = Blame(slot, NextOf(*slot), Outcome::kTimedOut, DescribeTimeout(limit, where));
+      slot->held = Blame(slot, NextOf(*slot), outcome, absl::StrCat(what, " ", where));
     }
   }
-  slot->fate = Slot::Fate::kPastLimit;
+  slot->fate = Slot::Fate::kStopped;
   slot->limit = absl::InfiniteFuture();
   const bool at_once = welcome_.settings.kill_grace <= absl::ZeroDuration();
   slot->kill_at = at_once ? absl::InfiniteFuture() : now_ + welcome_.settings.kill_grace;
   Signal(slot, at_once ? SIGKILL : SIGTERM);
+}
+
+void Agent::Impl::On(AgentSignalled&& event) {
+  Slot* slot = Live(event.slot, Slot::State::kRunning);
+  if (slot == nullptr || slot->lease == nullptr || slot->fate != Slot::Fate::kOpen) return;
+  Stop(slot, Outcome::kFailed, DescribeTrespass(event.signal), now_);
 }
 
 void Agent::Impl::Beat() {

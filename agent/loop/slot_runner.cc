@@ -235,6 +235,11 @@ void SlotRunner::OnErrors() {
   if (ended_) FinishIfOver();
 }
 
+bool SlotRunner::IsMine(pid_t process) const {
+  return process_ != nullptr && !IsOlder(process, process_->pid()) &&
+         BelongsTo(process, process_->pid(), marker_, /*otherwise=*/false);
+}
+
 void SlotRunner::CheckEnded() {
   if (process_ != nullptr && !ended_ && process_->HasEnded()) OnEnd();
 }

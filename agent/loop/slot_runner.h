@@ -61,6 +61,9 @@ class SlotRunner : private CaseSink {
   void StartListing(const Program& program);
   void Signal(int signal);
 
+  // Whether this process is the slot's, or came from it; false where that cannot be told any more.
+  bool IsMine(pid_t process) const;
+
   // After SIGCHLD, where the kernel has no pidfd.
   void CheckEnded();
   void Tick(absl::Time now);

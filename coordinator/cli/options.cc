@@ -225,6 +225,9 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
       ->check(CLI::Range(0, 100).description(""))
       ->type_name("N")
       ->group(group);
+  app.add_flag("--explain", options.explain,
+               "Run a case that failed behind others in one process once more, alone, to tell if it passes then")
+      ->group(group);
   app.add_option("--repeat", options.repeat, "Run every case so many times  [1]")
       ->check(CLI::Range(1, 10000).description(""))
       ->type_name("N")

@@ -57,6 +57,7 @@ struct Options {
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);
   uint32_t retries = 0;
+  bool explain = false;
   uint32_t repeat = 1;
   std::optional<uint64_t> shuffle;
   uint32_t max_fail = 0;  // 0: never stop

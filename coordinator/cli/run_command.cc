@@ -97,6 +97,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
   loop.scheduler.isolation = options.isolation;
   loop.scheduler.retries = options.retries;
+  loop.scheduler.explain = options.explain;
   loop.scheduler.repeat = options.repeat;
   loop.scheduler.max_fail = options.max_fail;
   loop.scheduler.shuffle = options.shuffle;

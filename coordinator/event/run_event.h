@@ -45,8 +45,8 @@ struct HostDown {
   std::string reason;
 };
 
-// What one test unit holds. `error` non-empty: it could not be listed, counted as a failure of the run. Where that comes
-// second, without cases: what it lists is not what it runs.
+// What one test unit holds. `error` non-empty: it could not be listed, counted as a failure of the run. Where that
+// comes second, without cases: what it lists is not what it runs.
 struct UnitListed {
   UnitId unit;
   std::string name;       // as in reports; unique in the run
@@ -73,6 +73,9 @@ struct CaseEnded {
   // The verdict that a CaseEnded told of this case and iteration before, which this one takes the place of: the case
   // failed after all, as its process ended. Final.
   std::optional<Outcome> replaces;
+  // Not empty: it is order-dependent. It failed behind these, in this order, in one process, and passed alone. Then it
+  // is flaky, or, where no retry was left (--explain), it has failed and `result` is that failure.
+  std::vector<absl::string_view> before;
 };
 
 // RecordProperty values of one attempt that were known only after its CaseEnded; they follow those of its result. Comes

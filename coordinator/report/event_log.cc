@@ -121,7 +121,8 @@ void AppendField(absl::string_view key, uint64_t value, std::string* out) {
   out->append(key.data(), key.size());
   AppendInteger(value, out);
 }
-void AppendField(absl::string_view key, const std::vector<std::string>& values, std::string* out) {
+template <typename String>
+void AppendField(absl::string_view key, const std::vector<String>& values, std::string* out) {
   out->append(key.data(), key.size());
   out->push_back('[');
   for (size_t i = 0; i < values.size(); ++i) {
@@ -307,6 +308,7 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   if (ended.replaces.has_value()) {
     AppendField(",\"replaces\":", absl::string_view(OutcomeName(*ended.replaces)), out);
   }
+  if (!ended.before.empty()) AppendField(",\"before\":", ended.before, out);
 }
 
 void EventLogEncoder::Append(const RunEvent& event, std::string* out) {

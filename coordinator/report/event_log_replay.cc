@@ -137,6 +137,7 @@ class Fields {
 // Strings that a CaseEnded, CaseProperties or CaseCopied only views.
 struct CaseStrings {
   std::string unit, name, host, original;
+  std::vector<std::string> before = {};
 };
 
 CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
@@ -204,6 +205,10 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
     if (object.contains("process")) {
       ended.result.process = fields->Number32("process");
       ended.result.place = fields->Number32("place");
+    }
+    if (object.contains("before")) {
+      strings->before = fields->Texts("before");
+      ended.before.assign(strings->before.begin(), strings->before.end());
     }
     if (object.contains("replaces")) {
       ended.replaces = static_cast<Outcome>(

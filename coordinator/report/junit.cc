@@ -12,6 +12,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
 #include "coordinator/report/whole_file.h"
@@ -127,6 +128,9 @@ void JUnitReport::On(const CaseEnded& ended) {
   if (result.outcome != Outcome::kPassed || !detail.earlier.empty() || !result.message.empty() ||
       !result.output.empty() || !result.properties.empty()) {
     detail.last = Keep(result);
+    if (!ended.before.empty()) {
+      detail.last.properties.emplace_back("order-dependent behind", KeepText(absl::StrJoin(ended.before, ", ")));
+    }
     run_.details.push_back(std::move(detail));
     record.detail = static_cast<uint32_t>(run_.details.size());
   }

@@ -238,6 +238,12 @@ void RunLoop::Act(AttemptEnded& action) {
     event.host = host.name;
     event.started = host.hello + absl::Trunc(action.result.start, absl::Microseconds(1));
   }
+  if (const auto before = before_.find(action.id); action.final && before != before_.end()) {
+    if (action.order_dependent) {
+      for (const uint32_t index : before->second) event.before.push_back(unit.names[index]);
+    }
+    before_.erase(before);
+  }
   event.result = std::move(action.result);
   event.result.duration = absl::Trunc(event.result.duration, absl::Microseconds(1));
   Emit(std::move(event));
@@ -363,6 +369,7 @@ void RunLoop::HostIsUp(HostId id, const Hello& hello) {
   HostState& host = hosts_[id.value()];
   const HostSpec& spec = pool_->spec(id);
   host.hello = now_;
+  host.processes.clear();
   host.slots = spec.slots ? *spec.slots : options_.jobs ? *options_.jobs : std::max(1u, hello.cores);
   Welcome welcome;
   welcome.settings = options_.settings;
@@ -444,6 +451,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  },
                  [&](Results& results) {
                    running_.Ended(id, results);
+                   for (const CaseResult& result : results.results) NotePlace(&host, results.unit, result);
                    if (results.done && results.startup > absl::ZeroDuration()) {
                      ++processes_;
                      startup_ += results.startup;
@@ -459,6 +467,16 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  },
              },
              message);
+}
+
+void RunLoop::NotePlace(HostState* host, UnitId unit, const CaseResult& result) {
+  if (result.process == 0 || result.slot.value() >= host->slots || unit.value() >= units_.size()) return;
+  if (options_.scheduler.retries == 0 && !options_.scheduler.explain) return;
+  if (host->processes.size() < host->slots) host->processes.resize(host->slots);
+  HostState::Process& process = host->processes[result.slot.value()];
+  if (process.number != result.process) process = {result.process, {}};
+  if (IsFailure(result.outcome) && !process.cases.empty()) before_[CaseId{unit, result.index}] = process.cases;
+  if (result.index < units_[unit.value()].names.size()) process.cases.push_back(result.index);
 }
 
 void RunLoop::HostLogs(HostId id, absl::string_view line) {

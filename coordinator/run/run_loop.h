@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/event/run_event.h"
@@ -82,6 +83,11 @@ class RunLoop : private HostPool::Delegate {
     uint32_t slots = 0;
     absl::Time hello;             // the coordinator's clock when Hello came: CaseResult::start counts from here
     std::vector<bool> has_table;  // by unit: the host listed it, or CaseTable was sent
+    struct Process {
+      uint32_t number = 0;
+      std::vector<uint32_t> cases;  // that ended in it, by index
+    };
+    std::vector<Process> processes;  // by slot: the one that it ran last
   };
   struct UnitState {
     std::vector<std::string> names;  // in listing order; empty until listed
@@ -120,6 +126,8 @@ class RunLoop : private HostPool::Delegate {
 
   // Slots of hosts that are up, and of those still to come whose number is given.
   uint32_t KnownSlots() const;
+  // Which cases ran before this one in its process, to be told should it pass alone.
+  void NotePlace(HostState* host, UnitId unit, const CaseResult& result);
   void HandleSignals();
   void PrintRunning();
   std::string StoppingText(int number) const;
@@ -139,6 +147,8 @@ class RunLoop : private HostPool::Delegate {
   std::unique_ptr<HostPool> pool_;
   std::vector<HostState> hosts_;
   RunningCases running_;
+  absl::flat_hash_map<CaseId, std::vector<uint32_t>>
+      before_;                             // of cases that failed behind others, until their verdict
   std::optional<CurveKeyPair> peer_keys_;  // none: no host fetches from another
   std::vector<UnitState> units_;
   uint32_t units_pending_ = 0;     // their specification is being made

@@ -115,6 +115,7 @@ struct AttemptEnded {
   bool final = true;
   bool flaky = false;
   CaseResult result;
+  bool order_dependent = false;          // it failed behind others in one process, and passed alone
   std::optional<Outcome> replaces = {};  // the outcome that an AttemptEnded told of this attempt before
 };
 
@@ -161,6 +162,7 @@ struct SchedulerOptions {
   uint32_t hosts = 0;  // in the inventory: each will join or be gone
   Isolation isolation = Isolation::kBatch;
   uint32_t retries = 0;             // further attempts of a failed case
+  bool explain = false;             // one more of a case that failed behind others in one process, which does not count
   uint32_t repeat = 1;              // iterations of every case
   uint32_t max_fail = 0;            // stop after so many final failures; 0: never
   std::optional<uint64_t> shuffle;  // seed: random order in place of longest first

@@ -174,6 +174,8 @@ class Scheduler::Impl {
   void OnLateFailures(const LeaseRecord& lease, const std::vector<LateFailure>& late);
   // Whether a result with this outcome is not the last of the case.
   bool TriesAgain(const CaseRecord& c, Outcome outcome) const;
+  // Looks into a final failure: true if the case runs once more first.
+  bool Explains(uint32_t h, uint32_t i, const CaseResult& result);
   // The case is in no list, or stays held by a cancelled lease if it is tried again.
   void OnResult(uint32_t h, uint32_t i, CaseResult result);
   // The host was lost while it ran this case.
@@ -221,6 +223,12 @@ class Scheduler::Impl {
   uint32_t failures_ = 0;  // final
   // Why and where hosts were lost under a case, for the few that are suspect.
   absl::flat_hash_map<uint32_t, std::vector<std::string>> losses_;
+  // Failures of cases that run once more, alone, to see whether they pass.
+  struct Failure {
+    uint32_t host = kNone;
+    CaseResult result;
+  };
+  absl::flat_hash_map<uint32_t, Failure> explained_;
   absl::flat_hash_map<uint32_t, Cut> cut_;  // until the case is leased again, or has its verdict
   std::mt19937_64 random_;
 

@@ -95,7 +95,8 @@ void Scheduler::Impl::OnLateFailures(const LeaseRecord& lease, const std::vector
       continue;
     }
     if (!IsFailure(failure.told)) ++failures_;
-    AttemptEnded ended{CaseId{UnitId(lease.unit), result.index}, HostId(lease.host), IterationOf(result.attempt)};
+    AttemptEnded ended{
+        CaseId{UnitId(lease.unit), result.index}, HostId(lease.host), IterationOf(result.attempt), true, false, {}};
     ended.replaces = failure.told;
     ended.result = std::move(result);
     ended.result.attempt = AttemptOf(ended.result.attempt);
@@ -116,21 +117,40 @@ void Scheduler::Impl::OnResult(uint32_t h, uint32_t i, CaseResult result) {
     costs_.Learn(c.unit, c.suite, seconds);
   }
   const bool infra = result.outcome == Outcome::kInfraError;
-  if (!TriesAgain(c, result.outcome)) {
+  if (explained_.contains(i) || !TriesAgain(c, result.outcome)) {
+    if (Explains(h, i, result)) return;
     Final(i, HostId(h), std::move(result));
     return;
   }
   AttemptEnded ended{CaseId{UnitId(c.unit), c.index}, HostId(h), c.iteration, false, false, {}};
   ended.result = std::move(result);
   ended.result.attempt = c.attempt;
-  actions_->push_back(std::move(ended));
+  actions_->push_back(ended);
   infra ? ++c.infra : ++c.failures;
+  c.behind = ended.result.place > 0;
   ++c.attempt;
   c.avoid = h;
   if (c.holder != kNone) return;  // the same attempt is being ended elsewhere: the next one waits for that
   pending_.AddRetry(i, now_);
   work_added_ = true;
   if (placement_.unfit(c.unit) > 0) check_placeable_ = true;
+}
+
+// Like a retry it runs alone; where it failed, since a host is no reason then.
+bool Scheduler::Impl::Explains(uint32_t h, uint32_t i, const CaseResult& result) {
+  CaseRecord& c = cases_[i];
+  const bool failed = IsFailure(result.outcome) && result.outcome != Outcome::kInfraError;
+  if (!options_.explain || !failed || stopping_ || result.place == 0 || c.holder != kNone) return false;
+  if (const auto [held, is_new] = explained_.try_emplace(i, Failure{h, result}); is_new) {
+    held->second.result.attempt = c.attempt;
+  } else {
+    return false;
+  }
+  ++c.attempt;
+  pending_.AddRetry(i, now_);
+  work_added_ = true;
+  if (placement_.unfit(c.unit) > 0) check_placeable_ = true;
+  return true;
 }
 
 void Scheduler::Impl::TakeBack(const CaseList& list) {
@@ -176,6 +196,14 @@ void Scheduler::Impl::Lost(uint32_t h, const CaseList& list, bool suspect, const
 
 void Scheduler::Impl::Final(uint32_t i, std::optional<HostId> host, CaseResult result) {
   CaseRecord& c = cases_[i];
+  bool order_dependent = result.outcome == Outcome::kPassed && c.failures > 0 && c.behind;
+  if (const auto failure = explained_.find(i); failure != explained_.end()) {
+    order_dependent = result.outcome == Outcome::kPassed;
+    result = std::move(failure->second.result);
+    host = HostId(failure->second.host);
+    c.attempt = static_cast<uint16_t>(result.attempt);
+    explained_.erase(failure);
+  }
   c.state = CaseState::kFinished;
   ++finished_;
   if (IsFailure(result.outcome)) ++failures_;
@@ -183,6 +211,7 @@ void Scheduler::Impl::Final(uint32_t i, std::optional<HostId> host, CaseResult r
   if (!cut_.empty()) cut_.erase(i);
   AttemptEnded ended{CaseId{UnitId(c.unit), c.index}, host, c.iteration, true, false, {}};
   ended.flaky = result.outcome == Outcome::kPassed && c.failures > 0;
+  ended.order_dependent = order_dependent;
   ended.result = std::move(result);
   ended.result.index = c.index;
   ended.result.attempt = c.attempt;
