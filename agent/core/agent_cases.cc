@@ -207,7 +207,7 @@ bool Agent::Impl::Explained(const Slot& slot, const ProcessEnded& event) {
 }
 
 std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* event) {
-  std::optional<CaseResult> result = std::move(slot->held);
+  std::optional<CaseResult> result = std::exchange(slot->held, std::nullopt);
   bool keep_output = true;
   const bool clean = event->signal == 0 && event->exit_code == 0 && !event->premature;
   const bool finished = event->signal == 0 && !event->premature;

@@ -107,7 +107,7 @@ TEST_P(GoogleTestReaderTest, PassFailSkip) {
   EXPECT_THAT(Read("[ RUN      ] A.OneMore\na.cc:20: Skipped\nno network\n\n[  SKIPPED ] A.OneMore (0 ms)\n"),
               ElementsAre("began 2"));  // the suite has not ended
   EXPECT_THAT(Read("[----------] 3 tests from A (0 ms total)\n"),
-              ElementsAre("2 skipped (a.cc:20: Skipped\nno network)"));
+              ElementsAre("2 skipped (a.cc:20: Skipped\nno network) <a.cc:20: Skipped\nno network\n\n>"));
   EXPECT_THAT(End(1), IsEmpty());
   EXPECT_EQ(end_.exit_code, 1);
 }
@@ -494,7 +494,8 @@ TEST_P(GoogleTestReaderTest, CaseThatWasNotListed) {
   EXPECT_THAT(Corrections(), IsEmpty());
   names_.resize(2);
   Batch({0, 1});
-  Read(absl::StrCat("[==========] Running 3 tests from 1 test suite.\n", kStranger, kOneAndTwo));
+  Read(absl::StrCat("[==========] Running 3 tests from 1 test suite.\n", kStranger, kOneAndTwo,
+                    "[----------] 3 tests from A (0 ms total)\n"));
   End(0);
   EXPECT_EQ(end_.listing_wrong, "it listed 2 and runs 3: A.Strange is not in its listing");
 }
