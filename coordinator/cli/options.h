@@ -17,7 +17,7 @@
 
 namespace dtest {
 
-enum class Command : uint8_t { kRun, kList, kHosts, kReport, kHistory };
+enum class Command : uint8_t { kRun, kList, kHosts, kReport, kHistory, kReproduce };
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
@@ -49,6 +49,8 @@ struct Options {
   PlainTests plain = PlainTests::kAuto;
   bool run_disabled = false;
   bool list_cache = true;
+  std::vector<std::string> together;  // kReproduce: EXECUTABLE.CASE of those that run, in one process...
+  std::string only_host;              // ...here
 
   // How they run.
   Isolation isolation = Isolation::kBatch;

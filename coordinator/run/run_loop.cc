@@ -330,7 +330,8 @@ void RunLoop::CasesListed(UnitId id, std::vector<std::string> names, absl::Durat
   if (options_.list_only) {
     Schedule(CasesKnown{id, {}, {}, startup});
   } else {
-    Schedule(ExpectedCases(id, name, state.names, state.selected, startup, out_.history, options_.durations.get()));
+    Schedule(ExpectedCases(id, name, state.names, state.selected, startup,
+                           options_.scheduler.together ? nullptr : out_.history, options_.durations.get()));
   }
 }
 

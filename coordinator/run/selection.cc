@@ -63,6 +63,11 @@ bool Selection::PassesFilters(absl::string_view unit, absl::string_view name) co
   return (including_.empty() || MatchesAny(including_, unit, name)) && !MatchesAny(excluding_, unit, name);
 }
 
+void Selection::TakeOnly(const std::vector<std::string>& cases) {
+  including_.clear();
+  for (const std::string& one : cases) including_.push_back({Pattern::Kind::kExact, one});
+}
+
 void Selection::DivideBy(const Durations& durations) {
   plan_ = ShardPlan(plan_.shard_count(), durations,
                     [this](absl::string_view unit, absl::string_view name) { return PassesFilters(unit, name); });

@@ -27,6 +27,9 @@ class Selection {
   static absl::StatusOr<Selection> Make(const std::vector<std::string>& filters, uint32_t shard_index = 1,
                                         uint32_t shard_count = 1);
 
+  // These and no others: each is EXECUTABLE.SUITE.CASE, or EXECUTABLE of a plain one.
+  void TakeOnly(const std::vector<std::string>& cases);
+
   // Makes the parts equally long, as far as the file knows the cases that pass the filters, in place of by hash.
   void DivideBy(const Durations& durations);
   // By part (0-based): what those cases take.

@@ -269,11 +269,11 @@ CaseList Scheduler::Impl::CutBatch(uint32_t e, double speed, bool* probing) {
   CaseList list;
   double sum = 0;
   uint32_t unknown = 0;
-  while (pending_.short_count(e) > 0 && list.count < most) {
+  while (pending_.short_count(e) > 0 && (list.count < most || options_.together)) {
     const uint32_t i = pending_.FirstShort(e);
     CaseRecord& c = cases_[i];
     const double seconds = pending_.Estimate(i);
-    if (list.count > 0) {
+    if (list.count > 0 && !options_.together) {
       const CaseRecord& last = cases_[list.tail];
       // One iteration a lease: an index must not be in it twice.
       if (c.iteration != last.iteration || seconds > costs_.long_case()) break;
@@ -291,7 +291,7 @@ CaseList Scheduler::Impl::CutBatch(uint32_t e, double speed, bool* probing) {
     list.PushBack(cases_, i);
     sum += seconds;
     unknown += !c.known;
-    if (seconds > costs_.long_case()) break;
+    if (seconds > costs_.long_case() && !options_.together) break;
   }
   return list;
 }

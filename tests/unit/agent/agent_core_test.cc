@@ -420,7 +420,7 @@ TEST_F(AgentCore, WhatFailsAsAProcessEndsIsWhoseProcessFailsAlone) {
   for (uint32_t index : {1u, 2u}) {
     After(absl::Seconds(1));
     const Actions turn = Turn();
-    EXPECT_THAT(turn.back(), absl::StrCat("run 0 in 0: ", index));
+    EXPECT_THAT(turn.front(), absl::StrCat("run 0 in 0: ", index));
     if (index == 1) {
       EXPECT_THAT(turn.front(),
                   absl::StrCat("results 1 [] not passed: 0 failed (the process exited with status 23", kTornDown,
