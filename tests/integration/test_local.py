@@ -374,6 +374,18 @@ class FailurePolicyTest(DtestCase):
             with open(again, "rb") as one, open(result.junit_path, "rb") as other:
                 self.assertEqual(one.read(), other.read())
 
+    def test_reproduce_runs_a_case_behind_what_ran_before_it(self):
+        first = self.dtest(self.suite("order_dependent_test"), "-j", "1", "--env", "OF_THE_RUN=yes")
+        ran = {event["name"]: (event["process"], event["place"]) for event in first.attempts()}
+        for _ in range(2):  # what it logs can be reproduced, too
+            result = self.dtest("reproduce", "Order.NeedsTidiness", reports=False)
+            self.assertExit(result, FAILED)
+            self.assertSays(result, "behind the 3 that ran before it", "4 cases: 3 passed, 1 failed")
+        self.assertEqual(ran["Order.NeedsTidiness"][1], 3)
+        result = self.dtest("reproduce", "order_dependent_test.Order.Last", first.events_path, reports=False)
+        self.assertSays(result, "6 cases: 4 passed, 2 failed")
+        self.assertExit(self.dtest("reproduce", "Order.None", reports=False), 4)
+
     def test_flaky_alone_passes(self):
         result = self.dtest(self.suite("flaky_test"), "--retries", "2", "-k", "-Flaky.NeverPasses")
         self.assertExit(result, PASSED)

@@ -336,6 +336,18 @@ TEST_F(OrderTest, AFailureIsToldThoughItsExplanationNeverCame) {
   EXPECT_FALSE(Ended(all)[0].order_dependent);
 }
 
+TEST_F(OrderTest, CasesThatAreToRunTogetherAreOneLease) {
+  SchedulerOptions options = Hosts(1);
+  options.together = true;
+  Start(options);
+  Add(0);
+  Complete();
+  Cases(0, std::vector<double>(3000, -1));
+  Join(0, 4);
+  ASSERT_THAT(Leases(all), SizeIs(1));
+  EXPECT_THAT(Leases(all)[0].indices, SizeIs(3000));
+}
+
 TEST_F(FailuresTest, ACaseThatIsNotThereIsNotTriedAgain) {
   Start(Hosts(2));
   Add(0);
