@@ -228,7 +228,7 @@ class LocalTest(DtestCase):
                 ("leaks_memory_test", "Memory.Leaks", ("Follows", "IsLast"),
                  ("LeakSanitizer: detected memory leaks", "Direct leak of 77 byte", "leaks_memory_test.cc:8")),
                 ("races_test", "Threads.Race", ("Wait", "Follow"),
-                 ("ThreadSanitizer: data race", "races_test.cc:13"))):
+                 ("ThreadSanitizer: data race", "races_test.cc:12"))):
             for isolation in ("batch", "process"):
                 with self.subTest(suite=suite, isolation=isolation):
                     result = self.dtest(self.suite(suite, directory=suite), "--isolate", isolation, "-v")
