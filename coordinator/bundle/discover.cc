@@ -1,7 +1,5 @@
 #include "coordinator/bundle/discover.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,51 +7,35 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/str_split.h"
+#include "coordinator/bundle/directory_walk.h"
 #include "coordinator/bundle/files.h"
+#include "coordinator/bundle/program_file.h"
+#include "coordinator/bundle/test_names.h"
 
 namespace dtest {
 
 namespace {
 
 constexpr size_t kNamesInNote = 5;
+constexpr size_t kPlainNamesInNote = 12;  // what is about to run: told at more length
 
 using Inode = std::pair<dev_t, ino_t>;
 
 Inode InodeOf(const struct stat& status) { return {status.st_dev, status.st_ino}; }
 
-bool HasExecuteBit(const struct stat& status) { return (status.st_mode & 0111) != 0; }
-
-enum class Kind { kElf, kScript, kEmpty, kOther };
-
-// From the first bytes.
-absl::StatusOr<Kind> KindOf(const std::string& path) {
-  absl::StatusOr<OpenedFile> file = OpenFile(path);
-  if (!file.ok()) return file.status();
-  char start[4];
-  const ssize_t count = pread(file->fd.get(), start, sizeof(start), 0);
-  if (count < 0) return FileError(errno, "reading", path);
-  const absl::string_view head(start, static_cast<size_t>(count));
-  if (head == "\177ELF") return Kind::kElf;
-  if (absl::StartsWith(head, "#!")) return Kind::kScript;
-  return head.empty() ? Kind::kEmpty : Kind::kOther;
-}
-
-std::string JoinSome(const std::vector<std::string>& names) {
-  const size_t shown = std::min(names.size(), kNamesInNote);
+std::string JoinSome(const std::vector<std::string>& names, size_t most = kNamesInNote) {
+  const size_t shown = std::min(names.size(), most);
   std::string text = absl::StrJoin(names.begin(), names.begin() + static_cast<ptrdiff_t>(shown), ", ");
   if (names.size() > shown) absl::StrAppend(&text, " and ", names.size() - shown, " more");
   return text;
@@ -69,63 +51,69 @@ std::string ReadLink(const std::string& path) {
   return std::string(target, length < 0 ? 0 : static_cast<size_t>(length));
 }
 
+std::string DanglingLink(const std::string& path) {
+  return absl::StrCat(Printable(path), " is a dangling symbolic link: its target ", Printable(ReadLink(path)),
+                      " does not exist");
+}
+
 bool HasBaseNameOf(const std::vector<std::string>& paths, const std::string& path) {
   return absl::c_any_of(paths, [&](const std::string& other) { return BaseName(other) == BaseName(path); });
 }
 
-// A file or link below a directory that is being walked.
-struct Entry {
-  std::string path;
-  std::string relative;  // to the directory given
-  friend bool operator<(const Entry& a, const Entry& b) { return a.relative < b.relative; }
-};
-
-// What a walk of one directory found.
-struct Tree {
-  std::vector<Entry> programs;  // regular files with an execute bit
-  std::vector<Entry> links;
-};
-
-struct CloseDirectory {
-  void operator()(DIR* directory) const { closedir(directory); }
-};
+// `given` as an absolute path; `real`, which is the same, if that would take ".." for what it may not be behind a link.
+std::string WithoutDots(const std::string& root, const std::string& given, const std::string& real) {
+  std::string path = absl::StartsWith(given, "/") ? "" : root;
+  for (const absl::string_view part : absl::StrSplit(given, '/')) {
+    if (part == "..") return real;
+    if (!part.empty() && part != ".") absl::StrAppend(&path, "/", part);
+  }
+  return path;
+}
 
 struct Found {
-  TestProgram program;   // without its name
-  std::string relative;  // to the directory it was found in; as given, if it was given by name
+  TestProgram program;
+  bool by_name = false;
 };
 
 class Finder {
  public:
-  Finder(DiscoverOptions::Plain plain, LibraryResolver* resolver) : plain_(plain), resolver_(resolver) {}
+  Finder(const DiscoverOptions& options, std::string root, LibraryResolver* resolver)
+      : options_(options), root_(std::move(root)), resolver_(resolver) {}
 
   absl::Status Add(const std::string& path);
   absl::StatusOr<Discovery> Finish(const std::vector<std::string>& paths) &&;
 
  private:
-  // `given`: the path as the user wrote it.
-  absl::Status AddFile(const std::string& path, const std::string& given, const struct stat& status);
-  absl::Status AddDirectory(const std::string& path);
-  // `required`: an unreadable directory is an error rather than a note.
-  absl::Status Walk(const std::string& path, const std::string& relative, bool required, Tree* tree);
-  void FollowLinks(std::vector<Entry> links, std::vector<Entry>* programs);
-  // A file in a directory: a test, or passed over.
-  void Consider(const Entry& entry);
-  void ConsiderBroken(const Entry& entry, const struct stat& status, const absl::Status& why);
-  static bool SaysTest(const Entry& entry);
-  bool WantedPlain(const Entry& entry);
-  bool IsGoogleTest(const std::string& path, const ElfInfo& elf);
-  void AddProgram(const std::string& path, const std::string& relative, bool script, ElfInfo elf);
-  std::vector<TestProgram> TakeNamed();
+  using Plain = DiscoverOptions::Plain;
 
-  const DiscoverOptions::Plain plain_;
+  // `shown`: as the user wrote it, but absolute.
+  absl::Status AddFile(const std::string& path, const std::string& shown, const struct stat& status);
+  absl::Status AddDirectory(const std::string& path, const std::string& shown);
+  // A file in a directory: a test, runnable or not, or passed over.
+  void Consider(const WalkedFile& file);
+  void ConsiderProgram(const WalkedFile& file, ProgramFile program);
+  void ConsiderOther(const WalkedFile& file, const ProgramFile& program);
+  // True, with a note, for a program that is a test already, or is one under another name.
+  bool SeenBefore(const WalkedFile& file);
+  bool WantedPlain(const WalkedFile& file);
+  bool IsGoogleTest(const std::string& path, const ElfInfo& elf);
+  void AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile program);
+  void AddUnrunnable(const WalkedFile& file, std::string why);
+  void NotePlain();
+  void NoteTheRest();
+  std::string NothingFound(const std::vector<std::string>& paths) const;
+
+  const DiscoverOptions& options_;
+  const std::string root_;
   LibraryResolver* const resolver_;
+  DirectoryWalker walker_;
+  std::string directory_;  // that is being walked, as it was given
   std::vector<Found> found_;
-  std::vector<std::string> notes_;
+  Discovery result_;                                                    // less its programs
   absl::flat_hash_map<Inode, std::vector<std::string>> programs_seen_;  // and the paths under which they are tests
-  absl::flat_hash_set<Inode> directories_seen_;
-  std::vector<std::string> skipped_plain_;
   size_t files_ = 0;
+  std::vector<std::string> skipped_plain_, dangling_, dependencies_, others_;
+  size_t not_executable_ = 0, no_programs_ = 0, no_heads_ = 0, special_ = 0;
 };
 
 absl::Status Finder::Add(const std::string& path) {
@@ -135,16 +123,14 @@ absl::Status Finder::Add(const std::string& path) {
   if (stat(path.c_str(), &status) != 0) {
     const int error = errno;
     struct stat link;
-    if (error == ENOENT && lstat(path.c_str(), &link) == 0) {
-      return absl::NotFoundError(absl::StrCat(shown, " is a dangling symbolic link: its target ",
-                                              Printable(ReadLink(path)), " does not exist"));
-    }
+    if (error == ENOENT && lstat(path.c_str(), &link) == 0) return absl::NotFoundError(DanglingLink(path));
     if (error == ENOENT) return absl::NotFoundError(absl::StrCat(shown, " does not exist"));
     return FileError(error, "looking at", path);
   }
   absl::StatusOr<std::string> absolute = AbsolutePath(path);
   if (!absolute.ok()) return absolute.status();
-  if (S_ISDIR(status.st_mode)) return AddDirectory(*absolute);
+  const std::string as_given = WithoutDots(root_, path, *absolute);
+  if (S_ISDIR(status.st_mode)) return AddDirectory(*absolute, as_given);
   if (!S_ISREG(status.st_mode)) {
     const char* what = S_ISFIFO(status.st_mode)   ? "FIFO"
                        : S_ISSOCK(status.st_mode) ? "socket"
@@ -152,180 +138,138 @@ absl::Status Finder::Add(const std::string& path) {
                                                   : "character device";
     return absl::InvalidArgumentError(absl::StrCat(shown, " is a ", what, ", not a test program"));
   }
-  return AddFile(*absolute, path, status);
+  return AddFile(*absolute, as_given, status);
 }
 
-absl::Status Finder::AddFile(const std::string& path, const std::string& given, const struct stat& status) {
+absl::Status Finder::AddFile(const std::string& path, const std::string& shown, const struct stat& status) {
   ++files_;
-  const std::string shown = Printable(path);
-  absl::StatusOr<Kind> kind = KindOf(path);
-  if (!kind.ok()) return kind.status();
-  ElfInfo elf;
-  if (*kind == Kind::kElf) {
-    absl::StatusOr<ElfInfo> read = ReadElf(path);
-    if (!read.ok()) {
-      return absl::IsDataLoss(read.status()) ? absl::InvalidArgumentError(read.status().message()) : read.status();
+  ProgramFile program = ReadProgramFile(path, status, options_.here);
+  if (!program.problem.empty()) {
+    if (options_.allow_unrunnable) {
+      result_.warnings.push_back(std::move(program.problem));
+      return absl::OkStatus();
     }
-    if (!read->executable) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(shown, read->dynamic ? " is a shared library" : " is an object, core or debug information file",
-                       ", not a test program"));
-    }
-    elf = *std::move(read);
-  }
-  if (!HasExecuteBit(status)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(shown, " is not executable. If it is a test: chmod +x '", shown, "'"));
-  }
-  if (*kind == Kind::kEmpty) return absl::InvalidArgumentError(absl::StrCat(shown, " is empty: not a test program"));
-  if (*kind == Kind::kOther) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        shown, " is neither an ELF program nor a script: a script's first line says what runs it, e.g. #!/bin/sh"));
+    return program.error.ok() ? absl::InvalidArgumentError(program.problem) : program.error;
   }
   std::vector<std::string>& seen = programs_seen_[InodeOf(status)];
   if (HasBaseNameOf(seen, path)) return absl::OkStatus();
   seen.push_back(path);
-  AddProgram(path, std::string(absl::StripPrefix(given, "./")), *kind == Kind::kScript, std::move(elf));
+  AddProgram(path, shown, true, std::move(program));
   return absl::OkStatus();
 }
 
-absl::Status Finder::AddDirectory(const std::string& path) {
-  Tree tree;
-  struct stat status;
-  if (stat(path.c_str(), &status) != 0) return FileError(errno, "looking at", path);
-  // One inside another that was given before has nothing new; the other way round, the inner one is not walked again.
-  if (!directories_seen_.insert(InodeOf(status)).second) return absl::OkStatus();
-  if (absl::Status walked = Walk(path, "", true, &tree); !walked.ok()) return walked;
+absl::Status Finder::AddDirectory(const std::string& path, const std::string& shown) {
+  Walked walked;
+  directory_ = shown;
+  if (absl::Status status = walker_.Walk(path, &walked); !status.ok()) return status;
   const auto first = static_cast<ptrdiff_t>(found_.size());
-  std::sort(tree.programs.begin(), tree.programs.end());
-  for (const Entry& entry : tree.programs) Consider(entry);
-  std::vector<Entry> linked;
-  FollowLinks(std::move(tree.links), &linked);
-  for (const Entry& entry : linked) Consider(entry);
-
+  files_ += walked.files.size();
+  special_ += walked.special;
+  for (const WalkedFile& file : walked.files) Consider(file);
+  for (const auto& [entry, error] : walked.unreadable) AddUnrunnable(entry, std::string(error.message()));
+  for (const WalkedFile& link : walked.dangling) {
+    if (NamedAsTest(BaseName(link.path)) && MayNameProgram(BaseName(link.path))) {
+      AddUnrunnable(link, DanglingLink(link.path));
+    } else {
+      dangling_.push_back(Printable(link.relative));
+    }
+  }
+  dependencies_.insert(dependencies_.end(), walked.dependencies.begin(), walked.dependencies.end());
+  others_.insert(others_.end(), walked.others.begin(), walked.others.end());
   // What came by links belongs among the rest, by path.
   std::sort(found_.begin() + first, found_.end(),
-            [](const Found& a, const Found& b) { return a.relative < b.relative; });
+            [](const Found& a, const Found& b) { return a.program.path < b.program.path; });
   return absl::OkStatus();
 }
 
-absl::Status Finder::Walk(const std::string& path, const std::string& relative, bool required, Tree* tree) {
-  const std::unique_ptr<DIR, CloseDirectory> directory(opendir(path.c_str()));
-  if (directory == nullptr) {
-    absl::Status error = FileError(errno, "opening directory", path);
-    if (required) return error;
-    notes_.push_back(absl::StrCat("skipped a directory: ", error.message()));
-    return absl::OkStatus();
+void Finder::Consider(const WalkedFile& file) {
+  const bool executable = (file.status.st_mode & 0111) != 0;
+  if (!executable && !MayNameProgram(BaseName(file.path))) {
+    ++not_executable_;
+    return;
   }
-  std::vector<std::string> subdirectories;
-  const std::string prefix = relative.empty() ? "" : absl::StrCat(relative, "/");
-  while (const dirent* item = readdir(directory.get())) {
-    const absl::string_view name = item->d_name;
-    struct stat status;
-    if (fstatat(dirfd(directory.get()), item->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone again
-    if (S_ISDIR(status.st_mode)) {
-      if (absl::StartsWith(name, ".") || name == "CMakeFiles") continue;
-      if (directories_seen_.insert(InodeOf(status)).second) subdirectories.emplace_back(name);
-    } else if (S_ISREG(status.st_mode)) {
-      ++files_;
-      if (HasExecuteBit(status)) tree->programs.push_back({absl::StrCat(path, "/", name), absl::StrCat(prefix, name)});
-    } else if (S_ISLNK(status.st_mode)) {
-      tree->links.push_back({absl::StrCat(path, "/", name), absl::StrCat(prefix, name)});
-    }
+  if (SeenBefore(file)) return;
+  ProgramFile program = ReadProgramFile(file.path, file.status, options_.here);
+  if (program.kind == ProgramFile::Kind::kElf || program.kind == ProgramFile::Kind::kScript) {
+    ConsiderProgram(file, std::move(program));
+  } else {
+    ConsiderOther(file, program);
   }
-  std::sort(subdirectories.begin(), subdirectories.end());
-  for (const std::string& name : subdirectories) {
-    absl::Status walked = Walk(absl::StrCat(path, "/", name), absl::StrCat(prefix, name), false, tree);
-    if (!walked.ok()) return walked;
-  }
-  return absl::OkStatus();
 }
 
-void Finder::FollowLinks(std::vector<Entry> links, std::vector<Entry>* programs) {
-  std::sort(links.begin(), links.end());
-  std::deque<Entry> queue(std::make_move_iterator(links.begin()), std::make_move_iterator(links.end()));
-  while (!queue.empty()) {
-    const Entry link = std::move(queue.front());
-    queue.pop_front();
-    struct stat status;
-    if (stat(link.path.c_str(), &status) != 0) {
-      notes_.push_back(absl::StrCat("skipped ", Printable(link.path), ", a symbolic link to ",
-                                    Printable(ReadLink(link.path)), " that leads nowhere"));
-    } else if (S_ISREG(status.st_mode)) {
-      ++files_;
-      if (HasExecuteBit(status)) programs->push_back(link);
-    } else if (S_ISDIR(status.st_mode) && !absl::StartsWith(BaseName(link.path), ".") &&
-               directories_seen_.insert(InodeOf(status)).second) {
-      Tree tree;
-      const absl::Status walked = Walk(link.path, link.relative, false, &tree);
-      (void)walked;  // Not required: what cannot be read is in the notes.
-      programs->insert(programs->end(), tree.programs.begin(), tree.programs.end());
-      std::sort(tree.links.begin(), tree.links.end());
-      queue.insert(queue.end(), tree.links.begin(), tree.links.end());
-    }
+bool Finder::SeenBefore(const WalkedFile& file) {
+  const auto seen = programs_seen_.find(InodeOf(file.status));
+  if (seen == programs_seen_.end()) return false;
+  if (!HasBaseNameOf(seen->second, file.path)) {
+    result_.notes.push_back(absl::StrCat("skipped ", Printable(file.relative), ": the same file as ",
+                                         Printable(seen->second.front()),
+                                         "; if it is a test of its own under that name, give its path"));
   }
-  std::sort(programs->begin(), programs->end());
+  return true;
 }
 
-void Finder::Consider(const Entry& entry) {
-  struct stat status;
-  if (stat(entry.path.c_str(), &status) != 0) return;
-  if (const auto seen = programs_seen_.find(InodeOf(status)); seen != programs_seen_.end()) {
-    const std::vector<std::string>& paths = seen->second;
-    if (HasBaseNameOf(paths, entry.path)) return;
-    notes_.push_back(absl::StrCat("skipped ", Printable(entry.relative), ": the same file as ",
-                                  Printable(paths.front()),
-                                  "; if it is a test of its own under that name, give its path"));
-    return;
-  }
-  absl::StatusOr<Kind> kind = KindOf(entry.path);
-  if (!kind.ok()) {
-    notes_.push_back(absl::StrCat("skipped a program: ", kind.status().message()));
-    return;
-  }
-  if (*kind == Kind::kEmpty)
-    return ConsiderBroken(entry, status, absl::DataLossError(absl::StrCat(Printable(entry.path), " is empty")));
-  if (*kind == Kind::kScript) {
-    if (!WantedPlain(entry)) return;
-    programs_seen_[InodeOf(status)].push_back(entry.path);
-    AddProgram(entry.path, entry.relative, true, {});
-    return;
-  }
-  if (*kind != Kind::kElf) {
-    if (SaysTest(entry) && !absl::StrContains(BaseName(entry.path), ".")) {
-      notes_.push_back(absl::StrCat("skipped ", Printable(entry.relative),
-                                    ": executable, but neither an ELF program nor a script with a #! line"));
+void Finder::ConsiderProgram(const WalkedFile& file, ProgramFile program) {
+  const bool googletest = program.kind == ProgramFile::Kind::kElf && IsGoogleTest(file.path, program.elf);
+  const bool executable = (file.status.st_mode & 0111) != 0;
+  if (!googletest) {
+    // Without its execute bit a program looks like a test only by its name.
+    if (!executable && (options_.plain == Plain::kNone || !NamedAsTest(BaseName(file.path)))) {
+      ++not_executable_;
+      return;
     }
-    return;
+    if (!WantedPlain(file)) return;
   }
-  absl::StatusOr<ElfInfo> elf = ReadElf(entry.path);
-  if (!elf.ok()) return ConsiderBroken(entry, status, elf.status());
-  if (!elf->executable || (!IsGoogleTest(entry.path, *elf) && !WantedPlain(entry))) return;
-  programs_seen_[InodeOf(status)].push_back(entry.path);
-  AddProgram(entry.path, entry.relative, false, *std::move(elf));
+  if (!program.problem.empty()) return AddUnrunnable(file, std::move(program.problem));
+  programs_seen_[InodeOf(file.status)].push_back(file.path);
+  AddProgram(file.path, absl::StrCat(directory_, "/", file.relative), false, std::move(program));
 }
 
-// What an interrupted build leaves must not go unnoticed, or its tests would count as passed.
-void Finder::ConsiderBroken(const Entry& entry, const struct stat& status, const absl::Status& why) {
-  if (!absl::IsDataLoss(why) || !SaysTest(entry) || absl::StrContains(BaseName(entry.path), ".so")) {
-    notes_.push_back(absl::StrCat("skipped a program: ", why.message()));
+// What an interrupted build leaves, or a missing line, must not go unnoticed, or its tests would count as passed.
+void Finder::ConsiderOther(const WalkedFile& file, const ProgramFile& program) {
+  using Kind = ProgramFile::Kind;
+  const absl::string_view name = BaseName(file.path);
+  const bool executable = (file.status.st_mode & 0111) != 0;
+  const bool says_test = NamedAsTest(name) && MayNameProgram(name) && !absl::StrContains(name, ".so.");
+  switch (program.kind) {
+    case Kind::kElf:
+    case Kind::kScript:
+      break;
+    case Kind::kNoProgram:
+      ++no_programs_;
+      break;
+    case Kind::kNoHead:
+      if (executable && says_test && options_.plain != Plain::kNone) return AddUnrunnable(file, program.problem);
+      ++(executable ? no_heads_ : not_executable_);
+      break;
+    case Kind::kEmpty:
+      if (executable && says_test) return AddUnrunnable(file, program.problem);
+      ++(executable ? no_heads_ : not_executable_);
+      break;
+    case Kind::kDamaged:
+    case Kind::kUnreadable:
+      if (says_test) return AddUnrunnable(file, program.problem);
+      result_.notes.push_back(absl::StrCat("skipped a file that is not named as a test: ", program.problem));
+      break;
+  }
+}
+
+void Finder::AddUnrunnable(const WalkedFile& file, std::string why) {
+  if (options_.allow_unrunnable) {
+    result_.warnings.push_back(std::move(why));
     return;
   }
-  programs_seen_[InodeOf(status)].push_back(entry.path);
+  if (file.status.st_ino != 0) programs_seen_[InodeOf(file.status)].push_back(file.path);
   TestProgram program;
-  program.path = entry.path;
-  program.broken = absl::StrCat(why.message(), ": was its build interrupted?");
-  found_.push_back({std::move(program), entry.relative});
+  program.path = file.path;
+  program.name = UnitName(root_, absl::StrCat(directory_, "/", file.relative));
+  program.unrunnable = std::move(why);
+  found_.push_back({std::move(program), false});
 }
 
-bool Finder::SaysTest(const Entry& entry) {
-  return absl::StrContains(absl::AsciiStrToLower(BaseName(entry.path)), "test");
-}
-
-bool Finder::WantedPlain(const Entry& entry) {
-  if (plain_ == DiscoverOptions::Plain::kAll || (plain_ == DiscoverOptions::Plain::kAuto && SaysTest(entry)))
-    return true;
-  skipped_plain_.push_back(Printable(entry.relative));
+bool Finder::WantedPlain(const WalkedFile& file) {
+  if (options_.plain == Plain::kAll) return true;
+  if (options_.plain == Plain::kAuto && NamedAsTest(BaseName(file.path))) return true;
+  skipped_plain_.push_back(Printable(file.relative));
   return false;
 }
 
@@ -335,58 +279,97 @@ bool Finder::IsGoogleTest(const std::string& path, const ElfInfo& elf) {
   return closure.ok() && closure->googletest;
 }
 
-void Finder::AddProgram(const std::string& path, const std::string& relative, bool script, ElfInfo elf) {
+void Finder::AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile file) {
   TestProgram program;
   program.path = path;
-  program.script = script;
-  if (!script && IsGoogleTest(path, elf)) program.framework = Framework::kGoogleTest;
-  program.elf = std::move(elf);
-  found_.push_back({std::move(program), relative});
+  program.name = UnitName(root_, shown);
+  program.script = file.kind == ProgramFile::Kind::kScript;
+  if (!program.script && IsGoogleTest(path, file.elf)) program.framework = Framework::kGoogleTest;
+  program.elf = std::move(file.elf);
+  found_.push_back({std::move(program), by_name});
 }
 
-std::vector<TestProgram> Finder::TakeNamed() {
-  // The shortest of base name, relative path and absolute path that no other program has.
-  absl::flat_hash_map<std::string, int> uses;
-  for (const Found& found : found_) ++uses[BaseName(found.program.path)];
-  for (Found& found : found_) {
-    const std::string base(BaseName(found.program.path));
-    found.program.name = uses[base] == 1 ? base : found.relative;
+// Whatever runs as a test without saying so itself is told before it does.
+void Finder::NotePlain() {
+  std::vector<std::string> plain;
+  bool by_name = true;
+  size_t others = 0;
+  for (const Found& found : found_) {
+    if (!found.program.unrunnable.empty()) continue;  // told as an error
+    if (found.program.framework != Framework::kPlain) {
+      ++others;
+      continue;
+    }
+    plain.push_back(Printable(found.program.name));
+    by_name = by_name && found.by_name;
   }
-  uses.clear();
-  for (const Found& found : found_) ++uses[found.program.name];
-  std::vector<TestProgram> programs;
-  for (Found& found : found_) {
-    if (uses[found.program.name] != 1) found.program.name = found.program.path;
-    programs.push_back(std::move(found.program));
+  if (plain.empty()) return;
+  result_.notes.push_back(absl::StrCat(others > 0 ? "also running " : "running ", Count(plain.size(), "plain program"),
+                                       " as one case each: ", JoinSome(plain, kPlainNamesInNote),
+                                       by_name ? "" : "; --plain none leaves them out"));
+}
+
+void Finder::NoteTheRest() {
+  const auto note = [](size_t number, absl::string_view what, std::vector<std::string>* notes) {
+    if (number > 0) notes->push_back(absl::StrCat("passed over ", what, ": ", number));
+  };
+  if (!skipped_plain_.empty()) {
+    result_.notes.push_back(absl::StrCat("skipped ", Count(skipped_plain_.size(), "program"), ", not GoogleTests",
+                                         options_.plain == Plain::kNone ? "" : " and not named as tests", ": ",
+                                         JoinSome(skipped_plain_)));
   }
-  return programs;
+  if (!dangling_.empty()) {
+    result_.notes.push_back(absl::StrCat("skipped ", Count(dangling_.size(), "symbolic link"), " that ",
+                                         dangling_.size() == 1 ? "leads" : "lead", " nowhere: ", JoinSome(dangling_)));
+  }
+  if (!dependencies_.empty()) {
+    result_.notes.push_back(absl::StrCat("not looked into, since others wrote what is there: ", JoinSome(dependencies_),
+                                         "; give the path of what is to run"));
+  }
+  if (!others_.empty()) {
+    result_.details.push_back(absl::StrCat("not looked into: ", JoinSome(others_), ", hidden or of a build tool"));
+  }
+  note(not_executable_, "files without the execute bit", &result_.details);
+  note(no_programs_, "libraries and objects", &result_.details);
+  note(no_heads_, "executable files that are neither ELF nor script, and not named as tests", &result_.details);
+  note(special_, "sockets, FIFOs and devices", &result_.details);
+}
+
+std::string Finder::NothingFound(const std::vector<std::string>& paths) const {
+  if (paths.empty()) return "no test was given";
+  std::vector<std::string> shown;
+  shown.reserve(paths.size());
+  for (const std::string& path : paths) shown.push_back(Printable(path));
+  std::string text = absl::StrCat("no test found in ", JoinSome(shown), ": looked at ", Count(files_, "file"));
+  for (const std::string& warning : result_.warnings) absl::StrAppend(&text, "; ", warning);
+  for (const std::string& note : result_.notes) absl::StrAppend(&text, "; ", note);
+  if (result_.notes.empty() && result_.warnings.empty()) {
+    absl::StrAppend(&text, ", none of them an executable program. Were the tests built?");
+  }
+  return text;
 }
 
 absl::StatusOr<Discovery> Finder::Finish(const std::vector<std::string>& paths) && {
-  const std::string reason = plain_ == DiscoverOptions::Plain::kNone
-                                 ? "not GoogleTests"
-                                 : "not GoogleTests, with names that do not say \"test\"";
-  if (!skipped_plain_.empty()) {
-    notes_.push_back(absl::StrCat("skipped ", Count(skipped_plain_.size(), "program"), ", ", reason, ": ",
-                                  JoinSome(skipped_plain_)));
-  }
-  if (found_.empty()) {
-    std::vector<std::string> shown;
-    shown.reserve(paths.size());
-    for (const std::string& path : paths) shown.push_back(Printable(path));
-    std::string text = paths.empty()
-                           ? "no test was given"
-                           : absl::StrCat("no test found in ", JoinSome(shown), ": looked at ", Count(files_, "file"));
-    for (const std::string& note : notes_) absl::StrAppend(&text, "; ", note);
-    if (!paths.empty() && notes_.empty()) {
-      absl::StrAppend(&text, ", none of them an executable program. Were the tests built?");
-    }
-    return absl::FailedPreconditionError(text);
-  }
-  return Discovery{TakeNamed(), std::move(notes_)};
+  NotePlain();
+  NoteTheRest();
+  if (found_.empty()) return absl::FailedPreconditionError(NothingFound(paths));
+  for (Found& found : found_) result_.programs.push_back(std::move(found.program));
+  return std::move(result_);
 }
 
 }  // namespace
+
+std::string UnitName(const std::string& root, const std::string& path) {
+  const std::unique_ptr<char, decltype(&free)> whole(realpath(path.c_str(), nullptr), &free);
+  std::string real = whole == nullptr ? "" : whole.get();
+  if (BaseName(real) != BaseName(path)) {
+    const absl::StatusOr<std::string> link = AbsolutePath(path);
+    real = link.ok() ? *link : path;
+  }
+  std::string relative;
+  if (RelativeTo(root, real, &relative) || RelativeTo(root, path, &relative)) return relative;
+  return real;
+}
 
 absl::StatusOr<Discovery> Discover(const std::vector<std::string>& paths, const DiscoverOptions& options) {
   std::optional<LibraryResolver> own;
@@ -396,7 +379,13 @@ absl::StatusOr<Discovery> Discover(const std::vector<std::string>& paths, const 
     defaults.ld_library_path = SplitSearchPath(getenv("LD_LIBRARY_PATH"));
     resolver = &own.emplace(std::move(defaults));
   }
-  Finder finder(options.plain, resolver);
+  std::string root = options.root;
+  if (root.empty()) {
+    absl::StatusOr<std::string> here = AbsolutePath(".");
+    if (!here.ok()) return here.status();
+    root = *std::move(here);
+  }
+  Finder finder(options, std::move(root), resolver);
   for (const std::string& path : paths) {
     if (absl::Status added = finder.Add(path); !added.ok()) return added;
   }

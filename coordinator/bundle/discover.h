@@ -1,13 +1,16 @@
-// Which of the given files are tests: decided from the bytes of the files, never by running one.
+// Which of the given files are tests: decided from the names and the bytes of the files, never by running one.
 //
-// A file given by name is a test, or an error that says why it cannot be. In a directory (walked recursively, entries
-// in bytewise order):
-//   - every ELF program that is a GoogleTest, itself or by a library it needs, is a test;
-//   - any other ELF program, and a script with #!, is one according to DiscoverOptions::plain;
-//   - shared libraries, objects, core files and other files are passed over silently; damaged ELF programs, dangling
-//     links and unreadable directories are passed over with a note;
-//   - hidden directories and CMake's CMakeFiles are not entered; symbolic links to directories are, after all real
-//     directories, and no directory twice.
+// A file given by name is a test, or an error that says why it cannot be. Of what is in a directory (walked
+// recursively, see directory_walk.h for what is not entered):
+//   - every ELF program that is a GoogleTest, itself or by a library it needs, is a test, whatever its name;
+//   - any other ELF program, and a script with #!, is one according to DiscoverOptions::plain: a plain program, whose
+//     one case is the program;
+//   - what looks like a test and cannot be started is in the result as an unrunnable program: it fails the run. Those
+//     are a GoogleTest without its execute bit, and, if they are named as tests (test_names.h): another program or
+//     script without it, a script whose interpreter is missing or not named or whose first line ends in CR, an
+//     executable file that is neither ELF nor script, an ELF file cut short or damaged, an executable file without a
+//     byte, a file that cannot be read, a dangling link. So is a directory that cannot be read, whatever its name.
+//   - everything else is counted, and told in `notes` or `details`.
 // A file reached twice (by its inode) under one base name is one test, under the path that was reached first; real
 // files come before symbolic links. Under another name it may be another test (argv[0] decides in some programs): it is
 // one if given by name, and passed over with a note in a directory.
@@ -29,37 +32,48 @@
 namespace dtest {
 
 struct TestProgram {
-  std::string path;  // absolute, without symbolic links but for the last component
-  // For reports: its base name if no other program of the run has the same, else its path relative to the directory it
-  // was found in (as it was given, if by name), else `path`. Unique in a Discovery. In the bytes of the file system
-  // (any encoding).
+  std::string path;  // absolute
+  // As in reports, history and filters; see UnitName. Unique in a Discovery. In the bytes of the file system (any
+  // encoding).
   std::string name;
   Framework framework = Framework::kPlain;
   bool script = false;  // starts with #!; `elf` is empty
   ElfInfo elf;
-  std::string broken;  // not empty: named like a test, and no program at all (an ELF file cut short): what is wrong
+  std::string unrunnable;  // not empty: looks like a test and cannot be started: why, and what to do
 };
 
 struct Discovery {
   std::vector<TestProgram> programs;  // in the order given; within a directory bytewise by path
-  std::vector<std::string> notes;     // for a person: "skipped 3 programs that ... : a, b, c"
+  // For a person. Warnings: what DiscoverOptions::allow_unrunnable let through. Notes: "skipped 3 programs that ... :
+  // a, b, c". Details: what nobody takes for a test, counted.
+  std::vector<std::string> warnings, notes, details;
 };
 
 struct DiscoverOptions {
-  // Programs in directories that are not GoogleTests.
+  // Programs in directories that are of no known framework.
   enum class Plain : uint8_t {
-    kAuto,  // those with "test", in any case, in their file name
+    kAuto,  // those that are named as tests
     kAll,
-    kNone,
+    kNone,  // nor is any of these an unrunnable test
   };
   Plain plain = Plain::kAuto;
+  bool allow_unrunnable = false;  // what cannot be started is a warning, and no test
+  bool here = false;              // all tests run on this machine: what it cannot run cannot be run
+  std::string root;               // what names are relative to: absolute; empty: the working directory
   // Tells a GoogleTest whose GoogleTest is in a shared library. Null: one of its own, with this process' environment.
   LibraryResolver* resolver = nullptr;
 };
 
+// The name of a program: its path relative to the directory `root`, which is absolute and without symbolic links: one
+// name for one file, however the command line reached it, and whatever other tests there are, come or go. `path` is
+// absolute, as it was given or found. Symbolic links are resolved where what they lead to lies below the root, too, but
+// for a last component that gives the file another base name. A path that leads out of the root by a link keeps the
+// link's name ("build", if that is one); what is only reached outside of the root is named by its absolute path.
+std::string UnitName(const std::string& root, const std::string& path);
+
 // Errors, each with what to do: NotFound: a path does not exist, or is a dangling link; InvalidArgument: a file given
-// by name that is no program (not executable, neither ELF nor #!, truncated, a library, a device...); PermissionDenied;
-// FailedPrecondition: there is no test at all, with what was looked at.
+// by name that is no program, or (unless allow_unrunnable) cannot be started; PermissionDenied; FailedPrecondition:
+// there is no test at all, with what was looked at.
 absl::StatusOr<Discovery> Discover(const std::vector<std::string>& paths, const DiscoverOptions& options);
 
 }  // namespace dtest

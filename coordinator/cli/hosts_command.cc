@@ -26,7 +26,7 @@ class HostCheck : public HostPool::Delegate {
     std::optional<Hello> hello;
     std::string problem;
   };
-  explicit HostCheck(size_t hosts) : findings_(hosts), open_(hosts) {}
+  explicit HostCheck(size_t hosts) : findings_(hosts), notes_(hosts), open_(hosts) {}
 
   void HostIsUp(HostId host, const Hello& hello) override { Settle(host, {hello, ""}); }
   void HostIsDown(HostId host, bool, const absl::Status& reason) override {
@@ -34,9 +34,11 @@ class HostCheck : public HostPool::Delegate {
   }
   void HostSays(HostId, FromAgent) override {}
   void HostLogs(HostId, absl::string_view) override {}
+  void HostNotes(HostId host, absl::string_view line) override { notes_[host.value()] = std::string(line); }
 
   bool done() const { return open_ == 0; }
   const std::vector<Finding>& findings() const { return findings_; }
+  const std::string& note(HostId host) const { return notes_[host.value()]; }
 
  private:
   void Settle(HostId host, Finding finding) {
@@ -46,6 +48,7 @@ class HostCheck : public HostPool::Delegate {
     --open_;
   }
   std::vector<Finding> findings_;
+  std::vector<std::string> notes_;  // how each is reached, if there is anything to say
   size_t open_;
 };
 
@@ -75,9 +78,13 @@ std::string Table(const std::vector<Row>& rows) {
   return table;
 }
 
-Row Describe(const HostSpec& spec, const HostCheck::Finding& finding, const Fleet::Stats& stats,
-             const Options& options) {
+Row Describe(const HostSpec& spec, const HostCheck::Finding& finding, const std::string& note,
+             const Fleet::Stats& stats, const Options& options) {
   if (!finding.hello) return {spec.name, "FAILED", finding.problem};
+  std::string remark = spec.kind == HostSpec::Kind::kLocal ? "this machine"
+                       : stats.agent_shipped               ? "agent sent"
+                                                           : "agent cached";
+  if (!note.empty()) absl::StrAppend(&remark, ", ", note);
   const Hello& hello = *finding.hello;
   const uint32_t slots = spec.slots.value_or(options.jobs.value_or(hello.cores));
   return {spec.name,
@@ -87,9 +94,7 @@ Row Describe(const HostSpec& spec, const HostCheck::Finding& finding, const Flee
           hello.glibc.empty() ? "none" : hello.glibc,
           BytesText(hello.free_disk),
           absl::StrFormat("%.2f s", absl::ToDoubleSeconds(stats.connect_duration)),
-          spec.kind == HostSpec::Kind::kLocal ? "this machine"
-          : stats.agent_shipped               ? "agent sent"
-                                              : "agent cached"};
+          remark};
 }
 
 }  // namespace
@@ -119,7 +124,7 @@ int HostsCommand(const Options& options) {
   uint64_t slots = 0;
   for (uint32_t i = 0; i < hosts->size(); ++i) {
     const HostCheck::Finding& finding = check.findings()[i];
-    rows.push_back(Describe((*hosts)[i], finding, (*pool)->fleet().stats(HostId(i)), options));
+    rows.push_back(Describe((*hosts)[i], finding, check.note(HostId(i)), (*pool)->fleet().stats(HostId(i)), options));
     if (!finding.hello) continue;
     ++good;
     slots += (*hosts)[i].slots.value_or(options.jobs.value_or(finding.hello->cores));

@@ -173,6 +173,9 @@ void AddSelectionOptions(CLI::App& app, Options& options) {
          "Which other executables in a directory are tests: those named so (auto), all, none  [auto]")
       ->type_name("auto|all|none")
       ->group(group);
+  app.add_flag("--allow-unrunnable", options.allow_unrunnable,
+               "What looks like a test and cannot be started is a warning, in place of failing the run")
+      ->group(group);
   app.add_flag("--gtest_also_run_disabled_tests,--run-disabled", options.run_disabled, "Run DISABLED_ cases too")
       ->group(group);
   app.add_flag("!--no-list-cache", options.list_cache,

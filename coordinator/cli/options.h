@@ -47,6 +47,7 @@ struct Options {
   uint32_t shard_index = 1, shard_count = 1;  // 1-based
   std::string shard_durations;                // file; empty: divide by hash
   PlainTests plain = PlainTests::kAuto;
+  bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;
   std::vector<std::string> together;  // kReproduce: EXECUTABLE.CASE of those that run, in one process...

@@ -82,7 +82,9 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
     reports->sinks_.Add("timings", reports->timings_.get());
   }
   if (!options.junit.empty()) {
-    absl::StatusOr<std::unique_ptr<JUnitReport>> junit = JUnitReport::Create(options.junit);
+    reports->record_ = std::make_unique<RunRecord>(reports->summary_.get());
+    reports->sinks_.Add("record", reports->record_.get());
+    absl::StatusOr<std::unique_ptr<JUnitReport>> junit = JUnitReport::Create(options.junit, reports->record_.get());
     if (!junit.ok()) return junit.status();
     reports->junit_ = *std::move(junit);
     reports->sinks_.Add("JUnit", reports->junit_.get());

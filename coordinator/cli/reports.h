@@ -12,6 +12,7 @@
 #include "coordinator/event/sink_set.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/junit.h"
+#include "coordinator/report/run_record.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/terminal.h"
 #include "coordinator/report/timings.h"
@@ -38,6 +39,7 @@ class Reports {
   Reports() = default;
   std::unique_ptr<RunSummary> summary_;
   std::unique_ptr<TerminalReport> terminal_;
+  std::unique_ptr<RunRecord> record_;  // null: no report of the whole run was asked for
   std::unique_ptr<JUnitReport> junit_;
   std::unique_ptr<RunTimings> timings_;  // null: not asked for
   std::vector<std::unique_ptr<EventLogWriter>> logs_;

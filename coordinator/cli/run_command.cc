@@ -29,12 +29,14 @@
 namespace dtest {
 namespace {
 
-absl::StatusOr<Discovery> FindTests(const Options& options) {
+absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<HostSpec>& hosts) {
   LibraryResolver resolver({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
                             .ld_so_cache = "/etc/ld.so.cache",
                             .default_dirs = {}});
   DiscoverOptions discover;
   discover.resolver = &resolver;
+  discover.allow_unrunnable = options.allow_unrunnable;
+  discover.here = !AnyRemote(hosts);
   switch (options.plain) {
     case PlainTests::kAuto:
       discover.plain = DiscoverOptions::Plain::kAuto;
@@ -146,8 +148,11 @@ void SayBefore(const Options& options, const Discovery& discovery, const std::st
                  static_cast<unsigned long long>(*options.shuffle));
   }
   if (!history_warning.empty()) std::fprintf(stderr, "dtest: warning: %s\n", history_warning.c_str());
+  for (const std::string& warning : discovery.warnings) std::fprintf(stderr, "dtest: warning: %s\n", warning.c_str());
   if (options.verbosity < 0) return;
   for (const std::string& note : discovery.notes) std::fprintf(stderr, "dtest: note: %s\n", note.c_str());
+  if (options.verbosity == 0) return;
+  for (const std::string& detail : discovery.details) std::fprintf(stderr, "dtest: note: %s\n", detail.c_str());
 }
 
 // What all shards must say alike.
@@ -229,7 +234,7 @@ int RunCommand(const Options& options) {
     durations = std::make_shared<const Durations>(*std::move(read));
     selection->DivideBy(*durations);
   }
-  absl::StatusOr<Discovery> discovery = FindTests(options);
+  absl::StatusOr<Discovery> discovery = FindTests(options, *hosts);
   if (!discovery.ok()) {
     const int status = ExplainFailure(discovery.status());
     if (!absl::IsFailedPrecondition(discovery.status())) return status;

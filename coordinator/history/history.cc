@@ -142,7 +142,15 @@ absl::Status History::WritePending(size_t count, absl::Duration patience) {
 }
 
 absl::StatusOr<int64_t> History::UnitRow(absl::string_view name) {
-  if (const std::optional<int64_t> known = FindUnit(name)) return *known;
+  if (const std::optional<int64_t> known = FindUnit(name)) {
+    absl::StatusOr<SqliteStatement> rename =
+        SqliteStatement::Prepare(db_.get(), "UPDATE executables SET name = ?1 WHERE id = ?2 AND name != ?1");
+    if (!rename.ok()) return rename.status();
+    rename->Bind(1, name);
+    rename->Bind(2, *known);
+    if (absl::Status status = rename->Run(); !status.ok()) return status;
+    return *known;
+  }
   absl::StatusOr<SqliteStatement> insert =
       SqliteStatement::Prepare(db_.get(), "INSERT INTO executables(name, pruned) VALUES(?1, ?2)");
   if (!insert.ok()) return insert.status();

@@ -33,10 +33,14 @@ std::optional<int64_t> History::FindUnit(absl::string_view name) {
   absl::StatusOr<SqliteStatement> find =
       SqliteStatement::Prepare(db_.get(), "SELECT id FROM executables WHERE name = ?1");
   if (!find.ok()) return std::nullopt;
-  find->Bind(1, name);
-  const absl::StatusOr<bool> row = find->Step();
-  if (!row.ok() || !*row) return std::nullopt;
-  return find->Integer(0);
+  // Units had been named by their base names: what was learnt of them is known to the path that has no row of its own.
+  for (const absl::string_view known : {name, name.substr(name.rfind('/') + 1)}) {
+    find->Reset();
+    find->Bind(1, known);
+    const absl::StatusOr<bool> row = find->Step();
+    if (row.ok() && *row) return find->Integer(0);
+  }
+  return std::nullopt;
 }
 
 std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view unit,
@@ -46,9 +50,10 @@ std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view unit,
   absl::StatusOr<SqliteStatement> select =
       SqliteStatement::Prepare(db_.get(),
                                "SELECT name, duration, high, runs, failures, last_outcome, last_run FROM cases "
-                               "WHERE executable = (SELECT id FROM executables WHERE name = ?1)");
-  if (!select.ok()) return histories;
-  select->Bind(1, unit);
+                               "WHERE executable = ?1");
+  const std::optional<int64_t> row_of_unit = FindUnit(unit);
+  if (!select.ok() || !row_of_unit.has_value()) return histories;
+  select->Bind(1, *row_of_unit);
   absl::flat_hash_map<absl::string_view, size_t> wanted;  // the first of equal names
   wanted.reserve(case_names.size());
   for (size_t i = 0; i < case_names.size(); ++i) wanted.try_emplace(case_names[i], i);
@@ -98,9 +103,10 @@ absl::Status History::Forget(const std::vector<KnownCase>& cases) {
 std::optional<absl::Duration> History::Startup(absl::string_view unit) {
   if (db_ == nullptr) return std::nullopt;
   absl::StatusOr<SqliteStatement> select =
-      SqliteStatement::Prepare(db_.get(), "SELECT startup FROM executables WHERE name = ?1");
-  if (!select.ok()) return std::nullopt;
-  select->Bind(1, unit);
+      SqliteStatement::Prepare(db_.get(), "SELECT startup FROM executables WHERE id = ?1");
+  const std::optional<int64_t> row_of_unit = FindUnit(unit);
+  if (!select.ok() || !row_of_unit.has_value()) return std::nullopt;
+  select->Bind(1, *row_of_unit);
   const absl::StatusOr<bool> row = select->Step();
   if (!row.ok() || !*row || select->IsNull(0)) return std::nullopt;
   return absl::Nanoseconds(select->Integer(0));

@@ -18,6 +18,7 @@
 namespace dtest {
 namespace {
 
+constexpr absl::string_view kScheme = "ssh://";
 constexpr size_t kMostBytes = 16 << 20;  // of a hosts file
 
 struct Word {
@@ -139,12 +140,27 @@ class LineParser {
     return absl::OkStatus();
   }
 
-  // [user@]host[:port]; the host may hold ranges or be a bracketed IPv6 address.
+  // [ssh://][user@]host[:port][/]; the host may hold ranges or be a bracketed IPv6 address.
   absl::Status ParseName(const Word& word, HostSpec spec, std::vector<HostSpec>* hosts) {
     absl::string_view rest = word.text;
     size_t column = word.column;
     if (word.equals != std::string::npos) {
       return Error(column, absl::StrCat("'", word.text, "': a line begins with a host, then key=value"));
+    }
+    const bool url = absl::StartsWithIgnoreCase(rest, kScheme);
+    if (url) {
+      rest.remove_prefix(kScheme.size());
+      column += kScheme.size();
+      absl::ConsumeSuffix(&rest, "/");
+      if (spec.kind == HostSpec::Kind::kCommand) {
+        return Error(word.column, "a host with command= is not reached by ssh: leave ssh:// out");
+      }
+    } else if (const size_t colon = rest.find("://"); colon != absl::string_view::npos) {
+      return Error(column, absl::StrCat("'", rest.substr(0, colon), "://': hosts are reached by ssh; write host, or ",
+                                        "ssh://user@host:port, or give a command="));
+    }
+    if (url && rest == "local") {
+      return Error(column, "local is this machine, reached without ssh: leave ssh:// out, or use another name of it");
     }
     if (const size_t at = rest.rfind('@'); at != absl::string_view::npos) {
       spec.user = std::string(rest.substr(0, at));

@@ -2,6 +2,7 @@
 //
 //   build01                                      # a comment; names go through ~/.ssh/config
 //   ci@build02:2222 slots=16 tags=avx512,gpu
+//   ssh://ci@build03:2222                        # the same as ci@build03:2222
 //   node[01-16].lab slots=32                     # node01.lab ... node16.lab; [1-3,7] lists; several ranges multiply
 //   [2001:db8::7]:2222                           # brackets with a colon inside are an IPv6 address, never a range
 //   local slots=4                                # this machine

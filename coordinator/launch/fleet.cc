@@ -47,9 +47,13 @@ class Fleet::Impl {
     Host* host = hosts_[id.value()].get();
     Join(host);  // its last run is over: this only collects the thread
     host->token = std::move(token);
-    host->control = std::make_unique<HostControl>([this, id](std::string line) {
-      Emit({id, FleetEvent::Kind::kLog, absl::OkStatus(), std::move(line)});
-    });
+    host->control = std::make_unique<HostControl>(
+        [this, id](std::string line) {
+          Emit({id, FleetEvent::Kind::kLog, absl::OkStatus(), std::move(line)});
+        },
+        [this, id](std::string line) {
+          Emit({id, FleetEvent::Kind::kNotice, absl::OkStatus(), std::move(line)});
+        });
     host->counters = std::make_unique<HostCounters>();
     MutexLock lock(&mutex_);
     assert(!host->active);

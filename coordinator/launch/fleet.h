@@ -5,8 +5,8 @@
 //   fleet.Start(HostId(0), token);            // returns at once
 //   poll(fleet.event_fd()); for (FleetEvent& event : fleet.Poll()) ...
 //
-// Life of a host: Start, any number of kLog, then either one kFailed, or one kConnected and later one kEnded. A host
-// may be started again, with a new token, after its kFailed or kEnded.
+// Life of a host: Start, any number of kLog and kNotice, then either one kFailed, or one kConnected and later one
+// kEnded. A host may be started again, with a new token, after its kFailed or kEnded.
 //
 // Threads: all methods are called on the owner's thread. Inside, each host has a thread of its own (a libssh session
 // belongs to one), at most `parallel_connects` of them connecting at a time; the rest wait their turn. A slow or dead
@@ -64,6 +64,7 @@ struct FleetEvent {
     kFailed,     // never came up: `status` says why, for a person, and what to do
     kEnded,      // the stream closed: `status` is OK after Close; `text` holds the last lines of the agent's stderr
     kLog,        // `text`: a line of the agent's or shell's stderr, or about how the host was reached
+    kNotice,     // `text`: of how it is reached, for a person: "by the ssh program, since ..."
   };
   HostId host;
   Kind kind = Kind::kLog;

@@ -15,8 +15,11 @@
 
 namespace dtest {
 
-HostControl::HostControl(std::function<void(std::string)> log)
-    : log_(std::move(log)), wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), wake_error_(errno) {}
+HostControl::HostControl(std::function<void(std::string)> log, std::function<void(std::string)> notice)
+    : log_(std::move(log)),
+      notice_(std::move(notice)),
+      wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      wake_error_(errno) {}
 
 HostControl::~HostControl() {
   GuardSocket(-1);

@@ -20,7 +20,8 @@ namespace dtest {
 
 class HostControl {
  public:
-  explicit HostControl(std::function<void(std::string)> log);
+  // Both are called on the host's thread, with one line.
+  HostControl(std::function<void(std::string)> log, std::function<void(std::string)> notice);
   ~HostControl();
   HostControl(const HostControl&) = delete;
   HostControl& operator=(const HostControl&) = delete;
@@ -37,11 +38,13 @@ class HostControl {
   absl::Status Wait(std::vector<pollfd>* fds, absl::Time deadline);
   // Keeps a duplicate of the socket for Close; -1 forgets it.
   void GuardSocket(int fd);
-  // One line for the owner.
+  // One line for the owner's log; one that a person should read.
   void Log(std::string line) { log_(std::move(line)); }
+  void Notice(std::string line) { notice_(std::move(line)); }
 
  private:
   const std::function<void(std::string)> log_;
+  const std::function<void(std::string)> notice_;
   const int wake_fd_;
   const int wake_error_;  // errno, if there is no wake_fd_
   std::atomic<bool> closing_ = false;

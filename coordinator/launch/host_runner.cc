@@ -19,6 +19,7 @@
 #include "coordinator/launch/conduit.h"
 #include "coordinator/launch/process_conduit.h"
 #include "coordinator/launch/ssh_conduit.h"
+#include "coordinator/launch/ssh_program.h"
 #include "coordinator/launch/ssh_settings.h"
 #include "protocol/relay.h"
 #include "protocol/start_line.h"
@@ -97,8 +98,17 @@ class Runner {
     const absl::Time began = absl::Now();
     HostEnd end;
     end.status = control_->status();
-    if (end.status.ok()) end.status = Open();
-    if (end.status.ok()) end.status = BringUp();
+    for (size_t attempt = 0; end.status.ok(); ++attempt) {
+      end.status = Open();
+      if (end.status.ok()) end.status = BringUp();
+      if (end.status.ok() || !TurnedAway() || attempt == std::size(kSshRetryDelays)) break;
+      control_->Log(absl::StrCat(end.status.message(), "; trying again"));
+      conduit_->Abandon();
+      conduit_.reset();
+      std::vector<pollfd> none;
+      absl::Status waited = control_->Wait(&none, absl::Now() + kSshRetryDelays[attempt]);
+      end.status = absl::IsCancelled(waited) ? waited : absl::OkStatus();
+    }
     if (end.status.ok()) {
       end.connected = true;
       counters_->connect_nanoseconds = absl::ToInt64Nanoseconds(absl::Now() - began);
@@ -167,6 +177,9 @@ class Runner {
     const absl::Time resolved = absl::Now();
     absl::StatusOr<std::unique_ptr<SshConduit>> conduit =
         SshConduit::Connect(host_, *settings, options_.connect_timeout, control_);
+    if (absl::IsUnimplemented(conduit.status())) {
+      return OpenSshProgram(*std::move(settings), conduit.status().message());
+    }
     if (!conduit.ok()) return conduit.status();
     timing_ = absl::StrCat("ssh -G ", absl::ToInt64Milliseconds(resolved - began), "ms, SSH ",
                            absl::ToInt64Milliseconds(absl::Now() - resolved), "ms");
@@ -181,6 +194,32 @@ class Runner {
     conduit_ = *std::move(conduit);
     return absl::OkStatus();
   }
+
+  absl::Status OpenSshProgram(SshSettings settings, absl::string_view why) {
+    if (!by_program_.has_value()) {
+      control_->Notice(absl::StrCat("by the ssh program, since ", why));
+      if (options_.tcp) {
+        control_->Log("the ssh program: --transport tcp is not possible, the SSH stream carries the link");
+      }
+    }
+    if (absl::Status status = MakeBootstrap(ShellBootstrap("")); !status.ok()) return status;
+    SpawnOptions spawn;
+    spawn.argv =
+        SshProgramArguments(host_, settings, options_.ssh_config, options_.connect_timeout, bootstrap_->command());
+    spawn.env = {{"SSH_ASKPASS_REQUIRE", "never"}};  // no terminal and no window: nothing can ask
+    by_program_ = std::move(settings);
+    absl::StatusOr<std::unique_ptr<Conduit>> conduit = StartProcess(spawn);
+    if (!conduit.ok()) return conduit.status();
+    conduit_ = *std::move(conduit);
+    return absl::OkStatus();
+  }
+
+  bool SshProgramFailed() const {
+    return by_program_.has_value() && conduit_ != nullptr && !bootstrap_->answered() &&
+           conduit_->exit_status() == kSshFailed;
+  }
+  // By a server with too many at once.
+  bool TurnedAway() const { return SshProgramFailed() && SshProgramWasTurnedAway(log_.last_words()); }
 
   AgentStart StartLine() const {
     AgentStart start;
@@ -215,7 +254,8 @@ class Runner {
   // ---- Bringing the agent up ----
 
   absl::Status BringUp() {
-    absl::Duration patience = options_.connect_timeout;
+    // The ssh program connects and logs in first, each of which may take as long.
+    absl::Duration patience = (by_program_.has_value() ? kBootstrapPatience : 1) * options_.connect_timeout;
     absl::Time deadline = absl::Now() + patience;
     while (!bootstrap_->ready()) {
       std::string out, err;
@@ -229,6 +269,7 @@ class Runner {
       if (bootstrap_->answered()) patience = kBootstrapPatience * options_.connect_timeout;
       if (conduit_->ended()) {
         AwaitExit();
+        if (SshProgramFailed()) return SshProgramFailure(host_, *by_program_, log_.last_words());
         return bootstrap_->Failure(conduit_->HowItEnded(), conduit_->exit_status(), log_.last_words());
       }
       absl::StatusOr<size_t> sent = Send(bootstrap_->Outgoing());
@@ -371,6 +412,7 @@ class Runner {
   LogLines log_;
   std::unique_ptr<Conduit> conduit_;
   std::optional<Bootstrap> bootstrap_;
+  std::optional<SshSettings> by_program_;  // it is reached by the ssh program
   bool relayed_ = false;
   std::string timing_;
 };

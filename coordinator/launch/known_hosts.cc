@@ -61,8 +61,9 @@ std::vector<KnownKey> FindKnownKeys(absl::string_view text, absl::string_view fi
     if (fields.empty() || absl::StartsWith(fields[0], "#")) continue;
     KnownKey key;
     if (absl::StartsWith(fields[0], "@")) {
-      if (fields[0] != "@revoked") continue;
-      key.revoked = true;
+      key.revoked = fields[0] == "@revoked";
+      key.authority = fields[0] == "@cert-authority";
+      if (!key.revoked && !key.authority) continue;
       fields.erase(fields.begin());
     }
     if (fields.size() < 3) continue;
@@ -81,9 +82,9 @@ std::vector<KnownKey> FindKnownKeys(absl::string_view text, absl::string_view fi
   }
   // The bare name speaks for another port only where nothing is known of that port; a revocation always holds.
   const bool port_is_known =
-      std::any_of(by_port.begin(), by_port.end(), [](const KnownKey& key) { return !key.revoked; });
+      std::any_of(by_port.begin(), by_port.end(), [](const KnownKey& key) { return !key.revoked && !key.authority; });
   for (KnownKey& key : by_name) {
-    if (!port_is_known || key.revoked) by_port.push_back(std::move(key));
+    if (!port_is_known || key.revoked || key.authority) by_port.push_back(std::move(key));
   }
   return by_port;
 }

@@ -21,6 +21,7 @@ struct KnownKey {
   std::string type;    // "ssh-ed25519"
   std::string base64;  // the public key blob
   bool revoked = false;
+  bool authority = false;  // @cert-authority: signs host certificates, is no host's key itself
   std::string file;
   int line = 0;
 };
@@ -29,8 +30,7 @@ struct KnownKey {
 using HashedNameMatch = std::function<bool(absl::string_view name, absl::string_view hashed)>;
 
 // The keys that `text` lists for the host: under "[name]:port" where `port` is not 22, or under the bare name, as
-// OpenSSH does. @cert-authority lines are skipped: host certificates are not supported. Lines that make no sense are
-// skipped too.
+// OpenSSH does. Lines that make no sense are skipped.
 std::vector<KnownKey> FindKnownKeys(absl::string_view text, absl::string_view file, absl::string_view name,
                                     uint16_t port, const HashedNameMatch& hashed);
 

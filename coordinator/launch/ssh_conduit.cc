@@ -30,7 +30,6 @@ constexpr const char* kCiphers[] = {"aes128-gcm@openssh.com",
                                     "aes128-ctr",
                                     "aes192-ctr",
                                     "aes256-ctr"};
-constexpr absl::Duration kRetryDelays[] = {absl::Milliseconds(300), absl::Seconds(1), absl::Seconds(3)};
 
 std::string PreferredCiphers(const std::string& allowed) {
   const std::vector<absl::string_view> names = absl::StrSplit(allowed, ',', absl::SkipEmpty());
@@ -87,7 +86,8 @@ class SshConduit::Impl {
     absl::StatusOr<int> socket = OpenSocket();
     if (!socket.ok()) return socket.status();
     ssh_.control->GuardSocket(*socket);
-    SetOptions(*socket);  // libssh closes the socket from here on
+    // libssh closes the socket from here on.
+    if (absl::Status status = SetOptions(*socket); !status.ok()) return status;
     ssh_.deadline = absl::Now() + timeout;
     int result = SSH_ERROR;
     absl::Status waited = ssh_.Await([this] { return ssh_connect(ssh_.session); }, SSH_AGAIN, &result);
@@ -98,6 +98,10 @@ class SshConduit::Impl {
           " within ", absl::FormatDuration(timeout), "; is it overloaded, or is that port not sshd's?", ProxySaid()));
     }
     if (!waited.ok()) return waited;
+    if (result != SSH_OK && absl::StrContains(ssh_.Error(), "no match for method")) {
+      return absl::UnimplementedError(
+          absl::StrCat("libssh has none of the algorithms that both ends may use (", ssh_.Error(), ")"));
+    }
     if (result != SSH_OK) {
       *retry = !greeted;
       return absl::UnavailableError(absl::StrCat(
@@ -239,7 +243,7 @@ class SshConduit::Impl {
     return ends[0];
   }
 
-  void SetOptions(int socket) {
+  absl::Status SetOptions(int socket) {
     ssh_.session = ssh_new();
     ssh_session session = ssh_.session;
     const bool no = false;
@@ -252,18 +256,23 @@ class SshConduit::Impl {
     // known_hosts.h reads those files; libssh would read its idea of them again.
     ssh_options_set(session, SSH_OPTIONS_KNOWNHOSTS, "/dev/null");
     ssh_options_set(session, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null");
-    const std::string ciphers = PreferredCiphers(settings_.ciphers);
-    ssh_options_set(session, SSH_OPTIONS_CIPHERS_C_S, ciphers.c_str());
-    ssh_options_set(session, SSH_OPTIONS_CIPHERS_S_C, ciphers.c_str());
-    const auto set_list = [&](ssh_options_e option, const std::string& names) {
-      if (!names.empty()) ssh_options_set(session, option, names.c_str());
+    // Of each list libssh takes the names that it knows. If it knows none it keeps its own defaults, which the
+    // configuration does not allow.
+    std::string unknown;
+    const auto set_list = [&](ssh_options_e option, const char* keyword, const std::string& names) {
+      if (!names.empty() && ssh_options_set(session, option, names.c_str()) != 0) unknown = keyword;
     };
-    set_list(SSH_OPTIONS_HMAC_C_S, settings_.macs);
-    set_list(SSH_OPTIONS_HMAC_S_C, settings_.macs);
-    set_list(SSH_OPTIONS_KEY_EXCHANGE, settings_.key_exchanges);
-    set_list(SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, settings_.pubkey_algorithms);
-    PreferKnownHostKeys(ssh_, settings_);
+    const std::string ciphers = PreferredCiphers(settings_.ciphers);
+    set_list(SSH_OPTIONS_CIPHERS_C_S, "Ciphers", ciphers);
+    set_list(SSH_OPTIONS_CIPHERS_S_C, "Ciphers", ciphers);
+    set_list(SSH_OPTIONS_HMAC_C_S, "MACs", settings_.macs);
+    set_list(SSH_OPTIONS_HMAC_S_C, "MACs", settings_.macs);
+    set_list(SSH_OPTIONS_KEY_EXCHANGE, "KexAlgorithms", settings_.key_exchanges);
+    set_list(SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, "PubkeyAcceptedAlgorithms", settings_.pubkey_algorithms);
+    if (!PreferKnownHostKeys(ssh_, settings_)) unknown = "HostKeyAlgorithms";
     ssh_set_blocking(session, 0);
+    if (unknown.empty()) return absl::OkStatus();
+    return absl::UnimplementedError(absl::StrCat("libssh has none of the ", unknown, " that are configured"));
   }
 
   // True if nothing is left to read now.
@@ -325,17 +334,22 @@ SshConduit::~SshConduit() = default;
 
 absl::StatusOr<std::unique_ptr<SshConduit>> SshConduit::Connect(const HostSpec& host, const SshSettings& settings,
                                                                 absl::Duration timeout, HostControl* control) {
+  if (!settings.known_hosts_command.empty()) return absl::UnimplementedError("KnownHostsCommand is set");
+  if (KnowsCertificateAuthority(settings)) {
+    return absl::UnimplementedError("known_hosts has a certificate authority");
+  }
   size_t attempt = 0;
   while (true) {
     auto impl = std::make_unique<Impl>(host, settings, control);
     bool retry = false;
     absl::Status status = impl->Connect(timeout, &retry);
     if (status.ok()) return std::unique_ptr<SshConduit>(new SshConduit(std::move(impl)));
-    if (!retry || attempt == std::size(kRetryDelays)) return status;
+    if (!retry || attempt == std::size(kSshRetryDelays)) return status;
     impl.reset();
     control->Log(absl::StrCat(status.message(), "; trying again"));
     std::vector<pollfd> none;
-    if (status = control->Wait(&none, absl::Now() + kRetryDelays[attempt++]); absl::IsCancelled(status)) return status;
+    if (status = control->Wait(&none, absl::Now() + kSshRetryDelays[attempt++]); absl::IsCancelled(status))
+      return status;
   }
 }
 

@@ -18,11 +18,15 @@
 
 namespace dtest {
 
+// How long to wait before a server that turned us away is asked again.
+inline constexpr absl::Duration kSshRetryDelays[] = {absl::Milliseconds(300), absl::Seconds(1), absl::Seconds(3)};
+
 class SshConduit : public Conduit {
  public:
   // Connects and authenticates; each of the two steps may take `timeout`. Every error says what was tried and what to
   // do: NotFound (the name does not resolve), Unavailable (refused, no route, not an SSH server), DeadlineExceeded,
   // FailedPrecondition (host key unknown, changed or revoked), PermissionDenied (authentication), Cancelled.
+  // Unimplemented: this host needs what libssh 0.10 cannot do, and the ssh program can; the message is what that is.
   // A server that hangs up before its greeting is asked again a few times: sshd does that when too many connect at
   // once (MaxStartups), directly or at a jump host.
   static absl::StatusOr<std::unique_ptr<SshConduit>> Connect(const HostSpec& host, const SshSettings& settings,

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -30,7 +31,10 @@ const std::string& KnownAs(const SshSettings& settings) {
 }
 
 std::vector<KnownKey> KnownKeysOf(const SshSettings& settings) {
-  return ReadKnownHosts(settings.known_hosts, KnownAs(settings), settings.port, &MatchesHashedName);
+  std::vector<KnownKey> keys =
+      ReadKnownHosts(settings.known_hosts, KnownAs(settings), settings.port, &MatchesHashedName);
+  std::erase_if(keys, [](const KnownKey& key) { return key.authority; });
+  return keys;
 }
 
 bool SameKey(ssh_key server, const KnownKey& known) {
@@ -57,7 +61,18 @@ std::string Where(const KnownKey& key) { return absl::StrCat(key.file, ":", key.
 
 // The commands that put the right key there, once a person has compared fingerprints.
 std::string HowToAdd(const HostSpec& host, const SshSettings& settings) {
-  const std::string file = settings.known_hosts.empty() ? "~/.ssh/known_hosts" : settings.known_hosts.front();
+  // /dev/null keeps nothing, and `none` leaves no file at all: another one is needed first.
+  const auto kept = std::find_if(settings.known_hosts.begin(), settings.known_hosts.end(),
+                                 [](const std::string& file) { return file != "/dev/null"; });
+  if (kept == settings.known_hosts.end()) {
+    return absl::StrCat(
+        "name a file that keeps host keys in ~/.ssh/config (UserKnownHostsFile is ",
+        settings.known_hosts.empty() ? "none" : "/dev/null",
+        " for it, and dtest takes no key on trust), as in `UserKnownHostsFile ~/.ssh/known_hosts_farm`, "
+        "and connect once by hand, which asks: ssh -o StrictHostKeyChecking=ask ",
+        settings.port == 22 ? "" : absl::StrCat("-p ", settings.port, " "), settings.user, "@", host.address);
+  }
+  const std::string& file = *kept;
   if (!settings.proxy_command.empty() || !settings.host_key_alias.empty()) {
     return absl::StrCat("connect once by hand, which asks and writes it to ", file, ": ssh ",
                         settings.port == 22 ? "" : absl::StrCat("-p ", settings.port, " "), settings.user, "@",
@@ -69,7 +84,13 @@ std::string HowToAdd(const HostSpec& host, const SshSettings& settings) {
 
 }  // namespace
 
-void PreferKnownHostKeys(const SshSession& session, const SshSettings& settings) {
+bool KnowsCertificateAuthority(const SshSettings& settings) {
+  const std::vector<KnownKey> keys =
+      ReadKnownHosts(settings.known_hosts, KnownAs(settings), settings.port, &MatchesHashedName);
+  return std::any_of(keys.begin(), keys.end(), [](const KnownKey& key) { return key.authority; });
+}
+
+bool PreferKnownHostKeys(const SshSession& session, const SshSettings& settings) {
   const absl::string_view allowed =
       settings.host_key_algorithms.empty() ? kDefaultAlgorithms : absl::string_view(settings.host_key_algorithms);
   std::vector<absl::string_view> known;
@@ -85,7 +106,7 @@ void PreferKnownHostKeys(const SshSession& session, const SshSettings& settings)
     (is_known ? known : others).push_back(algorithm);
   }
   known.insert(known.end(), others.begin(), others.end());
-  ssh_options_set(session.session, SSH_OPTIONS_HOSTKEYS, absl::StrJoin(known, ",").c_str());
+  return ssh_options_set(session.session, SSH_OPTIONS_HOSTKEYS, absl::StrJoin(known, ",").c_str()) == 0;
 }
 
 absl::Status VerifyHostKey(const SshSession& session, const HostSpec& host, const SshSettings& settings) {
@@ -127,10 +148,13 @@ absl::Status VerifyHostKey(const SshSession& session, const HostSpec& host, cons
         whose, " is of another type than the one known: it shows ", shown, ", but ", Where(*other), " has only its ",
         other->type, " key. If this is the host's fingerprint: ", HowToAdd(host, settings)));
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat(whose, " is not known: it shows ", shown, ", and ", absl::StrJoin(settings.known_hosts, ", "),
-                   settings.known_hosts.size() == 1 ? " does not have it" : " do not have it",
-                   ". If this is the host's fingerprint: ", HowToAdd(host, settings)));
+  const std::string where =
+      settings.known_hosts.empty()
+          ? std::string()
+          : absl::StrCat(", and ", absl::StrJoin(settings.known_hosts, ", "),
+                         settings.known_hosts.size() == 1 ? " does not have it" : " do not have it");
+  return absl::FailedPreconditionError(absl::StrCat(whose, " is not known: it shows ", shown, where,
+                                                    ". If this is the host's fingerprint: ", HowToAdd(host, settings)));
 }
 
 }  // namespace dtest

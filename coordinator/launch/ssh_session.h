@@ -23,13 +23,18 @@ struct SshSession {
 
   // Adds what the session waits for.
   void AddPoll(std::vector<pollfd>* fds) const;
-  // Calls `step`, which must be non-blocking, until it returns anything but `again`; that goes to `result`. An error
-  // only from waiting: DeadlineExceeded, Cancelled.
+  // Calls `step`, which must be non-blocking, until it returns anything but `again`; that goes to `result`: SSH_ERROR
+  // (which is SSH_AUTH_ERROR, too) if the server has hung up, since libssh would ask to be called again for ever. An
+  // error only from waiting: DeadlineExceeded, Cancelled.
   template <typename Step>
   absl::Status Await(Step step, int again, int* result) {
     while ((*result = step()) == again) {
       std::vector<pollfd> fds;
       AddPoll(&fds);
+      if (fds.empty()) {
+        *result = SSH_ERROR;
+        return absl::OkStatus();
+      }
       if (absl::Status status = control->Wait(&fds, deadline); !status.ok()) return status;
     }
     return absl::OkStatus();
@@ -40,14 +45,18 @@ struct SshSession {
 // "ci@build02 port 2222", for messages.
 std::string SshTargetName(const HostSpec& host, const SshSettings& settings);
 
-// Orders the host key algorithms so that those of keys we know come first; before connecting.
-void PreferKnownHostKeys(const SshSession& session, const SshSettings& settings);
+// Whether known_hosts has a certificate authority for this host. libssh 0.10 checks no host certificates.
+bool KnowsCertificateAuthority(const SshSettings& settings);
+// Orders the host key algorithms so that those of keys we know come first; before connecting. False if libssh knows
+// none of those that the configuration allows.
+bool PreferKnownHostKeys(const SshSession& session, const SshSettings& settings);
 // Compares the key the server has just proved to hold with what known_hosts says. FailedPrecondition unless it is
 // there.
 absl::Status VerifyHostKey(const SshSession& session, const HostSpec& host, const SshSettings& settings);
 
 // Authenticates by key: the configuration's own key files, the agent, the default key files. Never asks anybody.
-// PermissionDenied says what the server offers and what was tried; errors of waiting as in Await.
+// PermissionDenied says what the server offers and what was tried; Unimplemented as SshConduit::Connect; errors of
+// waiting as in Await.
 absl::Status Authenticate(SshSession* session, const HostSpec& host, const SshSettings& settings);
 
 }  // namespace dtest

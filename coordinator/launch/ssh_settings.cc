@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <map>
 #include <utility>
 
@@ -43,35 +44,99 @@ LocalUser WhoAmI() {
   return user;
 }
 
-std::string Expand(absl::string_view text, const LocalUser& me, const HostSpec& host, const SshSettings& settings) {
-  std::string out;
-  if (absl::StartsWith(text, "~/")) {
-    out = me.home;
-    text.remove_prefix(1);
+std::string HomeOf(const std::string& name) {
+  passwd entry;
+  passwd* found = nullptr;
+  char buffer[4096];
+  if (getpwnam_r(name.c_str(), &entry, buffer, sizeof(buffer), &found) != 0 || found == nullptr) return "~" + name;
+  return found->pw_dir;
+}
+
+// Expands what ssh_config(5) names under TOKENS and ENVIRONMENT VARIABLES, and a leading ~. Remembers the first
+// variable that is not set: ssh refuses such a configuration, too.
+class Expander {
+ public:
+  Expander(const LocalUser& me, const HostSpec& host, const SshSettings& settings) : home_(me.home) {
+    char local_host[256] = "";
+    gethostname(local_host, sizeof(local_host) - 1);
+    const std::string local(local_host);
+    tokens_ = {{'%', "%"},
+               {'d', me.home},
+               {'h', settings.host_name},
+               {'n', host.address},
+               {'l', local},
+               {'L', local.substr(0, local.find('.'))},
+               {'i', absl::StrCat(getuid())},
+               {'p', absl::StrCat(settings.port)},
+               {'r', settings.user},
+               {'u', me.name},
+               {'k', settings.host_key_alias.empty() ? host.address : settings.host_key_alias}};
   }
-  char local_host[256] = "";
-  gethostname(local_host, sizeof(local_host) - 1);
-  const std::map<char, std::string> tokens = {
-      {'%', "%"},
-      {'d', me.home},
-      {'h', settings.host_name},
-      {'n', host.address},
-      {'l', local_host},
-      {'i', absl::StrCat(getuid())},
-      {'p', absl::StrCat(settings.port)},
-      {'r', settings.user},
-      {'u', me.name},
-      {'k', settings.host_key_alias.empty() ? host.address : settings.host_key_alias}};
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto token = text[i] == '%' && i + 1 < text.size() ? tokens.find(text[i + 1]) : tokens.end();
-    if (token == tokens.end()) {
-      out += text[i];
+
+  // Of a command: ssh expands no variables there, the shell does.
+  std::string Command(absl::string_view text) const {
+    std::string out;
+    for (size_t i = 0; i < text.size(); ++i) {
+      if (!Token(text, &i, &out)) out += text[i];
+    }
+    return out;
+  }
+
+  std::string File(absl::string_view text) {
+    std::string out;
+    if (absl::ConsumePrefix(&text, "~")) {
+      const std::string name(text.substr(0, text.find('/')));
+      out = name.empty() ? home_ : HomeOf(name);
+      text.remove_prefix(name.size());
+    }
+    for (size_t i = 0; i < text.size(); ++i) {
+      if (!Token(text, &i, &out) && !Variable(text, &i, &out)) out += text[i];
+    }
+    return out;
+  }
+
+  const std::string& unset() const { return unset_; }
+
+ private:
+  // Leaves `i` at the last character of what it has expanded.
+  bool Token(absl::string_view text, size_t* i, std::string* out) const {
+    const auto token = text[*i] == '%' && *i + 1 < text.size() ? tokens_.find(text[*i + 1]) : tokens_.end();
+    if (token == tokens_.end()) return false;
+    *out += token->second;
+    ++*i;
+    return true;
+  }
+
+  bool Variable(absl::string_view text, size_t* i, std::string* out) {
+    const size_t end = text.find('}', *i);
+    if (!absl::StartsWith(text.substr(*i), "${") || end == absl::string_view::npos) return false;
+    const std::string name(text.substr(*i + 2, end - *i - 2));
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr && unset_.empty()) unset_ = name;
+    *out += value == nullptr ? "" : value;
+    *i = end;
+    return true;
+  }
+
+  const std::string home_;
+  std::map<char, std::string> tokens_;
+  std::string unset_;
+};
+
+// `ssh -G` prints several files on one line and quotes none, so that a name with spaces looks like several. A word that
+// does not begin as a name of a file outside the current directory does goes on with the one before it.
+std::vector<std::string> SplitFiles(absl::string_view line) {
+  std::vector<std::string> files;
+  for (absl::string_view word : absl::StrSplit(line, ' ')) {
+    const bool begins = !word.empty() && absl::StrContains("/~%$", word.substr(0, 1));
+    if (files.empty() || begins || word == "none") {
+      files.emplace_back(word);
     } else {
-      out += token->second;
-      ++i;
+      absl::StrAppend(&files.back(), " ", word);
     }
   }
-  return out;
+  std::erase(files, "");
+  return files;
 }
 
 // In single quotes for /bin/sh.
@@ -104,13 +169,17 @@ std::string JumpCommand(absl::string_view jumps, const SshSettings& settings, co
 
 }  // namespace
 
-SshSettings ParseSshSettings(absl::string_view output, const HostSpec& host, const std::string& config) {
+absl::StatusOr<SshSettings> ParseSshSettings(absl::string_view output, const HostSpec& host,
+                                             const std::string& config) {
   std::map<std::string, std::string> values;
   std::vector<std::string> identities;
+  std::vector<std::string> certificates;
   for (absl::string_view line : absl::StrSplit(output, '\n', absl::SkipEmpty())) {
     std::pair<std::string, std::string> entry = absl::StrSplit(line, absl::MaxSplits(' ', 1));
     if (entry.first == "identityfile") {
       identities.push_back(entry.second);
+    } else if (entry.first == "certificatefile") {
+      certificates.push_back(entry.second);
     } else {
       values.insert(std::move(entry));
     }
@@ -142,27 +211,42 @@ SshSettings ParseSshSettings(absl::string_view output, const HostSpec& host, con
   settings.key_exchanges = value("kexalgorithms");
   settings.host_key_algorithms = value("hostkeyalgorithms");
   settings.pubkey_algorithms = value("pubkeyacceptedalgorithms");
-  settings.identity_agent = value("identityagent");
-  if (settings.identity_agent == "SSH_AUTH_SOCK") settings.identity_agent.clear();
-  if (settings.identity_agent != "none") {
-    settings.identity_agent = Expand(settings.identity_agent, me, host, settings);
+  settings.known_hosts_command = unless_none("knownhostscommand");
+  Expander expander(me, host, settings);
+  std::string agent = value("identityagent");
+  if (agent == "SSH_AUTH_SOCK") agent.clear();
+  if (absl::StartsWith(agent, "$") && !absl::StartsWith(agent, "${")) {
+    // The name of a variable that holds the socket's; not set: there is no agent.
+    const char* socket = std::getenv(agent.c_str() + 1);
+    agent = socket == nullptr || *socket == '\0' ? "none" : socket;
+  } else if (agent != "none") {
+    agent = expander.File(agent);
   }
+  settings.identity_agent = std::move(agent);
   if (identities.empty()) identities.assign(std::begin(kDefaultIdentities), std::end(kDefaultIdentities));
   for (const std::string& file : identities) {
-    if (file != "none") settings.identity_files.push_back(Expand(file, me, host, settings));
+    if (file != "none") settings.identity_files.push_back(expander.File(file));
+  }
+  for (const std::string& file : certificates) {
+    if (file != "none") settings.certificate_files.push_back(expander.File(file));
   }
   std::vector<std::string> known;
   for (const char* key : {"userknownhostsfile", "globalknownhostsfile"}) {
-    for (absl::string_view file : absl::StrSplit(value(key), ' ', absl::SkipEmpty())) known.emplace_back(file);
+    for (std::string& file : SplitFiles(value(key))) known.push_back(std::move(file));
   }
   if (known.empty()) known.assign(std::begin(kDefaultKnownHosts), std::end(kDefaultKnownHosts));
   for (const std::string& file : known) {
-    if (file != "none") settings.known_hosts.push_back(Expand(file, me, host, settings));
+    if (file != "none") settings.known_hosts.push_back(expander.File(file));
+  }
+  if (!expander.unset().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the ssh configuration of ", host.address, " names ${", expander.unset(),
+                     "}, and that variable is not set here: set it, or name the file"));
   }
   if (const std::string jumps = unless_none("proxyjump"); !jumps.empty()) {
     settings.proxy_command = JumpCommand(jumps, settings, config);
   } else if (const std::string proxy = unless_none("proxycommand"); !proxy.empty()) {
-    settings.proxy_command = absl::StrCat("exec ", Expand(proxy, me, host, settings));
+    settings.proxy_command = absl::StrCat("exec ", expander.Command(proxy));
   }
   return settings;
 }

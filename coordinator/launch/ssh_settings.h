@@ -22,13 +22,16 @@ struct SshSettings {
   std::string host_key_alias;  // under which name its key is known, if not `host_name`
   std::string user;
   uint16_t port = 22;
-  std::string bind_address;                 // empty: any
-  int address_family = 0;                   // AF_UNSPEC, AF_INET, AF_INET6
-  std::vector<std::string> identity_files;  // private keys, in order; tokens expanded. Need not exist.
+  std::string bind_address;  // empty: any
+  int address_family = 0;    // AF_UNSPEC, AF_INET, AF_INET6
+  // Tokens and environment variables are expanded in all that follow; files need not exist.
+  std::vector<std::string> identity_files;     // private keys, or public ones of keys in an agent; in order
+  std::vector<std::string> certificate_files;  // user certificates, besides "<identity file>-cert.pub"
   bool identities_only = false;
   std::string identity_agent;  // socket path; empty: $SSH_AUTH_SOCK; "none"
   bool pubkey_authentication = true;
-  std::vector<std::string> known_hosts;  // files of user and system, in order; tokens expanded
+  std::vector<std::string> known_hosts;  // files of user and system, in order
+  std::string known_hosts_command;       // as configured; empty: none
   std::string proxy_command;             // ready for /bin/sh -c; empty: connect directly. ProxyJump is turned into one
   // Comma-separated names; what libssh does not know is skipped there. Empty: libssh's defaults.
   std::string ciphers;
@@ -40,11 +43,11 @@ struct SshSettings {
 
 // `config`: as FleetOptions::ssh_config. Explicit user and port of `host` win. Blocks for up to `timeout` (a `Match
 // exec` in the configuration may run anything). NotFound: no ssh program; FailedPrecondition: ssh rejects the
-// configuration, in its own words.
+// configuration, in its own words, or it names an environment variable that is not set.
 absl::StatusOr<SshSettings> ResolveSshSettings(const HostSpec& host, const std::string& config, absl::Duration timeout);
 
 // The parts, for tests. `output` is that of `ssh -G`.
-SshSettings ParseSshSettings(absl::string_view output, const HostSpec& host, const std::string& config);
+absl::StatusOr<SshSettings> ParseSshSettings(absl::string_view output, const HostSpec& host, const std::string& config);
 
 }  // namespace dtest
 

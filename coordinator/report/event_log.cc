@@ -14,6 +14,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/report/event_log_fields.h"
 #include "coordinator/report/text.h"
 
 namespace dtest {
@@ -105,25 +106,34 @@ void AppendDuration(absl::Duration duration, std::string* out) {
   out->append(digits, length);
 }
 
+void AppendKey(absl::string_view key, std::string* out) {
+  out->append(",\"", 2);
+  out->append(key.data(), key.size());
+  out->append("\":", 2);
+}
+
+void AppendKind(absl::string_view kind, std::string* out) {
+  AppendKey(field::kEvent, out);
+  AppendString(kind, out);
+}
+
 // Where it is not zero.
 void AppendDurationField(absl::string_view key, absl::Duration value, std::string* out) {
   if (value == absl::ZeroDuration()) return;
-  out->append(key.data(), key.size());
+  AppendKey(key, out);
   AppendDuration(value, out);
 }
-
-// `key` with its quotes, colon and leading comma, as in ",\"name\":".
 void AppendField(absl::string_view key, absl::string_view value, std::string* out) {
-  out->append(key.data(), key.size());
+  AppendKey(key, out);
   AppendString(value, out);
 }
 void AppendField(absl::string_view key, uint64_t value, std::string* out) {
-  out->append(key.data(), key.size());
+  AppendKey(key, out);
   AppendInteger(value, out);
 }
 template <typename String>
 void AppendField(absl::string_view key, const std::vector<String>& values, std::string* out) {
-  out->append(key.data(), key.size());
+  AppendKey(key, out);
   out->push_back('[');
   for (size_t i = 0; i < values.size(); ++i) {
     if (i > 0) out->push_back(',');
@@ -131,99 +141,115 @@ void AppendField(absl::string_view key, const std::vector<String>& values, std::
   }
   out->push_back(']');
 }
+void AppendFlag(absl::string_view key, bool value, std::string* out) {
+  AppendKey(key, out);
+  *out += value ? "true" : "false";
+}
 
 void AppendProperties(const std::vector<std::pair<std::string, std::string>>& properties, std::string* out) {
-  *out += ",\"properties\":[";
+  AppendKey(field::kProperties, out);
+  out->push_back('[');
   for (size_t i = 0; i < properties.size(); ++i) {
-    AppendField(i > 0 ? ",[" : "[", properties[i].first, out);
-    AppendField(",", properties[i].second, out);
+    *out += i > 0 ? ",[" : "[";
+    AppendString(properties[i].first, out);
+    out->push_back(',');
+    AppendString(properties[i].second, out);
     out->push_back(']');
   }
   out->push_back(']');
 }
 
 void AppendEvent(const RunStarted& started, std::string* out) {
-  AppendField(",\"event\":\"run_started\",\"run_id\":", started.run_id, out);
-  AppendField(",\"version\":", started.version, out);
-  AppendField(",\"command\":", started.command, out);
-  AppendField(",\"working_directory\":", started.working_directory, out);
-  AppendField(",\"hosts\":", started.hosts, out);
-  AppendDurationField(",\"setup\":", started.setup, out);
+  AppendKind(event_kind::kRunStarted, out);
+  AppendField(field::kRunId, started.run_id, out);
+  AppendField(field::kVersion, started.version, out);
+  AppendField(field::kCommand, started.command, out);
+  AppendField(field::kWorkingDirectory, started.working_directory, out);
+  AppendField(field::kHosts, started.hosts, out);
+  AppendDurationField(field::kSetup, started.setup, out);
 }
 
 void AppendEvent(const HostUp& up, std::string* out) {
-  AppendField(",\"event\":\"host_up\",\"host_id\":", up.host.value(), out);
-  AppendField(",\"slots\":", up.slots, out);
-  AppendField(",\"machine\":", up.machine, out);
-  AppendField(",\"system\":", up.system, out);
+  AppendKind(event_kind::kHostUp, out);
+  AppendField(field::kHostId, up.host.value(), out);
+  AppendField(field::kSlots, up.slots, out);
+  AppendField(field::kMachine, up.machine, out);
+  AppendField(field::kSystem, up.system, out);
 }
 
 void AppendEvent(const HostDown& down, std::string* out) {
-  AppendField(",\"event\":\"host_down\",\"host_id\":", down.host.value(), out);
-  *out += down.was_up ? ",\"was_up\":true" : ",\"was_up\":false";
-  AppendField(",\"reason\":", down.reason, out);
+  AppendKind(event_kind::kHostDown, out);
+  AppendField(field::kHostId, down.host.value(), out);
+  AppendFlag(field::kWasUp, down.was_up, out);
+  AppendField(field::kReason, down.reason, out);
 }
 
 void AppendEvent(const UnitListed& listed, std::string* out) {
-  AppendField(",\"event\":\"executable_listed\",\"executable_id\":", listed.unit.value(), out);
-  AppendField(",\"executable\":", listed.name, out);
-  AppendField(",\"cases\":", listed.cases, out);
-  AppendField(",\"selected\":", listed.selected, out);
-  if (!listed.error.empty()) AppendField(",\"error\":", listed.error, out);
-  if (!listed.output.empty()) AppendField(",\"output\":", listed.output, out);
-  AppendDurationField(",\"ready\":", listed.ready, out);
-  AppendDurationField(",\"listing\":", listed.listing, out);
-  if (listed.unreached) *out += ",\"unreached\":true";
+  AppendKind(event_kind::kExecutableListed, out);
+  AppendField(field::kExecutableId, listed.unit.value(), out);
+  AppendField(field::kExecutable, listed.name, out);
+  AppendField(field::kCases, listed.cases, out);
+  AppendField(field::kSelected, listed.selected, out);
+  if (!listed.error.empty()) AppendField(field::kError, listed.error, out);
+  if (!listed.output.empty()) AppendField(field::kOutput, listed.output, out);
+  AppendDurationField(field::kReady, listed.ready, out);
+  AppendDurationField(field::kListing, listed.listing, out);
+  if (listed.unreached) AppendFlag(field::kUnreached, true, out);
 }
 
 void AppendEvent(const CaseProperties& late, std::string* out) {
-  AppendField(",\"event\":\"case_properties\",\"executable\":", late.unit, out);
-  AppendField(",\"name\":", late.name, out);
-  AppendField(",\"attempt\":", late.attempt, out);
-  AppendField(",\"iteration\":", late.iteration, out);
-  AppendField(",\"executable_id\":", late.id.unit.value(), out);
-  AppendField(",\"index\":", late.id.index, out);
-  AppendField(",\"host\":", late.host, out);
+  AppendKind(event_kind::kCaseProperties, out);
+  AppendField(field::kExecutable, late.unit, out);
+  AppendField(field::kName, late.name, out);
+  AppendField(field::kAttempt, late.attempt, out);
+  AppendField(field::kIteration, late.iteration, out);
+  AppendField(field::kExecutableId, late.id.unit.value(), out);
+  AppendField(field::kIndex, late.id.index, out);
+  AppendField(field::kHost, late.host, out);
   AppendProperties(late.properties, out);
 }
 
 void AppendEvent(const CaseCopied& copied, std::string* out) {
-  AppendField(",\"event\":\"case_copied\",\"executable\":", copied.unit, out);
-  AppendField(",\"name\":", copied.name, out);
-  AppendField(",\"stage\":", absl::string_view(CopyStageName(copied.stage)), out);
-  AppendField(",\"attempt\":", copied.attempt, out);
-  AppendField(",\"iteration\":", copied.iteration, out);
-  AppendField(",\"executable_id\":", copied.id.unit.value(), out);
-  AppendField(",\"index\":", copied.id.index, out);
-  AppendField(",\"host\":", copied.host, out);
-  AppendField(",\"original\":", copied.original, out);
+  AppendKind(event_kind::kCaseCopied, out);
+  AppendField(field::kExecutable, copied.unit, out);
+  AppendField(field::kName, copied.name, out);
+  AppendField(field::kStage, absl::string_view(CopyStageName(copied.stage)), out);
+  AppendField(field::kAttempt, copied.attempt, out);
+  AppendField(field::kIteration, copied.iteration, out);
+  AppendField(field::kExecutableId, copied.id.unit.value(), out);
+  AppendField(field::kIndex, copied.id.index, out);
+  AppendField(field::kHost, copied.host, out);
+  AppendField(field::kOriginal, copied.original, out);
 }
 
 void AppendEvent(const HostShipped& shipped, std::string* out) {
-  AppendField(",\"event\":\"host_shipped\",\"host_id\":", shipped.host.value(), out);
-  AppendField(",\"bytes\":", shipped.bytes, out);
-  AppendField(",\"chunks\":", shipped.chunks, out);
+  AppendKind(event_kind::kHostShipped, out);
+  AppendField(field::kHostId, shipped.host.value(), out);
+  AppendField(field::kBytes, shipped.bytes, out);
+  AppendField(field::kChunks, shipped.chunks, out);
   if (shipped.peer_chunks != 0) {
-    AppendField(",\"peer_bytes\":", shipped.peer_bytes, out);
-    AppendField(",\"peer_chunks\":", shipped.peer_chunks, out);
+    AppendField(field::kPeerBytes, shipped.peer_bytes, out);
+    AppendField(field::kPeerChunks, shipped.peer_chunks, out);
   }
-  if (shipped.fetching) *out += ",\"fetching\":true";
+  if (shipped.fetching) AppendFlag(field::kFetching, true, out);
 }
 
 void AppendEvent(const Warning& warning, std::string* out) {
-  AppendField(",\"event\":\"warning\",\"text\":", warning.text, out);
+  AppendKind(event_kind::kWarning, out);
+  AppendField(field::kText, warning.text, out);
 }
 
 void AppendEvent(const RunFinished& finished, std::string* out) {
-  AppendField(",\"event\":\"run_finished\",\"end\":", absl::string_view(RunEndName(finished.end)), out);
-  if (!finished.reason.empty()) AppendField(",\"reason\":", finished.reason, out);
-  if (finished.processes != 0) AppendField(",\"processes\":", finished.processes, out);
-  AppendDurationField(",\"startup\":", finished.startup, out);
+  AppendKind(event_kind::kRunFinished, out);
+  AppendField(field::kEnd, absl::string_view(RunEndName(finished.end)), out);
+  if (!finished.reason.empty()) AppendField(field::kReason, finished.reason, out);
+  if (finished.processes != 0) AppendField(field::kProcesses, finished.processes, out);
+  AppendDurationField(field::kStartup, finished.startup, out);
 }
 
 void AppendEvent(const RunClosed& closed, std::string* out) {
-  *out += ",\"event\":\"run_closed\"";
-  AppendDurationField(",\"reports\":", closed.reports, out);
+  AppendKind(event_kind::kRunClosed, out);
+  AppendDurationField(field::kReports, closed.reports, out);
 }
 
 bool IsRegularFile(int fd) {
@@ -276,45 +302,50 @@ void EventLogEncoder::AppendTime(absl::Time time, Second* cache, std::string* ou
 
 void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   const CaseResult& result = ended.result;
-  AppendField(",\"event\":\"case_ended\",\"executable\":", ended.unit, out);
-  AppendField(",\"name\":", ended.name, out);
-  AppendField(",\"outcome\":", absl::string_view(OutcomeName(result.outcome)), out);
-  *out += ",\"duration\":";
+  AppendKind(event_kind::kCaseEnded, out);
+  AppendField(field::kExecutable, ended.unit, out);
+  AppendField(field::kName, ended.name, out);
+  AppendField(field::kOutcome, absl::string_view(OutcomeName(result.outcome)), out);
+  AppendKey(field::kDuration, out);
   AppendDuration(result.duration, out);
-  *out += ended.final ? ",\"final\":true" : ",\"final\":false";
-  AppendField(",\"attempt\":", result.attempt, out);
-  AppendField(",\"iteration\":", ended.iteration, out);
-  AppendField(",\"executable_id\":", ended.id.unit.value(), out);
-  AppendField(",\"index\":", ended.id.index, out);
-  if (!ended.host.empty()) AppendField(",\"host\":", ended.host, out);
-  AppendField(",\"slot\":", result.slot.value(), out);
+  AppendFlag(field::kFinal, ended.final, out);
+  AppendField(field::kAttempt, result.attempt, out);
+  AppendField(field::kIteration, ended.iteration, out);
+  AppendField(field::kExecutableId, ended.id.unit.value(), out);
+  AppendField(field::kIndex, ended.id.index, out);
+  if (!ended.host.empty()) AppendField(field::kHost, ended.host, out);
+  AppendField(field::kSlot, result.slot.value(), out);
   if (ended.started != absl::InfinitePast()) {
-    *out += ",\"started\":\"";
+    AppendKey(field::kStarted, out);
+    out->push_back('"');
     AppendTime(ended.started, &start_second_, out);
   }
-  *out += ",\"agent_clock\":";
+  AppendKey(field::kAgentClock, out);
   AppendDuration(result.start, out);
-  if (ended.flaky) *out += ",\"flaky\":true";
-  if (result.leaky) *out += ",\"leaky\":true";
-  if (!result.message.empty()) AppendField(",\"message\":", result.message, out);
-  if (!result.output.empty()) AppendField(",\"output\":", result.output, out);
-  if (result.output_cut != 0) AppendField(",\"output_cut\":", result.output_cut, out);
+  if (ended.flaky) AppendFlag(field::kFlaky, true, out);
+  if (result.leaky) AppendFlag(field::kLeaky, true, out);
+  if (!result.message.empty()) AppendField(field::kMessage, result.message, out);
+  if (!result.output.empty()) AppendField(field::kOutput, result.output, out);
+  if (result.output_cut != 0) AppendField(field::kOutputCut, result.output_cut, out);
   if (!result.properties.empty()) AppendProperties(result.properties, out);
-  if (!result.warning.empty()) AppendField(",\"warning\":", result.warning, out);
+  if (!result.warning.empty()) AppendField(field::kWarning, result.warning, out);
   if (result.process != 0) {
-    AppendField(",\"process\":", result.process, out);
-    AppendField(",\"place\":", result.place, out);
+    AppendField(field::kProcess, result.process, out);
+    AppendField(field::kPlace, result.place, out);
   }
   if (ended.replaces.has_value()) {
-    AppendField(",\"replaces\":", absl::string_view(OutcomeName(*ended.replaces)), out);
+    AppendField(field::kReplaces, absl::string_view(OutcomeName(*ended.replaces)), out);
   }
-  if (!ended.before.empty()) AppendField(",\"before\":", ended.before, out);
+  if (!ended.before.empty()) AppendField(field::kBefore, ended.before, out);
 }
 
 void EventLogEncoder::Append(const RunEvent& event, std::string* out) {
-  *out += first_ ? "{\"v\":3,\"time\":\"" : "{\"time\":\"";
-  static_assert(kEventLogVersion == 3, "the line above names the version");
+  const size_t begin = out->size();
+  if (first_) AppendField(field::kVersionOfLog, kEventLogVersion, out);
   first_ = false;
+  AppendKey(field::kTime, out);
+  (*out)[begin] = '{';  // in place of the first field's comma
+  out->push_back('"');
   AppendTime(event.time, &event_second_, out);
   std::visit(
       [&](const auto& what) {

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log.h"
+#include "coordinator/report/event_log_fields.h"
 
 namespace dtest {
 namespace {
@@ -142,121 +143,123 @@ struct CaseStrings {
 
 CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
   CaseEnded ended;
-  strings->unit = fields->Text("executable");
-  strings->name = fields->Text("name");
-  strings->host = fields->TextOr("host");
+  strings->unit = fields->Text(field::kExecutable);
+  strings->name = fields->Text(field::kName);
+  strings->host = fields->TextOr(field::kHost);
   ended.unit = strings->unit;
   ended.name = strings->name;
   ended.host = strings->host;
-  ended.id = CaseId{UnitId(fields->Number32("executable_id")), fields->Number32("index")};
-  ended.iteration = fields->Number32("iteration");
-  ended.final = fields->Flag("final");
-  ended.flaky = fields->FlagOr("flaky");
+  ended.id = CaseId{UnitId(fields->Number32(field::kExecutableId)), fields->Number32(field::kIndex)};
+  ended.iteration = fields->Number32(field::kIteration);
+  ended.final = fields->Flag(field::kFinal);
+  ended.flaky = fields->FlagOr(field::kFlaky);
   ended.started = absl::InfinitePast();
   CaseResult& result = ended.result;
   result.index = ended.id.index;
-  result.attempt = fields->Number32("attempt");
+  result.attempt = fields->Number32(field::kAttempt);
   result.outcome = static_cast<Outcome>(
-      fields->Word("outcome", kOutcomeCount, [](int i) { return OutcomeName(static_cast<Outcome>(i)); }));
-  result.leaky = fields->FlagOr("leaky");
-  result.slot = SlotId(fields->Number32("slot"));
-  result.start = fields->Seconds("agent_clock");
-  result.duration = fields->Seconds("duration");
-  result.message = fields->TextOr("message");
-  result.output = fields->TextOr("output");
-  result.properties = fields->Pairs("properties");
-  result.warning = fields->TextOr("warning");
+      fields->Word(field::kOutcome, kOutcomeCount, [](int i) { return OutcomeName(static_cast<Outcome>(i)); }));
+  result.leaky = fields->FlagOr(field::kLeaky);
+  result.slot = SlotId(fields->Number32(field::kSlot));
+  result.start = fields->Seconds(field::kAgentClock);
+  result.duration = fields->Seconds(field::kDuration);
+  result.message = fields->TextOr(field::kMessage);
+  result.output = fields->TextOr(field::kOutput);
+  result.properties = fields->Pairs(field::kProperties);
+  result.warning = fields->TextOr(field::kWarning);
   return ended;
 }
 
 CaseProperties DecodeProperties(Fields* fields, CaseStrings* strings) {
-  *strings = {fields->Text("executable"), fields->Text("name"), fields->Text("host"), ""};
-  return {CaseId{UnitId(fields->Number32("executable_id")), fields->Number32("index")},
+  *strings = {fields->Text(field::kExecutable), fields->Text(field::kName), fields->Text(field::kHost), ""};
+  return {CaseId{UnitId(fields->Number32(field::kExecutableId)), fields->Number32(field::kIndex)},
           strings->unit,
           strings->name,
           strings->host,
-          fields->Number32("iteration"),
-          fields->Number32("attempt"),
-          fields->Pairs("properties")};
+          fields->Number32(field::kIteration),
+          fields->Number32(field::kAttempt),
+          fields->Pairs(field::kProperties)};
 }
 
 CaseCopied DecodeCopy(Fields* fields, CaseStrings* strings) {
-  *strings = {fields->Text("executable"), fields->Text("name"), fields->Text("host"), fields->Text("original")};
+  *strings = {fields->Text(field::kExecutable), fields->Text(field::kName), fields->Text(field::kHost),
+              fields->Text(field::kOriginal)};
   CaseCopied copied;
-  copied.id = CaseId{UnitId(fields->Number32("executable_id")), fields->Number32("index")};
+  copied.id = CaseId{UnitId(fields->Number32(field::kExecutableId)), fields->Number32(field::kIndex)};
   copied.unit = strings->unit;
   copied.name = strings->name;
   copied.host = strings->host;
   copied.original = strings->original;
-  copied.iteration = fields->Number32("iteration");
-  copied.attempt = fields->Number32("attempt");
+  copied.iteration = fields->Number32(field::kIteration);
+  copied.attempt = fields->Number32(field::kAttempt);
   copied.stage = static_cast<CopyStage>(
-      fields->Word("stage", kCopyStageCount, [](int i) { return CopyStageName(static_cast<CopyStage>(i)); }));
+      fields->Word(field::kStage, kCopyStageCount, [](int i) { return CopyStageName(static_cast<CopyStage>(i)); }));
   return copied;
 }
 
 // Everything of `event` but its time.
 void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Json& object) {
-  const std::string kind = fields->Text("event");
-  if (kind == "case_ended") {
+  const std::string kind = fields->Text(field::kEvent);
+  if (kind == event_kind::kCaseEnded) {
     CaseEnded ended = DecodeCase(fields, strings);
-    if (object.contains("started")) ended.started = fields->Time("started");
-    if (object.contains("output_cut")) ended.result.output_cut = fields->Number("output_cut", UINT64_MAX);
-    if (object.contains("process")) {
-      ended.result.process = fields->Number32("process");
-      ended.result.place = fields->Number32("place");
+    if (object.contains(field::kStarted)) ended.started = fields->Time(field::kStarted);
+    if (object.contains(field::kOutputCut)) ended.result.output_cut = fields->Number(field::kOutputCut, UINT64_MAX);
+    if (object.contains(field::kProcess)) {
+      ended.result.process = fields->Number32(field::kProcess);
+      ended.result.place = fields->Number32(field::kPlace);
     }
-    if (object.contains("before")) {
-      strings->before = fields->Texts("before");
+    if (object.contains(field::kBefore)) {
+      strings->before = fields->Texts(field::kBefore);
       ended.before.assign(strings->before.begin(), strings->before.end());
     }
-    if (object.contains("replaces")) {
+    if (object.contains(field::kReplaces)) {
       ended.replaces = static_cast<Outcome>(
-          fields->Word("replaces", kOutcomeCount, [](int i) { return OutcomeName(static_cast<Outcome>(i)); }));
+          fields->Word(field::kReplaces, kOutcomeCount, [](int i) { return OutcomeName(static_cast<Outcome>(i)); }));
     }
     event->what = std::move(ended);
-  } else if (kind == "case_properties") {
+  } else if (kind == event_kind::kCaseProperties) {
     event->what = DecodeProperties(fields, strings);
-  } else if (kind == "case_copied") {
+  } else if (kind == event_kind::kCaseCopied) {
     event->what = DecodeCopy(fields, strings);
-  } else if (kind == "run_started") {
-    event->what = RunStarted{fields->Text("run_id"),   fields->Text("version"),
-                             fields->Texts("command"), fields->Text("working_directory"),
-                             fields->Texts("hosts"),   fields->SecondsOr("setup")};
-  } else if (kind == "host_up") {
-    event->what = HostUp{HostId(fields->Number32("host_id")), fields->Number32("slots"), fields->Text("machine"),
-                         fields->Text("system")};
-  } else if (kind == "host_down") {
-    event->what = HostDown{HostId(fields->Number32("host_id")), fields->Flag("was_up"), fields->Text("reason")};
-  } else if (kind == "executable_listed") {
-    event->what = UnitListed{UnitId(fields->Number32("executable_id")),
-                             fields->Text("executable"),
-                             fields->Number32("cases"),
-                             fields->Number32("selected"),
-                             fields->TextOr("error"),
-                             fields->TextOr("output"),
-                             fields->FlagOr("unreached"),
-                             fields->SecondsOr("ready"),
-                             fields->SecondsOr("listing")};
-  } else if (kind == "host_shipped") {
-    HostShipped shipped{HostId(fields->Number32("host_id")), fields->Number("bytes", UINT64_MAX),
-                        fields->Number("chunks", UINT64_MAX)};
-    if (object.contains("peer_chunks")) {
-      shipped.peer_bytes = fields->Number("peer_bytes", UINT64_MAX);
-      shipped.peer_chunks = fields->Number("peer_chunks", UINT64_MAX);
+  } else if (kind == event_kind::kRunStarted) {
+    event->what = RunStarted{fields->Text(field::kRunId),    fields->Text(field::kVersion),
+                             fields->Texts(field::kCommand), fields->Text(field::kWorkingDirectory),
+                             fields->Texts(field::kHosts),   fields->SecondsOr(field::kSetup)};
+  } else if (kind == event_kind::kHostUp) {
+    event->what = HostUp{HostId(fields->Number32(field::kHostId)), fields->Number32(field::kSlots),
+                         fields->Text(field::kMachine), fields->Text(field::kSystem)};
+  } else if (kind == event_kind::kHostDown) {
+    event->what =
+        HostDown{HostId(fields->Number32(field::kHostId)), fields->Flag(field::kWasUp), fields->Text(field::kReason)};
+  } else if (kind == event_kind::kExecutableListed) {
+    event->what = UnitListed{UnitId(fields->Number32(field::kExecutableId)),
+                             fields->Text(field::kExecutable),
+                             fields->Number32(field::kCases),
+                             fields->Number32(field::kSelected),
+                             fields->TextOr(field::kError),
+                             fields->TextOr(field::kOutput),
+                             fields->FlagOr(field::kUnreached),
+                             fields->SecondsOr(field::kReady),
+                             fields->SecondsOr(field::kListing)};
+  } else if (kind == event_kind::kHostShipped) {
+    HostShipped shipped{HostId(fields->Number32(field::kHostId)), fields->Number(field::kBytes, UINT64_MAX),
+                        fields->Number(field::kChunks, UINT64_MAX)};
+    if (object.contains(field::kPeerChunks)) {
+      shipped.peer_bytes = fields->Number(field::kPeerBytes, UINT64_MAX);
+      shipped.peer_chunks = fields->Number(field::kPeerChunks, UINT64_MAX);
     }
-    shipped.fetching = fields->FlagOr("fetching");
+    shipped.fetching = fields->FlagOr(field::kFetching);
     event->what = shipped;
-  } else if (kind == "warning") {
-    event->what = Warning{fields->Text("text")};
-  } else if (kind == "run_finished") {
-    const int end = fields->Word("end", kRunEndCount, [](int i) { return RunEndName(static_cast<RunEnd>(i)); });
-    event->what = RunFinished{static_cast<RunEnd>(end), fields->TextOr("reason"), fields->NumberOr("processes"),
-                              fields->SecondsOr("startup")};
-  } else if (kind == "run_closed") {
-    event->what = RunClosed{fields->SecondsOr("reports")};
+  } else if (kind == event_kind::kWarning) {
+    event->what = Warning{fields->Text(field::kText)};
+  } else if (kind == event_kind::kRunFinished) {
+    const int end = fields->Word(field::kEnd, kRunEndCount, [](int i) { return RunEndName(static_cast<RunEnd>(i)); });
+    event->what = RunFinished{static_cast<RunEnd>(end), fields->TextOr(field::kReason),
+                              fields->NumberOr(field::kProcesses), fields->SecondsOr(field::kStartup)};
+  } else if (kind == event_kind::kRunClosed) {
+    event->what = RunClosed{fields->SecondsOr(field::kReports)};
   } else {
-    fields->Fail("event", absl::StrCat("is \"", absl::CHexEscape(kind), "\", which this dtest does not know"));
+    fields->Fail(field::kEvent, absl::StrCat("is \"", absl::CHexEscape(kind), "\", which this dtest does not know"));
   }
 }
 
@@ -299,13 +302,13 @@ class Replayer {
       if (!object.is_object()) return "not a JSON object";
       Fields fields(object);
       if (line_ == 1) {
-        const uint64_t version = fields.Number("v", UINT32_MAX);
+        const uint64_t version = fields.Number(field::kVersionOfLog, UINT32_MAX);
         if (fields.problem().empty() && (version < 1 || version > kEventLogVersion)) {
           return absl::StrCat("its format has version ", version, ", this dtest reads version ", kEventLogVersion,
                               "; use the dtest that wrote it");
         }
       }
-      event.time = fields.Time("time");
+      event.time = fields.Time(field::kTime);
       DecodeWhat(&fields, &event, &strings, object);
       if (!fields.problem().empty()) return fields.problem();
     } catch (const Json::exception& e) {

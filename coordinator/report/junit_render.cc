@@ -4,6 +4,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/report/event_log.h"
 #include "coordinator/report/junit.h"
 #include "coordinator/report/text.h"
 
@@ -34,10 +35,14 @@ Kind KindOf(Outcome outcome) {
   return Kind::kError;
 }
 
-// It has no verdict, but had begun.
-bool WasInterrupted(const JUnitCase& record) { return record.outcome == Outcome::kNotRun && record.host != 0; }
+Kind KindOf(const CaseRecord& record) { return record.interrupted() ? Kind::kError : KindOf(record.outcome); }
 
-Kind KindOf(const JUnitCase& record) { return WasInterrupted(record) ? Kind::kError : KindOf(record.outcome); }
+// Whether the run ended such that it is not green, and no case says so.
+bool IsIncomplete(const RunSummary& summary) {
+  return summary.end().end != RunEnd::kCompleted && summary.end().end != RunEnd::kFailFast;
+}
+
+constexpr size_t kRunSuite = SIZE_MAX;  // in place of a unit's index: the suite "[run]", of a run that is incomplete
 
 struct Counts {
   size_t tests = 0, failures = 0, errors = 0, skipped = 0;
@@ -99,18 +104,17 @@ void AppendSeconds(absl::Duration duration, std::string* out) {
 
 class Renderer {
  public:
-  Renderer(const JUnitRun& run, size_t text_limit) : run_(run), text_limit_(text_limit) {}
+  Renderer(const RunRecord& run, size_t text_limit) : run_(run), text_limit_(text_limit) {}
 
   // Renders every case; false as soon as the body is larger than `stop_at`.
   bool Render(size_t stop_at) {
-    for (size_t i = 0; i < run_.suites.size(); ++i) {
-      const JUnitSuite& suite = run_.suites[i];
-      JUnitCase broken;
-      broken.outcome = Outcome::kInfraError;
-      if (!suite.listing_error.empty()) Add(i, &Renderer::Unlisted, broken);
-      if (!suite.run_error.empty()) Add(i, &Renderer::Incomplete, broken);
-      for (const JUnitCase& record : suite.cases) {
-        Add(i, &Renderer::Case, record);
+    // First, so that it is in the first part of a report in several.
+    if (IsIncomplete(run_.summary())) Incomplete();
+    for (size_t i = 0; i < run_.units().size(); ++i) {
+      const UnitRecord& unit = run_.units()[i];
+      if (!unit.listing_error.empty()) Unlisted(i, unit);
+      for (const CaseRecord& record : unit.cases) {
+        Case(i, unit, record);
         if (body_.size() > stop_at) return false;
       }
     }
@@ -124,7 +128,7 @@ class Renderer {
       size_t end = begin, size = kFrameBytes;
       while (end < pieces_.size()) {
         const bool new_suite = end == begin || pieces_[end].suite != pieces_[end - 1].suite;
-        const size_t frame = new_suite ? kFrameBytes + 6 * run_.suites[pieces_[end].suite].unit.size() : 0;
+        const size_t frame = new_suite ? kFrameBytes + 6 * SuiteName(pieces_[end].suite).size() : 0;
         size += pieces_[end].end - pieces_[end].begin + frame;
         if (size > limit && end > begin) break;
         ++end;
@@ -136,10 +140,13 @@ class Renderer {
   }
 
  private:
-  void Add(size_t suite, void (Renderer::*render)(const JUnitSuite&, const JUnitCase&), const JUnitCase& record) {
-    const size_t begin = body_.size();
-    (this->*render)(run_.suites[suite], record);
-    pieces_.push_back({begin, body_.size(), suite, KindOf(record), record.duration, record.started});
+  absl::string_view SuiteName(size_t suite) const {
+    return suite == kRunSuite ? absl::string_view("[run]") : run_.units()[suite].name;
+  }
+
+  // What was rendered since `begin`.
+  void AddPiece(size_t begin, size_t suite, Kind kind, absl::Duration duration, absl::Time started) {
+    pieces_.push_back({begin, body_.size(), suite, kind, duration, started});
   }
 
   void Text(absl::string_view raw, Place place) {
@@ -212,24 +219,38 @@ class Renderer {
     body_ += '"';
   }
 
-  void Unlisted(const JUnitSuite& suite, const JUnitCase&) {
-    Names(suite.unit, "", "[listing]", 1);
+  void Unlisted(size_t suite, const UnitRecord& unit) {
+    const size_t begin = body_.size();
+    Names(unit.name, "", "[listing]", 1);
     body_ += " time=\"0.000000\">\n      <error";
-    MessageAttribute(absl::StrCat("could not be listed: ", suite.listing_error));
+    MessageAttribute(absl::StrCat("could not be listed: ", unit.listing_error));
     body_ += " type=\"not listed\">";
-    LongText(suite.listing_error, 0);
+    LongText(unit.listing_error, 0);
     body_ += "</error>\n";
-    Output(suite.listing_output, 0);
+    Output(unit.listing_output, 0);
     body_ += "    </testcase>\n";
+    AddPiece(begin, suite, Kind::kError, absl::ZeroDuration(), absl::InfinitePast());
   }
 
-  void Incomplete(const JUnitSuite& suite, const JUnitCase&) {
-    Names("dtest", "", suite.unit, 1);
+  // Without it, a run that was cut while nothing had failed yet would look green.
+  void Incomplete() {
+    const size_t begin = body_.size();
+    const RunFinished& end = run_.summary().end();
+    const char* type = RunEndName(end.end);
+    const std::string reason = end.reason.empty() ? type : end.reason;
+    Names("dtest", "", SuiteName(kRunSuite), 1);
     body_ += " time=\"0.000000\">\n      <error";
-    MessageAttribute(suite.run_error);
-    absl::StrAppend(&body_, " type=\"", suite.run_error_type, "\">");
-    LongText(suite.run_error_text, 0);
+    MessageAttribute(reason);
+    absl::StrAppend(&body_, " type=\"", type, "\">");
+    std::string text = reason;
+    for (const RunSummary::Host& host : run_.summary().hosts()) {
+      if (host.up) continue;
+      absl::StrAppend(&text, "\n", host.name, host.was_up ? "" : " (never came up)", ": ",
+                      host.down ? host.reason : "still connecting when the run ended");
+    }
+    LongText(text, 0);
     body_ += "</error>\n    </testcase>\n";
+    AddPiece(begin, kRunSuite, Kind::kError, absl::ZeroDuration(), absl::InfinitePast());
   }
 
   void Output(absl::string_view output, uint64_t cut) {
@@ -239,10 +260,10 @@ class Renderer {
     body_ += "</system-out>\n";
   }
 
-  void Case(const JUnitSuite& suite, const JUnitCase& record) {
-    const absl::string_view full_name = absl::string_view(suite.names).substr(record.name_offset, record.name_size);
-    const CaseName name = SplitCaseName(suite.unit, full_name);
-    Names(suite.unit, name.suite, name.name, record.iteration);
+  void Case(size_t suite, const UnitRecord& unit, const CaseRecord& record) {
+    const size_t begin = body_.size();
+    const CaseName name = SplitCaseName(unit.name, run_.Name(unit, record));
+    Names(unit.name, name.suite, name.name, record.iteration);
     body_ += " time=\"";
     AppendSeconds(record.duration, &body_);
     if (record.started != absl::InfinitePast()) {
@@ -250,7 +271,7 @@ class Renderer {
       Time(record.started);
     }
     body_ += "\">";
-    const JUnitDetail* detail = record.detail == 0 ? nullptr : &run_.details[record.detail - 1];
+    const CaseDetail* detail = run_.Detail(record);
     Properties(record, detail);
     if (detail != nullptr) {
       body_ += '\n';
@@ -258,13 +279,14 @@ class Renderer {
       body_ += "    ";
     }
     body_ += "</testcase>\n";
+    AddPiece(begin, suite, KindOf(record), record.duration, record.started);
   }
 
-  void Properties(const JUnitCase& record, const JUnitDetail* detail) {
+  void Properties(const CaseRecord& record, const CaseDetail* detail) {
     const bool recorded = detail != nullptr && !detail->last.properties.empty();
     if (record.host == 0 && !record.leaky && !recorded) return;
     body_ += "<properties>";
-    if (record.host != 0) Property("host", run_.hosts[record.host]);
+    if (record.host != 0) Property("host", run_.Host(record));
     if (record.leaky) Property("leaky", "true");
     if (recorded) {
       for (const auto& [key, value] : detail->last.properties) Property(key, value);
@@ -272,15 +294,15 @@ class Renderer {
     body_ += "</properties>";
   }
 
-  void Details(const JUnitCase& record, const JUnitDetail& detail) {
-    const JUnitAttempt& last = detail.last;
+  void Details(const CaseRecord& record, const CaseDetail& detail) {
+    const AttemptRecord& last = detail.last;
     switch (KindOf(record)) {
       case Kind::kFailure:
       case Kind::kError: {
         const char* element = KindOf(record) == Kind::kFailure ? "failure" : "error";
         absl::StrAppend(&body_, "      <", element);
         MessageAttribute(last.message);
-        absl::StrAppend(&body_, " type=\"", WasInterrupted(record) ? "interrupted" : OutcomeName(last.outcome), "\">");
+        absl::StrAppend(&body_, " type=\"", record.interrupted() ? "interrupted" : OutcomeName(last.outcome), "\">");
         LongText(last.message, 0);
         absl::StrAppend(&body_, "</", element, ">\n");
         break;
@@ -298,12 +320,12 @@ class Renderer {
     // A case that passed and is not flaky had only attempts that were not its fault (a host was lost): Surefire's
     // readers would count them as flaky.
     if (last.outcome != Outcome::kPassed || record.flaky) {
-      for (const JUnitAttempt& attempt : detail.earlier) Earlier(attempt, last.outcome == Outcome::kPassed);
+      for (const AttemptRecord& attempt : detail.earlier) Earlier(attempt, last.outcome == Outcome::kPassed);
     }
     Output(last.output, last.output_cut);
   }
 
-  void Earlier(const JUnitAttempt& attempt, bool passed_later) {
+  void Earlier(const AttemptRecord& attempt, bool passed_later) {
     const bool failure = KindOf(attempt.outcome) == Kind::kFailure;
     const char* element =
         passed_later ? (failure ? "flakyFailure" : "flakyError") : (failure ? "rerunFailure" : "rerunError");
@@ -327,7 +349,7 @@ class Renderer {
     out.reserve((end > begin ? pieces_[end - 1].end - pieces_[begin].begin : 0) + kFrameBytes);
     absl::StrAppend(&out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"dtest\" tests=\"",
                     counts.tests, "\" failures=\"", counts.failures, "\" errors=\"", counts.errors, "\" time=\"");
-    AppendSeconds(run_.started < run_.ended ? run_.ended - run_.started : absl::ZeroDuration(), &out);
+    AppendSeconds(run_.summary().wall_time(), &out);
     out += "\">\n";
     for (size_t i = begin; i < end;) {
       size_t j = i;
@@ -348,9 +370,9 @@ class Renderer {
       duration += pieces_[i].duration;
       if (pieces_[i].started != absl::InfinitePast()) started = std::min(started, pieces_[i].started);
     }
-    if (started == absl::InfiniteFuture()) started = run_.started;
+    if (started == absl::InfiniteFuture()) started = run_.summary().started();
     std::string name;
-    AppendClean(run_.suites[pieces_[begin].suite].unit, Colors::kDrop, &name);
+    AppendClean(SuiteName(pieces_[begin].suite), Colors::kDrop, &name);
     *out += "  <testsuite name=\"";
     AppendEscaped(name, Place::kAttribute, out);
     absl::StrAppend(out, "\" tests=\"", counts.tests, "\" failures=\"", counts.failures, "\" errors=\"", counts.errors,
@@ -362,7 +384,7 @@ class Renderer {
     *out += "  </testsuite>\n";
   }
 
-  const JUnitRun& run_;
+  const RunRecord& run_;
   const size_t text_limit_;  // bytes of one text
   std::string body_;
   std::vector<Piece> pieces_;
@@ -374,21 +396,16 @@ class Renderer {
 
 }  // namespace
 
-std::vector<std::string> RenderJUnit(JUnitRun* run, size_t limit) {
-  for (JUnitSuite& suite : run->suites) {
-    std::sort(suite.cases.begin(), suite.cases.end(), [](const JUnitCase& a, const JUnitCase& b) {
-      return std::tie(a.index, a.iteration, a.name_offset) < std::tie(b.index, b.iteration, b.name_offset);
-    });
-  }
-  size_t frames = kFrameBytes;
-  for (const JUnitSuite& suite : run->suites) frames += kFrameBytes + 6 * suite.unit.size();
+std::vector<std::string> RenderJUnit(const RunRecord& run, size_t limit) {
+  size_t frames = 2 * kFrameBytes;
+  for (const UnitRecord& unit : run.units()) frames += kFrameBytes + 6 * unit.name.size();
   const size_t body_limit = frames < limit ? limit - frames : 0;
   constexpr size_t kTextLimits[] = {SIZE_MAX, 64 << 10, 16 << 10, 4 << 10, 1 << 10};
   for (const size_t text_limit : kTextLimits) {
-    Renderer renderer(*run, text_limit);
+    Renderer renderer(run, text_limit);
     if (renderer.Render(body_limit)) return renderer.Parts(limit);
   }
-  Renderer renderer(*run, /*text_limit=*/256);
+  Renderer renderer(run, /*text_limit=*/256);
   renderer.Render(SIZE_MAX);
   return renderer.Parts(limit);
 }

@@ -97,6 +97,7 @@ class RunSummary : public Sink {
 
   bool finished() const { return finished_; }
   const RunFinished& end() const { return end_; }
+  absl::Time started() const { return started_; }  // the first event
   // From the first event to the last, on the coordinator's clock.
   absl::Duration wall_time() const { return started_ < ended_ ? ended_ - started_ : absl::ZeroDuration(); }
   absl::Duration busy_time() const { return busy_; }  // of all attempts together

@@ -118,6 +118,9 @@ void HostPool::HandleFleetEvent(absl::Time now, const FleetEvent& event) {
     case FleetEvent::Kind::kLog:
       delegate_->HostLogs(event.host, event.text);
       break;
+    case FleetEvent::Kind::kNotice:
+      delegate_->HostNotes(event.host, event.text);
+      break;
     case FleetEvent::Kind::kFailed:
     case FleetEvent::Kind::kEnded:
       if (host.state == State::kLeaving) {

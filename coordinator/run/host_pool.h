@@ -38,6 +38,8 @@ class HostPool {
     virtual void HostSays(HostId host, FromAgent message) = 0;
     // A line the agent, or the shell that started it, wrote to its standard error.
     virtual void HostLogs(HostId host, absl::string_view line) = 0;
+    // How it is reached, where that is not as usual: for a person.
+    virtual void HostNotes(HostId host, absl::string_view line) = 0;
   };
 
   struct Options {

@@ -42,8 +42,8 @@ RunBundle::Made RunBundle::Make(UnitId id) {
   const TestProgram& program = programs_[id.value()];
   Made made;
   made.unit.name = program.name;
-  if (!program.broken.empty()) {
-    made.status = absl::DataLossError(program.broken);
+  if (!program.unrunnable.empty()) {
+    made.status = absl::FailedPreconditionError(program.unrunnable);
     return made;
   }
   const bool has_key = program.framework != Framework::kPlain && options_.list_cache;

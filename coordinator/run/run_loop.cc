@@ -484,6 +484,15 @@ void RunLoop::HostLogs(HostId id, absl::string_view line) {
   if (options_.log) options_.log(hosts_[id.value()].name, line);
 }
 
+void RunLoop::HostNotes(HostId id, absl::string_view line) {
+  // A farm has it of all its hosts alike: told once, of the first.
+  if (noted_.emplace(line).second) {
+    Emit(Warning{absl::StrCat(hosts_[id.value()].name, ": ", line)});
+  } else {
+    HostLogs(id, line);
+  }
+}
+
 // ---- People ------------------------------------------------------------------------------------------------------
 
 void RunLoop::HandleSignals() {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/event/run_event.h"
@@ -123,6 +124,7 @@ class RunLoop : private HostPool::Delegate {
   void HostIsDown(HostId host, bool was_up, const absl::Status& reason) override;
   void HostSays(HostId host, FromAgent message) override;
   void HostLogs(HostId host, absl::string_view line) override;
+  void HostNotes(HostId host, absl::string_view line) override;
 
   // Slots of hosts that are up, and of those still to come whose number is given.
   uint32_t KnownSlots() const;
@@ -160,6 +162,7 @@ class RunLoop : private HostPool::Delegate {
   absl::Time next_shipped_report_;
   absl::Time next_estimate_ = absl::InfinitePast();
   absl::Duration time_left_ = absl::InfiniteDuration();  // as last estimated
+  absl::flat_hash_set<std::string> noted_;               // what HostNotes has told, of whichever host
   std::vector<SchedulerAction> actions_;
   bool carrying_out_ = false;
   bool stopping_ = false;  // a first signal came

@@ -42,17 +42,24 @@ bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_vi
   if (patterns.empty()) return false;
   // A plain unit's one case is named after it.
   const std::string full = name == unit ? std::string(name) : absl::StrCat(unit, ".", name);
+  const size_t directory = unit.rfind('/') + 1;  // 0: none
+  const absl::string_view base = unit.substr(directory);
+  const absl::string_view brief = absl::string_view(full).substr(directory);
   for (const Pattern& pattern : patterns) {
     switch (pattern.kind) {
       case Pattern::Kind::kGlob:
-        if (GlobMatches(pattern.text, name) || GlobMatches(pattern.text, full)) return true;
+        if (GlobMatches(pattern.text, name) || GlobMatches(pattern.text, full) || GlobMatches(pattern.text, brief)) {
+          return true;
+        }
         break;
       case Pattern::Kind::kExact:
-        if (pattern.text == name || pattern.text == full || pattern.text == unit || pattern.text == SuiteOf(name))
+        if (pattern.text == name || pattern.text == full || pattern.text == brief || pattern.text == unit ||
+            pattern.text == base || pattern.text == SuiteOf(name)) {
           return true;
+        }
         break;
       case Pattern::Kind::kPart:
-        if (absl::StrContains(full, pattern.text)) return true;
+        if (absl::StrContains(absl::StrContains(pattern.text, "/") ? full : brief, pattern.text)) return true;
         break;
     }
   }

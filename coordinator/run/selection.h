@@ -5,6 +5,8 @@
 //   with '*' or '?'   must match all of SUITE.CASE or of EXECUTABLE.SUITE.CASE (gtest's glob);
 //   starting with '=' must be equal to SUITE.CASE, EXECUTABLE.SUITE.CASE, SUITE or EXECUTABLE;
 //   else              must be found somewhere in EXECUTABLE.SUITE.CASE.
+// EXECUTABLE is the unit's name (a path) or its base name; of the last kind, only a pattern with a '/' is looked for in
+// the path, so that "route" does not select all that is built in route/.
 // A case is selected when some including pattern matches it (or there is none) and no excluding one does.
 
 #ifndef DTEST_COORDINATOR_RUN_SELECTION_H_

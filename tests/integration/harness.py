@@ -51,6 +51,11 @@ def text_of(value):
     return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
 
 
+def base_name(unit):
+    """Of a unit's name, which is a path."""
+    return unit.rsplit("/" if isinstance(unit, str) else b"/", 1)[-1]
+
+
 def wait_until(condition, what, seconds=60):
     """Returns condition()'s first true value; fails when there is none in time."""
     deadline = time.monotonic() + seconds
@@ -94,12 +99,19 @@ class Result:
                 attempts[key].setdefault("properties", []).extend(event["properties"])
         return list(attempts.values())
 
-    def verdicts(self):
-        """(executable, case) -> outcome, of the final attempts. Fails if a case has two."""
+    def verdicts(self, whole_names=False):
+        """(executable, case) -> outcome, of the final attempts. Fails if a case has two. Executables by their base
+        names, unless `whole_names`, or two of them have the same."""
+        executables = {text_of(event["executable"]) for event in self.events("case_ended")}
+        whole_names |= len({base_name(name) for name in executables}) < len(executables)
         verdicts = {}
         for event in self.attempts():
             if event["final"]:
-                key = (text_of(event["executable"]), text_of(event["name"]), event["iteration"])
+                executable, name = text_of(event["executable"]), text_of(event["name"])
+                if not whole_names:
+                    name = base_name(name) if name == executable else name  # a plain one's case is named like it
+                    executable = base_name(executable)
+                key = (executable, name, event["iteration"])
                 if key in verdicts:
                     raise AssertionError(f"{key} has two final verdicts")
                 verdicts[key] = event["outcome"]
@@ -109,12 +121,15 @@ class Result:
         """case -> outcome, where only one executable ran."""
         return {key[1]: outcome for key, outcome in self.verdicts().items()}
 
-    def junit(self):
-        """(classname, name) -> the testcase element, less the one that says that the run did not complete, which is in
-        `run_error` then. Fails if the file is not what CI systems rely on."""
+    def junit(self, whole_names=False):
+        """(classname, name) -> the testcase element, with the base name of the executable in classname and (a plain one)
+        name, unless `whole_names` or two have the same; less the one that says that the run did not complete, which
+        is in `run_error` then. Fails if the file is not what CI systems rely on."""
         root = ElementTree.parse(self.junit_path).getroot()
         if root.tag != "testsuites":
             raise AssertionError(f"the root of the JUnit file is <{root.tag}>")
+        units = [suite.get("name") for suite in root.iter("testsuite")]
+        whole_names |= len(set(map(base_name, units))) < len(set(units))
         cases = {}
         for suite in root.iter("testsuite"):
             inside = list(suite.iter("testcase"))
@@ -125,8 +140,11 @@ class Result:
                         f"suite {suite.get('name')} says {attribute}={suite.get(attribute)}, has {count}")
             if int(suite.get("tests")) != len(inside):
                 raise AssertionError(f"suite {suite.get('name')} says tests={suite.get('tests')}, has {len(inside)}")
+            unit = suite.get("name")
             for case in inside:
                 key = (case.get("classname"), case.get("name"))
+                if not whole_names:
+                    key = tuple(base_name(unit) + text[len(unit):] if text.startswith(unit) else text for text in key)
                 if key in cases:
                     raise AssertionError(f"{key} is in the JUnit file twice")
                 if not re.fullmatch(r"\d+(\.\d+)?", case.get("time")):

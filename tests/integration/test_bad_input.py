@@ -88,8 +88,32 @@ class PathTest(DtestCase):
         result = self.dtest(self.path("tests"), "-k", "AlwaysPasses")
         self.assertExit(result, FAILED)
         self.assertEqual(result.names().get("Flaky.AlwaysPasses"), "passed")
-        self.assertSays(result, "dangling_test", "CANNOT LIST truncated_test", "truncated")
-        self.assertIn('"truncated_test"', contents(result.junit_path).decode())
+        self.assertSays(result, "CANNOT LIST tests/dangling_test", "CANNOT LIST tests/truncated_test", "truncated")
+        self.assertIn('"tests/truncated_test"', contents(result.junit_path).decode())
+
+    def test_what_cannot_be_started_fails_the_run(self):
+        good = contents(fixture("flaky_test"))
+        self.write("tests/good_test", good, 0o755)
+        self.write("tests/forgotten", good)
+        self.write("tests/first_test.sh", "exit 1\n", 0o755)
+        self.write("tests/dos_test.sh", "#!/bin/sh\r\nexit 1\r\n", 0o755)
+        self.write("tests/lost_test.sh", "#!/no/such/shell\nexit 1\n", 0o755)
+        selected = ["-k", "AlwaysPasses"]
+        result = self.dtest(self.path("tests"), *selected)
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "cannot list tests/forgotten", "chmod +x", "cannot list tests/first_test.sh", "no #! line",
+                        "cannot list tests/dos_test.sh", "carriage return", "cannot list tests/lost_test.sh", "/no/such/shell")
+        kinds = {name: kind for (name, case), kind in result.junit_kinds().items() if case == "[listing]"}
+        self.assertEqual(kinds, dict.fromkeys(["forgotten", "first_test.sh", "dos_test.sh", "lost_test.sh"], "error"))
+        self.assertEqual(result.names(), {"Flaky.AlwaysPasses": "passed"})
+
+        allowed = self.dtest(self.path("tests"), *selected, "--allow-unrunnable", "-q")
+        self.assertExit(allowed, PASSED)
+        self.assertSays(allowed, "warning", "chmod +x", "no #! line")
+
+        os.remove(self.path("tests/good_test"))
+        self.assertExit(self.dtest(self.path("tests")), FAILED)
+        self.assertExit(self.dtest(self.path("tests"), "--allow-unrunnable"), NOTHING)
 
     def test_a_directory_without_tests_leaves_a_report_of_nothing(self):
         junit = self.write("old.xml", "<testsuites tests='7'/>")

@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ElementTree
 
 import fixtures
 import harness
-from harness import FAILED, FarmCase, text_of
+from harness import FAILED, FarmCase, base_name, text_of
 
 # Programs whose own main() does something else than running the cases it lists once each, and whose verdicts when run
 # directly therefore do not exist: what must still hold is that every listed case gets one verdict.
@@ -145,7 +145,7 @@ class GoogleTestOwnTest(FarmCase):
 
     def test_peculiar_programs_get_one_verdict_a_case_or_a_clear_error(self):
         result = self.dtest(*self.on_farm(), "--timeout", "30s", *self.paths(PECULIAR), seconds=300)
-        broken = {text_of(event["executable"]) for event in result.events("executable_listed") if event.get("error")}
+        broken = {base_name(text_of(event["executable"])) for event in result.events("executable_listed") if event.get("error")}
         self.assertEqual(broken, {name for name in PECULIAR if listing_status(name) != 0})
         # The one that runs its tests when asked to list them is one case, named as itself.
         whole = "googletest-uninitialized-test_"

@@ -81,6 +81,34 @@ class LocalTest(DtestCase):
                          {"plain_pass": "passed", "plain_fail": "failed", "plain_skip": "skipped", "script": "failed"})
         self.assertSays(result, "the plain executable says why", "from the script")
 
+    def test_only_what_is_named_as_a_test_is_run(self):
+        """Each is a program that leaves a trace."""
+        trace = self.path("trace")
+        for name in ("attestation_server", "latest_version", "contest", "fastest", "clean_test_data.sh",
+                     "deploy_to_test_env.sh", "good_test", "_deps/x-src/test/run_test.sh"):
+            self.write(f"build/{name}", f"#!/bin/sh\necho {name} >> {trace}\n", 0o755)
+        result = self.dtest(self.path("build"))
+        self.assertExit(result, 0)
+        with open(trace, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "good_test\n")
+        self.assertSays(result, "running 1 plain program as one case each: build/good_test; --plain none leaves them out",
+                        "skipped 6 programs", "not looked into, since others wrote what is there: _deps")
+
+    def test_one_case_has_one_name_however_it_is_reached(self):
+        self.suite("flaky_test", directory="a")
+        os.rename(self.path("a/flaky_test"), self.path("a/dup_test"))
+        self.suite("flaky_test", directory="b")
+        os.rename(self.path("b/flaky_test"), self.path("b/dup_test"))
+        case = "Flaky", "AlwaysPasses"
+        for paths in (["a/dup_test"], ["."], ["b", "a"], [self.path("a")]):
+            with self.subTest(paths=paths):
+                result = self.dtest(*paths, "-k", "AlwaysPasses")
+                self.assertExit(result, PASSED)
+                self.assertIn(("a/dup_test", ".".join(case)), result.verdicts(whole_names=True))
+                self.assertIn(("a/dup_test." + case[0], case[1]), result.junit(whole_names=True))
+        result = self.dtest(".", "-k", "dup_test.Flaky.Always", "-k", "-b/dup")  # by base name, and by path
+        self.assertEqual(result.verdicts(whole_names=True), {("a/dup_test", ".".join(case)): "passed"})
+
     def test_many_cases(self):
         result = self.dtest(self.suite("many_test"))
         self.assertExit(result, PASSED)
@@ -120,7 +148,7 @@ class LocalTest(DtestCase):
         running.signal(signal.SIGINT)
         result = running.finish(20)
         self.assertRegex(result.events("warning")[0]["text"],
-                         r"^interrupted: waiting for running tests.*\nhang_test Hanging\.Forever for \d+ s \(local\)$")
+                         r"^interrupted: waiting for running tests.*\ntests/hang_test Hanging\.Forever for \d+ s \(local\)$")
 
     def test_leaks_are_found_and_killed(self):
         result = self.dtest(self.suite("leak_test"), "--isolate", "process")
@@ -333,7 +361,7 @@ class SelectionTest(DtestCase):
     def test_list_has_a_line_for_a_case(self):
         self.write("tests/new\nline_test", "#!/bin/sh\n", 0o755)
         result = self.dtest("list", self.path("tests"), reports=False)
-        self.assertEqual(result.stdout, "new\\nline_test\n")
+        self.assertEqual(result.stdout, "tests/new\\nline_test\n")
 
     def test_the_way_that_googletest_excludes_is_explained(self):
         result = self.dtest(self.suite("mixed_test"), "-k", "Passing.*-*First")
@@ -456,7 +484,7 @@ class ReportTest(DtestCase):
                 except OSError:  # the last that wrote to it has closed it
                     pass
                 self.assertExit(running.finish(), FAILED)
-                self.assertIn(b"mixed_test Failing.Assertion", shown)
+                self.assertIn(b"tests/mixed_test Failing.Assertion", shown)
                 expect(b"\x1b", shown)
 
     def test_durations(self):

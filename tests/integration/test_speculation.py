@@ -29,7 +29,7 @@ class SpeculationTest(FarmCase):
             wait_until(lambda: len(self.stuck()) >= 2, "the case that hangs", seconds=30)
         except AssertionError as error:
             raise AssertionError(f"{error}; h1 runs {self.stuck()}; dtest said:\n{running.said()}") from None
-        executable = "/".join(self.stuck()[0].split()[0].split("/")[-2:])
+        executable = "/".join(self.stuck()[0].split()[0].split("/")[-3:])
         with open(f"{go}.new", "w", encoding="ascii") as file:
             file.write(executable if copy_fails else "")
         os.rename(f"{go}.new", go)

@@ -28,11 +28,14 @@ absl::StatusOr<Discovery> Find(const std::vector<std::string>& paths,
   return Discover(paths, options);
 }
 
+// Base names: what the whole ones are is asked below.
 std::vector<std::string> NamesOf(const absl::StatusOr<Discovery>& found) {
   EXPECT_TRUE(found.ok()) << found.status();
   std::vector<std::string> names;
   if (found.ok()) {
-    for (const TestProgram& program : found->programs) names.push_back(program.name);
+    for (const TestProgram& program : found->programs) {
+      names.push_back(program.name.substr(program.name.rfind('/') + 1));
+    }
   }
   return names;
 }
@@ -61,7 +64,6 @@ TEST(DiscoverTest, DirectoryYieldsGoogleTestsAndWhatIsCalledTest) {
   temp.Write("run_tests.sh", kScript, 0755);
   temp.Write("deploy.sh", kScript, 0755);
   temp.Write("test_data.txt", "data", 0755);
-  temp.Write("not_executable_test", kScript, 0644);
   temp.Copy(Fixture("libs/libleaf.so"), "libtest.so");
   temp.Copy(Fixture("gtest_linked.debug"), "suite_test.debug");
   const absl::StatusOr<Discovery> found = Find({temp.root()});
@@ -74,7 +76,23 @@ TEST(DiscoverTest, DirectoryYieldsGoogleTestsAndWhatIsCalledTest) {
   EXPECT_EQ(found->programs[2].path, temp.At("sub/deep/suite2"));
   EXPECT_EQ(found->programs[3].framework, Framework::kGoogleTest);
   EXPECT_FALSE(found->programs[3].elf.machine.empty());
-  EXPECT_THAT(found->notes, ElementsAre(AllOf(HasSubstr("skipped 2 programs"), HasSubstr("deploy.sh, server"))));
+  EXPECT_THAT(
+      found->notes,
+      ElementsAre(absl::StrCat("also running 2 plain programs as one case each: ", temp.At("MyTest"), ", ",
+                                       temp.At("run_tests.sh"), "; --plain none leaves them out"),
+                  AllOf(HasSubstr("skipped 2 programs"), HasSubstr("deploy.sh, server"))));
+  EXPECT_THAT(found->details, ElementsAre("passed over libraries and objects: 2",
+                                          HasSubstr("neither ELF nor script, and not named as tests: 1")));
+}
+
+// Each is a program that does what it should not, if it is taken for a test.
+TEST(DiscoverTest, OnlyTheWordTestMakesATest) {
+  const TempTree temp;
+  for (const char* name : {"attestation_server", "latest_version", "contest", "fastest", "clean_test_data.sh",
+                           "deploy_to_test_env.sh", "good_test"}) {
+    temp.Write(name, kScript, 0755);
+  }
+  EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("good_test"));
 }
 
 TEST(DiscoverTest, PlainSaysWhichOthersAreTests) {
@@ -101,8 +119,8 @@ TEST(DiscoverTest, ManySkippedProgramsAreCounted) {
   for (int i = 0; i < 9; ++i) temp.Write(absl::StrCat("tool", i), kScript, 0755);
   const absl::StatusOr<Discovery> found = Find({temp.root()});
   ASSERT_TRUE(found.ok());
-  EXPECT_THAT(found->notes, ElementsAre(AllOf(HasSubstr("skipped 9 programs"),
-                                              HasSubstr(": tool0, tool1, tool2, tool3, tool4 and 4 more"))));
+  EXPECT_THAT(found->notes, testing::Contains(AllOf(HasSubstr("skipped 9 programs"),
+                                                    HasSubstr(": tool0, tool1, tool2, tool3, tool4 and 4 more"))));
 }
 
 TEST(DiscoverTest, EachBadPathHasItsOwnError) {
@@ -137,25 +155,90 @@ TEST(DiscoverTest, ProgramOfAnotherMachineIsFine) {
   EXPECT_EQ(found->programs[0].elf.machine, "riscv64");
 }
 
-TEST(DiscoverTest, WhatAnInterruptedBuildLeavesIsABrokenTest) {
+std::vector<std::string> UnrunnableOf(const absl::StatusOr<Discovery>& found) {
+  std::vector<std::string> reasons;
+  if (found.ok()) {
+    for (const TestProgram& program : found->programs) reasons.push_back(program.unrunnable);
+  }
+  return reasons;
+}
+
+TEST(DiscoverTest, WhatAnInterruptedBuildLeavesCannotBeRun) {
   const TempTree temp;
   const std::string whole = ReadBytes(Fixture("plain"));
   temp.Write("a_test", kScript, 0755);
-  temp.Write("cut_test", whole.substr(0, 5000), 0755);
+  temp.Write("cut_test", whole.substr(0, 5000), 0644);  // a linker sets the execute bit last
   temp.Write("empty_test", "", 0755);
   temp.Write("libtest.so.1", whole.substr(0, 5000), 0755);
   temp.Write("server", whole.substr(0, 5000), 0755);
-  temp.Write("forgot_test", "echo no first line", 0755);
   temp.Link("gone", "old_test");
+  temp.Link("gone", "old_test.cc");
   const absl::StatusOr<Discovery> found = Find({temp.root()});
-  EXPECT_THAT(NamesOf(found), ElementsAre("a_test", "cut_test", "empty_test"));
-  EXPECT_EQ(found->programs[0].broken, "");
-  EXPECT_THAT(found->programs[1].broken, AllOf(HasSubstr("cut_test is a truncated ELF"), HasSubstr("interrupted?")));
-  EXPECT_THAT(found->programs[2].broken, HasSubstr("empty_test is empty"));
-  EXPECT_THAT(found->notes, testing::UnorderedElementsAre(AllOf(HasSubstr("libtest.so.1"), HasSubstr("truncated")),
+  EXPECT_THAT(NamesOf(found), ElementsAre("a_test", "cut_test", "empty_test", "old_test"));
+  EXPECT_THAT(UnrunnableOf(found),
+              ElementsAre("", AllOf(HasSubstr("cut_test is a truncated ELF"), HasSubstr("interrupted?")),
+                          HasSubstr("empty_test is empty"), HasSubstr("old_test is a dangling symbolic link")));
+  EXPECT_THAT(found->notes, testing::UnorderedElementsAre(HasSubstr("running 1 plain program as one case each: "),
+                                                          AllOf(HasSubstr("libtest.so.1"), HasSubstr("truncated")),
                                                           AllOf(HasSubstr("server"), HasSubstr("truncated")),
-                                                          AllOf(HasSubstr("forgot_test"), HasSubstr("#! line")),
-                                                          AllOf(HasSubstr("old_test"), HasSubstr("gone"))));
+                                                          "skipped 1 symbolic link that leads nowhere: old_test.cc"));
+}
+
+TEST(DiscoverTest, WhatLooksLikeATestAndCannotBeStartedIsNamed) {
+  const TempTree temp;
+  temp.Write("suite", ReadBytes(Fixture("gtest_linked")), 0644);
+  temp.Write("plain_test", ReadBytes(Fixture("plain")), 0644);
+  temp.Write("script_test.sh", kScript, 0644);
+  temp.Write("first_test.sh", "exit 1\n", 0755);
+  temp.Write("dos_test.sh", "#!/bin/sh\r\nexit 0\r\n", 0755);
+  temp.Write("void_test", "#!\n", 0755);
+  const std::string by_word = temp.Write("by_word_test", "#! /no/such/interpreter -x\n", 0755);
+  // No program, or none that says it is a test.
+  temp.Write("helper.sh", kScript, 0644);
+  temp.Write("first_test.cc", "int main() {}", 0755);
+  temp.Write("test_notes", "text", 0644);
+  temp.Write("server", ReadBytes(Fixture("plain")), 0644);
+  DiscoverOptions options;
+  const absl::StatusOr<Discovery> found = Discover({temp.root()}, options);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_THAT(
+      UnrunnableOf(found),
+      ElementsAre("", AllOf(HasSubstr("'/bin/sh'"), HasSubstr("carriage return")), HasSubstr("it has no #! line"),
+                  HasSubstr("chmod +x '" + temp.At("plain_test")), HasSubstr("chmod +x"),
+                  HasSubstr("chmod +x '" + temp.At("suite")), HasSubstr("names no interpreter")));
+  EXPECT_THAT(found->details, testing::Contains("passed over files without the execute bit: 3"));
+
+  // Whether an interpreter is there can be told only of this machine.
+  options.here = true;
+  EXPECT_THAT(UnrunnableOf(Discover({temp.root()}, options)),
+              testing::Contains(AllOf(HasSubstr("by_word_test"), HasSubstr("/no/such/interpreter"))));
+  EXPECT_FALSE(Discover({by_word}, options).ok());
+
+  options.allow_unrunnable = true;
+  temp.Write("a_test", kScript, 0755);
+  const absl::StatusOr<Discovery> allowed = Discover({temp.root(), by_word}, options);
+  EXPECT_THAT(NamesOf(allowed), ElementsAre("a_test"));
+  EXPECT_EQ(allowed->warnings.size(), 8u);
+}
+
+TEST(DiscoverTest, WithPlainNoneOnlyAGoogleTestIsMissed) {
+  const TempTree temp;
+  temp.Write("suite", ReadBytes(Fixture("gtest_linked")), 0644);
+  temp.Write("plain_test", ReadBytes(Fixture("plain")), 0644);
+  temp.Write("script_test.sh", kScript, 0644);
+  temp.Write("first_test.sh", "exit 1\n", 0755);
+  EXPECT_THAT(NamesOf(Find({temp.root()}, DiscoverOptions::Plain::kNone)), ElementsAre("suite"));
+}
+
+TEST(DiscoverTest, ADirectoryInWhichNothingCanBeStartedIsNotEmpty) {
+  const TempTree temp;
+  temp.Write("a_test", ReadBytes(Fixture("gtest_linked")), 0644);
+  EXPECT_THAT(UnrunnableOf(Find({temp.root()})), ElementsAre(HasSubstr("chmod +x")));
+  DiscoverOptions options;
+  options.allow_unrunnable = true;
+  const absl::Status status = Discover({temp.root()}, options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("chmod +x"), testing::Not(HasSubstr("built?"))));
 }
 
 TEST(DiscoverTest, DirectoryWithoutTestsSaysWhatWasLookedAt) {
@@ -170,13 +253,29 @@ TEST(DiscoverTest, DirectoryWithoutTestsSaysWhatWasLookedAt) {
   EXPECT_EQ(Find({}).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
-TEST(DiscoverTest, HiddenAndCMakesOwnDirectoriesAreNotEntered) {
+TEST(DiscoverTest, WhatOthersWroteIsNotEntered) {
   const TempTree temp;
   temp.Write("a_test", kScript, 0755);
   temp.Write(".git/hooks/b_test", kScript, 0755);
   temp.Write("CMakeFiles/3.25/c_test", kScript, 0755);
-  temp.Write("_deps/d_test", kScript, 0755);
-  EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("d_test", "a_test"));
+  // The unpacked sources of GoogleTest, as CMake's FetchContent puts them below a build tree, have some twenty scripts.
+  temp.Write("_deps/googletest-src/googletest/test/googletest-port-test.py", kScript, 0755);
+  temp.Write("_deps/googletest-src/ci/test.sh", kScript, 0755);
+  temp.Copy(Fixture("gtest_linked"), "_deps/googletest-build/gtest_unittest");
+  temp.Write("zlib-prefix/src/zlib-stamp/zlib-configure", "");
+  temp.Write("zlib-prefix/src/zlib/test.sh", kScript, 0755);
+  temp.Write("own-prefix/src/e_test", kScript, 0755);
+  temp.Write("web/node_modules/x/x.test", kScript, 0755);
+  temp.Write("lib/python3.11/site-packages/y/test.py", kScript, 0755);
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  EXPECT_THAT(NamesOf(found), ElementsAre("a_test", "e_test"));
+  EXPECT_THAT(found->notes, testing::Contains(HasSubstr("not looked into, since others wrote what is there: _deps, "
+                                                        "lib/python3.11/site-packages, web/node_modules, "
+                                                        "zlib-prefix/src")));
+  EXPECT_THAT(found->details, testing::Contains(HasSubstr("not looked into: .git, CMakeFiles")));
+  // What the user names is meant.
+  EXPECT_THAT(NamesOf(Find({temp.At("_deps/googletest-build"), temp.At("_deps/googletest-src/ci/test.sh")})),
+              ElementsAre("gtest_unittest", "test.sh"));
 }
 
 TEST(DiscoverTest, OneFileIsOneTestHoweverItIsReached) {
@@ -190,7 +289,8 @@ TEST(DiscoverTest, OneFileIsOneTestHoweverItIsReached) {
   EXPECT_THAT(PathsOf(found), ElementsAre(temp.At("bin/real_test"), temp.At("bin/a_link_test")));
   ASSERT_TRUE(found.ok());
   EXPECT_THAT(found->notes, ElementsAre(HasSubstr("skipped bin/zz_hard_test: the same file as"),
-                                        HasSubstr("skipped bin/a_link_test: the same file as")));
+                                        HasSubstr("skipped bin/a_link_test: the same file as"),
+                                        HasSubstr("running 2 plain programs")));
   EXPECT_THAT(PathsOf(Find({temp.At("bin/a_link_test"), temp.At("bin/./a_link_test"), temp.root()})),
               ElementsAre(temp.At("bin/a_link_test")));
   temp.Link("../bin/real_test", "again/real_test");
@@ -210,14 +310,45 @@ TEST(DiscoverTest, LoopsOfDirectoryLinksEnd) {
   EXPECT_THAT(PathsOf(found), ElementsAre(temp.At("a/one_test"), temp.At("other/x/two_test")));
 }
 
-TEST(DiscoverTest, NamesAreUniqueAndAsShortAsPossible) {
-  const TempTree temp;
-  for (const char* path : {"one/a/x_test", "one/b/x_test", "one/y_test", "two/a/x_test"}) {
-    temp.Write(path, kScript, 0755);
+// The names of what is found in these paths by who works in `root`.
+std::vector<std::string> NamesIn(const std::string& root, const std::vector<std::string>& paths) {
+  DiscoverOptions options;
+  options.root = root;
+  const absl::StatusOr<Discovery> found = Discover(paths, options);
+  EXPECT_TRUE(found.ok()) << found.status();
+  std::vector<std::string> names;
+  if (found.ok()) {
+    for (const TestProgram& program : found->programs) names.push_back(program.name);
   }
-  EXPECT_THAT(NamesOf(Find({temp.At("one"), temp.At("two")})),
-              ElementsAre(temp.At("one/a/x_test"), "b/x_test", "y_test", temp.At("two/a/x_test")));
-  EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("one/a/x_test", "one/b/x_test", "y_test", "two/a/x_test"));
+  return names;
+}
+
+TEST(DiscoverTest, OneFileHasOneNameHoweverItIsReached) {
+  const TempTree temp;
+  temp.Write("a/dup_test", kScript, 0755);
+  temp.Write("b/dup_test", kScript, 0755);
+  temp.Write("b/x_test", kScript, 0644);  // cannot be started
+  temp.Link("a", "link");
+  temp.Link("../a/dup_test", "again/dup_test");
+  temp.Link("../a/dup_test", "other/alias_test");
+  const std::string& root = temp.root();
+  for (const char* way : {"a/dup_test", "a", "a/", "./a//dup_test", "link/dup_test", "link", "b/../link", "again",
+                          "again/dup_test"}) {
+    EXPECT_THAT(NamesIn(root, {temp.At(way)}), ElementsAre("a/dup_test")) << way;
+  }
+  EXPECT_THAT(NamesIn(root, {root}), ElementsAre("a/dup_test", "b/dup_test", "b/x_test"));
+  EXPECT_THAT(NamesIn(root, {temp.At("b"), temp.At("a")}), ElementsAre("b/dup_test", "b/x_test", "a/dup_test"));
+  EXPECT_THAT(NamesIn(root, {temp.At("other/alias_test")}), ElementsAre("other/alias_test")) << "another argv[0]";
+
+  // A build tree on another disk, by its link, has the names that it has on all machines.
+  const TempTree scratch;
+  scratch.Write("sub/s_test", kScript, 0755);
+  temp.Link(scratch.root(), "build");
+  for (const char* way : {"build", "build/sub", "build/sub/s_test"}) {
+    EXPECT_THAT(NamesIn(root, {temp.At(way)}), ElementsAre("build/sub/s_test")) << way;
+  }
+  EXPECT_THAT(NamesIn(root, {root}), testing::Contains("build/sub/s_test"));
+  EXPECT_THAT(NamesIn(root, {scratch.root()}), ElementsAre(scratch.At("sub/s_test")));
 }
 
 TEST(DiscoverTest, AnyBytesWorkInNames) {
@@ -228,7 +359,7 @@ TEST(DiscoverTest, AnyBytesWorkInNames) {
   EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("latin\xe4_test", "new\nline_test", "with space_test"));
 }
 
-TEST(DiscoverTest, UnreadableFilesAreNotedOrRefused) {
+TEST(DiscoverTest, WhatCannotBeReadIsNamed) {
   const TempTree temp;
   // Root reads everything: be nobody for this one.
   const bool root = geteuid() == 0;
@@ -238,14 +369,21 @@ TEST(DiscoverTest, UnreadableFilesAreNotedOrRefused) {
   }
   temp.Write("a_test", kScript, 0755);
   temp.Write("secret_test", kScript, 0111);
+  temp.Write("tool", kScript, 0111);
   temp.Write("closed/b_test", kScript, 0755);
+  temp.Write("listed/c_test", kScript, 0755);
   chmod(temp.At("closed").c_str(), 0);
+  chmod(temp.At("listed").c_str(), 0444);
   const absl::StatusOr<Discovery> found = Find({temp.root()});
-  EXPECT_THAT(NamesOf(found), ElementsAre("a_test"));
-  EXPECT_EQ(found->notes.size(), 2u);
+  EXPECT_THAT(NamesOf(found), ElementsAre("a_test", "closed", "listed", "secret_test"));
+  EXPECT_THAT(UnrunnableOf(found),
+              ElementsAre("", HasSubstr("closed: Permission denied"), HasSubstr("listed/c_test: Permission denied"),
+                          HasSubstr("secret_test: Permission denied")));
+  EXPECT_THAT(found->notes, testing::Contains(HasSubstr("tool: Permission denied")));
   EXPECT_EQ(Find({temp.At("secret_test")}).status().code(), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(Find({temp.At("closed")}).status().code(), absl::StatusCode::kPermissionDenied);
   chmod(temp.At("closed").c_str(), 0755);
+  chmod(temp.At("listed").c_str(), 0755);
   ASSERT_EQ(seteuid(root ? 0 : geteuid()), 0);
 }
 

@@ -107,6 +107,16 @@ TEST_F(HistoryTest, NothingIsKnownAtFirst) {
   EXPECT_EQ(history->Speed("h"), 1.0);
 }
 
+// They had been named by their base names.
+TEST_F(HistoryTest, AUnitNamedByItsPathKnowsWhatItsBaseNameLearnt) {
+  RunCases(Open().get(), {{.name = "S.a"}, {.name = "S.b"}});
+  const auto history = Open();
+  EXPECT_EQ(Expected(history.get(), "a/t", {"S.a"})[0], absl::Seconds(1));
+  RunCases(history.get(), {{.name = "S.a", .unit = "a/t"}});
+  EXPECT_EQ(Expected(history.get(), "a/t", {"S.b"})[0], absl::Seconds(1)) << "also of what did not run since";
+  EXPECT_EQ(Expected(history.get(), "b/t", {"S.a"})[0], std::nullopt) << "it was renamed";
+}
+
 TEST_F(HistoryTest, AnotherRunKnowsWhatOneLearnt) {
   RunCases(Open().get(), {{.name = "S.a", .duration = absl::Milliseconds(1500)},
                           {.name = "S.b", .duration = absl::Nanoseconds(7)},

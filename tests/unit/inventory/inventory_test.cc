@@ -80,6 +80,16 @@ TEST(Inventory, Ipv6IsToldFromARange) {
   EXPECT_EQ(hosts[4].port, 22);
 }
 
+TEST(Inventory, AUrlOfSshIsReadAsSshReadsIt) {
+  const std::vector<HostSpec> hosts = Parse("ssh://ci@build02:2222 slots=2\nssh://n[1-2]/\nSSH://[2001:db8::7]:22\n");
+  EXPECT_THAT(Names(hosts), ElementsAre("build02", "n1", "n2", "2001:db8::7"));
+  EXPECT_EQ(hosts[0].user, "ci");
+  EXPECT_EQ(hosts[0].port, 2222);
+  EXPECT_EQ(hosts[0].slots, 2u);
+  EXPECT_EQ(hosts[0].kind, HostSpec::Kind::kSsh);
+  EXPECT_EQ(hosts[3].port, 22);
+}
+
 TEST(Inventory, OneAddressWithSeveralPortsIsSeveralHosts) {
   EXPECT_THAT(Names(Parse("gate:2201\ngate:2202\nother:2201\n[::1]:1\n[::1]:2\ngate\n")),
               ElementsAre("gate:2201", "gate:2202", "other", "[::1]:1", "[::1]:2", "gate"));
@@ -123,6 +133,12 @@ TEST(Inventory, BadLinesNameFileLineColumnWhatAndWhatToDo) {
       {"a command=\"\\n\"",
        "hosts.txt:1:12: '\\' inside quotes: only \\\" and \\\\ are escapes; double it to mean itself"},
       {"u@a command=sh", "hosts.txt:1:1: a host with command= is not reached by ssh: it takes no user or port"},
+      {"ssh://a command=sh", "hosts.txt:1:1: a host with command= is not reached by ssh: leave ssh:// out"},
+      {"ssh://local",
+       "hosts.txt:1:7: local is this machine, reached without ssh: leave ssh:// out, or use another name of it"},
+      {"ssh://u@", "hosts.txt:1:9: empty host name"},
+      {"https://a",
+       "hosts.txt:1:1: 'https://': hosts are reached by ssh; write host, or ssh://user@host:port, or give a command="},
       {"local:22", "hosts.txt:1:1: local is this machine, reached without ssh: it takes no user or port"},
       {"local command=sh", "hosts.txt:1:1: local is this machine: it takes no command=; give the host another name"},
       {"@a", "hosts.txt:1:1: empty user before '@': write user@host, or just host"},

@@ -154,11 +154,33 @@ FleetEvent FleetDriver::Await(FleetEvent::Kind kind, uint32_t host) {
     poll(&fd, 1, 1000);
     for (FleetEvent& event : fleet_->Poll()) {
       if (event.kind == FleetEvent::Kind::kLog) absl::StrAppend(&log_, event.text, "\n");
+      if (event.kind == FleetEvent::Kind::kNotice) absl::StrAppend(&notices_, event.text, "\n");
       seen_.push_back(std::move(event));
     }
   }
   ADD_FAILURE() << "no such event came; log:\n" << log_;
   return {};
+}
+
+SshAgent::SshAgent() {
+  if (!HaveProgram("ssh-agent")) return;
+  SpawnOptions options;
+  options.argv = {"ssh-agent", "-D", "-a", socket()};
+  absl::StatusOr<Child> agent = Spawn(options);
+  if (!agent.ok()) return;
+  process_ = *std::move(agent);
+  char buffer[512];
+  pollfd fd = {process_->out, POLLIN, 0};
+  poll(&fd, 1, 10000);  // it prints its variables once it listens
+  running_ = read(process_->out, buffer, sizeof(buffer)) > 0;
+}
+SshAgent::~SshAgent() {
+  if (!process_.has_value()) return;
+  process_->Kill(SIGTERM);
+  process_->EndAndReap(absl::Seconds(2));
+}
+void SshAgent::Add(const std::string& private_key) {
+  MustRun({"env", "SSH_AUTH_SOCK=" + socket(), "ssh-add", "-q", private_key});
 }
 
 std::unique_ptr<Sshd> Sshd::Start(const std::string& extra_config, std::string* why_not) {
@@ -188,35 +210,48 @@ std::unique_ptr<Sshd> Sshd::Start(const std::string& extra_config, std::string* 
                          "\nAuthorizedKeysFile ", dir / "authorized_keys",
                          "\nUsePAM no\nStrictModes no\nPidFile none\nPasswordAuthentication no\n"
                          "KbdInteractiveAuthentication no\nPermitRootLogin yes\nPrintMotd no\nPrintLastLog no\n"));
-  SpawnOptions options;
-  options.argv = {"/usr/sbin/sshd", "-D", "-e", "-f", dir / "sshd_config"};
-  absl::StatusOr<Child> child = Spawn(options);
-  if (!child.ok()) {
-    *why_not = std::string(child.status().message());
-    return nullptr;
-  }
-  sshd->process_ = *std::move(child);
-  std::string said;
-  while (!absl::StrContains(said, "Server listening")) {
-    pollfd fd = {sshd->process_->err, POLLIN, 0};
-    char buffer[1024];
-    poll(&fd, 1, 10000);
-    const ssize_t got = read(sshd->process_->err, buffer, sizeof(buffer));
-    if (got <= 0) {
-      *why_not = absl::StrCat("sshd did not start: ", said);
-      return nullptr;
-    }
-    said.append(buffer, got);
-  }
+  if (!sshd->Run(why_not)) return nullptr;
   sshd->WriteClientConfig();
   return sshd;
 }
 
-Sshd::~Sshd() {
-  if (process_.has_value()) {
-    process_->Kill(SIGTERM);
-    process_->EndAndReap(absl::Seconds(2));
+bool Sshd::Run(std::string* why_not) {
+  SpawnOptions options;
+  options.argv = {"/usr/sbin/sshd", "-D", "-e", "-f", dir_ / "sshd_config"};
+  absl::StatusOr<Child> child = Spawn(options);
+  if (!child.ok()) {
+    *why_not = std::string(child.status().message());
+    return false;
   }
+  process_ = *std::move(child);
+  std::string said;
+  while (!absl::StrContains(said, "Server listening")) {
+    pollfd fd = {process_->err, POLLIN, 0};
+    char buffer[1024];
+    poll(&fd, 1, 10000);
+    const ssize_t got = read(process_->err, buffer, sizeof(buffer));
+    if (got <= 0) {
+      *why_not = absl::StrCat("sshd did not start: ", said);
+      return false;
+    }
+    said.append(buffer, got);
+  }
+  return true;
+}
+
+void Sshd::Stop() {
+  if (!process_.has_value()) return;
+  process_->Kill(SIGTERM);
+  process_->EndAndReap(absl::Seconds(2));
+  process_.reset();
+}
+
+Sshd::~Sshd() { Stop(); }
+
+void Sshd::Restart() {
+  Stop();
+  std::string why_not;
+  EXPECT_TRUE(Run(&why_not)) << why_not;
 }
 
 std::string Sshd::host_public_key() const {

@@ -59,13 +59,31 @@ class FleetDriver {
   void Start(uint32_t host = 0);
   // Polls until an event of this kind comes from this host (or kFailed / kEnded, which end everything); 60 s at most.
   FleetEvent Await(FleetEvent::Kind kind, uint32_t host = 0);
-  // All kLog lines so far.
+  // All kLog lines so far; all kNotice lines.
   std::string log() const { return log_; }
+  std::string notices() const { return notices_; }
 
  private:
   std::vector<FleetEvent> seen_;
   std::string log_;
+  std::string notices_;
   std::unique_ptr<Fleet> fleet_;
+};
+
+// A running ssh-agent without keys.
+class SshAgent {
+ public:
+  SshAgent();
+  ~SshAgent();
+  // False where ssh-agent is not installed or does not start.
+  bool ok() const { return running_; }
+  std::string socket() const { return dir_ / "agent"; }
+  void Add(const std::string& private_key);
+
+ private:
+  ScratchDirectory dir_;
+  std::optional<Child> process_;
+  bool running_ = false;
 };
 
 // A running sshd of this user: its own host keys, sshd_config, port on 127.0.0.1. Client side: an ssh_config that knows
@@ -86,12 +104,16 @@ class Sshd {
   std::string host_fingerprint() const;  // "SHA256:..."
   // Writes ssh_config: what every test needs, then `extra` in the block of the host.
   void WriteClientConfig(const std::string& extra = "");
-  void Trust();  // the host key goes into known_hosts
+  void Trust();    // the host key goes into known_hosts
+  void Restart();  // reads its configuration, and what that names, again
   FleetOptions Options() const;
   HostSpec Host() const;
 
  private:
   Sshd() = default;
+  // False, with what it said in `why_not`, if it does not listen.
+  bool Run(std::string* why_not);
+  void Stop();
   ScratchDirectory dir_;
   int port_ = 0;
   std::optional<Child> process_;

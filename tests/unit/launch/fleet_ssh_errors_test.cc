@@ -125,6 +125,7 @@ TEST_F(FleetSshErrors, AKeyWithAPassphraseIsNamedAndNothingAsks) {
 TEST_F(FleetSshErrors, AKeyFileThatIsMissing) {
   SERVE();
   unlink(sshd_->identity().c_str());
+  unlink((sshd_->identity() + ".pub").c_str());
   EXPECT_THAT(Failure(absl::StatusCode::kPermissionDenied),
               HasSubstr(absl::StrCat("tried ", sshd_->identity(), " (No such file or directory)")));
 }

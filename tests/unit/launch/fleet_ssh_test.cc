@@ -153,22 +153,12 @@ TEST_F(FleetSsh, UserAndPortOfTheHostsFileWin) {
 
 TEST_F(FleetSsh, AKeyInTheAgentDoes) {
   SERVE();
-  if (!HaveProgram("ssh-agent")) GTEST_SKIP() << "ssh-agent is not installed";
-  const std::string socket = sshd_->dir() / "agent";
-  SpawnOptions options;
-  options.argv = {"ssh-agent", "-D", "-a", socket};
-  absl::StatusOr<Child> agent = Spawn(options);
-  ASSERT_TRUE(agent.ok());
-  char buffer[512];
-  pollfd fd = {agent->out, POLLIN, 0};
-  poll(&fd, 1, 10000);  // it prints its variables once it listens
-  ASSERT_GT(read(agent->out, buffer, sizeof(buffer)), 0);
-  MustRun({"env", "SSH_AUTH_SOCK=" + socket, "ssh-add", "-q", sshd_->identity()});
-  sshd_->WriteClientConfig(absl::StrCat("  IdentityAgent ", socket, "\n  IdentityFile none"));
+  SshAgent agent;
+  if (!agent.ok()) GTEST_SKIP() << "ssh-agent is not installed";
+  agent.Add(sshd_->identity());
+  sshd_->WriteClientConfig(absl::StrCat("  IdentityAgent ", agent.socket(), "\n  IdentityFile none"));
   rename(sshd_->identity().c_str(), (sshd_->dir() / "hidden").c_str());
   ExpectWorks(sshd_->Options(), sshd_->Host(), true);
-  agent->Kill(SIGTERM);
-  agent->EndAndReap(absl::Seconds(2));
 }
 
 TEST_F(FleetSsh, GoesThroughAJumpHost) {

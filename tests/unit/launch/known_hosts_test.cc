@@ -15,7 +15,7 @@ bool FakeHash(absl::string_view name, absl::string_view hashed) { return hashed 
 std::vector<std::string> Find(absl::string_view text, absl::string_view name, uint16_t port = 22) {
   std::vector<std::string> keys;
   for (const KnownKey& key : FindKnownKeys(text, "f", name, port, &FakeHash)) {
-    keys.push_back((key.revoked ? "revoked " : "") + key.base64);
+    keys.push_back((key.revoked ? "revoked " : key.authority ? "authority " : "") + key.base64);
   }
   return keys;
 }
@@ -54,14 +54,25 @@ TEST(KnownHosts, HashedNames) {
   EXPECT_THAT(Find(text, "i"), IsEmpty());
 }
 
-TEST(KnownHosts, RevocationsHoldForEveryPortAndAuthoritiesAreSkipped) {
+TEST(KnownHosts, RevocationsHoldForEveryPort) {
   const char* text =
       "@revoked * ssh-ed25519 X\n"
-      "@cert-authority *.lab ssh-ed25519 CA\n"
       "[h]:2222 ssh-ed25519 B\n";
   EXPECT_THAT(Find(text, "h"), ElementsAre("revoked X"));
   EXPECT_THAT(Find(text, "h", 2222), ElementsAre("revoked X", "B"));
   EXPECT_THAT(Find("@revoked * ssh-ed25519 X\nh ssh-ed25519 A\n", "h", 2222), ElementsAre("revoked X", "A"));
+}
+
+TEST(KnownHosts, AuthoritiesAreTold) {
+  const char* text =
+      "@cert-authority *.lab ssh-ed25519 CA\n"
+      "@cert-authority [*.lab]:2222 ssh-ed25519 CB\n"
+      "@unheard-of *.lab ssh-ed25519 C\n";
+  EXPECT_THAT(Find(text, "h"), IsEmpty());
+  EXPECT_THAT(Find(text, "h.lab"), ElementsAre("authority CA"));
+  EXPECT_THAT(Find(text, "h.lab", 2222), ElementsAre("authority CB", "authority CA"));
+  EXPECT_THAT(Find("@cert-authority *.lab ssh-ed25519 CA\n[h.lab]:2222 ssh-ed25519 B\n", "h.lab", 2222),
+              ElementsAre("B", "authority CA"));
 }
 
 TEST(KnownHosts, LinesThatMakeNoSenseAreSkipped) {

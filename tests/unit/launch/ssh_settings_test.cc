@@ -4,6 +4,8 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -53,6 +55,50 @@ TEST_F(SshSettingsTest, AnAliasIsResolvedWithEverythingAroundIt) {
   EXPECT_EQ(settings->address_family, AF_INET);
   EXPECT_EQ(settings->bind_address, "127.0.0.9");
   EXPECT_THAT(settings->ciphers, HasSubstr("aes128-gcm@openssh.com"));
+}
+
+TEST_F(SshSettingsTest, VariablesAreExpandedInFilesAndNamesOfAgents) {
+  setenv("DTEST_TEST_KEYS", "/keys", 1);
+  setenv("DTEST_TEST_AGENT", "/agents/mine", 1);
+  const std::string files =
+      "Host b1\n IdentityFile ${DTEST_TEST_KEYS}/%r\n User ci\n CertificateFile ${DTEST_TEST_KEYS}/%r-cert.pub\n"
+      " UserKnownHostsFile ${DTEST_TEST_KEYS}/known\n GlobalKnownHostsFile none\n";
+  absl::StatusOr<SshSettings> settings = Resolve(files + " IdentityAgent $DTEST_TEST_AGENT\n", Host("b1"));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_THAT(settings->identity_files, ElementsAre("/keys/ci"));
+  EXPECT_THAT(settings->certificate_files, ElementsAre("/keys/ci-cert.pub"));
+  EXPECT_THAT(settings->known_hosts, ElementsAre("/keys/known"));
+  EXPECT_EQ(settings->identity_agent, "/agents/mine");
+  settings = Resolve(files + " IdentityAgent ${DTEST_TEST_AGENT}.2\n", Host("b1"));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->identity_agent, "/agents/mine.2");
+  settings = Resolve(files + " IdentityAgent $DTEST_TEST_NOT_SET\n", Host("b1"));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->identity_agent, "none");
+}
+
+TEST_F(SshSettingsTest, AVariableThatIsNotSetIsAnError) {
+  const absl::Status status = Resolve("Host b1\n IdentityFile ${DTEST_TEST_NOT_SET}/key\n", Host("b1")).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("names ${DTEST_TEST_NOT_SET}, and that variable is not set"));
+}
+
+TEST_F(SshSettingsTest, QuotedNamesMayHaveSpaces) {
+  absl::StatusOr<SshSettings> settings = Resolve(
+      "Host b1\n UserKnownHostsFile \"/with space/and  two\" ~/plain \"%d/a b\"\n GlobalKnownHostsFile none\n"
+      " IdentityFile \"/my keys/id\"\n CertificateFile \"/my keys/id-cert.pub\"\n"
+      " IdentityAgent \"/my agent\"\n",
+      Host("b1"));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_THAT(settings->known_hosts, ElementsAre("/with space/and  two", home_ + "/plain", home_ + "/a b"));
+  EXPECT_THAT(settings->identity_files, ElementsAre("/my keys/id"));
+  EXPECT_THAT(settings->certificate_files, ElementsAre("/my keys/id-cert.pub"));
+  EXPECT_EQ(settings->identity_agent, "/my agent");
+}
+
+TEST_F(SshSettingsTest, AKnownHostsCommandIsNoticed) {
+  EXPECT_EQ(Resolve("Host b1\n KnownHostsCommand /bin/echo %H\n", Host("b1"))->known_hosts_command, "/bin/echo %H");
+  EXPECT_EQ(Resolve("Host b1\n KnownHostsCommand none\n", Host("b1"))->known_hosts_command, "");
 }
 
 TEST_F(SshSettingsTest, TheHostsFileWinsOverTheConfiguration) {

@@ -306,14 +306,21 @@ TEST(EventLog, GarbageInTheMiddleNamesFileAndLine) {
   }
 }
 
+// Each line for itself, behind a whole first one: what is damaged in one line changes nothing in how others are read.
 TEST(EventLog, DamagedBytesNeverCrashAReader) {
   const std::string log = Encode(FixtureEvents());
-  for (size_t i = 0; i < log.size(); ++i) {
-    for (const char byte : {'\0', '\n', '"', '{', '\xff', '9'}) {
-      std::string broken = log;
-      broken[i] = byte;
-      (void)ReplayEvents(broken, "log", [](const RunEvent&) {});
+  const std::string first = log.substr(0, log.find('\n') + 1);
+  for (size_t begin = 0; begin < log.size();) {
+    const size_t end = log.find('\n', begin) + 1;
+    const std::string whole = absl::StrCat(begin == 0 ? "" : first, log.substr(begin, end - begin));
+    for (size_t i = whole.size() - (end - begin); i < whole.size(); ++i) {
+      for (const char byte : {'\0', '\n', '"', '{', '\xff', '9'}) {
+        std::string broken = whole;
+        broken[i] = byte;
+        (void)ReplayEvents(broken, "log", [](const RunEvent&) {});
+      }
     }
+    begin = end;
   }
 }
 

@@ -22,6 +22,24 @@ namespace {
 
 constexpr absl::Time kTime = absl::FromUnixSeconds(1795262400);
 
+// The report and what it is made from, each handed the events in turn.
+class Reported {
+ public:
+  explicit Reported(const std::string& path) : report_(JUnitReport::Create(path, &record)) {}
+  const absl::Status& status() const { return report_.status(); }
+  absl::Status Handle(const RunEvent& event) {
+    EXPECT_TRUE(summary.Handle(event).ok());
+    EXPECT_TRUE(record.Handle(event).ok());
+    return report_.ok() ? (*report_)->Handle(event) : absl::OkStatus();
+  }
+
+  RunSummary summary;
+  RunRecord record{&summary};
+
+ private:
+  absl::StatusOr<std::unique_ptr<JUnitReport>> report_;
+};
+
 class JUnit : public ::testing::Test {
  protected:
   JUnit() {
@@ -32,9 +50,9 @@ class JUnit : public ::testing::Test {
   ~JUnit() override { EXPECT_EQ(std::system(absl::StrCat("rm -rf '", directory_, "'").c_str()), 0); }
 
   std::string Write(const std::vector<RunEvent>& events) {
-    auto report = JUnitReport::Create(path_);
-    EXPECT_TRUE(report.ok()) << report.status();
-    for (const RunEvent& event : events) EXPECT_TRUE((*report)->Handle(event).ok());
+    Reported report(path_);
+    EXPECT_TRUE(report.status().ok()) << report.status();
+    for (const RunEvent& event : events) EXPECT_TRUE(report.Handle(event).ok());
     return ReadFileOrDie(path_);
   }
 
@@ -152,10 +170,9 @@ TEST_F(JUnit, IsTheSameFromTheEventLog) {
   std::string log;
   for (const RunEvent& event : FixtureEvents()) encoder.Append(event, &log);
   ASSERT_EQ(unlink(path_.c_str()), 0);
-  auto report = JUnitReport::Create(path_);
-  ASSERT_TRUE(report.ok());
-  ASSERT_TRUE(
-      ReplayEvents(log, "log", [&](const RunEvent& event) { EXPECT_TRUE((*report)->Handle(event).ok()); }).ok());
+  Reported report(path_);
+  ASSERT_TRUE(report.status().ok());
+  ASSERT_TRUE(ReplayEvents(log, "log", [&](const RunEvent& event) { EXPECT_TRUE(report.Handle(event).ok()); }).ok());
   EXPECT_EQ(ReadFileOrDie(path_), live);
 }
 
@@ -300,23 +317,23 @@ TEST_F(JUnit, LongTextsAreShortenedUntilTheFileIsSmallEnough) {
 }
 
 TEST_F(JUnit, MoreCasesThanAFileHoldsAreSplit) {
-  JUnitRun run;
-  run.started = kTime;
-  run.ended = kTime + absl::Seconds(1);
-  for (const char* unit : {"a_test", "b_test"}) {
-    JUnitSuite& suite = run.suites.emplace_back();
-    suite.unit = unit;
+  std::vector<std::string> names;
+  for (int i = 0; i < 100; ++i) names.push_back(absl::StrCat("Suite.Case", i));
+  std::vector<CaseEnded> cases;
+  for (const uint32_t unit : {0, 1}) {
     for (uint32_t i = 0; i < 100; ++i) {
-      const std::string name = absl::StrCat("Suite.Case", i);
-      JUnitCase one;
-      one.name_offset = suite.names.size();
-      one.name_size = static_cast<uint32_t>(name.size());
-      one.index = i;
-      suite.names += name;
-      suite.cases.push_back(one);
+      cases.push_back(Case(i, names[i]));
+      cases.back().id.unit = UnitId(unit);
+      cases.back().unit = unit == 0 ? "a_test" : "b_test";
     }
   }
-  const std::vector<std::string> parts = RenderJUnit(&run, 6000);
+  RunSummary summary;
+  RunRecord run(&summary);
+  for (const RunEvent& event : RunOf(std::move(cases))) {
+    EXPECT_TRUE(summary.Handle(event).ok());
+    EXPECT_TRUE(run.Handle(event).ok());
+  }
+  const std::vector<std::string> parts = RenderJUnit(run, 6000);
   EXPECT_GT(parts.size(), 2u);
   std::set<std::string> seen;
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -338,7 +355,7 @@ TEST_F(JUnit, MoreCasesThanAFileHoldsAreSplit) {
     ExpectValid(path_);
   }
   EXPECT_EQ(seen.size(), 200u);
-  EXPECT_EQ(RenderJUnit(&run).size(), 1u);
+  EXPECT_EQ(RenderJUnit(run).size(), 1u);
 }
 
 TEST_F(JUnit, PartsOfALongerRunAreRemoved) {
@@ -355,8 +372,8 @@ TEST_F(JUnit, APathThatCannotBeWrittenIsFoundBeforeTheRun) {
   std::ofstream(directory_ + "/file") << "x";
   for (const std::string& path : {std::string(), directory_, directory_ + "/", directory_ + "/none/results.xml",
                                   directory_ + "/none/", directory_ + "/file/results.xml"}) {
-    const auto report = JUnitReport::Create(path);
-    EXPECT_FALSE(report.ok()) << path;
+    const Reported report(path);
+    EXPECT_FALSE(report.status().ok()) << path;
     EXPECT_TRUE(absl::StrContains(report.status().message(), absl::StrCat("--junit", path.empty() ? "" : " ", path)))
         << report.status();
   }
@@ -365,21 +382,21 @@ TEST_F(JUnit, APathThatCannotBeWrittenIsFoundBeforeTheRun) {
 
 TEST_F(JUnit, TheOldFileStaysUntilTheRunHasFinished) {
   std::ofstream(path_) << "old";
-  auto report = JUnitReport::Create(path_);
-  ASSERT_TRUE(report.ok());
+  Reported report(path_);
+  ASSERT_TRUE(report.status().ok());
   for (const RunEvent& event : RunOf({Case(0, "S.a")})) {
     EXPECT_EQ(ReadFileOrDie(path_), "old");
     EXPECT_EQ(FilesInDirectory(), std::set<std::string>{"results.xml"});
-    EXPECT_TRUE((*report)->Handle(event).ok());
+    EXPECT_TRUE(report.Handle(event).ok());
   }
   EXPECT_TRUE(absl::StartsWith(ReadFileOrDie(path_), "<?xml"));
 }
 
 TEST_F(JUnit, ADirectoryThatWentAwayIsAnErrorThatNamesTheFile) {
-  auto report = JUnitReport::Create(path_);
-  ASSERT_TRUE(report.ok());
+  Reported report(path_);
+  ASSERT_TRUE(report.status().ok());
   ASSERT_EQ(rmdir(directory_.c_str()), 0);
-  const absl::Status status = (*report)->Handle({kTime, RunFinished{}});
+  const absl::Status status = report.Handle({kTime, RunFinished{}});
   EXPECT_TRUE(absl::StrContains(status.message(), path_)) << status;
 }
 
@@ -394,9 +411,9 @@ TEST_F(JUnit, ASymbolicLinkKeepsItsTarget) {
 }
 
 TEST_F(JUnit, ADeviceIsWrittenAndNotReplaced) {
-  auto report = JUnitReport::Create("/dev/null");
-  ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_TRUE((*report)->Handle({kTime, RunFinished{}}).ok());
+  Reported report("/dev/null");
+  ASSERT_TRUE(report.status().ok()) << report.status();
+  EXPECT_TRUE(report.Handle({kTime, RunFinished{}}).ok());
   struct stat st;
   ASSERT_EQ(stat("/dev/null", &st), 0);
   EXPECT_TRUE(S_ISCHR(st.st_mode));

@@ -55,6 +55,24 @@ TEST(Selection, GoogleTestsOwnFilterSyntaxWorks) {
   EXPECT_THAT(Select({"Net.*:Disk.*:-*Slow"}), ElementsAre(0, 2, 3));
 }
 
+TEST(Selection, AnExecutableIsMeantByItsPathOrItsBaseName) {
+  const auto selects = [](const std::string& filter, absl::string_view name = "Net.Connect") {
+    return Selection::Make({filter})->Matches("build/io/io_test", name);
+  };
+  for (const char* filter :
+       {"io_test.Net", "io/io_test", "*io_test.Net.*", "io_test.*", "build/io/io_test.*", "=io_test",
+        "=build/io/io_test", "=io_test.Net.Connect", "=build/io/io_test.Net.Connect"}) {
+    EXPECT_TRUE(selects(filter)) << filter;
+    EXPECT_FALSE(selects(std::string("-") + filter)) << filter;
+  }
+  for (const char* filter : {"build", "io/io_tests", "io_test", "=io/io_test", "io/*"}) {
+    EXPECT_EQ(selects(filter), filter == absl::string_view("io_test")) << filter;
+  }
+  for (const char* filter : {"io_test", "=io_test", "io_*", "=build/io/io_test", "build/*"}) {
+    EXPECT_TRUE(selects(filter, "build/io/io_test")) << "a plain unit, by " << filter;
+  }
+}
+
 TEST(Selection, SeveralFiltersAreAUnion) { EXPECT_THAT(Select({"Close", "Read"}), ElementsAre(2, 3, 4)); }
 
 TEST(Selection, APlainExecutableIsItsOwnCase) {
