@@ -45,7 +45,7 @@ class Selection {
 
  private:
   struct Pattern {
-    enum class Kind { kGlob, kExact, kPart } kind;
+    enum class Kind { kGlob, kExact, kPart, kWhole } kind;
     std::string text;
   };
   bool PassesFilters(absl::string_view unit, absl::string_view name) const;
