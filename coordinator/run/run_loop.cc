@@ -327,7 +327,7 @@ void RunLoop::CasesListed(UnitId id, std::vector<std::string> names, absl::Durat
   if (options_.list_only) {
     Schedule(CasesKnown{id, {}, {}, startup});
   } else {
-    const History* const history = options_.scheduler.together ? nullptr : out_.history;
+    History* const history = options_.scheduler.together ? nullptr : out_.history;
     Schedule(ExpectedCases(id, unit.name, unit.cases, unit.selected, startup, history, options_.durations.get()));
   }
 }
