@@ -28,7 +28,19 @@ void Agent::Impl::On(CaseBegan&& event) {
   ++slot->begun;
   slot->running = position;
   slot->began = now_;
-  if (!interrupted) slot->limit = now_ + welcome_.settings.case_timeout;
+  if (!interrupted) StartLimit(slot);
+}
+
+void Agent::Impl::StartLimit(Slot* slot) const {
+  if (!slot->exited) slot->limit = now_ + welcome_.settings.case_timeout;
+}
+
+void Agent::Impl::On(ProcessExited&& event) {
+  if (event.slot.value() >= slots_.size()) return;
+  Slot& slot = slots_[event.slot.value()];
+  if (!slot.HasProcess()) return;
+  slot.exited = true;
+  slot.limit = absl::InfiniteFuture();
 }
 
 size_t Agent::Impl::PositionIn(const Slot& slot, uint32_t index) {
@@ -94,7 +106,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   ran.told.warning = result.warning;
   ran.told.process = result.process;
   ran.told.place = result.place;
-  slot->limit = now_ + welcome_.settings.case_timeout;
+  StartLimit(slot);
   if (--slot->batch_left == 0) {
     slot->held = std::move(result);
   } else if (event.doubtful) {

@@ -74,6 +74,7 @@ class Agent::Impl {
       kDropped,      // killed; nobody waits for it
     };
     Fate fate = Fate::kOpen;
+    bool exited = false;                          // and is not limited any more
     absl::Time limit = absl::InfiniteFuture();    // when it will be past its limit
     absl::Time kill_at = absl::InfiniteFuture();  // SIGKILL after the grace
 
@@ -142,8 +143,11 @@ class Agent::Impl {
 
   void On(BatchCut&& event);
   void On(CaseBegan&& event);
+  // From now on, for what it is at.
+  void StartLimit(Slot* slot) const;
   void MarkStartup(Slot* slot);
   void On(CaseFinished&& event);
+  void On(ProcessExited&& event);
   void On(ProcessEnded&& event);
   void On(AgentSignalled&& event);
 
