@@ -239,7 +239,7 @@ void SlotRunner::OnErrors() {
 
 bool SlotRunner::IsMine(pid_t process) const {
   return process_ != nullptr && !IsOlder(process, process_->pid()) &&
-         BelongsTo(process, process_->pid(), marker_, /*otherwise=*/false);
+         OwnerOf(process, options_.slot.value(), process_->pid()) == Owner::kThisSlot;
 }
 
 void SlotRunner::CheckEnded() {
