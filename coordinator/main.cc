@@ -43,6 +43,8 @@ int main(int argc, char** argv) {
       return dtest::HostsCommand(*parsed.options);
     case dtest::Command::kReport:
       return dtest::ReportCommand(*parsed.options);
+    case dtest::Command::kReproduce:
+      return dtest::ReproduceCommand(*parsed.options);
     case dtest::Command::kHistory:
       return dtest::HistoryCommand(*parsed.options);
   }

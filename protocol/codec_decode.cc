@@ -279,8 +279,22 @@ CaseResult Read(wire::CaseResult::Reader in, Decoder& decoder) {
   result.leaky = in.getLeaky();
   result.start = decoder.Duration(in.getStart(), "start of a case");
   result.duration = decoder.Duration(in.getDuration(), "duration of a case");
+  result.process = in.getProcess();
+  result.place = in.getPlace();
   if (result.attempt == 0) decoder.Fail("a result of attempt 0");
   return result;
+}
+
+void Read(wire::CaseDetail::Reader in, CaseResult* result, Decoder& decoder) {
+  result->output_cut = in.getOutputCut();
+  result->message = Decoder::String(in.getMessage());
+  result->output = Decoder::String(in.getOutput());
+  result->warning = Decoder::String(in.getWarning());
+  result->properties = decoder.Pairs(in.getProperties(), "properties");
+}
+
+ListingWrong Read(wire::ListingWrong::Reader in, Decoder&) {
+  return {UnitId(in.getUnit()), Decoder::String(in.getError())};
 }
 
 Results Read(wire::Results::Reader in, Decoder& decoder) {
@@ -300,11 +314,16 @@ Results Read(wire::Results::Reader in, Decoder& decoder) {
       return results;
     }
     last_row = detail.getRow();
-    CaseResult& result = results.results[last_row];
-    result.output_cut = detail.getOutputCut();
-    result.message = Decoder::String(detail.getMessage());
-    result.output = Decoder::String(detail.getOutput());
-    result.properties = decoder.Pairs(detail.getProperties(), "properties");
+    Read(detail, &results.results[last_row], decoder);
+  }
+  const auto failures = in.getLateFailures();
+  results.late_failures.resize(decoder.Length(failures.size(), "late failures", kMaxResultsPerMessage));
+  for (uint32_t i = 0; i < results.late_failures.size(); ++i) {
+    LateFailure& late = results.late_failures[i];
+    late.told = decoder.CheckedEnum(failures[i].getTold(), Outcome::kNotRun, "outcome told before");
+    late.result = Read(failures[i].getResult(), decoder);
+    Read(failures[i].getDetail(), &late.result, decoder);
+    if (!IsFailure(late.result.outcome)) decoder.Fail("a late failure that is none");
   }
   const auto late = in.getLateProperties();
   results.late_properties.resize(decoder.Length(late.size(), "cases with late properties", kMaxResultsPerMessage));
@@ -381,6 +400,8 @@ std::optional<FromAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder, s
       return Read(in.getListed(), decoder);
     case wire::Envelope::RESULTS:
       return Read(in.getResults(), decoder);
+    case wire::Envelope::LISTING_WRONG:
+      return Read(in.getListingWrong(), decoder);
     case wire::Envelope::RELEASED:
       return Released{LeaseId(in.getReleased())};
     case wire::Envelope::REFUSED:

@@ -189,8 +189,36 @@ void Write(const Listed& listed, wire::Envelope::Builder envelope) {
   out.setOutput(Bytes(listed.output));
 }
 
+void Write(const ListingWrong& wrong, wire::Envelope::Builder envelope) {
+  auto out = envelope.initListingWrong();
+  out.setUnit(wrong.unit.value());
+  out.setError(Bytes(wrong.error));
+}
+
 bool HasDetail(const CaseResult& result) {
-  return !result.message.empty() || !result.output.empty() || result.output_cut != 0 || !result.properties.empty();
+  return !result.message.empty() || !result.output.empty() || result.output_cut != 0 || !result.properties.empty() ||
+         !result.warning.empty();
+}
+
+void Write(const CaseResult& from, wire::CaseResult::Builder row) {
+  row.setIndex(from.index);
+  row.setAttempt(from.attempt);
+  row.setSlot(from.slot.value());
+  row.setOutcome(static_cast<uint8_t>(from.outcome));
+  row.setLeaky(from.leaky);
+  row.setStart(Nanoseconds(from.start));
+  row.setDuration(Nanoseconds(from.duration));
+  row.setProcess(from.process);
+  row.setPlace(from.place);
+}
+
+void Write(const CaseResult& from, uint32_t row, wire::CaseDetail::Builder detail) {
+  detail.setRow(row);
+  detail.setOutputCut(from.output_cut);
+  detail.setMessage(Bytes(from.message));
+  detail.setOutput(Bytes(from.output));
+  detail.setWarning(Bytes(from.warning));
+  if (!from.properties.empty()) SetPairs(detail.initProperties(from.properties.size()), from.properties);
 }
 
 void Write(const Results& results, wire::Envelope::Builder envelope) {
@@ -202,16 +230,16 @@ void Write(const Results& results, wire::Envelope::Builder envelope) {
   auto rows = out.initResults(results.results.size());
   uint32_t detailed = 0;
   for (uint32_t i = 0; i < results.results.size(); ++i) {
-    const CaseResult& from = results.results[i];
-    auto row = rows[i];
-    row.setIndex(from.index);
-    row.setAttempt(from.attempt);
-    row.setSlot(from.slot.value());
-    row.setOutcome(static_cast<uint8_t>(from.outcome));
-    row.setLeaky(from.leaky);
-    row.setStart(Nanoseconds(from.start));
-    row.setDuration(Nanoseconds(from.duration));
-    detailed += HasDetail(from);
+    Write(results.results[i], rows[i]);
+    detailed += HasDetail(results.results[i]);
+  }
+  if (!results.late_failures.empty()) {
+    auto late = out.initLateFailures(results.late_failures.size());
+    for (uint32_t i = 0; i < results.late_failures.size(); ++i) {
+      late[i].setTold(static_cast<uint8_t>(results.late_failures[i].told));
+      Write(results.late_failures[i].result, late[i].initResult());
+      Write(results.late_failures[i].result, 0, late[i].initDetail());
+    }
   }
   if (!results.late_properties.empty()) {
     auto late = out.initLateProperties(results.late_properties.size());
@@ -227,12 +255,7 @@ void Write(const Results& results, wire::Envelope::Builder envelope) {
   for (uint32_t i = 0, next = 0; next < detailed; ++i) {
     const CaseResult& from = results.results[i];
     if (!HasDetail(from)) continue;
-    auto detail = details[next++];
-    detail.setRow(i);
-    detail.setOutputCut(from.output_cut);
-    detail.setMessage(Bytes(from.message));
-    detail.setOutput(Bytes(from.output));
-    if (!from.properties.empty()) SetPairs(detail.initProperties(from.properties.size()), from.properties);
+    Write(from, i, details[next++]);
   }
 }
 

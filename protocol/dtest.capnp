@@ -74,6 +74,7 @@ struct Envelope {
     peerLost @30 :PeerLost;
     fromPeers @31 :FromPeers;
     chunksAt @32 :ChunksAt;  # coordinator to agent
+    listingWrong @33 :ListingWrong;
   }
 }
 
@@ -215,7 +216,7 @@ struct Listed {
 }
 
 struct CaseResult {
-  # What every case has, in 32 bytes without a pointer. The rest is in Results.details, for the cases that have any.
+  # What every case has, in 40 bytes without a pointer. The rest is in Results.details, for the cases that have any.
   index @0 :UInt32;
   attempt @1 :UInt32;  # 1 or more
   slot @2 :UInt32;
@@ -223,6 +224,8 @@ struct CaseResult {
   leaky @4 :Bool;
   start @5 :Int64;
   duration @6 :Int64;
+  process @7 :UInt32;  # of its agent, from 1; 0: none
+  place @8 :UInt32;    # how many cases began in that process before it
 }
 
 struct CaseDetail {
@@ -231,6 +234,18 @@ struct CaseDetail {
   message @2 :Data;
   output @3 :Data;
   properties @4 :List(Pair);
+  warning @5 :Data;
+}
+
+struct LateFailure {
+  told @0 :UInt8;  # outcome that was told
+  result @1 :CaseResult;
+  detail @2 :CaseDetail;  # its row is 0
+}
+
+struct ListingWrong {
+  unit @0 :UInt32;
+  error @1 :Data;
 }
 
 struct LateProperties {
@@ -247,6 +262,7 @@ struct Results {
   results @4 :List(CaseResult);
   details @5 :List(CaseDetail);
   lateProperties @6 :List(LateProperties);  # of cases in earlier messages
+  lateFailures @7 :List(LateFailure);       # as well
 }
 
 struct RunningCase {

@@ -119,7 +119,7 @@ void Agent::Impl::OnMessage(Recall&& message) {
   }
   HeldLease* lease = found->second.get();
   if (Slot* slot = SlotOf(lease); slot != nullptr) {
-    if (slot->HasProcess()) {
+    if (slot->HasProcess() || lease->inquest.has_value()) {
       Send(Refused{message.lease});
       return;
     }
@@ -164,6 +164,11 @@ void Agent::Impl::OnMessage(Interrupt&& message) {
       FinishLease(&slot);
       FreeSlot(&slot);
     } else {
+      if (slot.suspect != HeldLease::kNone) {  // what it looked into has its result, or has none
+        SettleInquest(lease);
+        slot.held.reset();
+        slot.running = HeldLease::kNone;
+      }
       // A held result that is bad news stays true; a pass would be one of a process that was signalled.
       if (slot.held.has_value() && IsFailure(slot.held->outcome)) Gather(lease, *std::move(slot.held));
       slot.held.reset();

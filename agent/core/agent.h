@@ -12,10 +12,20 @@
 // any queued lease. A lease whose unit is not prepared waits; others overtake it.
 //
 // Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once, so
-// that a crash in global set-up cannot loop for ever. Between cases: the next one, unless it is a failed one's suite
-// that is being torn down. After its last case (global tear-down, leak check): the last one, whose result is therefore
-// held back until the process has ended. Time limits cover those stretches too. Exit status 1 is explained by a failed
-// case; no other status ever is.
+// that a crash in global set-up cannot loop for ever. After its last case (global tear-down, leak check), or between
+// cases, unless it is a failed one's suite that is being torn down: an inquest finds out. Time limits cover those
+// stretches too. Exit status 1 is explained by a failed case; no other status ever is, and no error of a sanitizer.
+//
+// An inquest runs the cases of that process (and the one that would have been next) once more, one a process. Those
+// whose process ends badly again did it: results that have left are taken back by late failures. If none does, one on
+// which a sanitizer had remarked did it, and if there is none the last one fails, with a message that names them all.
+// The result of a process' last case is held back until the process has ended, and the inquest, so that nothing comes
+// too late.
+//
+// A process that runs what was not listed, or does not know what was, makes the listing wrong: that is said, and its
+// cases that have not run are infra errors.
+//
+// A case that signals the agent has failed, and its process is killed: the agent and its other slots go on.
 //
 // A case that printed nothing may only have redirected the output, so that a later one died. It runs once more alone
 // before the others. Only if its output then proves to be lost is it taken at its word, provisionally: the rest goes on
@@ -38,7 +48,8 @@
 // A cancelled lease is not held any more, but its process may live for a moment: it is named in heartbeats, and
 // Released only when the process has ended.
 //
-// Invariants: a case of a held lease is in exactly one of {remaining, running, held back, reported}; no slot runs two
+// Invariants: a case of a held lease is in exactly one of {remaining, running, held back, reported} (or reported, and
+// running once more for an inquest); no slot runs two
 // things; every lease ever received was answered by done or Released, or ended by Interrupt; a lease id already seen is
 // ignored.
 //
@@ -76,6 +87,13 @@ struct FilesReady {
   bool drain = false;
 };
 
+// The process takes only the first so many cases of its StartBatch: the framework cannot name more of them to one
+// process. Comes before any other news of the batch.
+struct BatchCut {
+  SlotId slot;
+  size_t cases = 0;  // at least one
+};
+
 // From the framework's reader of a slot's output. `index` is the position in the listing.
 struct CaseBegan {
   SlotId slot;
@@ -104,6 +122,9 @@ struct ProcessEnded {
   std::string spawn_error;  // it could not even be started
   std::string output;       // of the case that was running, or outside any case
   uint64_t output_cut = 0;
+  std::string warning;         // the headline of a sanitizer's report in `output`
+  std::string cases;           // the names of those that began, for messages; empty where it ended well
+  std::string listing_wrong;   // how it shows that the listing is not what the process runs; empty: it does not
   bool premature = false;      // it exited, but the framework had not finished (exit(0) in a global tear-down)
   bool in_suite = false;       // a suite has begun, but none of its cases: it is in that suite's set-up
   bool after_failure = false;  // the last case to end was the last of its suite, and failed: in that suite's tear-down
@@ -113,13 +134,18 @@ struct ProcessEnded {
     std::string key, value;
   };
   std::vector<Property> properties;
-  // What the framework says at last of cases that it had reported as passed or skipped. One whose result has left is
-  // told by the last result of the process.
+  // What the framework says at last of cases that it had reported as passed or skipped.
   struct Correction {
     uint32_t index = 0;
     std::string message;
   };
   std::vector<Correction> corrections;
+};
+
+// Something that the slot's process started, or itself, sent this agent a signal that would end it.
+struct AgentSignalled {
+  SlotId slot;
+  int signal = 0;
 };
 
 // A listing process ended and was read.
@@ -134,13 +160,13 @@ struct ListingEnded {
 
 struct AgentTick {};
 
-using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, CaseBegan, CaseFinished, ProcessExited,
-                                ProcessEnded, ListingEnded, AgentTick>;
+using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, CaseFinished,
+                                ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 
 struct Reply {
-  std::variant<Prepared, Listed, Results, Released, Refused, Heartbeat, Idle> message;
+  std::variant<Prepared, Listed, ListingWrong, Results, Released, Refused, Heartbeat, Idle> message;
 };
 
 // Bring the unit's files into place, or see that they are there; answered by FilesReady, once.
@@ -153,7 +179,8 @@ struct StartListing {
   UnitId unit;
 };
 
-// Run these cases in one process; answered by CaseBegan/CaseFinished as they happen and one ProcessEnded.
+// Run these cases in one process; answered by CaseBegan/CaseFinished as they happen and one ProcessEnded. BatchCut:
+// only the first of them.
 struct StartBatch {
   SlotId slot;
   UnitId unit;

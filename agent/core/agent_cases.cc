@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
 #include "agent/core/blame.h"
@@ -10,14 +11,21 @@
 
 namespace dtest {
 
+void Agent::Impl::On(BatchCut&& event) {
+  Slot* slot = Live(event.slot, Slot::State::kRunning);
+  if (slot != nullptr) slot->batch_left = std::min(slot->batch_left, event.cases);
+}
+
 void Agent::Impl::On(CaseBegan&& event) {
   Slot* slot = Live(event.slot, Slot::State::kRunning);
   if (slot == nullptr || slot->running != HeldLease::kNone) return;
   const bool interrupted = slot->fate == Slot::Fate::kInterrupted;
   if (slot->fate != Slot::Fate::kOpen && !interrupted) return;
-  const size_t position = slot->lease->Find(event.index);
+  if (interrupted && slot->suspect != HeldLease::kNone) return;
+  const size_t position = PositionIn(*slot, event.index);
   if (position == HeldLease::kNone) return;
   MarkStartup(slot);
+  ++slot->begun;
   slot->running = position;
   slot->began = now_;
   if (!interrupted) StartLimit(slot);
@@ -33,6 +41,16 @@ void Agent::Impl::On(ProcessExited&& event) {
   if (!slot.HasProcess()) return;
   slot.exited = true;
   slot.limit = absl::InfiniteFuture();
+}
+
+size_t Agent::Impl::PositionIn(const Slot& slot, uint32_t index) {
+  if (slot.suspect == HeldLease::kNone) return slot.lease->Find(index);
+  return slot.lease->at(slot.suspect).index == index ? slot.suspect : HeldLease::kNone;
+}
+
+void Agent::Impl::FinishCase(Slot* slot, size_t position) {
+  if (slot->suspect == HeldLease::kNone) slot->lease->Finish(position);
+  slot->running = HeldLease::kNone;
 }
 
 void Agent::Impl::MarkStartup(Slot* slot) {
@@ -53,7 +71,7 @@ void Agent::Impl::On(CaseFinished&& event) {
     }
     return;
   }
-  const size_t position = slot->lease->Find(event.result.index);
+  const size_t position = PositionIn(*slot, event.result.index);
   if (position == HeldLease::kNone) return;
   MarkStartup(slot);
   if (slot->running != position) {
@@ -69,15 +87,25 @@ void Agent::Impl::On(CaseFinished&& event) {
   const absl::Duration told = result.duration;
   Fill(*slot, position, &result);
   result.duration = std::max(result.duration, told);
-  slot->lease->Finish(position);
-  slot->running = HeldLease::kNone;
+  FinishCase(slot, position);
   if (interrupted) {
-    Gather(slot->lease, std::move(result));
+    if (slot->suspect == HeldLease::kNone) Gather(slot->lease, std::move(result));
     return;
   }
   slot->any_finished = true;
   slot->lost_output |= event.from_report;
   slot->any_failed |= IsFailure(result.outcome);
+  RanCase& ran = slot->ran.emplace_back();
+  ran.position = position;
+  ran.told.index = result.index;
+  ran.told.attempt = result.attempt;
+  ran.told.outcome = result.outcome;
+  ran.told.slot = result.slot;
+  ran.told.start = result.start;
+  ran.told.duration = result.duration;
+  ran.told.warning = result.warning;
+  ran.told.process = result.process;
+  ran.told.place = result.place;
   StartLimit(slot);
   if (--slot->batch_left == 0) {
     slot->held = std::move(result);
@@ -108,33 +136,44 @@ void Agent::Impl::On(ProcessEnded&& event) {
     EndInterrupted(slot, &event);
     return;
   }
-  std::vector<std::string> homeless;
-  Correct(slot, event, &homeless);
-  std::optional<CaseResult> last = LastResult(slot, &event);
-  if (!homeless.empty() && !last.has_value()) {
-    // It must be told of, and this case is the next whose result can.
-    if (lease->doubt.has_value() && !lease->doubt->alone.has_value()) {
-      last = Condemn(lease);
-    } else {
-      slot->began = now_;
-      last = Blame(slot, lease->First(), Outcome::kFailed, "");
-    }
+  if (slot->suspect != HeldLease::kNone) {
+    EndInquiry(slot, &event);
+    return;
   }
-  for (const std::string& message : homeless) MakeFailed(&*last, message);
+  Correct(slot, event);
+  if (!event.listing_wrong.empty()) {
+    EndWrong(slot, &event);
+    return;
+  }
+  if (NeedsInquest(*slot, event)) {
+    BeginInquest(slot, &event);
+    return;
+  }
+  std::optional<CaseResult> last = LastResult(slot, &event);
   AttachProperties(slot, last.has_value() ? &*last : nullptr, &event.properties);
   if (slot->confirms && last.has_value()) last = Confirmed(slot, event, *std::move(last));
-  for (CaseResult& result : slot->doubtful) {
-    if (!IsFailure(result.outcome) && !welcome_.settings.keep_all_output) result.output.clear(), result.output_cut = 0;
-    Gather(lease, std::move(result));
-  }
+  GatherDoubtful(slot);
   const bool crashed = event.signal != 0 || (last.has_value() && last->outcome == Outcome::kCrashed);
   if (!slot->confirms && crashed && lease->doubt.has_value() && lease->doubt->alone.has_value()) {
     Gather(lease, *std::move(lease->doubt->alone));
     lease->doubt.reset();
   }
   if (last.has_value()) Gather(lease, *std::move(last));
+  NextProcess(slot);
+}
+
+void Agent::Impl::GatherDoubtful(Slot* slot) {
+  for (CaseResult& result : slot->doubtful) {
+    DropOutput(&result);
+    Gather(slot->lease, std::move(result));
+  }
+  slot->doubtful.clear();
+}
+
+void Agent::Impl::NextProcess(Slot* slot) {
+  HeldLease* lease = slot->lease;
   const absl::Duration startup = slot->startup;
-  if (lease->remaining() == 0) {
+  if (lease->remaining() == 0 && !lease->inquest.has_value()) {
     FinishLease(slot);
     FreeSlot(slot);
     return;
@@ -151,8 +190,36 @@ void Agent::Impl::On(ProcessEnded&& event) {
   }
 }
 
+void Agent::Impl::EndWrong(Slot* slot, ProcessEnded* event) {
+  HeldLease* lease = slot->lease;
+  Send(ListingWrong{slot->unit, event->listing_wrong});
+  AttachProperties(slot, nullptr, &event->properties);
+  GatherDoubtful(slot);
+  if (slot->held.has_value()) {
+    DropOutput(&*slot->held);
+    Gather(lease, *std::exchange(slot->held, std::nullopt));
+  }
+  if (slot->confirms) {
+    SettleDoubt(lease);
+  } else if (slot->fate == Slot::Fate::kOpen) {
+    slot->began = now_;
+    for (; slot->batch_left > 0 && lease->remaining() > 0; --slot->batch_left) {
+      Gather(lease, Blame(slot, lease->First(), Outcome::kInfraError, NotRun(*event)));
+    }
+  }
+  NextProcess(slot);
+}
+
+std::string Agent::Impl::NotRun(const ProcessEnded& event) {
+  return absl::StrCat("not run: what is listed is not what runs: ", event.listing_wrong);
+}
+
+bool Agent::Impl::Explained(const Slot& slot, const ProcessEnded& event) {
+  return slot.any_failed && event.signal == 0 && event.exit_code == 1 && !absl::StrContains(event.warning, "ERROR: ");
+}
+
 std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* event) {
-  std::optional<CaseResult> result = std::move(slot->held);
+  std::optional<CaseResult> result = std::exchange(slot->held, std::nullopt);
   bool keep_output = true;
   const bool clean = event->signal == 0 && event->exit_code == 0 && !event->premature;
   const bool finished = event->signal == 0 && !event->premature;
@@ -171,15 +238,17 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
       slot->lease->doubt = HeldLease::Doubt{*std::move(result), std::nullopt};
       return std::nullopt;
     }
-    slot->lease->Finish(slot->running);
+    FinishCase(slot, slot->running);
   } else if (result.has_value()) {
-    const bool explained = slot->any_failed && event->signal == 0 && event->exit_code == 1;
-    if (!clean && !explained) {
+    if (!clean && !Explained(*slot, *event)) {
       const std::string how = DescribeEnd(event->exit_code, event->signal);
       AfterLast(&*result, absl::StrCat(event->signal == 0 ? "" : "was ", how), Outcome::kFailed);
+      if (!event->warning.empty()) absl::StrAppend(&result->message, ": ", event->warning);
     } else {
-      keep_output = false;  // the framework's closing words
+      keep_output = !event->warning.empty();  // else they are the framework's closing words
     }
+    if (result->warning.empty()) result->warning = event->warning;
+    DropOutput(&*result);
   } else if (!slot->any_finished) {
     slot->began = slot->spawned;
     result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
@@ -208,6 +277,12 @@ void Agent::Impl::AddOutput(CaseResult* result, ProcessEnded* event) const {
   result->output = output.Take();
 }
 
+void Agent::Impl::DropOutput(CaseResult* result) const {
+  if (IsFailure(result->outcome) || !result->warning.empty() || welcome_.settings.keep_all_output) return;
+  result->output.clear();
+  result->output_cut = 0;
+}
+
 void Agent::Impl::EndInterrupted(Slot* slot, ProcessEnded* event) {
   if (slot->running != HeldLease::kNone) {
     CaseResult result =
@@ -229,14 +304,22 @@ void Agent::Impl::MakeFailed(CaseResult* result, const std::string& message) {
   absl::StrAppend(&result->message, result->message.empty() ? "" : "\n", message);
 }
 
-void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event, std::vector<std::string>* homeless) {
+void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event) {
   for (const ProcessEnded::Correction& correction : event.corrections) {
+    slot->any_failed = true;
     if (CaseResult* result = StillHere(slot, correction.index); result != nullptr) {
       MakeFailed(result, correction.message);
-      slot->any_failed = true;
-    } else {
-      homeless->push_back(correction.message);
+      continue;
     }
+    const auto ran = std::find_if(slot->ran.begin(), slot->ran.end(),
+                                  [&](const RanCase& r) { return r.told.index == correction.index; });
+    if (ran == slot->ran.end()) continue;
+    LateFailure late{ran->told.outcome, ran->told};
+    MakeFailed(&late.result, correction.message);
+    late.result.output = event.output;
+    late.result.output_cut = event.output_cut;
+    slot->lease->late_failures.push_back(std::move(late));
+    Gathered(slot->lease, correction.message.size() + event.output.size());
   }
 }
 
@@ -280,6 +363,7 @@ void Agent::Impl::SettleDoubt(HeldLease* lease) {
 }
 
 size_t Agent::Impl::NextOf(const Slot& slot) {
+  if (slot.suspect != HeldLease::kNone) return slot.suspect;
   return slot.confirms ? slot.lease->Find(slot.lease->doubt->crash.index) : slot.lease->First();
 }
 
@@ -319,14 +403,15 @@ CaseResult Agent::Impl::Verdict(const Slot& slot, size_t position, Outcome outco
 
 CaseResult Agent::Impl::Blame(Slot* slot, size_t position, Outcome outcome, std::string message) {
   CaseResult result = Verdict(*slot, position, outcome, std::move(message));
-  slot->lease->Finish(position);
-  slot->running = HeldLease::kNone;
+  FinishCase(slot, position);
   return result;
 }
 
 void Agent::Impl::Fill(const Slot& slot, size_t position, CaseResult* result) {
   result->attempt = slot.lease->at(position).attempt;
   result->slot = IdOf(&slot);
+  result->process = slot.process;
+  result->place = slot.running == position ? slot.begun - 1 : slot.begun;
   result->start = slot.began - hello_;
   result->duration = now_ - slot.began;
 }
@@ -346,7 +431,7 @@ void Agent::Impl::On(ListingEnded&& event) {
     return;
   }
   Listed listed{unit, std::move(event.names), std::move(event.error), std::move(event.output), event.duration};
-  if (fate == Slot::Fate::kPastLimit) {
+  if (fate == Slot::Fate::kStopped) {
     listed.names.clear();
     listed.error = absl::StrCat("listing ", DescribeTimeout(welcome_.settings.list_timeout, ""));
   }

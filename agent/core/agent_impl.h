@@ -1,5 +1,6 @@
-// Inside of the agent core (agent/core/agent.h), spread over three sources: what the coordinator says (agent.cc), slots
-// and time (agent_slots.cc), what processes do (agent_cases.cc). Include agent.h instead.
+// Inside of the agent core (agent/core/agent.h), spread over four sources: what the coordinator says (agent.cc), slots
+// and time (agent_slots.cc), what processes do (agent_cases.cc), and which of their cases made them end badly
+// (agent_inquest.cc). Include agent.h instead.
 
 #ifndef DTEST_AGENT_CORE_AGENT_IMPL_H_
 #define DTEST_AGENT_CORE_AGENT_IMPL_H_
@@ -59,12 +60,16 @@ class Agent::Impl {
     bool any_failed = false;            // explains a non-zero exit status
     size_t running = HeldLease::kNone;  // position in the lease
     absl::Time began;                   // the running case
+    uint32_t process = 0;               // the how manyeth of this agent
+    uint32_t begun = 0;                 // cases, the running one included
+    std::vector<RanCase> ran;           // that ended
+    size_t suspect = HeldLease::kNone;  // looks into this case, which may have its result already
     std::optional<CaseResult> held;     // waits for the end of the process
     std::vector<CaseResult> doubtful;   // so do these
     // Once it is to go, what it still says no longer counts.
     enum class Fate {
       kOpen,
-      kPastLimit,    // killed; `held`, if there is one, tells of it
+      kStopped,      // killed, past its limit or for what it did; `held`, if there is one, tells of it
       kInterrupted,  // signalled; only failures count
       kDropped,      // killed; nobody waits for it
     };
@@ -136,6 +141,7 @@ class Agent::Impl {
 
   // ---- What processes do
 
+  void On(BatchCut&& event);
   void On(CaseBegan&& event);
   // From now on, for what it is at.
   void StartLimit(Slot* slot) const;
@@ -143,14 +149,41 @@ class Agent::Impl {
   void On(CaseFinished&& event);
   void On(ProcessExited&& event);
   void On(ProcessEnded&& event);
+  void On(AgentSignalled&& event);
+
+  // The lease's slot is without a process from now on: goes on with the rest of it, or is free.
+  void NextProcess(Slot* slot);
+  // What the process' cases have waited for.
+  void GatherDoubtful(Slot* slot);
+  // Position of the case in the slot's process; kNone if it is none of it, or has ended.
+  static size_t PositionIn(const Slot& slot, uint32_t index);
+  void FinishCase(Slot* slot, size_t position);
+  // A failed case explains the end.
+  static bool Explained(const Slot& slot, const ProcessEnded& event);
+  // The process does not run what was listed: fails its cases that have not run.
+  void EndWrong(Slot* slot, ProcessEnded* event);
+  static std::string NotRun(const ProcessEnded& event);  // the message of such a case
+
+  // ---- Inquests (agent_inquest.cc)
+
+  // The process ended badly in none of its cases, and more than one may have done it.
+  static bool NeedsInquest(const Slot& slot, const ProcessEnded& event);
+  void BeginInquest(Slot* slot, ProcessEnded* event);
+  // One of its processes has ended.
+  void EndInquiry(Slot* slot, ProcessEnded* event);
+  // The case failed after all; `failure` has why, and with what output.
+  void Accuse(Slot* slot, const RanCase& ran, CaseResult failure);
+  void Conclude(Slot* slot);
+  // As far as it got: what it was about is told of its last case.
+  void SettleInquest(HeldLease* lease);
 
   // The result that the end of the process decides: of the running case, the held one, or the one to blame.
   std::optional<CaseResult> LastResult(Slot* slot, ProcessEnded* event);
 
   // The next case that the process would have begun.
   static size_t NextOf(const Slot& slot);
-  // Makes failures of those results the event names; messages about those that have left go to `homeless`.
-  void Correct(Slot* slot, const ProcessEnded& event, std::vector<std::string>* homeless);
+  // Makes failures of those results the event names.
+  void Correct(Slot* slot, const ProcessEnded& event);
   static void MakeFailed(CaseResult* result, const std::string& message);
   // The result of a case of this process that has not left yet; null if there is none.
   CaseResult* StillHere(Slot* slot, uint32_t index);
@@ -163,6 +196,8 @@ class Agent::Impl {
   void SettleDoubt(HeldLease* lease);
   void EndInterrupted(Slot* slot, ProcessEnded* event);
   void AddOutput(CaseResult* result, ProcessEnded* event) const;
+  // Of a result that turns out to need none.
+  void DropOutput(CaseResult* result) const;
 
   // To those results of the process that have not left yet; for the others they are gathered to follow them.
   void AttachProperties(Slot* slot, CaseResult* last, std::vector<ProcessEnded::Property>* properties);
@@ -193,6 +228,9 @@ class Agent::Impl {
 
   void On(AgentTick&&);
   void PastLimit(Slot* slot);
+  // Ends the slot's process. Its running case ends with this outcome, since `what`; outside of cases, the one it is put
+  // down to, which is told `where`.
+  void Stop(Slot* slot, Outcome outcome, const std::string& what, absl::Time outside_since);
   void Beat();
 
   const AgentOptions options_;
@@ -211,6 +249,7 @@ class Agent::Impl {
   std::deque<HeldLease*> queue_;  // those without a slot
   std::deque<UnitId> listings_;
   std::vector<Slot> slots_;
+  uint32_t processes_ = 0;                           // started for cases
   std::vector<Results> finished_;                    // the last words of leases, to be said together
   absl::Time finished_at_ = absl::InfiniteFuture();  // at the latest then
 

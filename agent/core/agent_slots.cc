@@ -64,11 +64,15 @@ void Agent::Impl::StartProcess(Slot* slot) {
   slot->limit = now_ + welcome_.settings.case_timeout;
   const bool alone = welcome_.settings.isolation == Isolation::kProcess || lease->one_by_one;
   slot->confirms = lease->doubt.has_value() && !lease->doubt->alone.has_value();
-  std::vector<LeasedCase> cases = slot->confirms
+  slot->process = ++processes_;
+  if (lease->inquest.has_value()) slot->suspect = lease->inquest->suspects[lease->inquest->next++];
+  const bool looks_again = slot->confirms || slot->suspect != HeldLease::kNone;
+  std::vector<LeasedCase> cases = slot->suspect != HeldLease::kNone ? std::vector<LeasedCase>{lease->at(slot->suspect)}
+                                  : slot->confirms
                                       ? std::vector<LeasedCase>{lease->at(lease->Find(lease->doubt->crash.index))}
                                       : lease->Remaining(alone ? 1 : std::numeric_limits<size_t>::max());
   slot->batch_left = cases.size();
-  slot->report = units_[slot->unit].report || slot->confirms || lease->one_by_one;
+  slot->report = units_[slot->unit].report || looks_again || lease->one_by_one;
   actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report, lease->iteration()});
 }
 
@@ -117,7 +121,8 @@ void Agent::Impl::Gathered(HeldLease* lease, uint64_t bytes) {
   if (lease->flush_at == absl::InfiniteFuture()) lease->flush_at = now_ + options_.result_delay;
   lease->gathered_bytes += bytes;
   const bool many = lease->gathered.size() >= options_.results_per_message ||
-                    lease->late_properties.size() >= options_.results_per_message;
+                    lease->late_properties.size() >= options_.results_per_message ||
+                    lease->late_failures.size() >= options_.results_per_message;
   if (many || lease->gathered_bytes >= options_.bytes_per_message) Flush(lease);
 }
 
@@ -125,9 +130,10 @@ void Agent::Impl::Flush(HeldLease* lease) {
   if (lease->flush_at == absl::InfiniteFuture()) return;
   const size_t expected = std::min<size_t>(lease->remaining(), options_.results_per_message);
   Send(Results{lease->id(), lease->unit(), std::move(lease->gathered), false, absl::ZeroDuration(),
-               std::move(lease->late_properties)});
+               std::move(lease->late_properties), std::move(lease->late_failures)});
   lease->gathered.clear();
   lease->late_properties.clear();
+  lease->late_failures.clear();
   lease->gathered.reserve(expected);
   lease->gathered_bytes = 0;
   lease->flush_at = absl::InfiniteFuture();
@@ -136,12 +142,19 @@ void Agent::Impl::Flush(HeldLease* lease) {
 void Agent::Impl::FinishLease(Slot* slot) {
   HeldLease* lease = slot->lease;
   SettleDoubt(lease);
+  SettleInquest(lease);
   slot->lease = nullptr;
-  Results last{lease->id(), lease->unit(), std::move(lease->gathered),
-               true,        slot->startup, std::move(lease->late_properties)};
+  Results last{lease->id(),
+               lease->unit(),
+               std::move(lease->gathered),
+               true,
+               slot->startup,
+               std::move(lease->late_properties),
+               std::move(lease->late_failures)};
   leases_.erase(lease->id());
   const auto can_wait = [](const CaseResult& result) { return result.outcome == Outcome::kPassed; };
-  if (queue_.size() < kDeepQueue * slots_.size() || !absl::c_all_of(last.results, can_wait)) {
+  if (queue_.size() < kDeepQueue * slots_.size() || !absl::c_all_of(last.results, can_wait) ||
+      !last.late_failures.empty()) {
     Send(std::move(last));
     return;
   }
@@ -175,22 +188,32 @@ void Agent::Impl::On(AgentTick&&) {
 
 void Agent::Impl::PastLimit(Slot* slot) {
   const absl::Duration limit = welcome_.settings.case_timeout;
+  Stop(slot, Outcome::kTimedOut, DescribeTimeout(limit, ""), slot->limit - limit);
+}
+
+void Agent::Impl::Stop(Slot* slot, Outcome outcome, const std::string& what, absl::Time outside_since) {
   if (slot->state == Slot::State::kRunning) {
     if (slot->running != HeldLease::kNone) {
-      slot->held = Blame(slot, slot->running, Outcome::kTimedOut, DescribeTimeout(limit, ""));
+      slot->held = Blame(slot, slot->running, outcome, what);
     } else if (slot->held.has_value()) {
-      AfterLast(&*slot->held, DescribeTimeout(limit, ""), Outcome::kTimedOut);
+      AfterLast(&*slot->held, what, outcome);
     } else {
-      slot->began = slot->any_finished ? slot->limit - limit : slot->spawned;
+      slot->began = slot->any_finished ? outside_since : slot->spawned;
       const char* const where = slot->any_finished ? kBetween : kInSetUp;
-      slot->held = Blame(slot, NextOf(*slot), Outcome::kTimedOut, DescribeTimeout(limit, where));
+      slot->held = Blame(slot, NextOf(*slot), outcome, absl::StrCat(what, " ", where));
     }
   }
-  slot->fate = Slot::Fate::kPastLimit;
+  slot->fate = Slot::Fate::kStopped;
   slot->limit = absl::InfiniteFuture();
   const bool at_once = welcome_.settings.kill_grace <= absl::ZeroDuration();
   slot->kill_at = at_once ? absl::InfiniteFuture() : now_ + welcome_.settings.kill_grace;
   Signal(slot, at_once ? SIGKILL : SIGTERM);
+}
+
+void Agent::Impl::On(AgentSignalled&& event) {
+  Slot* slot = Live(event.slot, Slot::State::kRunning);
+  if (slot == nullptr || slot->lease == nullptr || slot->fate != Slot::Fate::kOpen) return;
+  Stop(slot, Outcome::kFailed, DescribeTrespass(event.signal), now_);
 }
 
 void Agent::Impl::Beat() {
@@ -229,13 +252,14 @@ void Agent::Impl::CheckInvariants() const {
     if (slot.state == Slot::State::kIdle || slot.state == Slot::State::kListing) {
       InvariantBroken("a lease is in a slot that does not run it");
     }
-    if (slot.state == Slot::State::kBetween && slot.lease->remaining() == 0) {
+    if (slot.state == Slot::State::kBetween && slot.lease->remaining() == 0 && !slot.lease->inquest.has_value()) {
       InvariantBroken("a lease without remaining cases was not finished");
     }
     if (slot.running != HeldLease::kNone && slot.held.has_value()) {
       InvariantBroken("a case runs while the batch's last result is held back");
     }
-    const bool nothing = slot.lease->gathered.empty() && slot.lease->late_properties.empty();
+    const bool nothing =
+        slot.lease->gathered.empty() && slot.lease->late_properties.empty() && slot.lease->late_failures.empty();
     if (nothing != (slot.lease->flush_at == absl::InfiniteFuture())) {
       InvariantBroken("gathered results and their deadline disagree");
     }

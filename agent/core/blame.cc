@@ -20,6 +20,12 @@ std::string DescribeTimeout(absl::Duration limit, const char* where) {
                       where);
 }
 
+std::string DescribeTrespass(int signal) {
+  const char* name = strsignal(signal);
+  return absl::StrCat("sent signal ", signal, " (", name == nullptr ? "unknown" : name,
+                      ") to dtest-agent, which runs all tests of this host");
+}
+
 std::string DescribeInterrupt(absl::Duration ran, int signal) {
   const bool other = signal != 0 && signal != SIGINT && signal != SIGKILL;
   return absl::StrCat(absl::StrFormat("interrupted after %.1f s", absl::ToDoubleSeconds(ran)),

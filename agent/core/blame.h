@@ -23,6 +23,9 @@ std::string DescribeEnd(int exit_code, int signal);
 // "exceeded its time limit of 60 s" and, if not empty, " " + where.
 std::string DescribeTimeout(absl::Duration limit, const char* where);
 
+// "sent signal 15 (Terminated) to dtest-agent, which runs all tests of this host".
+std::string DescribeTrespass(int signal);
+
 // "interrupted after 1.0 s"; with the signal, where it is not one of ours.
 std::string DescribeInterrupt(absl::Duration ran, int signal);
 

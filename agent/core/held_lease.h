@@ -6,12 +6,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "dtest/messages.h"
+#include "dtest/outcome.h"
 
 namespace dtest {
+
+// A case that ended in a process, and how its result told it.
+struct RanCase {
+  size_t position = 0;  // in the lease
+  CaseResult told;      // without output and properties
+};
 
 class HeldLease {
  public:
@@ -45,6 +53,7 @@ class HeldLease {
   // `flush_at` is InfiniteFuture if there is nothing.
   std::vector<CaseResult> gathered;
   std::vector<LateProperties> late_properties;
+  std::vector<LateFailure> late_failures;
   uint64_t gathered_bytes = 0;
   absl::Time flush_at = absl::InfiniteFuture();
 
@@ -55,6 +64,21 @@ class HeldLease {
   };
   std::optional<Doubt> doubt;  // without `alone`: the case remains, and is run next, alone
   bool one_by_one = false;     // one process a case from here on
+
+  // A process ended badly in none of its cases (see agent.h): they are run once more, each alone.
+  struct Inquest {
+    std::vector<RanCase> ran;
+    std::vector<size_t> suspects;  // positions: those of `ran`, and the next one if there was to be one
+    size_t next = 0;               // suspect to run
+    bool found = false;
+    std::optional<CaseResult> last;  // the last suspect's result, told when all is known
+    Outcome outcome = Outcome::kFailed;
+    std::string how;    // the process ended
+    std::string cases;  // by name
+    std::string output;
+    uint64_t output_cut = 0;
+  };
+  std::optional<Inquest> inquest;
 
  private:
   size_t PositionOf(uint32_t index) const;  // kNone if it is not in the lease

@@ -54,13 +54,6 @@ std::string ReadFileIfThere(const std::string& path) {
   return contents;
 }
 
-absl::Status WriteFile(const std::string& path, absl::string_view contents) {
-  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  int error = fd.ok() ? WriteAll(fd.get(), contents) : errno;
-  if (const int close_error = fd.Close(); error == 0) error = close_error;
-  return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, absl::StrCat("cannot write ", path));
-}
-
 absl::StatusOr<std::unique_ptr<AgentDirectory>> AgentDirectory::Make() {
   const char* variable = std::getenv("TMPDIR");
   // Tests get it as an absolute path whatever their working directory.

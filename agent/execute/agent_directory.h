@@ -21,8 +21,6 @@ absl::Status RestoreDirectory(const std::string& path);
 // Contents of a regular file, at most 64 MiB of them; empty if there is none (whatever else is there, such as a FIFO or
 // a symbolic link that a test left) or if it cannot be read. Never blocks on what it opens.
 std::string ReadFileIfThere(const std::string& path);
-// Makes a file that must not exist yet.
-absl::Status WriteFile(const std::string& path, absl::string_view contents);
 
 // A PrivateDirectory `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, or the same in memory. Make removes what dead agents
 // of this user left behind, and kills the processes that have their TEST_TMPDIR there. Nothing of other users is

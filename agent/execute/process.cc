@@ -203,7 +203,10 @@ bool Process::HasEnded() const {
   return waitid(P_PID, pid_, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_;
 }
 
-void Process::Signal(int signal) const { kill(-pid_, signal); }
+void Process::Signal(int signal) const {
+  kill(-pid_, signal);
+  if (signal == SIGTERM || signal == SIGINT) kill(-pid_, SIGCONT);
+}
 
 Process::End Process::Reap() {
   int status = 0;

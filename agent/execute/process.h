@@ -54,7 +54,8 @@ class Process {
   int end_fd() const { return end_fd_; }
   // True once it has ended. It stays a zombie until Reap, so that neither its pid nor its group id can mean another.
   bool HasEnded() const;
-  // Sends a signal to every process of the group. Not after Reap.
+  // Sends a signal to every process of the group. Those that are stopped go on, so that they hear a SIGTERM or SIGINT
+  // (SIGKILL they hear anyway). Not after Reap.
   void Signal(int signal) const;
 
   struct End {

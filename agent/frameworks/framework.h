@@ -25,8 +25,7 @@ struct Invocation {
   std::vector<std::string> arguments;  // after argv[0]
   std::vector<std::string> unset;      // environment variables to take away before `env` is added
   std::vector<std::pair<std::string, std::string>> env;
-  std::vector<std::pair<std::string, std::string>> files;  // (absolute path, contents) to write first
-  std::vector<std::string> read_back;                      // files to hand to OutputReader::Ended where they exist
+  std::vector<std::string> read_back;  // files to hand to OutputReader::Ended where they exist
 };
 
 // A batch. Everything viewed must outlive the reader.
@@ -48,7 +47,8 @@ enum class Standing {
 };
 
 // Where a reader reports to. A case is begun and then finished; one runs at a time. `result` has index, outcome,
-// message, output, output_cut, and duration where the framework told it.
+// message, output, output_cut, warning, and duration where the framework told it. The last case of the process has its
+// output whatever became of it: the end of the process may make it a failure.
 class CaseSink {
  public:
   virtual ~CaseSink() = default;
@@ -66,6 +66,8 @@ struct ProcessEnd {
   bool premature = false;  // set by Ended: it exited, with whatever status, but the framework had not finished
   std::string output;      // set by Ended: of the case that still runs, or outside any case since the last one
   uint64_t output_cut = 0;
+  std::string warning;        // set by Ended: the headline of a sanitizer's report in `output`
+  std::string listing_wrong;  // set by Ended: how it shows that the listing is not what the process runs
   // Set by Ended: what cases recorded (index, key and value), known only now.
   struct Property {
     uint32_t index = 0;
@@ -103,6 +105,8 @@ class TestFramework {
   // it.
   virtual absl::StatusOr<std::vector<std::string>> ParseListing(absl::string_view output) const = 0;
 
+  // How many of the request's cases, from the first on, one process can be told to run; at least one.
+  virtual size_t CasesAProcess(const BatchRequest& request) const { return request.cases.size(); }
   virtual Invocation RunInvocation(const BatchRequest& request) const = 0;
   virtual std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const = 0;
 };

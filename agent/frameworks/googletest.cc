@@ -142,6 +142,17 @@ std::string GoogleTestFilter(const BatchRequest& request) {
   return all ? "" : filter;
 }
 
+size_t GoogleTestFramework::CasesAProcess(const BatchRequest& request) const {
+  size_t longest = 0;  // that the filter can be
+  for (const LeasedCase& leased : request.cases) longest += request.names[leased.index].size() + 1;
+  if (longest <= kLongestFilterArgument) return request.cases.size();
+  BatchRequest part = request;
+  while (part.cases.size() > 1 && GoogleTestFilter(part).size() > kLongestFilterArgument) {
+    part.cases = part.cases.first(part.cases.size() - part.cases.size() / 2);
+  }
+  return part.cases.size();
+}
+
 Invocation GoogleTestFramework::RunInvocation(const BatchRequest& request) const {
   Invocation invocation;
   invocation.unset = DisturbingVariables();
@@ -154,14 +165,8 @@ Invocation GoogleTestFramework::RunInvocation(const BatchRequest& request) const
     invocation.read_back.push_back(xml);
   }
   if (request.run_disabled) invocation.arguments.push_back("--gtest_also_run_disabled_tests");
-  std::string filter = GoogleTestFilter(request);
-  if (filter.size() > kLongestFilterArgument) {
-    const std::string path = absl::StrCat(request.temp_dir, "/flags");
-    invocation.files.emplace_back(path, absl::StrCat("--gtest_filter=", filter, "\n"));
-    invocation.arguments.push_back(absl::StrCat("--gtest_flagfile=", path));
-  } else if (!filter.empty()) {
-    invocation.arguments.push_back(absl::StrCat("--gtest_filter=", filter));
-  }
+  const std::string filter = GoogleTestFilter(request);
+  if (!filter.empty()) invocation.arguments.push_back(absl::StrCat("--gtest_filter=", filter));
   invocation.env.emplace_back("TEST_PREMATURE_EXIT_FILE", premature);
   return invocation;
 }

@@ -5,10 +5,11 @@
 // without a process, since GoogleTest itself leaves them out silently.
 //
 // A batch is selected by the shortest filter that names it: none at all for all of the executable, Suite.* for whole
-// suites, exact names for the rest, because releases before 1.12 match every test against every pattern. A filter too
-// long for one argument (MAX_ARG_STRLEN, 128 KiB) goes through --gtest_flagfile. Names with characters that mean
-// something in a filter (dynamically registered tests may have them) get '?' in their place; should that select more
-// than was asked for, the reader ignores it.
+// suites, exact names for the rest, because releases before 1.12 match every test against every pattern. It is one
+// argument: a batch whose filter would not fit (MAX_ARG_STRLEN, 128 KiB) is cut. --gtest_flagfile is no way out: where
+// GoogleTest is built with Abseil's flags, 1.13 dies of it and later releases ignore it, and run everything. Names with
+// characters that mean something in a filter (dynamically registered tests may have them) get '?' in their place;
+// should that select more than was asked for, the reader ignores it.
 
 #ifndef DTEST_AGENT_FRAMEWORKS_GOOGLETEST_H_
 #define DTEST_AGENT_FRAMEWORKS_GOOGLETEST_H_
@@ -28,6 +29,7 @@ class GoogleTestFramework : public TestFramework {
   bool NeedsListing() const override { return true; }
   Invocation ListInvocation(const BatchRequest& request) const override;
   absl::StatusOr<std::vector<std::string>> ParseListing(absl::string_view output) const override;
+  size_t CasesAProcess(const BatchRequest& request) const override;
   Invocation RunInvocation(const BatchRequest& request) const override;
   std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const override;
 };

@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "agent/frameworks/googletest.h"
 #include "agent/frameworks/googletest_xml.h"
+#include "agent/frameworks/sanitizer.h"
 
 namespace dtest {
 namespace {
@@ -20,6 +21,7 @@ constexpr absl::string_view kFailed = "[  FAILED  ] ";
 constexpr absl::string_view kSkipped = "[  SKIPPED ] ";
 constexpr absl::string_view kSuite = "[----------] ";
 constexpr absl::string_view kProgram = "[==========] ";
+constexpr absl::string_view kRunning = "[==========] Running ";
 // gmock, when the program ends; it then exits with status 1.
 constexpr absl::string_view kLeakedMock = "ERROR: this mock object (used in test ";
 constexpr absl::string_view kSuiteFailed = ": SetUpTestSuite or TearDownTestSuite";
@@ -112,10 +114,19 @@ void GoogleTestReader::Feed(absl::string_view bytes, CaseSink* sink) {
 }
 
 void GoogleTestReader::Line(absl::string_view line, CaseSink* sink) {
+  if (ended_.has_value() && absl::EndsWith(line, " ms total)\n")) {
+    // The suite's tear-down may not have ended its line.
+    const size_t end = line.find(kSuite);
+    if (end != absl::string_view::npos && end > 0 && absl::StrContains(line.substr(end), absl::StrCat(" ", suite_))) {
+      Text(line.substr(0, end));
+      line.remove_prefix(end);
+    }
+  }
   if (running_ != kNone && !ended_.has_value()) {
     if (TryEnd(line, sink)) return;
-  } else if (line.front() == '[') {
-    if (TryRun(line, sink)) return;
+  } else if (TryRun(line, sink)) {
+    return;
+  } else if (NoteAccount(line); line.front() == '[') {
     const bool suite = absl::StartsWith(line, kSuite), program = absl::StartsWith(line, kProgram);
     const bool of_suite = suite && absl::StrContains(line, " from ");
     if (suite || program) in_suite_ = of_suite && !absl::EndsWith(line, " ms total)\n");
@@ -199,18 +210,24 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
 }
 
 bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
-  if (!absl::StartsWith(line, kRun)) return false;
-  const size_t position = Find(WithoutNewline(line.substr(kRun.size())));
-  if (position == kNone) return false;
-  if (expected_[position].done) {
-    if (running_ == kNone) EndStretch(false);
+  const size_t at = line.find(kRun);
+  if (at == absl::string_view::npos) return false;
+  const size_t position = Find(WithoutNewline(line.substr(at + kRun.size())));
+  if (position == kNone) {
+    if (at == 0) NoteStranger(WithoutNewline(line.substr(kRun.size())));
     return false;
   }
+  if (expected_[position].done) {
+    if (running_ == kNone && at == 0) EndStretch(false);
+    return false;
+  }
+  if (at > 0) Text(line.substr(0, at));
+  open_stranger_.clear();
   if (ended_.has_value()) Complete(sink);
   running_ = position;
   in_suite_ = false;
   next_ = position + 1;
-  output_.Clear();
+  if (warning_.empty()) output_.Clear();  // what a sanitizer said before it must be told by somebody
   const absl::string_view suite = GoogleTestSuite(Name(position));
   if (suite != suite_) suite_set_up_.clear();
   suite_ = suite;
@@ -251,6 +268,7 @@ bool GoogleTestReader::TryEnd(absl::string_view line, CaseSink* sink) {
     if (outcome != Outcome::kPassed) result.message = std::move(message);
     if (outcome == Outcome::kFailed && result.message.empty()) result.message = "failed without naming a reason";
     expected_[running_].done = true;
+    ++done_;
     expected_[running_].failed = outcome == Outcome::kFailed;
     // GoogleTest skips the cases of a suite whose set-up failed; releases before 1.12 run them.
     const bool bears = outcome == Outcome::kSkipped || (outcome == Outcome::kPassed && LastOfSuite(running_));
@@ -266,6 +284,7 @@ bool GoogleTestReader::TryEnd(absl::string_view line, CaseSink* sink) {
 
 void GoogleTestReader::Text(absl::string_view line) {
   output_.Append(line);
+  if (warning_.empty()) warning_ = std::string(SanitizerHeadline(WithoutNewline(line)));
   Collect(line);
 }
 
@@ -301,7 +320,9 @@ void GoogleTestReader::Complete(CaseSink* sink) {
     Suspect(position, absl::StrCat("after the test, in the tear-down of its suite:\n", message), false);
   }
   const bool doubtful = !IsFailure(result.outcome) && suspicions_.contains(position);
-  if (IsFailure(result.outcome) || doubtful || request_.keep_all_output) {
+  result.warning = std::exchange(warning_, std::string());
+  const bool last = done_ == expected_.size();
+  if (IsFailure(result.outcome) || doubtful || last || !result.warning.empty() || request_.keep_all_output) {
     result.output_cut = output_.cut();
     result.output = output_.Take();
   }
@@ -337,27 +358,89 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
   if (any_began_ && running_ == kNone) EndStretch(false);
   if (files.size() > 1) ReadReport(files[1], end, sink);
   const bool clean = end->signal == 0 && end->exit_code == 0 && !end->premature;
+  end->listing_wrong = ListingFault(*end);
   for (auto& [position, suspicion] : suspicions_) {
-    if (clean && !suspicion.certain) continue;
+    // What a case that nobody listed printed is no suspicion of the others.
+    if ((clean || !end->listing_wrong.empty()) && !suspicion.certain) continue;
     end->corrections.push_back({expected_[position].index, std::move(suspicion.message)});
   }
   if (end->signal == 0 && end->exit_code == 0 && !end->premature) SkipAllIfSetUpDid(sink);
+  end->warning = std::exchange(warning_, std::string());
   end->output_cut = output_.cut();
   end->output = absl::StrCat(global_failure_, output_.Take());
 }
 
+// Lines in which the process tells what it runs; outside of its cases.
+void GoogleTestReader::NoteAccount(absl::string_view line) {
+  if (!open_stranger_.empty()) {
+    for (const absl::string_view end : {kOk, kFailed, kSkipped}) {
+      if (!absl::StrContains(line, absl::StrCat(end, open_stranger_))) continue;
+      open_stranger_.clear();
+      TakeMessage();
+      return;
+    }
+  }
+  const size_t at = any_began_ || announced_.has_value() ? absl::string_view::npos : line.find(kRunning);
+  if (at == absl::string_view::npos) return;
+  const absl::string_view rest = line.substr(at + kRunning.size());
+  const size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+  size_t tests = 0;
+  if (absl::StartsWith(rest.substr(digits), " test") && absl::SimpleAtoi(rest.substr(0, digits), &tests)) {
+    announced_ = tests;
+  }
+}
+
+void GoogleTestReader::NoteStranger(absl::string_view name) {
+  if (std::find(request_.names.begin(), request_.names.end(), name) != request_.names.end()) return;
+  open_stranger_ = std::string(name);
+  if (stranger_.empty()) stranger_ = open_stranger_;
+}
+
+std::string GoogleTestReader::ListingFault(const ProcessEnd& end) const {
+  const bool finished = end.signal == 0 && !end.premature;
+  if (!finished) {
+    if (open_stranger_.empty() || running_ != kNone) return "";
+    return absl::StrCat("it died in ", open_stranger_, ", which it did not list");
+  }
+  if (running_ != kNone) return "";
+  const auto missing =
+      std::find_if(expected_.begin(), expected_.end(), [](const Expected& expected) { return !expected.done; });
+  if (missing != expected_.end()) {
+    const bool fewer = announced_.has_value() && *announced_ < expected_.size();
+    if (stranger_.empty() && !fewer && !missing_reported_) return "";
+    return absl::StrCat("its names differ from one process to the next: it listed ", request_.names[missing->index],
+                        ", and a later process does not know that name",
+                        stranger_.empty() ? "" : absl::StrCat(", but runs ", stranger_));
+  }
+  const bool more = announced_.has_value() && *announced_ > expected_.size() && any_began_;
+  if (stranger_.empty() || !(more || stranger_reported_)) return "";
+  const size_t ran = more ? *announced_ : expected_.size() + 1;
+  const bool all = GoogleTestFilter(request_).empty();
+  return absl::StrCat(all ? "it listed " : "it was asked for ", expected_.size(), " and runs ", ran, ": ", stranger_,
+                      " is not in its listing");
+}
+
 void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink) {
-  const bool all_done = std::all_of(expected_.begin(), expected_.end(), [](const Expected& e) { return e.done; });
+  const bool all_done = done_ == expected_.size();
   const bool outside = absl::StrContains(xml, "\"NonTestSuiteFailure\"");  // global set-up or tear-down
   const bool failed = end->signal != 0 || end->exit_code != 0;
   if (all_done && !outside && !failed && !HasGoogleTestProperties(xml)) return;
+  std::vector<uint8_t> found(expected_.size(), 0);
   for (GoogleTestXmlCase& test : ParseGoogleTestXml(xml)) {
     if (test.name == "." && test.outcome == Outcome::kFailed && !expected_.empty()) {
       Suspect(expected_.size() - 1, absl::StrCat("in global set-up or tear-down: ", test.message), true);
     }
     const size_t position = Find(test.name);
-    if (position == kNone) continue;
+    if (position == kNone) {
+      const bool listed = std::find(request_.names.begin(), request_.names.end(), test.name) != request_.names.end();
+      if (test.ran && test.name != "." && !listed) {
+        if (stranger_.empty()) stranger_ = test.name;
+        stranger_reported_ = true;
+      }
+      continue;
+    }
     Expected& expected = expected_[position];
+    found[position] = 1;
     for (auto& [key, value] : test.properties) end->properties.push_back({expected.index, key, value});
     if (expected.done && !expected.failed && test.outcome == Outcome::kFailed) {
       Suspect(position, absl::StrCat(test.name, " was reported as ended well, but failed: ", test.message), true);
@@ -367,6 +450,7 @@ void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSi
     if (running_ != position) sink->Began(expected.index);
     if (running_ == position) running_ = kNone;
     expected.done = true;
+    ++done_;
     CaseResult result;
     result.index = expected.index;
     result.outcome = test.outcome;
@@ -374,6 +458,8 @@ void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSi
     result.duration = test.duration;
     sink->Finished(std::move(result), Standing::kReport);
   }
+  if (!absl::StrContains(xml, "</testsuites>")) return;
+  for (size_t i = 0; i < expected_.size(); ++i) missing_reported_ |= !expected_[i].done && !found[i];
 }
 
 // GTEST_SKIP in a global set-up: nothing runs, and that is a success.
@@ -383,6 +469,7 @@ void GoogleTestReader::SkipAllIfSetUpDid(CaseSink* sink) {
   for (Expected& expected : expected_) {
     if (expected.done) continue;
     expected.done = true;
+    ++done_;
     sink->Began(expected.index);
     CaseResult result;
     result.index = expected.index;

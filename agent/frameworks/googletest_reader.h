@@ -1,9 +1,11 @@
 // Reads what GoogleTest's default printer writes, mixed with whatever the tests write, as it comes.
 //
-//   [ RUN      ] Suite.Case                 only at the start of a line, only while no case runs, only expected names
+//   [ RUN      ] Suite.Case                 anywhere in a line (a suite's set-up may not have ended its own), only
+//   while
+//                                           no case runs, only expected names
 //   ...output, "file:line: Failure" and "file:line: Skipped" blocks...
-//   [       OK ] Suite.Case (0 ms)          anywhere in a line (the test may not have ended its own), only for the case
-//   [  FAILED  ] Suite.Case, where ...      that runs
+//   [       OK ] Suite.Case (0 ms)          anywhere in a line, only for the case that runs
+//   [  FAILED  ] Suite.Case, where ...
 //   [  SKIPPED ] Suite.Case (0 ms)
 //   [----------] 2 tests from Suite ...     after TearDownTestSuite
 //
@@ -13,6 +15,11 @@
 // Failures told outside of cases (set-up and tear-down of suites and of the program), and lines that contradict a
 // result, are suspicions: anybody may print such lines. They become corrections if the closing list, or an exit that is
 // not a clean success, bears them out. A case under suspicion is doubtful until then.
+//
+// A listing is checked by what runs: a process that knows a case not that was listed, or begins one that was not,
+// proves it wrong (ProcessEnd::listing_wrong). Since a set-up may run another GoogleTest program and show what that
+// prints, one sign is not enough: a strange case counts if the process died in it, if one that was listed did not run,
+// or if the number of tests that the process announced says so, too.
 //
 // A program that has replaced the printer says nothing of this. Then the results are taken from the XML report at the
 // end of the process, all at once.
@@ -67,6 +74,9 @@ class GoogleTestReader : public OutputReader {
   std::string TakeMessage();
   static Message Header(absl::string_view line);
   void Complete(CaseSink* sink);  // the ended case, whose suite went on or ended
+  void NoteAccount(absl::string_view line);
+  void NoteStranger(absl::string_view name);
+  std::string ListingFault(const ProcessEnd& end) const;  // empty: none
   void ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink);
   void SkipAllIfSetUpDid(CaseSink* sink);
   size_t Find(absl::string_view name);
@@ -76,6 +86,7 @@ class GoogleTestReader : public OutputReader {
   const BatchRequest request_;
   std::vector<Expected> expected_;  // in listing order, which is the order GoogleTest runs them in
   std::vector<uint32_t> disabled_;
+  size_t done_ = 0;                                         // of expected_
   size_t next_ = 0;                                         // where the next one is expected
   absl::flat_hash_map<absl::string_view, size_t> by_name_;  // made when one comes out of order
 
@@ -93,6 +104,14 @@ class GoogleTestReader : public OutputReader {
   std::map<size_t, Suspicion> suspicions_;  // by position; ordered, so that corrections are too
   std::string global_failure_;              // printed before the first case
   std::string message_;
+  std::string warning_;  // in output_
+
+  // Of the process' own account of what it runs.
+  std::optional<size_t> announced_;  // "Running 3 tests"
+  std::string stranger_;             // the first case it began that nobody listed
+  std::string open_stranger_;        // the one that runs
+  bool stranger_reported_ = false;   // the report has it
+  bool missing_reported_ = false;    // it lacks one of the cases
 };
 
 }  // namespace dtest

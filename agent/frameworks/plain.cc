@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/execute/capture.h"
+#include "agent/frameworks/sanitizer.h"
 
 namespace dtest {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 class PlainReader : public OutputReader {
  public:
   explicit PlainReader(const BatchRequest& request)
-      : index_(request.cases.front().index), keep_all_output_(request.keep_all_output), capture_(request.output_cap) {}
+      : index_(request.cases.front().index), capture_(request.output_cap) {}
 
   bool Start(CaseSink* sink) override {
     sink->Began(index_);
@@ -35,17 +36,15 @@ class PlainReader : public OutputReader {
       result.outcome = Outcome::kFailed;
       result.message = absl::StrCat("exited with status ", end->exit_code);
     }
-    if (result.outcome == Outcome::kFailed || keep_all_output_) {
-      result.output_cut = capture_.cut();
-      result.output = capture_.Take();
-    }
+    result.output_cut = capture_.cut();
+    result.output = capture_.Take();
+    result.warning = std::string(SanitizerHeadline(result.output));
     end->exit_code = 0;
     sink->Finished(std::move(result), Standing::kTold);
   }
 
  private:
   const uint32_t index_;
-  const bool keep_all_output_;
   Capture capture_;
 };
 

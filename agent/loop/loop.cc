@@ -243,10 +243,21 @@ void AgentLoop::OnSignal() {
   while (read(options_.signal_fd, &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGCHLD) {
       for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->CheckEnded();
+    } else if (const std::optional<SlotId> slot = SlotOf(info); slot.has_value()) {
+      Handle(AgentSignalled{*slot, static_cast<int>(info.ssi_signo)});
     } else {
       End(absl::StrCat("received signal ", info.ssi_signo, " (", strsignal(static_cast<int>(info.ssi_signo)), ")"));
     }
   }
+}
+
+std::optional<SlotId> AgentLoop::SlotOf(const signalfd_siginfo& info) const {
+  const pid_t sender = static_cast<pid_t>(info.ssi_pid);
+  if (info.ssi_code > 0 || sender <= 0 || sender == getppid()) return std::nullopt;  // the kernel, or who started us
+  for (uint32_t i = 0; i < runners_.size(); ++i) {
+    if (runners_[i]->IsMine(sender)) return SlotId(i);
+  }
+  return std::nullopt;
 }
 
 void AgentLoop::End(const std::string& why) {

@@ -6,17 +6,20 @@
 // not past its limit, however late this loop is.
 //
 // It ends when the coordinator says so, when the stream to it ends, after lease_timeout without a sign of life, and on
-// SIGTERM, SIGINT and SIGHUP; every test process and the temporary directory are gone by then.
+// SIGTERM, SIGINT and SIGHUP of anybody but a test, whose case has failed then; every test process and the temporary
+// directory are gone by then.
 //
 // One thread: the program's first.
 
 #ifndef DTEST_AGENT_LOOP_LOOP_H_
 #define DTEST_AGENT_LOOP_LOOP_H_
 
+#include <sys/signalfd.h>
 #include <sys/types.h>
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +60,8 @@ class AgentLoop {
   void PerformAll();
   void Deliver(ToAgent message);
   void OnSignal();
+  // Whose process sent it; nullopt: none of ours.
+  std::optional<SlotId> SlotOf(const signalfd_siginfo& info) const;
   void End(const std::string& why);  // the loop ends after this turn
   void CleanUp();
 

@@ -24,6 +24,7 @@ constexpr size_t kLongestListing = 32 << 20;  // what it lists must fit into a f
 // to wait for room in the pipe.
 constexpr absl::Duration kReadLater = absl::Milliseconds(2);
 constexpr size_t kMuchOutput = 8 << 10;
+constexpr size_t kNamesInAMessage = 100;
 constexpr absl::Duration kFirstRecheck = absl::Milliseconds(1);
 constexpr absl::Duration kLongestRecheck = absl::Milliseconds(50);
 
@@ -68,9 +69,6 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   for (const std::string& directory : {options_.temp_dir, options_.control_dir}) {
     if (absl::Status status = RestoreDirectory(directory); !status.ok()) return std::string(status.message());
   }
-  for (const auto& [path, contents] : invocation.files) {
-    if (absl::Status status = WriteFile(path, contents); !status.ok()) return std::string(status.message());
-  }
   Process::Options options;
   options.program = program.path;
   options.arguments = {program.path};
@@ -108,15 +106,19 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
   // The one case of a unit that does not list is named like the unit.
   const bool whole = program.names.size() == 1 && program.names[0] == program.spec.name;
   const TestFramework& framework = FrameworkFor(whole ? Framework::kPlain : program.spec.framework);
-  const BatchRequest request = {.names = program.names,
-                                .cases = cases,
-                                .temp_dir = options_.control_dir,
-                                .report = batch.report,
-                                .run_disabled = settings.run_disabled,
-                                .keep_all_output = settings.keep_all_output,
-                                .output_cap = settings.output_cap};
-  one_case_ = cases.size() == 1;
-  began_ = false;
+  BatchRequest request = {.names = program.names,
+                          .cases = cases,
+                          .temp_dir = options_.control_dir,
+                          .report = batch.report,
+                          .run_disabled = settings.run_disabled,
+                          .keep_all_output = settings.keep_all_output,
+                          .output_cap = settings.output_cap};
+  if (const size_t fits = framework.CasesAProcess(request); fits < cases.size()) {
+    request.cases = request.cases.first(fits);
+    options_.emit(BatchCut{options_.slot, fits});
+  }
+  one_case_ = request.cases.size() == 1;
+  begun_.clear();
   reader_ = framework.NewReader(request);
   if (!reader_->Start(this)) {
     reader_.reset();
@@ -127,7 +129,7 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
   Environment environment = BaseEnvironment(program, invocation);
   // A batch has one environment: where attempts differ, the highest tells most.
   uint32_t attempt = 1;
-  for (const LeasedCase& leased : cases) attempt = std::max(attempt, leased.attempt);
+  for (const LeasedCase& leased : request.cases) attempt = std::max(attempt, leased.attempt);
   environment.Set("DTEST_ATTEMPT", absl::StrCat(attempt));
   environment.Set("DTEST_ITERATION", absl::StrCat(batch.iteration));
   ended.spawn_error = Spawn(program, invocation, environment);
@@ -166,7 +168,7 @@ void SlotRunner::Signal(int signal) {
 }
 
 void SlotRunner::Began(uint32_t index) {
-  began_ = true;
+  begun_.push_back(index);
   options_.emit(CaseBegan{options_.slot, index});
 }
 
@@ -201,7 +203,7 @@ void SlotRunner::OnOutput() {
       Listing(bytes);
     }
   });
-  const bool later = got.has_value() && one_case_ && began_ && !ended_ && *got > 0 && *got < kMuchOutput;
+  const bool later = got.has_value() && one_case_ && !begun_.empty() && !ended_ && *got > 0 && *got < kMuchOutput;
   WatchOutput(got.has_value() && !later);
   read_at_ = later ? MonotonicNow() + kReadLater : absl::InfiniteFuture();
   if (got.has_value()) return;
@@ -235,6 +237,11 @@ void SlotRunner::OnErrors() {
   options_.poller->Unwatch(process_->error_fd());
   process_->CloseErrors();
   if (ended_) FinishIfOver();
+}
+
+bool SlotRunner::IsMine(pid_t process) const {
+  return process_ != nullptr && !IsOlder(process, process_->pid()) &&
+         OwnerOf(process, options_.slot.value(), process_->pid()) == Owner::kThisSlot;
 }
 
 void SlotRunner::CheckEnded() {
@@ -359,6 +366,9 @@ void SlotRunner::EndBatch(bool leaky) {
   ended.leaky = leaky;
   ended.output = std::move(end.output);
   ended.output_cut = end.output_cut;
+  ended.warning = std::move(end.warning);
+  ended.listing_wrong = std::move(end.listing_wrong);
+  if (status.signal != 0 || status.exit_code != 0 || end.premature) ended.cases = NamesOfBegun();
   ended.premature = end.premature;
   ended.in_suite = end.in_suite;
   ended.after_failure = end.after_failure;
@@ -370,6 +380,15 @@ void SlotRunner::EndBatch(bool leaky) {
   }
   CleanUp();
   options_.emit(std::move(ended));
+}
+
+std::string SlotRunner::NamesOfBegun() const {
+  std::string names;
+  for (size_t i = 0; i < begun_.size() && i < kNamesInAMessage; ++i) {
+    absl::StrAppend(&names, i == 0 ? "" : ", ", program_->names[begun_[i]]);
+  }
+  if (begun_.size() > kNamesInAMessage) absl::StrAppend(&names, " and ", begun_.size() - kNamesInAMessage, " more");
+  return names;
 }
 
 void SlotRunner::EndListing() {

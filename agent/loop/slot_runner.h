@@ -62,6 +62,9 @@ class SlotRunner : private CaseSink {
   void StartListing(const Program& program);
   void Signal(int signal);
 
+  // Whether this process is the slot's, or came from it; false where that cannot be told any more.
+  bool IsMine(pid_t process) const;
+
   // After SIGCHLD, where the kernel has no pidfd.
   void CheckEnded();
   // Sees what the process has said and done until now, without waiting for the poller: before a deadline is judged.
@@ -90,6 +93,7 @@ class SlotRunner : private CaseSink {
   void FinishIfOver();
   void Finish(bool leaky);
   void EndBatch(bool leaky);
+  std::string NamesOfBegun() const;  // for messages
   void EndListing();
   void CleanUp();
 
@@ -99,8 +103,8 @@ class SlotRunner : private CaseSink {
   std::unique_ptr<Process> process_;
   std::vector<std::string> read_back_;
   bool ended_ = false;
-  bool one_case_ = false;  // so once it has begun, nothing is timed by when its output comes
-  bool began_ = false;
+  bool one_case_ = false;        // so once it has begun, nothing is timed by when its output comes
+  std::vector<uint32_t> begun_;  // cases of the process, by index
   bool output_watched_ = false;
   absl::Time read_at_ = absl::InfiniteFuture();  // to read output that is not watched
   absl::Time leak_at_;

@@ -16,6 +16,10 @@ int HostsCommand(const Options& options);
 // `dtest report`: the exit status of the run that is shown.
 int ReportCommand(const Options& options);
 
+// `dtest reproduce CASE [RUN]`: runs a case again as it ran in that run, in one process behind those that ran before
+// it, on its host, with its options. The exit status of that run: 1 if it fails again.
+int ReproduceCommand(const Options& options);
+
 // `dtest history`: what is known; export; forget.
 int HistoryCommand(const Options& options);
 

@@ -22,6 +22,8 @@ constexpr char kSynopsis[] =
     "  dtest list [OPTIONS] PATH...    list their cases, one a line\n"
     "  dtest hosts [OPTIONS]           check every host and say what is wrong with which\n"
     "  dtest report [OPTIONS] [RUN]    show the reports of the latest run, or of RUN (an id or an event log)\n"
+    "  dtest reproduce CASE [RUN]      run a case of the latest run, or of RUN, again as it ran: on its host, behind\n"
+    "                                  the cases that ran before it in its process\n"
     "  dtest history                   show the slowest and the flaky cases that are known\n"
     "  dtest history export FILE       write what is known of durations, for --shard-durations\n"
     "  dtest history forget EXPR...    forget these cases\n";
@@ -234,6 +236,9 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
       ->check(CLI::Range(0, 100).description(""))
       ->type_name("N")
       ->group(group);
+  app.add_flag("--explain", options.explain,
+               "Run a case that failed behind others in one process once more, alone, to tell if it passes then")
+      ->group(group);
   app.add_option("--repeat", options.repeat, "Run every case so many times  [1]")
       ->check(CLI::Range(1, 10000).description(""))
       ->type_name("N")
@@ -309,6 +314,7 @@ std::optional<Command> FindCommand(const std::string& word) {
   if (word == "hosts") return Command::kHosts;
   if (word == "report") return Command::kReport;
   if (word == "history") return Command::kHistory;
+  if (word == "reproduce") return Command::kReproduce;
   return std::nullopt;
 }
 
@@ -342,6 +348,10 @@ void Describe(CLI::App& app, Options& options, RawOptions& raw) {
     case Command::kReport:
       paths->expected(0, 1);
       AddReportOptions(app, options);
+      break;
+    case Command::kReproduce:
+      paths->expected(1, 2);
+      paths->required();
       break;
     case Command::kHistory:
       app.add_option("--durations", options.durations, "Show so many of each kind  [20]")

@@ -17,7 +17,7 @@
 
 namespace dtest {
 
-enum class Command : uint8_t { kRun, kList, kHosts, kReport, kHistory };
+enum class Command : uint8_t { kRun, kList, kHosts, kReport, kHistory, kReproduce };
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
@@ -51,6 +51,8 @@ struct Options {
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;
+  std::vector<std::string> together;  // kReproduce: EXECUTABLE.CASE of those that run, in one process...
+  std::string only_host;              // ...here
 
   // How they run.
   Isolation isolation = Isolation::kBatch;
@@ -59,6 +61,7 @@ struct Options {
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);
   uint32_t retries = 0;
+  bool explain = false;
   uint32_t repeat = 1;
   std::optional<uint64_t> shuffle;
   uint32_t max_fail = 0;  // 0: never stop

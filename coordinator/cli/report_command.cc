@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -6,46 +5,14 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/reports.h"
+#include "coordinator/cli/run_log.h"
 #include "coordinator/report/event_log.h"
 
 namespace dtest {
-namespace {
-
-namespace fs = std::filesystem;
-
-// The event log that the argument means: a file, a run's id, or the latest run.
-absl::StatusOr<std::string> FindLog(const Options& options) {
-  const fs::path runs = RunsDirectory(options.state_dir);
-  std::error_code error;
-  if (!options.paths.empty()) {
-    const std::string& wanted = options.paths.front();
-    if (fs::exists(wanted, error)) return wanted;
-    const fs::path kept = runs / (wanted + ".jsonl");
-    if (fs::exists(kept, error)) return kept.string();
-    return absl::NotFoundError(absl::StrCat("there is no event log '", wanted, "' and no run of that id in ",
-                                            runs.string(), "; `ls ", runs.string(), "` shows what is kept"));
-  }
-  // Ids have seconds only: of two runs in one, the one that wrote last.
-  std::string latest;
-  fs::file_time_type written;
-  for (const auto& entry : fs::directory_iterator(runs, error)) {
-    if (entry.path().extension() != ".jsonl") continue;
-    const fs::file_time_type time = entry.last_write_time(error);
-    if (!latest.empty() && time <= written) continue;
-    latest = entry.path().string();
-    written = time;
-  }
-  if (latest.empty()) {
-    return absl::NotFoundError(absl::StrCat("no run is kept in ", runs.string(),
-                                            "; run something first, or name an event log (dtest --events FILE)"));
-  }
-  return latest;
-}
-
-}  // namespace
 
 int ReportCommand(const Options& options) {
-  absl::StatusOr<std::string> log = FindLog(options);
+  namespace fs = std::filesystem;
+  absl::StatusOr<std::string> log = FindRunLog(options.state_dir, options.paths.empty() ? "" : options.paths.front());
   if (!log.ok()) return ExplainFailure(log.status());
   std::error_code error;
   for (const std::string& output : {options.junit, options.events}) {

@@ -93,6 +93,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
   loop.scheduler.isolation = options.isolation;
   loop.scheduler.retries = options.retries;
+  loop.scheduler.explain = options.explain;
+  loop.scheduler.together = !options.together.empty();
   loop.scheduler.repeat = options.repeat;
   loop.scheduler.max_fail = options.max_fail;
   loop.scheduler.shuffle = options.shuffle;
@@ -231,8 +233,19 @@ int RunCommand(const Options& options) {
   // Everything that can be wrong with the command line is found before any host is bothered.
   absl::StatusOr<std::vector<HostSpec>> hosts = ChooseHosts(options);
   if (!hosts.ok()) return ExplainFailure(hosts.status());
+  if (!options.only_host.empty()) {
+    hosts->erase(std::remove_if(hosts->begin(), hosts->end(),
+                                [&](const HostSpec& host) { return host.name != options.only_host; }),
+                 hosts->end());
+    if (hosts->empty()) {
+      return ExplainFailure(absl::NotFoundError(
+          absl::StrCat("it ran on ", options.only_host, ", which the run's hosts do not name any more")));
+    }
+    for (HostSpec& host : *hosts) host.slots = 1;
+  }
   absl::StatusOr<Selection> selection = Selection::Make(options.filters, options.shard_index, options.shard_count);
   if (!selection.ok()) return ExplainFailure(selection.status());
+  if (!options.together.empty()) selection->TakeOnly(options.together);
   std::shared_ptr<const Durations> durations;
   if (!options.shard_durations.empty()) {
     absl::StatusOr<Durations> read = ReadDurations(options.shard_durations);

@@ -9,6 +9,7 @@
 #define DTEST_COORDINATOR_EVENT_RUN_EVENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -44,7 +45,8 @@ struct HostDown {
   std::string reason;
 };
 
-// What one test unit holds. `error` non-empty: it could not be listed, counted as a failure of the run.
+// What one test unit holds. `error` non-empty: it could not be listed, counted as a failure of the run. Where that
+// comes second, without cases: what it lists is not what it runs.
 struct UnitListed {
   UnitId unit;
   std::string name;       // as in reports; unique in the run
@@ -68,6 +70,12 @@ struct CaseEnded {
   bool flaky = false;      // final, passed, after a failed attempt
   absl::Time started;      // InfinitePast if it never ran
   CaseResult result;       // result.attempt is 1-based within the iteration
+  // The verdict that a CaseEnded told of this case and iteration before, which this one takes the place of: the case
+  // failed after all, as its process ended. Final.
+  std::optional<Outcome> replaces;
+  // Not empty: it is order-dependent. It failed behind these, in this order, in one process, and passed alone. Then it
+  // is flaky, or, where no retry was left (--explain), it has failed and `result` is that failure.
+  std::vector<absl::string_view> before;
 };
 
 // RecordProperty values of one attempt that were known only after its CaseEnded; they follow those of its result. Comes

@@ -132,7 +132,8 @@ void AppendField(absl::string_view key, uint64_t value, std::string* out) {
   AppendKey(key, out);
   AppendInteger(value, out);
 }
-void AppendField(absl::string_view key, const std::vector<std::string>& values, std::string* out) {
+template <typename String>
+void AppendField(absl::string_view key, const std::vector<String>& values, std::string* out) {
   AppendKey(key, out);
   out->push_back('[');
   for (size_t i = 0; i < values.size(); ++i) {
@@ -328,6 +329,15 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   if (!result.output.empty()) AppendField(field::kOutput, result.output, out);
   if (result.output_cut != 0) AppendField(field::kOutputCut, result.output_cut, out);
   if (!result.properties.empty()) AppendProperties(result.properties, out);
+  if (!result.warning.empty()) AppendField(field::kWarning, result.warning, out);
+  if (result.process != 0) {
+    AppendField(field::kProcess, result.process, out);
+    AppendField(field::kPlace, result.place, out);
+  }
+  if (ended.replaces.has_value()) {
+    AppendField(field::kReplaces, absl::string_view(OutcomeName(*ended.replaces)), out);
+  }
+  if (!ended.before.empty()) AppendField(field::kBefore, ended.before, out);
 }
 
 void EventLogEncoder::Append(const RunEvent& event, std::string* out) {

@@ -138,6 +138,7 @@ class Fields {
 // Strings that a CaseEnded, CaseProperties or CaseCopied only views.
 struct CaseStrings {
   std::string unit, name, host, original;
+  std::vector<std::string> before = {};
 };
 
 CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
@@ -165,6 +166,7 @@ CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
   result.message = fields->TextOr(field::kMessage);
   result.output = fields->TextOr(field::kOutput);
   result.properties = fields->Pairs(field::kProperties);
+  result.warning = fields->TextOr(field::kWarning);
   return ended;
 }
 
@@ -202,6 +204,18 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
     CaseEnded ended = DecodeCase(fields, strings);
     if (object.contains(field::kStarted)) ended.started = fields->Time(field::kStarted);
     if (object.contains(field::kOutputCut)) ended.result.output_cut = fields->Number(field::kOutputCut, UINT64_MAX);
+    if (object.contains(field::kProcess)) {
+      ended.result.process = fields->Number32(field::kProcess);
+      ended.result.place = fields->Number32(field::kPlace);
+    }
+    if (object.contains(field::kBefore)) {
+      strings->before = fields->Texts(field::kBefore);
+      ended.before.assign(strings->before.begin(), strings->before.end());
+    }
+    if (object.contains(field::kReplaces)) {
+      ended.replaces = static_cast<Outcome>(
+          fields->Word(field::kReplaces, kOutcomeCount, [](int i) { return OutcomeName(static_cast<Outcome>(i)); }));
+    }
     event->what = std::move(ended);
   } else if (kind == event_kind::kCaseProperties) {
     event->what = DecodeProperties(fields, strings);

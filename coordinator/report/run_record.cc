@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "coordinator/report/text.h"
 
 namespace dtest {
@@ -46,6 +47,10 @@ void RunRecord::On(const CaseEnded& ended) {
     return;
   }
   UnitRecord* unit = UnitOf(ended.id.unit, ended.unit);
+  if (ended.replaces.has_value()) {
+    Replace(unit, ended);
+    return;
+  }
   CaseRecord record;
   record.name_offset = unit->names.size();
   record.name_size = static_cast<uint32_t>(ended.name.size());
@@ -66,10 +71,30 @@ void RunRecord::On(const CaseEnded& ended) {
   if (result.outcome != Outcome::kPassed || !detail.earlier.empty() || !result.message.empty() ||
       !result.output.empty() || !result.properties.empty()) {
     detail.last = Keep(result);
+    if (!ended.before.empty()) {
+      detail.last.properties.emplace_back("order-dependent behind", KeepText(absl::StrJoin(ended.before, ", ")));
+    }
     details_.push_back(std::move(detail));
     record.detail = static_cast<uint32_t>(details_.size());
   }
   unit->cases.push_back(record);
+}
+
+void RunRecord::Replace(UnitRecord* unit, const CaseEnded& ended) {
+  const auto told = std::find_if(unit->cases.rbegin(), unit->cases.rend(), [&](const CaseRecord& record) {
+    return record.index == ended.id.index && record.iteration == ended.iteration;
+  });
+  if (told == unit->cases.rend()) return;
+  told->outcome = ended.result.outcome;
+  told->leaky |= ended.result.leaky;
+  if (told->detail == 0) {
+    details_.emplace_back();
+    told->detail = static_cast<uint32_t>(details_.size());
+  }
+  AttemptRecord& last = details_[told->detail - 1].last;
+  const std::vector<std::pair<std::string, std::string>> properties = std::move(last.properties);
+  last = Keep(ended.result);
+  last.properties.insert(last.properties.begin(), properties.begin(), properties.end());
 }
 
 void RunRecord::On(const CaseProperties& late) {

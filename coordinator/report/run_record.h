@@ -87,6 +87,7 @@ class RunRecord : public Sink {
 
  private:
   void On(const CaseEnded& ended);
+  void Replace(UnitRecord* unit, const CaseEnded& ended);  // a verdict told before
   void On(const CaseProperties& late);
   void On(const UnitListed& listed);
   void Finish();

@@ -63,7 +63,7 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
 }
 
 void RunSummary::On(const UnitListed& listed) {
-  ++units_;
+  units_ += seen_.insert(listed.unit).second;  // what proves to be listed wrongly is told of twice
   unreached_ += listed.unreached;
   listed_ += listed.cases;
   selected_ += listed.selected;
@@ -72,6 +72,10 @@ void RunSummary::On(const UnitListed& listed) {
 
 void RunSummary::On(const CaseEnded& ended) {
   const Outcome outcome = ended.result.outcome;
+  if (ended.replaces.has_value()) {
+    --counts_[static_cast<size_t>(*ended.replaces)];
+    if (ended.iteration == 1) --first_iterations_;
+  }
   busy_ += ended.result.duration;
   if (outcome != Outcome::kNotRun && outcome != Outcome::kSkipped) KeepIfSlow(ended);
   const std::pair<CaseId, uint32_t> key(ended.id, ended.iteration);

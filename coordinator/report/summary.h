@@ -119,6 +119,7 @@ class RunSummary : public Sink {
   uint64_t copies_ = 0, copies_won_ = 0;
   uint64_t first_iterations_ = 0;  // final verdicts of iteration 1: must come to selected_
   uint32_t units_ = 0, unreached_ = 0, hosts_up_ = 0;
+  absl::flat_hash_set<UnitId> seen_;
   absl::flat_hash_set<std::pair<CaseId, uint32_t>> leaky_before_;  // an attempt leaked, the last has not ended
   std::vector<Unlisted> unlisted_;
   std::vector<Attempt> failed_;

@@ -22,6 +22,7 @@ constexpr size_t kEmitAt = 64 << 10;  // bytes of lines that are not kept until 
 
 // Of an output shown at the default verbosity; the rest is in the reports.
 constexpr size_t kHeadLines = 20;
+constexpr size_t kNamesBefore = 10;  // without -v
 constexpr size_t kTailLines = 40;
 constexpr size_t kLineBytes = 2000;
 
@@ -136,15 +137,17 @@ void TerminalReport::On(const UnitListed& listed) {
 void TerminalReport::On(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const bool failure = IsFailure(result.outcome);
-  const int wanted_from = failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : ended.flaky || result.leaky ? 0 : 1;
+  const bool told = ended.flaky || result.leaky || !result.warning.empty();
+  const int wanted_from = failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : told ? 0 : 1;
   if (options_.verbosity < wanted_from) return;
   AppendCaseLine(ended);
+  AppendBefore(ended);
   if (failure) {
     // GoogleTest prints the message too; showing it twice would only push other failures off the screen.
     const bool repeated = !result.message.empty() && result.output.find(result.message) != std::string::npos;
     if (!repeated) AppendBlock(result.message, 0);
     AppendBlock(result.output, result.output_cut);
-  } else if (options_.verbosity >= 2) {
+  } else if (options_.verbosity >= 2 || !result.warning.empty()) {
     AppendBlock(result.output, result.output_cut);
   }
 }
@@ -159,7 +162,8 @@ void TerminalReport::On(const CaseCopied& copied) {
 void TerminalReport::AppendCaseLine(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const bool failure = IsFailure(result.outcome);
-  const bool yellow = result.outcome == Outcome::kSkipped || result.outcome == Outcome::kNotRun || ended.flaky;
+  const bool yellow = result.outcome == Outcome::kSkipped || result.outcome == Outcome::kNotRun || ended.flaky ||
+                      !result.warning.empty();
   const absl::string_view label = ended.flaky ? "FLAKY" : Label(result.outcome);
   AppendColored(failure  ? Color::kRed
                 : yellow ? Color::kYellow
@@ -169,6 +173,19 @@ void TerminalReport::AppendCaseLine(const CaseEnded& ended) {
                   DisplayName(ended.unit, ended.name, ended.iteration), InParentheses(ended.host));
   if (result.leaky) absl::StrAppend(&lines_, " (leaky)");
   if (!failure && !result.message.empty()) absl::StrAppend(&lines_, ": ", Headline(result.message));
+  if (!failure && !result.warning.empty()) absl::StrAppend(&lines_, ": warning: ", OneLine(result.warning));
+  lines_ += '\n';
+}
+
+void TerminalReport::AppendBefore(const CaseEnded& ended) {
+  if (ended.before.empty()) return;
+  absl::StrAppend(&lines_, "    order-dependent: it passes alone, and failed behind ",
+                  Plural(ended.before.size(), "case"), " in one process:");
+  const size_t first = options_.verbosity >= 1 ? 0 : ended.before.size() - std::min(ended.before.size(), kNamesBefore);
+  if (first > 0) absl::StrAppend(&lines_, " ...");
+  for (size_t i = first; i < ended.before.size(); ++i) {
+    absl::StrAppend(&lines_, i == first ? " " : ", ", OneLine(ended.before[i]));
+  }
   lines_ += '\n';
 }
 

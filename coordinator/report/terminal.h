@@ -88,6 +88,7 @@ class TerminalReport : public Sink {
   void On(const UnitListed& listed);
   void On(const RunFinished& finished);
   void AppendCaseLine(const CaseEnded& ended);
+  void AppendBefore(const CaseEnded& ended);  // where it is order-dependent
   // The first line after what is there already, the others as a block below it.
   void AppendMessage(absl::string_view text);
   void AppendBlock(absl::string_view text, uint64_t cut);

@@ -107,6 +107,7 @@ absl::Duration RunTimings::Waited(const Host& host, absl::Time from, absl::Time 
 
 void RunTimings::On(const CaseEnded& ended, absl::Time now) {
   last_verdict_ = std::max(last_verdict_, now);
+  if (ended.replaces.has_value()) return;  // its time has been counted
   if (ended.host.empty() || ended.started == absl::InfinitePast()) return;
   if (ended.host != last_host_ || last_host_.empty()) {
     const auto found = host_ids_.find(ended.host);

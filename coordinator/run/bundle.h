@@ -43,6 +43,9 @@ class Bundle {
   // Keeps a listing for the next run.
   virtual void Remember(UnitId id, std::vector<std::string> names, absl::Duration startup) = 0;
 
+  // It has turned out to be wrong: the next run lists again. True if it was an earlier run's.
+  virtual bool Forget(UnitId id) = 0;
+
   virtual Recipes FindRecipes(const std::vector<Digest>& files) const = 0;
   // Calls `send` once for each chunk, later.
   virtual void FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send) = 0;

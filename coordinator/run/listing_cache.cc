@@ -86,6 +86,11 @@ void ListingCache::Put(const Digest& key, const CachedListing& listing) const {
   ReplaceFile(path, path, absl::StrCat(kHeader, body, Sha256(body).bytes())).IgnoreError();
 }
 
+void ListingCache::Forget(const Digest& key) const {
+  std::error_code error;
+  std::filesystem::remove(Path(key), error);
+}
+
 std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<std::string>& libraries,
                                         const std::vector<std::pair<std::string, std::string>>& env,
                                         absl::string_view surroundings) {

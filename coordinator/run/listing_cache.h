@@ -36,6 +36,8 @@ class ListingCache {
   std::optional<CachedListing> Find(const Digest& key) const;
   // Best effort: what cannot be written is listed again next time.
   void Put(const Digest& key, const CachedListing& listing) const;
+  // It has turned out to be wrong.
+  void Forget(const Digest& key) const;
 
   // The key of a unit: its framework, the environment given to tests, and the paths and contents of all it
   // needs. Of one that runs in place the files are known by what the disk says of them; `libraries` are those it loads,

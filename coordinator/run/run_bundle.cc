@@ -135,6 +135,12 @@ void RunBundle::Remember(UnitId id, std::vector<std::string> names, absl::Durati
   listings_.Put(*key, {std::move(names), startup, spec.prints_all});
 }
 
+bool RunBundle::Forget(UnitId id) {
+  const Unit& unit = units_[id.value()];
+  if (unit.listing_key) listings_.Forget(*unit.listing_key);
+  return unit.listing_key && unit.listing;
+}
+
 Recipes RunBundle::FindRecipes(const std::vector<Digest>& files) const {
   Recipes answer;
   for (const Digest& file : files) {

@@ -44,6 +44,7 @@ class RunBundle : public Bundle {
   size_t size() const override { return units_.size(); }
   const Unit& unit(UnitId id) const override { return units_[id.value()]; }
   void Remember(UnitId id, std::vector<std::string> names, absl::Duration startup) override;
+  bool Forget(UnitId id) override;
   Recipes FindRecipes(const std::vector<Digest>& files) const override;
   void FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send) override;
   int event_fd() const override { return workers_.event_fd(); }

@@ -219,6 +219,12 @@ void RunLoop::Perform(SendTo& action) {
 
 void RunLoop::Perform(AttemptEnded& action) {
   const RunUnit& unit = Unit(action.id.unit);
+  // It counts as a failure already, and may be under way once more: what is new is said beside it.
+  if (action.replaces.has_value() && IsFailure(*action.replaces)) {
+    Emit(Warning{absl::StrCat(unit.name, " ", unit.cases[action.id.index], ", which failed: ", action.result.message,
+                              "\n", action.result.output)});
+    return;
+  }
   CaseEnded event;
   event.id = action.id;
   event.unit = unit.name;
@@ -226,6 +232,13 @@ void RunLoop::Perform(AttemptEnded& action) {
   event.iteration = action.iteration;
   event.final = action.final;
   event.flaky = action.flaky;
+  event.replaces = action.replaces;
+  if (const auto before = before_.find(action.id); action.final && before != before_.end()) {
+    if (action.order_dependent) {
+      for (const uint32_t index : before->second) event.before.push_back(unit.cases[index]);
+    }
+    before_.erase(before);
+  }
   event.started = action.started;
   if (action.started != absl::InfinitePast()) {
     event.started = absl::FromUnixMicros(absl::ToUnixMicros(action.started));  // as the event log has it
@@ -314,7 +327,8 @@ void RunLoop::CasesListed(UnitId id, std::vector<std::string> names, absl::Durat
   if (options_.list_only) {
     Schedule(CasesKnown{id, {}, {}, startup});
   } else {
-    Schedule(ExpectedCases(id, unit.name, unit.cases, unit.selected, startup, out_.history, options_.durations.get()));
+    History* const history = options_.scheduler.together ? nullptr : out_.history;
+    Schedule(ExpectedCases(id, unit.name, unit.cases, unit.selected, startup, history, options_.durations.get()));
   }
 }
 
@@ -324,6 +338,15 @@ void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {
   unit.listed = true;
   Emit(UnitListed{id, unit.name, 0, 0, std::move(error), std::move(output), false, unit.ready});
   Schedule(CasesUnknown{id});
+}
+
+void RunLoop::ListingProvedWrong(const ListingWrong& wrong) {
+  if (wrong.unit.value() >= units_.size() || std::exchange(Unit(wrong.unit).listing_wrong, true)) return;
+  const bool remembered = out_.bundle->Forget(wrong.unit);
+  Emit(UnitListed{wrong.unit, Unit(wrong.unit).name, 0, 0,
+                  absl::StrCat("what it lists is not what it runs: ", wrong.error,
+                               remembered ? " (the listing was an earlier run's: the next run lists it anew)" : ""),
+                  ""});
 }
 
 std::vector<RunLoop::Listing> RunLoop::TakeListings() {
@@ -341,6 +364,8 @@ std::vector<RunLoop::Listing> RunLoop::TakeListings() {
 void RunLoop::HostIsUp(HostId id, const Hello& hello) {
   Welcome welcome = welcomer_.Greet(id, hello);
   const uint32_t slots = welcome.settings.slots;
+  processes_of_slots_.resize(std::max<size_t>(processes_of_slots_.size(), id.value() + 1));
+  processes_of_slots_[id.value()].assign(slots, Process());
   ++hosts_up_;
   Send(id, std::move(welcome));
   Emit(HostUp{id, slots, hello.machine, hello.system});
@@ -358,6 +383,10 @@ void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason) {
 void RunLoop::HostSays(HostId id, FromAgent message) {
   std::visit(Overloaded{
                  [&](Listed& listed) { HostListed(id, std::move(listed)); },
+                 [&](ListingWrong& wrong) {
+                   ListingProvedWrong(wrong);
+                   Schedule(FromHost{id, std::move(wrong)});
+                 },
                  [&](NeedRecipes& need) { shipping_.Handle(id, need); },
                  [&](NeedChunks& need) { shipping_.Handle(id, need); },
                  [&](PeerPort& port) { shipping_.Handle(id, std::move(port)); },
@@ -401,6 +430,7 @@ void RunLoop::HostListed(HostId id, Listed listed) {
 
 void RunLoop::HostHasResults(HostId id, Results results) {
   status_.Ended(id, results);
+  for (const CaseResult& result : results.results) NotePlace(id, results.unit, result);
   if (results.done && results.startup > absl::ZeroDuration()) {
     ++processes_;
     startup_ += results.startup;
@@ -409,6 +439,16 @@ void RunLoop::HostHasResults(HostId id, Results results) {
     }
   }
   Schedule(FromHost{id, std::move(results)});
+}
+
+void RunLoop::NotePlace(HostId host, UnitId unit, const CaseResult& result) {
+  if (options_.scheduler.retries == 0 && !options_.scheduler.explain) return;
+  std::vector<Process>& slots = processes_of_slots_[host.value()];
+  if (result.process == 0 || result.slot.value() >= slots.size() || unit.value() >= units_.size()) return;
+  Process& process = slots[result.slot.value()];
+  if (process.number != result.process) process = {result.process, {}};
+  if (IsFailure(result.outcome) && !process.cases.empty()) before_[CaseId{unit, result.index}] = process.cases;
+  if (result.index < Unit(unit).cases.size()) process.cases.push_back(result.index);
 }
 
 void RunLoop::HostLogs(HostId id, absl::string_view line) {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -113,8 +114,11 @@ class RunLoop : public Hosts::Delegate {
   // `asked`: a host was, which took `startup`.
   void CasesListed(UnitId id, std::vector<std::string> names, absl::Duration startup, bool asked);
   void ListingBroke(UnitId id, std::string error, std::string output);
+  void ListingProvedWrong(const ListingWrong& wrong);
   void HostListed(HostId host, Listed listed);
   void HostHasResults(HostId host, Results results);
+  // Which cases ran before this one in its process, to be told should it pass alone.
+  void NotePlace(HostId host, UnitId unit, const CaseResult& result);
 
   void Send(HostId host, ToAgent message) { hosts_->Send(now_, host, std::move(message)); }
   void Emit(decltype(RunEvent::what) what) { out_.sinks->Handle({now_, std::move(what)}); }
@@ -134,7 +138,14 @@ class RunLoop : public Hosts::Delegate {
   std::vector<RunUnit> units_;
   RunStatus status_;
   std::vector<std::vector<bool>> has_table_;  // by host and unit: the host listed it, or CaseTable was sent
-  uint32_t units_pending_ = 0;                // their specification is being made
+  struct Process {
+    uint32_t number = 0;
+    std::vector<uint32_t> cases;  // that ended in it, by index
+  };
+  std::vector<std::vector<Process>> processes_of_slots_;  // by host and slot: the one that it ran last
+  absl::flat_hash_map<CaseId, std::vector<uint32_t>>
+      before_;                  // of cases that failed behind others, until their verdict
+  uint32_t units_pending_ = 0;  // their specification is being made
   uint32_t hosts_up_ = 0;
   uint64_t processes_ = 0;  // for RunFinished
   absl::Duration startup_;

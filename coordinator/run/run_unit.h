@@ -16,6 +16,7 @@ struct RunUnit {
   std::vector<std::string> cases;  // names in listing order; empty until listed
   std::vector<uint32_t> selected;  // ascending positions in `cases`
   bool listed = false;             // or it is known that it cannot be
+  bool listing_wrong = false;      // it does not run what it listed, and that has been said
   absl::Duration ready;            // since the run began: when its specification was made
 };
 

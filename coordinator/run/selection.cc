@@ -59,6 +59,9 @@ bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_vi
           return true;
         }
         break;
+      case Pattern::Kind::kWhole:
+        if (pattern.text == full) return true;
+        break;
       case Pattern::Kind::kPart:
         if (absl::StrContains(absl::StrContains(pattern.text, "/") ? full : brief, pattern.text)) return true;
         break;
@@ -69,6 +72,11 @@ bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_vi
 
 bool Selection::PassesFilters(absl::string_view unit, absl::string_view name) const {
   return (including_.empty() || MatchesAny(including_, unit, name)) && !MatchesAny(excluding_, unit, name);
+}
+
+void Selection::TakeOnly(const std::vector<std::string>& cases) {
+  including_.clear();
+  for (const std::string& one : cases) including_.push_back({Pattern::Kind::kWhole, one});
 }
 
 void Selection::DivideBy(const Durations& durations) {

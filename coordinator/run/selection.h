@@ -29,6 +29,9 @@ class Selection {
   static absl::StatusOr<Selection> Make(const std::vector<std::string>& filters, uint32_t shard_index = 1,
                                         uint32_t shard_count = 1);
 
+  // These and no others: each is EXECUTABLE.SUITE.CASE, or EXECUTABLE of a plain one.
+  void TakeOnly(const std::vector<std::string>& cases);
+
   // Makes the parts equally long, as far as the file knows the cases that pass the filters, in place of by hash.
   void DivideBy(const Durations& durations);
   // By part (0-based): what those cases take.
@@ -42,7 +45,7 @@ class Selection {
 
  private:
   struct Pattern {
-    enum class Kind { kGlob, kExact, kPart } kind;
+    enum class Kind { kGlob, kExact, kPart, kWhole } kind;
     std::string text;
   };
   bool PassesFilters(absl::string_view unit, absl::string_view name) const;

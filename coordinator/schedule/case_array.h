@@ -40,7 +40,8 @@ struct CaseRecord {
   uint8_t returns = 0;          // times it came back as the first of a lease that had yielded nothing
   uint8_t steals = 0;           // times it was moved between hosts unstarted
   CaseState state = CaseState::kShort;
-  bool known = false;  // `seconds` is from history
+  bool known = false;   // `seconds` is from history
+  bool behind = false;  // it last failed in a process that others had begun in before it
 };
 static_assert(sizeof(CaseRecord) <= 48, "a million cases must stay cheap");
 

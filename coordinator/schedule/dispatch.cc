@@ -251,12 +251,12 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   CaseList list;
   double sum = 0;
   uint32_t unknown = 0;
-  while (pending_.short_count(e) > 0 && list.count < most) {
+  while (pending_.short_count(e) > 0 && (list.count < most || options_.together)) {
     const CaseNumber i = pending_.FirstShort(e);
     CaseRecord& c = cases_[i];
     pending_.FixEstimate(i);
     const double seconds = c.seconds;
-    if (list.count > 0) {
+    if (list.count > 0 && !options_.together) {
       const CaseRecord& last = cases_[list.tail];
       // One iteration a lease: an index must not be in it twice.
       if (c.iteration != last.iteration || seconds > long_case) break;
@@ -273,7 +273,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
     list.PushBack(cases_, i);
     sum += seconds;
     unknown += !c.known;
-    if (seconds > long_case) break;
+    if (seconds > long_case && !options_.together) break;
   }
   return list;
 }

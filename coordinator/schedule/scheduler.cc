@@ -224,6 +224,8 @@ void Scheduler::Impl::OnMessage(HostId h, const Listed& message) {
   placement_.SetReady(h, e);
 }
 
+void Scheduler::Impl::OnMessage(HostId, const ListingWrong& message) { wrongly_listed_.insert(message.unit); }
+
 void Scheduler::Impl::ListingCameToNothing(UnitId unit, const std::string& why) {
   const std::string failure = absl::StrCat(HostName(listings_.ListerOf(unit)), ": ", why);
   if (std::optional<std::string> reasons = listings_.ComesToNothing(unit, failure)) {

@@ -83,7 +83,7 @@ struct BundleComplete {};
 
 struct FromHost {
   HostId host;
-  std::variant<Prepared, Listed, Results, Released, Refused, Heartbeat, Idle> message;
+  std::variant<Prepared, Listed, ListingWrong, Results, Released, Refused, Heartbeat, Idle> message;
 };
 
 // A signal to the run. First: hand out nothing more, Interrupt agents with the grace. `force`: kill at once.
@@ -119,6 +119,8 @@ struct AttemptEnded {
   // When it began, by the clock of Handle; InfinitePast if that is not known. It is result.start past the moment when
   // the host joined, even if the host has joined anew since.
   absl::Time started = absl::InfinitePast();
+  bool order_dependent = false;          // it failed behind others in one process, and passed alone
+  std::optional<Outcome> replaces = {};  // the outcome that an AttemptEnded told of this attempt before
 };
 
 // RecordProperty values of an attempt, known only after its AttemptEnded; they follow those that its result had.
@@ -163,7 +165,9 @@ using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, 
 struct SchedulerOptions {
   uint32_t hosts = 0;  // in the inventory: each will join or be gone
   Isolation isolation = Isolation::kBatch;
+  bool together = false;            // all cases of a unit are one lease, whatever they are expected to take
   uint32_t retries = 0;             // further attempts of a failed case
+  bool explain = false;             // one more of a case that failed behind others in one process, which does not count
   uint32_t repeat = 1;              // iterations of every case
   uint32_t max_fail = 0;            // stop after so many final failures; 0: never
   std::optional<uint64_t> shuffle;  // seed: random order in place of longest first

@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "coordinator/schedule/attention.h"
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/cost_model.h"
@@ -86,6 +88,7 @@ class Scheduler::Impl {
   void On(const Tick& event);
   void OnMessage(HostId h, const Prepared& message);
   void OnMessage(HostId h, const Listed& message);
+  void OnMessage(HostId h, const ListingWrong& message);
   void OnMessage(HostId h, const Heartbeat& message);
   void OnMessage(HostId h, const Idle& message);
   void EndTurn();
@@ -157,8 +160,11 @@ class Scheduler::Impl {
   // ---- verdicts.cc
   void OnMessage(HostId h, const Results& message);
   void OnLateProperties(const LeaseRecord& lease, const std::vector<LateProperties>& late);
+  void OnLateFailures(const LeaseRecord& lease, const std::vector<LateFailure>& late);
   // Whether a result with this outcome is not the last of the case.
   bool TriesAgain(const CaseRecord& c, Outcome outcome) const;
+  // Looks into a final failure: true if the case runs once more first.
+  bool Explains(HostId h, CaseNumber i, const CaseResult& result);
   // The case is in no list, or stays held by a cancelled lease if it is tried again.
   void OnResult(HostId h, CaseNumber i, CaseResult result);
   // The host was lost while it ran this case.
@@ -202,8 +208,16 @@ class Scheduler::Impl {
   Attention attention_;
   Listings listings_;
   CutCases cut_;
-  bool any_unknown_ = false;      // cases that history does not know
-  bool check_placeable_ = false;  // at the end of the turn
+  // Failures of cases that run once more, alone, to see whether they pass.
+  struct Failure {
+    HostId host;
+    CaseResult result;
+    absl::Time started;
+  };
+  absl::flat_hash_map<CaseNumber, Failure> explained_;
+  absl::flat_hash_set<UnitId> wrongly_listed_;  // a case that is not there is not tried again
+  bool any_unknown_ = false;                    // cases that history does not know
+  bool check_placeable_ = false;                // at the end of the turn
 
   uint64_t finished_ = 0;
   uint32_t failures_ = 0;  // final

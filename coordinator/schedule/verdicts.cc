@@ -46,6 +46,7 @@ void Scheduler::Impl::OnMessage(HostId h, const Results& message) {
   }
   if (!message.results.empty()) pending_.EstimatesChanged(e);
   OnLateProperties(*lease, message.late_properties);
+  OnLateFailures(*lease, message.late_failures);
   if (!message.done) return;
   if (message.startup > absl::ZeroDuration()) costs_.LearnStartup(e, message.startup);
   const bool fruitless =
@@ -85,8 +86,22 @@ void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vect
   }
 }
 
+// Not tried again: they have been, alone. A copy never has any, as above.
+void Scheduler::Impl::OnLateFailures(const LeaseRecord& lease, const std::vector<LateFailure>& late) {
+  for (const LateFailure& failure : late) {
+    const LeasedCase told{failure.result.index, failure.result.attempt};
+    if (std::find(lease.told.begin(), lease.told.end(), told) == lease.told.end()) continue;
+    if (!IsFailure(failure.told)) ++failures_;
+    AttemptEnded ended{CaseId{lease.unit, told.index}, lease.host, lease.iteration, true, false, failure.result};
+    ended.started = hosts_[lease.host].joined + failure.result.start;
+    ended.replaces = failure.told;
+    actions_->push_back(std::move(ended));
+  }
+}
+
 bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) const {
   if (stopping() || !IsFailure(outcome)) return false;
+  if (outcome == Outcome::kInfraError && wrongly_listed_.contains(c.unit)) return false;
   return outcome == Outcome::kInfraError ? c.infra + 1u < kInfraAttempts : c.failures < options_.retries;
 }
 
@@ -96,18 +111,36 @@ void Scheduler::Impl::OnResult(HostId h, CaseNumber i, CaseResult result) {
     costs_.Learn(c.unit, c.suite, std::max(result.duration, absl::ZeroDuration()), hosts_[h].speed);
   }
   const bool infra = result.outcome == Outcome::kInfraError;
-  if (!TriesAgain(c, result.outcome)) {
+  if (explained_.contains(i) || !TriesAgain(c, result.outcome)) {
+    if (Explains(h, i, result)) return;
     Final(i, h, std::move(result));
     return;
   }
+  const bool behind = result.place > 0;
   TellEnd(c, h, std::move(result), std::nullopt).final = false;
   infra ? ++c.infra : ++c.failures;
+  c.behind = behind;
   ++c.attempt;
   c.avoid = h;
   if (c.holder != kNoLease) return;  // the same attempt is being ended elsewhere: the next one waits for that
   pending_.AddRetry(i, now_);
   attention_.WorkCameUp();
   if (placement_.unfit(c.unit) > 0) check_placeable_ = true;
+}
+
+// Like a retry it runs alone; where it failed, since a host is no reason then.
+bool Scheduler::Impl::Explains(HostId h, CaseNumber i, const CaseResult& result) {
+  CaseRecord& c = cases_[i];
+  const bool failed = IsFailure(result.outcome) && result.outcome != Outcome::kInfraError;
+  if (!options_.explain || !failed || stopping() || result.place == 0 || c.holder != kNoLease) return false;
+  const auto [held, is_new] = explained_.try_emplace(i, Failure{h, result, hosts_[h].joined + result.start});
+  if (!is_new) return false;
+  held->second.result.attempt = c.attempt;
+  ++c.attempt;
+  pending_.AddRetry(i, now_);
+  attention_.WorkCameUp();
+  if (placement_.unfit(c.unit) > 0) check_placeable_ = true;
+  return true;
 }
 
 void Scheduler::Impl::TakeBack(const CaseList& list) {
@@ -180,12 +213,22 @@ AttemptEnded& Scheduler::Impl::TellEnd(const CaseRecord& c, std::optional<HostId
 void Scheduler::Impl::Final(CaseNumber i, std::optional<HostId> host, CaseResult result,
                             std::optional<absl::Time> began) {
   CaseRecord& c = cases_[i];
+  bool order_dependent = result.outcome == Outcome::kPassed && c.failures > 0 && c.behind;
+  if (const auto failure = explained_.find(i); failure != explained_.end()) {
+    order_dependent = result.outcome == Outcome::kPassed;
+    result = std::move(failure->second.result);
+    host = failure->second.host;
+    began = failure->second.started;
+    c.attempt = static_cast<decltype(c.attempt)>(result.attempt);
+    explained_.erase(failure);
+  }
   c.state = CaseState::kFinished;
   ++finished_;
   if (IsFailure(result.outcome)) ++failures_;
   cut_.Settle(i);
   AttemptEnded& ended = TellEnd(c, host, std::move(result), began);
   ended.flaky = ended.result.outcome == Outcome::kPassed && c.failures > 0;
+  ended.order_dependent = order_dependent;
 }
 
 void Scheduler::Impl::FinalWithoutRun(CaseNumber i, Outcome outcome, const std::string& message) {

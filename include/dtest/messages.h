@@ -260,6 +260,21 @@ struct LateProperties {
   friend bool operator==(const LateProperties&, const LateProperties&) = default;
 };
 
+// [session] What the unit runs is not what it listed, and how that shows. Its cases that a process did not know have
+// results of their own (infra errors), which follow.
+struct ListingWrong {
+  UnitId unit;
+  std::string error;
+  friend bool operator==(const ListingWrong&, const ListingWrong&) = default;
+};
+
+// A case whose result came in an earlier message of the lease, and that failed after all: as its process ended.
+struct LateFailure {
+  Outcome told = Outcome::kPassed;  // of that result
+  CaseResult result;                // takes its place
+  friend bool operator==(const LateFailure&, const LateFailure&) = default;
+};
+
 // [session] Cases of one lease that ended. `done`: the lease is over on this agent, nothing more will come of it; cases
 // of it that had no result are back with the scheduler.
 struct Results {
@@ -271,6 +286,8 @@ struct Results {
   // Of cases whose results came in earlier messages of the lease. Those of a process come before the lease is done, and
   // no later than the result of its last case.
   std::vector<LateProperties> late_properties = {};
+  // As well: they come before the lease is done, and no later than the result of its last case.
+  std::vector<LateFailure> late_failures = {};
   friend bool operator==(const Results&, const Results&) = default;
 };
 
@@ -353,7 +370,7 @@ struct FromPeers {
 };
 
 using FromAgent = std::variant<Hello, Prepared, Listed, Results, Released, Refused, Heartbeat, Idle, Note, NeedRecipes,
-                               NeedChunks, PeerPort, PeerLost, FromPeers>;
+                               NeedChunks, PeerPort, PeerLost, FromPeers, ListingWrong>;
 
 // True for the messages marked [bulk] above.
 template <typename Message>

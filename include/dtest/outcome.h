@@ -49,8 +49,13 @@ struct CaseResult {
   absl::Duration duration;  // on the agent's monotonic clock; never negative
   std::string message;      // one or more lines: the first assertion, the signal, the skip reason; empty when passed
   std::string output;       // stdout and stderr in the order they were read, cut in the middle past the cap. Empty when
-                            // passed or skipped, unless RunSettings::keep_all_output
+                            // passed or skipped, unless there is a warning or RunSettings::keep_all_output
   uint64_t output_cut = 0;  // bytes left out of `output`
+  std::string warning;      // what a sanitizer said first, where that failed nothing; `output` has all of it
+  // Which of its agent's test processes ran it, from 1 (0: none), and how many cases had begun there before it. So what
+  // ran before it in its process are the results with equal `process` and smaller `place`.
+  uint32_t process = 0;
+  uint32_t place = 0;
   // RecordProperty: (key, value). Those known only after the result had left follow it (LateProperties).
   std::vector<std::pair<std::string, std::string>> properties;
 

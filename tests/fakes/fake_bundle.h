@@ -50,6 +50,7 @@ class FakeBundle : public Bundle {
   void Remember(UnitId id, std::vector<std::string> names, absl::Duration) override {
     remembered_.push_back({id, std::move(names)});
   }
+  bool Forget(UnitId) override { return false; }
   Recipes FindRecipes(const std::vector<Digest>& files) const override { return {{}, files}; }
   void FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send) override {
     for (const Digest& chunk : chunks) {

@@ -256,6 +256,65 @@ class LocalTest(DtestCase):
         self.assertEqual({result.names()["BadSetup.First"], result.names()["BadSetup.Second"]}, {"crashed"})
         self.assertSays(result, "before the first test, in the set-up of its suite")
 
+    def test_cases_after_lines_that_nobody_ended(self):
+        for isolation in ("batch", "process"):
+            result = self.dtest(self.suite("unfinished_lines_test"), "--isolate", isolation)
+            self.assertEqual(result.names(), {"Database.Fails": "failed", "Queue.Dies": "crashed"})
+            self.assertNotIn("set-up", result.text)
+
+    def test_names_that_differ_from_process_to_process(self):
+        for isolation in ("batch", "process"):
+            result = self.dtest(self.suite("names_change_test"), "--isolate", isolation)
+            self.assertExit(result, FAILED)
+            self.assertSays(result, "its names differ from one process to the next")
+            self.assertEqual(set(result.names().values()), {"infra error"})
+            self.assertEqual(len(result.attempts()), 3)  # once is enough
+            self.assertIn("its names differ",
+                          result.junit()["names_change_test", "[listing]"].find("error").get("message"))
+
+    def test_a_case_that_was_not_listed(self):
+        result = self.dtest(self.suite("unlisted_case_test"), "-j", "1", "--isolate", "batch")
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "it listed 4 and runs 5: Listed.Five is not in its listing")
+        self.assertEqual(result.names(), {f"Listed.{name}": "passed" for name in ("One", "Two", "Three", "Four")})
+
+    def test_what_fails_as_a_process_ends(self):
+        for suite, culprit, others, said in (
+                ("fails_at_exit_test", "AtExit.Breaks", ("Passes", "Follows", "IsLast"),
+                 ("connection left open", "invariant broken")),
+                ("leaks_memory_test", "Memory.Leaks", ("Follows", "IsLast"),
+                 ("LeakSanitizer: detected memory leaks", "Direct leak of 77 byte", "leaks_memory_test.cc:8")),
+                ("races_test", "Threads.Race", ("Wait", "Follow"),
+                 ("ThreadSanitizer: data race", "races_test.cc:12"))):
+            for isolation in ("batch", "process"):
+                with self.subTest(suite=suite, isolation=isolation):
+                    result = self.dtest(self.suite(suite, directory=suite), "--isolate", isolation, "-v")
+                    self.assertExit(result, FAILED)
+                    prefix, name = culprit.split(".")
+                    self.assertEqual(result.names(), {f"{prefix}.{other}": "passed" for other in others} |
+                                     {culprit: "failed"})
+                    self.assertSays(result, *said, f"{len(others) + 1} cases: {len(others)} passed, 1 failed")
+                    case = result.junit()[f"{suite}.{prefix}", name]
+                    self.assertEqual(len(case.findall("failure")), 1)
+                    for text in said:
+                        self.assertIn(text, case.find("system-out").text)
+
+    def test_what_a_sanitizer_says_of_a_case_that_passes(self):
+        for isolation in ("batch", "process"):
+            result = self.dtest(self.suite("overflows_test"), "--isolate", isolation)
+            self.assertExit(result, PASSED)
+            self.assertSays(result, "runtime error: signed integer overflow")
+            self.assertIn("runtime error", result.junit()["overflows_test.Numbers", "Overflow"].find("system-out").text)
+            self.assertIsNone(result.junit()["overflows_test.Numbers", "Fit"].find("system-out"))
+
+    def test_a_case_that_signals_its_agent(self):
+        for isolation in ("batch", "process"):
+            result = self.dtest(self.suite("signals_parent_test"), "--isolate", isolation, "-j", "2")
+            self.assertExit(result, FAILED)
+            self.assertEqual(result.names(), {"Parent.IsLeftAlone": "passed", "Parent.IsSignalled": "failed",
+                                              "Parent.IsStillThere": "passed"})
+            self.assertSays(result, "sent signal 15 (Terminated) to dtest-agent")
+
     def test_hard_names(self):
         tests = self.path("tests")
         os.mkdir(tests)
@@ -362,6 +421,34 @@ class FailurePolicyTest(DtestCase):
         self.assertEqual(len(junit["flaky_test.Flaky", "ThirdAttemptPasses"].findall("flakyFailure")), 2)
         self.assertEqual(len(junit["flaky_test.Flaky", "NeverPasses"].findall("rerunFailure")), 2)
         self.assertSays(result, "2 flaky")
+
+    def test_order_dependent_cases_name_what_ran_before_them(self):
+        behind = ["Order.First", "Order.LeavesAMess", "Order.Between"]
+        for options, verdict in ((("--retries", "1"), "passed"), (("--explain",), "failed")):
+            result = self.dtest(self.suite("order_dependent_test"), "-j", "1", *options)
+            self.assertExit(result, FAILED)
+            outcomes = {name: "passed" for name in behind + ["Order.Last"]}
+            self.assertEqual(result.names(), outcomes | {"Order.NeedsTidiness": verdict, "Order.AlwaysFails": "failed"})
+            told = {event["name"]: event.get("before") for event in result.attempts() if event["final"]}
+            self.assertEqual(told, {name: None for name in told} | {"Order.NeedsTidiness": behind})
+            self.assertSays(result, "order-dependent: it passes alone, and failed behind 3 cases in one process: " +
+                            ", ".join(behind))
+            again = self.path("again.xml")
+            self.dtest("report", result.events_path, "--junit", again, reports=False)
+            with open(again, "rb") as one, open(result.junit_path, "rb") as other:
+                self.assertEqual(one.read(), other.read())
+
+    def test_reproduce_runs_a_case_behind_what_ran_before_it(self):
+        first = self.dtest(self.suite("order_dependent_test"), "-j", "1", "--env", "OF_THE_RUN=yes")
+        ran = {event["name"]: (event["process"], event["place"]) for event in first.attempts()}
+        for _ in range(2):  # what it logs can be reproduced, too
+            result = self.dtest("reproduce", "Order.NeedsTidiness", reports=False)
+            self.assertExit(result, FAILED)
+            self.assertSays(result, "behind the 3 that ran before it", "4 cases: 3 passed, 1 failed")
+        self.assertEqual(ran["Order.NeedsTidiness"][1], 3)
+        result = self.dtest("reproduce", "order_dependent_test.Order.Last", first.events_path, reports=False)
+        self.assertSays(result, "6 cases: 4 passed, 2 failed")
+        self.assertExit(self.dtest("reproduce", "Order.None", reports=False), 4)
 
     def test_flaky_alone_passes(self):
         result = self.dtest(self.suite("flaky_test"), "--retries", "2", "-k", "-Flaky.NeverPasses")

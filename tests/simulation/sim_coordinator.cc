@@ -424,6 +424,10 @@ void World::Do(const AttemptEnded& action) {
   if (action.result.outcome == Outcome::kPassed && !passed_.contains({key, action.host->value()})) {
     Broken("it did not pass there");
   }
+  if (action.replaces.has_value()) {
+    if (!verdicts_.contains(key)) Broken("a verdict takes the place of none");
+    return;
+  }
   if (copied_.contains(key)) Broken("an attempt ends before its copy has won or lost");
   if (verdicts_.contains(key)) Broken("an attempt ends after the final verdict");
   if (scenario_.properties && action.host.has_value()) {

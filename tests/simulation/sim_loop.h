@@ -73,6 +73,7 @@ class SimLoop : private Hosts, private Bundle, private Sink, private SignalSourc
   size_t size() const override { return units_.size(); }
   const Unit& unit(UnitId id) const override { return units_[id.value()]; }
   void Remember(UnitId, std::vector<std::string>, absl::Duration) override {}
+  bool Forget(UnitId) override { return false; }
   Recipes FindRecipes(const std::vector<Digest>& files) const override { return {{}, files}; }
   void FetchChunks(const std::vector<Digest>&, const std::function<void(ChunkData)>&) override {}
   int event_fd() const override { return -1; }

@@ -223,6 +223,18 @@ TEST_F(AgentCore, CaseNamedTwiceInALeaseRunsOnce) {
   EXPECT_THAT(Ends(0), ElementsAre("results 1 [2 passed, 4 passed] done"));
 }
 
+TEST_F(AgentCore, BatchThatIsCutGoesOnInAFreshProcess) {
+  JoinReady();
+  GetLease(1, {0, 1, 2});
+  Do(BatchCut{SlotId(0), 2});
+  RunCase(0);
+  EXPECT_THAT(RunCase(1), IsEmpty());  // the last of its process
+  Ends(0);
+  EXPECT_THAT(Tick(), ElementsAre("run 0 in 0: 2"));
+  RunCase(2);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 passed, 1 passed, 2 passed] done"));
+}
+
 TEST_F(AgentCore, EmptyLeaseIsDoneAtOnce) {
   Join(1);
   EXPECT_THAT(GetLease(1, {}), ElementsAre("results 1 [] done"));
@@ -314,24 +326,45 @@ TEST_F(AgentCore, CrashLoopingExecutable) {
                   "2 crashed (exited with status 0 without running the test)] done"));
 }
 
-// Alone it might pass, and nobody would ever know.
-TEST_F(AgentCore, DeathBetweenCasesIsTheNextOnes) {
+TEST_F(AgentCore, DeathBetweenCasesIsWhoseProcessDiesAlone) {
   Join(1);
   GetLease(1, {0, 1, 2});
   RunCase(0);
   EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  RunCase(0);
+  EXPECT_THAT(Ends(0), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
   EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
   RunCase(2);
-  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 passed, 1 crashed (killed by signal 11 (Segmentation fault) between "
-                                   "tests: one had ended, and this one had not begun), 2 passed] done"));
+  EXPECT_THAT(Ends(0),
+              ElementsAre("results 1 [0 passed, 1 crashed (killed by signal 11 (Segmentation fault) before the "
+                          "first test, in global set-up), 2 passed] done"));
+}
+
+// Alone they pass, but the run must not be green.
+TEST_F(AgentCore, DeathBetweenCasesThatNobodyRepeatsIsTheNextOnesWithAllTheirNames) {
+  Join(1);
   GetLease(2, {0, 1});
   RunCase(0);
   ProcessEnded exits;
   exits.exit_code = 3;
   exits.premature = exits.in_suite = true;
   exits.output = "no licence";
-  EXPECT_THAT(Do(std::move(exits)), ElementsAre("results 2 [0 passed, 1 crashed (exited with status 3 before the test, "
-                                                "in the set-up of its suite) <no licence>] done"));
+  exits.cases = "A.a";
+  EXPECT_THAT(Do(std::move(exits)), IsEmpty());
+  for (uint32_t index : {0u, 1u}) {
+    EXPECT_THAT(Turn(), ElementsAre(absl::StrCat("run 0 in 0: ", index)));
+    RunCase(index);
+    if (index == 0) {
+      EXPECT_THAT(Ends(0), IsEmpty());
+      continue;
+    }
+    EXPECT_THAT(Ends(0), ElementsAre("results 2 [0 passed, 1 crashed (exited with status 3 before the test, in the "
+                                     "set-up of its suite; none of its cases does that alone, so it may not be this "
+                                     "one's doing. Its cases: A.a) <no licence>] done"));
+  }
 }
 
 TEST_F(AgentCore, DeathInTheTearDownOfAFailedCasesSuiteIsNotTheNextOnes) {
@@ -369,11 +402,137 @@ TEST_F(AgentCore, LastCaseHeldUntilExit) {
   RunCase(1);
   After(absl::Seconds(1));
   EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed]"));
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [1 passed] done"));
+}
+
+// 0 leaks: its result has left, and is taken back.
+TEST_F(AgentCore, WhatFailsAsAProcessEndsIsWhoseProcessFailsAlone) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  RunCase(1);
+  After(absl::Seconds(1));
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed, 1 passed]"));
+  RunCase(2);
+  EXPECT_THAT(EndsLate(23, "leak", "ERROR: LeakSanitizer"), IsEmpty());
+  EXPECT_THAT(Get(Recall{LeaseId(1)}), ElementsAre("refused 1"));
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  RunCase(0);
+  EXPECT_THAT(EndsLate(23, "leak of 0", "ERROR: LeakSanitizer"), IsEmpty());
+  for (uint32_t index : {1u, 2u}) {
+    After(absl::Seconds(1));
+    const Actions turn = Turn();
+    EXPECT_THAT(turn.front(), absl::StrCat("run 0 in 0: ", index));
+    if (index == 1) {
+      EXPECT_THAT(turn.back(),
+                  absl::StrCat("results 1 [] not passed: 0 failed (the process exited with status 23", kTornDown,
+                               ": ERROR: LeakSanitizer) <leak of 0> warning ERROR: "
+                               "LeakSanitizer"));
+    }
+    RunCase(index);
+    if (index == 1) {
+      EXPECT_THAT(EndsLate(0), IsEmpty());
+    } else {
+      EXPECT_THAT(EndsLate(0), ElementsAre("results 1 [2 passed] done"));
+    }
+  }
+}
+
+TEST_F(AgentCore, WhatFailsAsAProcessEndsAndNobodyRepeatsNamesThemAll) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  EndsLate(9, "broken");
+  for (uint32_t index : {0u, 1u}) {
+    Turn();
+    RunCase(index);
+    const Actions last = EndsLate(0);
+    if (index == 0) {
+      EXPECT_THAT(last, IsEmpty());
+      continue;
+    }
+    EXPECT_THAT(last,
+                ElementsAre(absl::StrCat("results 1 [0 passed, 1 failed (the process exited with status 9", kTornDown,
+                                         "; none of its cases does that alone, so it may not be this "
+                                         "one's doing. Its cases: A.a, A.b) <broken>] done")));
+  }
+}
+
+// As races are.
+TEST_F(AgentCore, WhatASanitizerRemarkedOnDidItIfNobodyRepeatsIt) {
+  Join(1);
+  GetLease(1, {0, 1});
+  Begin(0);
+  CaseFinished finished;
+  finished.result.index = 0;
+  finished.result.warning = "WARNING: ThreadSanitizer: data race";
+  Do(std::move(finished));
+  RunCase(1);
+  EndsLate(66);
+  Turn();
+  RunCase(0);
+  EndsLate(0);
+  Turn();
+  RunCase(1);
+  EXPECT_THAT(EndsLate(0),
+              ElementsAre(absl::StrCat("results 1 [0 failed (WARNING: ThreadSanitizer: data race\nand the process "
+                                       "exited with status 66",
+                                       kTornDown,
+                                       "; not so when the case ran alone) warning "
+                                       "WARNING: ThreadSanitizer: data race, 1 passed] done")));
+}
+
+TEST_F(AgentCore, InquestThatAnInterruptCutsTellsWhatItWasAbout) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  EndsLate(9);
+  Turn();
+  Begin(0);
+  EXPECT_THAT(Get(Interrupt{absl::Seconds(1)}),
+              ElementsAre(HasSubstr("1 failed (the process exited with status 9"), "kill 0 with 2"));
+  EXPECT_THAT(Finish(0), IsEmpty());
+  EXPECT_THAT(Ends(0, SIGINT), ElementsAre("results 1 [] done", "idle"));
+}
+
+TEST_F(AgentCore, CaseThatHangsInAnInquestIsTimedOut) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  EndsLate(9);
+  Turn();
+  Begin(0);
+  After(absl::Seconds(60));
+  EXPECT_THAT(Turn(), ElementsAre("kill 0 with 15", "results 1 [0 passed]"));
+  EXPECT_THAT(Ends(0, SIGTERM), IsEmpty());
+  Turn();
+  RunCase(1);
+  EXPECT_THAT(EndsLate(0), ElementsAre(HasSubstr("not passed: 0 timed out (exceeded its time limit of 60 s) done")));
+}
+
+TEST_F(AgentCore, CasesThatAProcessDoesNotKnowAreNobodyElsesFault) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(1);
+  EXPECT_THAT(EndsWrong("it forgot A.a"),
+              ElementsAre("listing of 0 wrong: it forgot A.a",
+                          "results 1 [1 passed, 0 infra error (not run: what is listed is not what runs: it forgot "
+                          "A.a), 2 infra error (not run: what is listed is not what runs: it forgot A.a)] done"));
+}
+
+TEST_F(AgentCore, CaseThatNobodyListedMakesTheListingWrong) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
   ProcessEnded ended;
-  ended.exit_code = 23;
-  ended.output = "LeakSanitizer: detected memory leaks";
-  EXPECT_THAT(Do(ended), ElementsAre(absl::StrCat("results 1 [1 failed (the process exited with status 23", kTornDown,
-                                                  ") <LeakSanitizer: detected memory leaks>] done")));
+  ended.exit_code = 1;  // the strange one failed
+  ended.listing_wrong = "it listed 2 and runs 3";
+  EXPECT_THAT(Do(std::move(ended)),
+              ElementsAre("listing of 0 wrong: it listed 2 and runs 3", "results 1 [0 passed, 1 passed] done"));
 }
 
 TEST_F(AgentCore, SignalAfterTheLastCase) {
@@ -391,11 +550,19 @@ TEST_F(AgentCore, NonZeroExitIsExplainedByAFailedCase) {
   RunCase(0, Outcome::kFailed);
   RunCase(1);
   EXPECT_THAT(Ends(1), ElementsAre("results 1 [0 failed, 1 passed] done"));
-  // But a signal is not.
+  // But a signal is not, nor is what a sanitizer calls an error.
   GetLease(2, {0, 1});
   RunCase(0, Outcome::kFailed);
   RunCase(1);
-  EXPECT_THAT(Ends(0, SIGBUS), ElementsAre(HasSubstr("1 failed (the process was killed by signal 7")));
+  EXPECT_THAT(Ends(0, SIGBUS), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  Get(Cancel{LeaseId(2)});
+  Ends(0, SIGKILL);
+  GetLease(3, {0, 1});
+  RunCase(0, Outcome::kFailed);
+  RunCase(1);
+  EXPECT_THAT(EndsLate(1, "text", "ERROR: AddressSanitizer"), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
 }
 
 TEST_F(AgentCore, OtherExitStatusThanOneIsNeverExplained) {
@@ -403,7 +570,8 @@ TEST_F(AgentCore, OtherExitStatusThanOneIsNeverExplained) {
   GetLease(1, {0, 1});
   RunCase(0, Outcome::kFailed);
   RunCase(1);
-  EXPECT_THAT(Ends(23), ElementsAre(HasSubstr("1 failed (the process exited with status 23 after its last test")));
+  EXPECT_THAT(Ends(23), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
 }
 
 TEST_F(AgentCore, DoubtfulResultWaitsForTheEndOfTheProcess) {
@@ -422,7 +590,7 @@ TEST_F(AgentCore, DoubtfulResultWaitsForTheEndOfTheProcess) {
               ElementsAre("results 2 [1 failed, 0 failed (set-up failed), 2 passed] done"));
 }
 
-TEST_F(AgentCore, CorrectionOfAResultThatHasLeftIsToldByTheLast) {
+TEST_F(AgentCore, CorrectionOfAResultThatHasLeftFollowsIt) {
   Join(1);
   GetLease(1, {0, 1, 2});
   RunCase(0);
@@ -430,20 +598,11 @@ TEST_F(AgentCore, CorrectionOfAResultThatHasLeftIsToldByTheLast) {
   EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed]"));
   RunCase(1, Outcome::kFailed);
   RunCase(2);
-  EXPECT_THAT(EndsWith(1, {{0, "A.B failed"}}), ElementsAre("results 1 [1 failed, 2 failed (A.B failed)] done"));
-  // Where the process ends between cases, by the next.
-  GetLease(2, {0, 1, 2});
-  RunCase(0);
-  After(absl::Seconds(1));
-  Turn();
-  EXPECT_THAT(EndsWith(1, {{0, "A.B failed"}}), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
-  RunCase(2);
-  EXPECT_THAT(Ends(0), ElementsAre("results 2 [1 failed (A.B failed), 2 passed] done"));
+  EXPECT_THAT(EndsWith(1, {{0, "A.B failed"}}),
+              ElementsAre("results 1 [1 failed, 2 passed] not passed: 0 failed (A.B failed) done"));
 }
 
-// A silent crash of 1, and a failure that is nobody's: the case is not both blamed for it and run again.
-TEST_F(AgentCore, CorrectionWithoutAResultIsToldByTheCaseInDoubt) {
+TEST_F(AgentCore, CorrectionFollowsBesideADoubt) {
   Join(1);
   GetLease(1, {0, 1, 2});
   RunCase(0);
@@ -454,14 +613,15 @@ TEST_F(AgentCore, CorrectionWithoutAResultIsToldByTheCaseInDoubt) {
   ended.signal = SIGSEGV;
   ended.corrections = {{0, "a listener failed"}};
   EXPECT_THAT(Do(std::move(ended)), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  Begin(1);
+  EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  Turn();
   RunCase(2);
-  EXPECT_THAT(Ends(0),
-              ElementsAre("results 1 [1 crashed (killed by signal 11 (Segmentation fault)\na listener failed), "
-                          "2 passed] done"));
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [1 crashed (killed by signal 11 (Segmentation fault)), 2 passed] not "
+                                   "passed: 0 failed (a listener failed) done"));
 }
 
-// A framework runs the cases of a process in the order of its listing, whatever the order of the lease.
 TEST_F(AgentCore, SetUpThatCrashesIsBlamedOnTheFirstCaseListed) {
   Join(1);
   EXPECT_THAT(GetLease(1, {7, 2, 9}), ElementsAre("run 0 in 0: 2 7 9"));
@@ -783,6 +943,20 @@ TEST_F(AgentCore, NoLimitWhereNoneIsSet) {
 }
 
 // ---- Recall and Cancel
+
+TEST_F(AgentCore, CaseThatSignalsTheAgentHasFailedAndTheRestGoesOn) {
+  Join(1);
+  GetLease(1, {0, 1});
+  Begin(0);
+  EXPECT_THAT(Do(AgentSignalled{SlotId(0), SIGTERM}), ElementsAre("kill 0 with 15"));
+  EXPECT_THAT(Finish(0), IsEmpty());
+  EXPECT_THAT(Ends(0, SIGTERM), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  RunCase(1);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 failed (sent signal 15 (Terminated) to dtest-agent, which runs all "
+                                   "tests of this host), 1 passed] done"));
+  EXPECT_THAT(Do(AgentSignalled{SlotId(0), SIGTERM}), IsEmpty());
+}
 
 TEST_F(AgentCore, RecallWhileQueued) {
   Join(1);

@@ -475,6 +475,45 @@ TEST_F(Plain, Crashes) {
   EXPECT_EQ(result.output, "out\n");
 }
 
+// ---- Selections that are long
+
+// Stands in for a GoogleTest of another release: runs what its filter names, and leaves a mark for each process.
+constexpr char kEveryRow[] = R"(#!/bin/sh
+for argument; do
+  case $argument in
+    --gtest_list_tests)
+      echo Rows.
+      seq -f '  EachRowOfATableWithARatherLongNameIsAsItShouldBeHoweverManyRowsTheTableHas%.0f' 0 2999
+      exit ;;
+    --gtest_filter=*) filter=${argument#--gtest_filter=} ;;
+  esac
+done
+echo process >>"$DTEST_FIXTURE_MARKS"
+echo "$filter" | tr : '\n' | sed 's/.*/[ RUN      ] &\n[       OK ] & (0 ms)/'
+echo '[----------] tests from Rows (0 ms total)'
+)";
+
+TEST_F(EndToEnd, EachCaseOfALongSelectionRunsOnce) {
+  const std::string path = scratch_.path() + "/rows_test", marks = scratch_.path() + "/marks";
+  std::ofstream(path) << kEveryRow;
+  chmod(path.c_str(), 0755);
+  Set("DTEST_FIXTURE_MARKS", marks);
+  prints_all_ = true;
+  agent_ = std::make_unique<AgentProcess>(options_);
+  agent_->Send(welcome_);
+  agent_->Send(AddUnit{InPlace(path, Framework::kGoogleTest)});
+  agent_->Send(List{kUnit});
+  agent_->Expect<Prepared>();
+  names_ = agent_->Expect<Listed>().names;
+  ASSERT_EQ(names_.size(), 3000u);
+  std::vector<std::string> even;
+  for (size_t i = 0; i < names_.size(); i += 2) even.push_back(names_[i]);
+  const std::map<std::string, CaseResult> results = Run(even);
+  EXPECT_EQ(results.size(), even.size());
+  for (const auto& [name, result] : results) EXPECT_EQ(result.outcome, Outcome::kPassed) << name << result.message;
+  EXPECT_EQ(ReadWhole(marks), "process\nprocess\n");
+}
+
 // ---- The end
 
 TEST_P(GoogleTest, InterruptEndsInIdle) {

@@ -30,6 +30,7 @@ inline std::string Describe(const CaseResult& result) {
   if (!result.message.empty()) absl::StrAppend(&text, " (", result.message, ")");
   if (!result.output.empty()) absl::StrAppend(&text, " <", result.output, ">");
   if (result.leaky) text += " leaky";
+  if (!result.warning.empty()) absl::StrAppend(&text, " warning ", result.warning);
   for (const auto& [key, value] : result.properties) absl::StrAppend(&text, " ", key, "=", value);
   return text;
 }
@@ -52,7 +53,13 @@ struct Describer {
       if (late.attempt != 1) absl::StrAppend(&text, " attempt ", late.attempt);
       for (const auto& [key, value] : late.properties) absl::StrAppend(&text, " ", key, "=", value);
     }
+    for (const LateFailure& late : m.late_failures) {
+      absl::StrAppend(&text, " not ", OutcomeName(late.told), ": ", Describe(late.result));
+    }
     return absl::StrCat(text, m.done ? " done" : "");
+  }
+  std::string operator()(const ListingWrong& m) const {
+    return absl::StrCat("listing of ", m.unit.value(), " wrong: ", m.error);
   }
   std::string operator()(const Released& m) const { return absl::StrCat("released ", m.lease.value()); }
   std::string operator()(const Refused& m) const { return absl::StrCat("refused ", m.lease.value()); }
@@ -153,6 +160,20 @@ class AgentCoreTest : public testing::Test {
     ProcessEnded ended;
     ended.exit_code = exit_code;
     ended.corrections = std::move(corrections);
+    return Do(std::move(ended));
+  }
+  // The process ends as one that a sanitizer, or an atexit function, ends.
+  Actions EndsLate(int exit_code, const std::string& output = "", const std::string& warning = "") {
+    ProcessEnded ended;
+    ended.exit_code = exit_code;
+    ended.output = output;
+    ended.warning = warning;
+    ended.cases = "A.a, A.b";
+    return Do(std::move(ended));
+  }
+  Actions EndsWrong(const std::string& how) {
+    ProcessEnded ended;
+    ended.listing_wrong = how;
     return Do(std::move(ended));
   }
   Actions RunCase(uint32_t index, Outcome outcome = Outcome::kPassed, uint32_t slot = 0) {

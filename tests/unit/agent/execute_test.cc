@@ -257,6 +257,22 @@ TEST(Process, EndIsAZombieUntilReaped) {
 // Before the first Spawn, as the agent does.
 [[maybe_unused]] const auto kBefore = signal(SIGPIPE, SIG_IGN);
 
+TEST(Process, StoppedOneHearsASignal) {
+  Process::Options options;
+  options.program = "/bin/sleep";
+  options.arguments = {"sleep", "1000"};
+  options.working_directory = "/";
+  auto process = Process::Spawn(options);
+  ASSERT_TRUE(process.ok()) << process.status();
+  (*process)->Signal(SIGSTOP);
+  siginfo_t info = {};
+  ASSERT_EQ(waitid(P_PID, (*process)->pid(), &info, WSTOPPED | WNOWAIT), 0);
+  (*process)->Signal(SIGTERM);
+  pollfd ended = {(*process)->end_fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&ended, 1, 20000), 1) << "it is still stopped";
+  EXPECT_EQ((*process)->Reap().signal, SIGTERM);
+}
+
 TEST(Process, ChildrenHaveTheLimitOfDescriptorsThatWasFound) {
   rlimit before, now;
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -465,9 +481,8 @@ TEST(Directories, RestoredWhateverIsInTheirPlace) {
 TEST(Files, OnlyRegularOnesAreRead) {
   ScratchDirectory scratch;
   const std::string path = scratch.File("file"), fifo = scratch.File("fifo"), link = scratch.File("link");
-  ASSERT_TRUE(WriteFile(path, "contents").ok());
+  std::ofstream(path) << "contents";
   EXPECT_EQ(ReadFileIfThere(path), "contents");
-  EXPECT_FALSE(WriteFile(path, "again").ok());
   ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
   EXPECT_EQ(ReadFileIfThere(fifo), "");  // and does not wait for a writer
   ASSERT_EQ(symlink(path.c_str(), link.c_str()), 0);

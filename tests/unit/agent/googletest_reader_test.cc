@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "agent/frameworks/sanitizer.h"
 
 namespace dtest {
 namespace {
@@ -22,6 +23,7 @@ class Recorder : public CaseSink {
     std::string text = absl::StrCat(result.index, " ", OutcomeName(result.outcome));
     if (!result.message.empty()) absl::StrAppend(&text, " (", result.message, ")");
     if (!result.output.empty()) absl::StrAppend(&text, " <", result.output, ">");
+    if (!result.warning.empty()) absl::StrAppend(&text, " warning ", result.warning);
     if (standing == Standing::kDoubtful) text += " doubtful";
     if (standing == Standing::kReport) text += " from report";
     events.push_back(std::move(text));
@@ -105,7 +107,7 @@ TEST_P(GoogleTestReaderTest, PassFailSkip) {
   EXPECT_THAT(Read("[ RUN      ] A.OneMore\na.cc:20: Skipped\nno network\n\n[  SKIPPED ] A.OneMore (0 ms)\n"),
               ElementsAre("began 2"));  // the suite has not ended
   EXPECT_THAT(Read("[----------] 3 tests from A (0 ms total)\n"),
-              ElementsAre("2 skipped (a.cc:20: Skipped\nno network)"));
+              ElementsAre("2 skipped (a.cc:20: Skipped\nno network) <a.cc:20: Skipped\nno network\n\n>"));
   EXPECT_THAT(End(1), IsEmpty());
   EXPECT_EQ(end_.exit_code, 1);
 }
@@ -115,6 +117,16 @@ TEST_P(GoogleTestReaderTest, ResultAfterALineTheTestDidNotEnd) {
   Batch({0, 1});
   EXPECT_THAT(Read("[ RUN      ] A.One\nprogress [ 50 %][ ok[       OK ] A.One (0 ms)\n"),
               ElementsAre("began 0", "0 passed <progress [ 50 %][ ok>"));
+}
+
+TEST_P(GoogleTestReaderTest, CaseAfterALineThatItsSetUpDidNotEnd) {
+  Batch({0, 3});
+  EXPECT_THAT(Read("[----------] 1 test from A\nstarting the server ... [ RUN      ] A.One\nx.cc:1: Failure\n"
+                   "[  FAILED  ] A.One (0 ms)\nstopping ... [----------] 1 test from A (0 ms total)\n\n"
+                   "[----------] 1 test from B\nstarting the server ... [ RUN      ] B.One\n"),
+              ElementsAre("began 0", "0 failed (x.cc:1: Failure) <x.cc:1: Failure\nstopping ... >", "began 3"));
+  EXPECT_THAT(End(0, 6), IsEmpty());
+  EXPECT_FALSE(end_.in_suite);
 }
 
 TEST_P(GoogleTestReaderTest, NestedOutputConfusesNothing) {
@@ -129,8 +141,9 @@ TEST_P(GoogleTestReaderTest, NestedOutputConfusesNothing) {
 
 TEST_P(GoogleTestReaderTest, CasesOfOtherBatchesDoNotCount) {
   Batch({1});
-  EXPECT_THAT(Read("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n [ RUN      ] A.Two\n[ RUN      ] A.Twofold\n"),
-              IsEmpty());
+  EXPECT_THAT(
+      Read("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n[ RUN      ] A.Two or not\n[ RUN      ] A.Twofold\n"),
+      IsEmpty());
   EXPECT_THAT(Read("[ RUN      ] A.Two\n"), ElementsAre("began 1"));
 }
 
@@ -465,6 +478,110 @@ TEST_P(GoogleTestReaderTest, ReportOfAProcessThatWasKilledCountsForNothing) {
   Batch({0, 1, 3});
   EXPECT_THAT(End(0, 11, kReport), IsEmpty());
 }
+
+// ---- A listing is checked by what runs
+
+constexpr char kStranger[] = "[ RUN      ] A.Strange\nx.cc:1: Failure\nodd\n[  FAILED  ] A.Strange (0 ms)\n";
+constexpr char kOneAndTwo[] =
+    "[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n[ RUN      ] A.Two\n[       OK ] A.Two (0 ms)\n";
+
+TEST_P(GoogleTestReaderTest, CaseThatWasNotListed) {
+  Batch({0, 1});
+  Read(absl::StrCat("dbg:[==========] Running 3 tests from 1 test suite.\n", kOneAndTwo, kStranger,
+                    "[----------] 3 tests from A (0 ms total)\n\n[  FAILED  ] A.Strange\n"));
+  End(1);
+  EXPECT_EQ(end_.listing_wrong, "it was asked for 2 and runs 3: A.Strange is not in its listing");
+  EXPECT_THAT(Corrections(), IsEmpty());
+  names_.resize(2);
+  Batch({0, 1});
+  Read(absl::StrCat("[==========] Running 3 tests from 1 test suite.\n", kStranger, kOneAndTwo,
+                    "[----------] 3 tests from A (0 ms total)\n"));
+  End(0);
+  EXPECT_EQ(end_.listing_wrong, "it listed 2 and runs 3: A.Strange is not in its listing");
+}
+
+TEST_P(GoogleTestReaderTest, ProgramInASetUpIsNotTheProgram) {
+  Batch({0, 1});
+  Read(
+      absl::StrCat("[==========] Running 2 tests from 1 test suite.\n[==========] Running 7 tests from 1 test "
+                   "suite.\n",
+                   kStranger, "[==========] 7 tests from 1 test suite ran. (0 ms total)\n", kOneAndTwo));
+  End(0);
+  EXPECT_EQ(end_.listing_wrong, "");
+}
+
+TEST_P(GoogleTestReaderTest, NamesThatDifferFromOneProcessToTheNext) {
+  Batch({0, 1});
+  Read(absl::StrCat("[==========] Running 2 tests from 1 test suite.\n", kStranger));
+  End(1);
+  EXPECT_EQ(end_.listing_wrong,
+            "its names differ from one process to the next: it listed A.One, and a later process does not know that "
+            "name, but runs A.Strange");
+  Batch({1});
+  Read("[==========] Running 0 tests from 0 test suites.\n[==========] 0 tests from 0 test suites ran. (0 ms total)\n");
+  End(0);
+  EXPECT_EQ(end_.listing_wrong,
+            "its names differ from one process to the next: it listed A.Two, and a later process does not know that "
+            "name");
+}
+
+TEST_P(GoogleTestReaderTest, DeathInACaseThatWasNotListed) {
+  Batch({0, 1});
+  Read("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n[ RUN      ] A.Strange\n");
+  End(0, SIGSEGV);
+  EXPECT_EQ(end_.listing_wrong, "it died in A.Strange, which it did not list");
+  Batch({0, 1});
+  Read(absl::StrCat("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n", kStranger));
+  End(0, SIGSEGV);
+  EXPECT_EQ(end_.listing_wrong, "");
+}
+
+TEST_P(GoogleTestReaderTest, ReportOfAReplacedPrinterChecksTheListingToo) {
+  const std::string report = absl::StrCat("<testsuites>", kReport, "</testsuites>");
+  names_ = {"A.One", "A.Other", "B.One"};
+  Batch({0, 1, 2});
+  End(1, 0, report);
+  EXPECT_THAT(end_.listing_wrong, HasSubstr("it listed A.Other, and a later process does not know that name, but runs "
+                                            "A.Two"));
+  names_ = {"A.One", "A.Two", "B.One"};
+  Batch({0, 1, 2});
+  End(1, 0, report);
+  EXPECT_EQ(end_.listing_wrong, "");
+}
+
+// ---- Sanitizers
+
+TEST_P(GoogleTestReaderTest, WhatASanitizerSaysIsKept) {
+  Batch({0, 1, 2});
+  EXPECT_THAT(
+      Read("[ RUN      ] A.One\nx.cc:4:49: runtime error: signed integer overflow\n[       OK ] A.One (0 ms)\n"),
+      ElementsAre("began 0",
+                  "0 passed <x.cc:4:49: runtime error: signed integer overflow\n> warning x.cc:4:49: runtime "
+                  "error: signed integer overflow"));
+  // Said outside of cases, it goes with the next.
+  EXPECT_THAT(Read("==3==WARNING: ThreadSanitizer: data race (pid=3)\n  #0 f\n[ RUN      ] A.Two\n"
+                   "[       OK ] A.Two (0 ms)\n"),
+              ElementsAre("began 1",
+                          "1 passed <==3==WARNING: ThreadSanitizer: data race (pid=3)\n  #0 f\n> warning WARNING: "
+                          "ThreadSanitizer: data race (pid=3)"));
+  Read(
+      "[ RUN      ] A.OneMore\n[       OK ] A.OneMore (0 ms)\n[----------] 3 tests from A (0 ms total)\n"
+      "==3==ERROR: LeakSanitizer: detected memory leaks\n");
+  End(23);
+  EXPECT_EQ(end_.warning, "ERROR: LeakSanitizer: detected memory leaks");
+}
+
+TEST(SanitizerHeadline, ProseIsNone) {
+  for (const char* text : {"runtime error: x", "the runtime error: x", "no: runtime error: x", "AddressSanitizer is on",
+                           "AddressSanitizer: fine", "ERROR: x"}) {
+    EXPECT_EQ(SanitizerHeadline(text), "") << text;
+  }
+  EXPECT_EQ(SanitizerHeadline("a\n<unknown>: runtime error: x\nb"), "<unknown>: runtime error: x");
+  EXPECT_EQ(SanitizerHeadline("a\n==1==ERROR: AddressSanitizer: x\ny.c:1: runtime error: z"),
+            "ERROR: AddressSanitizer: x");
+}
+
+// ---- The end
 
 TEST_P(GoogleTestReaderTest, SkipInGlobalSetUpSkipsAll) {
   const std::string text =

@@ -92,7 +92,6 @@ TEST_F(GoogleTestFilterTest, ShortFilterIsAnArgument) {
   Filter({0, 3});
   const Invocation invocation = GoogleTestFramework().RunInvocation(Request());
   EXPECT_THAT(invocation.arguments, Contains("--gtest_filter=A.One:B.One"));
-  EXPECT_THAT(invocation.files, IsEmpty());
   EXPECT_THAT(invocation.unset, Contains("GTEST_FILTER"));
   EXPECT_THAT(invocation.arguments, Not(Contains("--gtest_also_run_disabled_tests")));
 }
@@ -109,7 +108,8 @@ TEST_F(GoogleTestFilterTest, ReportOnlyWhereWanted) {
   EXPECT_THAT(invocation.read_back, ElementsAre("/tmp/x/premature_exit"));
 }
 
-TEST_F(GoogleTestFilterTest, LongFilterIsAFile) {
+// MAX_ARG_STRLEN is 128 KiB.
+TEST_F(GoogleTestFilterTest, BatchIsCutWhereItsFilterWouldNotFit) {
   names_.clear();
   std::vector<uint32_t> even;
   for (uint32_t i = 0; i < 20000; ++i) {
@@ -117,10 +117,27 @@ TEST_F(GoogleTestFilterTest, LongFilterIsAFile) {
     if (i % 2 == 0) even.push_back(i);
   }
   Filter(even);
-  const Invocation invocation = GoogleTestFramework().RunInvocation(Request());
-  EXPECT_THAT(invocation.arguments, Contains("--gtest_flagfile=/tmp/x/flags"));
-  ASSERT_EQ(invocation.files.size(), 1u);
-  EXPECT_THAT(invocation.files[0].second, testing::StartsWith("--gtest_filter=Suite.CaseNumber0:Suite.CaseNumber2:"));
+  const GoogleTestFramework framework;
+  std::vector<uint32_t> ran;
+  for (BatchRequest request = Request(); !request.cases.empty();) {
+    BatchRequest process = request;
+    const size_t fits = framework.CasesAProcess(request);
+    ASSERT_GT(fits, 0u);
+    process.cases = request.cases.first(fits);
+    request.cases.remove_prefix(fits);
+    for (const LeasedCase& leased : process.cases) ran.push_back(leased.index);
+    for (const std::string& argument : framework.RunInvocation(process).arguments) {
+      EXPECT_LT(argument.size(), 128u << 10);
+      EXPECT_THAT(argument, Not(HasSubstr("flagfile")));
+    }
+  }
+  EXPECT_EQ(ran, even);
+}
+
+TEST_F(GoogleTestFilterTest, WholeSuitesFitHoweverLongTheirNamesAre) {
+  names_ = {std::string(150000, 'x') + "Suite.One", "B.One", "A.One"};
+  Filter({0, 1, 2});
+  EXPECT_EQ(GoogleTestFramework().CasesAProcess(Request()), 3u);
 }
 
 // ---- The XML report

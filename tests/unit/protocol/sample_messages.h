@@ -95,6 +95,9 @@ inline std::vector<FromAgent> SampleFromAgent() {
   failed.output = std::string(20000, '\xff');
   failed.output_cut = 1ull << 33;
   failed.properties = {{"key", "value"}, {"", AnyBytes()}};
+  failed.warning = AnyBytes();
+  failed.process = UINT32_MAX;
+  failed.place = 7;
   CaseResult cut = passed;
   cut.outcome = Outcome::kInfraError;
   cut.output_cut = 1;
@@ -111,6 +114,8 @@ inline std::vector<FromAgent> SampleFromAgent() {
                   false,
                   absl::ZeroDuration(),
                   {{3, 1, {{"key", AnyBytes()}, {"", ""}}}, {UINT32_MAX, 4, {{"", "value"}}}}},
+          Results{LeaseId(9), UnitId(2), {}, false, absl::ZeroDuration(), {}, {{Outcome::kSkipped, failed}}},
+          ListingWrong{UnitId(4), AnyBytes()},
           Released{LeaseId(3)},
           Refused{LeaseId(4)},
           Heartbeat{{LeaseId(1), LeaseId(UINT64_MAX)}, {{SlotId(3), LeaseId(1), 44, absl::Hours(1), UnitId(5)}}},

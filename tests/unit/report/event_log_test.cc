@@ -69,6 +69,25 @@ TEST(EventLog, CaseCopiedRoundTrips) {
   }
 }
 
+TEST(EventLog, WhereACaseRanAndWhatItTakesThePlaceOfRoundTrip) {
+  CaseEnded ended;
+  ended.unit = "t";
+  ended.name = "A.B";
+  ended.result.outcome = Outcome::kFailed;
+  ended.result.warning = kNotUtf8;
+  ended.result.process = 7;
+  ended.result.place = 2;
+  ended.replaces = Outcome::kPassed;
+  ended.before = {kNasty, kNotUtf8};
+  RoundTrip<CaseEnded>(ended, [&](const CaseEnded& read) {
+    EXPECT_EQ(read.result.warning, ended.result.warning);
+    EXPECT_EQ(read.result.process, 7u);
+    EXPECT_EQ(read.result.place, 2u);
+    EXPECT_EQ(read.replaces, ended.replaces);
+    EXPECT_EQ(read.before, ended.before);
+  });
+}
+
 TEST(EventLog, CasePropertiesRoundTrip) {
   const CaseProperties late{
       CaseId{UnitId(3), 4}, kNasty, kNotUtf8, "h2", 5, 6, {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}}};

@@ -36,6 +36,31 @@ int ExitOf(uint32_t selected, const std::vector<Outcome>& outcomes, RunEnd end, 
   return summary.ExitStatus();
 }
 
+TEST(RunSummary, ACaseThatFailedAfterAllCountsOnce) {
+  RunSummary summary;
+  (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});
+  (void)summary.Handle({kTime, Case(0, Outcome::kPassed)});
+  CaseEnded after_all = Case(0, Outcome::kFailed);
+  after_all.replaces = Outcome::kPassed;
+  (void)summary.Handle({kTime, after_all});
+  (void)summary.Handle({kTime, RunFinished{RunEnd::kCompleted, ""}});
+  EXPECT_EQ(summary.cases(), 1u);
+  EXPECT_EQ(summary.failures(), 1u);
+  EXPECT_EQ(summary.failed().size(), 1u);
+  EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+}
+
+TEST(RunSummary, AListingThatProvesWrongIsOneExecutableThatFails) {
+  RunSummary summary;
+  (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});
+  (void)summary.Handle({kTime, Case(0, Outcome::kPassed)});
+  (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 0, 0, "it listed 1 and runs 2", ""}});
+  (void)summary.Handle({kTime, RunFinished{RunEnd::kCompleted, ""}});
+  EXPECT_EQ(summary.units(), 1u);
+  EXPECT_EQ(summary.listed(), 1u);
+  EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+}
+
 TEST(RunSummary, CountsWhatTheTableSays) {
   RunSummary summary(Keeping(3));
   for (const RunEvent& event : FixtureEvents()) ASSERT_TRUE(summary.Handle(event).ok());

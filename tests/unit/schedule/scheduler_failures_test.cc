@@ -289,6 +289,108 @@ TEST_F(FailuresTest, ARetryOfWhatNoHostCanRunAnyMoreIsAnInfraError) {
   EXPECT_EQ(Ended(all).back().result.outcome, Outcome::kInfraError);
 }
 
+// ---- Cases that depend on what ran before them
+
+class OrderTest : public FailuresTest {
+ protected:
+  // Ends the first case given as failed behind two others.
+  void FailBehind(SchedulerOptions options) {
+    Start(options);
+    Add(0);
+    Complete();
+    Cases(0, {1});
+    Join(0, 1);
+    Tell(Outcome::kFailed, 2);
+  }
+  void Tell(Outcome outcome, uint32_t place) {
+    const Given given = Leases(all).back();
+    CaseResult result = Result(given.lease.cases[0], outcome);
+    result.place = place;
+    result.message = "first words";
+    From(given.host, Results{given.lease.id, given.lease.unit, {result}, true, kMs});
+  }
+  static SchedulerOptions Explaining() {
+    SchedulerOptions options = Hosts(1);
+    options.explain = true;
+    return options;
+  }
+};
+
+TEST_F(OrderTest, ARetryThatPassesAloneTells) {
+  SchedulerOptions options = Hosts(1);
+  options.retries = 1;
+  FailBehind(options);
+  After(absl::Seconds(10));
+  Do(Tick{});
+  Tell(Outcome::kPassed, 0);
+  ASSERT_THAT(Ended(turn), SizeIs(1));
+  EXPECT_TRUE(Ended(turn)[0].flaky);
+  EXPECT_TRUE(Ended(turn)[0].order_dependent);
+}
+
+TEST_F(OrderTest, ExplainedByOneMoreAttemptThatDoesNotCount) {
+  for (const Outcome alone : {Outcome::kPassed, Outcome::kFailed}) {
+    all.clear();
+    FailBehind(Explaining());
+    EXPECT_THAT(Ended(all), SizeIs(0));
+    After(absl::Seconds(10));
+    Do(Tick{});
+    Tell(alone, 0);
+    ASSERT_THAT(Ended(all), SizeIs(1));
+    const AttemptEnded ended = Ended(all)[0];
+    EXPECT_TRUE(ended.final);
+    EXPECT_FALSE(ended.flaky);
+    EXPECT_EQ(ended.order_dependent, alone == Outcome::kPassed);
+    EXPECT_EQ(ended.result.outcome, Outcome::kFailed);
+    EXPECT_EQ(ended.result.attempt, 1u);
+    EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  }
+}
+
+TEST_F(OrderTest, NothingToExplainOfACaseThatWasTheFirst) {
+  Start(Explaining());
+  Add(0);
+  Complete();
+  Cases(0, {1});
+  Join(0, 1);
+  Tell(Outcome::kFailed, 0);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(OrderTest, AFailureIsToldThoughItsExplanationNeverCame) {
+  FailBehind(Explaining());
+  Do(StopRun{RunEnd::kInterrupted, /*force=*/true});
+  Gone(0);
+  ASSERT_THAT(Ended(all), SizeIs(1));
+  EXPECT_EQ(Ended(all)[0].result.outcome, Outcome::kFailed);
+  EXPECT_EQ(Ended(all)[0].result.message, "first words");
+  EXPECT_FALSE(Ended(all)[0].order_dependent);
+}
+
+TEST_F(OrderTest, CasesThatAreToRunTogetherAreOneLease) {
+  SchedulerOptions options = Hosts(1);
+  options.together = true;
+  Start(options);
+  Add(0);
+  Complete();
+  Cases(0, std::vector<double>(3000, -1));
+  Join(0, 4);
+  ASSERT_THAT(Leases(all), SizeIs(1));
+  EXPECT_THAT(Leases(all)[0].indices, SizeIs(3000));
+}
+
+TEST_F(FailuresTest, ACaseThatIsNotThereIsNotTriedAgain) {
+  Start(Hosts(2));
+  Add(0);
+  Complete();
+  Cases(0, {1});
+  Join(0, 1);
+  From(0, ListingWrong{UnitId(0), "it forgot A.a"});
+  RunAll(Leases(all)[0], Outcome::kInfraError);
+  ASSERT_THAT(Ended(all), SizeIs(1));
+  EXPECT_TRUE(Ended(all)[0].final);
+}
+
 TEST_F(FailuresTest, AHostThatHasNotJoinedYetMayStillRunIt) {
   Start(Hosts(2));
   Add(0, 1000);

@@ -663,6 +663,33 @@ TEST_F(LatePropertiesTest, AreToldOfWhatTheLeaseHasTold) {
   EXPECT_THAT(Late(0, given, c), SizeIs(0)) << "the lease is over";
 }
 
+class LateFailuresTest : public LatePropertiesTest {
+ protected:
+  std::vector<AttemptEnded> Fail(const Given& given, size_t k, Outcome told) {
+    Results results{given.lease.id, given.lease.unit, {}, false, kMs};
+    results.late_failures = {{told, Result(given.lease.cases[k], Outcome::kFailed)}};
+    From(given.host, results);
+    return Ended(turn);
+  }
+};
+
+TEST_F(LateFailuresTest, TakeThePlaceOfWhatTheLeaseHasTold) {
+  SchedulerOptions options = Hosts(2);
+  options.retries = 3;
+  options.max_fail = 1;
+  const Given given = Batch(options);
+  EXPECT_THAT(Fail(given, 0, Outcome::kPassed), SizeIs(0)) << "it has no result yet";
+  Tell(given, 0);
+  Tell(given, 1);
+  const auto ended = Fail(given, 0, Outcome::kPassed);
+  ASSERT_THAT(ended, SizeIs(1));
+  EXPECT_EQ(ended[0].id, (CaseId{UnitId(0), given.lease.cases[0].index}));
+  EXPECT_EQ(ended[0].replaces, Outcome::kPassed);
+  EXPECT_EQ(ended[0].result.outcome, Outcome::kFailed);
+  EXPECT_TRUE(ended[0].final);
+  EXPECT_THAT(Sent<Interrupt>(turn), SizeIs(2)) << "it counts";
+}
+
 TEST_F(LatePropertiesTest, AreOfTheAttemptThatTheLeaseRan) {
   SchedulerOptions options = Hosts(2);
   options.retries = 1;

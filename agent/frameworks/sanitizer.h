@@ -1,0 +1,17 @@
+// What sanitizers say, wherever in a program's output they say it. Pure.
+
+#ifndef DTEST_AGENT_FRAMEWORKS_SANITIZER_H_
+#define DTEST_AGENT_FRAMEWORKS_SANITIZER_H_
+
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+// The first line by which AddressSanitizer, LeakSanitizer, MemorySanitizer, ThreadSanitizer or
+// UndefinedBehaviorSanitizer begins a report in `text`, without what stands before it on that line if that is not the
+// report's; empty if there is none. A view into `text`.
+absl::string_view SanitizerHeadline(absl::string_view text);
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_FRAMEWORKS_SANITIZER_H_

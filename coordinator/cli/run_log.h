@@ -1,0 +1,17 @@
+// Where the event log of a run is that a person names.
+
+#ifndef DTEST_COORDINATOR_CLI_RUN_LOG_H_
+#define DTEST_COORDINATOR_CLI_RUN_LOG_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace dtest {
+
+// `wanted` is a file or the id of a run kept in `state_dir`; empty: the latest run. The error says where was looked.
+absl::StatusOr<std::string> FindRunLog(const std::string& state_dir, const std::string& wanted);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_CLI_RUN_LOG_H_
