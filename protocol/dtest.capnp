@@ -131,6 +131,8 @@ struct UnitSpec {
   baseLibraryDirs @10 :List(Data);
   files @11 :List(ManifestEntry);
   printsAll @12 :Bool;  # needs no report at the end of a process: no properties, the framework's own printer
+  arguments @13 :List(Data);  # before those of the framework
+  hostLibraries @14 :List(Data);  # sonames that must be the host's own
 }
 
 struct CaseTable {

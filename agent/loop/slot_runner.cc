@@ -73,8 +73,10 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   }
   Process::Options options;
   options.program = program.path;
-  options.arguments = invocation.arguments;
-  options.arguments.insert(options.arguments.begin(), program.path);
+  options.arguments = {program.path};
+  for (const auto* more : {&program.spec.arguments, &invocation.arguments}) {
+    options.arguments.insert(options.arguments.end(), more->begin(), more->end());
+  }
   options.environment = environment.ToStrings();
   options.working_directory = program.working_directory;
   options.split_errors = reader_ == nullptr;

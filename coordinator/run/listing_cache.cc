@@ -89,7 +89,7 @@ void ListingCache::Put(const Digest& key, const CachedListing& listing) const {
 std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<std::string>& libraries,
                                         const std::vector<std::pair<std::string, std::string>>& env,
                                         absl::string_view surroundings) {
-  std::string what = absl::StrCat("dtest listing key 1\n", static_cast<int>(spec.framework), "\n");
+  std::string what = absl::StrCat("dtest listing key 2\n", static_cast<int>(spec.framework), "\n");
   const auto add = [&what](absl::string_view text) { absl::StrAppend(&what, text.size(), ":", text, "\n"); };
   for (const auto& [name, value] : env) {
     add(name);
@@ -97,6 +97,8 @@ std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<
   }
   add(surroundings);
   add(spec.path);
+  add(absl::StrCat(spec.arguments.size()));
+  for (const std::string& argument : spec.arguments) add(argument);
   if (spec.in_place && !AddIdentity(spec.path, &what)) return std::nullopt;
   for (const ManifestEntry& entry : spec.files) {
     add(entry.path);

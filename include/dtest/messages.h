@@ -70,6 +70,8 @@ struct UnitSpec {
   UnitId id;
   std::string name;  // as in reports: unique in the run
   std::string path;  // of the program: in the tree, or on the file system if `in_place`
+  // Of its own, when it is listed and when it runs: before those of the framework.
+  std::vector<std::string> arguments;
   Framework framework = Framework::kPlain;
   bool prints_all = false;                // what a process prints is all there is to know: needs no report at its end
   std::string machine;                    // ELF machine as `uname -m` prints it; empty for scripts: runs anywhere
@@ -79,6 +81,7 @@ struct UnitSpec {
   std::string loader;                     // tree path of the shipped program loader; empty if none is shipped
   std::vector<std::string> library_dirs;  // tree directories for LD_LIBRARY_PATH, first wins
   std::vector<std::string> base_library_dirs;  // the C library's own: used only where the host's base is not enough
+  std::vector<std::string> host_libraries;     // sonames that must be the host's own: drivers and what loads them
   std::vector<ManifestEntry> files;            // all of the tree that this unit needs, itself included
   friend bool operator==(const UnitSpec&, const UnitSpec&) = default;
 };

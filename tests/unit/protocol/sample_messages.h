@@ -31,7 +31,9 @@ inline UnitSpec SampleUnit() {
   spec.glibc_needed = "2.34";
   spec.loader = "lib/ld.so";
   spec.library_dirs = {"lib", "", AnyBytes()};
+  spec.arguments = {"-m", "", AnyBytes()};
   spec.base_library_dirs = {"base"};
+  spec.host_libraries = {"libcuda.so.1", ""};
   spec.files = {{"unit", SampleDigest(1), 1ull << 40, true, ""}, {AnyBytes(), Digest(), 0, false, "unit"}};
   return spec;
 }
