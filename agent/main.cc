@@ -11,9 +11,12 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "agent/execute/process.h"
+#include "agent/loop/host_info.h"
 #include "agent/loop/loop.h"
+#include "agent/loop/start_check.h"
 #include "dtest/base/descriptor_limit.h"
 #include "dtest/version.h"
 #include "spdlog/sinks/stdout_sinks.h"
@@ -55,6 +58,16 @@ int SignalFd() {
   return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+absl::Status CannotRunHere(const absl::Status& why) {
+  return absl::FailedPreconditionError(absl::StrCat(kCannotRunHere, why.message()));
+}
+
+// Nothing is shipped to an agent on the coordinator's machine.
+absl::Status CheckStoreOf(const AgentStart& start) {
+  if (start.link == AgentStart::kUnix) return absl::OkStatus();
+  return CheckStore(start.store_root.empty() ? DefaultStoreRoot() : start.store_root);
+}
+
 absl::Status RunAgent() {
   RaiseDescriptorLimit();
   AgentLoop::Options options;
@@ -67,8 +80,14 @@ absl::Status RunAgent() {
   absl::StatusOr<AgentStart> start = stream->ReadStart(kStartTimeout);
   if (!start.ok()) return start.status();
   options.start = *std::move(start);
+  if (absl::Status status = CheckStoreOf(options.start); !status.ok()) return CannotRunHere(status);
   absl::StatusOr<std::unique_ptr<AgentDirectory>> directory = AgentDirectory::Make();
-  if (!directory.ok()) return directory.status();
+  if (!directory.ok()) return CannotRunHere(directory.status());
+  if (MayNotRunPrograms((*directory)->path())) {
+    spdlog::warn(
+        "programs may not run in {} (a noexec mount): tests that make some there will fail; TMPDIR sets another",
+        (*directory)->path());
+  }
   if (absl::Status status = stream->SendReady(options.start); !status.ok()) return status;
   AgentLoop loop(options, *std::move(directory));
   return loop.Run(*std::move(stream));

@@ -25,6 +25,10 @@ inline constexpr size_t kTokenBytes = 16;
 // No honest start line is longer: a reader that has seen this many bytes without a line feed gives up.
 inline constexpr size_t kMaxStartLine = 32 << 10;
 
+// An agent that finds that no test could run on its host writes a line with this, then why and what to do, to its
+// stderr, and exits instead of saying that it is ready.
+inline constexpr absl::string_view kCannotRunHere = "no test can run here: ";
+
 struct AgentStart {
   enum Link { kStdio, kUnix, kTcp };
 

@@ -205,6 +205,10 @@ void RouterTransport::UnwatchFd(int fd) { impl_->UnwatchFd(fd); }
 absl::Status RouterTransport::Wait(absl::Duration timeout, std::vector<FdEvent>* ready) {
   return impl_->Wait(timeout, ready);
 }
+absl::Status RouterTransport::Sleep(absl::Duration timeout) {
+  std::vector<FdEvent> ready;
+  return impl_->Wait(timeout, &ready);
+}
 
 // ---- DEALER ----------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "protocol/router.h"
 
 namespace dtest {
 
@@ -39,10 +40,10 @@ struct FdEvent {
   bool closed = false;  // hung up or in error: read what is left
 };
 
-class RouterTransport {
+class RouterTransport final : public Router {
  public:
   RouterTransport();
-  ~RouterTransport();
+  ~RouterTransport() override;
   RouterTransport(const RouterTransport&) = delete;
   RouterTransport& operator=(const RouterTransport&) = delete;
 
@@ -53,23 +54,16 @@ class RouterTransport {
   // TCP listeners are separate ROUTER sockets inside (CURVE is per socket); peers of both are told apart by identity.
   absl::StatusOr<uint16_t> BindTcp(absl::string_view address, const CurveKeyPair& server_keys);
 
-  // Sends one frame to the peer with this identity (any bytes, also zero bytes). NotFound: no such peer is connected.
-  // The frame is kept alive, not copied, until it has been written (and may be released on another thread).
-  absl::Status Send(absl::string_view identity, std::shared_ptr<const std::string> frame);
-
-  struct Received {
-    std::string identity;
-    std::string frame;
-  };
-  // The next frame if one has arrived; nullopt if not.
-  std::optional<Received> Receive();
+  absl::Status Send(absl::string_view identity, std::shared_ptr<const std::string> frame) override;
+  std::optional<Received> Receive() override;
 
   // Watches a file descriptor in Wait for reading. Unwatch before closing it.
-  void WatchFd(int fd);
-  void UnwatchFd(int fd);
+  void WatchFd(int fd) override;
+  void UnwatchFd(int fd) override;
   // Sleeps until a frame can be received, a watched fd is ready, or `timeout` (not negative) has passed. Fills `ready`
   // with the watched fds that are. Restarts after EINTR with the time that is left.
   absl::Status Wait(absl::Duration timeout, std::vector<FdEvent>* ready);
+  absl::Status Sleep(absl::Duration timeout) override;
 
  private:
   class Impl;

@@ -44,7 +44,10 @@ void Agent::Impl::On(FromCoordinator&& event) {
 }
 
 void Agent::Impl::OnMessage(Welcome&& message) {
-  if (welcomed_) return;
+  if (welcomed_) {
+    welcome_.lease_timeout = message.lease_timeout;
+    return;
+  }
   // The coordinator counts our silence from the Hello: one that we answer too late may have given our cases away.
   if (now_ - hello_ > message.lease_timeout / 2) {
     Leave(absl::StrCat("the coordinator's answer took ", absl::FormatDuration(now_ - hello_),

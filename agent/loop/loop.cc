@@ -147,9 +147,9 @@ void AgentLoop::Deliver(ToAgent message) {
 }
 
 void AgentLoop::Keep(const Welcome& welcome) {
+  link_->set_lease_timeout(welcome.lease_timeout);
   if (!runners_.empty()) return;
   welcome_ = welcome;
-  link_->set_lease_timeout(welcome.lease_timeout);
   // As the core counts them.
   const uint32_t slots = std::max<uint32_t>(welcome.settings.slots != 0 ? welcome.settings.slots : hello_.cores, 1);
   for (uint32_t i = 0; i < slots; ++i) {

@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -5,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -29,18 +31,29 @@ class HostCheck : public HostPool::Delegate {
   explicit HostCheck(size_t hosts) : findings_(hosts), notes_(hosts), open_(hosts) {}
 
   void HostIsUp(HostId host, const Hello& hello) override { Settle(host, {hello, ""}); }
-  void HostIsDown(HostId host, bool, const absl::Status& reason) override {
+  void HostIsDown(HostId host, bool, const absl::Status& reason, bool) override {
     Settle(host, {std::nullopt, std::string(reason.message())});
   }
   void HostSays(HostId, FromAgent) override {}
-  void HostLogs(HostId, absl::string_view) override {}
-  void HostNotes(HostId host, absl::string_view line) override { notes_[host.value()] = std::string(line); }
+  void HostLogs(HostId host, absl::string_view line) override {
+    // What an agent has to say of its host although it can run.
+    if (const size_t at = line.find(kWarning); absl::StartsWith(line, "dtest-agent[") && at != line.npos) {
+      Note(host, line.substr(at + kWarning.size()));
+    }
+  }
+  void HostNotes(HostId host, absl::string_view line) override { Note(host, line); }
 
   bool done() const { return open_ == 0; }
   const std::vector<Finding>& findings() const { return findings_; }
   const std::string& note(HostId host) const { return notes_[host.value()]; }
 
  private:
+  static constexpr absl::string_view kWarning = "] warning: ";
+
+  void Note(HostId host, absl::string_view text) {
+    std::string& note = notes_[host.value()];
+    absl::StrAppend(&note, note.empty() ? "" : "\n", text);
+  }
   void Settle(HostId host, Finding finding) {
     Finding& mine = findings_[host.value()];
     if (mine.hello || !mine.problem.empty()) return;
@@ -84,7 +97,7 @@ Row Describe(const HostSpec& spec, const HostCheck::Finding& finding, const std:
   std::string remark = spec.kind == HostSpec::Kind::kLocal ? "this machine"
                        : stats.agent_shipped               ? "agent sent"
                                                            : "agent cached";
-  if (!note.empty()) absl::StrAppend(&remark, ", ", note);
+  if (!note.empty()) absl::StrAppend(&remark, "\n", note);
   const Hello& hello = *finding.hello;
   const uint32_t slots = spec.slots.value_or(options.jobs.value_or(hello.cores));
   return {spec.name,
@@ -105,6 +118,7 @@ int HostsCommand(const Options& options) {
   absl::StatusOr<HostPool::Options> pool_options = PoolOptions(options, *hosts, MakeRunId());
   if (!pool_options.ok()) return ExplainFailure(pool_options.status());
 
+  pool_options->restarts = 0;  // what is wrong now is what is asked
   Signals signals;
   HostCheck check(hosts->size());
   absl::StatusOr<std::unique_ptr<HostPool>> pool = HostPool::Create(*pool_options, *hosts, &check);
@@ -115,7 +129,13 @@ int HostsCommand(const Options& options) {
     if (absl::Status status = (*pool)->Turn(absl::Now, absl::InfiniteFuture()); !status.ok()) {
       return ExplainFailure(status);
     }
-    if (signals.Take()) return 2;
+    while (const std::optional<int> number = signals.Take()) {
+      if (*number == SIGTSTP) {
+        signals.StopProcess();
+      } else if (*number != SIGUSR1 && *number != SIGWINCH) {
+        return 2;
+      }
+    }
   }
   (*pool)->ShutDown(absl::Now());
 
@@ -124,7 +144,7 @@ int HostsCommand(const Options& options) {
   uint64_t slots = 0;
   for (uint32_t i = 0; i < hosts->size(); ++i) {
     const HostCheck::Finding& finding = check.findings()[i];
-    rows.push_back(Describe((*hosts)[i], finding, check.note(HostId(i)), (*pool)->fleet().stats(HostId(i)), options));
+    rows.push_back(Describe((*hosts)[i], finding, check.note(HostId(i)), (*pool)->stats(HostId(i)), options));
     if (!finding.hello) continue;
     ++good;
     slots += (*hosts)[i].slots.value_or(options.jobs.value_or(finding.hello->cores));

@@ -144,6 +144,10 @@ void AddHostOptions(CLI::App& app, Options& options) {
                                        "An agent that hears nothing for so long stops its tests and leaves  [30s]")
       ->type_name("DUR")
       ->group(group);
+  app.add_option("--min-hosts", options.min_hosts, "Fail as soon as it is certain that fewer hosts come up  [1]")
+      ->check(CLI::Range(1, 10000).description(""))
+      ->type_name("N")
+      ->group(group);
   app.add_option("--remote-store", options.remote_store, "Where hosts keep what was shipped  [~/.cache/dtest there]")
       ->type_name("DIR")
       ->group(group);

@@ -62,6 +62,7 @@ struct Options {
   absl::Duration kill_grace = absl::Seconds(10);
   uint32_t retries = 0;
   bool explain = false;
+  uint32_t min_hosts = 0;  // 0: one is enough
   uint32_t repeat = 1;
   std::optional<uint64_t> shuffle;
   uint32_t max_fail = 0;  // 0: never stop

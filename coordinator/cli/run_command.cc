@@ -21,6 +21,7 @@
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
+#include "coordinator/report/terminal_output.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/host_pool.h"
 #include "coordinator/run/run_bundle.h"
@@ -86,6 +87,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.working_directory = std::filesystem::current_path(error).string();
   loop.list_only = options.command == Command::kList;
   loop.jobs = options.jobs;
+  loop.min_hosts = options.min_hosts;
   loop.host_timeout = options.host_timeout;
   loop.heartbeat_interval = HeartbeatInterval(options);
 
@@ -113,9 +115,11 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.settings.env = options.env;
   loop.settings.store_limit = options.store_limit;
   if (options.verbosity >= 2) {
-    loop.log = [](absl::string_view host, absl::string_view line) {
-      std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(host.size()), host.data(), static_cast<int>(line.size()),
-                   line.data());
+    // As the report: a reader that has stopped reading must not stop the run.
+    loop.log = [output = std::make_shared<TerminalOutput>(STDERR_FILENO)](absl::string_view host,
+                                                                          absl::string_view line) {
+      output->Append(absl::StrCat(host, ": ", line, "\n"));
+      (void)output->Write();
     };
   }
   return loop;
@@ -243,6 +247,10 @@ int RunCommand(const Options& options) {
     }
     for (HostSpec& host : *hosts) host.slots = 1;
   }
+  if (hosts->size() < options.min_hosts) {
+    return ExplainFailure(absl::InvalidArgumentError(absl::StrCat(
+        "--min-hosts ", options.min_hosts, ": there are only ", hosts->size(), " hosts: ask for no more")));
+  }
   absl::StatusOr<Selection> selection = Selection::Make(options.filters, options.shard_index, options.shard_count);
   if (!selection.ok()) return ExplainFailure(selection.status());
   if (!options.together.empty()) selection->TakeOnly(options.together);
@@ -296,15 +304,18 @@ int RunCommand(const Options& options) {
   SayBefore(options, *discovery, history_warning);
   if (durations != nullptr) SayShard(options, *durations, selection->expected());
 
-  Signals signals;
+  auto signals = std::make_unique<Signals>();
   const RunClock clock;
   RunBundle bundle(std::move(bundle_options), std::move(discovery->programs));
   RunLoop loop(std::move(loop_options), *hosts, *std::move(selection),
-               {&(*reports)->sinks(), history.get(), (*reports)->terminal(), &signals, &bundle,
+               {&(*reports)->sinks(), history.get(), (*reports)->terminal(), signals.get(), &bundle,
                 [&clock] { return clock.Now(); }});
   absl::StatusOr<std::unique_ptr<HostPool>> launched = HostPool::Create(*std::move(pool), *std::move(hosts), &loop);
   if (!launched.ok()) return ExplainFailure(launched.status());
   const RunEnd end = loop.Run(launched->get());
+  // All reports are written. What is printed from here on may wait for a reader, and a signal ends that.
+  while (signals->Take().has_value()) continue;
+  signals.reset();
   const RunSummary& summary = (*reports)->summary();
   const int exit_status = (*reports)->FinishOutput(summary.ExitStatus());
   if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty())

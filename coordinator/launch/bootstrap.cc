@@ -211,6 +211,10 @@ absl::Status Bootstrap::Failure(absl::string_view how, int exit_status, absl::st
     case State::kReady:
       break;
   }
+  if (const size_t at = err.rfind(kCannotRunHere); at != absl::string_view::npos) {
+    const absl::string_view line = err.substr(at, err.find('\n', at) - at);
+    return absl::FailedPreconditionError(Quote(line));
+  }
   std::string hint;
   if (exit_status == 126 || absl::StrContains(err, "ermission denied")) {
     hint = absl::StrCat("; may programs run from ", options_.start.store_root,

@@ -55,7 +55,8 @@ class Bootstrap {
   bool shipped() const { return shipped_; }
 
   // Why a stream that ended (or fell silent) now failed, said for a person. `how` as in Conduit::HowItEnded, or "gave
-  // no sign of life for 30s"; `exit_status` -1 if none; `err` is the end of stderr.
+  // no sign of life for 30s"; `exit_status` -1 if none; `err` is the end of stderr. FailedPrecondition where the agent
+  // says that no test can run there, else Unavailable.
   absl::Status Failure(absl::string_view how, int exit_status, absl::string_view err) const;
 
  private:

@@ -75,30 +75,41 @@ struct FleetEvent {
   std::string text;
 };
 
-class Fleet {
+struct LaunchStats {
+  uint64_t bytes_sent = 0;  // over the host's stream, the agent's archive included; not what SSH adds
+  uint64_t bytes_received = 0;
+  absl::Duration connect_duration;  // from its thread's start to kConnected; zero before
+  bool agent_shipped = false;       // false: it was cached, or runs on this machine
+};
+
+// What the host pool needs of a fleet; tests have a fake one.
+class Launcher {
  public:
+  virtual ~Launcher() = default;
+  // `token`: 16 random bytes that the agent must show in its Hello. The host must not be running.
+  virtual void Start(HostId host, std::string token) = 0;
+  // Ends the host's stream; the agent takes that as its end. Idempotent, returns at once; kEnded (or kFailed, if it had
+  // not come up) follows unless it came already.
+  virtual void Close(HostId host) = 0;
+  virtual int event_fd() const = 0;  // polls readable while Poll has something
+  virtual std::vector<FleetEvent> Poll() = 0;
+  virtual LaunchStats stats(HostId host) const = 0;
+};
+
+class Fleet final : public Launcher {
+ public:
+  using Stats = LaunchStats;
   // HostId i is hosts[i].
   Fleet(FleetOptions options, std::vector<HostSpec> hosts);
-  ~Fleet();  // Close for all, then waits for the threads: a few seconds at most
+  ~Fleet() override;  // Close for all, then waits for the threads: a few seconds at most
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
 
-  // `token`: 16 random bytes that the agent must show in its Hello. The host must not be running.
-  void Start(HostId host, std::string token);
-  // Ends the host's stream; the agent takes that as its end. Idempotent, returns at once; kEnded (or kFailed, if it had
-  // not come up) follows unless it came already.
-  void Close(HostId host);
-
-  int event_fd() const;  // polls readable while Poll has something
-  std::vector<FleetEvent> Poll();
-
-  struct Stats {
-    uint64_t bytes_sent = 0;  // over the host's stream, the agent's archive included; not what SSH adds
-    uint64_t bytes_received = 0;
-    absl::Duration connect_duration;  // from its thread's start to kConnected; zero before
-    bool agent_shipped = false;       // false: it was cached, or runs on this machine
-  };
-  Stats stats(HostId host) const;
+  void Start(HostId host, std::string token) override;
+  void Close(HostId host) override;
+  int event_fd() const override;
+  std::vector<FleetEvent> Poll() override;
+  Stats stats(HostId host) const override;
 
  private:
   class Impl;

@@ -11,6 +11,8 @@
 namespace dtest {
 namespace {
 
+constexpr absl::Duration kInterruptedPatience = absl::Seconds(1);
+
 constexpr absl::Duration kRepaint = absl::Milliseconds(100);
 constexpr absl::Duration kPlainProgress = absl::Seconds(30);  // a line at least this often, whatever has changed
 constexpr absl::Duration kPlainPause = absl::Seconds(1);      // and never more often than this
@@ -93,6 +95,8 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
     }
   } else if (const auto* finished = std::get_if<RunFinished>(&event.what)) {
     On(*finished);
+    // Who has asked for the end does not wait for a reader that has stopped reading.
+    if (finished->end == RunEnd::kInterrupted) limits_.patience = kInterruptedPatience;
     return Emit(/*wait=*/true);
   }
   return lines_.size() >= kEmitAt ? Emit(/*wait=*/false) : absl::OkStatus();
@@ -379,7 +383,7 @@ absl::Status TerminalReport::Emit(bool wait) {
     if (!bytes_.empty()) status = options_.write(bytes_);
   } else {
     output_->Append(bytes_);
-    status = wait ? output_->Drain() : output_->Write();
+    status = wait ? output_->Drain(limits_) : output_->Write();
   }
   bytes_.clear();
   return status;

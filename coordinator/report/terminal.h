@@ -71,6 +71,12 @@ class TerminalReport : public Sink {
   // `longest` tells which case has run longest, none if nothing runs. It is asked when progress is painted, and no more
   // once RunFinished was handled.
   void SetLongest(std::function<std::optional<LongCase>()> longest) { longest_ = std::move(longest); }
+  // While the end of the report waits for a reader, `stop` is asked whenever `fd` is readable: whether a person wants
+  // dtest to end all the same.
+  void SetStop(int fd, std::function<bool()> stop) {
+    limits_.fd = fd;
+    limits_.stop = std::move(stop);
+  }
   void SetWidth(int columns);  // after SIGWINCH
   // What went wrong first when the report was written, as an errno; 0: nothing.
   int output_error() const { return output_ == nullptr ? 0 : output_->error(); }
@@ -112,6 +118,7 @@ class TerminalReport : public Sink {
 
   const Options options_;
   const RunSummary& summary_;
+  TerminalOutput::Limits limits_;
   std::unique_ptr<TerminalOutput> output_;  // null if options_.write is used
   int width_;
   ProgressInfo progress_;

@@ -66,12 +66,22 @@ absl::Status TerminalOutput::Write() {
   return absl::OkStatus();
 }
 
-absl::Status TerminalOutput::Drain() {
+absl::Status TerminalOutput::Drain(const Limits& limits) {
+  const int patience =
+      limits.patience == absl::InfiniteDuration() ? -1 : static_cast<int>(absl::ToInt64Milliseconds(limits.patience));
   for (;;) {
     if (absl::Status status = Write(); !status.ok() || pending() == 0) return status;
-    pollfd wait = {own_fd_.ok() ? own_fd_.get() : fd_, POLLOUT, 0};
-    if (poll(&wait, 1, -1) < 0 && errno != EINTR) {
+    pollfd wait[] = {{own_fd_.ok() ? own_fd_.get() : fd_, POLLOUT, 0}, {limits.fd, POLLIN, 0}};
+    const int ready = poll(wait, 2, patience);
+    if (ready < 0 && errno != EINTR) {
       return absl::ErrnoToStatus(errno, "cannot wait for the terminal to take the report");
+    }
+    if (ready == 0 || (ready > 0 && wait[1].revents != 0 && limits.stop())) {
+      if (error_ == 0) error_ = EPIPE;
+      pending_.clear();
+      written_ = 0;
+      left_out_ = 0;
+      return absl::UnavailableError("nothing reads the output of dtest: the end of its report is left out");
     }
   }
 }

@@ -6,10 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "dtest/base/fd.h"
 
 namespace dtest {
@@ -31,8 +33,16 @@ class TerminalOutput {
   void Append(absl::string_view bytes);
   // Writes what can be written now. Fails as write(2) does (EPIPE: nobody will ever read).
   absl::Status Write();
-  // Writes everything, however long it takes.
-  absl::Status Drain();
+  // What ends Drain before everything is written: `stop`, asked when `fd` is readable, or that nothing was taken for
+  // `patience`.
+  struct Limits {
+    absl::Duration patience = absl::InfiniteDuration();
+    int fd = -1;
+    std::function<bool()> stop;
+  };
+  // Writes everything, however long it takes. Unavailable if a limit ended it: what was not written is thrown away, and
+  // error() is EPIPE, as nobody reads.
+  absl::Status Drain(const Limits& limits);
   // The errno of the write that failed first; 0: none has.
   int error() const { return error_; }
   size_t pending() const { return pending_.size() - written_; }

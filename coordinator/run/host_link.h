@@ -4,6 +4,7 @@
 #ifndef DTEST_COORDINATOR_RUN_HOST_LINK_H_
 #define DTEST_COORDINATOR_RUN_HOST_LINK_H_
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -11,19 +12,23 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "dtest/messages.h"
+#include "protocol/router.h"
 #include "protocol/session.h"
-#include "protocol/zmq_transport.h"
 
 namespace dtest {
 
 class HostLink {
  public:
   // `router` outlives the link. `token`: the agent's ZeroMQ identity and its proof.
-  HostLink(RouterTransport* router, std::string token, const Session::Options& session)
+  HostLink(Router* router, std::string token, const Session::Options& session)
       : router_(router), token_(std::move(token)), session_(session) {}
 
   const std::string& token() const { return token_; }
   absl::Time last_heard() const { return last_heard_; }
+  // Silence counts from now on: we have not listened.
+  void ForgiveSilence(absl::Time now) { last_heard_ = std::max(last_heard_, now); }
+  // The agent has everything that it was sent.
+  bool AllAcknowledged() const { return session_.unacknowledged() == 0; }
 
   // Numbers, encodes and sends. A peer that is not connected (any more) is no error: the session keeps what it must
   // not lose, and a link that is gone shows as silence.
@@ -39,7 +44,7 @@ class HostLink {
  private:
   void Transmit(Session::Frame frame);
 
-  RouterTransport* const router_;
+  Router* const router_;
   const std::string token_;
   Session session_;
   std::optional<Epoch> epoch_;  // of the agent's first frame

@@ -8,6 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "protocol/zmq_transport.h"
 
 namespace dtest {
 namespace {
@@ -34,74 +35,75 @@ std::string TemporaryParent() {
 
 absl::StatusOr<std::unique_ptr<HostPool>> HostPool::Create(Options options, std::vector<HostSpec> hosts,
                                                            Delegate* delegate) {
-  std::unique_ptr<HostPool> pool(new HostPool(std::move(options), std::move(hosts), delegate));
-  if (absl::Status status = pool->Bind(); !status.ok()) return status;
+  absl::StatusOr<PrivateDirectory> directory = PrivateDirectory::Make(TemporaryParent(), "dtest-run-");
+  if (!directory.ok()) return directory.status();
+  auto router = std::make_unique<RouterTransport>();
+  options.fleet.router_socket = directory->path() + "/router";
+  if (absl::Status status = router->BindUnix(options.fleet.router_socket); !status.ok()) return status;
+  if (options.tcp) {
+    absl::StatusOr<CurveKeyPair> keys = MakeCurveKeyPair();
+    if (!keys.ok()) return keys.status();
+    absl::StatusOr<uint16_t> port = router->BindTcp("*", *keys);
+    if (!port.ok()) return port.status();
+    options.fleet.tcp = true;
+    options.fleet.tcp_port = *port;
+    options.fleet.server_public_key = keys->public_key;
+  }
+  auto fleet = std::make_unique<Fleet>(options.fleet, hosts);
+  auto pool = std::make_unique<HostPool>(std::move(options), std::move(hosts), delegate,
+                                         Reach{std::move(router), std::move(fleet)});
+  pool->directory_.emplace(*std::move(directory));
   return pool;
 }
 
-HostPool::HostPool(Options options, std::vector<HostSpec> hosts, Delegate* delegate)
-    : options_(std::move(options)), delegate_(delegate) {
-  for (HostSpec& spec : hosts) {
-    Host host;
-    host.spec = std::move(spec);
-    const bool tcp = options_.tcp && host.spec.kind != HostSpec::Kind::kLocal;
-    host.link = std::make_unique<HostLink>(&router_, MakeToken(), tcp ? Session::Options() : Session::OverStream());
-    by_token_.emplace(host.link->token(), HostId(static_cast<uint32_t>(hosts_.size())));
-    hosts_.push_back(std::move(host));
-  }
+HostPool::HostPool(Options options, std::vector<HostSpec> hosts, Delegate* delegate, Reach reach)
+    : options_(std::move(options)), delegate_(delegate), reach_(std::move(reach)), hosts_(hosts.size()) {
+  for (size_t i = 0; i < hosts.size(); ++i) hosts_[i].spec = std::move(hosts[i]);
+  reach_.router->WatchFd(reach_.launcher->event_fd());
 }
 
-HostPool::~HostPool() {
-  if (fleet_ != nullptr) router_.UnwatchFd(fleet_->event_fd());
-}
-
-absl::Status HostPool::Bind() {
-  absl::StatusOr<PrivateDirectory> directory = PrivateDirectory::Make(TemporaryParent(), "dtest-run-");
-  if (!directory.ok()) return directory.status();
-  directory_.emplace(*std::move(directory));
-  options_.fleet.router_socket = directory_->path() + "/router";
-  if (absl::Status status = router_.BindUnix(options_.fleet.router_socket); !status.ok()) return status;
-  if (options_.tcp) {
-    absl::StatusOr<CurveKeyPair> keys = MakeCurveKeyPair();
-    if (!keys.ok()) return keys.status();
-    absl::StatusOr<uint16_t> port = router_.BindTcp("*", *keys);
-    if (!port.ok()) return port.status();
-    options_.fleet.tcp = true;
-    options_.fleet.tcp_port = *port;
-    options_.fleet.server_public_key = keys->public_key;
-  }
-  std::vector<HostSpec> specs;
-  for (const Host& host : hosts_) specs.push_back(host.spec);
-  fleet_ = std::make_unique<Fleet>(options_.fleet, std::move(specs));
-  router_.WatchFd(fleet_->event_fd());
-  return absl::OkStatus();
-}
+HostPool::~HostPool() { reach_.router->UnwatchFd(reach_.launcher->event_fd()); }
 
 void HostPool::Start(absl::Time now) {
   next_liveness_check_ = now + kLivenessInterval;
-  for (uint32_t i = 0; i < hosts_.size(); ++i) fleet_->Start(HostId(i), hosts_[i].link->token());
+  for (uint32_t i = 0; i < hosts_.size(); ++i) Launch(HostId(i));
+}
+
+void HostPool::Launch(HostId id) {
+  Host& host = hosts_[id.value()];
+  if (host.link != nullptr) by_token_.erase(host.link->token());
+  const bool tcp = options_.tcp && host.spec.kind != HostSpec::Kind::kLocal;
+  host.link =
+      std::make_unique<HostLink>(reach_.router.get(), MakeToken(), tcp ? Session::Options() : Session::OverStream());
+  by_token_.emplace(host.link->token(), id);
+  host.state = State::kStarting;
+  host.launched = true;
+  reach_.launcher->Start(id, host.link->token());
 }
 
 absl::Status HostPool::Turn(const std::function<absl::Time()>& clock, absl::Time deadline) {
   deadline = std::min(deadline, next_liveness_check_);
   for (const Host& host : hosts_) {
     if (host.state == State::kUp) deadline = std::min(deadline, host.link->NextDeadline());
+    if (host.state == State::kWaiting && !host.launched) deadline = std::min(deadline, host.restart_at);
   }
   const absl::Duration timeout = std::max(deadline - clock(), absl::ZeroDuration());
-  if (absl::Status status = router_.Wait(timeout, &ready_); !status.ok()) return status;
+  if (absl::Status status = reach_.router->Sleep(timeout); !status.ok()) return status;
   const absl::Time now = clock();
-  for (const FleetEvent& event : fleet_->Poll()) HandleFleetEvent(now, event);
+  for (const FleetEvent& event : reach_.launcher->Poll()) HandleFleetEvent(now, event);
   // Everything that has arrived is heard before anyone is called silent. Bounded, so that a flood of frames does not
   // keep the turn from ending.
   constexpr int kFramesATurn = 1024;
   bool drained = false;
   for (int i = 0; i < kFramesATurn && !drained; ++i) {
-    std::optional<RouterTransport::Received> received = router_.Receive();
+    std::optional<Router::Received> received = reach_.router->Receive();
     drained = !received.has_value();
     if (!drained) HandleFrame(now, *received);
   }
-  for (Host& host : hosts_) {
+  for (uint32_t i = 0; i < hosts_.size(); ++i) {
+    Host& host = hosts_[i];
     if (host.state == State::kUp || host.state == State::kLeaving) host.link->Tick(now);
+    if (host.state == State::kWaiting && !host.launched && now >= host.restart_at) Launch(HostId(i));
   }
   if (drained && now >= next_liveness_check_) CheckLiveness(now);
   return absl::OkStatus();
@@ -123,28 +125,29 @@ void HostPool::HandleFleetEvent(absl::Time now, const FleetEvent& event) {
       break;
     case FleetEvent::Kind::kFailed:
     case FleetEvent::Kind::kEnded:
+      host.launched = false;
       if (host.state == State::kLeaving) {
         host.state = State::kGone;
-      } else if (host.state != State::kGone) {
+      } else if (host.state != State::kGone && host.state != State::kWaiting) {
         // What the agent sent before its stream closed counts: its last words may say why.
-        while (std::optional<RouterTransport::Received> received = router_.Receive()) HandleFrame(now, *received);
+        while (std::optional<Router::Received> received = reach_.router->Receive()) HandleFrame(now, *received);
         absl::Status reason = event.status;
         if (reason.ok()) reason = absl::UnavailableError("the agent's connection was closed");
         if (event.kind == FleetEvent::Kind::kEnded && !event.text.empty()) {
           reason = absl::UnavailableError(
               absl::StrCat(reason.message(), "; its last words: ", absl::StripAsciiWhitespace(event.text)));
         }
-        GiveUp(event.host, reason);
+        Lost(now, event.host, reason);
       }
       break;
   }
 }
 
-void HostPool::HandleFrame(absl::Time now, const RouterTransport::Received& received) {
+void HostPool::HandleFrame(absl::Time now, const Router::Received& received) {
   const auto found = by_token_.find(received.identity);
   if (found == by_token_.end()) return;  // a stranger: it does not know any token
   Host& host = hosts_[found->second.value()];
-  if (host.state == State::kGone) return;
+  if (host.state == State::kGone || host.state == State::kWaiting) return;
   absl::StatusOr<std::optional<FromAgent>> message = host.link->Receive(now, received.frame);
   if (!message.ok()) {
     GiveUp(found->second, message.status());
@@ -164,20 +167,24 @@ void HostPool::HandleFrame(absl::Time now, const RouterTransport::Received& rece
 }
 
 void HostPool::CheckLiveness(absl::Time now) {
-  // A coordinator that slept (a suspended machine) has not listened: it cannot call others silent.
+  // A coordinator that slept (it was stopped, or the machine was suspended) has not listened: it cannot call others
+  // silent, and what they said meanwhile may still be on its way.
   const bool slept = now - next_liveness_check_ > options_.silence / 4;
   next_liveness_check_ = now + kLivenessInterval;
-  if (slept) return;
   for (uint32_t i = 0; i < hosts_.size(); ++i) {
-    const Host& host = hosts_[i];
-    if (host.state == State::kUp && now - host.link->last_heard() >= options_.silence) {
-      GiveUp(HostId(i), absl::DeadlineExceededError(absl::StrCat("nothing was heard of its agent for ",
-                                                                 absl::FormatDuration(options_.silence))));
+    Host& host = hosts_[i];
+    if (slept && host.link != nullptr) {
+      host.link->ForgiveSilence(now);
+      if (host.state == State::kConnected) host.connected = now;
+    } else if (host.state == State::kUp && now - host.link->last_heard() >= options_.silence) {
+      Lost(now, HostId(i),
+           absl::DeadlineExceededError(
+               absl::StrCat("nothing was heard of its agent for ", absl::FormatDuration(options_.silence))));
     } else if (host.state == State::kConnected && now - host.connected >= options_.hello_timeout) {
-      GiveUp(HostId(i),
-             absl::DeadlineExceededError(absl::StrCat(
-                 "its agent was started but did not report within ", absl::FormatDuration(options_.hello_timeout),
-                 options_.tcp ? "; --transport tcp needs a way back to this machine" : "")));
+      Lost(now, HostId(i),
+           absl::DeadlineExceededError(absl::StrCat(
+               "its agent was started but did not report within ", absl::FormatDuration(options_.hello_timeout),
+               options_.tcp ? "; --transport tcp needs a way back to this machine" : "")));
     }
   }
 }
@@ -187,14 +194,34 @@ void HostPool::Send(absl::Time now, HostId host, ToAgent message) {
   if (target.state == State::kUp) target.link->Send(now, std::move(message));
 }
 
-void HostPool::GiveUp(HostId id, const absl::Status& reason) {
+void HostPool::Lost(absl::Time now, HostId id, const absl::Status& reason) {
   Host& host = hosts_[id.value()];
-  if (host.state == State::kGone) return;
+  if (host.state == State::kGone || host.state == State::kWaiting) return;
+  // One that never came up has a reason that will not go by itself.
+  const bool again = (host.state == State::kUp || host.restarts > 0) && host.restarts < options_.restarts;
+  if (again) {
+    host.restart_at = now + options_.restart_delay * (1 << host.restarts);
+    ++host.restarts;
+  }
+  Down(id, reason, again ? State::kWaiting : State::kGone);
+}
+
+void HostPool::GiveUp(HostId id, const absl::Status& reason) {
+  if (hosts_[id.value()].state != State::kGone) Down(id, reason, State::kGone);
+}
+
+void HostPool::Down(HostId id, const absl::Status& reason, State next) {
+  Host& host = hosts_[id.value()];
   const bool was_up = host.state == State::kUp;
   const bool expected = host.state == State::kLeaving;
-  host.state = State::kGone;
-  fleet_->Close(id);
-  if (!expected) delegate_->HostIsDown(id, was_up, reason);
+  host.state = expected ? State::kGone : next;
+  reach_.launcher->Close(id);
+  if (!expected) delegate_->HostIsDown(id, was_up, reason, next == State::kWaiting);
+}
+
+bool HostPool::AllAcknowledged() const {
+  return std::all_of(hosts_.begin(), hosts_.end(),
+                     [](const Host& host) { return host.state != State::kUp || host.link->AllAcknowledged(); });
 }
 
 void HostPool::ShutDown(absl::Time now) {
@@ -205,7 +232,7 @@ void HostPool::ShutDown(absl::Time now) {
       host.state = State::kLeaving;
     } else if (host.state != State::kLeaving && host.state != State::kGone) {
       host.state = State::kGone;  // still on its way up: nothing of ours runs there
-      fleet_->Close(HostId(i));
+      reach_.launcher->Close(HostId(i));
     }
   }
 }

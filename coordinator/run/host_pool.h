@@ -2,8 +2,12 @@
 // agents are told and what their messages mean is the delegate's business: a run (run_loop.h) or a check (`dtest
 // hosts`).
 //
-// One thread calls everything; the delegate is called back on it from within Turn only. Owns the ROUTER, the fleet of
-// launchers and the run's private directory.
+// A host whose agent is lost while the run goes on is started again, a few times: the agent may have died while its
+// host lives, the connection may have broken while this machine was suspended. Each start is a fresh agent with a token
+// of its own, that knows nothing of the one before.
+//
+// One thread calls everything; the delegate is called back on it from within Turn only (and from within GiveUp). Owns
+// the ROUTER, the fleet of launchers and the run's private directory.
 
 #ifndef DTEST_COORDINATOR_RUN_HOST_POOL_H_
 #define DTEST_COORDINATOR_RUN_HOST_POOL_H_
@@ -23,7 +27,7 @@
 #include "coordinator/run/hosts.h"
 #include "dtest/base/private_directory.h"
 #include "dtest/messages.h"
-#include "protocol/zmq_transport.h"
+#include "protocol/router.h"
 
 namespace dtest {
 
@@ -37,50 +41,71 @@ class HostPool : public Hosts {
     absl::Duration silence = absl::Seconds(50);
     // From the start of an agent to its Hello.
     absl::Duration hello_timeout = absl::Seconds(30);
+    // How often a host that had come up is started again in a run, and how long it is left alone before the first time;
+    // before each further one twice as long as before the last.
+    int restarts = 3;
+    absl::Duration restart_delay = absl::Seconds(1);
+  };
+  // What it reaches hosts by.
+  struct Reach {
+    std::unique_ptr<Router> router;
+    std::unique_ptr<Launcher> launcher;
   };
 
-  // `delegate` outlives the pool.
+  // With a ROUTER that listens, and a fleet. `delegate` outlives the pool.
   static absl::StatusOr<std::unique_ptr<HostPool>> Create(Options options, std::vector<HostSpec> hosts,
                                                           Delegate* delegate);
+  HostPool(Options options, std::vector<HostSpec> hosts, Delegate* delegate, Reach reach);
   ~HostPool() override;
 
   void Start(absl::Time now) override;
-  void WatchFd(int fd) override { router_.WatchFd(fd); }
+  void WatchFd(int fd) override { reach_.router->WatchFd(fd); }
   absl::Status Turn(const std::function<absl::Time()>& clock, absl::Time deadline) override;
   void Send(absl::Time now, HostId host, ToAgent message) override;
   void ShutDown(absl::Time now) override;
   bool AllGone() const override;
+  bool AllAcknowledged() const override;
 
-  // Gives a host up: HostIsDown follows at once, from within this call.
+  // Gives a host up for good: HostIsDown follows at once, from within this call.
   void GiveUp(HostId host, const absl::Status& reason);
 
   size_t size() const { return hosts_.size(); }
   const HostSpec& spec(HostId host) const { return hosts_[host.value()].spec; }
-  const Fleet& fleet() const { return *fleet_; }
+  LaunchStats stats(HostId host) const { return reach_.launcher->stats(host); }
 
  private:
-  enum class State : uint8_t { kStarting, kConnected, kUp, kLeaving, kGone };
+  enum class State : uint8_t {
+    kStarting,
+    kConnected,  // its agent runs, and has not said Hello
+    kUp,
+    kLeaving,  // told to
+    kWaiting,  // lost; to be started again
+    kGone,
+  };
   struct Host {
     HostSpec spec;
     State state = State::kStarting;
+    bool launched = false;  // the launcher has it: its kFailed or kEnded is still to come
     std::unique_ptr<HostLink> link;
     absl::Time connected = absl::InfiniteFuture();
+    int restarts = 0;
+    absl::Time restart_at;  // of kWaiting
   };
 
-  HostPool(Options options, std::vector<HostSpec> hosts, Delegate* delegate);
-  absl::Status Bind();
+  void Launch(HostId id);
   void HandleFleetEvent(absl::Time now, const FleetEvent& event);
-  void HandleFrame(absl::Time now, const RouterTransport::Received& received);
+  void HandleFrame(absl::Time now, const Router::Received& received);
   void CheckLiveness(absl::Time now);
+  // It is gone by itself, for this time or for good.
+  void Lost(absl::Time now, HostId id, const absl::Status& reason);
+  void Down(HostId id, const absl::Status& reason, State next);
 
-  Options options_;
+  const Options options_;
   Delegate* const delegate_;
-  std::optional<PrivateDirectory> directory_;
-  RouterTransport router_;
-  std::unique_ptr<Fleet> fleet_;
+  std::optional<PrivateDirectory> directory_;  // of the ROUTER's socket
+  Reach reach_;
   std::vector<Host> hosts_;
   absl::flat_hash_map<std::string, HostId> by_token_;
-  std::vector<FdEvent> ready_;  // reused by each turn
   absl::Time next_liveness_check_ = absl::InfinitePast();
 };
 

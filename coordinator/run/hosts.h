@@ -22,10 +22,12 @@ class Hosts {
   class Delegate {
    public:
     virtual ~Delegate() = default;
-    // The agent said Hello and was told nothing yet: send Welcome, or Shutdown.
+    // The agent said Hello and was told nothing yet: send Welcome, or Shutdown. Again for a host that came back, whose
+    // agent is a fresh one.
     virtual void HostIsUp(HostId host, const Hello& hello) = 0;
-    // It never came up, or was lost; said once a host, and not for hosts that leave because of ShutDown.
-    virtual void HostIsDown(HostId host, bool was_up, const absl::Status& reason) = 0;
+    // It did not come up, or was lost; not said of hosts that leave because of ShutDown. `may_return`: it is started
+    // again, and HostIsUp or another HostIsDown follows.
+    virtual void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return) = 0;
     virtual void HostSays(HostId host, FromAgent message) = 0;
     // A line the agent, or the shell that started it, wrote to its standard error.
     virtual void HostLogs(HostId host, absl::string_view line) = 0;
@@ -47,6 +49,8 @@ class Hosts {
 
   // To a host that is up (else dropped).
   virtual void Send(absl::Time now, HostId host, ToAgent message) = 0;
+  // Whether all agents that are up have said that they have all that they were sent.
+  virtual bool AllAcknowledged() const = 0;
 
   // Asks all agents to leave. AllGone once they have, or could not be reached any more.
   virtual void ShutDown(absl::Time now) = 0;

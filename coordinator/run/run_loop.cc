@@ -16,6 +16,11 @@ namespace {
 // How long agents may take to clean up once told to leave. They do it without us, too.
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(10);
 
+// How long agents go on without us when a person has stopped us with Ctrl-Z, and how long to wait until they have heard
+// that.
+constexpr absl::Duration kSuspendedLease = absl::Hours(24);
+constexpr absl::Duration kSuspendTimeout = absl::Seconds(2);
+
 // How often the time left is estimated anew, which looks at every lease.
 constexpr absl::Duration kEstimateInterval = absl::Milliseconds(500);
 
@@ -58,6 +63,8 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, Selection selecti
       units_(out_.bundle->size()),
       status_(NamesOf(welcomer_.hosts()), &units_),
       has_table_(welcomer_.hosts().size(), std::vector<bool>(units_.size())),
+      came_up_(welcomer_.hosts().size()),
+      told_down_(welcomer_.hosts().size()),
       now_(started_) {
   for (uint32_t i = 0; i < units_.size(); ++i) units_[i].name = out_.bundle->unit(UnitId(i)).name;
 }
@@ -82,7 +89,10 @@ void RunLoop::Begin() {
                      NamesOf(welcomer_.hosts()),
                      std::max(started_ - options_.began, absl::ZeroDuration())};
   Emit(std::move(started));
-  if (out_.terminal != nullptr) out_.terminal->SetLongest([this] { return status_.Longest(); });
+  if (out_.terminal != nullptr) {
+    out_.terminal->SetLongest([this] { return status_.Longest(); });
+    out_.terminal->SetStop(out_.signals->fd(), [this] { return WillNotWait(); });
+  }
   hosts_->WatchFd(out_.bundle->event_fd());
   hosts_->WatchFd(out_.signals->fd());
   hosts_->Start(now_);
@@ -133,16 +143,27 @@ void RunLoop::LetHostsGo() {
   while (!hosts_->AllGone() && out_.clock() < deadline) {
     if (!hosts_->Turn([this] { return now_ = out_.clock(); }, deadline).ok()) return;
     out_.bundle->RunCallbacks();
-    while (const std::optional<int> number = out_.signals->Take()) {
-      if (*number != SIGUSR1 && *number != SIGWINCH) return;  // the user will not wait
+    if (WillNotWait()) return;
+  }
+}
+
+bool RunLoop::WillNotWait() {
+  while (const std::optional<int> number = out_.signals->Take()) {
+    if (*number == SIGTSTP) {
+      out_.signals->StopProcess();
+    } else if (*number != SIGUSR1 && *number != SIGWINCH) {
+      return true;
     }
   }
+  return false;
 }
 
 void RunLoop::HandleSignals() {
   while (const std::optional<int> number = out_.signals->Take()) {
     if (*number == SIGUSR1) {
       if (out_.terminal != nullptr) out_.terminal->PrintLines(status_.RunningLines(now_));
+    } else if (*number == SIGTSTP) {
+      Suspend();
     } else if (*number == SIGWINCH) {
       if (out_.terminal != nullptr) out_.terminal->SetWidth(TerminalColumns(STDOUT_FILENO));
     } else if (stopping_) {
@@ -153,6 +174,23 @@ void RunLoop::HandleSignals() {
       Schedule(StopRun{RunEnd::kInterrupted, /*force=*/false});
     }
   }
+}
+
+void RunLoop::SetLeases(absl::Duration timeout) {
+  for (uint32_t i = 0; i < came_up_.size(); ++i) {
+    if (std::optional<Welcome> welcome = welcomer_.WithLease(HostId(i), timeout)) Send(HostId(i), *std::move(welcome));
+  }
+}
+
+void RunLoop::Suspend() {
+  SetLeases(kSuspendedLease);
+  const absl::Time deadline = now_ + kSuspendTimeout;
+  while (!hosts_->AllAcknowledged() && now_ < deadline && !end_.has_value()) {
+    if (!hosts_->Turn([this] { return now_ = out_.clock(); }, deadline).ok()) break;
+  }
+  out_.signals->StopProcess();
+  now_ = out_.clock();
+  SetLeases(options_.host_timeout);
 }
 
 void RunLoop::ShowProgress() {
@@ -286,6 +324,10 @@ void RunLoop::Perform(Finish& action) {
       break;
     case RunEnd::kNoHosts:
       end_reason_ = "no host is left";
+      if (came_up_.size() - never_up_ < options_.min_hosts) {
+        end_reason_ = absl::StrCat("--min-hosts ", options_.min_hosts, ": ", never_up_, " of ", came_up_.size(),
+                                   " hosts did not come up");
+      }
       break;
     case RunEnd::kInternal:
       end_reason_ = "dtest failed";
@@ -367,17 +409,30 @@ void RunLoop::HostIsUp(HostId id, const Hello& hello) {
   processes_of_slots_.resize(std::max<size_t>(processes_of_slots_.size(), id.value() + 1));
   processes_of_slots_[id.value()].assign(slots, Process());
   ++hosts_up_;
+  came_up_[id.value()] = true;
+  told_down_[id.value()] = false;
   Send(id, std::move(welcome));
   Emit(HostUp{id, slots, hello.machine, hello.system});
   Schedule(HostJoined{id, slots, out_.history == nullptr ? 1.0 : out_.history->Speed(HostName(id))});
 }
 
-void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason) {
+void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason, bool may_return) {
   if (was_up) --hosts_up_;
   shipping_.HostIsGone(id);
   status_.Gone(id);
-  Emit(HostDown{id, was_up, std::string(reason.message())});
-  Schedule(HostGone{id, std::string(reason.message()), false});
+  has_table_[id.value()].assign(units_.size(), false);  // should it return, it is a fresh agent
+  const std::string text(reason.message());
+  // Told once each time that it is lost, not again for each try to start it again.
+  if (told_down_[id.value()]) {
+    HostLogs(id, absl::StrCat("could not be started again: ", text));
+  } else {
+    told_down_[id.value()] = true;
+    Emit(HostDown{id, was_up, may_return ? absl::StrCat(text, "; its agent is started again") : text});
+  }
+  Schedule(HostGone{id, text, may_return});
+  if (may_return || came_up_[id.value()]) return;
+  ++never_up_;
+  if (came_up_.size() - never_up_ + 1 == options_.min_hosts) Schedule(StopRun{RunEnd::kNoHosts, /*force=*/true});
 }
 
 void RunLoop::HostSays(HostId id, FromAgent message) {

@@ -50,6 +50,7 @@ class RunLoop : public Hosts::Delegate {
     SchedulerOptions scheduler;
     RunSettings settings;          // as in Welcomer::Options, but for run_id
     std::optional<uint32_t> jobs;  // slots of a host whose line gives none
+    uint32_t min_hosts = 0;        // the run ends as soon as it is certain that fewer come up
     absl::Duration host_timeout;   // Welcome::lease_timeout
     absl::Duration heartbeat_interval = absl::Seconds(1);
     std::optional<CurveKeyPair> peer_keys;  // hosts may fetch chunks from one another, under these
@@ -84,7 +85,7 @@ class RunLoop : public Hosts::Delegate {
 
   // Hosts::Delegate
   void HostIsUp(HostId host, const Hello& hello) override;
-  void HostIsDown(HostId host, bool was_up, const absl::Status& reason) override;
+  void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return) override;
   void HostSays(HostId host, FromAgent message) override;
   void HostLogs(HostId host, absl::string_view line) override;
   void HostNotes(HostId host, absl::string_view line) override;
@@ -95,7 +96,12 @@ class RunLoop : public Hosts::Delegate {
   void Turn();
   void End();
   void LetHostsGo();
+  // After the run: whether a signal has come since that asks not to wait for what is left to do.
+  bool WillNotWait();
   void HandleSignals();
+  // Ctrl-Z: this process stops until it is continued, and agents on other machines know that it is silent by intention.
+  void Suspend();
+  void SetLeases(absl::Duration timeout);
   void ShowProgress();
 
   // ---- The scheduler
@@ -144,8 +150,11 @@ class RunLoop : public Hosts::Delegate {
   };
   std::vector<std::vector<Process>> processes_of_slots_;  // by host and slot: the one that it ran last
   absl::flat_hash_map<CaseId, std::vector<uint32_t>>
-      before_;                  // of cases that failed behind others, until their verdict
-  uint32_t units_pending_ = 0;  // their specification is being made
+      before_;                   // of cases that failed behind others, until their verdict
+  uint32_t units_pending_ = 0;   // their specification is being made
+  std::vector<bool> came_up_;    // by host: once, at least
+  std::vector<bool> told_down_;  // by host: HostDown was emitted since it was last up
+  uint32_t never_up_ = 0;        // hosts that did not come up, and will not
   uint32_t hosts_up_ = 0;
   uint64_t processes_ = 0;  // for RunFinished
   absl::Duration startup_;

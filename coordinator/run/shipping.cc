@@ -84,6 +84,15 @@ void Shipping::Handle(HostId id, const FromPeers& from) {
   At(id).from_peers.chunks += from.chunks;
 }
 
+void Shipping::HostIsGone(HostId id) {
+  Host& host = At(id);
+  sources_.Gone(id);
+  host.has_spec.assign(host.has_spec.size(), false);
+  host.files.assign(host.files.size(), Files::kUnknown);
+  host.fetching = 0;
+  host.peer.reset();
+}
+
 void Shipping::Report() {
   for (uint32_t i = 0; i < hosts_.size(); ++i) {
     if (hosts_[i].chunks != 0 || hosts_[i].from_peers.chunks != 0) Report(HostId(i));

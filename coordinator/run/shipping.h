@@ -44,7 +44,8 @@ class Shipping {
   void Handle(HostId host, const PeerLost& lost);
   void Handle(HostId host, const FromPeers& from);
   void Handle(HostId host, const Prepared& prepared);
-  void HostIsGone(HostId host) { sources_.Gone(host); }
+  // Should it come back, it is a fresh agent that was told nothing.
+  void HostIsGone(HostId host);
 
   // Says what was shipped since it was last said, of the hosts where anything was. By itself it does when a host has
   // begun or ceased to wait for files.

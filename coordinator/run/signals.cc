@@ -8,7 +8,7 @@ namespace dtest {
 Signals::Signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGWINCH}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGWINCH, SIGTSTP}) {
     // One that is ignored (nohup, a background job of a script) stays so: signalfd would hear it all the same.
     struct sigaction action;
     if (sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
@@ -28,5 +28,7 @@ std::optional<int> Signals::Take() {
   if (read(fd_, &info, sizeof info) != sizeof info) return std::nullopt;
   return static_cast<int>(info.ssi_signo);
 }
+
+void Signals::StopProcess() { raise(SIGSTOP); }
 
 }  // namespace dtest

@@ -1,5 +1,5 @@
 // The signals a run answers to, as a file descriptor: SIGINT, SIGTERM and SIGHUP stop it, SIGUSR1 asks what is running.
-// SIGWINCH tells that the terminal's width may have changed.
+// SIGWINCH tells that the terminal's width may have changed, SIGTSTP (Ctrl-Z) that this process is to stop for a while.
 
 #ifndef DTEST_COORDINATOR_RUN_SIGNALS_H_
 #define DTEST_COORDINATOR_RUN_SIGNALS_H_
@@ -16,6 +16,8 @@ class SignalSource {
   virtual int fd() const = 0;  // readable when one has arrived
   // The next signal that has arrived; nullopt if none.
   virtual std::optional<int> Take() = 0;
+  // Stops this process, as SIGTSTP would have; returns when it is continued.
+  virtual void StopProcess() = 0;
 };
 
 // Make it before any thread is started: the signals are blocked in the calling thread, and so in those it starts, until
@@ -29,6 +31,7 @@ class Signals : public SignalSource {
 
   int fd() const override { return fd_; }
   std::optional<int> Take() override;
+  void StopProcess() override;
 
  private:
   sigset_t previous_;

@@ -6,22 +6,35 @@
 namespace dtest {
 
 Welcomer::Welcomer(Options options, std::vector<HostSpec> hosts)
-    : options_(std::move(options)), hosts_(std::move(hosts)), slots_(hosts_.size()) {}
+    : options_(std::move(options)), hosts_(std::move(hosts)), slots_(hosts_.size()), bases_(hosts_.size()) {}
 
 Welcome Welcomer::Greet(HostId id, const Hello& hello) {
   const HostSpec& spec = hosts_[id.value()];
   uint32_t& slots = slots_[id.value()];
-  slots = spec.slots ? *spec.slots : options_.jobs ? *options_.jobs : std::max(1u, hello.cores);
+  if (slots == 0) {
+    slots = spec.slots ? *spec.slots : options_.jobs ? *options_.jobs : std::max(1u, hello.cores);
+    bases_[id.value()] = workers_assigned_;
+    workers_assigned_ += slots;
+  }
+  return WelcomeOf(id, spec.kind == HostSpec::Kind::kLocal ? absl::InfiniteDuration() : options_.host_timeout);
+}
+
+std::optional<Welcome> Welcomer::WithLease(HostId id, absl::Duration lease_timeout) const {
+  if (slots_[id.value()] == 0 || hosts_[id.value()].kind == HostSpec::Kind::kLocal) return std::nullopt;
+  return WelcomeOf(id, lease_timeout);
+}
+
+Welcome Welcomer::WelcomeOf(HostId id, absl::Duration lease_timeout) const {
+  const HostSpec& spec = hosts_[id.value()];
   const bool in_place = spec.kind == HostSpec::Kind::kLocal;
   Welcome welcome;
   welcome.settings = options_.settings;
   welcome.settings.host_name = spec.name;
-  welcome.settings.slots = slots;
+  welcome.settings.slots = slots_[id.value()];
   welcome.settings.working_directory = in_place ? options_.working_directory : std::string();
   welcome.heartbeat_interval = options_.heartbeat_interval;
-  welcome.lease_timeout = options_.host_timeout;
-  welcome.worker_base = workers_assigned_;
-  workers_assigned_ += slots;
+  welcome.lease_timeout = lease_timeout;
+  welcome.worker_base = bases_[id.value()];
   welcome.worker_count = KnownSlots();
   if (spec.kind == HostSpec::Kind::kSsh && options_.peer_keys.has_value()) {
     welcome.peer_public_key = options_.peer_keys->public_key;

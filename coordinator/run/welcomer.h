@@ -29,18 +29,23 @@ class Welcomer {
   };
   Welcomer(Options options, std::vector<HostSpec> hosts);
 
-  // Gives the host's slots their numbers: to be called once for each Hello.
+  // To be called once for each Hello. The host's slots get their numbers with the first, and keep them.
   Welcome Greet(HostId host, const Hello& hello);
+  // Of a host that was greeted: changes its lease timeout, and nothing else. Nothing for a host on this machine: its
+  // agent sees its stream end when we die, nothing else separates us, so it may be silent here for as long as it likes.
+  std::optional<Welcome> WithLease(HostId host, absl::Duration lease_timeout) const;
 
   const std::vector<HostSpec>& hosts() const { return hosts_; }
 
  private:
+  Welcome WelcomeOf(HostId host, absl::Duration lease_timeout) const;
   // Slots of hosts that were greeted, and of those still to come whose number is given.
   uint32_t KnownSlots() const;
 
   const Options options_;
   const std::vector<HostSpec> hosts_;
   std::vector<uint32_t> slots_;    // by host; 0: not greeted yet
+  std::vector<uint32_t> bases_;    // by host: DTEST_WORKER of its first slot
   uint32_t workers_assigned_ = 0;  // DTEST_WORKER numbers given out
 };
 

@@ -37,10 +37,10 @@ class FakeHosts : public Hosts {
     up_[host.value()] = true;
     delegate_->HostIsUp(host, hello);
   }
-  void Down(HostId host, const char* reason) {
+  void Down(HostId host, const char* reason, bool may_return = false) {
     const bool was_up = up_[host.value()];
     up_[host.value()] = false;
-    delegate_->HostIsDown(host, was_up, absl::UnavailableError(reason));
+    delegate_->HostIsDown(host, was_up, absl::UnavailableError(reason), may_return);
   }
   void Says(HostId host, FromAgent message) {
     if (up_[host.value()] && !leaving_) delegate_->HostSays(host, std::move(message));
@@ -84,6 +84,7 @@ class FakeHosts : public Hosts {
     sent_.push_back({host, message});
     if (answer) answer(host, message);
   }
+  bool AllAcknowledged() const override { return true; }
   void ShutDown(absl::Time) override { leaving_ = true; }
   bool AllGone() const override { return leaving_ && leave_when_asked; }
 

@@ -4,6 +4,7 @@
 #define DTEST_TESTS_FAKES_FAKE_SIGNALS_H_
 
 #include <deque>
+#include <functional>
 #include <optional>
 
 #include "coordinator/run/signals.h"
@@ -13,6 +14,12 @@ namespace dtest {
 class FakeSignals : public SignalSource {
  public:
   void Send(int number) { sent_.push_back(number); }
+
+  // Called in place of stopping the process, if set: time may pass.
+  std::function<void()> stopped;
+  void StopProcess() override {
+    if (stopped) stopped();
+  }
 
   int fd() const override { return -1; }
   std::optional<int> Take() override {

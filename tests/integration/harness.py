@@ -204,6 +204,10 @@ class Running:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def is_stopped(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] == "T"
+
     def said(self):
         """Its standard output so far."""
         return os.pread(self.stdout.fileno(), 1 << 20, 0).decode(errors="replace")

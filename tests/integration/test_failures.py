@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 import fixtures
 import harness
@@ -117,16 +118,18 @@ class LostHostTest(FarmCase):
         for pid, command in host.processes():
             if "agent" in command:
                 os.kill(pid, signal.SIGKILL)
+        running.wait_for("host_up", len(self.farm.hosts) + 1)  # it is started again
         result = running.finish()
         self.assertExit(result, PASSED)
         self.assertExact(result)
+        self.assertSays(result, "host lost: h1: ", "its agent is started again")
         self.dtest(*self.on_farm("h1"), self.suite("flaky_test"), "-k", "AlwaysPasses")
         self.assertHostsClean()  # what the killed agent could not clean up, the next one did
 
     def test_killed_host_is_named_for_the_case_that_ran_there(self):
         host = self.farm["h1"]
         running = self.start(*self.on_farm("h1"), self.suite("hang_test"), "-k", "Hanging.Forever", "--timeout", "60s",
-                             "--host-timeout", "8s")
+                             "--host-timeout", "8s", "--connect-timeout", "2s")
         wait_until(lambda: any("hang_test" in command and "gtest_list" not in command
                                for _, command in host.processes()), "the case to run")
         host.power_off()
@@ -177,7 +180,7 @@ class LostHostTest(FarmCase):
         self.assertEqual(len(result.verdicts()), fixtures.MANY + len(fixtures.MIXED))
 
     def test_every_host_lost(self):
-        running = self.start_slow("--host-timeout", "8s", hosts=("h1", "h2"))
+        running = self.start_slow("--host-timeout", "8s", "--connect-timeout", "2s", hosts=("h1", "h2"))
         for name in ("h1", "h2"):
             self.farm[name].power_off()
             self.addCleanup(self.farm[name].power_on)
@@ -254,6 +257,25 @@ class EndOfCoordinatorTest(FarmCase):
         running.finish(10)
         wait_until(lambda: not own_processes("hang_test", "dtest-agent"), "the end of the agent and its tests",
                    seconds=20)
+
+    def test_a_coordinator_that_was_stopped_goes_on(self):
+        # For longer than --host-timeout: an agent here waits, as does one that was told of Ctrl-Z; another one leaves,
+        # and its host is started again.
+        for number, hosts, lost in ((signal.SIGSTOP, (), 0), (signal.SIGTSTP, ("h1",), 0), (signal.SIGSTOP, ("h1",), 1)):
+            with self.subTest(signal=number, hosts=hosts):
+                running = self.start(*(self.on_farm(*hosts) if hosts else ()), self.suite("slow_test"), "--env",
+                                     "FIXTURE_MS=150", "--host-timeout", "2s")
+                running.wait_for("case_ended", 5)
+                running.signal(number)
+                wait_until(running.is_stopped, "dtest to stop")
+                began = time.monotonic()
+                wait_until(lambda began=began: time.monotonic() > began + 4, "twice the agents' time to pass")
+                running.signal(signal.SIGCONT)
+                result = running.finish()
+                self.assertExit(result, PASSED)
+                self.assertEqual(len(result.verdicts()), fixtures.SLOW)
+                self.assertEqual(len(result.events("host_down")), lost)
+        self.assertHostsClean("h1")
 
     def test_two_runs_at_once(self):
         tests = self.suite("slow_test", "mixed_test")

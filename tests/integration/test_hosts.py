@@ -1,5 +1,6 @@
 """Hosts that cannot be used: each kind says what is wrong and what to do; the others carry on."""
 
+import os
 from datetime import datetime
 
 import fixtures
@@ -102,6 +103,24 @@ class BadHostsTest(FarmCase):
         self.assertExit(self.dtest("hosts", *self.on(*self.BAD), reports=False), BROKEN)  # none is
         good = self.dtest("hosts", *self.on_farm(*[spec.name for spec in ordinary_hosts()]), reports=False)
         self.assertExit(good, PASSED)
+
+    def test_a_store_that_cannot_be_written_though_the_agent_is_there(self):
+        host = self.farm["h1"]
+        self.assertExit(self.dtest("hosts", *self.on("h1"), reports=False), PASSED)
+        store = host.path(f"{host.home}/.cache/dtest")
+        os.chmod(store, 0o555)
+        self.addCleanup(os.chmod, store, 0o700)
+        checked = self.dtest("hosts", *self.on("h1"), reports=False)
+        self.assertExit(checked, BROKEN)
+        self.assertRegex(checked.text, r"h1 +FAILED .*the store .* cannot be written \(Permission denied\)")
+        run = self.dtest(*self.on("h1", "h4"), self.suite("typed_test"), "-k", "Typed/*")
+        self.assertExit(run, PASSED)
+        self.assertSays(run, "cannot be written")
+
+    def test_too_few_hosts(self):
+        result = self.dtest(*self.on("h1", "refuses"), self.suite("typed_test"), "--min-hosts", "2")
+        self.assertExit(result, BROKEN)
+        self.assertSays(result, "--min-hosts 2: 1 of 2 hosts did not come up")
 
     def test_no_prompt_ever(self):
         result = self.dtest(*self.on("password"), self.suite("mixed_test"), seconds=20, terminal=self.terminal())

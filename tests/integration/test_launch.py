@@ -63,6 +63,11 @@ class LaunchTest(FarmCase):
         self.runs_on("--host", "h1", "--ssh-config", config, hosts=["h1"], env={"SSH_AUTH_SOCK": socket})
         result = self.dtest("--host", "h1", "--ssh-config", config, self.suite("typed_test"), seconds=30)
         self.assertExit(result, BROKEN)  # without the agent
+        # Which of an agent's keys, only the ssh program can be told.
+        config = self.farm.write_ssh_config("half_config", h1={"IdentityFile": key + ".pub", "IdentitiesOnly": "yes",
+                                                               "IdentityAgent": "$FARM_AGENT"})
+        result = self.runs_on("--host", "h1", "--ssh-config", config, hosts=["h1"], env={"FARM_AGENT": socket})
+        self.assertSays(result, "h1: by the ssh program, since of ")
 
     def test_key_with_a_passphrase_is_no_prompt(self):
         key = self.key("locked_key", "secret")

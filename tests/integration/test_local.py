@@ -1,5 +1,6 @@
 """dtest on this machine alone: no hosts given, one local agent, executables run where they are."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import unittest
 
 import fixtures
 import harness
-from harness import FAILED, NOTHING, PASSED, DtestCase, fixture, text_of
+from harness import FAILED, INTERRUPTED, NOTHING, PASSED, DtestCase, fixture, text_of
 
 
 class LocalTest(DtestCase):
@@ -178,6 +179,21 @@ class LocalTest(DtestCase):
         result = running.finish(20)
         self.assertRegex(result.events("warning")[0]["text"],
                          r"^interrupted: waiting for running tests.*\ntests/hang_test Hanging\.Forever for \d+ s \(local\)$")
+
+    def test_a_reader_that_stopped_reading_does_not_keep_dtest_from_its_end(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=number):
+                reader, writer = os.pipe()
+                self.addCleanup(os.close, reader)
+                fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+                running = self.start(self.suite("many_test", "hang_test"), "-v", "--grace", "1s", stdout=writer)
+                os.close(writer)
+                running.wait_for("case_ended", 200)  # a line each is more than the pipe holds
+                running.signal(number)
+                result = running.finish(30)
+                self.assertExit(result, INTERRUPTED)
+                self.assertIn("not run", result.verdicts().values())
+                self.assertEqual(len(result.junit()), len(result.verdicts()))
 
     def test_leaks_are_found_and_killed(self):
         result = self.dtest(self.suite("leak_test"), "--isolate", "process")

@@ -118,7 +118,7 @@ void SimLoop::HostIsDown(uint32_t host, const std::string& reason) {
   Wake();
   const bool was_up = up_[host];
   up_[host] = false;
-  loop_->HostIsDown(HostId(host), was_up, absl::UnavailableError(reason));
+  loop_->HostIsDown(HostId(host), was_up, absl::UnavailableError(reason), /*may_return=*/false);
 }
 
 // ---- Hosts

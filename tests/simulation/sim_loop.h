@@ -65,6 +65,7 @@ class SimLoop : private Hosts, private Bundle, private Sink, private SignalSourc
   void WatchFd(int) override {}
   absl::Status Turn(const std::function<absl::Time()>& clock, absl::Time deadline) override;
   void Send(absl::Time now, HostId host, ToAgent message) override;
+  bool AllAcknowledged() const override { return true; }
   void ShutDown(absl::Time) override {}
   bool AllGone() const override { return true; }
 
@@ -85,6 +86,7 @@ class SimLoop : private Hosts, private Bundle, private Sink, private SignalSourc
   // SignalSource
   int fd() const override { return -1; }
   std::optional<int> Take() override;
+  void StopProcess() override {}
 
   const Scenario& scenario_;
   SimClock& clock_;

@@ -188,6 +188,16 @@ TEST_F(BootstrapTest, FailuresSayHowFarItWas) {
             "programs run from /s (noexec mount)? set another store directory if not");
 }
 
+TEST_F(BootstrapTest, WhatTheAgentSaysOfItsHostIsTheReason) {
+  Bootstrap bootstrap = Make();
+  ASSERT_TRUE(bootstrap.Receive("DTEST-PROBE N7 cached x86_64 /s\n").ok());
+  const absl::Status status = bootstrap.Failure(
+      "exited with status 1", 1,
+      "motd\ndtest-agent[7] error: no test can run here: the store /s cannot be written (Read-only file system)\n");
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.message(), "no test can run here: the store /s cannot be written (Read-only file system)");
+}
+
 TEST(Quote, KeepsTheEndOnOneLineWithoutControlCharacters) {
   EXPECT_EQ(Quote("\n one\r\n\n\ttwo\x1b[0m \n"), "one | two?[0m");
   EXPECT_EQ(Quote("abcdef", 3), "def");

@@ -531,7 +531,7 @@ TEST(TerminalOutput, APipeThatNobodyReadsDoesNotBlock) {
     char buffer[65536];
     for (ssize_t n; (n = read(fds[0], buffer, sizeof(buffer))) > 0;) received.append(buffer, n);
   });
-  EXPECT_TRUE(output->Drain().ok());
+  EXPECT_TRUE(output->Drain({}).ok());
   close(fds[1]);
   output.reset();  // its own descriptor keeps the pipe open
   reader.join();
@@ -539,6 +539,24 @@ TEST(TerminalOutput, APipeThatNobodyReadsDoesNotBlock) {
   EXPECT_TRUE(absl::StrContains(received, "bytes left out: nothing read the output of dtest"))
       << received.substr(received.size() - 100);
   EXPECT_GT(received.size(), 15u << 20);
+}
+
+TEST(TerminalOutput, WhoAsksForTheEndDoesNotWaitForAReader) {
+  int fds[2], asked[2];
+  ASSERT_EQ(pipe(fds), 0);
+  ASSERT_EQ(pipe(asked), 0);
+  TerminalOutput output(fds[1]);
+  output.Append(std::string(1 << 20, 'x'));
+  int times = 0;
+  ASSERT_EQ(write(asked[1], "!", 1), 1);
+  // Asked again until it says yes.
+  EXPECT_FALSE(output.Drain({absl::InfiniteDuration(), asked[0], [&times] { return ++times == 2; }}).ok());
+  EXPECT_EQ(times, 2);
+  EXPECT_EQ(output.pending(), 0u);
+  EXPECT_EQ(output.error(), EPIPE);
+  output.Append(std::string(1 << 20, 'x'));
+  EXPECT_FALSE(output.Drain({absl::Milliseconds(1), -1, nullptr}).ok());
+  for (const int fd : {fds[0], fds[1], asked[0], asked[1]}) close(fd);
 }
 
 TEST(TerminalOutput, ASocketThatNobodyReadsDoesNotBlock) {

@@ -317,5 +317,78 @@ TEST_F(RunLoopTest, NotesOfAgentsAreWarningsThatNameTheHost) {
   EXPECT_THAT(sink_.lines(), Contains("warning a: the disk is nearly full"));
 }
 
+// ---- Hosts that come back, or do not come at all
+
+TEST_F(RunLoopTest, AHostThatComesBackIsAFreshOne) {
+  ListedUnit("math", {"A.One", "A.Two"});
+  ComesUp(kA);
+  case_takes_ = 100 * kMs;
+  hosts_.After(50 * kMs, [this] { hosts_.Down(kA, "the agent was killed", /*may_return=*/true); });
+  hosts_.After(60 * kMs, [this] { hosts_.Down(kA, "connection refused", /*may_return=*/true); });
+  hosts_.After(kMs, [this] { hosts_.Down(kB, "no route"); });
+  ComesUp(kA, 80 * kMs);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  // It knows neither unit nor cases of before, and has the worker numbers of before.
+  EXPECT_THAT(Kinds(kA),
+              ElementsAre("welcome", "unit", "table", "lease", "lease", "welcome", "unit", "table", "lease", "lease"));
+  const std::vector<std::pair<HostId, Welcome>> welcomes = hosts_.SentOf<Welcome>();
+  ASSERT_THAT(welcomes, SizeIs(2));
+  EXPECT_EQ(welcomes[0].second.worker_base, welcomes[1].second.worker_base);
+  // Told once, with what is done about it.
+  EXPECT_THAT(sink_.LinesThatBegin("down"),
+              ElementsAre("down 1 never up: no route", "down 0: the agent was killed; its agent is started again"));
+}
+
+TEST_F(RunLoopTest, TooFewHostsEndTheRunAsSoonAsThatIsCertain) {
+  options_.min_hosts = 2;
+  ListedUnit("math", {"A.One"});
+  case_takes_ = absl::Hours(1);
+  ComesUp(kA);
+  hosts_.After(5 * kMs, [this] { hosts_.Down(kB, "no route"); });
+  const absl::Time began = clock_.now();
+  EXPECT_EQ(Run(), RunEnd::kNoHosts);
+  EXPECT_EQ(clock_.now(), began + 5 * kMs);
+  EXPECT_THAT(sink_.lines(), Contains(HasSubstr("--min-hosts 2: 1 of 2 hosts did not come up")));
+}
+
+TEST_F(RunLoopTest, AHostThatIsLostLaterHadComeUp) {
+  options_.min_hosts = 2;
+  ListedUnit("math", {"A.One", "A.Two", "A.Three"});
+  ComesUp(kA);
+  ComesUp(kB);
+  hosts_.After(5 * kMs, [this] { hosts_.Down(kB, "power off"); });
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+}
+
+TEST_F(RunLoopTest, AgentsAreToldBeforeAndAfterTheProcessIsStopped) {
+  ListedUnit("math", {"A.One"});
+  ComesUp(kA);
+  case_takes_ = 50 * kMs;
+  size_t sent_before_stop = 0;
+  signals_.stopped = [&] {
+    sent_before_stop = hosts_.SentOf<Welcome>().size();
+    clock_.Advance(absl::Hours(1));
+  };
+  hosts_.After(10 * kMs, [this] { signals_.Send(SIGTSTP); });
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  const std::vector<std::pair<HostId, Welcome>> welcomes = hosts_.SentOf<Welcome>();
+  ASSERT_THAT(welcomes, SizeIs(3));
+  EXPECT_EQ(sent_before_stop, 2u);
+  EXPECT_GT(welcomes[1].second.lease_timeout, absl::Hours(1));
+  EXPECT_EQ(welcomes[2].second.lease_timeout, options_.host_timeout);
+}
+
+TEST_F(RunLoopTest, HowHostsAreReachedIsToldOnce) {
+  ListedUnit("math", {"A.One"});
+  hosts_.After(kMs, [this] {
+    loop_->HostNotes(kA, "by the ssh program, since so");
+    loop_->HostNotes(kB, "by the ssh program, since so");
+  });
+  ComesUp(kA, 2 * kMs);
+  ComesUp(kB, 2 * kMs);
+  Run();
+  EXPECT_THAT(sink_.LinesThatBegin("warning"), ElementsAre(HasSubstr("a: by the ssh program, since so")));
+}
+
 }  // namespace
 }  // namespace dtest
