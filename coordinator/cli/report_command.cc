@@ -1,7 +1,11 @@
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/commands.h"
@@ -13,7 +17,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The event log that the argument means: a file, a run's id, or the latest run.
+// Whether the log has a whole line. A coordinator that died at once leaves none.
+bool HasEvents(const fs::path& log) {
+  std::ifstream file(log);
+  std::string line;
+  return std::getline(file, line) && !file.eof();
+}
+
+// The event log that the argument means: a file, a run's id, or the latest run of which something is known.
 absl::StatusOr<std::string> FindLog(const Options& options) {
   const fs::path runs = RunsDirectory(options.state_dir);
   std::error_code error;
@@ -26,20 +37,18 @@ absl::StatusOr<std::string> FindLog(const Options& options) {
                                             runs.string(), "; `ls ", runs.string(), "` shows what is kept"));
   }
   // Ids have seconds only: of two runs in one, the one that wrote last.
-  std::string latest;
-  fs::file_time_type written;
+  std::vector<std::pair<fs::file_time_type, fs::path>> logs;
   for (const auto& entry : fs::directory_iterator(runs, error)) {
-    if (entry.path().extension() != ".jsonl") continue;
-    const fs::file_time_type time = entry.last_write_time(error);
-    if (!latest.empty() && time <= written) continue;
-    latest = entry.path().string();
-    written = time;
+    if (entry.path().extension() == ".jsonl") logs.emplace_back(entry.last_write_time(error), entry.path());
   }
-  if (latest.empty()) {
-    return absl::NotFoundError(absl::StrCat("no run is kept in ", runs.string(),
-                                            "; run something first, or name an event log (dtest --events FILE)"));
+  std::sort(logs.rbegin(), logs.rend());
+  for (const auto& [written, log] : logs) {
+    if (HasEvents(log)) return log.string();
+    std::fprintf(stderr, "dtest: note: nothing is known of run %s, %s; this is the run before it\n", log.stem().c_str(),
+                 EventLogIsBeingWritten(log.string()) ? "which has only just begun" : "which died as it began");
   }
-  return latest;
+  return absl::NotFoundError(absl::StrCat("no run is kept in ", runs.string(),
+                                          "; run something first, or name an event log (dtest --events FILE)"));
 }
 
 }  // namespace

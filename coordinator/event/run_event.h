@@ -28,6 +28,7 @@ struct RunStarted {
   std::string working_directory;
   std::vector<std::string> hosts;               // names; HostId indexes this
   absl::Duration setup = absl::ZeroDuration();  // what the command took before this: finding tests, history
+  uint32_t repeat = 1;                          // how often each selected case is to run
 };
 
 struct HostUp {

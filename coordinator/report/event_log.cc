@@ -166,6 +166,7 @@ void AppendEvent(const RunStarted& started, std::string* out) {
   AppendField(field::kWorkingDirectory, started.working_directory, out);
   AppendField(field::kHosts, started.hosts, out);
   AppendDurationField(field::kSetup, started.setup, out);
+  if (started.repeat != 1) AppendField(field::kRepeat, started.repeat, out);
 }
 
 void AppendEvent(const HostUp& up, std::string* out) {

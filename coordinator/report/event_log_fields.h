@@ -56,6 +56,7 @@ inline constexpr char kProcesses[] = "processes";
 inline constexpr char kProperties[] = "properties";
 inline constexpr char kReady[] = "ready";
 inline constexpr char kReason[] = "reason";
+inline constexpr char kRepeat[] = "repeat";
 inline constexpr char kReports[] = "reports";
 inline constexpr char kRunId[] = "run_id";
 inline constexpr char kSelected[] = "selected";

@@ -39,7 +39,8 @@ Kind KindOf(const CaseRecord& record) { return record.interrupted() ? Kind::kErr
 
 // Whether the run ended such that it is not green, and no case says so.
 bool IsIncomplete(const RunSummary& summary) {
-  return summary.end().end != RunEnd::kCompleted && summary.end().end != RunEnd::kFailFast;
+  return summary.without_verdict() > 0 ||
+         summary.end().end != RunEnd::kCompleted && summary.end().end != RunEnd::kFailFast;
 }
 
 constexpr size_t kRunSuite = SIZE_MAX;  // in place of a unit's index: the suite "[run]", of a run that is incomplete
@@ -236,8 +237,11 @@ class Renderer {
   void Incomplete() {
     const size_t begin = body_.size();
     const RunFinished& end = run_.summary().end();
-    const char* type = RunEndName(end.end);
-    const std::string reason = end.reason.empty() ? type : end.reason;
+    const uint64_t missing = run_.summary().without_verdict();
+    const std::string unjudged = absl::StrCat(missing, " of ", Plural(run_.summary().expected(), "case"),
+                                              missing == 1 ? " has no verdict" : " have no verdict");
+    const char* type = end.end == RunEnd::kCompleted ? "no verdict" : RunEndName(end.end);
+    const std::string reason = end.end == RunEnd::kCompleted ? unjudged : end.reason.empty() ? type : end.reason;
     Names("dtest", "", SuiteName(kRunSuite), 1);
     body_ += " time=\"0.000000\">\n      <error";
     MessageAttribute(reason);
@@ -247,6 +251,13 @@ class Renderer {
       if (host.up) continue;
       absl::StrAppend(&text, "\n", host.name, host.was_up ? "" : " (never came up)", ": ",
                       host.down ? host.reason : "still connecting when the run ended");
+    }
+    if (missing > 0) {
+      absl::StrAppend(&text, "\n", unjudged, ":");
+      for (const UnitRecord& unit : run_.units()) {
+        if (unit.cases.size() >= unit.expected) continue;
+        absl::StrAppend(&text, "\n  ", unit.name, ": ", unit.expected - unit.cases.size(), " of ", unit.expected);
+      }
     }
     LongText(text, 0);
     body_ += "</error>\n    </testcase>\n";

@@ -34,6 +34,7 @@ absl::Status RunRecord::Handle(const RunEvent& event) {
 
 void RunRecord::On(const UnitListed& listed) {
   UnitRecord* unit = UnitOf(listed.unit, listed.name);
+  unit->expected = listed.selected * summary_.repeat();
   unit->listing_error = KeepText(listed.error);
   unit->listing_output = KeepText(listed.output);
 }

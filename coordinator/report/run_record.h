@@ -62,6 +62,7 @@ struct UnitRecord {
   std::string name;
   std::vector<CaseRecord> cases;  // in listing order, iterations in theirs, once the run has finished
   std::string names;              // of the cases, one after the other
+  uint64_t expected = 0;          // verdicts: what is selected in it, each iteration
   std::string listing_error;      // not empty: it could not be listed
   std::string listing_output;
 };

@@ -130,8 +130,11 @@ void TerminalReport::AppendSlowest() {
 }
 
 void TerminalReport::AppendClosing() {
+  const uint64_t missing = summary_.without_verdict();
   std::string verdicts =
-      absl::StrCat(Plural(summary_.cases(), "case"), ": ", CountText(summary_.count(Outcome::kPassed)), " passed");
+      absl::StrCat(missing > 0 ? absl::StrCat(CountText(summary_.cases()), " of ", Plural(summary_.expected(), "case"))
+                               : Plural(summary_.cases(), "case"),
+                   ": ", CountText(summary_.count(Outcome::kPassed)), " passed");
   for (int i = 1; i < kOutcomeCount; ++i) {
     const Outcome outcome = static_cast<Outcome>(i);
     const uint64_t count = summary_.count(outcome);
@@ -143,13 +146,14 @@ void TerminalReport::AppendClosing() {
   if (summary_.leaky() > 0) {
     absl::StrAppend(&verdicts, summary_.flaky() > 0 ? ", " : "; ", CountText(summary_.leaky()), " leaky");
   }
+  if (missing > 0) absl::StrAppend(&verdicts, "; ", CountText(missing), missing == 1 ? " has" : " have", " no verdict");
   if (!summary_.unlisted().empty()) {
     absl::StrAppend(&verdicts, "; ", Plural(summary_.unlisted().size(), "executable"), " could not be listed");
   }
   if (summary_.unreached() > 0) {
     absl::StrAppend(&verdicts, "; ", Plural(summary_.unreached(), "executable"), " not listed: the run ended first");
   }
-  if (summary_.cases() == 0 && summary_.listed() > 0) {
+  if (summary_.cases() == 0 && missing == 0 && summary_.listed() > 0) {
     absl::StrAppend(&verdicts, " (", Plural(summary_.listed(), "case"), " listed)");
   }
   const int exit_status = summary_.ExitStatus();

@@ -103,7 +103,8 @@ RunEnd RunLoop::Run() {
                      options_.command,
                      options_.working_directory,
                      {},
-                     std::max(started_ - options_.began, absl::ZeroDuration())};
+                     std::max(started_ - options_.began, absl::ZeroDuration()),
+                     options_.scheduler.repeat};
   for (const HostState& host : hosts_) started.hosts.push_back(host.name);
   Emit(std::move(started));
   if (out_.terminal != nullptr) {

@@ -187,6 +187,7 @@ class Scheduler::Impl {
   void NoteCut(const LeaseRecord& lease, const std::string& lost);
   // The verdict of a case that was running when the run ended as `end` says.
   void FinalCut(uint32_t i, const Cut& cut, RunEnd end);
+  void SetTimes(const Cut& cut, CaseResult* result) const;  // when the case began, and for how long it is known to run
   uint32_t WireAttempt(const CaseRecord& c) const { return (c.iteration - 1) * attempts_per_iteration_ + c.attempt; }
   uint32_t IterationOf(uint32_t wire_attempt) const { return (wire_attempt - 1) / attempts_per_iteration_ + 1; }
   uint32_t AttemptOf(uint32_t wire_attempt) const { return (wire_attempt - 1) % attempts_per_iteration_ + 1; }

@@ -145,6 +145,7 @@ void Scheduler::Impl::Lost(uint32_t h, const CaseList& list, bool suspect, const
     NoteLoss(h, i, reason);
     if (cases_[i].lost_hosts >= std::max(options_.hosts_a_case_may_take_down, 1u)) {
       CaseResult result;
+      if (const auto cut = cut_.find(i); cut != cut_.end() && cut->second.host == h) SetTimes(cut->second, &result);
       result.outcome = Outcome::kCrashed;
       result.message = absl::StrCat("every host that ran this case was lost, so it is not tried again: ",
                                     absl::StrJoin(losses_[i], ", "));
@@ -197,12 +198,15 @@ void Scheduler::Impl::NoteCut(const LeaseRecord& lease, const std::string& lost)
   if (i != kNone) cut_[i] = Cut{lease.host, began, now_, lost, stopping_, std::nullopt};
 }
 
+void Scheduler::Impl::SetTimes(const Cut& cut, CaseResult* result) const {
+  result->duration = std::max(cut.ended - cut.began, absl::ZeroDuration());
+  if (!cut.told.has_value()) result->start = std::max(cut.began - hosts_[cut.host].joined, absl::ZeroDuration());
+}
+
 void Scheduler::Impl::FinalCut(uint32_t i, const Cut& cut, RunEnd end) {
-  const HostRecord& host = hosts_[cut.host];
   CaseResult result = cut.told.value_or(CaseResult());
   result.outcome = Outcome::kNotRun;
-  result.duration = std::max(cut.ended - cut.began, absl::ZeroDuration());
-  if (!cut.told.has_value()) result.start = std::max(cut.began - host.joined, absl::ZeroDuration());
+  SetTimes(cut, &result);
   char seconds[32];
   std::snprintf(seconds, sizeof(seconds), "%.1f s", absl::ToDoubleSeconds(result.duration));
   result.message = absl::StrCat("it was running for ", seconds);

@@ -381,6 +381,11 @@ class ReportTest(DtestCase):
         replayed = self.dtest("report", "--durations", "3", reports=False)
         self.assertExit(replayed, FAILED)
         self.assertSays(replayed, "the question was different", "slowest")
+        # A coordinator that died as it began has left a log without a word.
+        self.write("state/runs/29991231-235959-dead.jsonl", "")
+        replayed = self.dtest("report", reports=False)
+        self.assertExit(replayed, FAILED)
+        self.assertSays(replayed, "the question was different", "29991231-235959-dead")
 
     def test_a_dumb_terminal_gets_no_escape_sequences(self):
         tests = self.suite("mixed_test")

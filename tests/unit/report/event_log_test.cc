@@ -89,8 +89,8 @@ TEST(EventLog, AnUnreachedExecutableRoundTrips) {
 }
 
 TEST(EventLog, RunStartedRoundTrips) {
-  const RunStarted started{"run",    kNasty,          {"dtest", "", kNotUtf8, kNasty},
-                           kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1)};
+  const RunStarted started{
+      "run", kNasty, {"dtest", "", kNotUtf8, kNasty}, kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1), 7};
   RoundTrip<RunStarted>(started, [&](const RunStarted& read) {
     EXPECT_EQ(read.run_id, started.run_id);
     EXPECT_EQ(read.version, started.version);
@@ -98,6 +98,7 @@ TEST(EventLog, RunStartedRoundTrips) {
     EXPECT_EQ(read.working_directory, started.working_directory);
     EXPECT_EQ(read.hosts, started.hosts);
     EXPECT_EQ(read.setup, started.setup);
+    EXPECT_EQ(read.repeat, started.repeat);
   });
 }
 

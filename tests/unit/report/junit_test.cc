@@ -210,6 +210,24 @@ TEST_F(JUnit, ARunThatDidNotCompleteIsNotGreen) {
   }
 }
 
+TEST_F(JUnit, CasesWithoutAVerdictAreCountedByUnit) {
+  for (const RunEnd end : {RunEnd::kInterrupted, RunEnd::kCompleted}) {
+    const pugi::xml_document document =
+        Parse(Write({{kTime, UnitListed{UnitId(0), "t", 3, 2, "", ""}},
+                     {kTime, UnitListed{UnitId(1), "u<>", 7, 5, "", ""}},
+                     {kTime, UnitListed{UnitId(2), "all", 1, 0, "", ""}},
+                     {kTime, Case(0, "S.a")},
+                     {kTime, RunFinished{end, end == RunEnd::kInterrupted ? "the coordinator died" : ""}}}));
+    const pugi::xml_node error = document.child("testsuites")
+                                     .find_child_by_attribute("testsuite", "name", "[run]")
+                                     .child("testcase")
+                                     .child("error");
+    EXPECT_TRUE(absl::EndsWith(error.child_value(), "6 of 7 cases have no verdict:\n  t: 1 of 2\n  u<>: 5 of 5"))
+        << error.child_value();
+    ExpectValid(path_);
+  }
+}
+
 TEST_F(JUnit, ARunThatCompletesOrStopsAfterFailuresHasNoCaseOfItsOwn) {
   for (const RunEnd end : {RunEnd::kCompleted, RunEnd::kFailFast}) {
     EXPECT_FALSE(absl::StrContains(Write({{kTime, Case(0, "S.a")}, {kTime, RunFinished{end, "x"}}}), "[run]"));

@@ -127,6 +127,17 @@ TEST(Terminal, ClosingLinesOfARunWithNothingToSay) {
   EXPECT_EQ(Shown(events), "\n1 case: 1 passed\nin 31.2 s on 1 host (1 slot), shipped 0 B\n");
 }
 
+TEST(Terminal, ClosingLinesSayHowManyCasesHaveNoVerdict) {
+  const auto shown = [](uint32_t selected) {
+    return Shown({{kTime, UnitListed{UnitId(0), "t", 2000, selected, "", ""}},
+                  {kTime, Case(Outcome::kPassed)},
+                  {kTime, RunFinished{RunEnd::kInterrupted, "the coordinator died"}}});
+  };
+  EXPECT_TRUE(absl::StrContains(shown(1001), "\n1 of 1,001 cases: 1 passed; 1,000 have no verdict\n")) << shown(1001);
+  EXPECT_TRUE(absl::StrContains(shown(2), "\n1 of 2 cases: 1 passed; 1 has no verdict\n"));
+  EXPECT_TRUE(absl::StrContains(shown(1), "\n1 case: 1 passed\n"));
+}
+
 TEST(Terminal, AFilterThatMatchesNothingIsShownAsSuch) {
   const std::string text = Shown({{kTime, UnitListed{UnitId(0), "t", 12, 0, "", ""}}, {kTime, RunFinished{}}});
   EXPECT_TRUE(absl::StrContains(text, "0 cases: 0 passed (12 cases listed)\n")) << text;

@@ -105,6 +105,25 @@ TEST_F(FailuresTest, ACaseThatTakesDownTwoHostsIsBlamedAndNamesThem) {
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
 }
 
+TEST_F(FailuresTest, ACaseBlamedForALostHostHasTheTimesOfItsLastAttempt) {
+  Start(Hosts(2));
+  Add(0);
+  Complete();
+  Cases(0, {1});
+  Join(0, 1);
+  Join(1, 1);
+  After(absl::Seconds(2));
+  Gone(0);
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+  After(absl::Seconds(5));
+  Gone(1);
+  ASSERT_THAT(Ended(turn), SizeIs(1));
+  const AttemptEnded blamed = Ended(turn)[0];
+  EXPECT_EQ(blamed.result.outcome, Outcome::kCrashed);
+  EXPECT_EQ(blamed.result.start, absl::Seconds(2)) << "since its host joined";
+  EXPECT_EQ(blamed.result.duration, absl::Seconds(5)) << "up to the loss";
+}
+
 TEST_F(FailuresTest, OnlyTheRunningCaseIsSuspectNotTheRestOfItsLeaseNorTheQueue) {
   Start(Hosts(4));
   Add(0);
