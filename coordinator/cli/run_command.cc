@@ -112,7 +112,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.settings.kill_grace = options.kill_grace;
   loop.settings.leak_timeout = absl::Milliseconds(200);
   loop.settings.output_cap = options.output_cap;
-  loop.settings.keep_all_output = options.verbosity >= 2;
+  loop.settings.keep_all_output = KeepsAllOutput(options);
   loop.settings.run_disabled = options.run_disabled;
   loop.settings.env = options.env;
   loop.settings.store_limit = options.store_limit;

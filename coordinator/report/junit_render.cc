@@ -13,7 +13,7 @@ namespace {
 
 // Room for the parts' own elements: <testsuites>, and a <testsuite> beside its name.
 constexpr size_t kFrameBytes = 512;
-constexpr size_t kMessageAttribute = 1024;  // bytes of a message in an attribute; all of it is in the element
+constexpr size_t kMessageAttribute = 1024;  // bytes of a message in an attribute
 
 // What a case counts as in the attributes of its suite.
 enum class Kind : uint8_t { kPassed, kFailure, kError, kSkipped };
@@ -156,10 +156,10 @@ class Renderer {
     AppendEscaped(clean_, place, &body_);
   }
 
-  // A text that may have to be shortened.
+  // A text that may have to be shortened, and was by `cut_before` bytes before.
   void LongText(absl::string_view raw, uint64_t cut_before) {
     if (raw.size() <= text_limit_) {
-      Text(cut_before > 0 ? WithCutMarked(raw, cut_before) : raw, Place::kText);
+      Text(raw, Place::kText);
     } else {
       const absl::string_view head = Utf8Prefix(raw, text_limit_ / 2), tail = Utf8Suffix(raw, text_limit_ / 2);
       Text(head, Place::kText);
@@ -228,7 +228,7 @@ class Renderer {
     body_ += " type=\"not listed\">";
     LongText(unit.listing_error, 0);
     body_ += "</error>\n";
-    Output(unit.listing_output, 0);
+    Output(unit.listing_output, 0, "", "      ");
     body_ += "    </testcase>\n";
     AddPiece(begin, suite, Kind::kError, absl::ZeroDuration(), absl::InfinitePast());
   }
@@ -264,10 +264,13 @@ class Renderer {
     AddPiece(begin, kRunSuite, Kind::kError, absl::ZeroDuration(), absl::InfinitePast());
   }
 
-  void Output(absl::string_view output, uint64_t cut) {
+  // Less `message`, which stands elsewhere in the case.
+  void Output(absl::string_view output, uint64_t cut, absl::string_view message, absl::string_view indent) {
     if (output.empty() && cut == 0) return;
-    body_ += "      <system-out>";
-    LongText(output, cut);
+    const std::string rest = WithoutMessage(cut > 0 ? WithCutMarked(output, cut) : output, message);
+    if (rest.empty()) return;
+    absl::StrAppend(&body_, indent, "<system-out>");
+    LongText(rest, cut);
     body_ += "</system-out>\n";
   }
 
@@ -312,7 +315,7 @@ class Renderer {
       case Kind::kError: {
         const char* element = KindOf(record) == Kind::kFailure ? "failure" : "error";
         absl::StrAppend(&body_, "      <", element);
-        MessageAttribute(last.message);
+        MessageAttribute(Headline(last.message));
         absl::StrAppend(&body_, " type=\"", record.interrupted() ? "interrupted" : OutcomeName(last.outcome), "\">");
         LongText(last.message, 0);
         absl::StrAppend(&body_, "</", element, ">\n");
@@ -333,7 +336,8 @@ class Renderer {
     if (last.outcome != Outcome::kPassed || record.flaky) {
       for (const AttemptRecord& attempt : detail.earlier) Earlier(attempt, last.outcome == Outcome::kPassed);
     }
-    Output(last.output, last.output_cut);
+    const bool has_message = KindOf(record) == Kind::kFailure || KindOf(record) == Kind::kError;
+    Output(last.output, last.output_cut, has_message ? last.message : "", "      ");
   }
 
   void Earlier(const AttemptRecord& attempt, bool passed_later) {
@@ -341,14 +345,11 @@ class Renderer {
     const char* element =
         passed_later ? (failure ? "flakyFailure" : "flakyError") : (failure ? "rerunFailure" : "rerunError");
     absl::StrAppend(&body_, "      <", element);
-    MessageAttribute(attempt.message);
+    MessageAttribute(Headline(attempt.message));
     absl::StrAppend(&body_, " type=\"", OutcomeName(attempt.outcome), "\">\n        <stackTrace>");
     LongText(attempt.message, 0);
     body_ += "</stackTrace>\n";
-    if (!attempt.output.empty()) {
-      body_ += "  ";
-      Output(attempt.output, attempt.output_cut);
-    }
+    Output(attempt.output, attempt.output_cut, attempt.message, "        ");
     absl::StrAppend(&body_, "      </", element, ">\n");
   }
 
@@ -411,7 +412,7 @@ std::vector<std::string> RenderJUnit(const RunRecord& run, size_t limit) {
   size_t frames = 2 * kFrameBytes;
   for (const UnitRecord& unit : run.units()) frames += kFrameBytes + 6 * unit.name.size();
   const size_t body_limit = frames < limit ? limit - frames : 0;
-  constexpr size_t kTextLimits[] = {SIZE_MAX, 64 << 10, 16 << 10, 4 << 10, 1 << 10};
+  constexpr size_t kTextLimits[] = {SIZE_MAX, 4 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10, 4 << 10, 1 << 10};
   for (const size_t text_limit : kTextLimits) {
     Renderer renderer(run, text_limit);
     if (renderer.Render(body_limit)) return renderer.Parts(limit);

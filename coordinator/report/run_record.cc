@@ -9,8 +9,6 @@
 namespace dtest {
 namespace {
 
-// Kept of one text: plenty for a person, and what a report can hold when few cases fail.
-constexpr size_t kTextCap = 256 << 10;
 // Past this many bytes of texts, which no report of 30 MB can hold, little is kept of each further one.
 constexpr size_t kTextBudget = 64 << 20;
 constexpr size_t kTextCapOverBudget = 2 << 10;
@@ -122,7 +120,7 @@ AttemptRecord RunRecord::Keep(const CaseResult& result) {
 }
 
 std::string RunRecord::KeepText(absl::string_view text) {
-  const size_t cap = text_bytes_ > kTextBudget ? kTextCapOverBudget : kTextCap;
+  const size_t cap = text_bytes_ + text.size() > kTextBudget ? kTextCapOverBudget : SIZE_MAX;
   std::string kept;
   if (text.size() <= cap) {
     kept = std::string(text);

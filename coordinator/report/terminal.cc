@@ -137,14 +137,16 @@ void TerminalReport::On(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const bool failure = IsFailure(result.outcome);
   const int wanted_from = failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : ended.flaky || result.leaky ? 0 : 1;
-  if (options_.verbosity < wanted_from) return;
+  const bool with_output =
+      result.outcome == Outcome::kPassed ? options_.passed_output && !result.output.empty() : options_.verbosity >= 2;
+  if (options_.verbosity < wanted_from && !with_output) return;
   AppendCaseLine(ended);
   if (failure) {
     // GoogleTest prints the message too; showing it twice would only push other failures off the screen.
     const bool repeated = !result.message.empty() && result.output.find(result.message) != std::string::npos;
     if (!repeated) AppendBlock(result.message, 0);
     AppendBlock(result.output, result.output_cut);
-  } else if (options_.verbosity >= 2) {
+  } else if (with_output) {
     AppendBlock(result.output, result.output_cut);
   }
 }

@@ -33,6 +33,7 @@ void TerminalReport::On(const RunFinished& finished) {
   shown_.clear();
   held_.clear();
   AppendLosses(finished.end);
+  if (options_.passed_output_at_end != nullptr) AppendPassedOutput();
   if (options_.verbosity >= 0) {
     AppendFailures();
     AppendInterrupted();
@@ -74,6 +75,25 @@ void TerminalReport::AppendLosses(RunEnd end) {
       if (line.empty() && !text.empty()) continue;
       absl::StrAppend(&lines_, indent, line, "\n");
       indent.assign(2 + width + 2, ' ');
+    }
+  }
+}
+
+void TerminalReport::AppendPassedOutput() {
+  const RunRecord& run = *options_.passed_output_at_end;
+  bool first = true;
+  for (const UnitRecord& unit : run.units()) {
+    for (const CaseRecord& record : unit.cases) {
+      const CaseDetail* detail = run.Detail(record);
+      if (record.outcome != Outcome::kPassed || detail == nullptr || detail->last.output.empty()) continue;
+      if (std::exchange(first, false)) lines_ += "\noutput of cases that passed:\n";
+      RunSummary::Attempt attempt;
+      attempt.unit = unit.name;
+      attempt.name = std::string(run.Name(unit, record));
+      attempt.host = std::string(run.Host(record));
+      attempt.iteration = record.iteration;
+      absl::StrAppend(&lines_, "  [", FixedSeconds(record.duration, 3, 8), "s] ", AttemptName(attempt), "\n");
+      AppendBlock(detail->last.output, detail->last.output_cut);
     }
   }
 }

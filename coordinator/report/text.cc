@@ -1,7 +1,9 @@
 #include "coordinator/report/text.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -198,6 +200,40 @@ std::string Headline(absl::string_view message, size_t limit) {
     if (c == '\t') c = ' ';
   }
   return headline;
+}
+
+std::string WithoutMessage(absl::string_view output, absl::string_view message) {
+  if (message.empty()) return std::string(output);
+  constexpr absl::string_view kMark = "[... the failure's text ...]";
+  std::vector<absl::string_view> blocks;
+  if (absl::StrContains(output, message)) {
+    blocks.push_back(message);
+  } else {
+    for (size_t begin = 0, line = 0; line < message.size();) {
+      const size_t next = std::min(message.find('\n', line), message.size() - 1) + 1;
+      const bool last = next == message.size();
+      if (last || IsBlockHead(absl::StripSuffix(message.substr(next, message.find('\n', next) - next), "\r"))) {
+        blocks.push_back(absl::StripTrailingAsciiWhitespace(message.substr(begin, next - begin)));
+        begin = next;
+      }
+      line = next;
+    }
+  }
+  std::string kept;
+  bool other = false;
+  size_t copied = 0;
+  for (const absl::string_view block : blocks) {
+    const size_t found = block.empty() ? absl::string_view::npos : output.find(block, copied);
+    if (found == absl::string_view::npos) continue;
+    const absl::string_view before = output.substr(copied, found - copied);
+    other |= !absl::StripAsciiWhitespace(before).empty();
+    absl::StrAppend(&kept, before, kMark);
+    copied = found + block.size();
+  }
+  const absl::string_view rest = output.substr(copied);
+  if (!other && absl::StripAsciiWhitespace(rest).empty()) return std::string();
+  absl::StrAppend(&kept, rest);
+  return kept;
 }
 
 absl::string_view Utf8Prefix(absl::string_view text, size_t limit) {

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log.h"
+#include "coordinator/report/text.h"
 #include "tests/unit/report/golden.h"
 #include "tests/unit/report/run_fixture.h"
 
@@ -312,6 +313,42 @@ TEST_F(JUnit, NotRunKeepsWhatEarlierAttemptsSaid) {
   EXPECT_STREQ(node.child("skipped").attribute("message").value(), "not run");
   EXPECT_STREQ(node.child("rerunFailure").child_value("stackTrace"), "why it failed");
   ExpectValid(path_);
+}
+
+TEST_F(JUnit, EachTextStandsOnce) {
+  const std::string first = "a.cc:1: Failure\nexpected: one", second = "a.cc:2: Failure\nexpected: two";
+  const auto outputs = [&](std::string message, std::string output) {
+    CaseEnded retried = Case(0, "S.a", Outcome::kFailed);
+    retried.result.message = std::move(message);
+    retried.result.output = std::move(output);
+    CaseEnded last = retried;
+    retried.final = false;
+    const pugi::xml_document document = Parse(Write(RunOf({retried, last})));
+    ExpectValid(path_);
+    const pugi::xml_node node = document.child("testsuites").child("testsuite").child("testcase");
+    EXPECT_EQ(node.child("failure").child_value(), last.result.message);
+    EXPECT_EQ(node.child("rerunFailure").child_value("stackTrace"), last.result.message);
+    EXPECT_STREQ(node.child("failure").attribute("message").value(), "a.cc:1: expected: one");
+    EXPECT_STREQ(node.child_value("system-out"), node.child("rerunFailure").child_value("system-out"));
+    return std::string(node.child_value("system-out"));
+  };
+  const std::string mark = "[... the failure's text ...]";
+  EXPECT_EQ(outputs(first, absl::StrCat("before\n", first, "\nafter\n")), absl::StrCat("before\n", mark, "\nafter\n"));
+  EXPECT_EQ(outputs(first, first + "\n\n"), "");
+  EXPECT_EQ(outputs(absl::StrCat(first, "\n", second), absl::StrCat(first, "\nbetween\n", second, "\n")),
+            absl::StrCat(mark, "\nbetween\n", mark, "\n"));
+  EXPECT_EQ(outputs(first, "other\n"), "other\n");
+}
+
+TEST_F(JUnit, OutputIsThereAsItWasKept) {
+  const std::string output = absl::StrCat("first\n", std::string(3 << 20, 'x'), "\nlast\n");
+  CaseEnded passed = Case(0, "S.a"), failed = Case(1, "S.b", Outcome::kFailed);
+  passed.result.output = failed.result.output = output;
+  failed.result.output_cut = 7;
+  const pugi::xml_document document = Parse(Write(RunOf({passed, failed})));
+  const pugi::xml_node suite = document.child("testsuites").child("testsuite");
+  EXPECT_EQ(suite.first_child().child_value("system-out"), output);
+  EXPECT_EQ(suite.last_child().child_value("system-out"), WithCutMarked(output, 7));
 }
 
 TEST_F(JUnit, LongTextsAreShortenedUntilTheFileIsSmallEnough) {
