@@ -69,6 +69,7 @@ struct CaseEnded {
   bool flaky = false;      // final, passed, after a failed attempt
   absl::Time started;      // InfinitePast if it never ran
   CaseResult result;       // result.attempt is 1-based within the iteration
+  std::string hint;        // what may help with this failure, for a person; empty: nothing is known
 };
 
 // RecordProperty values of one attempt that were known only after its CaseEnded; they follow those of its result. Comes

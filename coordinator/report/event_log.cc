@@ -327,6 +327,7 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   if (!result.message.empty()) AppendField(field::kMessage, result.message, out);
   if (!result.output.empty()) AppendField(field::kOutput, result.output, out);
   if (result.output_cut != 0) AppendField(field::kOutputCut, result.output_cut, out);
+  if (!ended.hint.empty()) AppendField(field::kHint, ended.hint, out);
   if (!result.properties.empty()) AppendProperties(result.properties, out);
 }
 

@@ -36,6 +36,7 @@ inline constexpr char kExecutableId[] = "executable_id";
 inline constexpr char kFetching[] = "fetching";
 inline constexpr char kFinal[] = "final";
 inline constexpr char kFlaky[] = "flaky";
+inline constexpr char kHint[] = "hint";
 inline constexpr char kHost[] = "host";
 inline constexpr char kHostId[] = "host_id";
 inline constexpr char kHosts[] = "hosts";

@@ -165,6 +165,7 @@ CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
   result.message = fields->TextOr(field::kMessage);
   result.output = fields->TextOr(field::kOutput);
   result.properties = fields->Pairs(field::kProperties);
+  ended.hint = fields->TextOr(field::kHint);
   return ended;
 }
 

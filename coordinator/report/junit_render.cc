@@ -318,6 +318,7 @@ class Renderer {
         MessageAttribute(Headline(last.message));
         absl::StrAppend(&body_, " type=\"", record.interrupted() ? "interrupted" : OutcomeName(last.outcome), "\">");
         LongText(last.message, 0);
+        Hint(last);
         absl::StrAppend(&body_, "</", element, ">\n");
         break;
       }
@@ -340,6 +341,10 @@ class Renderer {
     Output(last.output, last.output_cut, has_message ? last.message : "", "      ");
   }
 
+  void Hint(const AttemptRecord& attempt) {
+    if (!attempt.hint.empty()) LongText(absl::StrCat("\nhint: ", attempt.hint), 0);
+  }
+
   void Earlier(const AttemptRecord& attempt, bool passed_later) {
     const bool failure = KindOf(attempt.outcome) == Kind::kFailure;
     const char* element =
@@ -348,6 +353,7 @@ class Renderer {
     MessageAttribute(Headline(attempt.message));
     absl::StrAppend(&body_, " type=\"", OutcomeName(attempt.outcome), "\">\n        <stackTrace>");
     LongText(attempt.message, 0);
+    Hint(attempt);
     body_ += "</stackTrace>\n";
     Output(attempt.output, attempt.output_cut, attempt.message, "        ");
     absl::StrAppend(&body_, "      </", element, ">\n");

@@ -41,7 +41,7 @@ void RunRecord::On(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const std::pair<CaseId, uint32_t> key(ended.id, ended.iteration);
   if (!ended.final) {
-    unfinished_[key].push_back(Keep(result));
+    unfinished_[key].push_back(Keep(ended));
     return;
   }
   UnitRecord* unit = UnitOf(ended.id.unit, ended.unit);
@@ -64,7 +64,7 @@ void RunRecord::On(const CaseEnded& ended) {
   }
   if (result.outcome != Outcome::kPassed || !detail.earlier.empty() || !result.message.empty() ||
       !result.output.empty() || !result.properties.empty()) {
-    detail.last = Keep(result);
+    detail.last = Keep(ended);
     details_.push_back(std::move(detail));
     record.detail = static_cast<uint32_t>(details_.size());
   }
@@ -115,8 +115,10 @@ UnitRecord* RunRecord::UnitOf(UnitId id, absl::string_view name) {
   return &units_[entry->second];
 }
 
-AttemptRecord RunRecord::Keep(const CaseResult& result) {
-  return {result.outcome, KeepText(result.message), KeepText(result.output), result.output_cut, result.properties};
+AttemptRecord RunRecord::Keep(const CaseEnded& ended) {
+  const CaseResult& result = ended.result;
+  return {result.outcome,    KeepText(result.message), KeepText(result.output),
+          result.output_cut, KeepText(ended.hint),     result.properties};
 }
 
 std::string RunRecord::KeepText(absl::string_view text) {

@@ -31,6 +31,7 @@ struct AttemptRecord {
   std::string message;
   std::string output;
   uint64_t output_cut = 0;
+  std::string hint;
   std::vector<std::pair<std::string, std::string>> properties;
 };
 
@@ -93,7 +94,7 @@ class RunRecord : public Sink {
   void Finish();
   void AddLateProperties();  // to the cases
   UnitRecord* UnitOf(UnitId id, absl::string_view name);
-  AttemptRecord Keep(const CaseResult& result);
+  AttemptRecord Keep(const CaseEnded& ended);
   std::string KeepText(absl::string_view text);
   uint32_t InternHost(absl::string_view host);
 

@@ -146,6 +146,7 @@ void TerminalReport::On(const CaseEnded& ended) {
     const bool repeated = !result.message.empty() && result.output.find(result.message) != std::string::npos;
     if (!repeated) AppendBlock(result.message, 0);
     AppendBlock(result.output, result.output_cut);
+    if (!ended.hint.empty()) AppendBlock(absl::StrCat("hint: ", ended.hint), 0);
   } else if (with_output) {
     AppendBlock(result.output, result.output_cut);
   }

@@ -53,9 +53,10 @@ class TerminalReport : public Sink {
     // In place of fd, if set. Must not block.
     std::function<absl::Status(absl::string_view)> write;
     bool tty = false;
-    int width = 80;        // columns, for the status line; less than 20 counts as 80
-    bool color = false;    // decided by the caller: --color, NO_COLOR, CLICOLOR_FORCE, CI
-    int verbosity = 0;     // -1 failures and the closing lines only; 1 every case, and all of what is shown; 2 all that happens
+    int width = 80;      // columns, for the status line; less than 20 counts as 80
+    bool color = false;  // decided by the caller: --color, NO_COLOR, CLICOLOR_FORCE, CI
+    int verbosity =
+        0;  // -1 failures and the closing lines only; 1 every case, and all of what is shown; 2 all that happens
     size_t durations = 0;  // slowest attempts shown at the end; as many as RunSummary::Options::slowest
     ProgressMode progress = ProgressMode::kAuto;
     bool passed_output = false;  // outputs of cases that passed are shown as they end

@@ -38,8 +38,9 @@ std::string OneLine(absl::string_view bytes);
 // it follow, up to the next failure, and paths are cut to the file's name. Clean, at most `limit` bytes.
 std::string Headline(absl::string_view message, size_t limit = 200);
 
-// `output` without what `message` says, so that a report that has the message need not show it twice: where the whole of it
-// stands, or else where each of its GoogleTest blocks does, a line says that it is left out. Empty if nothing else is left.
+// `output` without what `message` says, so that a report that has the message need not show it twice: where the whole
+// of it stands, or else where each of its GoogleTest blocks does, a line says that it is left out. Empty if nothing
+// else is left.
 std::string WithoutMessage(absl::string_view output, absl::string_view message);
 
 // Cuts to at most `limit` bytes, never within a UTF-8 sequence of well-formed text.

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "coordinator/run/expected_cases.h"
+#include "coordinator/run/missing_files.h"
 
 namespace dtest {
 namespace {
@@ -20,6 +21,7 @@ constexpr absl::Duration kLeaveTimeout = absl::Seconds(10);
 // How often the time left is estimated anew, which looks at every lease.
 constexpr absl::Duration kEstimateInterval = absl::Milliseconds(500);
 
+constexpr uint32_t kHints = 100;  // of one run: the next one would tell nobody anything new
 // How often the log says what was shipped.
 constexpr absl::Duration kShippedInterval = absl::Seconds(1);
 
@@ -83,6 +85,7 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, std::vector<TestP
       now_(started_) {
   for (size_t i = 0; i < hosts.size(); ++i) {
     hosts_[i].name = hosts[i].name;
+    hosts_[i].remote = hosts[i].kind != HostSpec::Kind::kLocal;
     hosts_[i].has_table.resize(units_.size());
   }
 }
@@ -234,6 +237,13 @@ void RunLoop::Act(AttemptEnded& action) {
   }
   event.result = std::move(action.result);
   event.result.duration = absl::Trunc(event.result.duration, absl::Microseconds(1));
+  if (action.host.has_value() && IsFailure(event.result.outcome) && hosts_[action.host->value()].remote &&
+      hints_ < kHints) {
+    event.hint = MissingFilesHint(event.result.message, event.result.output, event.host, options_.bundle.root,
+                                  options_.bundle.data_files,
+                                  [](const std::string& path) { return access(path.c_str(), F_OK) == 0; });
+    hints_ += !event.hint.empty();
+  }
   Emit(std::move(event));
 }
 

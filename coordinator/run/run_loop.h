@@ -80,6 +80,7 @@ class RunLoop : private HostPool::Delegate {
  private:
   struct HostState {
     std::string name;
+    bool remote = false;  // its files are not this machine's
     uint32_t slots = 0;
     absl::Time hello;             // the coordinator's clock when Hello came: CaseResult::start counts from here
     std::vector<bool> has_table;  // by unit: the host listed it, or CaseTable was sent
@@ -141,6 +142,7 @@ class RunLoop : private HostPool::Delegate {
   RunningCases running_;
   std::optional<CurveKeyPair> peer_keys_;  // none: no host fetches from another
   std::vector<UnitState> units_;
+  uint32_t hints_ = 0;             // given with failures so far
   uint32_t units_pending_ = 0;     // their specification is being made
   uint32_t workers_assigned_ = 0;  // DTEST_WORKER numbers given out
   uint32_t hosts_up_ = 0;

@@ -183,6 +183,7 @@ std::vector<FixtureCase> MakeCases() {
                      .host = "build02",
                      .duration = absl::Milliseconds(350),
                      .message = "exit status 2",
+                     .hint = "/home/ci/project/x is a file of this machine",
                      .output = "smoke.sh: no such thing\n"}},
                    "smoke.sh",
                    "smoke.sh",
@@ -267,6 +268,7 @@ std::vector<RunEvent> MakeEvents() {
       ended.result.output = attempt.output;
       ended.result.output_cut = attempt.output_cut;
       ended.result.properties = attempt.properties;
+      ended.hint = attempt.hint;
       add(std::move(ended));
       if (attempt.outcome == Outcome::kTimedOut) add(HostDown{HostId(3), true, "no heartbeat for 30 s"});
     }
