@@ -23,8 +23,8 @@ using KnownCase = History::KnownCase;
 constexpr size_t kShown = 20;  // of each kind
 
 std::string Name(const KnownCase& known) {
-  return known.name == known.unit ? OneLine(known.name)
-                                        : absl::StrCat(OneLine(known.unit), " ", OneLine(known.name));
+  return known.name == known.unit ? NameLine(known.name)
+                                  : absl::StrCat(NameLine(known.unit), " ", NameLine(known.name));
 }
 
 std::string RightAligned(uint64_t number, size_t width) {
@@ -66,8 +66,7 @@ int Show(const std::vector<KnownCase>& all, size_t shown) {
 int Export(const std::vector<KnownCase>& all, const std::string& path) {
   Durations durations;
   for (const KnownCase& known : all) {
-    if (known.history.duration.has_value())
-      durations.units[known.unit][known.name] = *known.history.duration;
+    if (known.history.duration.has_value()) durations.units[known.unit][known.name] = *known.history.duration;
   }
   if (durations.units.empty()) {
     return ExplainFailure(absl::InvalidArgumentError("no case is known to the history: run some first"));

@@ -133,7 +133,7 @@ std::string ListingsText(const std::vector<RunLoop::Listing>& listings) {
   for (const RunLoop::Listing& listing : listings) {
     for (const std::string& name : listing.names) {
       std::string line = name == listing.unit ? name : absl::StrCat(listing.unit, ".", name);
-      if (person || absl::StrContains(line, '\n')) line = OneLine(line);
+      if (person || absl::StrContains(line, '\n')) line = NameLine(line);
       absl::StrAppend(&text, line, "\n");
     }
   }

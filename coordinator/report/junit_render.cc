@@ -39,8 +39,8 @@ Kind KindOf(const CaseRecord& record) { return record.interrupted() ? Kind::kErr
 
 // Whether the run ended such that it is not green, and no case says so.
 bool IsIncomplete(const RunSummary& summary) {
-  return summary.without_verdict() > 0 ||
-         summary.end().end != RunEnd::kCompleted && summary.end().end != RunEnd::kFailFast;
+  const RunEnd end = summary.end().end;
+  return summary.without_verdict() > 0 || (end != RunEnd::kCompleted && end != RunEnd::kFailFast);
 }
 
 constexpr size_t kRunSuite = SIZE_MAX;  // in place of a unit's index: the suite "[run]", of a run that is incomplete
@@ -196,17 +196,16 @@ class Renderer {
     body_ += "\"/>";
   }
 
-  // name="..." classname="...", made unique in the whole report: cases may be listed twice, and names that differ
-  // only in bytes that XML cannot hold become equal.
+  // name="..." classname="...", made unique in the whole report: cases may be listed twice.
   void Names(absl::string_view classname, absl::string_view suite, absl::string_view name, uint32_t iteration) {
     name_.clear();
-    AppendClean(name, Colors::kDrop, &name_);
+    AppendName(name, &name_);
     if (iteration > 1) absl::StrAppend(&name_, " (repeat ", iteration, ")");
     class_.clear();
-    AppendClean(classname, Colors::kDrop, &class_);
+    AppendName(classname, &class_);
     if (!suite.empty()) {
       class_ += '.';
-      AppendClean(suite, Colors::kDrop, &class_);
+      AppendName(suite, &class_);
     }
     const size_t length = name_.size();
     for (int copy = 2; !seen_.insert(absl::HashOf(class_, name_)).second; ++copy) {
@@ -390,7 +389,7 @@ class Renderer {
     }
     if (started == absl::InfiniteFuture()) started = run_.summary().started();
     std::string name;
-    AppendClean(SuiteName(pieces_[begin].suite), Colors::kDrop, &name);
+    AppendName(SuiteName(pieces_[begin].suite), &name);
     *out += "  <testsuite name=\"";
     AppendEscaped(name, Place::kAttribute, out);
     absl::StrAppend(out, "\" tests=\"", counts.tests, "\" failures=\"", counts.failures, "\" errors=\"", counts.errors,

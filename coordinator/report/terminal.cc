@@ -33,8 +33,8 @@ const char* Label(Outcome outcome) {
 
 // "exe Suite.Case", or "exe" for a plain unit.
 std::string DisplayName(absl::string_view unit, absl::string_view name, uint32_t iteration) {
-  std::string display = OneLine(unit);
-  if (name != unit) absl::StrAppend(&display, " ", OneLine(name));
+  std::string display = NameLine(unit);
+  if (name != unit) absl::StrAppend(&display, " ", NameLine(name));
   if (iteration > 1) absl::StrAppend(&display, " (repeat ", iteration, ")");
   return display;
 }
@@ -124,11 +124,11 @@ void TerminalReport::AppendDown(const HostDown& down) {
 void TerminalReport::On(const UnitListed& listed) {
   if (!listed.error.empty()) {
     AppendColored(Color::kRed, "CANNOT LIST");
-    absl::StrAppend(&lines_, " ", OneLine(listed.name), ":");
+    absl::StrAppend(&lines_, " ", NameLine(listed.name), ":");
     AppendMessage(listed.error);
     AppendBlock(listed.output, 0);
   } else if (options_.verbosity >= 2 && !listed.unreached) {
-    absl::StrAppend(&lines_, "listed ", OneLine(listed.name), ": ", Plural(listed.cases, "case"), ", ",
+    absl::StrAppend(&lines_, "listed ", NameLine(listed.name), ": ", Plural(listed.cases, "case"), ", ",
                     CountText(listed.selected), " selected\n");
   }
 }

@@ -18,8 +18,8 @@ constexpr size_t kInterruptedShown = 20;  // at the default verbosity
 constexpr size_t kWidestHost = 50;        // columns of a name that others are aligned with
 
 std::string AttemptName(const RunSummary::Attempt& attempt) {
-  std::string name = OneLine(attempt.unit);
-  if (attempt.name != attempt.unit) absl::StrAppend(&name, " ", OneLine(attempt.name));
+  std::string name = NameLine(attempt.unit);
+  if (attempt.name != attempt.unit) absl::StrAppend(&name, " ", NameLine(attempt.name));
   if (attempt.iteration > 1) absl::StrAppend(&name, " (repeat ", attempt.iteration, ")");
   if (!attempt.host.empty()) absl::StrAppend(&name, " (", OneLine(attempt.host), ")");
   return name;
@@ -116,7 +116,7 @@ void TerminalReport::AppendFailures() {
   if (!summary_.unlisted().empty()) {
     absl::StrAppend(&lines_, "\n", Plural(summary_.unlisted().size(), "executable"), " could not be listed:\n");
     for (const RunSummary::Unlisted& unlisted : summary_.unlisted()) {
-      absl::StrAppend(&lines_, "  ", OneLine(unlisted.unit), ": ", Headline(unlisted.error), "\n");
+      absl::StrAppend(&lines_, "  ", NameLine(unlisted.unit), ": ", Headline(unlisted.error), "\n");
     }
   }
   const std::vector<RunSummary::Attempt>& failed = summary_.failed();

@@ -38,6 +38,12 @@ std::string OneLine(absl::string_view bytes);
 // it follow, up to the next failure, and paths are cut to the file's name. Clean, at most `limit` bytes.
 std::string Headline(absl::string_view message, size_t limit = 200);
 
+// A name as clean text that keeps each of its bytes: what AppendClean would leave out or replace is "\x1b", '\n' and
+// '\t' stay. Names that differ stay different, unless one holds such an escape already.
+void AppendName(absl::string_view name, std::string* out);
+// The same on one line: "\\n" and "\\t".
+std::string NameLine(absl::string_view name);
+
 // `output` without what `message` says, so that a report that has the message need not show it twice: where the whole
 // of it stands, or else where each of its GoogleTest blocks does, a line says that it is left out. Empty if nothing
 // else is left.

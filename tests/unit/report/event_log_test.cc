@@ -164,6 +164,7 @@ TEST(EventLog, CaseEndedRoundTripsWithEveryFieldSet) {
   ended.result.output = kNotUtf8;
   ended.result.output_cut = 1ull << 60;
   ended.result.properties = {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}};
+  ended.hint = kNasty;
   RoundTrip<CaseEnded>(ended, [&](const CaseEnded& read) {
     EXPECT_EQ(read.id, ended.id);
     EXPECT_EQ(read.unit, ended.unit);
@@ -174,6 +175,7 @@ TEST(EventLog, CaseEndedRoundTripsWithEveryFieldSet) {
     EXPECT_EQ(read.flaky, ended.flaky);
     EXPECT_EQ(read.started, ended.started);
     EXPECT_EQ(read.result, ended.result);
+    EXPECT_EQ(read.hint, ended.hint);
   });
 }
 

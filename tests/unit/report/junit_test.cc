@@ -250,7 +250,10 @@ TEST_F(JUnit, NamesThatWouldBeEqualAreTold) {
   Write(RunOf(
       {Case(0, "S.a"), Case(1, "S.a"), repeated, Case(3, "S.a (repeat 2)"), Case(4, "S.\xff"), Case(5, "S.\xfe")}));
   ExpectValid(path_);  // the schema demands it
-  EXPECT_TRUE(absl::StrContains(ReadFileOrDie(path_), "name=\"a (#2)\""));
+  const std::string xml = ReadFileOrDie(path_);
+  EXPECT_TRUE(absl::StrContains(xml, "name=\"a (#2)\""));
+  EXPECT_TRUE(absl::StrContains(xml, "name=\"\\xff\""));
+  EXPECT_TRUE(absl::StrContains(xml, "name=\"\\xfe\""));
 }
 
 TEST_F(JUnit, EveryByteInEveryPlaceGivesWellFormedXml) {
