@@ -69,7 +69,7 @@ void Agent::Impl::StartProcess(Slot* slot) {
                                       : lease->Remaining(alone ? 1 : std::numeric_limits<size_t>::max());
   slot->batch_left = cases.size();
   slot->report = units_[slot->unit].report || slot->confirms || lease->one_by_one;
-  actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report});
+  actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report, lease->iteration()});
 }
 
 void Agent::Impl::FreeSlot(Slot* slot) {

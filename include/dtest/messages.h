@@ -146,7 +146,7 @@ struct CaseTable {
 
 struct LeasedCase {
   uint32_t index = 0;
-  uint32_t attempt = 1;
+  uint32_t attempt = 1;  // within the lease's iteration
   friend bool operator==(const LeasedCase&, const LeasedCase&) = default;
 };
 
@@ -156,6 +156,7 @@ struct Lease {
   LeaseId id;
   UnitId unit;
   std::vector<LeasedCase> cases;
+  uint32_t iteration = 1;  // of --repeat, of all of its cases: DTEST_ITERATION
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 

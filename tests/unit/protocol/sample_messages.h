@@ -66,7 +66,7 @@ inline std::vector<ToAgent> SampleToAgent() {
           List{UnitId(2)},
           CaseTable{UnitId(3), {"A.B", "", AnyBytes(), std::string(5000, 'x')}},
           Lease{LeaseId(1ull << 63), UnitId(4), {{0, 1}, {UINT32_MAX, 1}}},
-          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}},
+          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}, 4},
           Recall{LeaseId(5)},
           Cancel{LeaseId(6)},
           Interrupt{absl::ZeroDuration()},
