@@ -12,8 +12,8 @@
 #include "coordinator/history/history.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
-#include "coordinator/report/whole_file.h"
 #include "coordinator/run/selection.h"
+#include "dtest/base/whole_file.h"
 
 namespace dtest {
 namespace {

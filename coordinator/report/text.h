@@ -12,12 +12,9 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "dtest/base/utf8.h"
 
 namespace dtest {
-
-// Bytes of the well-formed UTF-8 sequence (Unicode 15, table 3-7) that `bytes`, not empty, starts with; 0 if none.
-size_t Utf8SequenceLength(absl::string_view bytes);
-bool IsUtf8(absl::string_view bytes);
 
 enum class Colors : bool { kDrop, kKeep };
 
@@ -48,10 +45,6 @@ std::string NameLine(absl::string_view name);
 // of it stands, or else where each of its GoogleTest blocks does, a line says that it is left out. Empty if nothing
 // else is left.
 std::string WithoutMessage(absl::string_view output, absl::string_view message);
-
-// Cuts to at most `limit` bytes, never within a UTF-8 sequence of well-formed text.
-absl::string_view Utf8Prefix(absl::string_view text, size_t limit);
-absl::string_view Utf8Suffix(absl::string_view text, size_t limit);
 
 // "Suite.Case" in two, at the first dot: neither a GoogleTest suite ("Instance/Suite/0") nor a case ("Case/1") holds
 // one. A plain unit's only case, named like it, and a name without a dot have no suite. Views into `name`.

@@ -55,9 +55,6 @@ class Selection {
   ShardPlan plan_ = ShardPlan(1);
 };
 
-// gtest's glob: '*' any string, '?' any one character, all else itself. Linear in the text for each '*'.
-bool GlobMatches(absl::string_view pattern, absl::string_view text);
-
 // The suite of a full name: what stands before its first '.', all of it if there is none.
 absl::string_view SuiteOf(absl::string_view name);
 
