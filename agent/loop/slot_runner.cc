@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/blame.h"
 #include "agent/execute/agent_directory.h"
@@ -56,6 +57,12 @@ Environment SlotRunner::BaseEnvironment(const Program& program, const Invocation
   environment.Set("PYTEST_XDIST_TESTRUNUID", welcome.settings.run_id);
   environment.Set("TEST_TMPDIR", options_.temp_dir);
   environment.Set("TMPDIR", options_.temp_dir);
+  // What ours says is where our parent was.
+  if (absl::StartsWith(program.working_directory, "/")) {
+    environment.Set("PWD", program.working_directory);
+  } else {
+    environment.Unset("PWD");
+  }
   for (const auto& [name, value] : welcome.settings.env) environment.Set(name, value);
   for (const auto& [name, value] : invocation.env) environment.Set(name, value);
   environment.Prepend("LD_LIBRARY_PATH", program.library_path);

@@ -23,7 +23,8 @@ using KnownCase = History::KnownCase;
 constexpr size_t kShown = 20;  // of each kind
 
 std::string Name(const KnownCase& known) {
-  return known.name == known.unit ? OneLine(known.name) : absl::StrCat(OneLine(known.unit), " ", OneLine(known.name));
+  return known.name == known.unit ? NameLine(known.name)
+                                  : absl::StrCat(NameLine(known.unit), " ", NameLine(known.name));
 }
 
 std::string RightAligned(uint64_t number, size_t width) {

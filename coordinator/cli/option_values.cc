@@ -48,7 +48,12 @@ absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_v
     return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not NAME=VALUE"));
   }
   if (equals == absl::string_view::npos) {
-    return std::make_pair(std::string(text), Environment(std::string(text).c_str()));
+    const char* value = std::getenv(std::string(text).c_str());
+    if (value == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(text, " is not set here, so there is nothing to pass on; set it, or give ", text, "=VALUE"));
+    }
+    return std::make_pair(std::string(text), std::string(value));
   }
   return std::make_pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
 }
@@ -58,6 +63,13 @@ absl::StatusOr<When> ParseWhen(absl::string_view text) {
   if (text == "always") return When::kAlways;
   if (text == "never") return When::kNever;
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, always, never"));
+}
+
+absl::StatusOr<SuccessOutput> ParseSuccessOutput(absl::string_view text) {
+  if (text == "never") return SuccessOutput::kNever;
+  if (text == "final") return SuccessOutput::kFinal;
+  if (text == "immediate") return SuccessOutput::kImmediate;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of never, final, immediate"));
 }
 
 absl::StatusOr<Isolation> ParseIsolation(absl::string_view text) {

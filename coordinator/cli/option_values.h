@@ -26,9 +26,10 @@ absl::StatusOr<uint64_t> ParseOutputCap(absl::string_view text);
 absl::StatusOr<std::optional<uint32_t>> ParseJobs(absl::string_view text);
 // "2/4": index, from 1, and count.
 absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text);
-// "NAME=VALUE", or "NAME" with the value it has in this process.
+// "NAME=VALUE", or "NAME" with the value it has in this process, where it must be set.
 absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_view text);
 absl::StatusOr<When> ParseWhen(absl::string_view text);
+absl::StatusOr<SuccessOutput> ParseSuccessOutput(absl::string_view text);
 absl::StatusOr<Isolation> ParseIsolation(absl::string_view text);
 absl::StatusOr<PlainTests> ParsePlain(absl::string_view text);
 // --shuffle: "" is nullopt, "random" a new seed, else the seed itself.

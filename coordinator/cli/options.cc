@@ -198,6 +198,7 @@ void AddSelectionOptions(CLI::App& app, Options& options) {
       ->group(group);
   app.add_option("--data", options.data, "Files the tests read, relative to here; ** and directories; repeatable")
       ->type_name("GLOB")
+      ->check([](const std::string& pattern) { return pattern.empty() ? "the pattern is empty" : ""; }, "")
       ->allow_extra_args(false)
       ->group(group);
   app.add_option_function<std::vector<std::string>>(
@@ -264,6 +265,16 @@ void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
 void AddReportOptions(CLI::App& app, Options& options) {
   const std::string group = "Reports";
   app.add_option("--junit", options.junit, "Write JUnit XML")->type_name("FILE")->group(group)->check(IsNamed, "");
+  app.add_option_function<std::string>(
+         "--success-output",
+         [&options](const std::string& text) {
+           auto when = ParseSuccessOutput(text);
+           if (!when.ok()) throw CLI::ValidationError("--success-output", std::string(when.status().message()));
+           options.success_output = *when;
+         },
+         "Show the output of cases that pass: never, at the end, as they end  [never; -vv: immediate]")
+      ->type_name("never|final|immediate")
+      ->group(group);
   app.add_option("--durations", options.durations, "Show the N slowest cases")->type_name("N")->group(group);
   app.add_flag("--timings", options.timings, "Show where the time went (so does -v)")->group(group);
 }
@@ -337,6 +348,9 @@ void Describe(CLI::App& app, Options& options, RawOptions& raw) {
           ->type_name("FILE")
           ->check(IsNamed, "")
           ->group("Reports");
+      app.add_flag("--junit-success-output", options.junit_success_output,
+                   "JUnit and the event log have the output of cases that pass, too")
+          ->group("Reports");
       app.add_option_function<std::string>("--output-cap", Through(ParseOutputCap, &options.output_cap, "--output-cap"),
                                            "Output kept of one case, head and tail, at most 16M  [1M]")
           ->type_name("BYTES")
@@ -371,6 +385,14 @@ void Describe(CLI::App& app, Options& options, RawOptions& raw) {
 }
 
 }  // namespace
+
+SuccessOutput SuccessOutputOf(const Options& options) {
+  return options.success_output.value_or(options.verbosity >= 2 ? SuccessOutput::kImmediate : SuccessOutput::kNever);
+}
+
+bool KeepsAllOutput(const Options& options) {
+  return options.junit_success_output || SuccessOutputOf(options) != SuccessOutput::kNever;
+}
 
 ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
   Options options;

@@ -21,6 +21,9 @@ enum class Command : uint8_t { kRun, kList, kHosts, kReport, kHistory, kReproduc
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
+// Where the terminal shows the output of cases that passed.
+enum class SuccessOutput : uint8_t { kNever, kFinal, kImmediate };
+
 enum class PlainTests : uint8_t { kAuto, kAll, kNone };
 
 struct Options {
@@ -77,13 +80,20 @@ struct Options {
   bool timings = false;
   When color = When::kAuto;
   When progress = When::kAuto;
-  int verbosity = 0;  // -1: -q
+  std::optional<SuccessOutput> success_output;  // nullopt: immediate with -vv, else never
+  bool junit_success_output = false;            // hosts keep it for JUnit and the event log
+  int verbosity = 0;                            // -1: -q
   uint64_t output_cap = 1 << 20;
 
   // Where the coordinator keeps things.
   std::string cache_dir;  // hashes of files, listings
   std::string state_dir;  // history, event logs
 };
+
+// What is asked for by --success-output, or by -vv without it.
+SuccessOutput SuccessOutputOf(const Options& options);
+// Whether hosts are to send the output of cases that passed, too.
+bool KeepsAllOutput(const Options& options);
 
 // What ParseCommandLine found: options, or a text to print and an exit status (help, version, wrong usage: 4).
 struct ParsedCommandLine {

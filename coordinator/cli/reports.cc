@@ -38,6 +38,7 @@ TerminalReport::Options TerminalOptions(const Options& options) {
   terminal.color = UseColor(options);
   terminal.verbosity = options.verbosity;
   terminal.durations = options.durations;
+  terminal.passed_output = SuccessOutputOf(options) == SuccessOutput::kImmediate;
   terminal.progress =
       options.progress == When::kNever ? TerminalReport::ProgressMode::kNone : TerminalReport::ProgressMode::kAuto;
   return terminal;
@@ -74,16 +75,21 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
   summary_options.slowest = options.durations;
   reports->summary_ = std::make_unique<RunSummary>(summary_options);
   reports->sinks_.Add("summary", reports->summary_.get());
+  const bool output_at_end = terminal && SuccessOutputOf(options) == SuccessOutput::kFinal;
+  if (output_at_end || !options.junit.empty()) {
+    reports->record_ = std::make_unique<RunRecord>(reports->summary_.get());
+    reports->sinks_.Add("record", reports->record_.get());
+  }
   if (terminal) {
-    reports->terminal_ = std::make_unique<TerminalReport>(TerminalOptions(options), reports->summary_.get());
+    TerminalReport::Options terminal_options = TerminalOptions(options);
+    if (output_at_end) terminal_options.passed_output_at_end = reports->record_.get();
+    reports->terminal_ = std::make_unique<TerminalReport>(terminal_options, reports->summary_.get());
   }
   if (terminal && (options.timings || options.verbosity >= 1)) {
     reports->timings_ = std::make_unique<RunTimings>();
     reports->sinks_.Add("timings", reports->timings_.get());
   }
   if (!options.junit.empty()) {
-    reports->record_ = std::make_unique<RunRecord>(reports->summary_.get());
-    reports->sinks_.Add("record", reports->record_.get());
     absl::StatusOr<std::unique_ptr<JUnitReport>> junit = JUnitReport::Create(options.junit, reports->record_.get());
     if (!junit.ok()) return junit.status();
     reports->junit_ = *std::move(junit);

@@ -24,6 +24,7 @@
 #include "coordinator/report/terminal_output.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/host_pool.h"
+#include "coordinator/run/missing_files.h"
 #include "coordinator/run/run_bundle.h"
 #include "coordinator/run/run_clock.h"
 #include "coordinator/run/run_loop.h"
@@ -110,7 +111,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.settings.kill_grace = options.kill_grace;
   loop.settings.leak_timeout = absl::Milliseconds(200);
   loop.settings.output_cap = options.output_cap;
-  loop.settings.keep_all_output = options.verbosity >= 2;
+  loop.settings.keep_all_output = KeepsAllOutput(options);
   loop.settings.run_disabled = options.run_disabled;
   loop.settings.env = options.env;
   loop.settings.store_limit = options.store_limit;
@@ -158,7 +159,7 @@ std::string ListingsText(const std::vector<RunLoop::Listing>& listings) {
   for (const RunLoop::Listing& listing : listings) {
     for (const std::string& name : listing.names) {
       std::string line = name == listing.unit ? name : absl::StrCat(listing.unit, ".", name);
-      if (person || absl::StrContains(line, '\n')) line = OneLine(line);
+      if (person || absl::StrContains(line, '\n')) line = NameLine(line);
       absl::StrAppend(&text, line, "\n");
     }
   }
@@ -282,6 +283,11 @@ int RunCommand(const Options& options) {
   RunLoop::Options loop_options = LoopOptions(options, *hosts, run_id);
   absl::StatusOr<HostPool::Options> pool = PoolOptions(options, *hosts, run_id);
   if (!pool.ok()) return ExplainFailure(pool.status());
+  loop_options.hint = [root = loop_options.working_directory, data_files = *data_files](const CaseResult& failure,
+                                                                                        absl::string_view host) {
+    return MissingFilesHint(failure.message, failure.output, host, root, data_files,
+                            [](const std::string& path) { return access(path.c_str(), F_OK) == 0; });
+  };
   RunBundle::Options bundle_options =
       BundleOptions(options, *hosts, loop_options.working_directory, *std::move(data_files));
   loop_options.peer_keys = PeerKeys(options, *hosts);

@@ -1,15 +1,32 @@
 #include "coordinator/cli/run_log.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/reports.h"
+#include "coordinator/report/event_log.h"
 
 namespace dtest {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Whether the log has a whole line. A coordinator that died at once leaves none.
+bool HasEvents(const fs::path& log) {
+  std::ifstream file(log);
+  std::string line;
+  return std::getline(file, line) && !file.eof();
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> FindRunLog(const std::string& state_dir, const std::string& wanted) {
-  namespace fs = std::filesystem;
   const fs::path runs = RunsDirectory(state_dir);
   std::error_code error;
   if (!wanted.empty()) {
@@ -20,20 +37,18 @@ absl::StatusOr<std::string> FindRunLog(const std::string& state_dir, const std::
                                             runs.string(), "; `ls ", runs.string(), "` shows what is kept"));
   }
   // Ids have seconds only: of two runs in one, the one that wrote last.
-  std::string latest;
-  fs::file_time_type written;
+  std::vector<std::pair<fs::file_time_type, fs::path>> logs;
   for (const auto& entry : fs::directory_iterator(runs, error)) {
-    if (entry.path().extension() != ".jsonl") continue;
-    const fs::file_time_type time = entry.last_write_time(error);
-    if (!latest.empty() && time <= written) continue;
-    latest = entry.path().string();
-    written = time;
+    if (entry.path().extension() == ".jsonl") logs.emplace_back(entry.last_write_time(error), entry.path());
   }
-  if (latest.empty()) {
-    return absl::NotFoundError(absl::StrCat("no run is kept in ", runs.string(),
-                                            "; run something first, or name an event log (dtest --events FILE)"));
+  std::sort(logs.rbegin(), logs.rend());
+  for (const auto& [written, log] : logs) {
+    if (HasEvents(log)) return log.string();
+    std::fprintf(stderr, "dtest: note: nothing is known of run %s, %s; this is the run before it\n", log.stem().c_str(),
+                 EventLogIsBeingWritten(log.string()) ? "which has only just begun" : "which died as it began");
   }
-  return latest;
+  return absl::NotFoundError(absl::StrCat("no run is kept in ", runs.string(),
+                                          "; run something first, or name an event log (dtest --events FILE)"));
 }
 
 }  // namespace dtest

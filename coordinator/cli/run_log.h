@@ -9,7 +9,8 @@
 
 namespace dtest {
 
-// `wanted` is a file or the id of a run kept in `state_dir`; empty: the latest run. The error says where was looked.
+// `wanted` is a file or the id of a run kept in `state_dir`; empty: the latest run that left an event
+// (a log without any is named on stderr and passed over). The error says where was looked.
 absl::StatusOr<std::string> FindRunLog(const std::string& state_dir, const std::string& wanted);
 
 }  // namespace dtest

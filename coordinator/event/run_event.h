@@ -29,6 +29,7 @@ struct RunStarted {
   std::string working_directory;
   std::vector<std::string> hosts;               // names; HostId indexes this
   absl::Duration setup = absl::ZeroDuration();  // what the command took before this: finding tests, history
+  uint32_t repeat = 1;                          // how often each selected case is to run
 };
 
 struct HostUp {
@@ -76,6 +77,7 @@ struct CaseEnded {
   // Not empty: it is order-dependent. It failed behind these, in this order, in one process, and passed alone. Then it
   // is flaky, or, where no retry was left (--explain), it has failed and `result` is that failure.
   std::vector<absl::string_view> before;
+  std::string hint;        // what may help with this failure, for a person; empty: nothing is known
 };
 
 // RecordProperty values of one attempt that were known only after its CaseEnded; they follow those of its result. Comes

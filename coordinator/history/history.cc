@@ -60,7 +60,7 @@ struct History::HostSample {
 
 History::History(std::string path) : path_(std::move(path)) {}
 
-History::~History() { (void)WritePending(pending_.size(), absl::ZeroDuration()); }
+History::~History() { (void)WriteRest(absl::ZeroDuration()); }
 
 absl::StatusOr<std::unique_ptr<History>> History::Open(const std::string& path) {
   absl::StatusOr<HistoryFile> file = OpenHistoryFile(path);
@@ -81,15 +81,15 @@ absl::Status History::Damaged(const absl::Status& status) {
 // ---- Writing ---------------------------------------------------------------------------------------------------
 
 void History::RecordStartup(absl::string_view unit, absl::Duration startup) {
-  const auto [entry, is_new] = startups_.try_emplace(std::string(unit), startup);
-  if (!is_new) entry->second += kNewWeight * (startup - entry->second);
+  Startups& sum = startups_[std::string(unit)];
+  sum.total += startup;
+  ++sum.count;
 }
 
 absl::Status History::Handle(const RunEvent& event) {
   latest_ = std::max(latest_, event.time);
   if (std::holds_alternative<RunFinished>(event.what)) {
-    if (db_ == nullptr) return absl::OkStatus();
-    return WritePending(pending_.size(), kFinishPatience);
+    return WriteRest(kFinishPatience);
   }
   const auto* ended = std::get_if<CaseEnded>(&event.what);
   if (ended == nullptr || pending_.size() >= kMaxPending) return absl::OkStatus();
@@ -116,29 +116,48 @@ absl::Time History::NextFlush() const {
 absl::Status History::Flush(absl::Time now) {
   if (now < NextFlush()) return absl::OkStatus();
   last_write_ = now;
-  const absl::Status status = WritePending(std::min(pending_.size(), kSlice), absl::ZeroDuration());
+  const absl::Status status = WriteSlice();
   return absl::IsUnavailable(status) ? absl::OkStatus() : status;
 }
 
-absl::Status History::WritePending(size_t count, absl::Duration patience) {
-  const bool all = count == pending_.size();
-  if (db_ == nullptr || (count == 0 && startups_.empty())) return absl::OkStatus();
+absl::Status History::WriteSlice() {
+  if (db_ == nullptr || pending_.empty()) return absl::OkStatus();
+  const size_t count = std::min(pending_.size(), kSlice);
+  const absl::Status status = Transaction(absl::ZeroDuration(), [&] { return WriteRows(count); });
+  if (status.ok()) pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count));
+  return status;
+}
+
+absl::Status History::WriteRest(absl::Duration patience) {
+  const bool has_host_samples =
+      std::any_of(hosts_.begin(), hosts_.end(), [](const HostSample& host) { return host.attempts > 0; });
+  if (db_ == nullptr || (pending_.empty() && startups_.empty() && !has_host_samples)) return absl::OkStatus();
+  absl::Status status = Transaction(patience, [&] {
+    absl::Status written = WriteRows(pending_.size());
+    if (written.ok()) written = WriteStartups();
+    if (written.ok()) written = WriteSpeeds();
+    if (written.ok()) written = PruneHistory(db_.get(), latest_, units_);
+    return written;
+  });
+  if (!status.ok()) return status;
+  // What comes later, after another RunFinished, is another run's.
+  pending_.clear();
+  startups_.clear();
+  hosts_.clear();
+  host_index_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status History::Transaction(absl::Duration patience, absl::FunctionRef<absl::Status()> write) {
   db_->SetBusyTimeout(patience);
   if (absl::Status status = db_->Execute("BEGIN IMMEDIATE"); !status.ok()) return Damaged(status);
   const std::vector<HostSample> before = hosts_;
-  absl::Status status = WriteRows(count);
-  if (status.ok()) status = WriteStartups();
-  if (status.ok() && all) status = WriteSpeeds();
-  if (status.ok() && all) status = PruneHistory(db_.get(), latest_, units_);
+  absl::Status status = write();
   if (status.ok()) status = db_->Execute("COMMIT");
-  if (!status.ok()) {
-    (void)db_->Execute("ROLLBACK");
-    hosts_ = before;
-    return Damaged(status);
-  }
-  pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count));
-  startups_.clear();
-  return absl::OkStatus();
+  if (status.ok()) return status;
+  (void)db_->Execute("ROLLBACK");
+  hosts_ = before;
+  return Damaged(status);
 }
 
 absl::StatusOr<int64_t> History::UnitRow(absl::string_view name) {
@@ -236,12 +255,12 @@ absl::Status History::WriteStartups() {
       db_.get(),
       "UPDATE executables SET startup = coalesce(startup + CAST(?2 * (?3 - startup) AS INTEGER), ?3) WHERE id = ?1");
   if (!update.ok()) return update.status();
-  for (const auto& [name, startup] : startups_) {
+  for (const auto& [name, sum] : startups_) {
     const absl::StatusOr<int64_t> row = UnitRow(name);
     if (!row.ok()) return row.status();
     update->Bind(1, *row);
     update->Bind(2, kNewWeight);
-    update->Bind(3, Nanoseconds(startup));
+    update->Bind(3, Nanoseconds(sum.total / sum.count));
     if (absl::Status status = update->Run(); !status.ok()) return status;
   }
   return absl::OkStatus();

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -76,12 +77,14 @@ class History : public Sink {
   // known duration.
   double Speed(absl::string_view host);
 
-  // Results::startup of a lease that ended. There is no event for it: the loop tells. Written with the next events.
+  // Results::startup of a lease that ended. There is no event for it: the loop tells. Written when the run finishes, as
+  // one sample: their mean in this run.
   void RecordStartup(absl::string_view unit, absl::Duration startup);
 
   // Results are collected and written in one transaction when the run finishes. In a long run some are written every
   // few seconds by Flush, in slices of some milliseconds, so that little is lost if the coordinator dies; there a file
-  // that another process is writing to is left for later.
+  // that another process is writing to is left for later. What a run says of hosts and of start-up is one sample,
+  // however long it takes: it is written at the end only.
   absl::Status Handle(const RunEvent& event) override;
   absl::Status Flush(absl::Time now) override;
   absl::Time NextFlush() const override;
@@ -91,7 +94,9 @@ class History : public Sink {
   struct HostSample;  // sums over this run's attempts of known duration
   explicit History(std::string path);
 
-  absl::Status WritePending(size_t count, absl::Duration patience);
+  absl::Status WriteSlice();                        // of what is pending
+  absl::Status WriteRest(absl::Duration patience);  // all that is pending, and what is known of the whole run
+  absl::Status Transaction(absl::Duration patience, absl::FunctionRef<absl::Status()> write);
   absl::Status WriteRows(size_t count);
   absl::Status WriteSpeeds();
   absl::Status WriteStartups();
@@ -108,7 +113,11 @@ class History : public Sink {
   std::vector<std::string> units_;
   absl::flat_hash_map<std::string, uint32_t> host_index_;
   std::vector<HostSample> hosts_;
-  absl::flat_hash_map<std::string, absl::Duration> startups_;
+  struct Startups {
+    absl::Duration total;
+    int64_t count = 0;
+  };
+  absl::flat_hash_map<std::string, Startups> startups_;  // of this run, by unit
   absl::Time last_write_ = absl::InfinitePast();
   absl::Time latest_;  // event: the only clock
 };

@@ -168,6 +168,7 @@ void AppendEvent(const RunStarted& started, std::string* out) {
   AppendField(field::kWorkingDirectory, started.working_directory, out);
   AppendField(field::kHosts, started.hosts, out);
   AppendDurationField(field::kSetup, started.setup, out);
+  if (started.repeat != 1) AppendField(field::kRepeat, started.repeat, out);
 }
 
 void AppendEvent(const HostUp& up, std::string* out) {
@@ -328,6 +329,7 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   if (!result.message.empty()) AppendField(field::kMessage, result.message, out);
   if (!result.output.empty()) AppendField(field::kOutput, result.output, out);
   if (result.output_cut != 0) AppendField(field::kOutputCut, result.output_cut, out);
+  if (!ended.hint.empty()) AppendField(field::kHint, ended.hint, out);
   if (!result.properties.empty()) AppendProperties(result.properties, out);
   if (!result.warning.empty()) AppendField(field::kWarning, result.warning, out);
   if (result.process != 0) {

@@ -167,6 +167,7 @@ CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
   result.output = fields->TextOr(field::kOutput);
   result.properties = fields->Pairs(field::kProperties);
   result.warning = fields->TextOr(field::kWarning);
+  ended.hint = fields->TextOr(field::kHint);
   return ended;
 }
 
@@ -222,9 +223,13 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
   } else if (kind == event_kind::kCaseCopied) {
     event->what = DecodeCopy(fields, strings);
   } else if (kind == event_kind::kRunStarted) {
-    event->what = RunStarted{fields->Text(field::kRunId),    fields->Text(field::kVersion),
-                             fields->Texts(field::kCommand), fields->Text(field::kWorkingDirectory),
-                             fields->Texts(field::kHosts),   fields->SecondsOr(field::kSetup)};
+    event->what = RunStarted{fields->Text(field::kRunId),
+                             fields->Text(field::kVersion),
+                             fields->Texts(field::kCommand),
+                             fields->Text(field::kWorkingDirectory),
+                             fields->Texts(field::kHosts),
+                             fields->SecondsOr(field::kSetup),
+                             object.contains(field::kRepeat) ? fields->Number32(field::kRepeat) : 1};
   } else if (kind == event_kind::kHostUp) {
     event->what = HostUp{HostId(fields->Number32(field::kHostId)), fields->Number32(field::kSlots),
                          fields->Text(field::kMachine), fields->Text(field::kSystem)};

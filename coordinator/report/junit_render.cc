@@ -13,7 +13,7 @@ namespace {
 
 // Room for the parts' own elements: <testsuites>, and a <testsuite> beside its name.
 constexpr size_t kFrameBytes = 512;
-constexpr size_t kMessageAttribute = 1024;  // bytes of a message in an attribute; all of it is in the element
+constexpr size_t kMessageAttribute = 1024;  // bytes of a message in an attribute
 
 // What a case counts as in the attributes of its suite.
 enum class Kind : uint8_t { kPassed, kFailure, kError, kSkipped };
@@ -39,7 +39,8 @@ Kind KindOf(const CaseRecord& record) { return record.interrupted() ? Kind::kErr
 
 // Whether the run ended such that it is not green, and no case says so.
 bool IsIncomplete(const RunSummary& summary) {
-  return summary.end().end != RunEnd::kCompleted && summary.end().end != RunEnd::kFailFast;
+  const RunEnd end = summary.end().end;
+  return summary.without_verdict() > 0 || (end != RunEnd::kCompleted && end != RunEnd::kFailFast);
 }
 
 constexpr size_t kRunSuite = SIZE_MAX;  // in place of a unit's index: the suite "[run]", of a run that is incomplete
@@ -155,10 +156,10 @@ class Renderer {
     AppendEscaped(clean_, place, &body_);
   }
 
-  // A text that may have to be shortened.
+  // A text that may have to be shortened, and was by `cut_before` bytes before.
   void LongText(absl::string_view raw, uint64_t cut_before) {
     if (raw.size() <= text_limit_) {
-      Text(cut_before > 0 ? WithCutMarked(raw, cut_before) : raw, Place::kText);
+      Text(raw, Place::kText);
     } else {
       const absl::string_view head = Utf8Prefix(raw, text_limit_ / 2), tail = Utf8Suffix(raw, text_limit_ / 2);
       Text(head, Place::kText);
@@ -195,17 +196,16 @@ class Renderer {
     body_ += "\"/>";
   }
 
-  // name="..." classname="...", made unique in the whole report: cases may be listed twice, and names that differ
-  // only in bytes that XML cannot hold become equal.
+  // name="..." classname="...", made unique in the whole report: cases may be listed twice.
   void Names(absl::string_view classname, absl::string_view suite, absl::string_view name, uint32_t iteration) {
     name_.clear();
-    AppendClean(name, Colors::kDrop, &name_);
+    AppendName(name, &name_);
     if (iteration > 1) absl::StrAppend(&name_, " (repeat ", iteration, ")");
     class_.clear();
-    AppendClean(classname, Colors::kDrop, &class_);
+    AppendName(classname, &class_);
     if (!suite.empty()) {
       class_ += '.';
-      AppendClean(suite, Colors::kDrop, &class_);
+      AppendName(suite, &class_);
     }
     const size_t length = name_.size();
     for (int copy = 2; !seen_.insert(absl::HashOf(class_, name_)).second; ++copy) {
@@ -227,7 +227,7 @@ class Renderer {
     body_ += " type=\"not listed\">";
     LongText(unit.listing_error, 0);
     body_ += "</error>\n";
-    Output(unit.listing_output, 0);
+    Output(unit.listing_output, 0, "", "      ");
     body_ += "    </testcase>\n";
     AddPiece(begin, suite, Kind::kError, absl::ZeroDuration(), absl::InfinitePast());
   }
@@ -236,8 +236,11 @@ class Renderer {
   void Incomplete() {
     const size_t begin = body_.size();
     const RunFinished& end = run_.summary().end();
-    const char* type = RunEndName(end.end);
-    const std::string reason = end.reason.empty() ? type : end.reason;
+    const uint64_t missing = run_.summary().without_verdict();
+    const std::string unjudged = absl::StrCat(missing, " of ", Plural(run_.summary().expected(), "case"),
+                                              missing == 1 ? " has no verdict" : " have no verdict");
+    const char* type = end.end == RunEnd::kCompleted ? "no verdict" : RunEndName(end.end);
+    const std::string reason = end.end == RunEnd::kCompleted ? unjudged : end.reason.empty() ? type : end.reason;
     Names("dtest", "", SuiteName(kRunSuite), 1);
     body_ += " time=\"0.000000\">\n      <error";
     MessageAttribute(reason);
@@ -248,15 +251,25 @@ class Renderer {
       absl::StrAppend(&text, "\n", host.name, host.was_up ? "" : " (never came up)", ": ",
                       host.down ? host.reason : "still connecting when the run ended");
     }
+    if (missing > 0) {
+      absl::StrAppend(&text, "\n", unjudged, ":");
+      for (const UnitRecord& unit : run_.units()) {
+        if (unit.cases.size() >= unit.expected) continue;
+        absl::StrAppend(&text, "\n  ", unit.name, ": ", unit.expected - unit.cases.size(), " of ", unit.expected);
+      }
+    }
     LongText(text, 0);
     body_ += "</error>\n    </testcase>\n";
     AddPiece(begin, kRunSuite, Kind::kError, absl::ZeroDuration(), absl::InfinitePast());
   }
 
-  void Output(absl::string_view output, uint64_t cut) {
+  // Less `message`, which stands elsewhere in the case.
+  void Output(absl::string_view output, uint64_t cut, absl::string_view message, absl::string_view indent) {
     if (output.empty() && cut == 0) return;
-    body_ += "      <system-out>";
-    LongText(output, cut);
+    const std::string rest = WithoutMessage(cut > 0 ? WithCutMarked(output, cut) : output, message);
+    if (rest.empty()) return;
+    absl::StrAppend(&body_, indent, "<system-out>");
+    LongText(rest, cut);
     body_ += "</system-out>\n";
   }
 
@@ -301,9 +314,10 @@ class Renderer {
       case Kind::kError: {
         const char* element = KindOf(record) == Kind::kFailure ? "failure" : "error";
         absl::StrAppend(&body_, "      <", element);
-        MessageAttribute(last.message);
+        MessageAttribute(Headline(last.message));
         absl::StrAppend(&body_, " type=\"", record.interrupted() ? "interrupted" : OutcomeName(last.outcome), "\">");
         LongText(last.message, 0);
+        Hint(last);
         absl::StrAppend(&body_, "</", element, ">\n");
         break;
       }
@@ -322,7 +336,12 @@ class Renderer {
     if (last.outcome != Outcome::kPassed || record.flaky) {
       for (const AttemptRecord& attempt : detail.earlier) Earlier(attempt, last.outcome == Outcome::kPassed);
     }
-    Output(last.output, last.output_cut);
+    const bool has_message = KindOf(record) == Kind::kFailure || KindOf(record) == Kind::kError;
+    Output(last.output, last.output_cut, has_message ? last.message : "", "      ");
+  }
+
+  void Hint(const AttemptRecord& attempt) {
+    if (!attempt.hint.empty()) LongText(absl::StrCat("\nhint: ", attempt.hint), 0);
   }
 
   void Earlier(const AttemptRecord& attempt, bool passed_later) {
@@ -330,14 +349,12 @@ class Renderer {
     const char* element =
         passed_later ? (failure ? "flakyFailure" : "flakyError") : (failure ? "rerunFailure" : "rerunError");
     absl::StrAppend(&body_, "      <", element);
-    MessageAttribute(attempt.message);
+    MessageAttribute(Headline(attempt.message));
     absl::StrAppend(&body_, " type=\"", OutcomeName(attempt.outcome), "\">\n        <stackTrace>");
     LongText(attempt.message, 0);
+    Hint(attempt);
     body_ += "</stackTrace>\n";
-    if (!attempt.output.empty()) {
-      body_ += "  ";
-      Output(attempt.output, attempt.output_cut);
-    }
+    Output(attempt.output, attempt.output_cut, attempt.message, "        ");
     absl::StrAppend(&body_, "      </", element, ">\n");
   }
 
@@ -372,7 +389,7 @@ class Renderer {
     }
     if (started == absl::InfiniteFuture()) started = run_.summary().started();
     std::string name;
-    AppendClean(SuiteName(pieces_[begin].suite), Colors::kDrop, &name);
+    AppendName(SuiteName(pieces_[begin].suite), &name);
     *out += "  <testsuite name=\"";
     AppendEscaped(name, Place::kAttribute, out);
     absl::StrAppend(out, "\" tests=\"", counts.tests, "\" failures=\"", counts.failures, "\" errors=\"", counts.errors,
@@ -400,7 +417,7 @@ std::vector<std::string> RenderJUnit(const RunRecord& run, size_t limit) {
   size_t frames = 2 * kFrameBytes;
   for (const UnitRecord& unit : run.units()) frames += kFrameBytes + 6 * unit.name.size();
   const size_t body_limit = frames < limit ? limit - frames : 0;
-  constexpr size_t kTextLimits[] = {SIZE_MAX, 64 << 10, 16 << 10, 4 << 10, 1 << 10};
+  constexpr size_t kTextLimits[] = {SIZE_MAX, 4 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10, 4 << 10, 1 << 10};
   for (const size_t text_limit : kTextLimits) {
     Renderer renderer(run, text_limit);
     if (renderer.Render(body_limit)) return renderer.Parts(limit);

@@ -10,8 +10,6 @@
 namespace dtest {
 namespace {
 
-// Kept of one text: plenty for a person, and what a report can hold when few cases fail.
-constexpr size_t kTextCap = 256 << 10;
 // Past this many bytes of texts, which no report of 30 MB can hold, little is kept of each further one.
 constexpr size_t kTextBudget = 64 << 20;
 constexpr size_t kTextCapOverBudget = 2 << 10;
@@ -35,6 +33,7 @@ absl::Status RunRecord::Handle(const RunEvent& event) {
 
 void RunRecord::On(const UnitListed& listed) {
   UnitRecord* unit = UnitOf(listed.unit, listed.name);
+  unit->expected = listed.selected * summary_.repeat();
   unit->listing_error = KeepText(listed.error);
   unit->listing_output = KeepText(listed.output);
 }
@@ -43,7 +42,7 @@ void RunRecord::On(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const std::pair<CaseId, uint32_t> key(ended.id, ended.iteration);
   if (!ended.final) {
-    unfinished_[key].push_back(Keep(result));
+    unfinished_[key].push_back(Keep(ended));
     return;
   }
   UnitRecord* unit = UnitOf(ended.id.unit, ended.unit);
@@ -70,7 +69,7 @@ void RunRecord::On(const CaseEnded& ended) {
   }
   if (result.outcome != Outcome::kPassed || !detail.earlier.empty() || !result.message.empty() ||
       !result.output.empty() || !result.properties.empty()) {
-    detail.last = Keep(result);
+    detail.last = Keep(ended);
     if (!ended.before.empty()) {
       detail.last.properties.emplace_back("order-dependent behind", KeepText(absl::StrJoin(ended.before, ", ")));
     }
@@ -93,7 +92,7 @@ void RunRecord::Replace(UnitRecord* unit, const CaseEnded& ended) {
   }
   AttemptRecord& last = details_[told->detail - 1].last;
   const std::vector<std::pair<std::string, std::string>> properties = std::move(last.properties);
-  last = Keep(ended.result);
+  last = Keep(ended);
   last.properties.insert(last.properties.begin(), properties.begin(), properties.end());
 }
 
@@ -141,12 +140,14 @@ UnitRecord* RunRecord::UnitOf(UnitId id, absl::string_view name) {
   return &units_[entry->second];
 }
 
-AttemptRecord RunRecord::Keep(const CaseResult& result) {
-  return {result.outcome, KeepText(result.message), KeepText(result.output), result.output_cut, result.properties};
+AttemptRecord RunRecord::Keep(const CaseEnded& ended) {
+  const CaseResult& result = ended.result;
+  return {result.outcome,    KeepText(result.message), KeepText(result.output),
+          result.output_cut, KeepText(ended.hint),     result.properties};
 }
 
 std::string RunRecord::KeepText(absl::string_view text) {
-  const size_t cap = text_bytes_ > kTextBudget ? kTextCapOverBudget : kTextCap;
+  const size_t cap = text_bytes_ + text.size() > kTextBudget ? kTextCapOverBudget : SIZE_MAX;
   std::string kept;
   if (text.size() <= cap) {
     kept = std::string(text);

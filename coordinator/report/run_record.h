@@ -31,6 +31,7 @@ struct AttemptRecord {
   std::string message;
   std::string output;
   uint64_t output_cut = 0;
+  std::string hint;
   std::vector<std::pair<std::string, std::string>> properties;
 };
 
@@ -62,6 +63,7 @@ struct UnitRecord {
   std::string name;
   std::vector<CaseRecord> cases;  // in listing order, iterations in theirs, once the run has finished
   std::string names;              // of the cases, one after the other
+  uint64_t expected = 0;          // verdicts: what is selected in it, each iteration
   std::string listing_error;      // not empty: it could not be listed
   std::string listing_output;
 };
@@ -93,7 +95,7 @@ class RunRecord : public Sink {
   void Finish();
   void AddLateProperties();  // to the cases
   UnitRecord* UnitOf(UnitId id, absl::string_view name);
-  AttemptRecord Keep(const CaseResult& result);
+  AttemptRecord Keep(const CaseEnded& ended);
   std::string KeepText(absl::string_view text);
   uint32_t InternHost(absl::string_view host);
 

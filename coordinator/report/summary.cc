@@ -33,6 +33,7 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
   } else if (const auto* listed = std::get_if<UnitListed>(&event.what)) {
     On(*listed);
   } else if (const auto* started = std::get_if<RunStarted>(&event.what)) {
+    repeat_ = started->repeat;
     hosts_.resize(std::max(hosts_.size(), started->hosts.size()));
     for (size_t i = 0; i < started->hosts.size(); ++i) hosts_[i].name = started->hosts[i];
   } else if (const auto* up = std::get_if<HostUp>(&event.what)) {
@@ -84,7 +85,6 @@ void RunSummary::On(const CaseEnded& ended) {
     return;
   }
   ++counts_[static_cast<size_t>(outcome)];
-  if (ended.iteration == 1) ++first_iterations_;
   if (ended.flaky) ++flaky_;
   const bool leaked_before = !leaky_before_.empty() && leaky_before_.erase(key) > 0;
   if (ended.result.leaky || leaked_before) ++leaky_;
@@ -158,7 +158,7 @@ int RunSummary::ExitStatus() const {
   if (end_.end == RunEnd::kInterrupted) return kExitInterrupted;
   if (failures() > 0 || !unlisted_.empty() || end_.end == RunEnd::kFailFast) return kExitFailed;
   if (count(Outcome::kNotRun) > 0 || end_.end == RunEnd::kTimedOut) return kExitFailed;
-  if (first_iterations_ < selected_) return kExitBroken;
+  if (without_verdict() > 0) return kExitBroken;
   return cases() == 0 ? kExitNothingSelected : kExitPassed;
 }
 

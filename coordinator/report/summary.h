@@ -74,6 +74,11 @@ class RunSummary : public Sink {
   uint64_t copies() const { return copies_; }  // speculative ones that were started
   uint64_t copies_won() const { return copies_won_; }
   uint64_t selected() const { return selected_; }  // iterations not counted
+  uint64_t repeat() const { return repeat_; }      // how often each is to run
+  // Verdicts that there should be by now: each iteration of what is selected in the units that were listed.
+  uint64_t expected() const { return selected_ * repeat_; }
+  // Of those, the ones that are missing although the run is over: the coordinator died, or dtest has a bug.
+  uint64_t without_verdict() const { return finished_ && cases() < expected() ? expected() - cases() : 0; }
   uint64_t listed() const { return listed_; }
   uint32_t units() const { return units_; }  // known by now, also those that could not be listed
   const std::vector<Unlisted>& unlisted() const { return unlisted_; }
@@ -117,7 +122,7 @@ class RunSummary : public Sink {
   std::array<uint64_t, kOutcomeCount> counts_ = {};
   uint64_t flaky_ = 0, leaky_ = 0, selected_ = 0, listed_ = 0;
   uint64_t copies_ = 0, copies_won_ = 0;
-  uint64_t first_iterations_ = 0;  // final verdicts of iteration 1: must come to selected_
+  uint64_t repeat_ = 1;
   uint32_t units_ = 0, unreached_ = 0, hosts_up_ = 0;
   absl::flat_hash_set<UnitId> seen_;
   absl::flat_hash_set<std::pair<CaseId, uint32_t>> leaky_before_;  // an attempt leaked, the last has not ended

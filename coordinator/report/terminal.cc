@@ -36,8 +36,8 @@ const char* Label(Outcome outcome) {
 
 // "exe Suite.Case", or "exe" for a plain unit.
 std::string DisplayName(absl::string_view unit, absl::string_view name, uint32_t iteration) {
-  std::string display = OneLine(unit);
-  if (name != unit) absl::StrAppend(&display, " ", OneLine(name));
+  std::string display = NameLine(unit);
+  if (name != unit) absl::StrAppend(&display, " ", NameLine(name));
   if (iteration > 1) absl::StrAppend(&display, " (repeat ", iteration, ")");
   return display;
 }
@@ -129,11 +129,11 @@ void TerminalReport::AppendDown(const HostDown& down) {
 void TerminalReport::On(const UnitListed& listed) {
   if (!listed.error.empty()) {
     AppendColored(Color::kRed, "CANNOT LIST");
-    absl::StrAppend(&lines_, " ", OneLine(listed.name), ":");
+    absl::StrAppend(&lines_, " ", NameLine(listed.name), ":");
     AppendMessage(listed.error);
     AppendBlock(listed.output, 0);
   } else if (options_.verbosity >= 2 && !listed.unreached) {
-    absl::StrAppend(&lines_, "listed ", OneLine(listed.name), ": ", Plural(listed.cases, "case"), ", ",
+    absl::StrAppend(&lines_, "listed ", NameLine(listed.name), ": ", Plural(listed.cases, "case"), ", ",
                     CountText(listed.selected), " selected\n");
   }
 }
@@ -143,7 +143,10 @@ void TerminalReport::On(const CaseEnded& ended) {
   const bool failure = IsFailure(result.outcome);
   const bool told = ended.flaky || result.leaky || !result.warning.empty();
   const int wanted_from = failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : told ? 0 : 1;
-  if (options_.verbosity < wanted_from) return;
+  const bool with_output =
+      !result.warning.empty() ||
+      (result.outcome == Outcome::kPassed ? options_.passed_output && !result.output.empty() : options_.verbosity >= 2);
+  if (options_.verbosity < wanted_from && !with_output) return;
   AppendCaseLine(ended);
   AppendBefore(ended);
   if (failure) {
@@ -151,7 +154,8 @@ void TerminalReport::On(const CaseEnded& ended) {
     const bool repeated = !result.message.empty() && result.output.find(result.message) != std::string::npos;
     if (!repeated) AppendBlock(result.message, 0);
     AppendBlock(result.output, result.output_cut);
-  } else if (options_.verbosity >= 2 || !result.warning.empty()) {
+    if (!ended.hint.empty()) AppendBlock(absl::StrCat("hint: ", ended.hint), 0);
+  } else if (with_output) {
     AppendBlock(result.output, result.output_cut);
   }
 }

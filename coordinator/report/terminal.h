@@ -19,6 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/event/sink.h"
+#include "coordinator/report/run_record.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/terminal_output.h"
 
@@ -52,11 +53,15 @@ class TerminalReport : public Sink {
     // In place of fd, if set. Must not block.
     std::function<absl::Status(absl::string_view)> write;
     bool tty = false;
-    int width = 80;        // columns, for the status line; less than 20 counts as 80
-    bool color = false;    // decided by the caller: --color, NO_COLOR, CLICOLOR_FORCE, CI
-    int verbosity = 0;     // -1 failures and the closing lines only; 1 every case and whole outputs; 2 all that happens
+    int width = 80;      // columns, for the status line; less than 20 counts as 80
+    bool color = false;  // decided by the caller: --color, NO_COLOR, CLICOLOR_FORCE, CI
+    int verbosity =
+        0;  // -1 failures and the closing lines only; 1 every case, and all of what is shown; 2 all that happens
     size_t durations = 0;  // slowest attempts shown at the end; as many as RunSummary::Options::slowest
     ProgressMode progress = ProgressMode::kAuto;
+    bool passed_output = false;  // outputs of cases that passed are shown as they end
+    // Not null: at the end, from here. Outlives the report and is handed each event before it.
+    const RunRecord* passed_output_at_end = nullptr;
   };
 
   // `summary` is borrowed, outlives this sink and is handed each event before it.
@@ -102,6 +107,7 @@ class TerminalReport : public Sink {
   void AppendDown(const HostDown& down);
   void AppendLosses(RunEnd end);
   void AppendInterrupted();
+  void AppendPassedOutput();
   void AppendFailures();
   void AppendSlowest();
   void AppendClosing();

@@ -18,8 +18,8 @@ constexpr size_t kInterruptedShown = 20;  // at the default verbosity
 constexpr size_t kWidestHost = 50;        // columns of a name that others are aligned with
 
 std::string AttemptName(const RunSummary::Attempt& attempt) {
-  std::string name = OneLine(attempt.unit);
-  if (attempt.name != attempt.unit) absl::StrAppend(&name, " ", OneLine(attempt.name));
+  std::string name = NameLine(attempt.unit);
+  if (attempt.name != attempt.unit) absl::StrAppend(&name, " ", NameLine(attempt.name));
   if (attempt.iteration > 1) absl::StrAppend(&name, " (repeat ", attempt.iteration, ")");
   if (!attempt.host.empty()) absl::StrAppend(&name, " (", OneLine(attempt.host), ")");
   return name;
@@ -33,6 +33,7 @@ void TerminalReport::On(const RunFinished& finished) {
   shown_.clear();
   held_.clear();
   AppendLosses(finished.end);
+  if (options_.passed_output_at_end != nullptr) AppendPassedOutput();
   if (options_.verbosity >= 0) {
     AppendFailures();
     AppendInterrupted();
@@ -78,6 +79,25 @@ void TerminalReport::AppendLosses(RunEnd end) {
   }
 }
 
+void TerminalReport::AppendPassedOutput() {
+  const RunRecord& run = *options_.passed_output_at_end;
+  bool first = true;
+  for (const UnitRecord& unit : run.units()) {
+    for (const CaseRecord& record : unit.cases) {
+      const CaseDetail* detail = run.Detail(record);
+      if (record.outcome != Outcome::kPassed || detail == nullptr || detail->last.output.empty()) continue;
+      if (std::exchange(first, false)) lines_ += "\noutput of cases that passed:\n";
+      RunSummary::Attempt attempt;
+      attempt.unit = unit.name;
+      attempt.name = std::string(run.Name(unit, record));
+      attempt.host = std::string(run.Host(record));
+      attempt.iteration = record.iteration;
+      absl::StrAppend(&lines_, "  [", FixedSeconds(record.duration, 3, 8), "s] ", AttemptName(attempt), "\n");
+      AppendBlock(detail->last.output, detail->last.output_cut);
+    }
+  }
+}
+
 void TerminalReport::AppendInterrupted() {
   const std::vector<RunSummary::Attempt>& interrupted = summary_.interrupted();
   if (interrupted.empty()) return;
@@ -96,7 +116,7 @@ void TerminalReport::AppendFailures() {
   if (!summary_.unlisted().empty()) {
     absl::StrAppend(&lines_, "\n", Plural(summary_.unlisted().size(), "executable"), " could not be listed:\n");
     for (const RunSummary::Unlisted& unlisted : summary_.unlisted()) {
-      absl::StrAppend(&lines_, "  ", OneLine(unlisted.unit), ": ", Headline(unlisted.error), "\n");
+      absl::StrAppend(&lines_, "  ", NameLine(unlisted.unit), ": ", Headline(unlisted.error), "\n");
     }
   }
   const std::vector<RunSummary::Attempt>& failed = summary_.failed();
@@ -130,8 +150,11 @@ void TerminalReport::AppendSlowest() {
 }
 
 void TerminalReport::AppendClosing() {
+  const uint64_t missing = summary_.without_verdict();
   std::string verdicts =
-      absl::StrCat(Plural(summary_.cases(), "case"), ": ", CountText(summary_.count(Outcome::kPassed)), " passed");
+      absl::StrCat(missing > 0 ? absl::StrCat(CountText(summary_.cases()), " of ", Plural(summary_.expected(), "case"))
+                               : Plural(summary_.cases(), "case"),
+                   ": ", CountText(summary_.count(Outcome::kPassed)), " passed");
   for (int i = 1; i < kOutcomeCount; ++i) {
     const Outcome outcome = static_cast<Outcome>(i);
     const uint64_t count = summary_.count(outcome);
@@ -143,13 +166,14 @@ void TerminalReport::AppendClosing() {
   if (summary_.leaky() > 0) {
     absl::StrAppend(&verdicts, summary_.flaky() > 0 ? ", " : "; ", CountText(summary_.leaky()), " leaky");
   }
+  if (missing > 0) absl::StrAppend(&verdicts, "; ", CountText(missing), missing == 1 ? " has" : " have", " no verdict");
   if (!summary_.unlisted().empty()) {
     absl::StrAppend(&verdicts, "; ", Plural(summary_.unlisted().size(), "executable"), " could not be listed");
   }
   if (summary_.unreached() > 0) {
     absl::StrAppend(&verdicts, "; ", Plural(summary_.unreached(), "executable"), " not listed: the run ended first");
   }
-  if (summary_.cases() == 0 && summary_.listed() > 0) {
+  if (summary_.cases() == 0 && missing == 0 && summary_.listed() > 0) {
     absl::StrAppend(&verdicts, " (", Plural(summary_.listed(), "case"), " listed)");
   }
   const int exit_status = summary_.ExitStatus();

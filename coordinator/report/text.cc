@@ -1,7 +1,10 @@
 #include "coordinator/report/text.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -46,6 +49,28 @@ constexpr std::array<bool, 256> PlainBytes() {
   return plain;
 }
 constexpr std::array<bool, 256> kPlain = PlainBytes();
+
+// Of a UTF-8 sequence: C1 controls are acted on by some terminals; U+FFFE and U+FFFF are not characters of XML.
+bool IsControl(absl::string_view sequence) {
+  return sequence.size() == 2 && sequence[0] == '\xC2' && static_cast<unsigned char>(sequence[1]) < 0xA0;
+}
+bool IsNoncharacter(absl::string_view sequence) { return sequence == "\xEF\xBF\xBE" || sequence == "\xEF\xBF\xBF"; }
+
+// Clean text with "\\n" and "\\t" for what would end or widen its line.
+std::string OnOneLine(std::string clean) {
+  if (clean.find_first_of("\n\t") == std::string::npos) return clean;
+  std::string line;
+  for (const char c : clean) {
+    if (c == '\n') {
+      line += "\\n";
+    } else if (c == '\t') {
+      line += "\\t";
+    } else {
+      line.push_back(c);
+    }
+  }
+  return line;
+}
 
 // Whether `text` is "file:12", and the file's name looks like that of a source.
 bool IsPlace(absl::string_view text) {
@@ -102,11 +127,11 @@ void AppendClean(absl::string_view bytes, Colors colors, std::string* out) {
       ++i;
     } else {
       const absl::string_view sequence = bytes.substr(i, length);
-      // C1 controls are acted on by some terminals; U+FFFE and U+FFFF are not characters of XML.
-      const bool control = length == 2 && c == 0xC2 && static_cast<unsigned char>(sequence[1]) < 0xA0;
-      const bool noncharacter = sequence == "\xEF\xBF\xBE" || sequence == "\xEF\xBF\xBF";
-      if (noncharacter) absl::StrAppend(out, kReplacement);
-      if (!control && !noncharacter) out->append(sequence.data(), length);
+      if (IsNoncharacter(sequence)) {
+        absl::StrAppend(out, kReplacement);
+      } else if (!IsControl(sequence)) {
+        out->append(sequence.data(), length);
+      }
       i += length;
     }
   }
@@ -124,18 +149,29 @@ std::string OneLine(absl::string_view bytes) {
   std::string clean;
   clean.reserve(bytes.size());
   AppendClean(bytes, Colors::kDrop, &clean);
-  if (clean.find_first_of("\n\t") == std::string::npos) return clean;
-  std::string line;
-  for (const char c : clean) {
-    if (c == '\n') {
-      line += "\\n";
-    } else if (c == '\t') {
-      line += "\\t";
+  return OnOneLine(std::move(clean));
+}
+
+void AppendName(absl::string_view name, std::string* out) {
+  for (size_t i = 0; i < name.size();) {
+    const unsigned char c = static_cast<unsigned char>(name[i]);
+    const size_t length = c < 0x80 ? 1 : std::max<size_t>(Utf8SequenceLength(name.substr(i)), 1);
+    const absl::string_view sequence = name.substr(i, length);
+    if (length > 1 ? !IsControl(sequence) && !IsNoncharacter(sequence) : kPlain[c]) {
+      out->append(sequence.data(), length);
     } else {
-      line.push_back(c);
+      for (const char byte : sequence)
+        absl::StrAppend(out, "\\x", absl::Hex(static_cast<unsigned char>(byte), absl::kZeroPad2));
     }
+    i += length;
   }
-  return line;
+}
+
+std::string NameLine(absl::string_view name) {
+  std::string text;
+  text.reserve(name.size());
+  AppendName(name, &text);
+  return OnOneLine(std::move(text));
 }
 
 std::string Headline(absl::string_view message, size_t limit) {
@@ -166,6 +202,40 @@ std::string Headline(absl::string_view message, size_t limit) {
     if (c == '\t') c = ' ';
   }
   return headline;
+}
+
+std::string WithoutMessage(absl::string_view output, absl::string_view message) {
+  if (message.empty()) return std::string(output);
+  constexpr absl::string_view kMark = "[... the failure's text ...]";
+  std::vector<absl::string_view> blocks;
+  if (absl::StrContains(output, message)) {
+    blocks.push_back(message);
+  } else {
+    for (size_t begin = 0, line = 0; line < message.size();) {
+      const size_t next = std::min(message.find('\n', line), message.size() - 1) + 1;
+      const bool last = next == message.size();
+      if (last || IsBlockHead(absl::StripSuffix(message.substr(next, message.find('\n', next) - next), "\r"))) {
+        blocks.push_back(absl::StripTrailingAsciiWhitespace(message.substr(begin, next - begin)));
+        begin = next;
+      }
+      line = next;
+    }
+  }
+  std::string kept;
+  bool other = false;
+  size_t copied = 0;
+  for (const absl::string_view block : blocks) {
+    const size_t found = block.empty() ? absl::string_view::npos : output.find(block, copied);
+    if (found == absl::string_view::npos) continue;
+    const absl::string_view before = output.substr(copied, found - copied);
+    other |= !absl::StripAsciiWhitespace(before).empty();
+    absl::StrAppend(&kept, before, kMark);
+    copied = found + block.size();
+  }
+  const absl::string_view rest = output.substr(copied);
+  if (!other && absl::StripAsciiWhitespace(rest).empty()) return std::string();
+  absl::StrAppend(&kept, rest);
+  return kept;
 }
 
 CaseName SplitCaseName(absl::string_view unit, absl::string_view name) {

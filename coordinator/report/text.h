@@ -35,6 +35,17 @@ std::string OneLine(absl::string_view bytes);
 // it follow, up to the next failure, and paths are cut to the file's name. Clean, at most `limit` bytes.
 std::string Headline(absl::string_view message, size_t limit = 200);
 
+// A name as clean text that keeps each of its bytes: what AppendClean would leave out or replace is "\x1b", '\n' and
+// '\t' stay. Names that differ stay different, unless one holds such an escape already.
+void AppendName(absl::string_view name, std::string* out);
+// The same on one line: "\\n" and "\\t".
+std::string NameLine(absl::string_view name);
+
+// `output` without what `message` says, so that a report that has the message need not show it twice: where the whole
+// of it stands, or else where each of its GoogleTest blocks does, a line says that it is left out. Empty if nothing
+// else is left.
+std::string WithoutMessage(absl::string_view output, absl::string_view message);
+
 // "Suite.Case" in two, at the first dot: neither a GoogleTest suite ("Instance/Suite/0") nor a case ("Case/1") holds
 // one. A plain unit's only case, named like it, and a name without a dot have no suite. Views into `name`.
 struct CaseName {

@@ -87,7 +87,8 @@ void RunLoop::Begin() {
                      options_.command,
                      options_.working_directory,
                      NamesOf(welcomer_.hosts()),
-                     std::max(started_ - options_.began, absl::ZeroDuration())};
+                     std::max(started_ - options_.began, absl::ZeroDuration()),
+                     options_.scheduler.repeat};
   Emit(std::move(started));
   if (out_.terminal != nullptr) {
     out_.terminal->SetLongest([this] { return status_.Longest(); });
@@ -284,6 +285,11 @@ void RunLoop::Perform(AttemptEnded& action) {
   if (action.host.has_value()) event.host = HostName(*action.host);
   event.result = std::move(action.result);
   event.result.duration = absl::Trunc(event.result.duration, absl::Microseconds(1));
+  const bool elsewhere =
+      action.host.has_value() && welcomer_.hosts()[action.host->value()].kind != HostSpec::Kind::kLocal;
+  if (elsewhere && options_.hint && IsFailure(event.result.outcome)) {
+    event.hint = options_.hint(event.result, event.host);
+  }
   Emit(std::move(event));
 }
 

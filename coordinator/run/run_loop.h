@@ -55,6 +55,8 @@ class RunLoop : public Hosts::Delegate {
     absl::Duration heartbeat_interval = absl::Seconds(1);
     std::optional<CurveKeyPair> peer_keys;  // hosts may fetch chunks from one another, under these
     std::function<void(absl::string_view host, absl::string_view line)> log;  // what agents write; may be empty
+    // What may help with a failure on a host that is not this machine, for a person. Asked for each; may be empty.
+    std::function<std::string(const CaseResult& failure, absl::string_view host)> hint;
   };
 
   // What the loop reads and writes besides hosts. All outlive it; `history` and `terminal` may be null.

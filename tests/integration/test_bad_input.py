@@ -171,6 +171,15 @@ class OptionsTest(DtestCase):
                     self.assertSays(result, path)
                     self.assertFalse(os.path.exists(marker), "the tests ran")
 
+    def test_what_is_to_be_passed_on_and_is_not_there(self):
+        tests = self.suite("mixed_test")
+        result = self.dtest(tests, "--env", "DTEST_TEST_UNSET")
+        self.assertExit(result, USAGE)
+        self.assertSays(result, "DTEST_TEST_UNSET is not set here")
+        result = self.dtest(tests, "--data", "")
+        self.assertExit(result, USAGE)
+        self.assertSays(result, "--data: the pattern is empty")
+
     def test_report_names_that_cannot_be_meant(self):
         tests = self.suite("mixed_test")
         for arguments, text in ((["--junit", ""], "--junit"), (["--events", ""], "--events"),

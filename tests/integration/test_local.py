@@ -520,6 +520,24 @@ class ReportTest(DtestCase):
         replayed = self.dtest("report", "--durations", "3", reports=False)
         self.assertExit(replayed, FAILED)
         self.assertSays(replayed, "the question was different", "slowest")
+        # A coordinator that died as it began has left a log without a word.
+        self.write("state/runs/29991231-235959-dead.jsonl", "")
+        replayed = self.dtest("report", reports=False)
+        self.assertExit(replayed, FAILED)
+        self.assertSays(replayed, "the question was different", "29991231-235959-dead")
+
+    def test_output_of_cases_that_pass(self):
+        tests, said = self.suite("mixed_test"), "printed by a case that passes"
+        for arguments, shown, kept in (([], False, False), (["--success-output", "immediate"], True, True),
+                                       (["--success-output", "final"], True, True), (["-vv"], True, True),
+                                       (["-vv", "--success-output", "never"], False, False),
+                                       (["--junit-success-output"], False, True)):
+            with self.subTest(arguments=arguments):
+                result = self.dtest(tests, "-k", "Passing.Two", *arguments)
+                self.assertExit(result, PASSED)
+                self.assertEqual(result.text.count(said), 1 if shown else 0, result.text)
+                with open(result.junit_path, encoding="utf-8") as junit:
+                    self.assertEqual(junit.read().count(said), 1 if kept else 0)
 
     def test_a_dumb_terminal_gets_no_escape_sequences(self):
         tests = self.suite("mixed_test")

@@ -146,6 +146,20 @@ class ShippingTest(FarmCase):
                 self.assertEqual(result.names(), {"WorkingDirectory.HoldsTheData": "passed",
                                                   "WorkingDirectory.CanBeWritten": "passed"})
 
+    def test_a_file_that_is_only_here_is_named_with_what_brings_it(self):
+        self.write("testdata/greeting.txt", "hello\n")
+        self.write("tests/reads_test.sh", '#!/bin/sh\ncat "$TEST_DATA_DIR/greeting.txt"\n', 0o755)
+        tests, env = self.path("tests"), ("--env", f"TEST_DATA_DIR={self.path('testdata')}")
+        for data, hint in (((), "--data 'testdata/greeting.txt' brings it to h1"),
+                           (("--data", "testdata"), "--data brought it to h1 as testdata/greeting.txt")):
+            with self.subTest(data=data):
+                result = self.dtest(*self.on_farm("h1"), tests, "--plain", "all", *env, *data)
+                self.assertExit(result, FAILED)
+                self.assertSays(result, hint)
+                with open(result.junit_path, encoding="utf-8") as junit:
+                    self.assertIn(hint.replace("'", ""), junit.read().replace("'", "").replace("&apos;", ""))
+        self.assertExit(self.dtest(tests, "--plain", "all", *env), PASSED)
+
     def test_written_files_never_reach_the_store(self):
         self.write("testdata/greeting.txt", "hello\n")
         self.write("tests/vandal", "#!/bin/sh\n(echo damaged > testdata/greeting.txt) 2>/dev/null\n"

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <fstream>
 #include <set>
 
@@ -182,11 +183,11 @@ TEST_F(HistoryTest, NamesAreAnyBytes) {
   EXPECT_EQ(Expected(history.get(), "", {""})[0], absl::Seconds(1));
 }
 
-TEST_F(HistoryTest, StartupIsAWeightedMeanAndTravelsWithTheRun) {
+TEST_F(HistoryTest, StartupIsAWeightedMeanOfTheMeansOfRuns) {
   {
     const auto history = Open();
     history->RecordStartup("t", absl::Milliseconds(100));
-    history->RecordStartup("t", absl::Milliseconds(200));
+    history->RecordStartup("t", absl::Milliseconds(160));
     EXPECT_EQ(history->Startup("t"), std::nullopt);
     RunCases(history.get(), {});
     EXPECT_EQ(history->Startup("t"), absl::Milliseconds(130));
@@ -194,6 +195,22 @@ TEST_F(HistoryTest, StartupIsAWeightedMeanAndTravelsWithTheRun) {
     RunCases(history.get(), {{}});
   }
   EXPECT_EQ(Open()->Startup("t"), absl::Milliseconds(160));
+}
+
+TEST_F(HistoryTest, ALongRunIsOneSampleOfStartup) {
+  {
+    const auto history = Open();
+    history->RecordStartup("t", absl::Milliseconds(100));
+    RunCases(history.get(), {{}});
+  }
+  const auto history = Open();
+  for (int i = 0; i < 20; ++i) {
+    history->RecordStartup("t", absl::Milliseconds(200));
+    ASSERT_TRUE(history->Handle(Event({}, kTime + absl::Minutes(i))).ok());
+    ASSERT_TRUE(history->Flush(kTime + absl::Minutes(i + 1)).ok());
+  }
+  RunCases(history.get(), {});
+  EXPECT_EQ(history->Startup("t"), absl::Milliseconds(130));
 }
 
 std::vector<Ended> Suite(absl::string_view host, absl::Duration duration, const Names& names) {
@@ -231,6 +248,34 @@ TEST_F(HistoryTest, SpeedsAreRelativeToTheOtherHosts) {
   // What is expected is as on an average host, whichever host ran it.
   const auto expected_a = *Expected(Open().get(), "t", {a[0]})[0], expected_b = *Expected(Open().get(), "t", {b[0]})[0];
   EXPECT_NEAR(absl::FDivDuration(expected_a, expected_b), 1, 0.5);
+}
+
+TEST_F(HistoryTest, ALongRunIsOneSampleOfSpeed) {
+  const Names a = NamesFor("S.a"), b = NamesFor("S.b");
+  const auto learn = [&](History* history, absl::Duration fast, absl::Duration slow) {
+    for (const Ended& one : Suite("fast", fast, a)) ASSERT_TRUE(history->Handle(Event(one)).ok());
+    for (const Ended& one : Suite("slow", slow, b)) ASSERT_TRUE(history->Handle(Event(one)).ok());
+  };
+  const auto ratio = [this] { return Open()->Speed("fast") / Open()->Speed("slow"); };
+  RunCases(Open().get(), Suite("fast", absl::Seconds(1), a));
+  RunCases(Open().get(), Suite("fast", absl::Seconds(1), b));
+  {
+    const auto history = Open();
+    learn(history.get(), absl::Seconds(1), absl::Seconds(2));
+    RunCases(history.get(), {});
+  }
+  const double before = ratio();
+  ASSERT_GT(before, 1.5);
+  // Each few seconds of a run in which the two are alike.
+  const auto history = Open();
+  for (int i = 1; i <= 20; ++i) {
+    learn(history.get(), absl::Seconds(1), absl::Seconds(1));
+    ASSERT_TRUE(history->Flush(kTime + absl::Minutes(i)).ok());
+    EXPECT_EQ(ratio(), before) << "nothing is known of the whole run yet";
+  }
+  RunCases(history.get(), {});
+  EXPECT_LT(ratio(), before);
+  EXPECT_GT(ratio(), std::pow(before, 0.5)) << "one run counts as one";
 }
 
 TEST_F(HistoryTest, OneHostAloneSaysNothingOfItsSpeed) {

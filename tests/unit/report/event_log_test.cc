@@ -108,8 +108,8 @@ TEST(EventLog, AnUnreachedExecutableRoundTrips) {
 }
 
 TEST(EventLog, RunStartedRoundTrips) {
-  const RunStarted started{"run",    kNasty,          {"dtest", "", kNotUtf8, kNasty},
-                           kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1)};
+  const RunStarted started{
+      "run", kNasty, {"dtest", "", kNotUtf8, kNasty}, kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1), 7};
   RoundTrip<RunStarted>(started, [&](const RunStarted& read) {
     EXPECT_EQ(read.run_id, started.run_id);
     EXPECT_EQ(read.version, started.version);
@@ -117,6 +117,7 @@ TEST(EventLog, RunStartedRoundTrips) {
     EXPECT_EQ(read.working_directory, started.working_directory);
     EXPECT_EQ(read.hosts, started.hosts);
     EXPECT_EQ(read.setup, started.setup);
+    EXPECT_EQ(read.repeat, started.repeat);
   });
 }
 
@@ -182,6 +183,7 @@ TEST(EventLog, CaseEndedRoundTripsWithEveryFieldSet) {
   ended.result.output = kNotUtf8;
   ended.result.output_cut = 1ull << 60;
   ended.result.properties = {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}};
+  ended.hint = kNasty;
   RoundTrip<CaseEnded>(ended, [&](const CaseEnded& read) {
     EXPECT_EQ(read.id, ended.id);
     EXPECT_EQ(read.unit, ended.unit);
@@ -192,6 +194,7 @@ TEST(EventLog, CaseEndedRoundTripsWithEveryFieldSet) {
     EXPECT_EQ(read.flaky, ended.flaky);
     EXPECT_EQ(read.started, ended.started);
     EXPECT_EQ(read.result, ended.result);
+    EXPECT_EQ(read.hint, ended.hint);
   });
 }
 

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log.h"
+#include "coordinator/report/text.h"
 #include "tests/unit/report/golden.h"
 #include "tests/unit/report/run_fixture.h"
 
@@ -210,6 +211,24 @@ TEST_F(JUnit, ARunThatDidNotCompleteIsNotGreen) {
   }
 }
 
+TEST_F(JUnit, CasesWithoutAVerdictAreCountedByUnit) {
+  for (const RunEnd end : {RunEnd::kInterrupted, RunEnd::kCompleted}) {
+    const pugi::xml_document document =
+        Parse(Write({{kTime, UnitListed{UnitId(0), "t", 3, 2, "", ""}},
+                     {kTime, UnitListed{UnitId(1), "u<>", 7, 5, "", ""}},
+                     {kTime, UnitListed{UnitId(2), "all", 1, 0, "", ""}},
+                     {kTime, Case(0, "S.a")},
+                     {kTime, RunFinished{end, end == RunEnd::kInterrupted ? "the coordinator died" : ""}}}));
+    const pugi::xml_node error = document.child("testsuites")
+                                     .find_child_by_attribute("testsuite", "name", "[run]")
+                                     .child("testcase")
+                                     .child("error");
+    EXPECT_TRUE(absl::EndsWith(error.child_value(), "6 of 7 cases have no verdict:\n  t: 1 of 2\n  u<>: 5 of 5"))
+        << error.child_value();
+    ExpectValid(path_);
+  }
+}
+
 TEST_F(JUnit, ARunThatCompletesOrStopsAfterFailuresHasNoCaseOfItsOwn) {
   for (const RunEnd end : {RunEnd::kCompleted, RunEnd::kFailFast}) {
     EXPECT_FALSE(absl::StrContains(Write({{kTime, Case(0, "S.a")}, {kTime, RunFinished{end, "x"}}}), "[run]"));
@@ -231,7 +250,10 @@ TEST_F(JUnit, NamesThatWouldBeEqualAreTold) {
   Write(RunOf(
       {Case(0, "S.a"), Case(1, "S.a"), repeated, Case(3, "S.a (repeat 2)"), Case(4, "S.\xff"), Case(5, "S.\xfe")}));
   ExpectValid(path_);  // the schema demands it
-  EXPECT_TRUE(absl::StrContains(ReadFileOrDie(path_), "name=\"a (#2)\""));
+  const std::string xml = ReadFileOrDie(path_);
+  EXPECT_TRUE(absl::StrContains(xml, "name=\"a (#2)\""));
+  EXPECT_TRUE(absl::StrContains(xml, "name=\"\\xff\""));
+  EXPECT_TRUE(absl::StrContains(xml, "name=\"\\xfe\""));
 }
 
 TEST_F(JUnit, EveryByteInEveryPlaceGivesWellFormedXml) {
@@ -294,6 +316,42 @@ TEST_F(JUnit, NotRunKeepsWhatEarlierAttemptsSaid) {
   EXPECT_STREQ(node.child("skipped").attribute("message").value(), "not run");
   EXPECT_STREQ(node.child("rerunFailure").child_value("stackTrace"), "why it failed");
   ExpectValid(path_);
+}
+
+TEST_F(JUnit, EachTextStandsOnce) {
+  const std::string first = "a.cc:1: Failure\nexpected: one", second = "a.cc:2: Failure\nexpected: two";
+  const auto outputs = [&](std::string message, std::string output) {
+    CaseEnded retried = Case(0, "S.a", Outcome::kFailed);
+    retried.result.message = std::move(message);
+    retried.result.output = std::move(output);
+    CaseEnded last = retried;
+    retried.final = false;
+    const pugi::xml_document document = Parse(Write(RunOf({retried, last})));
+    ExpectValid(path_);
+    const pugi::xml_node node = document.child("testsuites").child("testsuite").child("testcase");
+    EXPECT_EQ(node.child("failure").child_value(), last.result.message);
+    EXPECT_EQ(node.child("rerunFailure").child_value("stackTrace"), last.result.message);
+    EXPECT_STREQ(node.child("failure").attribute("message").value(), "a.cc:1: expected: one");
+    EXPECT_STREQ(node.child_value("system-out"), node.child("rerunFailure").child_value("system-out"));
+    return std::string(node.child_value("system-out"));
+  };
+  const std::string mark = "[... the failure's text ...]";
+  EXPECT_EQ(outputs(first, absl::StrCat("before\n", first, "\nafter\n")), absl::StrCat("before\n", mark, "\nafter\n"));
+  EXPECT_EQ(outputs(first, first + "\n\n"), "");
+  EXPECT_EQ(outputs(absl::StrCat(first, "\n", second), absl::StrCat(first, "\nbetween\n", second, "\n")),
+            absl::StrCat(mark, "\nbetween\n", mark, "\n"));
+  EXPECT_EQ(outputs(first, "other\n"), "other\n");
+}
+
+TEST_F(JUnit, OutputIsThereAsItWasKept) {
+  const std::string output = absl::StrCat("first\n", std::string(3 << 20, 'x'), "\nlast\n");
+  CaseEnded passed = Case(0, "S.a"), failed = Case(1, "S.b", Outcome::kFailed);
+  passed.result.output = failed.result.output = output;
+  failed.result.output_cut = 7;
+  const pugi::xml_document document = Parse(Write(RunOf({passed, failed})));
+  const pugi::xml_node suite = document.child("testsuites").child("testsuite");
+  EXPECT_EQ(suite.first_child().child_value("system-out"), output);
+  EXPECT_EQ(suite.last_child().child_value("system-out"), WithCutMarked(output, 7));
 }
 
 TEST_F(JUnit, LongTextsAreShortenedUntilTheFileIsSmallEnough) {

@@ -170,10 +170,10 @@ std::vector<FixtureCase> MakeCases() {
                    false,
                    {{.outcome = Outcome::kSkipped, .host = "build01", .message = "needs <root>\nand more"}},
                    "io_test.Odd",
-                   "\"<\xEF\xBF\xBD&>\n\xc3\xa9",
+                   "\"<\\xff&>\n\xc3\xa9",
                    "skipped",
                    {},
-                   "io_test Odd.\"<\xEF\xBF\xBD&>\\n\xc3\xa9"});
+                   "io_test Odd.\"<\\xff&>\\n\xc3\xa9"});
   cases.push_back({smoke,
                    "smoke.sh",
                    "smoke.sh",
@@ -183,6 +183,7 @@ std::vector<FixtureCase> MakeCases() {
                      .host = "build02",
                      .duration = absl::Milliseconds(350),
                      .message = "exit status 2",
+                     .hint = "/home/ci/project/x is a file of this machine",
                      .output = "smoke.sh: no such thing\n"}},
                    "smoke.sh",
                    "smoke.sh",
@@ -267,6 +268,7 @@ std::vector<RunEvent> MakeEvents() {
       ended.result.output = attempt.output;
       ended.result.output_cut = attempt.output_cut;
       ended.result.properties = attempt.properties;
+      ended.hint = attempt.hint;
       add(std::move(ended));
       if (attempt.outcome == Outcome::kTimedOut) add(HostDown{HostId(3), true, "no heartbeat for 30 s"});
     }

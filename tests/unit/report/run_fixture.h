@@ -16,6 +16,7 @@ struct FixtureAttempt {
   absl::Duration duration = {};
   bool leaky = false;
   std::string message = {};
+  std::string hint = {};
   std::string output = {};
   uint64_t output_cut = 0;
   std::vector<std::pair<std::string, std::string>> properties = {};

@@ -152,6 +152,35 @@ TEST(RunSummary, ASelectedCaseWithoutVerdictIsNoSuccess) {
   EXPECT_EQ(ExitOf(2, {Outcome::kPassed}, RunEnd::kCompleted), kExitBroken);
 }
 
+TEST(RunSummary, WhatHasNoVerdictIsCountedOnceTheRunIsOver) {
+  RunSummary summary;
+  RunStarted started;
+  started.repeat = 3;
+  (void)summary.Handle({kTime, started});
+  (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 30, 20, "", ""}});
+  for (uint32_t i = 0; i < 24; ++i) {
+    CaseEnded ended = Case(i % 20, Outcome::kPassed);
+    ended.iteration = 1 + i / 20;
+    (void)summary.Handle({kTime, ended});
+  }
+  EXPECT_EQ(summary.without_verdict(), 0u) << "they may yet come";
+  (void)summary.Handle({kTime, RunFinished{RunEnd::kInterrupted, "the coordinator died"}});
+  EXPECT_EQ(summary.expected(), 60u);
+  EXPECT_EQ(summary.without_verdict(), 36u);
+  EXPECT_EQ(summary.ExitStatus(), kExitInterrupted);
+}
+
+TEST(RunSummary, ALaterIterationWithoutVerdictIsNoSuccess) {
+  RunSummary summary;
+  RunStarted started;
+  started.repeat = 2;
+  (void)summary.Handle({kTime, started});
+  (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});
+  (void)summary.Handle({kTime, Case(0, Outcome::kPassed)});
+  (void)summary.Handle({kTime, RunFinished{}});
+  EXPECT_EQ(summary.ExitStatus(), kExitBroken);
+}
+
 TEST(RunSummary, ACaseLeakyInAnEarlierAttemptIsLeakyOnce) {
   RunSummary summary;
   CaseEnded first = Case(0, Outcome::kFailed);

@@ -12,6 +12,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
@@ -26,16 +27,19 @@ constexpr absl::Time kTime = absl::FromUnixSeconds(1795262400);
 // A report and its summary, fed as the loop feeds them; what it writes is kept in `text`.
 class Screenless {
  public:
-  explicit Screenless(TerminalReport::Options options = {}) : summary_({options.durations, 1000}) {
+  // `at_end`: with the output of cases that passed at the end.
+  explicit Screenless(TerminalReport::Options options = {}, bool at_end = false) : summary_({options.durations, 1000}) {
     options.write = [this](absl::string_view bytes) {
       absl::StrAppend(&text, bytes);
       ++writes;
       return absl::OkStatus();
     };
+    if (at_end) options.passed_output_at_end = &record_;
     report = std::make_unique<TerminalReport>(options, &summary_);
   }
   void Feed(const RunEvent& event) {
     EXPECT_TRUE(summary_.Handle(event).ok());
+    EXPECT_TRUE(record_.Handle(event).ok());
     EXPECT_TRUE(report->Handle(event).ok());
   }
   void Feed(const std::vector<RunEvent>& events) {
@@ -50,11 +54,13 @@ class Screenless {
 
  private:
   RunSummary summary_;
+  RunRecord record_{&summary_};
 };
 
 TerminalReport::Options Verbosity(int verbosity) {
   TerminalReport::Options options;
   options.verbosity = verbosity;
+  options.passed_output = verbosity >= 2;
   return options;
 }
 
@@ -127,6 +133,34 @@ TEST(Terminal, ClosingLinesOfARunWithNothingToSay) {
   EXPECT_EQ(Shown(events), "\n1 case: 1 passed\nin 31.2 s on 1 host (1 slot), shipped 0 B\n");
 }
 
+TEST(Terminal, ClosingLinesSayHowManyCasesHaveNoVerdict) {
+  const auto shown = [](uint32_t selected) {
+    return Shown({{kTime, UnitListed{UnitId(0), "t", 2000, selected, "", ""}},
+                  {kTime, Case(Outcome::kPassed)},
+                  {kTime, RunFinished{RunEnd::kInterrupted, "the coordinator died"}}});
+  };
+  EXPECT_TRUE(absl::StrContains(shown(1001), "\n1 of 1,001 cases: 1 passed; 1,000 have no verdict\n")) << shown(1001);
+  EXPECT_TRUE(absl::StrContains(shown(2), "\n1 of 2 cases: 1 passed; 1 has no verdict\n"));
+  EXPECT_TRUE(absl::StrContains(shown(1), "\n1 case: 1 passed\n"));
+}
+
+TEST(Terminal, OutputOfPassedCasesIsShownWhenItIsAskedFor) {
+  CaseEnded quiet = Case(Outcome::kPassed), loud = Case(Outcome::kPassed, "", "one\ntwo\n");
+  quiet.name = "S.quiet";
+  quiet.id.index = 1;
+  const std::vector<RunEvent> events = {{kTime, loud}, {kTime, quiet}, {kTime, RunFinished{}}};
+  EXPECT_FALSE(absl::StrContains(Shown(events), "one"));
+  TerminalReport::Options options;
+  options.passed_output = true;
+  const std::string at_once = Shown(events, options);
+  EXPECT_TRUE(absl::StartsWith(at_once, "PASS [   0.000s] t S.c (h)\n    one\n    two\n\n2 cases")) << at_once;
+  Screenless screenless({}, /*at_end=*/true);
+  screenless.Feed(events);
+  EXPECT_TRUE(absl::StartsWith(screenless.text,
+                               "\noutput of cases that passed:\n  [   0.000s] t S.c (h)\n    one\n    two\n\n2 cases"))
+      << screenless.text;
+}
+
 TEST(Terminal, AFilterThatMatchesNothingIsShownAsSuch) {
   const std::string text = Shown({{kTime, UnitListed{UnitId(0), "t", 12, 0, "", ""}}, {kTime, RunFinished{}}});
   EXPECT_TRUE(absl::StrContains(text, "0 cases: 0 passed (12 cases listed)\n")) << text;
@@ -155,7 +189,10 @@ TEST(Terminal, NoEscapeSequenceOfATestReachesTheTerminal) {
     AppendClean(screenless.text, color ? Colors::kKeep : Colors::kDrop, &clean);
     EXPECT_EQ(screenless.text, clean);
     EXPECT_EQ(absl::StrContains(clean, "\x1b[31mred\x1b[0m"), color);
-    EXPECT_FALSE(absl::StrContains(clean, "pwned"));
+    // Names keep their bytes, as text.
+    const std::string others = absl::StrReplaceAll(clean, {{"\\x1b]0;pwned\\x07", ""}});
+    EXPECT_LT(others.size(), clean.size());
+    EXPECT_FALSE(absl::StrContains(others, "pwned"));
   }
 }
 

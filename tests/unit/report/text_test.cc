@@ -70,6 +70,15 @@ TEST(WithCutMarked, SaysWhereTheCutIs) {
   EXPECT_EQ(WithCutMarked("", 5), "[... 5 bytes were cut from the middle of this output ...]\n");
 }
 
+TEST(NameLine, KeepsEveryByteOfAName) {
+  EXPECT_EQ(NameLine("Suite.Case/1 <\"\xc3\xa9\">"), "Suite.Case/1 <\"\xc3\xa9\">");
+  EXPECT_EQ(NameLine(std::string("a\0b\nc\td\re\x1b[31m\xff\x7f", 16)), "a\\x00b\\nc\\td\\x0de\\x1b[31m\\xff\\x7f");
+  EXPECT_EQ(NameLine("\xc2\x85 \xef\xbf\xbf \xed\xa0\x80"), "\\xc2\\x85 \\xef\\xbf\\xbf \\xed\\xa0\\x80");
+  std::string name;
+  AppendName("a\n\tb\xfe", &name);
+  EXPECT_EQ(name, "a\n\tb\\xfe");
+}
+
 TEST(OneLine, ShowsLineEndsAndTabs) { EXPECT_EQ(OneLine("a\nb\tc\x1b[0m\r\n"), "a\\nb\\tc\\n"); }
 
 TEST(Headline, IsTheFirstLineThatSaysSomething) {
