@@ -20,7 +20,19 @@ void Agent::Impl::On(CaseBegan&& event) {
   MarkStartup(slot);
   slot->running = position;
   slot->began = now_;
-  if (!interrupted) slot->limit = now_ + welcome_.settings.case_timeout;
+  if (!interrupted) StartLimit(slot);
+}
+
+void Agent::Impl::StartLimit(Slot* slot) const {
+  if (!slot->exited) slot->limit = now_ + welcome_.settings.case_timeout;
+}
+
+void Agent::Impl::On(ProcessExited&& event) {
+  if (event.slot.value() >= slots_.size()) return;
+  Slot& slot = slots_[event.slot.value()];
+  if (!slot.HasProcess()) return;
+  slot.exited = true;
+  slot.limit = absl::InfiniteFuture();
 }
 
 void Agent::Impl::MarkStartup(Slot* slot) {
@@ -66,7 +78,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   slot->any_finished = true;
   slot->lost_output |= event.from_report;
   slot->any_failed |= IsFailure(result.outcome);
-  slot->limit = now_ + welcome_.settings.case_timeout;
+  StartLimit(slot);
   if (--slot->batch_left == 0) {
     slot->held = std::move(result);
   } else if (event.doubtful) {

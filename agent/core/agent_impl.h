@@ -69,6 +69,7 @@ class Agent::Impl {
       kDropped,      // killed; nobody waits for it
     };
     Fate fate = Fate::kOpen;
+    bool exited = false;                          // and is not limited any more
     absl::Time limit = absl::InfiniteFuture();    // when it will be past its limit
     absl::Time kill_at = absl::InfiniteFuture();  // SIGKILL after the grace
 
@@ -136,8 +137,11 @@ class Agent::Impl {
   // ---- What processes do
 
   void On(CaseBegan&& event);
+  // From now on, for what it is at.
+  void StartLimit(Slot* slot) const;
   void MarkStartup(Slot* slot);
   void On(CaseFinished&& event);
+  void On(ProcessExited&& event);
   void On(ProcessEnded&& event);
 
   // The result that the end of the process decides: of the running case, the held one, or the one to blame.
