@@ -20,7 +20,7 @@ void Agent::Impl::On(CaseBegan&& event) {
   MarkStartup(slot);
   slot->running = position;
   slot->began = now_;
-  if (!interrupted) slot->limit = now_ + welcome_.settings.case_timeout;
+  if (!interrupted) StartLimit(slot, position);
 }
 
 void Agent::Impl::MarkStartup(Slot* slot) {
@@ -66,7 +66,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   slot->any_finished = true;
   slot->lost_output |= event.from_report;
   slot->any_failed |= IsFailure(result.outcome);
-  slot->limit = now_ + welcome_.settings.case_timeout;
+  StartLimit(slot, NextOf(*slot) != HeldLease::kNone ? NextOf(*slot) : position);
   if (--slot->batch_left == 0) {
     slot->held = std::move(result);
   } else if (event.doubtful) {
@@ -333,9 +333,9 @@ void Agent::Impl::On(ListingEnded&& event) {
     Fail(unit, std::move(event.spawn_error), false);
     return;
   }
-  Listed listed{unit, std::move(event.names), std::move(event.error), std::move(event.output), event.duration};
+  Listed listed{unit, std::move(event.cases), std::move(event.error), std::move(event.output), event.duration};
   if (fate == Slot::Fate::kPastLimit) {
-    listed.names.clear();
+    listed.cases = {};
     listed.error = absl::StrCat("listing ", DescribeTimeout(welcome_.settings.list_timeout, ""));
   }
   Send(std::move(listed));

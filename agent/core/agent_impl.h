@@ -70,6 +70,7 @@ class Agent::Impl {
     };
     Fate fate = Fate::kOpen;
     absl::Time limit = absl::InfiniteFuture();    // when it will be past its limit
+    absl::Duration allowed;                       // of a batch: from when that began to count until then
     absl::Time kill_at = absl::InfiniteFuture();  // SIGKILL after the grace
 
     bool HasProcess() const { return state == State::kListing || state == State::kRunning; }
@@ -95,7 +96,7 @@ class Agent::Impl {
   void OnMessage(AddUnit&& message);
   void OnMessage(Prefetch&& message);
   void OnMessage(List&& message);
-  void OnMessage(CaseTable&&) {}  // the loop keeps the names
+  void OnMessage(CaseTable&&) {}  // the loop keeps the cases
 
   void OnMessage(Lease&& message);
   void OnMessage(Recall&& message);
@@ -120,6 +121,8 @@ class Agent::Impl {
 
   // One over the remaining cases of the slot's lease.
   void StartProcess(Slot* slot);
+  // What runs until the next word of the framework counts against the limit of the case at that position of the lease.
+  void StartLimit(Slot* slot, size_t position);
   void FreeSlot(Slot* slot);
   SlotId IdOf(const Slot* slot) const { return SlotId(static_cast<uint32_t>(slot - slots_.data())); }
 

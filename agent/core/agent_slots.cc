@@ -61,15 +61,21 @@ void Agent::Impl::StartProcess(Slot* slot) {
   slot->lease = lease;
   slot->unit = lease->unit();
   slot->spawned = now_;
-  slot->limit = now_ + welcome_.settings.case_timeout;
-  const bool alone = welcome_.settings.isolation == Isolation::kProcess || lease->one_by_one;
+  const bool alone = welcome_.settings.processes == Processes::kCase || lease->one_by_one;
   slot->confirms = lease->doubt.has_value() && !lease->doubt->alone.has_value();
   std::vector<LeasedCase> cases = slot->confirms
                                       ? std::vector<LeasedCase>{lease->at(lease->Find(lease->doubt->crash.index))}
                                       : lease->Remaining(alone ? 1 : std::numeric_limits<size_t>::max());
   slot->batch_left = cases.size();
+  StartLimit(slot, lease->Find(cases.front().index));
   slot->report = units_[slot->unit].report || slot->confirms || lease->one_by_one;
   actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report});
+}
+
+void Agent::Impl::StartLimit(Slot* slot, size_t position) {
+  const absl::Duration own = slot->lease->at(position).time_limit;
+  slot->allowed = own > absl::ZeroDuration() ? own : welcome_.settings.case_timeout;
+  slot->limit = now_ + slot->allowed;
 }
 
 void Agent::Impl::FreeSlot(Slot* slot) {
@@ -174,7 +180,7 @@ void Agent::Impl::On(AgentTick&&) {
 }
 
 void Agent::Impl::PastLimit(Slot* slot) {
-  const absl::Duration limit = welcome_.settings.case_timeout;
+  const absl::Duration limit = slot->allowed;
   if (slot->state == Slot::State::kRunning) {
     if (slot->running != HeldLease::kNone) {
       slot->held = Blame(slot, slot->running, Outcome::kTimedOut, DescribeTimeout(limit, ""));

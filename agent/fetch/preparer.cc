@@ -47,7 +47,9 @@ void Preparer::Prepare(absl::Time now, const RunSettings& settings, Program* pro
 void Preparer::PrepareInPlace(const RunSettings& settings, Program* program) {
   const std::string& path = program->spec.path;
   program->path = path;
-  program->working_directory = settings.working_directory.empty() ? "." : settings.working_directory;
+  const std::string& directory =
+      program->spec.working_directory.empty() ? settings.working_directory : program->spec.working_directory;
+  program->working_directory = directory.empty() ? "." : directory;
   std::string error;
   if (access(path.c_str(), X_OK) != 0) {
     error = std::string(absl::ErrnoToStatus(errno, absl::StrCat("cannot execute ", path)).message());
@@ -84,7 +86,8 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
   FilesReady ready{fetched.unit, std::move(fetched.error), fetched.drain};
   if (ready.error.empty()) {
     program->path = absl::StrCat(store_->tree(), "/", program->spec.path);
-    program->working_directory = working_directory_;
+    const std::string& own = program->spec.working_directory;
+    program->working_directory = own.empty() ? working_directory_ : absl::StrCat(store_->tree(), "/", own);
     const absl::Status status = ChooseLibraries(program);
     ready.error = std::string(status.message());
     ready.drain = absl::IsResourceExhausted(status);

@@ -60,9 +60,15 @@ absl::StatusOr<When> ParseWhen(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, always, never"));
 }
 
-absl::StatusOr<Isolation> ParseIsolation(absl::string_view text) {
-  if (text == "batch") return Isolation::kBatch;
-  if (text == "process") return Isolation::kProcess;
+absl::StatusOr<Processes> ParseProcesses(absl::string_view text) {
+  if (text == "batch") return Processes::kBatch;
+  if (text == "case") return Processes::kCase;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, case"));
+}
+
+absl::StatusOr<Processes> ParseIsolate(absl::string_view text) {
+  if (text == "batch") return Processes::kBatch;
+  if (text == "process") return Processes::kCase;
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, process"));
 }
 

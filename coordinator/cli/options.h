@@ -52,7 +52,7 @@ struct Options {
   bool list_cache = true;
 
   // How they run.
-  Isolation isolation = Isolation::kBatch;
+  Processes processes = Processes::kBatch;
   absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();

@@ -215,12 +215,6 @@ absl::string_view Utf8Suffix(absl::string_view text, size_t limit) {
   return text.substr(start);
 }
 
-CaseName SplitCaseName(absl::string_view unit, absl::string_view name) {
-  const size_t dot = name.find('.');
-  if (dot == absl::string_view::npos || name == unit) return {absl::string_view(), name};
-  return {name.substr(0, dot), name.substr(dot + 1)};
-}
-
 std::string CountText(uint64_t count) {
   std::string text = absl::StrCat(count);
   for (size_t i = text.size(); i > 3;) {

@@ -54,7 +54,7 @@ class RunBundle {
   size_t size() const { return units_.size(); }
   const Unit& unit(UnitId id) const { return units_[id.value()]; }
   // Keeps a listing for the next run.
-  void Remember(UnitId id, std::vector<std::string> names, absl::Duration startup);
+  void Remember(UnitId id, CaseInfos cases, absl::Duration startup);
 
   Recipes FindRecipes(const std::vector<Digest>& files) const;
   // Calls `send` once for each chunk, later.

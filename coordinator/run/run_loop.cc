@@ -26,6 +26,9 @@ constexpr absl::Duration kShippedInterval = absl::Seconds(1);
 // How many of the running tests are named when a signal begins the end of the run.
 constexpr size_t kRunningNamed = 5;
 
+// Cases a CasesSelected.
+constexpr size_t kSelectedPerEvent = 1000;
+
 int64_t MonotonicNanos() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -192,7 +195,7 @@ void RunLoop::EnsureTable(HostId host, UnitId unit) {
   HostState& state = hosts_[host.value()];
   if (state.has_table[unit.value()]) return;
   state.has_table[unit.value()] = true;
-  pool_->Send(now_, host, CaseTable{unit, units_[unit.value()].names});
+  pool_->Send(now_, host, CaseTable{unit, units_[unit.value()].cases});
 }
 
 void RunLoop::Act(SendTo& action) {
@@ -221,7 +224,12 @@ void RunLoop::Act(AttemptEnded& action) {
   CaseEnded event;
   event.id = action.id;
   event.unit = bundle_.unit(action.id.unit).name;
-  event.name = unit.names[action.id.index];
+  const CaseInfo info = unit.cases[action.id.index];
+  event.name = info.name;
+  event.suite = info.suite;
+  event.parameter = info.parameter;
+  event.file = info.file;
+  event.line = info.line;
   event.iteration = action.iteration;
   event.final = action.final;
   event.flaky = action.flaky;
@@ -238,14 +246,14 @@ void RunLoop::Act(AttemptEnded& action) {
 
 void RunLoop::Act(PropertiesCame& action) {
   const uint32_t unit = action.id.unit.value();
-  Emit(CaseProperties{action.id, bundle_.unit(action.id.unit).name, units_[unit].names[action.id.index],
+  Emit(CaseProperties{action.id, bundle_.unit(action.id.unit).name, units_[unit].cases.name(action.id.index),
                       hosts_[action.host.value()].name, action.iteration, action.attempt,
                       std::move(action.properties)});
 }
 
 void RunLoop::Act(AttemptCopied& action) {
   const uint32_t unit = action.id.unit.value();
-  Emit(CaseCopied{action.id, bundle_.unit(action.id.unit).name, units_[unit].names[action.id.index],
+  Emit(CaseCopied{action.id, bundle_.unit(action.id.unit).name, units_[unit].cases.name(action.id.index),
                   hosts_[action.host.value()].name, hosts_[action.original.value()].name, action.iteration,
                   action.attempt, action.stage});
 }
@@ -293,7 +301,7 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
     const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
     Schedule(UnitAdded{id, unit.shipped ? SpecBytes(spec) : 0, unit.listing.has_value()});
     if (unit.listing) {
-      CasesListed(id, unit.listing->names, unit.listing->startup, /*asked=*/false);
+      CasesListed(id, unit.listing->cases, unit.listing->startup, /*asked=*/false);
     }
   } else {
     Schedule(UnitAdded{id, 0, true});
@@ -302,22 +310,35 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
   if (units_pending_ == 0) Schedule(BundleComplete());
 }
 
-void RunLoop::CasesListed(UnitId id, std::vector<std::string> names, absl::Duration startup, bool asked) {
+void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked) {
   UnitState& state = units_[id.value()];
   if (state.listed) return;
   const std::string& name = bundle_.unit(id).name;
   state.listed = true;
-  state.names = std::move(names);
-  state.selected = selection_.Select(name, state.names);
-  if (state.names.empty()) {
+  state.cases = std::move(cases);
+  state.selected = selection_.Select(name, state.cases);
+  if (state.cases.empty()) {
     Emit(Warning{absl::StrCat(name, " lists no case at all: were its tests linked into it?")});
   }
-  Emit(UnitListed{id, name, static_cast<uint32_t>(state.names.size()), static_cast<uint32_t>(state.selected.size()), "",
+  Emit(UnitListed{id, name, static_cast<uint32_t>(state.cases.size()), static_cast<uint32_t>(state.selected.size()), "",
                   "", false, state.ready, asked ? startup : absl::ZeroDuration()});
   if (options_.list_only) {
     Schedule(CasesKnown{id, {}, {}, startup});
   } else {
-    Schedule(ExpectedCases(id, name, state.names, state.selected, startup, out_.history, options_.durations.get()));
+    TellSelected(id);
+    Schedule(ExpectedCases(id, name, state.cases, state.selected, startup, out_.history, options_.durations.get()));
+  }
+}
+
+// In parts, so that no event and no line of the log grows with the suite.
+void RunLoop::TellSelected(UnitId id) {
+  const UnitState& state = units_[id.value()];
+  for (size_t begin = 0; begin < state.selected.size(); begin += kSelectedPerEvent) {
+    CasesSelected selected{id, bundle_.unit(id).name, {}};
+    for (size_t i = begin; i < std::min(begin + kSelectedPerEvent, state.selected.size()); ++i) {
+      selected.cases.push_back({state.selected[i], state.cases[state.selected[i]]});
+    }
+    Emit(std::move(selected));
   }
 }
 
@@ -332,11 +353,7 @@ void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {
 std::vector<RunLoop::Listing> RunLoop::TakeListings() {
   std::vector<Listing> listings;
   for (uint32_t i = 0; i < units_.size(); ++i) {
-    Listing listing{bundle_.unit(UnitId(i)).name, {}};
-    for (const uint32_t index : units_[i].selected) {
-      listing.names.push_back(std::move(units_[i].names[index]));
-    }
-    listings.push_back(std::move(listing));
+    listings.push_back({bundle_.unit(UnitId(i)).name, std::move(units_[i].cases), std::move(units_[i].selected)});
   }
   return listings;
 }
@@ -393,7 +410,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  [&](Listed& listed) {
                    const UnitId unit = listed.unit;
                    if (unit.value() >= units_.size()) return;
-                   Listed heard;  // the scheduler needs no names
+                   Listed heard;  // the scheduler needs no cases
                    heard.unit = unit;
                    heard.error = listed.error;
                    heard.duration = listed.duration;
@@ -401,8 +418,8 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    if (listed.error.empty()) {
                      // Other hosts that listed it too hold the same table only if they got the same names.
                      if (!units_[unit.value()].listed) host.has_table[unit.value()] = true;
-                     bundle_.Remember(unit, listed.names, listed.duration);
-                     CasesListed(unit, std::move(listed.names), listed.duration, /*asked=*/true);
+                     bundle_.Remember(unit, listed.cases, listed.duration);
+                     CasesListed(unit, std::move(listed.cases), listed.duration, /*asked=*/true);
                    } else {
                      ListingBroke(unit, std::move(listed.error), std::move(listed.output));
                    }
@@ -501,9 +518,9 @@ std::string RunLoop::StoppingText(int number) const {
 LongCase RunLoop::Describe(const RunningCases::Entry& running) const {
   LongCase described{"?", "?", hosts_[running.host.value()].name, running.since};
   if (running.unit.value() >= units_.size()) return described;
-  const std::vector<std::string>& names = units_[running.unit.value()].names;
+  const CaseInfos& cases = units_[running.unit.value()].cases;
   described.unit = bundle_.unit(running.unit).name;
-  if (running.index < names.size()) described.name = names[running.index];
+  if (running.index < cases.size()) described.name = std::string(cases.name(running.index));
   return described;
 }
 

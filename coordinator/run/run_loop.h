@@ -70,10 +70,11 @@ class RunLoop : private HostPool::Delegate {
   // Runs to the end, whatever the end is. Every sink has seen RunFinished when it returns.
   RunEnd Run();
 
-  // After Run: the selected names of each unit, in listing order (for `dtest list`).
+  // After Run: the cases of each unit, and those of them that are selected (for `dtest list`).
   struct Listing {
     std::string unit;
-    std::vector<std::string> names;
+    CaseInfos cases;
+    std::vector<uint32_t> selected;
   };
   std::vector<Listing> TakeListings();
 
@@ -85,7 +86,7 @@ class RunLoop : private HostPool::Delegate {
     std::vector<bool> has_table;  // by unit: the host listed it, or CaseTable was sent
   };
   struct UnitState {
-    std::vector<std::string> names;  // in listing order; empty until listed
+    CaseInfos cases;  // empty until listed, then never changed
     std::vector<uint32_t> selected;
     bool listed = false;
     absl::Duration ready;  // since the run began: when its specification was made
@@ -109,7 +110,8 @@ class RunLoop : private HostPool::Delegate {
 
   void UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings);
   // `asked`: a host was, which took `startup`.
-  void CasesListed(UnitId id, std::vector<std::string> names, absl::Duration startup, bool asked);
+  void CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked);
+  void TellSelected(UnitId id);
   void ListingBroke(UnitId id, std::string error, std::string output);
 
   void HostIsUp(HostId host, const Hello& hello) override;

@@ -264,7 +264,7 @@ CaseList Scheduler::Impl::CutBatch(uint32_t e, double speed, bool* probing) {
   const double pending = pending_.nanos() * 1e-9;
   const double target =
       std::min(speed, 1.0) * costs_.BatchSeconds(e, pending, pending + hosts_.leased_nanos() * 1e-9, hosts_.capacity());
-  const uint32_t most = options_.isolation == Isolation::kProcess ? 1 : kMostCasesPerLease;
+  const uint32_t most = options_.processes == Processes::kCase ? 1 : kMostCasesPerLease;
   const uint32_t most_unknown = costs_.BatchUnknownCases(e);
   CaseList list;
   double sum = 0;

@@ -158,7 +158,7 @@ using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, 
 
 struct SchedulerOptions {
   uint32_t hosts = 0;  // in the inventory: each will join or be gone
-  Isolation isolation = Isolation::kBatch;
+  Processes processes = Processes::kBatch;
   uint32_t retries = 0;             // further attempts of a failed case
   uint32_t repeat = 1;              // iterations of every case
   uint32_t max_fail = 0;            // stop after so many final failures; 0: never

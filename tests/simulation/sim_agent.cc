@@ -163,7 +163,10 @@ void SimAgent::Do(StartListing action) {
     if (x.listing == ListingFate::kError) {
       ended.error = "exited with status 1";
     } else {
-      for (size_t k = 0; k < x.cases.size(); ++k) ended.names.push_back(absl::StrCat("S", x.cases[k].suite, ".C", k));
+      for (size_t k = 0; k < x.cases.size(); ++k) {
+        const std::string suite = absl::StrCat("S", x.cases[k].suite);
+        ended.cases.Add({.name = absl::StrCat(suite, ".C", k), .suite = suite});
+      }
     }
     processes_[slot].id = 0;
     Handle(std::move(ended));
