@@ -202,7 +202,8 @@ CaseTable Read(wire::CaseTable::Reader in, Decoder& decoder) {
 }
 
 Lease Read(wire::Lease::Reader in, Decoder& decoder) {
-  Lease lease{LeaseId(in.getId()), UnitId(in.getUnit()), {}};
+  Lease lease{LeaseId(in.getId()), UnitId(in.getUnit()), {}, in.getIteration()};
+  if (lease.iteration == 0) decoder.Fail("a lease of iteration 0");
   const auto indices = in.getIndices();
   const auto attempts = in.getAttempts();
   const auto limits = in.getTimeLimits();

@@ -137,6 +137,7 @@ void Write(const Lease& lease, wire::Envelope::Builder envelope) {
   auto out = envelope.initLease();
   out.setId(lease.id.value());
   out.setUnit(lease.unit.value());
+  out.setIteration(lease.iteration);
   auto indices = out.initIndices(lease.cases.size());
   bool all_first = true, all_default = true;
   for (uint32_t i = 0; i < lease.cases.size(); ++i) {

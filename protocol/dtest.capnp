@@ -19,8 +19,9 @@
 #   lease        a batch of cases held by one host. Chosen by the scheduler, unique in the run, never reused. Ends by
 #                Results.done or Released (which also answers a cancel). A lost link keeps it for as long as both ends
 #                live; a lost host or a new epoch destroys it, and its cases go back to the scheduler under a new id.
-#   attempt      1-based count of the tries at one case, chosen by the scheduler. Results are keyed by
-#                (unit, index, attempt); the first that arrives wins.
+#   iteration    1-based count of the runs through all cases (--repeat), chosen by the scheduler: one for a whole lease.
+#   attempt      1-based count of the tries at one case within an iteration, chosen by the scheduler. Results are keyed by
+#                (lease, index, attempt); the first that arrives wins.
 #   slot         0-based index of a place to run on one host, chosen by the agent, reused by one lease after another.
 #                Means nothing outside its epoch.
 #   host         index of a host in the run: dense from 0, chosen by the coordinator, fixed for the run. Names a peer.
@@ -160,7 +161,8 @@ struct Lease {
   unit @1 :UInt32;
   indices @2 :List(UInt32);   # never empty
   attempts @3 :List(UInt32);  # column of `indices`; empty: all 1
-  timeLimits @4 :List(Int64);  # column of `indices`, 0: that of the run's settings; empty: all 0
+  iteration @4 :UInt32 = 1;   # of --repeat, of all of its cases; 1 or more
+  timeLimits @5 :List(Int64);  # column of `indices`, 0: that of the run's settings; empty: all 0
 }
 
 struct FileRecipe {

@@ -69,7 +69,7 @@ void Agent::Impl::StartProcess(Slot* slot) {
   slot->batch_left = cases.size();
   StartLimit(slot, lease->Find(cases.front().index));
   slot->report = units_[slot->unit].report || slot->confirms || lease->one_by_one;
-  actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report});
+  actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report, lease->iteration()});
 }
 
 void Agent::Impl::StartLimit(Slot* slot, size_t position) {

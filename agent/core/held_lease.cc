@@ -8,7 +8,8 @@
 
 namespace dtest {
 
-HeldLease::HeldLease(Lease lease, Order cases) : id_(lease.id), unit_(lease.unit), cases_(std::move(lease.cases)) {
+HeldLease::HeldLease(Lease lease, Order cases)
+    : id_(lease.id), unit_(lease.unit), iteration_(lease.iteration), cases_(std::move(lease.cases)) {
   if (cases == Order::kListing) {
     absl::c_stable_sort(cases_, [](const LeasedCase& a, const LeasedCase& b) { return a.index < b.index; });
   }

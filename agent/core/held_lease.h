@@ -26,7 +26,8 @@ class HeldLease {
 
   LeaseId id() const { return id_; }
   UnitId unit() const { return unit_; }
-  size_t remaining() const { return remaining_; }  // neither reported nor held back
+  uint32_t iteration() const { return iteration_; }  // of all of its cases
+  size_t remaining() const { return remaining_; }    // neither reported nor held back
   const LeasedCase& at(size_t position) const { return cases_[position]; }
 
   // Position of a remaining case; kNone if there is none. O(1) when cases come in order.
@@ -60,6 +61,7 @@ class HeldLease {
 
   LeaseId id_;
   UnitId unit_;
+  uint32_t iteration_;
   std::vector<LeasedCase> cases_;
   std::vector<uint8_t> finished_;   // parallel to cases_
   std::vector<uint32_t> by_index_;  // positions ordered by case index

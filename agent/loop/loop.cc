@@ -247,7 +247,7 @@ void AgentLoop::Perform(StartListing& action) {
 }
 
 void AgentLoop::Perform(StartBatch& action) {
-  runners_[action.slot.value()]->StartBatch(*programs_.at(action.unit), action.cases, action.report);
+  runners_[action.slot.value()]->Start(*programs_.at(action.unit), action);
 }
 
 void AgentLoop::Perform(KillSlot& action) { runners_[action.slot.value()]->Signal(action.signal); }

@@ -100,7 +100,8 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   return "";
 }
 
-void SlotRunner::StartBatch(const Program& program, const std::vector<LeasedCase>& cases, bool report) {
+void SlotRunner::Start(const Program& program, const StartBatch& batch) {
+  const std::vector<LeasedCase>& cases = batch.cases;
   ProcessEnded ended;
   ended.slot = options_.slot;
   const auto unknown = std::find_if(cases.begin(), cases.end(),
@@ -123,7 +124,7 @@ void SlotRunner::StartBatch(const Program& program, const std::vector<LeasedCase
   const BatchRequest request = {.listing = program.cases,
                                 .cases = cases,
                                 .temp_dir = options_.control_dir,
-                                .report = report,
+                                .report = batch.report,
                                 .run_disabled = settings.run_disabled,
                                 .keep_all_output = settings.keep_all_output,
                                 .output_cap = settings.output_cap};
@@ -141,6 +142,7 @@ void SlotRunner::StartBatch(const Program& program, const std::vector<LeasedCase
   uint32_t attempt = 1;
   for (const LeasedCase& leased : cases) attempt = std::max(attempt, leased.attempt);
   environment.Set("DTEST_ATTEMPT", absl::StrCat(attempt));
+  environment.Set("DTEST_ITERATION", absl::StrCat(batch.iteration));
   ended.spawn_error = Spawn(program, invocation, environment);
   if (ended.spawn_error.empty()) return;
   CleanUp();

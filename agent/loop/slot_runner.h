@@ -52,14 +52,14 @@ class SlotRunner : private CaseSink {
     Trash* trash = nullptr;
     std::string temp_dir;     // TEST_TMPDIR; emptied after each process
     std::string control_dir;  // files between the framework and us; as well
-    Emit emit;                // called from within StartBatch, StartListing, Tick and the poller's callbacks
+    Emit emit;                // called from within Start, StartListing, Tick and the poller's callbacks
   };
   explicit SlotRunner(const Options& options);
   ~SlotRunner() override;  // kills what runs
 
   // One at a time; the answer is one ProcessEnded or ListingEnded, and the slot is free again when that is emitted.
   // `program` must outlive it.
-  void StartBatch(const Program& program, const std::vector<LeasedCase>& cases, bool report);
+  void Start(const Program& program, const StartBatch& batch);
   void StartListing(const Program& program);
   void Signal(int signal);
 

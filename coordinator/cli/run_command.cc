@@ -22,6 +22,9 @@
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/text.h"
+#include "coordinator/run/host_pool.h"
+#include "coordinator/run/run_bundle.h"
+#include "coordinator/run/run_clock.h"
 #include "coordinator/run/run_loop.h"
 #include "coordinator/run/signals.h"
 #include "dtest/version.h"
@@ -83,17 +86,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.working_directory = std::filesystem::current_path(error).string();
   loop.list_only = options.command == Command::kList;
   loop.jobs = options.jobs;
-  loop.peers = options.peers;
   loop.host_timeout = options.host_timeout;
   loop.heartbeat_interval = HeartbeatInterval(options);
-
-  loop.bundle.in_place = AnyLocal(hosts);
-  loop.bundle.shipped = AnyRemote(hosts);
-  loop.bundle.list_cache = options.list_cache;
-  loop.bundle.cache_dir = options.cache_dir;
-  loop.bundle.env = options.env;
-  loop.bundle.root = loop.working_directory;
-  loop.bundle.data = options.data;
 
   loop.scheduler.hosts = static_cast<uint32_t>(hosts.size());
   for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
@@ -123,6 +117,30 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
     };
   }
   return loop;
+}
+
+RunBundle::Options BundleOptions(const Options& options, const std::vector<HostSpec>& hosts, std::string root,
+                                 std::vector<std::string> data_files) {
+  RunBundle::Options bundle;
+  bundle.in_place = AnyLocal(hosts);
+  bundle.shipped = AnyRemote(hosts);
+  bundle.list_cache = options.list_cache;
+  bundle.cache_dir = options.cache_dir;
+  bundle.env = options.env;
+  bundle.root = std::move(root);
+  bundle.data = options.data;
+  bundle.data_files = std::move(data_files);
+  return bundle;
+}
+
+// Hosts with nobody to fetch from are spared the listening; so are all where libzmq has no CURVE, which is no reason
+// not to run.
+std::optional<CurveKeyPair> PeerKeys(const Options& options, const std::vector<HostSpec>& hosts) {
+  const auto ssh = [](const HostSpec& host) { return host.kind == HostSpec::Kind::kSsh; };
+  if (!options.peers || std::count_if(hosts.begin(), hosts.end(), ssh) < 2) return std::nullopt;
+  absl::StatusOr<CurveKeyPair> keys = MakeCurveKeyPair();
+  if (!keys.ok()) return std::nullopt;
+  return *std::move(keys);
 }
 
 // One case a line, as it is written in a filter, and the value of its parameter; to a person, and where it is more than
@@ -242,10 +260,11 @@ int RunCommand(const Options& options) {
 
   const std::string run_id = MakeRunId();
   RunLoop::Options loop_options = LoopOptions(options, *hosts, run_id);
-  loop_options.bundle.data_files = *std::move(data_files);
   absl::StatusOr<HostPool::Options> pool = PoolOptions(options, *hosts, run_id);
   if (!pool.ok()) return ExplainFailure(pool.status());
-  loop_options.pool = *std::move(pool);
+  RunBundle::Options bundle_options =
+      BundleOptions(options, *hosts, loop_options.working_directory, *std::move(data_files));
+  loop_options.peer_keys = PeerKeys(options, *hosts);
   loop_options.began = began;
   loop_options.durations = durations;
 
@@ -266,18 +285,21 @@ int RunCommand(const Options& options) {
   if (durations != nullptr) SayShard(options, *durations, selection->expected());
 
   Signals signals;
-  RunLoop::Surroundings surroundings{&(*reports)->sinks(), history.get(), (*reports)->terminal(), &signals};
-  absl::StatusOr<std::unique_ptr<RunLoop>> loop = RunLoop::Create(
-      std::move(loop_options), *std::move(hosts), std::move(discovery->programs), *std::move(selection), surroundings);
-  if (!loop.ok()) return ExplainFailure(loop.status());
-  const RunEnd end = (*loop)->Run();
+  const RunClock clock;
+  RunBundle bundle(std::move(bundle_options), std::move(discovery->programs));
+  RunLoop loop(std::move(loop_options), *hosts, *std::move(selection),
+               {&(*reports)->sinks(), history.get(), (*reports)->terminal(), &signals, &bundle,
+                [&clock] { return clock.Now(); }});
+  absl::StatusOr<std::unique_ptr<HostPool>> launched = HostPool::Create(*std::move(pool), *std::move(hosts), &loop);
+  if (!launched.ok()) return ExplainFailure(launched.status());
+  const RunEnd end = loop.Run(launched->get());
   const RunSummary& summary = (*reports)->summary();
   const int exit_status = (*reports)->FinishOutput(summary.ExitStatus());
   if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty())
     SayNothingSelected(options, summary);
   if (!list_only) return exit_status;
 
-  const int error = WriteOutput(ListingsText((*loop)->TakeListings()));
+  const int error = WriteOutput(ListingsText(loop.TakeListings()));
   for (const RunSummary::Host& host : summary.hosts()) {
     if (!host.reason.empty()) std::fprintf(stderr, "dtest: %s: %s\n", host.name.c_str(), host.reason.c_str());
   }

@@ -20,28 +20,15 @@
 #include "coordinator/inventory/inventory.h"
 #include "coordinator/launch/fleet.h"
 #include "coordinator/run/host_link.h"
+#include "coordinator/run/hosts.h"
 #include "dtest/base/private_directory.h"
 #include "dtest/messages.h"
 #include "protocol/zmq_transport.h"
 
 namespace dtest {
 
-class HostPool {
+class HostPool : public Hosts {
  public:
-  class Delegate {
-   public:
-    virtual ~Delegate() = default;
-    // The agent said Hello and was told nothing yet: send Welcome, or Shutdown.
-    virtual void HostIsUp(HostId host, const Hello& hello) = 0;
-    // It never came up, or was lost; said once a host, and not for hosts that leave because of ShutDown.
-    virtual void HostIsDown(HostId host, bool was_up, const absl::Status& reason) = 0;
-    virtual void HostSays(HostId host, FromAgent message) = 0;
-    // A line the agent, or the shell that started it, wrote to its standard error.
-    virtual void HostLogs(HostId host, absl::string_view line) = 0;
-    // How it is reached, where that is not as usual: for a person.
-    virtual void HostNotes(HostId host, absl::string_view line) = 0;
-  };
-
   struct Options {
     FleetOptions fleet;  // router_socket, tcp_port and server_public_key are filled in here
     bool tcp = false;
@@ -55,25 +42,17 @@ class HostPool {
   // `delegate` outlives the pool.
   static absl::StatusOr<std::unique_ptr<HostPool>> Create(Options options, std::vector<HostSpec> hosts,
                                                           Delegate* delegate);
-  ~HostPool();
+  ~HostPool() override;
 
-  // Launches every host.
-  void Start(absl::Time now);
+  void Start(absl::Time now) override;
+  void WatchFd(int fd) override { router_.WatchFd(fd); }
+  absl::Status Turn(const std::function<absl::Time()>& clock, absl::Time deadline) override;
+  void Send(absl::Time now, HostId host, ToAgent message) override;
+  void ShutDown(absl::Time now) override;
+  bool AllGone() const override;
 
-  // Wakes Turn up when readable; the owner reads it in its own time.
-  void WatchFd(int fd) { router_.WatchFd(fd); }
-
-  // Sleeps until something happens or `deadline`, then handles all that has happened, calling the delegate.
-  absl::Status Turn(const std::function<absl::Time()>& clock, absl::Time deadline);
-
-  // To a host that is up (else dropped).
-  void Send(absl::Time now, HostId host, ToAgent message);
   // Gives a host up: HostIsDown follows at once, from within this call.
   void GiveUp(HostId host, const absl::Status& reason);
-
-  // Asks all agents to leave. AllGone once they have, or could not be reached any more.
-  void ShutDown(absl::Time now);
-  bool AllGone() const;
 
   size_t size() const { return hosts_.size(); }
   const HostSpec& spec(HostId host) const { return hosts_[host.value()].spec; }

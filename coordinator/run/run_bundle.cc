@@ -5,23 +5,25 @@
 #include <filesystem>
 #include <memory>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "coordinator/bundle/framework_table.h"
 
 namespace dtest {
 
-RunBundle::RunBundle(Options options, std::vector<TestProgram> programs, Workers* workers)
+RunBundle::RunBundle(Options options, std::vector<TestProgram> programs)
     : options_(std::move(options)),
       programs_(std::move(programs)),
-      workers_(workers),
       listings_(options_.cache_dir + "/listings"),
       surroundings_(options_.shipped ? "" : ListingCache::Surroundings(options_.root, options_.data_files)),
       catalog_({.cache_dir = options_.cache_dir}),
       resolver_({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
                  .ld_so_cache = "/etc/ld.so.cache",
                  .default_dirs = {}}),
-      units_(programs_.size()) {
+      units_(programs_.size()),
+      workers_(options_.threads != 0 ? options_.threads
+                                     : std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8)) {
   for (size_t i = 0; i < programs_.size(); ++i) units_[i].name = programs_[i].name;
 }
 
@@ -59,8 +61,8 @@ RunBundle::Made RunBundle::Make(UnitId id) {
       made.status = hashed.status();
       return made;
     }
-    // Most share their libraries: each begins with another, or all would wait for the one that hashes the first. Who
-    // needs one meets its error again.
+    // Most share their libraries: each begins with another, or all would wait for the one that hashes the first. A
+    // later unit that needs this file gets the same error.
     const std::vector<std::string> needed = Libraries(program, /*base=*/true);
     for (size_t k = 0; k < needed.size(); ++k) catalog_.Add(needed[(k + id.value()) % needed.size()]).IgnoreError();
     MutexLock lock(&layout_mutex_);
@@ -90,8 +92,8 @@ RunBundle::Made RunBundle::Make(UnitId id) {
 void RunBundle::Prepare(const Ready& ready) {
   if (options_.shipped) {
     for (const std::string& path : options_.data_files) {
-      workers_->Add([this, path]() -> Workers::Completion {
-        catalog_.Add(path).IgnoreError();  // who needs it meets the error again
+      workers_.Add([this, path]() -> Workers::Completion {
+        catalog_.Add(path).IgnoreError();  // a unit that needs it gets the same error
         return nullptr;
       });
     }
@@ -104,9 +106,9 @@ void RunBundle::Prepare(const Ready& ready) {
   }
   std::sort(by_size.begin(), by_size.end());
   for (const auto& [size, index] : by_size) {
-    workers_->Add([this, id = UnitId(index), ready]() -> Workers::Completion {
+    workers_.Add([this, id = UnitId(index), ready]() -> Workers::Completion {
       if (!options_.shipped || catalog_.AddIfKnown(programs_[id.value()].path)) return MakeReady(id, ready);
-      workers_->Add([this, id, ready] { return MakeReady(id, ready); });  // after all that are known
+      workers_.Add([this, id, ready] { return MakeReady(id, ready); });  // after all that are known
       return nullptr;
     });
   }
@@ -143,7 +145,7 @@ Recipes RunBundle::FindRecipes(const std::vector<Digest>& files) const {
 
 void RunBundle::FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send) {
   for (const Digest& digest : chunks) {
-    workers_->AddUrgent([this, digest, send]() -> Workers::Completion {
+    workers_.AddUrgent([this, digest, send]() -> Workers::Completion {
       auto chunk = std::make_shared<ChunkData>();
       chunk->digest = digest;
       if (absl::StatusOr<std::shared_ptr<const std::string>> bytes = catalog_.CompressedChunk(digest); bytes.ok()) {

@@ -1,6 +1,5 @@
-// The bundle of a run as the loop sees it: each test unit's specification as it becomes known, and the chunks
-// that hosts ask for. Hashing, reading and compressing happen on the workers; everything here is called on, and calls
-// back on, the loop's thread.
+// The bundle of a run that is read from this machine's disks. Hashing, reading and compressing happen on threads of its
+// own.
 
 #ifndef DTEST_COORDINATOR_RUN_RUN_BUNDLE_H_
 #define DTEST_COORDINATOR_RUN_RUN_BUNDLE_H_
@@ -15,6 +14,7 @@
 #include "coordinator/bundle/closure.h"
 #include "coordinator/bundle/discover.h"
 #include "coordinator/bundle/unit_spec.h"
+#include "coordinator/run/bundle.h"
 #include "coordinator/run/listing_cache.h"
 #include "coordinator/run/workers.h"
 #include "dtest/messages.h"
@@ -22,7 +22,7 @@
 
 namespace dtest {
 
-class RunBundle {
+class RunBundle : public Bundle {
  public:
   struct Options {
     bool in_place = false;  // some host is this machine
@@ -33,32 +33,20 @@ class RunBundle {
     std::vector<std::string> data;        // patterns
     std::vector<std::string> data_files;  // what they name, absolute: hashed first, since everything needs them
     std::vector<std::pair<std::string, std::string>> env;
+    size_t threads = 0;  // that read and hash; 0: as many as there are cores, at most 8
   };
-  struct Unit {
-    std::string name;
-    std::optional<UnitSpec> in_place;
-    std::optional<UnitSpec> shipped;
-    std::optional<Digest> listing_key;
-    std::optional<CachedListing> listing;  // where no host is needed for it: cached, or of a plain unit
-  };
+  RunBundle(Options options, std::vector<TestProgram> programs);
 
-  // `workers` outlives the bundle's last callback.
-  RunBundle(Options options, std::vector<TestProgram> programs, Workers* workers);
-
-  // Starts on all units, those first whose hash is known, then the small before the large, so that the first
-  // cases run while the rest is read; `ready` is called once for each, in any order. A status that is not OK: it cannot
-  // be shipped, and why. The texts are warnings for a person.
-  using Ready = std::function<void(UnitId, const absl::Status&, const std::vector<std::string>&)>;
-  void Prepare(const Ready& ready);
-
-  size_t size() const { return units_.size(); }
-  const Unit& unit(UnitId id) const { return units_[id.value()]; }
-  // Keeps a listing for the next run.
-  void Remember(UnitId id, CaseInfos cases, absl::Duration startup);
-
-  Recipes FindRecipes(const std::vector<Digest>& files) const;
-  // Calls `send` once for each chunk, later.
-  void FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send);
+  // Starts with units whose hash is known, then takes the small before the large, so that the first cases run while the
+  // rest is read.
+  void Prepare(const Ready& ready) override;
+  size_t size() const override { return units_.size(); }
+  const Unit& unit(UnitId id) const override { return units_[id.value()]; }
+  void Remember(UnitId id, CaseInfos cases, absl::Duration startup) override;
+  Recipes FindRecipes(const std::vector<Digest>& files) const override;
+  void FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send) override;
+  int event_fd() const override { return workers_.event_fd(); }
+  void RunCallbacks() override { workers_.RunCompletions(); }
 
  private:
   struct Made {
@@ -72,7 +60,6 @@ class RunBundle {
 
   const Options options_;
   const std::vector<TestProgram> programs_;
-  Workers* const workers_;
   const ListingCache listings_;
   const std::string surroundings_;  // of units that run in place
   Catalog catalog_;                 // thread-safe
@@ -80,6 +67,7 @@ class RunBundle {
   LibraryResolver resolver_ ABSL_GUARDED_BY(layout_mutex_);
   LibraryLayout layout_ ABSL_GUARDED_BY(layout_mutex_);
   std::vector<Unit> units_;
+  Workers workers_;  // after what its jobs use, so that it ends before
 };
 
 }  // namespace dtest

@@ -6,7 +6,7 @@
 
 namespace dtest {
 
-Shipping::Shipping(RunBundle* bundle, const std::vector<HostSpec>& hosts, Outlets outlets)
+Shipping::Shipping(Bundle* bundle, const std::vector<HostSpec>& hosts, Outlets outlets)
     : bundle_(*bundle), out_(std::move(outlets)), hosts_(hosts.size()), sources_(hosts.size()) {
   for (size_t i = 0; i < hosts.size(); ++i) {
     hosts_[i].name = hosts[i].name;
@@ -20,7 +20,7 @@ void Shipping::Uses(HostId id, UnitId unit) {
   Host& host = At(id);
   if (!host.has_spec[unit.value()]) {
     host.has_spec[unit.value()] = true;
-    const RunBundle::Unit& known = bundle_.unit(unit);
+    const Bundle::Unit& known = bundle_.unit(unit);
     out_.send(id, AddUnit{host.local ? *known.in_place : *known.shipped});
   }
   Files& files = host.files[unit.value()];

@@ -13,8 +13,8 @@
 #include "absl/strings/string_view.h"
 #include "coordinator/event/run_event.h"
 #include "coordinator/inventory/inventory.h"
+#include "coordinator/run/bundle.h"
 #include "coordinator/run/chunk_sources.h"
-#include "coordinator/run/run_bundle.h"
 #include "dtest/ids.h"
 #include "dtest/messages.h"
 
@@ -29,7 +29,7 @@ class Shipping {
   };
 
   // `bundle` outlives it. Chunks that `bundle` was asked for are sent from its callbacks: none may come afterwards.
-  Shipping(RunBundle* bundle, const std::vector<HostSpec>& hosts, Outlets outlets);
+  Shipping(Bundle* bundle, const std::vector<HostSpec>& hosts, Outlets outlets);
   Shipping(const Shipping&) = delete;
   Shipping& operator=(const Shipping&) = delete;
 
@@ -68,7 +68,7 @@ class Shipping {
   void IsSource(HostId host, UnitId unit);
   void Report(HostId host);
 
-  RunBundle& bundle_;
+  Bundle& bundle_;
   const Outlets out_;
   std::vector<Host> hosts_;
   ChunkSources sources_;

@@ -1,5 +1,5 @@
 // Every case of the run as a flat record, once per iteration. Records never move and are never freed; everything else
-// in the scheduler refers to one by its number. Lists of cases are threaded through the records themselves, so that
+// in the scheduler refers to one by its CaseNumber. Lists of cases are threaded through the records themselves, so that
 // moving a case between pending, leased and finished allocates nothing.
 //
 // One thread. No invariants beyond those of Scheduler::CheckInvariants.
@@ -11,9 +11,9 @@
 #include <memory>
 #include <vector>
 
-namespace dtest::schedule {
+#include "coordinator/schedule/ids.h"
 
-inline constexpr uint32_t kNone = UINT32_MAX;
+namespace dtest::schedule {
 
 enum class CaseState : uint8_t {
   kShort,    // pending, in its unit's list
@@ -24,21 +24,21 @@ enum class CaseState : uint8_t {
 };
 
 struct CaseRecord {
-  uint32_t unit = 0;
-  uint32_t index = 0;       // position in the listing
-  uint32_t suite = 0;       // dense number within the unit
-  uint32_t iteration = 1;   // of --repeat
-  uint32_t next = kNone;    // in the list that the case is in
-  uint32_t holder = kNone;  // slab index of the lease, while leased
-  uint32_t avoid = kNone;   // host where it last failed, or that was lost with it
-  float seconds = 0;        // expected; if not `known`, what was assumed when it was last leased
-  float high = 0;           // what it takes on a bad day, as history has it; 0: unknown
-  uint16_t attempt = 1;     // the next one to run or to report, 1-based within the iteration
-  uint16_t failures = 0;    // attempts that failed by the test's own fault
-  uint8_t infra = 0;        // attempts that ended as infra error
-  uint8_t lost_hosts = 0;   // hosts lost while this case ran there
-  uint8_t returns = 0;      // times it came back as the first of a lease that had yielded nothing
-  uint8_t steals = 0;       // times it was moved between hosts unstarted
+  UnitId unit;
+  uint32_t index = 0;           // position in the listing
+  uint32_t suite = 0;           // dense number within the unit
+  uint32_t iteration = 1;       // of --repeat
+  CaseNumber next = kNoCase;    // in the list that the case is in
+  LeaseSlab holder = kNoLease;  // while leased
+  HostId avoid = kNoHost;       // host where it last failed, or that was lost with it
+  float seconds = 0;            // expected; if not `known`, what was assumed when it was last leased
+  float high = 0;               // what it takes on a bad day, as history has it; 0: unknown
+  uint16_t attempt = 1;         // the next one to run or to report, 1-based within the iteration
+  uint16_t failures = 0;        // attempts that failed by the test's own fault
+  uint8_t infra = 0;            // attempts that ended as infra error
+  uint8_t lost_hosts = 0;       // hosts lost while this case ran there
+  uint8_t returns = 0;          // times it came back as the first of a lease that had yielded nothing
+  uint8_t steals = 0;           // times it was moved between hosts unstarted
   CaseState state = CaseState::kShort;
   bool known = false;  // `seconds` is from history
 };
@@ -47,12 +47,13 @@ static_assert(sizeof(CaseRecord) <= 48, "a million cases must stay cheap");
 class CaseArray {
  public:
   uint32_t size() const { return size_; }
-  CaseRecord& operator[](uint32_t i) { return blocks_[i >> kShift][i & kMask]; }
-  const CaseRecord& operator[](uint32_t i) const { return blocks_[i >> kShift][i & kMask]; }
+  IdRange<CaseNumber> ids() const { return IdRange<CaseNumber>(size_); }
+  CaseRecord& operator[](CaseNumber i) { return blocks_[i.value() >> kShift][i.value() & kMask]; }
+  const CaseRecord& operator[](CaseNumber i) const { return blocks_[i.value() >> kShift][i.value() & kMask]; }
   // The number of a new, default record.
-  uint32_t Add() {
+  CaseNumber Add() {
     if ((size_ & kMask) == 0) blocks_.push_back(std::make_unique<CaseRecord[]>(kMask + 1));
-    return size_++;
+    return CaseNumber(size_++);
   }
 
  private:
@@ -65,28 +66,28 @@ class CaseArray {
 
 // A list of cases, linked through CaseRecord::next.
 struct CaseList {
-  uint32_t head = kNone;
-  uint32_t tail = kNone;
+  CaseNumber head = kNoCase;
+  CaseNumber tail = kNoCase;
   uint32_t count = 0;
 
-  void PushBack(CaseArray& cases, uint32_t i) {
-    cases[i].next = kNone;
-    (tail == kNone ? head : cases[tail].next) = i;
+  void PushBack(CaseArray& cases, CaseNumber i) {
+    cases[i].next = kNoCase;
+    (tail == kNoCase ? head : cases[tail].next) = i;
     tail = i;
     ++count;
   }
-  void PushFront(CaseArray& cases, uint32_t i) {
+  void PushFront(CaseArray& cases, CaseNumber i) {
     cases[i].next = head;
     head = i;
-    if (tail == kNone) tail = i;
+    if (tail == kNoCase) tail = i;
     ++count;
   }
-  // Removes the case after `previous` (kNone: the head) and returns it.
-  uint32_t RemoveAfter(CaseArray& cases, uint32_t previous) {
-    const uint32_t i = previous == kNone ? head : cases[previous].next;
-    (previous == kNone ? head : cases[previous].next) = cases[i].next;
+  // Removes the case after `previous` (kNoCase: the head) and returns it.
+  CaseNumber RemoveAfter(CaseArray& cases, CaseNumber previous) {
+    const CaseNumber i = previous == kNoCase ? head : cases[previous].next;
+    (previous == kNoCase ? head : cases[previous].next) = cases[i].next;
     if (tail == i) tail = previous;
-    cases[i].next = kNone;
+    cases[i].next = kNoCase;
     --count;
     return i;
   }

@@ -1,7 +1,6 @@
 #include "coordinator/schedule/cost_model.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace dtest::schedule {
 
@@ -23,18 +22,18 @@ void CostModel::Average::Add(double value) {
   seconds = static_cast<float>(seconds + weight * (value - seconds));
 }
 
-double TimeLeft(double work, double capacity, double longest) {
-  if (capacity <= 0) return std::numeric_limits<double>::infinity();
+absl::Duration TimeLeft(absl::Duration work, double capacity, absl::Duration longest) {
+  if (capacity <= 0) return absl::InfiniteDuration();
   return std::max(work / capacity, longest);
 }
 
 CostModel::CostModel(absl::Duration default_case, absl::Duration longest_batch)
     : default_case_(std::max(absl::ToDoubleSeconds(default_case), 1e-9)),
       longest_batch_(absl::ToDoubleSeconds(longest_batch)),
-      long_case_(longest_batch_ / 4) {}
+      long_case_(longest_batch / 4) {}
 
-void CostModel::AddUnit(uint32_t unit, uint32_t suites, absl::Duration startup) {
-  if (unit >= units_.size()) units_.resize(unit + 1);
+void CostModel::AddUnit(UnitId unit, uint32_t suites, absl::Duration startup) {
+  units_.GrowTo(unit);
   Unit& e = units_[unit];
   e.suites.resize(suites);
   if (startup > absl::ZeroDuration()) e.startup.Add(absl::ToDoubleSeconds(startup));
@@ -42,39 +41,40 @@ void CostModel::AddUnit(uint32_t unit, uint32_t suites, absl::Duration startup) 
   Refresh(unit);
 }
 
-void CostModel::Learn(uint32_t unit, uint32_t suite, double seconds) {
+void CostModel::Learn(UnitId unit, uint32_t suite, absl::Duration took) {
+  const double seconds = absl::ToDoubleSeconds(took);
   Unit& e = units_[unit];
   e.cases.Add(seconds);
   e.suites[suite].Add(seconds);
   all_.Add(seconds);
 }
 
-void CostModel::LearnStartup(uint32_t unit, double seconds) { units_[unit].startup.Add(seconds); }
+void CostModel::LearnStartup(UnitId unit, absl::Duration took) {
+  units_[unit].startup.Add(absl::ToDoubleSeconds(took));
+}
 
-double CostModel::Unknown(uint32_t unit, uint32_t suite) const {
+absl::Duration CostModel::Unknown(UnitId unit, uint32_t suite) const {
   const Average& average = units_[unit].suites[suite];
-  const double mean = UnknownMean(unit);
+  const double mean = MeanSeconds(units_[unit]);
   const double count = std::min<uint32_t>(average.count, 16);
-  return (average.seconds * count + mean * kSuiteWeight) / (count + kSuiteWeight);
+  return absl::Seconds((average.seconds * count + mean * kSuiteWeight) / (count + kSuiteWeight));
 }
 
-double CostModel::UnknownMean(uint32_t unit) const {
-  const Unit& e = units_[unit];
-  return e.cases.count > 0 ? e.cases.seconds : e.prior;
-}
+absl::Duration CostModel::UnknownMean(UnitId unit) const { return absl::Seconds(MeanSeconds(units_[unit])); }
 
-void CostModel::Refresh(uint32_t unit) {
+void CostModel::Refresh(UnitId unit) {
   if (all_.count > 0) units_[unit].prior = all_.seconds;
 }
 
-double CostModel::BatchSeconds(uint32_t unit, double pending, double left, double capacity) const {
+absl::Duration CostModel::BatchLength(UnitId unit, absl::Duration pending, absl::Duration left, double capacity) const {
   const double slots = std::max(capacity, 1.0);
   const double startup = std::max<double>(units_[unit].startup.seconds, kLeastStartup);
   const double amortised = startup * (1 / kStartupShare - 1);
-  return std::max(std::min(longest_batch_, pending / slots / kBatchesPerSlot), std::min(amortised, left / slots));
+  return absl::Seconds(std::max(std::min(longest_batch_, absl::ToDoubleSeconds(pending) / slots / kBatchesPerSlot),
+                                std::min(amortised, absl::ToDoubleSeconds(left) / slots)));
 }
 
-uint32_t CostModel::BatchUnknownCases(uint32_t unit) const {
+uint32_t CostModel::BatchUnknownCases(UnitId unit) const {
   const uint32_t seen = units_[unit].cases.count;
   const uint32_t others = std::min(all_.count / kGrowth, kFirstBatchLearnt);
   return std::max({kFirstBatch, others, std::min(seen, UINT32_MAX / kGrowth) * kGrowth});

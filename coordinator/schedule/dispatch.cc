@@ -10,20 +10,21 @@ namespace dtest {
 
 namespace {
 
-// Work that a host must have in reserve per slot, in expected seconds: more than a round trip and the delay with which
-// agents bundle results. Long cases reach it with one lease; tiny ones need several.
-constexpr double kReserve = 0.1;
-// How far ahead slots are looked after, in expected seconds: a part of what is left of the run, so that waiting in a
-// queue costs the order of cases little; more than a round trip, even if estimates are off.
-constexpr double kAheadShare = 0.02, kLeastAhead = 0.3, kMostAhead = 2;
+// Work that a host must have in reserve per slot, as expected: more than a round trip and the delay with which agents
+// bundle results. Long cases reach it with one lease; tiny ones need several.
+constexpr absl::Duration kReserve = absl::Milliseconds(100);
+// How far ahead slots are looked after, as expected: a part of what is left of the run, so that waiting in a queue
+// costs the order of cases little; more than a round trip, even if estimates are off.
+constexpr double kAheadShare = 0.02;
+constexpr absl::Duration kLeastAhead = absl::Milliseconds(300), kMostAhead = absl::Seconds(2);
 constexpr uint32_t kMostQueuedPerSlot = 32;  // leases, however short they are expected to be
 constexpr uint32_t kCandidates = 8;          // units that are weighed against each other
-constexpr size_t kRetriesLookedAt = 64;      // the rest waits for other hosts, or for its patience to end
 constexpr uint32_t kMostCasesPerLease = 20000;
 constexpr double kSuiteSlack = 0.25;  // of a batch, to end it where a suite ends
 // A retry waits this long for a host other than the one it failed on.
 constexpr absl::Duration kRetryPatience = absl::Seconds(1);
-constexpr double kMostRetryShipping = 5;  // seconds that a unit may take to get there for a retry's sake
+// That a unit may take to get there for a retry's sake.
+constexpr absl::Duration kMostRetryShipping = absl::Seconds(5);
 constexpr absl::Duration kRebalance = absl::Seconds(1);
 
 }  // namespace
@@ -36,7 +37,7 @@ bool Scheduler::Impl::HasSlotFree(const HostRecord& host) const {
 // is not much; and one for each that will be free at once, a little later: cases that started together and take equally
 // long would all wait for a round trip when they end. What is queued behind long cases would only wait there: in the
 // right order of things it is the longest of what is left, and should start on the first slot of any host.
-bool Scheduler::Impl::Wants(uint32_t h) const {
+bool Scheduler::Impl::Wants(HostId h) const {
   const HostRecord& host = hosts_[h];
   if (!host.usable()) return false;
   if (HasSlotFree(host)) return true;
@@ -44,48 +45,37 @@ bool Scheduler::Impl::Wants(uint32_t h) const {
   if (queued >= kMostQueuedPerSlot * host.slots) return false;
   const uint32_t soon = hosts_.EndingWithin(h, ahead_, now_) + host.listings;
   if (queued < (soon + 1) / 2 || queued < hosts_.EndingNext(h, kMostAhead, kReserve, now_)) return true;
-  return !host.probing && (host.queued.nanos + host.arriving_nanos) * 1e-9 < kReserve * host.speed * soon;
-}
-
-void Scheduler::Impl::MarkHungry(uint32_t h) {
-  if (hosts_[h].hungry) return;
-  hosts_[h].hungry = true;
-  hungry_.push_back(h);
+  return !host.probing && absl::Nanoseconds(host.queued.nanos + host.arriving_nanos) < kReserve * (host.speed * soon);
 }
 
 void Scheduler::Impl::Distribute() {
   ahead_ = std::clamp(kAheadShare * EvenShare(), kLeastAhead, kMostAhead);
-  if (first_in_turn_ != kNone) Feed({first_in_turn_});
-  if (work_added_ && (pending_.count() > 0 || !unlisted_.empty())) {
-    std::vector<uint32_t> everyone = touched_;
-    for (uint32_t h : hungry_) {
-      if (!hosts_[h].touched) everyone.push_back(h);
-      hosts_[h].hungry = false;
-    }
-    hungry_.clear();
+  if (attention_.first() != kNoHost) Feed({attention_.first()});
+  if (attention_.work_came_up() && (pending_.count() > 0 || listings_.any_unlisted())) {
+    std::vector<HostId> everyone = attention_.TakeEveryone();
     // The least busy first: one thing that comes alone, such as a unit to list, goes there.
-    std::sort(everyone.begin(), everyone.end(), [this](uint32_t a, uint32_t b) {
+    std::sort(everyone.begin(), everyone.end(), [this](HostId a, HostId b) {
       const uint64_t busy_a = uint64_t{hosts_[a].busy()} * hosts_[b].slots;
       const uint64_t busy_b = uint64_t{hosts_[b].busy()} * hosts_[a].slots;
       return busy_a != busy_b ? busy_a < busy_b : a < b;
     });
     Feed(everyone);
-    for (uint32_t h : everyone) {
-      if (Wants(h)) MarkHungry(h);
+    for (HostId h : everyone) {
+      if (Wants(h)) attention_.MarkHungry(h);
     }
   } else {
-    Feed(touched_);
+    Feed(attention_.touched());
   }
-  for (uint32_t h : touched_) {
+  for (HostId h : attention_.touched()) {
     if (!Wants(h)) continue;
-    MarkHungry(h);
+    attention_.MarkHungry(h);
     Steal(h);
     if (Wants(h)) GivePrefetch(h);
   }
   if (options_.speculate) Speculate();
   patient_ = true;
-  const bool something_to_move = pending_.count() > 0 || hosts_.Backlog(hosts_.Victim()) > 0;
-  if (hungry_.empty() || !something_to_move) {
+  const bool something_to_move = pending_.count() > 0 || hosts_.HasBacklog(hosts_.Victim());
+  if (!attention_.any_hungry() || !something_to_move) {
     rebalance_ = absl::InfiniteFuture();
   } else if (rebalance_ == absl::InfiniteFuture()) {
     rebalance_ = now_ + kRebalance;
@@ -93,12 +83,12 @@ void Scheduler::Impl::Distribute() {
 }
 
 // One thing to each in turn, so that what there is spreads; first to those with free slots, then to fill queues.
-void Scheduler::Impl::Feed(std::vector<uint32_t> hosts) {
+void Scheduler::Impl::Feed(std::vector<HostId> hosts) {
   for (const bool queue : {false, true}) {
-    std::vector<uint32_t> active = queue ? std::move(hosts) : hosts;
-    while (!active.empty() && (pending_.count() > 0 || !unlisted_.empty())) {
+    std::vector<HostId> active = queue ? std::move(hosts) : hosts;
+    while (!active.empty() && (pending_.count() > 0 || listings_.any_unlisted())) {
       size_t kept = 0;
-      for (size_t k = 0; k < active.size() && (pending_.count() > 0 || !unlisted_.empty()); ++k) {
+      for (size_t k = 0; k < active.size() && (pending_.count() > 0 || listings_.any_unlisted()); ++k) {
         const HostRecord& host = hosts_[active[k]];
         if ((queue ? Wants(active[k]) : HasSlotFree(host)) && GiveOne(active[k])) active[kept++] = active[k];
       }
@@ -107,133 +97,125 @@ void Scheduler::Impl::Feed(std::vector<uint32_t> hosts) {
   }
 }
 
-bool Scheduler::Impl::GiveOne(uint32_t h) {
+bool Scheduler::Impl::GiveOne(HostId h) {
   if (GiveListing(h)) return true;
   if (pending_.count() == 0) return false;
   return GiveRetry(h) || GiveLong(h) || GiveShort(h);
 }
 
-bool Scheduler::Impl::GiveListing(uint32_t h) {
-  if (unlisted_.empty()) return false;
+bool Scheduler::Impl::GiveListing(HostId h) {
+  if (!listings_.any_unlisted()) return false;
   HostRecord& host = hosts_[h];
   // Agents put listings before queued leases: as long as there are cases to run, half of the slots must run them, or
   // the first result would wait for the last listing.
   const uint32_t most = pending_.count() > 0 ? std::max(host.slots / 2, 1u) : host.slots + 1;
   if (host.listings >= most) return false;
-  for (size_t k = 0; k < unlisted_.size(); ++k) {
-    const uint32_t e = unlisted_[k];
-    UnitRecord& record = units_[e];
-    if (placement_.hold(h, e) == Hold::kUnfit) continue;
+  const UnitId e = listings_.Give(h, [&](UnitId unit) {
+    if (placement_.hold(h, unit) == Hold::kUnfit) return false;
     // A host that failed to list it before comes back into question only when nobody else is there.
-    const bool tried = std::find(record.tried.begin(), record.tried.end(), h) != record.tried.end();
-    if (tried && hosts_.usable() > placement_.unfit(e) + 1) continue;
-    unlisted_.erase(unlisted_.begin() + k);
-    record.state = UnitRecord::State::kListing;
-    record.lister = h;
-    ++host.listings;
-    placement_.Request(h, e, host.slots);
-    Send(h, List{UnitId(e)});
-    return true;
-  }
-  return false;
+    return !listings_.HasTried(unit, h) || hosts_.usable() <= placement_.unfit(unit) + 1;
+  });
+  if (e == kNoUnit) return false;
+  ++host.listings;
+  placement_.Request(h, e, host.slots);
+  Send(h, List{e});
+  return true;
 }
 
 // Shipping must pay: the hosts that have the unit would need longer for the rest of it than the files need to
 // get here. Where nobody has it, somebody must start.
-bool Scheduler::Impl::MayPlace(uint32_t h, uint32_t e) const {
+bool Scheduler::Impl::MayPlace(HostId h, UnitId e) const {
   if (placement_.hold(h, e) == Hold::kUnfit) return false;
   if (placement_.Has(h, e) || placement_.holder_slots(e) == 0 || !patient_) return true;
-  return pending_.nanos(e) * 1e-9 / placement_.holder_slots(e) > placement_.ShipSeconds(e);
+  return pending_.expected(e) / placement_.holder_slots(e) > placement_.ShipTime(e);
 }
 
 // Not on the host that it failed on while another may take it, now or once it has joined: for kRetryPatience at most.
-bool Scheduler::Impl::MayRetry(uint32_t h, const Pending::Retry& retry) const {
-  const CaseRecord& c = cases_[retry.i];
-  const uint32_t e = c.unit;
-  const bool failed_here = c.avoid == h;
-  if (failed_here && now_ < retry.since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
+bool Scheduler::Impl::MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const {
+  const UnitId e = kind.unit;
+  const bool failed_here = kind.avoid == h;
+  if (failed_here && now_ < since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
   if (MayPlace(h, e)) return true;
   // Shipping does not pay; but the only host that need not be shipped to is the one that it failed on.
-  return !failed_here && placement_.hold(h, e) != Hold::kUnfit && placement_.IsOnlyHolder(c.avoid, e) &&
-         placement_.ShipSeconds(e) <= kMostRetryShipping;
+  return !failed_here && placement_.hold(h, e) != Hold::kUnfit && placement_.IsOnlyHolder(kind.avoid, e) &&
+         placement_.ShipTime(e) <= kMostRetryShipping;
 }
 
-bool Scheduler::Impl::GiveRetry(uint32_t h) {
-  for (size_t k = 0; k < std::min<size_t>(pending_.retries().size(), kRetriesLookedAt); ++k) {
-    const Pending::Retry& retry = pending_.retries()[k];
-    const CaseRecord& c = cases_[retry.i];
-    if (!MayRetry(h, retry)) continue;
-    const uint32_t e = c.unit;
-    const double seconds = pending_.Estimate(retry.i);
-    const uint32_t i = pending_.TakeRetry(k);
-    cases_[i].seconds = static_cast<float>(seconds);
-    CaseList list;
-    list.PushBack(cases_, i);
-    SendLease(h, e, list);
-    return true;
-  }
-  return false;
+bool Scheduler::Impl::GiveRetry(HostId h) {
+  const CaseNumber i = pending_.retries().FindFirst(
+      [&](const RetryQueue::Kind& kind, absl::Time since) { return MayRetry(h, kind, since); });
+  if (i == kNoCase) return false;
+  const absl::Duration expected = pending_.Estimate(i);
+  pending_.TakeRetry(i);
+  cases_[i].seconds = static_cast<float>(absl::ToDoubleSeconds(expected));
+  CaseList list;
+  list.PushBack(cases_, i);
+  SendLease(h, cases_[i].unit, list);
+  return true;
 }
 
 // How long everything that is left takes if all slots share it evenly.
-double Scheduler::Impl::EvenShare() const {
-  const double left = (pending_.nanos() + hosts_.leased_nanos()) * 1e-9 - absl::ToDoubleSeconds(hosts_.elapsed(now_));
-  return std::max(left, 0.0) / std::max(hosts_.capacity(), 1.0);
+absl::Duration Scheduler::Impl::EvenShare() const {
+  const absl::Duration left = pending_.expected() + hosts_.leased() - hosts_.elapsed(now_);
+  return std::max(left, absl::ZeroDuration()) / std::max(hosts_.capacity(), 1.0);
 }
 
-bool Scheduler::Impl::GiveLong(uint32_t h) {
+bool Scheduler::Impl::GiveLong(HostId h) {
   if (pending_.by_longest().empty()) return false;
   const HostRecord& host = hosts_[h];
   // A slow host must not take what would outlast everything else, as long as it has anything smaller to do.
   const bool slow = host.speed < 0.8 * hosts_.best_speed();
-  const double share = slow ? EvenShare() : 0;
-  uint32_t chosen = kNone, too_long = kNone, weighed = 0;
+  const double share = slow ? absl::ToDoubleSeconds(EvenShare()) : 0;
+  UnitId chosen = kNoUnit, too_long = kNoUnit;
+  uint32_t weighed = 0;
   float longest = 0;
   for (const auto& [key, e] : pending_.by_longest()) {
     const float seconds = -key;
-    if (chosen != kNone && (seconds < longest / 2 || weighed >= kCandidates)) break;
+    if (chosen != kNoUnit && (seconds < longest / 2 || weighed >= kCandidates)) break;
     if (!MayPlace(h, e)) continue;
     if (slow && seconds / host.speed > share) {
       too_long = e;  // the shortest of these so far
       continue;
     }
     ++weighed;
-    if (chosen == kNone) {
+    if (chosen == kNoUnit) {
       chosen = e;
       longest = seconds;
     }
     // The host knows it, down to the names of its cases: worth one that is nearly as long; half as long, if it would
     // have to fetch the other.
-    if (placement_.hold(h, e) != Hold::kNone && seconds >= (placement_.ShipSeconds(e) > 0 ? 0.5 : 0.9) * longest) {
+    if (placement_.hold(h, e) != Hold::kNone &&
+        seconds >= (placement_.ShipTime(e) > absl::ZeroDuration() ? 0.5 : 0.9) * longest) {
       chosen = e;
       break;
     }
   }
-  if (chosen == kNone && too_long != kNone) {
+  if (chosen == kNoUnit && too_long != kNoUnit) {
     if (GiveShort(h)) return true;
     // Nothing smaller: still better than to let it wait for a fast host, if that takes longer.
     const double seconds = cases_[pending_.FirstLong(too_long)].seconds;
     const bool sooner_here = seconds / host.speed <= share + seconds / hosts_.best_speed();
     if (HasSlotFree(host) && (sooner_here || placement_.unfit(too_long) > 0)) chosen = too_long;
   }
-  if (chosen == kNone) return false;
+  if (chosen == kNoUnit) return false;
   CaseList list;
   list.PushBack(cases_, pending_.TakeLong(chosen));
   SendLease(h, chosen, list);
   return true;
 }
 
-uint32_t Scheduler::Impl::ChooseShort(uint32_t h) const {
-  const uint32_t current = hosts_[h].current;
-  if (current != kNone && pending_.short_count(current) > 0 && MayPlace(h, current)) return current;
-  uint32_t best = kNone, weighed = 0;
+UnitId Scheduler::Impl::ChooseShort(HostId h) const {
+  const UnitId current = hosts_[h].current;
+  if (current != kNoUnit && pending_.short_count(current) > 0 && MayPlace(h, current)) return current;
+  UnitId best = kNoUnit;
+  uint32_t weighed = 0;
   double best_score = 0;
   // What is left of a unit per lease that works on it, so that hosts spread over units.
-  const auto weigh = [&](uint32_t e) {
+  const auto weigh = [&](UnitId e) {
     if (pending_.short_count(e) == 0 || !MayPlace(h, e)) return false;
-    double score = (pending_.nanos(e) + 1.0) / (1.0 + hosts_.live_leases(e));
-    if (placement_.Has(h, e) && placement_.ShipSeconds(e) > 0) score *= 4;
-    if (best == kNone || score > best_score) {
+    double score = (absl::ToDoubleNanoseconds(pending_.expected(e)) + 1.0) / (1.0 + hosts_.live_leases(e));
+    if (placement_.Has(h, e) && placement_.ShipTime(e) > absl::ZeroDuration()) score *= 4;
+    if (best == kNoUnit || score > best_score) {
       best = e;
       best_score = score;
     }
@@ -243,40 +225,41 @@ uint32_t Scheduler::Impl::ChooseShort(uint32_t h) const {
     if (weigh(e) && ++weighed >= kCandidates) break;
   }
   weighed = 0;
-  for (uint32_t e : placement_.held(h)) {
+  for (UnitId e : placement_.held(h)) {
     if (weigh(e) && ++weighed >= kCandidates) break;
   }
   return best;
 }
 
-bool Scheduler::Impl::GiveShort(uint32_t h) {
-  const uint32_t e = ChooseShort(h);
-  if (e == kNone) return false;
+bool Scheduler::Impl::GiveShort(HostId h) {
+  const UnitId e = ChooseShort(h);
+  if (e == kNoUnit) return false;
   hosts_[h].current = e;
   SendLease(h, e, CutBatch(e, hosts_[h].speed, &hosts_[h].probing));
   return true;
 }
 
-CaseList Scheduler::Impl::CutBatch(uint32_t e, double speed, bool* probing) {
+CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   *probing = false;
   costs_.Refresh(e);
   pending_.EstimatesChanged(e);
-  const double pending = pending_.nanos() * 1e-9;
-  const double target =
-      std::min(speed, 1.0) * costs_.BatchSeconds(e, pending, pending + hosts_.leased_nanos() * 1e-9, hosts_.capacity());
+  const absl::Duration pending = pending_.expected();
+  const absl::Duration length = costs_.BatchLength(e, pending, pending + hosts_.leased(), hosts_.capacity());
+  const double target = std::min(speed, 1.0) * absl::ToDoubleSeconds(length);
+  const double long_case = absl::ToDoubleSeconds(costs_.long_case());
   const uint32_t most = options_.processes == Processes::kCase ? 1 : kMostCasesPerLease;
   const uint32_t most_unknown = costs_.BatchUnknownCases(e);
   CaseList list;
   double sum = 0;
   uint32_t unknown = 0;
   while (pending_.short_count(e) > 0 && list.count < most) {
-    const uint32_t i = pending_.FirstShort(e);
+    const CaseNumber i = pending_.FirstShort(e);
     CaseRecord& c = cases_[i];
-    const double seconds = pending_.Estimate(i);
+    const double seconds = absl::ToDoubleSeconds(pending_.Estimate(i));
     if (list.count > 0) {
       const CaseRecord& last = cases_[list.tail];
       // One iteration a lease: an index must not be in it twice.
-      if (c.iteration != last.iteration || seconds > costs_.long_case()) break;
+      if (c.iteration != last.iteration || seconds > long_case) break;
       if (!c.known && unknown >= most_unknown) {
         *probing = true;
         break;
@@ -291,39 +274,40 @@ CaseList Scheduler::Impl::CutBatch(uint32_t e, double speed, bool* probing) {
     list.PushBack(cases_, i);
     sum += seconds;
     unknown += !c.known;
-    if (seconds > costs_.long_case()) break;
+    if (seconds > long_case) break;
   }
   return list;
 }
 
-void Scheduler::Impl::SendLease(uint32_t h, uint32_t e, const CaseList& list) {
+void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list) {
   placement_.Request(h, e, hosts_[h].slots);
   Lease message;
   message.id = hosts_.NewLease(h, e, list, now_).id;
-  message.unit = UnitId(e);
+  message.iteration = cases_[list.head].iteration;
+  message.unit = e;
   message.cases.reserve(list.count);
-  for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
-    if (!cut_.empty()) cut_.erase(i);
-    message.cases.push_back(LeasedCase{cases_[i].index, WireAttempt(cases_[i])});
+  for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
+    cut_.Forget(i);
+    message.cases.push_back(LeasedCase{cases_[i].index, cases_[i].attempt});
   }
   Send(h, std::move(message));
 }
 
 // A host that has nothing to do while units are being listed elsewhere fetches the one that fewest have: when its
 // cases are known, they can start here at once.
-bool Scheduler::Impl::GivePrefetch(uint32_t h) {
+bool Scheduler::Impl::GivePrefetch(HostId h) {
   HostRecord& host = hosts_[h];
-  if (unresolved_ == 0 || !unlisted_.empty() || host.busy() > 0 || host.prefetches > 0) return false;
-  uint32_t chosen = kNone;
-  for (uint32_t e = 0; e < units_.size(); ++e) {
-    if (units_[e].state != UnitRecord::State::kListing || placement_.ShipSeconds(e) == 0) continue;
+  if (listings_.open() == 0 || listings_.any_unlisted() || host.busy() > 0 || host.prefetches > 0) return false;
+  UnitId chosen = kNoUnit;
+  for (UnitId e : listings_.ids()) {
+    if (!listings_.IsBeingListed(e) || placement_.ShipTime(e) == absl::ZeroDuration()) continue;
     if (placement_.hold(h, e) != Hold::kNone) continue;
-    if (chosen == kNone || placement_.holder_slots(e) < placement_.holder_slots(chosen)) chosen = e;
+    if (chosen == kNoUnit || placement_.holder_slots(e) < placement_.holder_slots(chosen)) chosen = e;
   }
-  if (chosen == kNone) return false;
+  if (chosen == kNoUnit) return false;
   placement_.Request(h, chosen, host.slots);
   ++host.prefetches;
-  Send(h, Prefetch{UnitId(chosen)});
+  Send(h, Prefetch{chosen});
   return true;
 }
 

@@ -13,12 +13,12 @@ constexpr uint64_t kSlabMask = (1u << kSlabBits) - 1;
 
 }  // namespace
 
-HostTable::HostTable(CaseArray* cases, uint32_t hosts) : cases_(*cases) { Grow(std::max(hosts, 1u)); }
+HostTable::HostTable(CaseArray* cases, uint32_t hosts) : cases_(*cases) { GrowTo(HostId(std::max(hosts, 1u) - 1)); }
 
-void HostTable::Grow(uint32_t hosts) {
-  if (hosts <= hosts_.size()) return;
-  hosts_.resize(hosts);
-  backlog_.Grow(hosts);
+void HostTable::GrowTo(HostId h) {
+  if (hosts_.contains(h)) return;
+  hosts_.GrowTo(h);
+  backlog_.Grow(h.value() + 1);
   Recount();
 }
 
@@ -44,7 +44,7 @@ void HostTable::Recount() {
   }
 }
 
-void HostTable::Join(uint32_t h, uint32_t slots, double speed) {
+void HostTable::Join(HostId h, uint32_t slots, double speed) {
   HostRecord& host = hosts_[h];
   const bool hungry = host.hungry, touched = host.touched;
   host = HostRecord();
@@ -56,7 +56,7 @@ void HostTable::Join(uint32_t h, uint32_t slots, double speed) {
   Recount();
 }
 
-void HostTable::Leave(uint32_t h, bool may_return) {
+void HostTable::Leave(HostId h, bool may_return) {
   HostRecord& host = hosts_[h];
   host.state = may_return ? HostRecord::State::kExpected : HostRecord::State::kGone;
   host.draining = false;
@@ -65,7 +65,7 @@ void HostTable::Leave(uint32_t h, bool may_return) {
   Recount();
 }
 
-void HostTable::Drain(uint32_t h) {
+void HostTable::Drain(HostId h) {
   hosts_[h].draining = true;
   Recount();
 }
@@ -73,7 +73,7 @@ void HostTable::Drain(uint32_t h) {
 void HostTable::Account(const LeaseRecord& lease, int sign) {
   HostRecord& host = hosts_[lease.host];
   (lease.running ? host.running : host.queued).nanos += sign * lease.nanos;
-  if (lease.copy_of != kNone) return;  // counted with its original, and not worth stealing
+  if (lease.copy_of != kNoCase) return;  // counted with its original, and not worth stealing
   leased_nanos_ += sign * lease.nanos;
   if (lease.running) {
     running_leases_ += sign;
@@ -85,18 +85,18 @@ void HostTable::Account(const LeaseRecord& lease, int sign) {
   UpdateBacklog(lease.host);
 }
 
-void HostTable::UpdateBacklog(uint32_t h) {
+void HostTable::UpdateBacklog(HostId h) {
   const HostRecord& host = hosts_[h];
   // A nanosecond a lease on top: a queue of leases that are expected to take nothing is a backlog too.
-  backlog_.Set(h, host.stealable == 0 ? 0 : (host.stealable_nanos + host.stealable) * 1e-9 / host.capacity());
+  backlog_.Set(h.value(), host.stealable == 0 ? 0 : (host.stealable_nanos + host.stealable) * 1e-9 / host.capacity());
 }
 
 void HostTable::Link(LeaseRecord& lease) {
   LeaseList& list = lease.running ? hosts_[lease.host].running : hosts_[lease.host].queued;
-  const uint32_t slab = SlabOf(lease);
+  const LeaseSlab slab = SlabOf(lease);
   lease.previous = list.tail;
-  lease.next = kNone;
-  (list.tail == kNone ? list.head : leases_[list.tail].next) = slab;
+  lease.next = kNoLease;
+  (list.tail == kNoLease ? list.head : leases_[list.tail].next) = slab;
   list.tail = slab;
   ++list.count;
   Account(lease, 1);
@@ -105,76 +105,76 @@ void HostTable::Link(LeaseRecord& lease) {
 
 void HostTable::SetEnd(LeaseRecord& lease) {
   HostRecord& host = hosts_[lease.host];
-  if (lease.ender == kNone) {
+  if (!lease.ender.has_value()) {
     lease.ender = static_cast<uint32_t>(host.ends.size());
     host.ends.emplace_back();
     host.enders.push_back(SlabOf(lease));
   }
-  host.ends[lease.ender] = absl::ToDoubleSeconds(lease.started - base_) + lease.nanos * 1e-9 / host.speed;
+  host.ends[*lease.ender] = absl::ToDoubleSeconds(lease.started - base_) + lease.nanos * 1e-9 / host.speed;
 }
 
 void HostTable::RemoveEnd(LeaseRecord& lease) {
   HostRecord& host = hosts_[lease.host];
-  host.ends[lease.ender] = host.ends.back();
-  host.enders[lease.ender] = host.enders.back();
-  leases_[host.enders[lease.ender]].ender = lease.ender;
+  const uint32_t at = *lease.ender;
+  host.ends[at] = host.ends.back();
+  host.enders[at] = host.enders.back();
+  leases_[host.enders[at]].ender = at;
   host.ends.pop_back();
   host.enders.pop_back();
-  lease.ender = kNone;
+  lease.ender.reset();
 }
 
-uint32_t HostTable::EndingWithin(uint32_t h, double seconds, absl::Time now) const {
-  const double until = absl::ToDoubleSeconds(now - base_) + seconds;
+uint32_t HostTable::EndingWithin(HostId h, absl::Duration span, absl::Time now) const {
+  const double until = absl::ToDoubleSeconds(now - base_ + span);
   uint32_t count = 0;
   for (double end : hosts_[h].ends) count += end <= until;
   return count;
 }
 
-uint32_t HostTable::EndingNext(uint32_t h, double seconds, double span, absl::Time now) const {
+uint32_t HostTable::EndingNext(HostId h, absl::Duration most, absl::Duration span, absl::Time now) const {
   const std::vector<double>& ends = hosts_[h].ends;
   if (ends.empty()) return 0;
   const double at = absl::ToDoubleSeconds(now - base_);
   const double first = std::max(at, *std::min_element(ends.begin(), ends.end()));
-  if (first > at + seconds) return 0;
-  return static_cast<uint32_t>(
-      std::count_if(ends.begin(), ends.end(), [&](double end) { return end <= first + span; }));
+  if (first > at + absl::ToDoubleSeconds(most)) return 0;
+  const double until = first + absl::ToDoubleSeconds(span);
+  return static_cast<uint32_t>(std::count_if(ends.begin(), ends.end(), [&](double end) { return end <= until; }));
 }
 
 HostTable::Outlook HostTable::outlook(absl::Time now) const {
-  Outlook all;
+  double work = 0, longest = 0, capacity = 0;
   for (const HostRecord& host : hosts_) {
     if (host.state != HostRecord::State::kUp) continue;
-    if (host.usable()) all.capacity += host.capacity();
-    all.work += host.queued.nanos * 1e-9;
+    if (host.usable()) capacity += host.capacity();
+    work += host.queued.nanos * 1e-9;
     for (double end : host.ends) {
       const double left = std::max(0.0, end - absl::ToDoubleSeconds(now - base_));
-      all.work += left * host.speed;
-      all.longest = std::max(all.longest, left);
+      work += left * host.speed;
+      longest = std::max(longest, left);
     }
   }
-  return all;
+  return {absl::Seconds(work), absl::Seconds(longest), capacity};
 }
 
 void HostTable::Unlink(LeaseRecord& lease) {
   LeaseList& list = lease.running ? hosts_[lease.host].running : hosts_[lease.host].queued;
-  (lease.previous == kNone ? list.head : leases_[lease.previous].next) = lease.next;
-  (lease.next == kNone ? list.tail : leases_[lease.next].previous) = lease.previous;
+  (lease.previous == kNoLease ? list.head : leases_[lease.previous].next) = lease.next;
+  (lease.next == kNoLease ? list.tail : leases_[lease.next].previous) = lease.previous;
   --list.count;
   Account(lease, -1);
   if (lease.running) RemoveEnd(lease);
 }
 
-LeaseRecord& HostTable::NewRecord(uint32_t h, uint32_t unit, absl::Time now) {
+LeaseRecord& HostTable::NewRecord(HostId h, UnitId unit, absl::Time now) {
   if (base_ == absl::InfinitePast()) base_ = now;
   if (free_.empty()) {
-    free_.push_back(static_cast<uint32_t>(leases_.size()));
-    leases_.emplace_back();
+    free_.push_back(leases_.Add());
   }
-  const uint32_t slab = free_.back();
+  const LeaseSlab slab = free_.back();
   free_.pop_back();
   LeaseRecord& lease = leases_[slab];
   lease = LeaseRecord();
-  lease.id = LeaseId(++serial_ << kSlabBits | slab);
+  lease.id = LeaseId(++serial_ << kSlabBits | slab.value());
   lease.host = h;
   lease.unit = unit;
   lease.sent = lease.started = now;
@@ -186,14 +186,15 @@ void HostTable::Begin(LeaseRecord& lease) {
   lease.running = host.running.count + host.listings < host.slots;
   Link(lease);
   ++live_leases_;
-  if (lease.unit >= per_unit_.size()) per_unit_.resize(lease.unit + 1);
+  per_unit_.GrowTo(lease.unit);
   ++per_unit_[lease.unit];
 }
 
-LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t unit, const CaseList& list, absl::Time now) {
+LeaseRecord& HostTable::NewLease(HostId h, UnitId unit, const CaseList& list, absl::Time now) {
   LeaseRecord& lease = NewRecord(h, unit, now);
   lease.cases = list;
-  for (uint32_t i = list.head; i != kNone; i = cases_[i].next) {
+  lease.iteration = cases_[list.head].iteration;
+  for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
     cases_[i].state = CaseState::kLeased;
     cases_[i].holder = SlabOf(lease);
     lease.nanos += Nanos(cases_[i].seconds);
@@ -203,9 +204,10 @@ LeaseRecord& HostTable::NewLease(uint32_t h, uint32_t unit, const CaseList& list
   return lease;
 }
 
-LeaseRecord& HostTable::NewCopy(uint32_t original, uint32_t i, uint32_t h, absl::Time now) {
+LeaseRecord& HostTable::NewCopy(LeaseSlab original, CaseNumber i, HostId h, absl::Time now) {
   LeaseRecord& copy = NewRecord(h, cases_[i].unit, now);
   copy.copy_of = i;
+  copy.iteration = cases_[i].iteration;
   copy.nanos = Nanos(cases_[i].seconds);
   copy.twin = original;
   leases_[original].twin = SlabOf(copy);
@@ -215,47 +217,47 @@ LeaseRecord& HostTable::NewCopy(uint32_t original, uint32_t i, uint32_t h, absl:
 
 void HostTable::Adopt(LeaseRecord& copy) {
   Account(copy, -1);
-  leases_[copy.twin].twin = kNone;
-  copy.twin = kNone;
+  leases_[copy.twin].twin = kNoLease;
+  copy.twin = kNoLease;
   cases_[copy.copy_of].holder = SlabOf(copy);
   copy.cases.PushBack(cases_, copy.copy_of);
-  copy.copy_of = kNone;
+  copy.copy_of = kNoCase;
   ++leased_cases_;
   Account(copy, 1);
 }
 
 void HostTable::Disown(LeaseRecord& copy) {
   Account(copy, -1);
-  leases_[copy.twin].twin = kNone;
-  copy.twin = kNone;
-  copy.copy_of = kNone;
+  leases_[copy.twin].twin = kNoLease;
+  copy.twin = kNoLease;
+  copy.copy_of = kNoCase;
   copy.nanos = 0;
   Account(copy, 1);
   if (copy.running) SetEnd(copy);
 }
 
-LeaseRecord* HostTable::Find(LeaseId id, uint32_t h) {
-  const uint64_t slab = id.value() & kSlabMask;
-  if (id.value() == 0 || slab >= leases_.size()) return nullptr;
+LeaseRecord* HostTable::Find(LeaseId id, HostId h) {
+  const LeaseSlab slab(static_cast<uint32_t>(id.value() & kSlabMask));
+  if (id.value() == 0 || !leases_.contains(slab)) return nullptr;
   LeaseRecord& lease = leases_[slab];
   return lease.id == id && lease.host == h ? &lease : nullptr;
 }
 
-uint32_t HostTable::TakeCase(LeaseRecord& lease, uint32_t previous, absl::Time now) {
+CaseNumber HostTable::TakeCase(LeaseRecord& lease, CaseNumber previous, absl::Time now) {
   Account(lease, -1);
   lease.started = now;
-  const uint32_t i = lease.cases.RemoveAfter(cases_, previous);
+  const CaseNumber i = lease.cases.RemoveAfter(cases_, previous);
   lease.nanos -= Nanos(cases_[i].seconds);
-  cases_[i].holder = kNone;
+  cases_[i].holder = kNoLease;
   Account(lease, 1);
   if (lease.running) SetEnd(lease);
   --leased_cases_;
   return i;
 }
 
-void HostTable::RemoveCase(LeaseRecord& lease, uint32_t i, absl::Time now) {
-  uint32_t previous = kNone;
-  for (uint32_t k = lease.cases.head; k != i; k = cases_[k].next) previous = k;
+void HostTable::RemoveCase(LeaseRecord& lease, CaseNumber i, absl::Time now) {
+  CaseNumber previous = kNoCase;
+  for (CaseNumber k = lease.cases.head; k != i; k = cases_[k].next) previous = k;
   TakeCase(lease, previous, now);
 }
 
@@ -263,7 +265,7 @@ CaseList HostTable::End(LeaseRecord& lease, absl::Time now) {
   if (lease.recalled) MarkNotRecalled(lease);
   Unlink(lease);
   const CaseList left = lease.cases;
-  for (uint32_t i = left.head; i != kNone; i = cases_[i].next) cases_[i].holder = kNone;
+  for (CaseNumber i = left.head; i != kNoCase; i = cases_[i].next) cases_[i].holder = kNoLease;
   HostRecord& host = hosts_[lease.host];
   --live_leases_;
   --per_unit_[lease.unit];
@@ -271,7 +273,7 @@ CaseList HostTable::End(LeaseRecord& lease, absl::Time now) {
   lease.id = LeaseId();
   lease.told = {};
   free_.push_back(SlabOf(lease));
-  while (host.queued.head != kNone && host.running.count + host.listings < host.slots) {
+  while (host.queued.head != kNoLease && host.running.count + host.listings < host.slots) {
     MarkRunning(leases_[host.queued.head], now);
   }
   return left;
@@ -292,12 +294,12 @@ void HostTable::MarkQueued(LeaseRecord& lease) {
   Link(lease);
 }
 
-void HostTable::MarkRecalled(LeaseRecord& lease, uint32_t thief) {
+void HostTable::MarkRecalled(LeaseRecord& lease, HostId thief) {
   Account(lease, -1);
   lease.recalled = true;
   lease.thief = thief;
   Account(lease, 1);
-  if (thief == kNone) return;
+  if (thief == kNoHost) return;
   ++hosts_[thief].arriving;
   hosts_[thief].arriving_nanos += lease.nanos;
 }
@@ -307,56 +309,57 @@ void HostTable::MarkNotRecalled(LeaseRecord& lease) {
   lease.recalled = false;
   Account(lease, 1);
   // The thief may have gone and come back since: then it waits for nothing.
-  if (lease.thief != kNone && hosts_[lease.thief].arriving > 0) {
+  if (lease.thief != kNoHost && hosts_[lease.thief].arriving > 0) {
     HostRecord& thief = hosts_[lease.thief];
     const bool last = --thief.arriving == 0;  // and what results took off its estimate since does not add up
     thief.arriving_nanos = last ? 0 : std::max<int64_t>(0, thief.arriving_nanos - lease.nanos);
   }
-  lease.thief = kNone;
+  lease.thief = kNoHost;
 }
 
 void HostTable::CheckInvariants() const {
   uint64_t leases = 0, cases = 0;
   int64_t nanos = 0;
-  for (uint32_t h = 0; h < size(); ++h) {
+  for (HostId h : hosts_.ids()) {
     const HostRecord& host = hosts_[h];
     int64_t stealable_nanos = 0;
     uint32_t stealable = 0;
     for (const LeaseList* list : {&host.running, &host.queued}) {
       int64_t sum = 0;
-      uint32_t count = 0, previous = kNone;
-      for (uint32_t slab = list->head; slab != kNone; previous = slab, slab = leases_[slab].next) {
+      uint32_t count = 0;
+      LeaseSlab previous = kNoLease;
+      for (LeaseSlab slab = list->head; slab != kNoLease; previous = slab, slab = leases_[slab].next) {
         const LeaseRecord& lease = leases_[slab];
         Check(lease.id.value() != 0 && lease.host == h, "a host's leases are live and its own");
         Check(lease.previous == previous, "a host's leases are linked both ways");
         Check(lease.running == (list == &host.running), "a lease is in the list it says");
         int64_t estimate = 0;
         uint32_t held = 0;
-        for (uint32_t i = lease.cases.head; i != kNone; i = cases_[i].next, ++held) {
+        for (CaseNumber i = lease.cases.head; i != kNoCase; i = cases_[i].next, ++held) {
           const CaseRecord& c = cases_[i];
           Check(c.state == CaseState::kLeased && c.holder == slab, "a leased case knows the one lease that holds it");
           Check(c.unit == lease.unit, "a lease is of one executable");
           estimate += Nanos(c.seconds);
         }
         Check(held == lease.cases.count, "a lease has as many cases as it counts");
-        if (lease.copy_of != kNone) {
+        if (lease.copy_of != kNoCase) {
           Check(held == 0 && cases_[lease.copy_of].state == CaseState::kLeased &&
                     cases_[lease.copy_of].holder == lease.twin,
                 "a copied case is held by the twin of the copy");
           estimate = Nanos(cases_[lease.copy_of].seconds);
         }
-        if (lease.twin != kNone) {
+        if (lease.twin != kNoLease) {
           const LeaseRecord& twin = leases_[lease.twin];
           Check(twin.twin == slab && twin.id.value() != 0 && twin.host != h, "twins live, on two hosts");
-          Check((lease.copy_of == kNone) != (twin.copy_of == kNone), "one of two twins is the copy");
+          Check((lease.copy_of == kNoCase) != (twin.copy_of == kNoCase), "one of two twins is the copy");
           Check(!lease.cancelled, "a cancelled lease is nobody's twin");
         }
         Check(estimate == lease.nanos, "the estimate of a lease is the sum of its cases");
         ++count;
         sum += lease.nanos;
         cases += held;
-        if (lease.copy_of == kNone) nanos += lease.nanos;
-        if (!lease.running && !lease.recalled && lease.copy_of == kNone) {
+        if (lease.copy_of == kNoCase) nanos += lease.nanos;
+        if (!lease.running && !lease.recalled && lease.copy_of == kNoCase) {
           ++stealable;
           stealable_nanos += lease.nanos;
         }
@@ -366,7 +369,7 @@ void HostTable::CheckInvariants() const {
       leases += count;
     }
     Check(stealable == host.stealable && stealable_nanos == host.stealable_nanos, "what can be recalled is counted");
-    Check((stealable > 0) == (backlog_.key(h) > 0), "hosts with a backlog are in the tree");
+    Check((stealable > 0) == (HasBacklog(h)), "hosts with a backlog are in the tree");
     Check(host.state == HostRecord::State::kUp || host.busy() == 0, "a host that is not up holds nothing");
   }
   Check(leases == live_leases_ && cases == leased_cases_ && nanos == leased_nanos_, "leases are counted");

@@ -11,11 +11,13 @@
 #define DTEST_COORDINATOR_SCHEDULE_HOST_TABLE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_array.h"
+#include "coordinator/schedule/ids.h"
 #include "coordinator/schedule/max_tree.h"
 #include "dtest/ids.h"
 #include "dtest/messages.h"
@@ -24,32 +26,33 @@ namespace dtest::schedule {
 
 struct LeaseRecord {
   LeaseId id;  // serial number << 24 | position in the slab; 0: this record is free
-  uint32_t host = kNone;
-  uint32_t unit = kNone;
-  CaseList cases;                           // without a result yet, in the order they run
-  int64_t nanos = 0;                        // expected for them
-  uint32_t previous = kNone, next = kNone;  // in the host's list
-  uint32_t thief = kNone;                   // host that it was recalled for
-  uint32_t twin = kNone;                    // position of the other lease, while there are two on one case
-  uint32_t copy_of = kNone;                 // in the copy of these: the case, which is in the `cases` of its twin
-  uint32_t missing = 0;                     // heartbeats in a row that did not mention it
-  uint64_t heartbeat = 0;                   // the last that did
+  HostId host = kNoHost;
+  UnitId unit = kNoUnit;
+  uint32_t iteration = 1;                          // of all of its cases
+  CaseList cases;                                  // without a result yet, in the order they run
+  int64_t nanos = 0;                               // expected for them
+  LeaseSlab previous = kNoLease, next = kNoLease;  // in the host's list
+  HostId thief = kNoHost;                          // host that it was recalled for
+  LeaseSlab twin = kNoLease;                       // the other lease, while there are two on one case
+  CaseNumber copy_of = kNoCase;  // in the copy of these: the case, which is in the `cases` of its twin
+  uint32_t missing = 0;          // heartbeats in a row that did not mention it
+  uint64_t heartbeat = 0;        // the last that did
   absl::Time sent;
-  absl::Time started;      // while `running`: when its next case is believed to have started
-  uint32_t ender = kNone;  // position in HostRecord::ends, while `running`
-  bool running = false;    // in the list of running leases
-  bool recalled = false;   // Released or Refused is to come
-  bool cancelled = false;  // and it will be Released: what it has is not run any more
-  bool reported = false;   // has yielded a result
-  bool arrived = false;    // the agent is known to have received it
-  // What the last heartbeat of its host said that it runs, by position in the listing (kNone: nothing), and since when.
-  uint32_t shown = kNone;
+  absl::Time started;             // while `running`: when its next case is believed to have started
+  std::optional<uint32_t> ender;  // position in HostRecord::ends, while `running`
+  bool running = false;           // in the list of running leases
+  bool recalled = false;          // Released or Refused is to come
+  bool cancelled = false;         // and it will be Released: what it has is not run any more
+  bool reported = false;          // has yielded a result
+  bool arrived = false;           // the agent is known to have received it
+  // What the last heartbeat of its host said that it runs, by position in the listing, and since when.
+  std::optional<uint32_t> shown;
   absl::Time shown_since;
   std::vector<LeasedCase> told;  // whose results it has yielded, as they came: may have properties that come late
 };
 
 struct LeaseList {
-  uint32_t head = kNone, tail = kNone;
+  LeaseSlab head = kNoLease, tail = kNoLease;
   uint32_t count = 0;
   int64_t nanos = 0;
 };
@@ -68,16 +71,16 @@ struct HostRecord {
   uint32_t slots = 0;
   double speed = 1;
   LeaseList running, queued;
-  std::vector<double> ends;      // when each running lease is expected to end, seconds since HostTable's base
-  std::vector<uint32_t> enders;  // parallel: which lease
-  int64_t stealable_nanos = 0;   // of the queued leases that are not recalled yet
+  std::vector<double> ends;       // when each running lease is expected to end, seconds since HostTable's base
+  std::vector<LeaseSlab> enders;  // parallel: which lease
+  int64_t stealable_nanos = 0;    // of the queued leases that are not recalled yet
   uint32_t stealable = 0;
   uint32_t listings = 0;
   uint32_t arriving = 0;       // leases recalled from other hosts for this one
   int64_t arriving_nanos = 0;  // what they were expected to take when they were recalled
-  uint32_t current = kNone;    // unit that it takes batches of
+  UnitId current = kNoUnit;    // that it takes batches of
   uint32_t prefetches = 0;     // not answered yet
-  bool probing = false;        // its last batch was kept small: more of the kind would fill the queue with crumbs
+  bool probing = false;  // its last batch was kept small: more such leases would not make the queue longer in seconds
   std::string why_gone;
   absl::Time joined = absl::InfinitePast();
 
@@ -90,15 +93,17 @@ class HostTable {
  public:
   HostTable(CaseArray* cases, uint32_t hosts);
 
-  uint32_t size() const { return static_cast<uint32_t>(hosts_.size()); }
-  HostRecord& operator[](uint32_t h) { return hosts_[h]; }
-  const HostRecord& operator[](uint32_t h) const { return hosts_[h]; }
-  void Grow(uint32_t hosts);
+  IdRange<HostId> ids() const { return hosts_.ids(); }
+  bool contains(HostId h) const { return hosts_.contains(h); }
+  HostRecord& operator[](HostId h) { return hosts_[h]; }
+  const HostRecord& operator[](HostId h) const { return hosts_[h]; }
+  // The host exists from now on.
+  void GrowTo(HostId h);
 
-  void Join(uint32_t h, uint32_t slots, double speed);
+  void Join(HostId h, uint32_t slots, double speed);
   // The host must hold no lease any more.
-  void Leave(uint32_t h, bool may_return);
-  void Drain(uint32_t h);
+  void Leave(HostId h, bool may_return);
+  void Drain(HostId h);
 
   // Hosts that work may be given to now, and those that it may be given to now or later.
   uint32_t usable() const { return usable_; }
@@ -110,76 +115,79 @@ class HostTable {
   double best_speed() const { return best_speed_; }  // of the same
 
   // A new lease at the end of the host's queue. References to leases live until the next NewLease.
-  LeaseRecord& NewLease(uint32_t h, uint32_t unit, const CaseList& list, absl::Time now);
+  LeaseRecord& NewLease(HostId h, UnitId unit, const CaseList& list, absl::Time now);
   // A second lease on one case of the lease `original`, which has no copy yet.
-  LeaseRecord& NewCopy(uint32_t original, uint32_t i, uint32_t h, absl::Time now);
+  LeaseRecord& NewCopy(LeaseSlab original, CaseNumber i, HostId h, absl::Time now);
   // The two are twins no longer: the copy is an ordinary lease on the case, which no lease may hold now; or has no
   // case.
   void Adopt(LeaseRecord& copy);
   void Disown(LeaseRecord& copy);
   // The live lease of this id if this host holds it, else nullptr.
-  LeaseRecord* Find(LeaseId id, uint32_t h);
-  LeaseRecord& lease(uint32_t slab) { return leases_[slab]; }
-  const LeaseRecord& lease(uint32_t slab) const { return leases_[slab]; }
+  LeaseRecord* Find(LeaseId id, HostId h);
+  LeaseRecord& lease(LeaseSlab slab) { return leases_[slab]; }
+  const LeaseRecord& lease(LeaseSlab slab) const { return leases_[slab]; }
   // Takes the case after `previous` out of the lease: it has a result.
-  uint32_t TakeCase(LeaseRecord& lease, uint32_t previous, absl::Time now);
-  void RemoveCase(LeaseRecord& lease, uint32_t i, absl::Time now);  // the same, O(its cases)
+  CaseNumber TakeCase(LeaseRecord& lease, CaseNumber previous, absl::Time now);
+  void RemoveCase(LeaseRecord& lease, CaseNumber i, absl::Time now);  // the same, O(its cases)
   // The lease, which has no twin, is over: returns the cases that are left of it. A queued lease may be believed
   // to run then.
   CaseList End(LeaseRecord& lease, absl::Time now);
   void MarkRunning(LeaseRecord& lease, absl::Time now);
   void MarkQueued(LeaseRecord& lease);
-  void MarkRecalled(LeaseRecord& lease, uint32_t thief);
+  void MarkRecalled(LeaseRecord& lease, HostId thief);
   void MarkNotRecalled(LeaseRecord& lease);
 
   uint64_t live_leases() const { return live_leases_; }
   uint64_t leased_cases() const { return leased_cases_; }
-  int64_t leased_nanos() const { return leased_nanos_; }
+  // What the cases of live leases are expected to take on hosts of speed 1.
+  absl::Duration leased() const { return absl::Nanoseconds(leased_nanos_); }
   // Of that, what slots have worked off already without having said so: how long ago the running cases started.
   absl::Duration elapsed(absl::Time now) const {
     return running_leases_ == 0 ? absl::ZeroDuration() : running_leases_ * (now - base_) - started_;
   }
-  uint32_t live_leases(uint32_t unit) const { return unit < per_unit_.size() ? per_unit_[unit] : 0; }
+  uint32_t live_leases(UnitId unit) const { return per_unit_.contains(unit) ? per_unit_[unit] : 0; }
 
-  // Running leases of the host that are expected to end within `seconds` from now, or are over time.
-  uint32_t EndingWithin(uint32_t h, double seconds, absl::Time now) const;
-  // Those that end within `span` of the first of them; 0 if that one takes more than `seconds` from now.
-  uint32_t EndingNext(uint32_t h, double seconds, double span, absl::Time now) const;
+  // Running leases of the host that are expected to end within `span` from now, or are over time.
+  uint32_t EndingWithin(HostId h, absl::Duration span, absl::Time now) const;
+  // Those that end within `span` of the first of them; 0 if that one takes more than `most` from now.
+  uint32_t EndingNext(HostId h, absl::Duration most, absl::Duration span, absl::Time now) const;
 
-  // Of the hosts that are up: expected seconds that their leases still take on slots of speed 1, what the longest of
-  // the running ones still takes, and slots times speed. Leases that are over time count as about to end. O(leases).
+  // Of the hosts that are up: what their leases are expected to take still on slots of speed 1, what the longest of the
+  // running ones still takes, and slots times speed. Leases that are over time count as about to end. O(leases).
   struct Outlook {
-    double work = 0, longest = 0, capacity = 0;
+    absl::Duration work, longest;
+    double capacity = 0;
   };
   Outlook outlook(absl::Time now) const;
 
-  // Expected seconds until the host's slots have started all of its queue that can be recalled.
-  double Backlog(uint32_t h) const { return backlog_.key(h); }
-  // The host with the longest such backlog; its Backlog is 0 if no host has any.
-  uint32_t Victim() const { return backlog_.Top(); }
+  // How long it is expected to take until the host's slots have started all of its queue that can be recalled.
+  absl::Duration Backlog(HostId h) const { return absl::Seconds(backlog_.key(h.value())); }
+  bool HasBacklog(HostId h) const { return backlog_.key(h.value()) > 0; }
+  // The host with the longest such backlog; it has none if no host has any.
+  HostId Victim() const { return HostId(backlog_.Top()); }
   // As if the host had no backlog, until RestoreVictim.
-  void HideVictim(uint32_t h) { backlog_.Set(h, 0); }
-  void RestoreVictim(uint32_t h) { UpdateBacklog(h); }
+  void HideVictim(HostId h) { backlog_.Set(h.value(), 0); }
+  void RestoreVictim(HostId h) { UpdateBacklog(h); }
 
   void CheckInvariants() const;
 
  private:
-  LeaseRecord& NewRecord(uint32_t h, uint32_t unit, absl::Time now);
+  LeaseRecord& NewRecord(HostId h, UnitId unit, absl::Time now);
   void Begin(LeaseRecord& lease);
   void Link(LeaseRecord& lease);
   void Unlink(LeaseRecord& lease);
   void Account(const LeaseRecord& lease, int sign);
-  void UpdateBacklog(uint32_t h);
+  void UpdateBacklog(HostId h);
   void Recount();
   void SetEnd(LeaseRecord& lease);
   void RemoveEnd(LeaseRecord& lease);
-  uint32_t SlabOf(const LeaseRecord& lease) const { return static_cast<uint32_t>(&lease - leases_.data()); }
+  LeaseSlab SlabOf(const LeaseRecord& lease) const { return LeaseSlab(static_cast<uint32_t>(&lease - leases_.data())); }
 
   CaseArray& cases_;
-  std::vector<HostRecord> hosts_;
-  std::vector<LeaseRecord> leases_;
-  std::vector<uint32_t> free_;
-  std::vector<uint32_t> per_unit_;  // live leases
+  IdVector<HostId, HostRecord> hosts_;
+  IdVector<LeaseSlab, LeaseRecord> leases_;
+  std::vector<LeaseSlab> free_;
+  IdVector<UnitId, uint32_t> per_unit_;  // live leases
   MaxTree backlog_;
   uint64_t serial_ = 0;
   uint64_t live_leases_ = 0;

@@ -10,13 +10,11 @@ namespace dtest::schedule {
 Pending::Pending(CaseArray* cases, CostModel* costs, bool listing_order)
     : cases_(*cases), costs_(*costs), listing_order_(listing_order) {}
 
-void Pending::AddUnit(uint32_t unit) {
-  if (unit >= units_.size()) units_.resize(unit + 1);
-}
+void Pending::AddUnit(UnitId unit) { units_.GrowTo(unit); }
 
-double Pending::Estimate(uint32_t i) const {
+absl::Duration Pending::Estimate(CaseNumber i) const {
   const CaseRecord& c = cases_[i];
-  return c.known ? c.seconds : costs_.Unknown(c.unit, c.suite);
+  return c.known ? absl::Seconds(c.seconds) : costs_.Unknown(c.unit, c.suite);
 }
 
 bool Pending::Shorter(const Long& a, const Long& b) {
@@ -24,7 +22,7 @@ bool Pending::Shorter(const Long& a, const Long& b) {
   return a.i > b.i;  // in a heap of the longest, the first listed wins a tie
 }
 
-void Pending::Account(uint32_t i, int sign) {
+void Pending::Account(CaseNumber i, int sign) {
   const CaseRecord& c = cases_[i];
   Unit& e = units_[c.unit];
   e.count += sign;
@@ -37,15 +35,15 @@ void Pending::Account(uint32_t i, int sign) {
   EstimatesChanged(c.unit);
 }
 
-void Pending::EstimatesChanged(uint32_t unit) {
+void Pending::EstimatesChanged(UnitId unit) {
   Unit& e = units_[unit];
-  const int64_t nanos = e.known_nanos + e.unknown * Nanos(costs_.UnknownMean(unit));
+  const int64_t nanos = e.known_nanos + e.unknown * absl::ToInt64Nanoseconds(costs_.UnknownMean(unit));
   nanos_ += nanos - e.nanos;
   e.nanos = nanos;
   Reindex(unit);
 }
 
-void Pending::Reindex(uint32_t unit) {
+void Pending::Reindex(UnitId unit) {
   Unit& e = units_[unit];
   const int64_t work = e.list.count == 0 ? 0 : std::max<int64_t>(e.nanos, 1);
   // A key that is off by an eighth still names a good unit, and most changes cost nothing.
@@ -62,10 +60,10 @@ void Pending::Reindex(uint32_t unit) {
   }
 }
 
-void Pending::Add(uint32_t i, bool front) {
+void Pending::Add(CaseNumber i, bool front) {
   CaseRecord& c = cases_[i];
   Unit& e = units_[c.unit];
-  if (c.known && c.seconds > costs_.long_case() && !listing_order_) {
+  if (c.known && c.seconds > absl::ToDoubleSeconds(costs_.long_case()) && !listing_order_) {
     c.state = CaseState::kLong;
     e.heap.push_back({c.seconds, i});
     std::push_heap(e.heap.begin(), e.heap.end(), Shorter);
@@ -76,84 +74,77 @@ void Pending::Add(uint32_t i, bool front) {
   Account(i, 1);
 }
 
-void Pending::AddRetry(uint32_t i, absl::Time now) {
-  cases_[i].state = CaseState::kRetry;
-  retries_.push_back({i, now});
+void Pending::AddRetry(CaseNumber i, absl::Time now) {
+  CaseRecord& c = cases_[i];
+  c.state = CaseState::kRetry;
+  retries_.Add({c.unit, c.avoid}, i, now);
   Account(i, 1);
 }
 
-uint32_t Pending::TakeShort(uint32_t unit) {
-  const uint32_t i = units_[unit].list.RemoveAfter(cases_, kNone);
+CaseNumber Pending::TakeShort(UnitId unit) {
+  const CaseNumber i = units_[unit].list.RemoveAfter(cases_, kNoCase);
   Account(i, -1);
   return i;
 }
 
-uint32_t Pending::TakeLong(uint32_t unit) {
+CaseNumber Pending::TakeLong(UnitId unit) {
   std::vector<Long>& heap = units_[unit].heap;
   std::pop_heap(heap.begin(), heap.end(), Shorter);
-  const uint32_t i = heap.back().i;
+  const CaseNumber i = heap.back().i;
   heap.pop_back();
   Account(i, -1);
   return i;
 }
 
-uint32_t Pending::TakeRetry(size_t position) {
-  const uint32_t i = retries_[position].i;
-  retries_.erase(retries_.begin() + position);
+void Pending::TakeRetry(CaseNumber i) {
+  retries_.Remove({cases_[i].unit, cases_[i].avoid}, i);
   Account(i, -1);
-  return i;
 }
 
-std::vector<uint32_t> Pending::TakeAll(uint32_t unit) {
-  std::vector<uint32_t> all;
-  for (size_t k = 0; k < retries_.size();) {
-    if (cases_[retries_[k].i].unit == unit) {
-      all.push_back(TakeRetry(k));
-    } else {
-      ++k;
-    }
-  }
+std::vector<CaseNumber> Pending::TakeAll(UnitId unit) {
+  std::vector<CaseNumber> all = retries_.CasesOf(unit);
+  for (CaseNumber i : all) TakeRetry(i);
   while (!units_[unit].heap.empty()) all.push_back(TakeLong(unit));
   while (units_[unit].list.count > 0) all.push_back(TakeShort(unit));
   return all;
 }
 
-void Pending::ForEach(const std::function<void(uint32_t)>& visit) const {
-  for (const Retry& retry : retries_) visit(retry.i);
+void Pending::ForEach(const std::function<void(CaseNumber)>& visit) const {
+  for (CaseNumber i : retries_.All()) visit(i);
   for (const Unit& e : units_) {
     for (const Long& one : e.heap) visit(one.i);
-    for (uint32_t i = e.list.head; i != kNone; i = cases_[i].next) visit(i);
+    for (CaseNumber i = e.list.head; i != kNoCase; i = cases_[i].next) visit(i);
   }
 }
 
 void Pending::CheckInvariants() const {
   uint64_t count = 0;
   int64_t nanos = 0;
-  std::vector<uint32_t> counts(units_.size());
-  std::vector<int64_t> sums(units_.size());
-  ForEach([&](uint32_t i) {
+  IdVector<UnitId, uint32_t> counts(units_.size());
+  IdVector<UnitId, int64_t> sums(units_.size());
+  ForEach([&](CaseNumber i) {
     const CaseRecord& c = cases_[i];
-    Check(c.holder == kNone, "a pending case is held by no lease");
+    Check(c.holder == kNoLease, "a pending case is held by no lease");
     ++counts[c.unit];
-    sums[c.unit] += c.known ? Nanos(c.seconds) : Nanos(costs_.UnknownMean(c.unit));
+    sums[c.unit] += c.known ? Nanos(c.seconds) : absl::ToInt64Nanoseconds(costs_.UnknownMean(c.unit));
   });
-  for (const Retry& retry : retries_) Check(cases_[retry.i].state == CaseState::kRetry, "retries are marked so");
-  for (uint32_t x = 0; x < units_.size(); ++x) {
+  for (CaseNumber i : retries_.All()) Check(cases_[i].state == CaseState::kRetry, "retries are marked so");
+  for (UnitId x : units_.ids()) {
     const Unit& e = units_[x];
     for (const Long& one : e.heap) {
       Check(cases_[one.i].state == CaseState::kLong, "long cases are marked so");
       Check(cases_[one.i].seconds == one.seconds, "long cases are expected to take what the heap says");
     }
     uint32_t listed = 0;
-    for (uint32_t i = e.list.head; i != kNone; i = cases_[i].next) {
+    for (CaseNumber i = e.list.head; i != kNoCase; i = cases_[i].next) {
       Check(cases_[i].state == CaseState::kShort, "short cases are marked so");
       ++listed;
     }
     Check(listed == e.list.count, "a list has as many cases as it counts");
-    Check(counts[x] == e.count, "pending cases per executable are counted");
-    Check(sums[x] == e.nanos, "the pending estimate of an executable is the sum of its parts");
-    Check((e.list.count > 0) == (e.indexed_nanos > 0), "executables with short cases are indexed");
-    Check(e.heap.empty() == (e.indexed_longest == 0), "executables with long cases are indexed");
+    Check(counts[x] == e.count, "pending cases per unit are counted");
+    Check(sums[x] == e.nanos, "the pending estimate of a unit is the sum of its parts");
+    Check((e.list.count > 0) == (e.indexed_nanos > 0), "units with short cases are indexed");
+    Check(e.heap.empty() == (e.indexed_longest == 0), "units with long cases are indexed");
     count += e.count;
     nanos += e.nanos;
   }

@@ -2,7 +2,7 @@
 //
 //   short    in listing order, per unit: taken as batches, so suites stay together
 //   long     per unit, longest first: each is leased alone, the longest of all units first
-//   retry    one queue: cases that run alone and before others (failed attempts, suspects of a lost host)
+//   retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
 //
 // Two ordered indices say which unit has the longest case, and which has most to do.
 //
@@ -12,7 +12,6 @@
 #define DTEST_COORDINATOR_SCHEDULE_PENDING_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <set>
 #include <utility>
@@ -21,6 +20,7 @@
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/cost_model.h"
+#include "coordinator/schedule/retry_queue.h"
 
 namespace dtest::schedule {
 
@@ -29,51 +29,48 @@ class Pending {
   // `listing_order`: long cases stay where they are in the list (shuffled runs).
   Pending(CaseArray* cases, CostModel* costs, bool listing_order);
 
-  void AddUnit(uint32_t unit);
+  void AddUnit(UnitId unit);
 
   // The case, in no list now, becomes pending: short or long as its estimate says.
-  void AddBack(uint32_t i) { Add(i, false); }
-  void AddFront(uint32_t i) { Add(i, true); }
-  struct Retry {
-    uint32_t i;
-    absl::Time since;
-  };
-  void AddRetry(uint32_t i, absl::Time now);
+  void AddBack(CaseNumber i) { Add(i, false); }
+  void AddFront(CaseNumber i) { Add(i, true); }
+  // It runs alone and before others, on a host other than CaseRecord::avoid if possible.
+  void AddRetry(CaseNumber i, absl::Time now);
 
   // Takes a case out; it is in no list then. The list or heap must not be empty.
-  uint32_t TakeShort(uint32_t unit);
-  uint32_t TakeLong(uint32_t unit);
-  uint32_t TakeRetry(size_t position);
+  CaseNumber TakeShort(UnitId unit);
+  CaseNumber TakeLong(UnitId unit);
+  void TakeRetry(CaseNumber i);
   // Takes all cases of the unit out.
-  std::vector<uint32_t> TakeAll(uint32_t unit);
+  std::vector<CaseNumber> TakeAll(UnitId unit);
 
-  uint32_t FirstShort(uint32_t unit) const { return units_[unit].list.head; }
-  uint32_t FirstLong(uint32_t unit) const { return units_[unit].heap.front().i; }
-  const std::deque<Retry>& retries() const { return retries_; }
+  CaseNumber FirstShort(UnitId unit) const { return units_[unit].list.head; }
+  CaseNumber FirstLong(UnitId unit) const { return units_[unit].heap.front().i; }
+  const RetryQueue& retries() const { return retries_; }
   // (-seconds of its longest case, unit), the longest first: units with long cases.
-  const std::set<std::pair<float, uint32_t>>& by_longest() const { return by_longest_; }
+  const std::set<std::pair<float, UnitId>>& by_longest() const { return by_longest_; }
   // (-expected nanoseconds, unit), most work first: units with short cases. Follows the true sums only
   // roughly, to be cheap.
-  const std::set<std::pair<int64_t, uint32_t>>& by_work() const { return by_work_; }
+  const std::set<std::pair<int64_t, UnitId>>& by_work() const { return by_work_; }
 
   uint64_t count() const { return count_; }
-  uint32_t count(uint32_t unit) const { return units_[unit].count; }
-  uint32_t short_count(uint32_t unit) const { return units_[unit].list.count; }
+  uint32_t count(UnitId unit) const { return units_[unit].count; }
+  uint32_t short_count(UnitId unit) const { return units_[unit].list.count; }
   // Expected run time of all that is pending, on hosts of speed 1.
-  int64_t nanos() const { return nanos_; }
-  int64_t nanos(uint32_t unit) const { return units_[unit].nanos; }
-  double Estimate(uint32_t i) const;
+  absl::Duration expected() const { return absl::Nanoseconds(nanos_); }
+  absl::Duration expected(UnitId unit) const { return absl::Nanoseconds(units_[unit].nanos); }
+  absl::Duration Estimate(CaseNumber i) const;
   // The cost model has learnt about this unit: brings its sum up to date.
-  void EstimatesChanged(uint32_t unit);
+  void EstimatesChanged(UnitId unit);
 
   // Calls `visit` for every pending case, in the order of units. `check` aborts when a sum does not hold.
-  void ForEach(const std::function<void(uint32_t)>& visit) const;
+  void ForEach(const std::function<void(CaseNumber)>& visit) const;
   void CheckInvariants() const;
 
  private:
   struct Long {
     float seconds;  // a copy: to compare must not mean to fetch two records from all over the memory
-    uint32_t i;
+    CaseNumber i;
   };
   struct Unit {
     CaseList list;
@@ -85,18 +82,18 @@ class Pending {
     int64_t indexed_nanos = 0;  // key in by_work_; 0: not there
     float indexed_longest = 0;  // key in by_longest_; 0: not there
   };
-  void Add(uint32_t i, bool front);
-  void Account(uint32_t i, int sign);
-  void Reindex(uint32_t unit);
+  void Add(CaseNumber i, bool front);
+  void Account(CaseNumber i, int sign);
+  void Reindex(UnitId unit);
   static bool Shorter(const Long& a, const Long& b);
 
   CaseArray& cases_;
   CostModel& costs_;
   const bool listing_order_;
-  std::vector<Unit> units_;
-  std::deque<Retry> retries_;
-  std::set<std::pair<float, uint32_t>> by_longest_;
-  std::set<std::pair<int64_t, uint32_t>> by_work_;
+  IdVector<UnitId, Unit> units_;
+  RetryQueue retries_;
+  std::set<std::pair<float, UnitId>> by_longest_;
+  std::set<std::pair<int64_t, UnitId>> by_work_;
   uint64_t count_ = 0;
   int64_t nanos_ = 0;
 };

@@ -107,7 +107,8 @@ struct SendTo {
 };
 
 // An attempt ended, or (outcome kNotRun) the case has no result and will get none. kNotRun with a host: it was running
-// there when the run ended; result.duration is how long, as far as known, and result.start when it began.
+// there when the run ended. Where no agent told the result, result.start and result.duration are what the scheduler
+// knows of when the case began and how long it ran.
 struct AttemptEnded {
   CaseId id;
   std::optional<HostId> host;
@@ -115,6 +116,9 @@ struct AttemptEnded {
   bool final = true;
   bool flaky = false;
   CaseResult result;
+  // When it began, by the clock of Handle; InfinitePast if that is not known. It is result.start past the moment when
+  // the host joined, even if the host has joined anew since.
+  absl::Time started = absl::InfinitePast();
 };
 
 // RecordProperty values of an attempt, known only after its AttemptEnded; they follow those that its result had.
@@ -171,12 +175,6 @@ struct SchedulerOptions {
   uint32_t hosts_a_case_may_take_down = 2;  // a case that ran when this many hosts were lost is blamed, not retried
   std::vector<std::string> host_names;      // by HostId, for messages only; a host without one is "host <number>"
 };
-
-// LeasedCase::attempt on the wire counts on through the iterations of a case: (iteration - 1) * AttemptsPerIteration +
-// attempt, so that it names one execution of the case in the run. AttemptEnded::result.attempt is 1-based within the
-// iteration. Beyond the first attempt and its retries there are infra errors, which use up no retries and of which the
-// third is final.
-inline uint32_t AttemptsPerIteration(const SchedulerOptions& options) { return options.retries + 4; }
 
 class Scheduler {
  public:

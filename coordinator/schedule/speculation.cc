@@ -17,19 +17,20 @@ namespace {
 constexpr absl::Duration kLook = absl::Milliseconds(100);  // it walks all running leases: no more often than this
 // A case is over time if it takes half as long again as expected, and as long as on a bad day, and what starting a
 // process and telling of a result may take.
-constexpr double kOverrun = 1.5, kSlack = 0.1;
-constexpr double kRoundTrip = 0.05;  // seconds until a copy starts, beside shipping
+constexpr double kOverrun = 1.5;
+constexpr absl::Duration kSlack = absl::Milliseconds(100);
+constexpr absl::Duration kRoundTrip = absl::Milliseconds(50);  // until a copy starts, beside shipping
 
 }  // namespace
 
-std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(uint32_t slab) {
+std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(LeaseSlab slab) {
   const LeaseRecord& lease = hosts_.lease(slab);
-  if (lease.recalled || lease.twin != kNone) return std::nullopt;
+  if (lease.recalled || lease.twin != kNoLease) return std::nullopt;
   if (!placement_.Ready(lease.host, lease.unit)) return std::nullopt;  // it waits for its files
-  uint32_t i = lease.shown == kNone ? kNone : lease.cases.head;
-  while (i != kNone && cases_[i].index != lease.shown) i = cases_[i].next;
+  CaseNumber i = lease.shown.has_value() ? lease.cases.head : kNoCase;
+  while (i != kNoCase && cases_[i].index != *lease.shown) i = cases_[i].next;
   absl::Time began = lease.shown_since;
-  if (i == kNone) {  // of a batch, only a heartbeat says which case runs and since when
+  if (i == kNoCase) {  // of a batch, only a heartbeat says which case runs and since when
     if (lease.cases.count != 1) return std::nullopt;
     i = lease.cases.head;
     began = lease.started;
@@ -39,28 +40,29 @@ std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(uint32_
   if (c.lost_hosts > 0 || (!c.known && !costs_.has_learnt())) return std::nullopt;
   costs_.Refresh(c.unit);
   pending_.EstimatesChanged(c.unit);
-  Straggler straggler{slab, i, pending_.Estimate(i), 0, 0};
-  const double expected = straggler.seconds / hosts_[lease.host].speed;
-  const double elapsed = absl::ToDoubleSeconds(now_ - began);
-  const double long_for_it = std::max(kOverrun * expected, c.high / hosts_[lease.host].speed);
+  Straggler straggler{slab, i, pending_.Estimate(i), {}, {}};
+  const absl::Duration expected = straggler.expected / hosts_[lease.host].speed;
+  const absl::Duration elapsed = now_ - began;
+  const absl::Duration long_for_it = std::max(kOverrun * expected, absl::Seconds(c.high / hosts_[lease.host].speed));
   straggler.until_over = long_for_it + kSlack - elapsed;
-  if (straggler.until_over < 1e-6) straggler.until_over = 0;  // a deadline that was kept, but for rounding
+  if (straggler.until_over < absl::Microseconds(1)) straggler.until_over = absl::ZeroDuration();  // but for rounding
   // What is over time may take as long again as it has.
-  straggler.remaining = straggler.until_over > 0 ? expected - elapsed : elapsed;
+  straggler.remaining = straggler.until_over > absl::ZeroDuration() ? expected - elapsed : elapsed;
   return straggler;
 }
 
-uint32_t Scheduler::Impl::PlaceForCopy(const Straggler& straggler, const std::vector<uint32_t>& idle) const {
+HostId Scheduler::Impl::PlaceForCopy(const Straggler& straggler, const std::vector<HostId>& idle) const {
   const CaseRecord& c = cases_[straggler.i];
-  uint32_t best = kNone;
-  double soonest = 0;
-  for (uint32_t h : idle) {
+  HostId best = kNoHost;
+  absl::Duration soonest;
+  for (HostId h : idle) {
     if (!HasSlotFree(hosts_[h]) || h == hosts_.lease(straggler.lease).host || h == c.avoid) continue;
     if (placement_.hold(h, c.unit) == Hold::kUnfit) continue;
-    const double begins = kRoundTrip + (placement_.Has(h, c.unit) ? 0 : placement_.ShipSeconds(c.unit));
-    const double ends = begins + costs_.Startup(c.unit) + straggler.seconds / hosts_[h].speed;
-    if ((straggler.until_over > 0 ? ends : begins) >= straggler.remaining) continue;
-    if (best == kNone || ends < soonest) {
+    const absl::Duration ship = placement_.Has(h, c.unit) ? absl::ZeroDuration() : placement_.ShipTime(c.unit);
+    const absl::Duration begins = kRoundTrip + ship;
+    const absl::Duration ends = begins + costs_.Startup(c.unit) + straggler.expected / hosts_[h].speed;
+    if ((straggler.until_over > absl::ZeroDuration() ? ends : begins) >= straggler.remaining) continue;
+    if (best == kNoHost || ends < soonest) {
       best = h;
       soonest = ends;
     }
@@ -69,54 +71,55 @@ uint32_t Scheduler::Impl::PlaceForCopy(const Straggler& straggler, const std::ve
 }
 
 void Scheduler::Impl::Speculate() {
-  watch_ = absl::InfiniteFuture();
-  if (pending_.count() > 0 || unresolved_ > 0 || !bundle_complete_) return;
-  if (now_ < look_) {
-    watch_ = look_;
+  stragglers_.look_at_latest = absl::InfiniteFuture();
+  if (pending_.count() > 0 || !listings_.complete()) return;
+  if (now_ < stragglers_.look_not_before) {
+    stragglers_.look_at_latest = stragglers_.look_not_before;
     return;
   }
-  look_ = now_ + kLook;
-  std::vector<uint32_t> idle;
-  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+  stragglers_.look_not_before = now_ + kLook;
+  std::vector<HostId> idle;
+  for (HostId h : hosts_.ids()) {
     if (HasSlotFree(hosts_[h])) idle.push_back(h);
   }
   if (idle.empty()) return;
-  std::vector<Straggler> stragglers;
-  for (uint32_t h = 0; h < hosts_.size(); ++h) {
-    for (uint32_t slab = hosts_[h].running.head; slab != kNone; slab = hosts_.lease(slab).next) {
-      if (const std::optional<Straggler> found = RunningCaseOf(slab)) stragglers.push_back(*found);
+  std::vector<Straggler> found;
+  for (HostId h : hosts_.ids()) {
+    for (LeaseSlab slab = hosts_[h].running.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
+      if (const std::optional<Straggler> straggler = RunningCaseOf(slab)) found.push_back(*straggler);
     }
   }
-  std::stable_sort(stragglers.begin(), stragglers.end(),
+  std::stable_sort(found.begin(), found.end(),
                    [](const Straggler& a, const Straggler& b) { return a.remaining > b.remaining; });
-  for (const Straggler& straggler : stragglers) {
-    const uint32_t h = PlaceForCopy(straggler, idle);
-    if (h != kNone) {
+  for (const Straggler& straggler : found) {
+    const HostId h = PlaceForCopy(straggler, idle);
+    if (h != kNoHost) {
       SendCopy(straggler, h);
-    } else if (straggler.until_over > 0) {
-      watch_ = std::min(watch_, std::max(look_, now_ + absl::Seconds(straggler.until_over)));
+    } else if (straggler.until_over > absl::ZeroDuration()) {
+      const absl::Time again = std::max(stragglers_.look_not_before, now_ + straggler.until_over);
+      stragglers_.look_at_latest = std::min(stragglers_.look_at_latest, again);
     }
   }
 }
 
-void Scheduler::Impl::SendCopy(const Straggler& straggler, uint32_t h) {
+void Scheduler::Impl::SendCopy(const Straggler& straggler, HostId h) {
   const CaseRecord& c = cases_[straggler.i];
   placement_.Request(h, c.unit, hosts_[h].slots);
   const LeaseRecord& copy = hosts_.NewCopy(straggler.lease, straggler.i, h, now_);
   TellCopy(copy, CopyStage::kStarted);
-  Send(h, Lease{copy.id, UnitId(c.unit), {LeasedCase{c.index, WireAttempt(c)}}});
+  Send(h, Lease{copy.id, c.unit, {LeasedCase{c.index, c.attempt}}, c.iteration});
 }
 
 void Scheduler::Impl::TellCopy(const LeaseRecord& copy, CopyStage stage) {
   const CaseRecord& c = cases_[copy.copy_of];
-  actions_->push_back(AttemptCopied{CaseId{UnitId(c.unit), c.index}, HostId(copy.host),
-                                    HostId(hosts_.lease(copy.twin).host), c.iteration, c.attempt, stage});
+  actions_->push_back(
+      AttemptCopied{CaseId{c.unit, c.index}, copy.host, hosts_.lease(copy.twin).host, c.iteration, c.attempt, stage});
 }
 
-void Scheduler::Impl::OnCopyResults(uint32_t h, LeaseRecord& copy, const Results& message) {
+void Scheduler::Impl::OnCopyResults(HostId h, LeaseRecord& copy, const Results& message) {
   for (const CaseResult& result : message.results) {
-    const uint32_t i = copy.copy_of;
-    if (i == kNone || cases_[i].index != result.index || WireAttempt(cases_[i]) != result.attempt) continue;
+    const CaseNumber i = copy.copy_of;
+    if (i == kNoCase || cases_[i].index != result.index || cases_[i].attempt != result.attempt) continue;
     copy.reported = copy.arrived = true;
     hosts_.MarkRunning(copy, now_);
     if (result.outcome == Outcome::kInfraError || result.outcome == Outcome::kNotRun) {
@@ -133,7 +136,7 @@ void Scheduler::Impl::OnCopyResults(uint32_t h, LeaseRecord& copy, const Results
   }
   if (message.done) {
     if (message.startup > absl::ZeroDuration()) {
-      costs_.LearnStartup(copy.unit, absl::ToDoubleSeconds(message.startup));
+      costs_.LearnStartup(copy.unit, message.startup);
     }
     EndLease(copy);
   }
@@ -158,17 +161,17 @@ void Scheduler::Impl::CopyLost(LeaseRecord& copy) {
 }
 
 void Scheduler::Impl::CancelLease(LeaseRecord& lease) {
-  if (!lease.recalled) hosts_.MarkRecalled(lease, kNone);
+  if (!lease.recalled) hosts_.MarkRecalled(lease, kNoHost);
   lease.cancelled = true;
   Send(lease.host, Cancel{lease.id});
 }
 
 void Scheduler::Impl::CancelCopies() {
-  for (uint32_t h = 0; h < hosts_.size(); ++h) {
-    for (const uint32_t first : {hosts_[h].running.head, hosts_[h].queued.head}) {
-      for (uint32_t slab = first; slab != kNone; slab = hosts_.lease(slab).next) {
+  for (HostId h : hosts_.ids()) {
+    for (const LeaseSlab first : {hosts_[h].running.head, hosts_[h].queued.head}) {
+      for (LeaseSlab slab = first; slab != kNoLease; slab = hosts_.lease(slab).next) {
         LeaseRecord& lease = hosts_.lease(slab);
-        if (lease.copy_of == kNone) continue;
+        if (lease.copy_of == kNoCase) continue;
         CopyLost(lease);
         CancelLease(lease);
       }
@@ -177,9 +180,9 @@ void Scheduler::Impl::CancelCopies() {
 }
 
 CaseList Scheduler::Impl::EndLease(LeaseRecord& lease) {
-  if (lease.copy_of != kNone) {
+  if (lease.copy_of != kNoCase) {
     CopyLost(lease);
-  } else if (lease.twin != kNone) {
+  } else if (lease.twin != kNoLease) {
     LeaseRecord& copy = hosts_.lease(lease.twin);
     hosts_.RemoveCase(lease, copy.copy_of, now_);
     TellCopy(copy, CopyStage::kWon);

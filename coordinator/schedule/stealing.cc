@@ -17,20 +17,20 @@ namespace dtest {
 namespace {
 
 constexpr uint32_t kMostSteals = 6;
-constexpr uint32_t kMostVictims = 4;  // asked in one turn
-constexpr double kRoundTrip = 0.05;   // seconds that a steal takes, assumed
+constexpr uint32_t kMostVictims = 4;                           // asked in one turn
+constexpr absl::Duration kRoundTrip = absl::Milliseconds(50);  // that a steal takes, assumed
 
 }  // namespace
 
-void Scheduler::Impl::Steal(uint32_t thief) {
+void Scheduler::Impl::Steal(HostId thief) {
   const HostRecord& host = hosts_[thief];
-  uint32_t hidden[kMostVictims];
+  HostId hidden[kMostVictims];
   uint32_t tried = 0;
   while (tried < kMostVictims && Wants(thief)) {
     const bool idle = HasSlotFree(host);
     if (!idle && !patient_) break;
-    const uint32_t victim = hosts_.Victim();
-    if (hosts_.Backlog(victim) <= 0) break;
+    const HostId victim = hosts_.Victim();
+    if (!hosts_.HasBacklog(victim)) break;
     if (victim != thief && (idle || hosts_[victim].stealable > 1) && RecallSome(victim, thief, idle)) continue;
     hosts_.HideVictim(victim);
     hidden[tried++] = victim;
@@ -39,30 +39,30 @@ void Scheduler::Impl::Steal(uint32_t thief) {
 }
 
 // Is it done sooner there than here? Where it waits it starts when the backlog before it is worked off.
-bool Scheduler::Impl::WorthMoving(const LeaseRecord& lease, uint32_t victim, uint32_t thief) const {
-  const uint32_t e = lease.unit;
+bool Scheduler::Impl::WorthMoving(const LeaseRecord& lease, HostId victim, HostId thief) const {
+  const UnitId e = lease.unit;
   if (placement_.hold(thief, e) == Hold::kUnfit) return false;
-  if (lease.cases.head != kNone) {
+  if (lease.cases.head != kNoCase) {
     const CaseRecord& first = cases_[lease.cases.head];
     // A retry that must not go there would come straight back.
     if (first.steals >= kMostSteals || first.avoid == thief) return false;
   }
-  const double ship = placement_.Has(thief, e) ? 0 : placement_.ShipSeconds(e);
-  const double slower = lease.nanos * 1e-9 * (1 / hosts_[thief].speed - 1 / hosts_[victim].speed);
-  if (ship == 0 && slower <= 0) return true;
+  const absl::Duration ship = placement_.Has(thief, e) ? absl::ZeroDuration() : placement_.ShipTime(e);
+  const absl::Duration slower = absl::Nanoseconds(lease.nanos) * (1 / hosts_[thief].speed - 1 / hosts_[victim].speed);
+  if (ship == absl::ZeroDuration() && slower <= absl::ZeroDuration()) return true;
   // What its slots run now ends on average half through, if estimates are right; cases that are over time say more.
-  double running = 0;
-  for (uint32_t slab = hosts_[victim].running.head; slab != kNone; slab = hosts_.lease(slab).next) {
+  absl::Duration running;
+  for (LeaseSlab slab = hosts_[victim].running.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
     const LeaseRecord& r = hosts_.lease(slab);
-    const double expected = r.nanos * 1e-9 / hosts_[victim].speed;
-    const double elapsed = absl::ToDoubleSeconds(now_ - r.sent);
+    const absl::Duration expected = absl::Nanoseconds(r.nanos) / hosts_[victim].speed;
+    const absl::Duration elapsed = now_ - r.sent;
     running += r.reported ? expected : std::max(expected - elapsed, elapsed / 10);
   }
-  const double wait = hosts_.Backlog(victim) + running / std::max(hosts_[victim].running.count, 1u) / 2;
+  const absl::Duration wait = hosts_.Backlog(victim) + running / std::max(hosts_[victim].running.count, 1u) / 2;
   return wait > kRoundTrip + ship + slower;
 }
 
-bool Scheduler::Impl::RecallSome(uint32_t victim, uint32_t thief, bool idle) {
+bool Scheduler::Impl::RecallSome(HostId victim, HostId thief, bool idle) {
   const HostRecord& from = hosts_[victim];
   const HostRecord& to = hosts_[thief];
   const double capacities = from.capacity() + to.capacity();
@@ -73,9 +73,9 @@ bool Scheduler::Impl::RecallSome(uint32_t victim, uint32_t thief, bool idle) {
   int64_t taken = 0;
   uint32_t leases = 0;
   // The last in the queue would wait longest.
-  for (uint32_t slab = from.queued.tail; slab != kNone && Wants(thief); slab = hosts_.lease(slab).previous) {
+  for (LeaseSlab slab = from.queued.tail; slab != kNoLease && Wants(thief); slab = hosts_.lease(slab).previous) {
     LeaseRecord& lease = hosts_.lease(slab);
-    if (lease.recalled || lease.copy_of != kNone || !WorthMoving(lease, victim, thief)) continue;
+    if (lease.recalled || lease.copy_of != kNoCase || !WorthMoving(lease, victim, thief)) continue;
     if ((leases > 0 || !starving) && taken + lease.nanos > most) break;
     taken += lease.nanos;
     ++leases;
@@ -85,30 +85,30 @@ bool Scheduler::Impl::RecallSome(uint32_t victim, uint32_t thief, bool idle) {
   return leases > 0;
 }
 
-void Scheduler::Impl::OnMessage(uint32_t h, const Released& message) {
+void Scheduler::Impl::OnMessage(HostId h, const Released& message) {
   LeaseRecord* lease = hosts_.Find(message.lease, h);
   if (lease == nullptr) return;  // taken back in the meantime
-  const uint32_t thief = lease->thief;
-  for (uint32_t i = lease->cancelled ? kNone : lease->cases.head; i != kNone; i = cases_[i].next) {
+  const HostId thief = lease->thief;
+  for (CaseNumber i = lease->cancelled ? kNoCase : lease->cases.head; i != kNoCase; i = cases_[i].next) {
     if (cases_[i].steals < UINT8_MAX) ++cases_[i].steals;
   }
   TakeBack(EndLease(*lease));
-  if (thief != kNone && hosts_[thief].usable()) {
-    first_in_turn_ = thief;
-    Touch(thief);
+  if (thief != kNoHost && hosts_[thief].usable()) {
+    attention_.ServeFirst(thief);
+    attention_.Touch(thief);
   }
-  work_added_ = true;
+  attention_.WorkCameUp();
 }
 
-void Scheduler::Impl::OnMessage(uint32_t h, const Refused& message) {
+void Scheduler::Impl::OnMessage(HostId h, const Refused& message) {
   LeaseRecord* lease = hosts_.Find(message.lease, h);
   if (lease == nullptr || !lease->recalled) return;
-  const uint32_t thief = lease->thief;
+  const HostId thief = lease->thief;
   hosts_.MarkNotRecalled(*lease);
   lease->arrived = true;
   hosts_.MarkRunning(*lease, now_);
-  if (lease->cancelled) hosts_.MarkRecalled(*lease, kNone);  // that answer is still to come
-  if (thief != kNone && hosts_[thief].usable()) Touch(thief);
+  if (lease->cancelled) hosts_.MarkRecalled(*lease, kNoHost);  // that answer is still to come
+  if (thief != kNoHost && hosts_[thief].usable()) attention_.Touch(thief);
 }
 
 }  // namespace dtest

@@ -32,20 +32,18 @@ const char* Scheduler::Impl::WhyNotRun(RunEnd end) {
 
 void Scheduler::Impl::On(const StopRun& event) {
   if (!event.force) {
-    if (!stopping_) BeginStop(event.end, options_.kill_grace);
+    if (!stopping()) BeginStop(event.end, options_.kill_grace);
     return;
   }
-  if (!stopping_) stop_end_ = event.end;
-  BeginStop(stop_end_, absl::ZeroDuration());
-  EndRun(stop_end_);
+  const RunEnd end = stopping() ? stop_->end : event.end;
+  BeginStop(end, absl::ZeroDuration());
+  EndRun(end);
 }
 
 void Scheduler::Impl::BeginStop(RunEnd end, absl::Duration grace) {
-  stopping_ = true;
-  stop_end_ = end;
-  stop_deadline_ = now_ + grace + kKillTakes;
+  stop_ = Stop{end, now_ + grace + kKillTakes};
   CancelCopies();
-  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+  for (HostId h : hosts_.ids()) {
     if (hosts_[h].state != HostRecord::State::kUp) continue;
     hosts_[h].stopped = false;
     Send(h, Interrupt{grace});
@@ -53,46 +51,46 @@ void Scheduler::Impl::BeginStop(RunEnd end, absl::Duration grace) {
 }
 
 void Scheduler::Impl::CheckEnd() {
-  if (bundle_complete_ && unresolved_ == 0 && finished_ == cases_.size()) {
-    EndRun(stopping_ ? stop_end_ : RunEnd::kCompleted);
+  if (listings_.complete() && finished_ == cases_.size()) {
+    EndRun(stopping() ? stop_->end : RunEnd::kCompleted);
     return;
   }
-  if (stopping_) {
+  if (stopping()) {
     bool idle = true;
-    for (uint32_t h = 0; h < hosts_.size() && idle; ++h) {
-      idle = hosts_[h].state != HostRecord::State::kUp || hosts_[h].stopped;
+    for (HostId h : hosts_.ids()) {
+      idle &= hosts_[h].state != HostRecord::State::kUp || hosts_[h].stopped;
     }
-    if (idle || now_ >= stop_deadline_) EndRun(stop_end_);
+    if (idle || now_ >= stop_->deadline) EndRun(stop_->end);
     return;
   }
   if (hosts_.possible() > 0 || hosts_.live_leases() > 0) return;
-  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+  for (HostId h : hosts_.ids()) {
     if (hosts_[h].listings > 0) return;  // a host that drains still answers
   }
   EndRun(RunEnd::kNoHosts);
 }
 
 void Scheduler::Impl::EndRun(RunEnd end) {
-  std::vector<uint32_t> left;
-  pending_.ForEach([&left](uint32_t i) { left.push_back(i); });
-  for (uint32_t e = 0; e < units_.size() && pending_.count() > 0; ++e) pending_.TakeAll(e);
-  for (uint32_t h = 0; h < hosts_.size(); ++h) {
+  std::vector<CaseNumber> left;
+  pending_.ForEach([&left](CaseNumber i) { left.push_back(i); });
+  for (UnitId e : listings_.ids()) pending_.TakeAll(e);
+  for (HostId h : hosts_.ids()) {
     const HostRecord& host = hosts_[h];
     while (host.running.count + host.queued.count > 0) {
-      const uint32_t slab = host.running.count > 0 ? host.running.head : host.queued.head;
+      const LeaseSlab slab = host.running.count > 0 ? host.running.head : host.queued.head;
       absl::Time began;
-      if (const uint32_t i = RunningIn(hosts_.lease(slab), &began); i != kNone) {
-        cut_[i] = Cut{h, began, now_, "", /*stopping=*/true, std::nullopt};
+      if (const CaseNumber i = RunningIn(hosts_.lease(slab), &began); i != kNoCase) {
+        cut_.Note(i, {h, began, now_, "", /*stopping=*/true, std::nullopt});
       }
       const CaseList list = hosts_.End(hosts_.lease(slab), now_);
-      for (uint32_t i = list.head; i != kNone; i = cases_[i].next) left.push_back(i);
+      for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) left.push_back(i);
     }
   }
   std::sort(left.begin(), left.end());
-  for (uint32_t i : left) {
+  for (CaseNumber i : left) {
     // A case whose host was lost earlier, and that waits for another, does not run now.
-    if (const auto cut = cut_.find(i); cut != cut_.end() && (cut->second.stopping || end == RunEnd::kNoHosts)) {
-      FinalCut(i, Cut(cut->second), end);
+    if (const Cut* cut = cut_.Find(i); cut != nullptr && (cut->stopping || end == RunEnd::kNoHosts)) {
+      FinalCut(i, Cut(*cut), end);
     } else {
       FinalWithoutRun(i, Outcome::kNotRun, WhyNotRun(end));
     }

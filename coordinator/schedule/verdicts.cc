@@ -7,30 +7,29 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "coordinator/schedule/scheduler_impl.h"
 
 namespace dtest {
 
-void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
+void Scheduler::Impl::OnMessage(HostId h, const Results& message) {
   LeaseRecord* lease = hosts_.Find(message.lease, h);
   if (lease == nullptr) return;  // taken back or cancelled: what it says no longer counts
-  if (lease->copy_of != kNone) {
+  if (lease->copy_of != kNoCase) {
     OnCopyResults(h, *lease, message);
     return;
   }
-  const uint32_t e = lease->unit;
+  const UnitId e = lease->unit;
   bool told_cut = false;
   for (const CaseResult& result : message.results) {
     // Results come in the order of the lease: this is nearly always the first case.
-    uint32_t previous = kNone, i = lease->cases.head;
-    while (i != kNone && (cases_[i].index != result.index || WireAttempt(cases_[i]) != result.attempt)) {
+    CaseNumber previous = kNoCase, i = lease->cases.head;
+    while (i != kNoCase && (cases_[i].index != result.index || cases_[i].attempt != result.attempt)) {
       previous = i;
       i = cases_[i].next;
     }
-    if (i == kNone) continue;
+    if (i == kNoCase) continue;
     if (result.outcome == Outcome::kNotRun) {  // cut off by our Interrupt; its verdict comes with the end of the run
-      if (stopping_) cut_[i] = Cut{h, now_ - result.duration, now_, "", true, result};
+      if (stopping()) cut_.Note(i, {h, now_ - result.duration, now_, "", true, result});
       told_cut = true;
       continue;
     }
@@ -48,18 +47,18 @@ void Scheduler::Impl::OnMessage(uint32_t h, const Results& message) {
   if (!message.results.empty()) pending_.EstimatesChanged(e);
   OnLateProperties(*lease, message.late_properties);
   if (!message.done) return;
-  if (message.startup > absl::ZeroDuration()) costs_.LearnStartup(e, absl::ToDoubleSeconds(message.startup));
+  if (message.startup > absl::ZeroDuration()) costs_.LearnStartup(e, message.startup);
   const bool fruitless =
       !lease->reported && !lease->cancelled && placement_.hold(h, e) != Hold::kUnfit && !hosts_[h].draining;
   // An agent that is interrupted drops what it had queued without a word: what comes back was in a slot.
-  if (stopping_ && !told_cut && !lease->cancelled && lease->cases.count > 0 && placement_.Ready(h, e)) {
+  if (stopping() && !told_cut && !lease->cancelled && lease->cases.count > 0 && placement_.Ready(h, e)) {
     NoteCut(*lease, "");
   }
   CaseList left = EndLease(*lease);
   if (left.count == 0) return;
-  work_added_ = true;
+  attention_.WorkCameUp();
   if (fruitless && ++cases_[left.head].returns >= kFruitlessLeases) {
-    FinalWithoutRun(left.RemoveAfter(cases_, kNone), Outcome::kInfraError,
+    FinalWithoutRun(left.RemoveAfter(cases_, kNoCase), Outcome::kInfraError,
                     absl::StrCat("handed out ", kFruitlessLeases, " times, last to ", HostName(h),
                                  ", and came back every time without a result"));
   }
@@ -81,44 +80,43 @@ void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vect
       }
       if (!told.contains({c.index, c.attempt})) continue;
     }
-    actions_->push_back(PropertiesCame{CaseId{UnitId(lease.unit), c.index}, HostId(lease.host), IterationOf(c.attempt),
-                                       AttemptOf(c.attempt), properties.properties});
+    actions_->push_back(
+        PropertiesCame{CaseId{lease.unit, c.index}, lease.host, lease.iteration, c.attempt, properties.properties});
   }
 }
 
 bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) const {
-  if (stopping_ || !IsFailure(outcome)) return false;
+  if (stopping() || !IsFailure(outcome)) return false;
   return outcome == Outcome::kInfraError ? c.infra + 1u < kInfraAttempts : c.failures < options_.retries;
 }
 
-void Scheduler::Impl::OnResult(uint32_t h, uint32_t i, CaseResult result) {
+void Scheduler::Impl::OnResult(HostId h, CaseNumber i, CaseResult result) {
   CaseRecord& c = cases_[i];
-  const double seconds = std::max(0.0, absl::ToDoubleSeconds(result.duration)) * hosts_[h].speed;
+  const absl::Duration took = std::max(result.duration, absl::ZeroDuration()) * hosts_[h].speed;
   if (result.outcome != Outcome::kSkipped && result.outcome != Outcome::kInfraError) {
-    costs_.Learn(c.unit, c.suite, seconds);
+    costs_.Learn(c.unit, c.suite, took);
   }
   const bool infra = result.outcome == Outcome::kInfraError;
   if (!TriesAgain(c, result.outcome)) {
-    Final(i, HostId(h), std::move(result));
+    Final(i, h, std::move(result));
     return;
   }
-  AttemptEnded ended{CaseId{UnitId(c.unit), c.index}, HostId(h), c.iteration, false, false, {}};
-  ended.result = std::move(result);
-  ended.result.attempt = c.attempt;
+  AttemptEnded ended = Ended(c, h, std::move(result), std::nullopt);
+  ended.final = false;
   actions_->push_back(std::move(ended));
   infra ? ++c.infra : ++c.failures;
   ++c.attempt;
   c.avoid = h;
-  if (c.holder != kNone) return;  // the same attempt is being ended elsewhere: the next one waits for that
+  if (c.holder != kNoLease) return;  // the same attempt is being ended elsewhere: the next one waits for that
   pending_.AddRetry(i, now_);
-  work_added_ = true;
+  attention_.WorkCameUp();
   if (placement_.unfit(c.unit) > 0) check_placeable_ = true;
 }
 
 void Scheduler::Impl::TakeBack(const CaseList& list) {
-  std::vector<uint32_t> order;
+  std::vector<CaseNumber> order;
   order.reserve(list.count);
-  for (uint32_t i = list.head; i != kNone; i = cases_[i].next) order.push_back(i);
+  for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) order.push_back(i);
   for (auto it = order.rbegin(); it != order.rend(); ++it) {
     const CaseRecord& c = cases_[*it];
     // What was leased alone before stays alone.
@@ -131,24 +129,25 @@ void Scheduler::Impl::TakeBack(const CaseList& list) {
   if (list.count > 0 && placement_.unfit(cases_[list.head].unit) > 0) check_placeable_ = true;
 }
 
-void Scheduler::Impl::NoteLoss(uint32_t h, uint32_t i, const std::string& reason) {
+void Scheduler::Impl::NoteLoss(HostId h, CaseNumber i, const std::string& reason) {
   CaseRecord& c = cases_[i];
   c.avoid = h;
   if (c.lost_hosts < UINT8_MAX) ++c.lost_hosts;
-  losses_[i].push_back(absl::StrCat(HostName(h), " (", reason, ")"));
+  cut_.NoteLoss(i, absl::StrCat(HostName(h), " (", reason, ")"));
 }
 
-void Scheduler::Impl::Lost(uint32_t h, const CaseList& list, bool suspect, const std::string& reason) {
+void Scheduler::Impl::Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since,
+                           const std::string& reason) {
   CaseList left = list;
-  if (suspect && left.count > 0) {
-    const uint32_t i = left.RemoveAfter(cases_, kNone);
+  if (running_since.has_value() && left.count > 0) {
+    const CaseNumber i = left.RemoveAfter(cases_, kNoCase);
     NoteLoss(h, i, reason);
     if (cases_[i].lost_hosts >= std::max(options_.hosts_a_case_may_take_down, 1u)) {
-      CaseResult result;
+      CaseResult result = UntoldResult(h, *running_since, now_);
       result.outcome = Outcome::kCrashed;
-      result.message = absl::StrCat("every host that ran this case was lost, so it is not tried again: ",
-                                    absl::StrJoin(losses_[i], ", "));
-      Final(i, HostId(h), std::move(result));
+      result.message =
+          absl::StrCat("every host that ran this case was lost, so it is not tried again: ", cut_.Losses(i));
+      Final(i, h, std::move(result), running_since);
     } else {
       pending_.AddRetry(i, now_);
     }
@@ -156,53 +155,67 @@ void Scheduler::Impl::Lost(uint32_t h, const CaseList& list, bool suspect, const
   TakeBack(left);
 }
 
-void Scheduler::Impl::Final(uint32_t i, std::optional<HostId> host, CaseResult result) {
+CaseResult Scheduler::Impl::UntoldResult(HostId h, absl::Time began, absl::Time ended) const {
+  CaseResult result;
+  result.start = std::max(began - hosts_[h].joined, absl::ZeroDuration());
+  result.duration = std::max(ended - began, absl::ZeroDuration());
+  return result;
+}
+
+AttemptEnded Scheduler::Impl::Ended(const CaseRecord& c, std::optional<HostId> host, CaseResult result,
+                                    std::optional<absl::Time> began) const {
+  AttemptEnded ended{CaseId{c.unit, c.index}, host, c.iteration, true, false, std::move(result)};
+  ended.result.index = c.index;
+  ended.result.attempt = c.attempt;
+  if (began.has_value()) {
+    ended.started = *began;
+  } else if (host.has_value()) {
+    ended.started = hosts_[*host].joined + ended.result.start;
+  }
+  return ended;
+}
+
+void Scheduler::Impl::Final(CaseNumber i, std::optional<HostId> host, CaseResult result,
+                            std::optional<absl::Time> began) {
   CaseRecord& c = cases_[i];
   c.state = CaseState::kFinished;
   ++finished_;
   if (IsFailure(result.outcome)) ++failures_;
-  if (c.lost_hosts > 0) losses_.erase(i);
-  if (!cut_.empty()) cut_.erase(i);
-  AttemptEnded ended{CaseId{UnitId(c.unit), c.index}, host, c.iteration, true, false, {}};
-  ended.flaky = result.outcome == Outcome::kPassed && c.failures > 0;
-  ended.result = std::move(result);
-  ended.result.index = c.index;
-  ended.result.attempt = c.attempt;
+  cut_.Settle(i);
+  AttemptEnded ended = Ended(c, host, std::move(result), began);
+  ended.flaky = ended.result.outcome == Outcome::kPassed && c.failures > 0;
   actions_->push_back(std::move(ended));
 }
 
-void Scheduler::Impl::FinalWithoutRun(uint32_t i, Outcome outcome, const std::string& message) {
+void Scheduler::Impl::FinalWithoutRun(CaseNumber i, Outcome outcome, const std::string& message) {
   CaseResult result;
   result.outcome = outcome;
   result.message = message;
   Final(i, std::nullopt, std::move(result));
 }
 
-uint32_t Scheduler::Impl::RunningIn(const LeaseRecord& lease, absl::Time* began) const {
-  if (lease.cancelled) return kNone;
-  for (uint32_t i = lease.shown == kNone ? kNone : lease.cases.head; i != kNone; i = cases_[i].next) {
-    if (cases_[i].index != lease.shown) continue;
+CaseNumber Scheduler::Impl::RunningIn(const LeaseRecord& lease, absl::Time* began) const {
+  if (lease.cancelled) return kNoCase;
+  for (CaseNumber i = lease.shown.has_value() ? lease.cases.head : kNoCase; i != kNoCase; i = cases_[i].next) {
+    if (cases_[i].index != *lease.shown) continue;
     *began = lease.shown_since;
     return i;
   }
   // After a result, and without the end of the lease, its next case runs.
   *began = lease.started;
-  return lease.reported ? lease.cases.head : kNone;
+  return lease.reported ? lease.cases.head : kNoCase;
 }
 
 void Scheduler::Impl::NoteCut(const LeaseRecord& lease, const std::string& lost) {
   absl::Time began;
-  uint32_t i = RunningIn(lease, &began);
-  if (i == kNone) i = lease.cases.head;
-  if (i != kNone) cut_[i] = Cut{lease.host, began, now_, lost, stopping_, std::nullopt};
+  CaseNumber i = RunningIn(lease, &began);
+  if (i == kNoCase) i = lease.cases.head;
+  if (i != kNoCase) cut_.Note(i, {lease.host, began, now_, lost, stopping(), std::nullopt});
 }
 
-void Scheduler::Impl::FinalCut(uint32_t i, const Cut& cut, RunEnd end) {
-  const HostRecord& host = hosts_[cut.host];
-  CaseResult result = cut.told.value_or(CaseResult());
+void Scheduler::Impl::FinalCut(CaseNumber i, const Cut& cut, RunEnd end) {
+  CaseResult result = cut.told.value_or(UntoldResult(cut.host, cut.began, cut.ended));
   result.outcome = Outcome::kNotRun;
-  result.duration = std::max(cut.ended - cut.began, absl::ZeroDuration());
-  if (!cut.told.has_value()) result.start = std::max(cut.began - host.joined, absl::ZeroDuration());
   char seconds[32];
   std::snprintf(seconds, sizeof(seconds), "%.1f s", absl::ToDoubleSeconds(result.duration));
   result.message = absl::StrCat("it was running for ", seconds);
@@ -212,7 +225,7 @@ void Scheduler::Impl::FinalCut(uint32_t i, const Cut& cut, RunEnd end) {
     absl::StrAppend(&result.message, " when ", HostName(cut.host), " was lost (", cut.lost,
                     "), and then the run ended (", WhyNotRun(end), ")");
   }
-  Final(i, HostId(cut.host), std::move(result));
+  Final(i, cut.host, std::move(result), cut.told.has_value() ? std::nullopt : std::optional(cut.began));
 }
 
 }  // namespace dtest

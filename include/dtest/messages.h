@@ -157,7 +157,7 @@ struct CaseTable {
 
 struct LeasedCase {
   uint32_t index = 0;
-  uint32_t attempt = 1;
+  uint32_t attempt = 1;                              // within the lease's iteration
   absl::Duration time_limit = absl::ZeroDuration();  // of the case; zero: RunSettings::case_timeout
   friend bool operator==(const LeasedCase&, const LeasedCase&) = default;
 };
@@ -168,6 +168,7 @@ struct Lease {
   LeaseId id;
   UnitId unit;
   std::vector<LeasedCase> cases;
+  uint32_t iteration = 1;  // of --repeat, of all of its cases: DTEST_ITERATION
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 

@@ -304,6 +304,13 @@ class SelectionTest(DtestCase):
         result = self.dtest(self.suite("mixed_test"), "-k", "Passing.*", "--repeat", "3", "--shuffle=7")
         self.assertExit(result, PASSED)
         self.assertEqual(len(result.verdicts()), 9)
+        told = self.dtest(self.suite("environment_test"), "-k", "Variables/*ATTEMPT", "-k", "Variables/*ITERATION",
+                          "--repeat", "2")
+        self.assertExit(told, PASSED)
+        values = {(text_of(event["name"]).split("/")[-1], event["iteration"]): dict(event["properties"])["value"]
+                  for event in told.attempts()}
+        self.assertEqual(values, {("DTEST_ATTEMPT", 1): "1", ("DTEST_ATTEMPT", 2): "1",
+                                  ("DTEST_ITERATION", 1): "1", ("DTEST_ITERATION", 2): "2"})
 
     def test_the_seed_of_a_random_order_is_told(self):
         result = self.dtest(self.suite("mixed_test"), "-k", "Passing.*", "--shuffle", "-q")

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "protocol/liveness.h"
+#include "simulation/sim_loop.h"
 
 namespace dtest::simulation {
 
@@ -163,10 +164,7 @@ void SimAgent::Do(StartListing action) {
     if (x.listing == ListingFate::kError) {
       ended.error = "exited with status 1";
     } else {
-      for (size_t k = 0; k < x.cases.size(); ++k) {
-        const std::string suite = absl::StrCat("S", x.cases[k].suite);
-        ended.cases.Add({.name = absl::StrCat(suite, ".C", k), .suite = suite});
-      }
+      ended.cases = CasesOf(x);
     }
     processes_[slot].id = 0;
     Handle(std::move(ended));
@@ -179,6 +177,7 @@ void SimAgent::Do(StartBatch action) {
   process = Process();
   process.id = next_process_++;
   process.unit = action.unit.value();
+  process.iteration = action.iteration;
   process.cases = std::move(action.cases);
   if (backlog_ > 0) --backlog_;  // each lease is one process, where nothing crashes
   if (idle_[slot].since < clock_.now()) world_.SlotWaited(clock_.now() - idle_[slot].since, idle_[slot].begrudged);
@@ -207,10 +206,10 @@ void SimAgent::NextCase(uint32_t slot) {
     return;
   }
   const LeasedCase c = process.cases[process.position];
-  const Fate fate = scenario_.FateOf(process.unit, c.index, c.attempt);
+  const Fate fate = scenario_.FateOf(process.unit, c.index, scenario_.ExecutionOf(process.iteration, c.attempt));
   process.running = true;
   process.stubborn = fate == Fate::kStubborn;
-  world_.CaseStarts(number_, epoch_, process.unit, c);
+  world_.CaseStarts(number_, epoch_, process.unit, process.iteration, c);
   const uint64_t id = process.id;
   const absl::Duration takes = scenario_.DurationOn(number_, process.unit, c.index);
   Handle(CaseBegan{SlotId(slot), c.index});
@@ -248,7 +247,7 @@ void SimAgent::EndCase(uint32_t slot, Fate fate) {
 void SimAgent::StopRunning(Process& process, bool passed) {
   if (!process.running) return;
   process.running = false;
-  world_.CaseStops(number_, process.unit, process.cases[process.position], passed);
+  world_.CaseStops(number_, process.unit, process.iteration, process.cases[process.position], passed);
 }
 
 void SimAgent::EndProcess(uint32_t slot, int exit_code, int signal) {
@@ -269,7 +268,8 @@ void SimAgent::EndProcess(uint32_t slot, int exit_code, int signal) {
   ended.premature = premature && signal == 0 && exit_code == 0;
   if (scenario_.properties && signal == 0 && !premature) {
     for (const LeasedCase& c : process.cases) {
-      ended.properties.push_back({c.index, "attempt", absl::StrCat(c.attempt)});
+      ended.properties.push_back(
+          {c.index, "attempt", absl::StrCat(scenario_.ExecutionOf(process.iteration, c.attempt))});
     }
   }
   Handle(std::move(ended));

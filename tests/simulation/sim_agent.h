@@ -22,9 +22,9 @@ class AgentWorld {
  public:
   virtual ~AgentWorld() = default;
   virtual void FromAgentHost(uint32_t host, Session::Frame frame) = 0;
-  virtual void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, LeasedCase c) = 0;
+  virtual void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) = 0;
   // `passed`: its process said so, before anybody signalled it.
-  virtual void CaseStops(uint32_t host, uint32_t unit, LeasedCase c, bool passed) = 0;
+  virtual void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) = 0;
   // A case took the machine down that this life of the agent is on.
   virtual void HostDies(uint32_t host, Epoch epoch) = 0;
   virtual void AgentLeft(uint32_t host, Epoch epoch) = 0;  // its processes are dead by now
@@ -49,6 +49,7 @@ class SimAgent : public std::enable_shared_from_this<SimAgent> {
     uint64_t id = 0;  // 0: none
     bool listing = false;
     uint32_t unit = 0;
+    uint32_t iteration = 1;
     std::vector<LeasedCase> cases;
     size_t position = 0;
     bool running = false;  // cases[position] is

@@ -29,6 +29,8 @@ class SimClock {
     what();
     return true;
   }
+  // When the next thing happens; InfiniteFuture if there is none.
+  absl::Time next() const { return queue_.empty() ? absl::InfiniteFuture() : queue_.top().time; }
   // Does nothing of what was to be done until then.
   void Skip(absl::Time time) { now_ = time; }
   uint64_t steps() const { return serial_; }

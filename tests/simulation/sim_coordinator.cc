@@ -41,17 +41,34 @@ void World::Broken(const std::string& what) {
   }
 }
 
-Outcomes World::Run() {
+void World::LaunchHosts() {
   for (uint32_t h = 0; h < links_.size(); ++h) {
     const SimHost& host = scenario_.hosts[h];
     if (host.joins_after == absl::InfiniteDuration()) {
-      clock_.After(absl::Seconds(2), [this, h] { Schedule(HostGone{HostId(h), "connection refused", false}); });
+      clock_.After(absl::Seconds(2), [this, h] {
+        if (loop_ != nullptr) {
+          loop_->HostIsDown(h, "connection refused");
+        } else {
+          Schedule(HostGone{HostId(h), "connection refused", false});
+        }
+      });
     } else {
       clock_.After(host.joins_after, [this, h] { Take(Input::kLaunch, h); });
     }
     PartitionSometime(h);
     LoseHostSometime(h);
   }
+}
+
+Outcomes World::RunProductLoop() {
+  loop_ = std::make_unique<SimLoop>(&scenario_, &clock_, static_cast<LoopWorld*>(this));
+  LaunchHosts();
+  loop_->Run();
+  return Conclude();
+}
+
+Outcomes World::Run() {
+  LaunchHosts();
   AddUnits();
   if (scenario_.stop_after < absl::InfiniteDuration()) {
     clock_.After(scenario_.stop_after, [this] { Schedule(StopRun{}); });
@@ -63,6 +80,10 @@ Outcomes World::Run() {
     if (!clock_.Step()) Broken("nothing is left to happen, and the run has not ended");
     if (clock_.now() - start_ > scenario_.must_end_within) Broken("the run does not end");
   }
+  return Conclude();
+}
+
+Outcomes World::Conclude() {
   if (outcomes_.broken.empty() && verdicts_.size() != selected_.size()) {
     Broken(absl::StrCat(selected_.size() - verdicts_.size(), " cases have no verdict at the end"));
   }
@@ -140,7 +161,7 @@ void World::TellCases(uint32_t e) {
 
 // ---- Links -----------------------------------------------------------------------------------------------------
 
-bool World::HasLivesLeft(uint32_t h) const { return links_[h].lives < scenario_.hosts[h].lives; }
+bool World::HasLivesLeft(uint32_t h) const { return loop_ == nullptr && links_[h].lives < scenario_.hosts[h].lives; }
 
 void World::Launch(uint32_t h) {
   Link& link = links_[h];
@@ -164,6 +185,10 @@ void World::LoseHost(uint32_t h, const std::string& reason) {
   link.launched = link.up = false;
   link.session.reset();
   ++outcomes_.hosts_lost;
+  if (loop_ != nullptr) {
+    loop_->HostIsDown(h, reason);
+    return;
+  }
   Schedule(HostGone{HostId(h), reason, HasLivesLeft(h)});
   if (HasLivesLeft(h)) clock_.After(kRelaunchAfter, [this, h] { Launch(h); });
 }
@@ -231,6 +256,17 @@ void World::Turn(uint32_t h) {
 
 void World::OnBody(uint32_t h, FromAgent body) {
   Link& link = links_[h];
+  if (loop_ != nullptr) {
+    if (Hello* hello = std::get_if<Hello>(&body)) {
+      link.up = true;
+      WatchSilence(h);
+      loop_->HostIsUp(h, *hello);
+    } else if (link.up) {
+      if (std::holds_alternative<Released>(body)) ++outcomes_.released;
+      loop_->HostSays(h, std::move(body));
+    }
+    return;
+  }
   if (Hello* hello = std::get_if<Hello>(&body)) {
     Welcome welcome;
     RunSettings& settings = welcome.settings;
@@ -265,6 +301,22 @@ void World::OnBody(uint32_t h, FromAgent body) {
         }
       },
       body);
+}
+
+void World::SendToHost(uint32_t h, ToAgent message) {
+  outcomes_.leases += std::holds_alternative<Lease>(message);
+  outcomes_.recalls += std::holds_alternative<Recall>(message);
+  Send(h, std::move(message));
+}
+
+void World::TurnLinks() {
+  for (uint32_t h = 0; h < links_.size(); ++h) {
+    if (links_[h].launched) Turn(h);
+  }
+}
+
+void World::CaseIsSelected(uint32_t unit, uint32_t index) {
+  for (uint32_t i = 1; i <= std::max(scenario_.scheduler.repeat, 1u); ++i) selected_.insert(CaseKey{unit, index, i});
 }
 
 // ---- The scheduler ---------------------------------------------------------------------------------------------
@@ -365,7 +417,8 @@ void World::Do(const AttemptEnded& action) {
   ++outcomes_.attempts;
   if (replaying_) return;
   if (!selected_.contains(key)) Broken("a verdict about a case that was not selected");
-  if (action.result.attempt < 1 || action.result.attempt > AttemptsPerIteration(scenario_.scheduler)) {
+  // Beyond the first attempt and its retries there are infra errors, which use up no retries.
+  if (action.result.attempt < 1 || action.result.attempt > scenario_.scheduler.retries + 4) {
     Broken("an attempt that is not within the iteration");
   }
   if (action.result.outcome == Outcome::kPassed && !passed_.contains({key, action.host->value()})) {
@@ -415,8 +468,7 @@ void World::CheckProperties(const CaseKey& key, uint32_t attempt,
                             const std::vector<std::pair<std::string, std::string>>& properties) {
   for (const auto& [name, value] : properties) {
     ++outcomes_.properties;
-    const uint32_t told = (key.iteration - 1) * AttemptsPerIteration(scenario_.scheduler) + attempt;
-    if (value != absl::StrCat(told)) Broken("properties of another attempt");
+    if (value != absl::StrCat(scenario_.ExecutionOf(key.iteration, attempt))) Broken("properties of another attempt");
     if (!recorded_.insert({key, attempt}).second) Broken("a property comes twice");
   }
 }

@@ -53,14 +53,6 @@ void World::LoseHostSometime(uint32_t host) {
 
 void World::FromAgentHost(uint32_t host, Session::Frame frame) { Transmit(host, false, Epoch(), std::move(frame)); }
 
-World::CaseKey World::KeyOf(uint32_t unit, LeasedCase c) const {
-  return {unit, c.index, 1 + (c.attempt - 1) / AttemptsPerIteration(scenario_.scheduler)};
-}
-
-World::Place World::PlaceOf(uint32_t host, LeasedCase c) const {
-  return {host, 1 + (c.attempt - 1) % AttemptsPerIteration(scenario_.scheduler)};
-}
-
 bool World::MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const {
   const auto copies = copies_.find(key);
   if (copies == copies_.end() || a.attempt != b.attempt) return false;
@@ -73,9 +65,9 @@ bool World::MayRunTwice(const CaseKey& key, const Place& a, const Place& b) cons
   return false;
 }
 
-void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, LeasedCase c) {
-  const CaseKey key = KeyOf(unit, c);
-  const Place here = PlaceOf(host, c);
+void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) {
+  const CaseKey key{unit, c.index, iteration};
+  const Place here{host, c.attempt};
   std::vector<Place>& places = running_[key];
   if (places.size() > 1 || (places.size() == 1 && !MayRunTwice(key, here, places[0]))) {
     Broken(absl::StrCat("case ", unit, "/", c.index, " attempt ", c.attempt, " starts on host ", host,
@@ -84,18 +76,19 @@ void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, LeasedCase c) 
   places.push_back(here);
   // The slower of two copies may begin before it hears that the other has ended.
   if (MayRunTwice(key, here, here)) return;
-  if (scenario_.check_every_step && verdicts_.contains(KeyOf(unit, c)) && !outcomes_.end) {
+  if (scenario_.check_every_step && verdicts_.contains(key) && !outcomes_.end) {
     // Only an agent that was given up may still do this.
     if (links_[host].up && links_[host].epoch == epoch)
       Broken(absl::StrCat("case ", unit, "/", c.index, " starts again after its verdict"));
   }
 }
 
-void World::CaseStops(uint32_t host, uint32_t unit, LeasedCase c, bool passed) {
-  const auto places = running_.find(KeyOf(unit, c));
-  std::erase(places->second, PlaceOf(host, c));
+void World::CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) {
+  const CaseKey key{unit, c.index, iteration};
+  const auto places = running_.find(key);
+  std::erase(places->second, Place{host, c.attempt});
   if (places->second.empty()) running_.erase(places);
-  if (passed) passed_.insert({KeyOf(unit, c), host});
+  if (passed) passed_.insert({key, host});
 }
 
 void World::HostDies(uint32_t host, Epoch epoch) {

@@ -19,10 +19,10 @@ double Unit(uint64_t bits) { return (bits >> 11) * 0x1.0p-53; }
 
 }  // namespace
 
-Fate Scenario::FateOf(uint32_t unit, uint32_t index, uint32_t attempt) const {
+Fate Scenario::FateOf(uint32_t unit, uint32_t index, uint32_t execution) const {
   // Half of what goes wrong is the case's own nature, half of it chance.
   const uint64_t steady = Mix(seed, unit, index, 1);
-  const uint64_t chance = Mix(seed, unit, index, 1000 + attempt);
+  const uint64_t chance = Mix(seed, unit, index, 1000 + execution);
   const bool always = Unit(steady) < bad / 2;
   if (!always && Unit(chance) >= bad / 2) return Fate::kPass;
   const uint64_t kind = Mix(always ? steady : chance);

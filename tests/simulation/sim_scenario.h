@@ -88,7 +88,11 @@ struct Scenario {
   bool check_agents = true;
   absl::Duration must_end_within = absl::Hours(3);
 
-  Fate FateOf(uint32_t unit, uint32_t index, uint32_t attempt) const;
+  // Numbers the executions of a case: equal numbers are the same attempt of the same iteration.
+  uint32_t ExecutionOf(uint32_t iteration, uint32_t attempt) const {
+    return (iteration - 1) * (scheduler.retries + 4) + attempt;
+  }
+  Fate FateOf(uint32_t unit, uint32_t index, uint32_t execution) const;
   absl::Duration DurationOf(uint32_t unit, uint32_t index) const;  // on a host of speed 1
   absl::Duration DurationOn(uint32_t host, uint32_t unit, uint32_t index) const;
 };

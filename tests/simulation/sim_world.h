@@ -25,6 +25,7 @@
 #include "coordinator/schedule/scheduler.h"
 #include "simulation/sim_agent.h"
 #include "simulation/sim_clock.h"
+#include "simulation/sim_loop.h"
 #include "simulation/sim_scenario.h"
 
 namespace dtest::simulation {
@@ -46,12 +47,15 @@ struct Outcomes {
   double scheduler_seconds = 0, coordinator_seconds = 0;
 };
 
-class World : private AgentWorld {
+class World : private AgentWorld, private LoopWorld {
  public:
   // The scenario outlives the world.
   explicit World(const Scenario* scenario);
   ~World() override;
+  // The scheduler alone, with sessions and hosts that return.
   Outcomes Run();
+  // The product's run loop.
+  Outcomes RunProductLoop();
 
   // What reached the coordinator and when, in order; its decisions follow from that alone.
   struct Input {
@@ -101,14 +105,27 @@ class World : private AgentWorld {
 
   // ---- AgentWorld
   void FromAgentHost(uint32_t host, Session::Frame frame) override;
-  void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, LeasedCase c) override;
-  void CaseStops(uint32_t host, uint32_t unit, LeasedCase c, bool passed) override;
+  void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) override;
+  void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
   void SlotWaited(absl::Duration idle, bool begrudged) override;
   bool OthersHaveBacklog(uint32_t host) const override;
 
+  // ---- LoopWorld
+  void SendToHost(uint32_t host, ToAgent message) override;
+  void TurnLinks() override;
+  void CaseIsSelected(uint32_t unit, uint32_t index) override;
+  void Check(const AttemptEnded& ended) override { Do(ended); }
+  void Check(const AttemptCopied& copied) override { Do(copied); }
+  void Check(const PropertiesCame& properties) override { Do(properties); }
+  void Check(const Finish& finish) override { Do(finish); }
+  void Breaks(const std::string& what) override { Broken(what); }
+  bool IsBroken() const override { return !outcomes_.broken.empty(); }
+
   // ---- The coordinator (sim_coordinator.cc)
+  void LaunchHosts();
+  Outcomes Conclude();
   void Take(Input::Kind kind, uint32_t number, const Session::Frame& frame = nullptr);
   void AddUnits();
   void Launch(uint32_t host);
@@ -134,13 +151,13 @@ class World : private AgentWorld {
 
   void Broken(const std::string& what);
   double Uniform() { return std::uniform_real_distribution<double>(0, 1)(random_); }
-  CaseKey KeyOf(uint32_t unit, LeasedCase c) const;
 
   const Scenario& scenario_;
   SimClock clock_;
   const absl::Time start_;
   std::mt19937_64 random_;
   Scheduler scheduler_;
+  std::unique_ptr<SimLoop> loop_;  // null: the scheduler alone
   std::vector<Link> links_;
   std::vector<bool> known_;  // units whose cases the scheduler was told
   uint64_t next_epoch_ = 1;
@@ -153,7 +170,6 @@ class World : private AgentWorld {
     uint32_t host, attempt;  // attempt: within the iteration
     friend bool operator==(const Place&, const Place&) = default;
   };
-  Place PlaceOf(uint32_t host, LeasedCase c) const;
   // Both were declared to run the same attempt.
   bool MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const;
   absl::flat_hash_map<CaseKey, std::vector<Place>> running_;

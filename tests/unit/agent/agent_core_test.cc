@@ -172,7 +172,9 @@ TEST_F(AgentCore, ResultSaysWhereAndWhen) {
   Join(2);
   GetLease(1, {9});
   At(absl::Milliseconds(100));
-  Get(Lease{LeaseId(2), kMath, {{5, 3}, {6, 1}}});
+  Get(Lease{LeaseId(2), kMath, {{5, 3}, {6, 1}}, 4});
+  ASSERT_TRUE(std::holds_alternative<StartBatch>(raw_.back()));
+  EXPECT_EQ(std::get<StartBatch>(raw_.back()).iteration, 4u);
   At(absl::Milliseconds(130));
   Begin(5, 1);
   At(absl::Milliseconds(170));

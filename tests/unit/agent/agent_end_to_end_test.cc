@@ -229,8 +229,9 @@ TEST_P(GoogleTest, VariablesSayWhereItRuns) {
   welcome_.settings.keep_all_output = true;
   StartAndList();
   const std::string output = RunOne("Environment.Variables").output;
-  for (const char* line : {"DTEST_RUN_ID=run-1\n", "DTEST_HOST=build01\n", "DTEST_SLOT=0\n", "DTEST_WORKER=10\n",
-                           "DTEST_ATTEMPT=1\n", "PYTEST_XDIST_WORKER=gw10\n", "FROM_THE_USER=yes\n"}) {
+  for (const char* line :
+       {"DTEST_RUN_ID=run-1\n", "DTEST_HOST=build01\n", "DTEST_SLOT=0\n", "DTEST_WORKER=10\n", "DTEST_ATTEMPT=1\n",
+        "DTEST_ITERATION=1\n", "PYTEST_XDIST_WORKER=gw10\n", "FROM_THE_USER=yes\n"}) {
     EXPECT_THAT(output, HasSubstr(line));
   }
 }

@@ -134,8 +134,8 @@ TEST(Environment, IsClean) {
   EXPECT_EQ(getpgrp(), getpid());
 }
 TEST(Environment, Variables) {
-  for (const char* name : {"DTEST_RUN_ID", "DTEST_HOST", "DTEST_SLOT", "DTEST_WORKER", "DTEST_ATTEMPT", "TEST_TMPDIR",
-                           "PYTEST_XDIST_WORKER", "FROM_THE_USER"}) {
+  for (const char* name : {"DTEST_RUN_ID", "DTEST_HOST", "DTEST_SLOT", "DTEST_WORKER", "DTEST_ATTEMPT",
+                           "DTEST_ITERATION", "TEST_TMPDIR", "PYTEST_XDIST_WORKER", "FROM_THE_USER"}) {
     ASSERT_NE(getenv(name), nullptr) << name;
     std::printf("%s=%s\n", name, getenv(name));
   }

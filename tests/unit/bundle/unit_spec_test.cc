@@ -32,7 +32,9 @@ Entries ByPath(const UnitSpec& spec) {
 class UnitSpecTest : public testing::Test {
  protected:
   TestProgram Program(const std::string& path) {
-    absl::StatusOr<Discovery> found = Discover({path}, {});
+    DiscoverOptions options;
+    options.root = temp_.root();
+    absl::StatusOr<Discovery> found = Discover({path}, options);
     EXPECT_TRUE(found.ok()) << found.status();
     return found.ok() ? found->programs[0] : TestProgram();
   }
@@ -93,7 +95,7 @@ TEST_F(UnitSpecTest, ProgramBelowTheRootRunsInTheTreeWithEitherCLibrary) {
   temp_.Copy(Fixture("gtest_linked"), "build/bin/suite");
   const UnitSpec spec = MustMake(temp_.At("build/bin/suite"));
   EXPECT_EQ(spec.id, UnitId(7));
-  EXPECT_EQ(spec.name, "suite");
+  EXPECT_EQ(spec.name, "build/bin/suite");
   EXPECT_EQ(spec.path, "build/bin/suite");
   EXPECT_EQ(spec.framework, "googletest");
   EXPECT_FALSE(spec.in_place);

@@ -169,6 +169,7 @@ TEST(Codec, ValuesOutOfRange) {
 
   EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {}}), HasSubstr("a lease without cases"));
   EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, 0}}}), HasSubstr("attempt 0"));
+  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, 1}}, 0}), HasSubstr("iteration 0"));
   EXPECT_THAT(Refusal(Recipes{{{SampleDigest(1), {{SampleDigest(2), 0}}}}, {}}), HasSubstr("a chunk of 0 bytes"));
   EXPECT_THAT(Refusal(Recipes{{{SampleDigest(1), {{SampleDigest(2), 262145}}}}, {}}), HasSubstr("262145 bytes"));
 

@@ -84,7 +84,7 @@ inline std::vector<ToAgent> SampleToAgent() {
           CaseTable{UnitId(3), SampleCases()},
           CaseTable{UnitId(3), {"only", "names"}},
           Lease{LeaseId(1ull << 63), UnitId(4), {{0, 1}, {UINT32_MAX, 1}}},
-          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}},
+          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}, 4},
           Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 1, absl::Seconds(7)}, {7, 1, absl::InfiniteDuration()}}},
           Recall{LeaseId(5)},
           Cancel{LeaseId(6)},

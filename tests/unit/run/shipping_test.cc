@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/run/workers.h"
+#include "coordinator/run/run_bundle.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
@@ -27,7 +27,7 @@ constexpr HostId kA(0), kB(1), kLocal(2);
 
 class ShippingTest : public testing::Test {
  protected:
-  ShippingTest() : workers_(1) {
+  ShippingTest() {
     const std::string path = scratch_.path() + "/script_test";
     std::ofstream(path) << "#!/bin/sh\n" << std::string(10000, '#') << "\n";
     chmod(path.c_str(), 0755);
@@ -37,9 +37,10 @@ class ShippingTest : public testing::Test {
     program.script = true;
     RunBundle::Options options;
     options.in_place = options.shipped = true;
+    options.threads = 1;
     options.cache_dir = scratch_.path() + "/cache";
     options.root = scratch_.path();
-    bundle_ = std::make_unique<RunBundle>(options, std::vector<TestProgram>{program}, &workers_);
+    bundle_ = std::make_unique<RunBundle>(options, std::vector<TestProgram>{program});
     bool ready = false;
     bundle_->Prepare([&ready](UnitId, const absl::Status& status, const std::vector<std::string>&) {
       EXPECT_TRUE(status.ok()) << status;
@@ -61,9 +62,9 @@ class ShippingTest : public testing::Test {
   }
 
   void Work() {
-    pollfd event = {workers_.event_fd(), POLLIN, 0};
+    pollfd event = {bundle_->event_fd(), POLLIN, 0};
     ASSERT_EQ(poll(&event, 1, 60000), 1);
-    workers_.RunCompletions();
+    bundle_->RunCallbacks();
   }
   const UnitSpec& shipped() const { return *bundle_->unit(kScript).shipped; }
   std::vector<Digest> Chunks() const {
@@ -95,7 +96,6 @@ class ShippingTest : public testing::Test {
   std::vector<HostShipped> shipped_;
   std::vector<std::string> logged_;
   std::unique_ptr<RunBundle> bundle_;
-  Workers workers_;
   std::unique_ptr<Shipping> shipping_;
 };
 

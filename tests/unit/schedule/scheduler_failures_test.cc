@@ -95,6 +95,8 @@ TEST_F(FailuresTest, ACaseThatTakesDownTwoHostsIsBlamedAndNamesThem) {
   EXPECT_THAT(Ended(turn), SizeIs(0));
   Join(1, 1);
   EXPECT_THAT(Leases(turn), SizeIs(1));
+  const absl::Time began = now;
+  After(absl::Seconds(2));
   Gone(1);
   ASSERT_THAT(Ended(turn), SizeIs(1));
   const AttemptEnded blamed = Ended(turn)[0];
@@ -102,7 +104,36 @@ TEST_F(FailuresTest, ACaseThatTakesDownTwoHostsIsBlamedAndNamesThem) {
   EXPECT_TRUE(blamed.final);
   EXPECT_THAT(blamed.result.message, HasSubstr("h0 (link closed)"));
   EXPECT_THAT(blamed.result.message, HasSubstr("h1 (link closed)"));
+  EXPECT_EQ(blamed.started, began);
+  EXPECT_EQ(blamed.result.start, absl::ZeroDuration()) << "since the host joined";
+  EXPECT_EQ(blamed.result.duration, absl::Seconds(2));
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(FailuresTest, RetriesThatNoHostCanTakeNowAreInNobodysWay) {
+  SchedulerOptions options = OneProcessACase(2);
+  options.retries = 1;
+  Start(options);
+  Add(0);
+  Add(1);
+  Complete();
+  Cases(0, std::vector<double>(100, 1));
+  Join(0, 100);
+  Gone(0, /*may_return=*/true);  // all 100 wait for a host that can run them
+  Join(1, 1);
+  const auto unfit = Leases(turn);
+  From(1, Prepared{UnitId(0), "needs GLIBC_9.9"});
+  for (const Given& given : unfit) Return(given);
+  Cases(1, {1});
+  const auto first = Leases(turn);
+  ASSERT_THAT(first, SizeIs(1));
+  EXPECT_EQ(first[0].lease.unit, UnitId(1));
+  RunAll(first[0], Outcome::kFailed);
+  After(absl::Seconds(2));  // nobody else came to retry it
+  Do(Tick{});
+  ASSERT_THAT(Leases(turn), SizeIs(1));
+  EXPECT_EQ(Leases(turn)[0].lease.unit, UnitId(1));
+  EXPECT_EQ(Leases(turn)[0].lease.cases[0].attempt, 2u);
 }
 
 TEST_F(FailuresTest, OnlyTheRunningCaseIsSuspectNotTheRestOfItsLeaseNorTheQueue) {
@@ -728,6 +759,22 @@ TEST_F(CutTest, WithoutAnyHostLeftWhatTheLastOnesRanIsNamed) {
   EXPECT_EQ(first.host, HostId(0));
   EXPECT_EQ(first.result.message,
             "it was running for 1.0 s when h0 was lost (link closed), and then the run ended (no host is left)");
+}
+
+TEST_F(CutTest, ACaseWhoseHostDoesNotComeBackBeganWhenItDid) {
+  Start(OneProcessACase(1));
+  Add(0);
+  Complete();
+  Cases(0, {1});
+  Join(0, 1);
+  const absl::Time began = now;
+  After(absl::Seconds(1));
+  Gone(0, /*may_return=*/true);
+  After(absl::Seconds(10));
+  Gone(0);
+  ASSERT_EQ(Finished(), RunEnd::kNoHosts);
+  ASSERT_THAT(Cut(), SizeIs(1));
+  EXPECT_EQ(Cut().begin()->second.started, began);
 }
 
 TEST_F(CutTest, ACaseThatWaitsForAnotherHostAfterALossIsNotRunning) {

@@ -407,6 +407,7 @@ TEST_F(SpeculationTest, IterationsAreCopiedOneByOne) {
   ASSERT_THAT(copies, SizeIs(1));
   const uint32_t iteration = copies[0].iteration;
   EXPECT_EQ(copies[0].attempt, 1u);
+  EXPECT_EQ(Leases(turn)[0].lease.iteration, iteration);
   RunAll(Leases(turn)[0]);
   ASSERT_THAT(Ended(turn), SizeIs(1));
   EXPECT_EQ(Ended(turn)[0].iteration, iteration);

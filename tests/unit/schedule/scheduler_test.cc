@@ -592,7 +592,7 @@ TEST_F(SchedulerTest, RepeatsAreIterationsWithAttemptsOfTheirOwn) {
   Join(0, 1);
   RunToTheEnd();
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
-  std::set<std::pair<uint32_t, uint32_t>> verdicts, wire;
+  std::set<std::pair<uint32_t, uint32_t>> verdicts, leased;
   for (const AttemptEnded& ended : Ended(all)) {
     EXPECT_TRUE(verdicts.emplace(ended.id.index, ended.iteration).second);
     EXPECT_EQ(ended.result.attempt, 1u);
@@ -602,7 +602,8 @@ TEST_F(SchedulerTest, RepeatsAreIterationsWithAttemptsOfTheirOwn) {
     std::set<uint32_t> indices;
     for (const LeasedCase& c : given.lease.cases) {
       EXPECT_TRUE(indices.insert(c.index).second) << "an index twice in one lease";
-      EXPECT_TRUE(wire.emplace(c.index, c.attempt).second) << "an attempt twice on the wire";
+      EXPECT_EQ(c.attempt, 1u);
+      EXPECT_TRUE(leased.emplace(c.index, given.lease.iteration).second) << "an attempt twice";
     }
   }
 }

@@ -1,0 +1,25 @@
+// A unit as the run loop knows it: what it lists, and which of that is selected. A plain value.
+
+#ifndef DTEST_COORDINATOR_RUN_RUN_UNIT_H_
+#define DTEST_COORDINATOR_RUN_RUN_UNIT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "dtest/case_info.h"
+
+namespace dtest {
+
+struct RunUnit {
+  std::string name;
+  CaseInfos cases;                 // empty until listed, then never changed
+  std::vector<uint32_t> selected;  // ascending positions in `cases`
+  bool listed = false;             // or it is known that it cannot be
+  absl::Duration ready;            // since the run began: when its specification was made
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_RUN_RUN_UNIT_H_

@@ -1,0 +1,324 @@
+// A whole run in virtual time: hosts, bundle, signals and clock are fakes; the loop, the scheduler, what is shipped and
+// the sinks are the real ones.
+
+#include "coordinator/run/run_loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "fakes/fake_bundle.h"
+#include "fakes/fake_hosts.h"
+#include "fakes/fake_signals.h"
+#include "fakes/manual_clock.h"
+#include "fakes/recording_sink.h"
+#include "unit/agent/dotted_cases.h"
+
+namespace dtest {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+using testing::StartsWith;
+using testing::UnorderedElementsAre;
+
+constexpr absl::Duration kMs = absl::Milliseconds(1);
+constexpr HostId kA(0), kB(1);
+
+class RunLoopTest : public testing::Test {
+ protected:
+  RunLoopTest() : hosts_(&clock_, 2) {
+    sinks_.Add("record", &sink_);
+    options_.run_id = "r1";
+    options_.scheduler.hosts = 2;
+    options_.scheduler.host_names = {"a", "b"};
+    options_.scheduler.processes = Processes::kCase;
+    options_.settings.case_timeout = absl::Minutes(1);
+    options_.host_timeout = absl::Seconds(20);
+    hosts_.answer = [this](HostId host, const ToAgent& message) { Answer(host, message); };
+  }
+
+  // An agent whose cases all pass; each takes `case_takes_`.
+  void Answer(HostId host, const ToAgent& message) {
+    if (const List* list = std::get_if<List>(&message)) {
+      hosts_.After(kMs, [this, host, unit = list->unit] {
+        hosts_.Says(host, Listed{unit, DottedCases(listings_[unit]), "", "", kMs});
+      });
+    } else if (const Lease* lease = std::get_if<Lease>(&message)) {
+      hosts_.After(case_takes_, [this, host, lease = *lease] {
+        Results results{lease.id, lease.unit, {}, /*done=*/true, kMs};
+        for (const LeasedCase& leased : lease.cases) {
+          CaseResult& result = results.results.emplace_back();
+          result.index = leased.index;
+          result.attempt = leased.attempt;
+          result.outcome = outcome_;
+          result.duration = case_takes_;
+        }
+        if (!interrupted_.contains(host)) hosts_.Says(host, std::move(results));
+      });
+    } else if (std::holds_alternative<Interrupt>(message)) {
+      interrupted_.insert(host);  // what it runs is cut off
+      hosts_.After(kMs, [this, host] { hosts_.Says(host, Idle{}); });
+    }
+  }
+
+  // `host` comes up after `delay`.
+  void ComesUp(HostId host, absl::Duration delay = kMs) {
+    hosts_.After(delay, [this, host] { hosts_.Up(host); });
+  }
+  void BecomesReady(UnitId unit, absl::Duration delay = kMs) {
+    hosts_.After(delay, [this, unit] { bundle_.BecomesReady(unit); });
+  }
+  UnitId ListedUnit(const char* name, std::vector<std::string> cases) {
+    const UnitId unit = bundle_.AddListed(name, DottedCases(cases));
+    BecomesReady(unit);
+    return unit;
+  }
+  UnitId UnitToList(const char* name, std::vector<std::string> cases) {
+    const UnitId unit = bundle_.Add(name);
+    listings_[unit] = std::move(cases);
+    BecomesReady(unit);
+    return unit;
+  }
+
+  RunEnd Run(std::vector<std::string> filters = {}) {
+    std::vector<HostSpec> specs(2);
+    specs[0].name = "a";
+    specs[1].name = "b";
+    for (HostSpec& spec : specs) spec.slots = 1;
+    loop_ = std::make_unique<RunLoop>(
+        options_, specs, *Selection::Make(filters),
+        RunLoop::Surroundings{&sinks_, nullptr, nullptr, &signals_, &bundle_, clock_.AsFunction()});
+    hosts_.set_delegate(loop_.get());
+    const RunEnd end = loop_->Run(&hosts_);
+    EXPECT_EQ(sink_.flushed(), sink_.lines().size()) << "all that was told is written";
+    EXPECT_TRUE(hosts_.asked_to_leave());
+    return end;
+  }
+  // Of what this host was sent.
+  std::vector<std::string> Kinds(HostId host) const {
+    static constexpr const char* kNames[] = {"welcome", "unit",      "prefetch", "list",    "table", "lease", "recall",
+                                             "cancel",  "interrupt", "shutdown", "recipes", "chunk", "peers"};
+    std::vector<std::string> kinds;
+    for (const FakeHosts::Sent& sent : hosts_.sent()) {
+      if (sent.host == host) kinds.push_back(kNames[sent.message.index()]);
+    }
+    return kinds;
+  }
+
+  ManualClock clock_;
+  FakeHosts hosts_;
+  FakeBundle bundle_;
+  FakeSignals signals_;
+  RecordingSink sink_;
+  SinkSet sinks_;
+  RunLoop::Options options_;
+  std::unique_ptr<RunLoop> loop_;
+  std::map<UnitId, std::vector<std::string>> listings_;
+  absl::Duration case_takes_ = 10 * kMs;
+  Outcome outcome_ = Outcome::kPassed;
+  std::set<HostId> interrupted_;
+};
+
+TEST_F(RunLoopTest, ARunTellsItsStoryInOrder) {
+  ListedUnit("math", {"A.One", "A.Two"});
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(),
+              ElementsAre("started r1", "up 0 slots 1", "listed math 2/2", "selected math A.One A.Two", "shipped 0",
+                          "ended math A.One passed on a", "ended math A.Two passed on a", "finished 0", "closed"));
+  EXPECT_THAT(Kinds(kA), ElementsAre("welcome", "unit", "table", "lease", "lease"));
+}
+
+TEST_F(RunLoopTest, WhoListsAUnitNeedsNoTableOfItsCases) {
+  UnitToList("math", {"A.One", "A.Two", "A.Three", "A.Four"});
+  ComesUp(kA);
+  ComesUp(kB, 5 * kMs);  // not asked to list any more
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(Kinds(kA), AllOf(Contains("list"), Contains("lease"), Not(Contains("table"))));
+  EXPECT_THAT(Kinds(kB), AllOf(Not(Contains("list")), Contains("table"), Contains("lease")));
+  EXPECT_THAT(bundle_.remembered(), SizeIs(1));
+  EXPECT_THAT(sink_.LinesThatBegin("ended"), SizeIs(4));
+}
+
+TEST_F(RunLoopTest, OnlyWhatIsSelectedRuns) {
+  ListedUnit("math", {"A.One", "B.One", "A.Two"});
+  ComesUp(kA);
+  EXPECT_EQ(Run({"A.*"}), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(), Contains("listed math 2/3"));
+  EXPECT_THAT(sink_.LinesThatBegin("ended"),
+              UnorderedElementsAre("ended math A.One passed on a", "ended math A.Two passed on a"));
+  const std::vector<RunLoop::Listing> listings = loop_->TakeListings();
+  ASSERT_THAT(listings, SizeIs(1));
+  EXPECT_THAT(listings[0].selected, ElementsAre(0, 2));
+  EXPECT_EQ(listings[0].cases.name(2), "A.Two");
+}
+
+TEST_F(RunLoopTest, AListOfTheCasesRunsNone) {
+  UnitToList("math", {"A.One"});
+  options_.list_only = true;
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(Kinds(kA), Not(Contains("lease")));
+  EXPECT_THAT(NamesOf(loop_->TakeListings()[0].cases), ElementsAre("A.One"));
+}
+
+TEST_F(RunLoopTest, AUnitThatCannotBeShippedIsNamedAndTheOthersRun) {
+  const UnitId bad = bundle_.AddListed("bad", {"A.One"});
+  hosts_.After(kMs, [&] { bundle_.BecomesReady(bad, absl::NotFoundError("libx.so is missing"), {"odd"}); });
+  ListedUnit("good", {"A.One"});
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(), AllOf(Contains("listed bad 0/0: libx.so is missing"), Contains("warning odd"),
+                                   Contains("ended good A.One passed on a")));
+}
+
+TEST_F(RunLoopTest, AListingThatBreaksIsTold) {
+  const UnitId unit = bundle_.Add("broken");
+  BecomesReady(unit);
+  ComesUp(kA);
+  hosts_.answer = [&](HostId host, const ToAgent& message) {
+    if (!std::holds_alternative<List>(message)) return;
+    hosts_.After(kMs, [&, host] { hosts_.Says(host, Listed{unit, {}, "exited with 1", "oops", kMs}); });
+  };
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(), Contains("listed broken 0/0: exited with 1"));
+}
+
+TEST_F(RunLoopTest, TheCasesOfALostHostRunElsewhere) {
+  ListedUnit("math", {"A.One", "A.Two", "A.Three"});
+  case_takes_ = absl::Seconds(1);
+  ComesUp(kA);
+  ComesUp(kB);
+  hosts_.After(absl::Milliseconds(500), [this] { hosts_.Down(kA, "cable"); });
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(), Contains("down 0: cable"));
+  EXPECT_THAT(sink_.LinesThatBegin("ended"),
+              UnorderedElementsAre("ended math A.One passed on b", "ended math A.Two passed on b",
+                                   "ended math A.Three passed on b"));
+}
+
+TEST_F(RunLoopTest, WithoutHostsTheRunEndsAndSaysWhy) {
+  ListedUnit("math", {"A.One"});
+  UnitToList("unreached", {"B.One"});
+  hosts_.After(2 * kMs, [this] { hosts_.Down(kA, "refused"); });
+  hosts_.After(3 * kMs, [this] { hosts_.Down(kB, "refused"); });
+  EXPECT_EQ(Run(), RunEnd::kNoHosts);
+  EXPECT_THAT(sink_.lines(),
+              ElementsAre("started r1", "listed math 1/1", "selected math A.One", "down 0 never up: refused",
+                          "down 1 never up: refused", "ended math A.One not run", "listed unreached 0/0 unreached",
+                          "finished 4: no host is left", "closed"));
+}
+
+TEST_F(RunLoopTest, TheFirstSignalWaitsForWhatRunsAndTheSecondDoesNot) {
+  ListedUnit("math", {"A.Slow"});
+  case_takes_ = absl::Hours(1);
+  hosts_.answer = nullptr;  // it does not answer an Interrupt, either
+  ComesUp(kA);
+  hosts_.After(absl::Seconds(1), [this] { signals_.Send(SIGINT); });
+  hosts_.After(absl::Seconds(2), [this] { signals_.Send(SIGINT); });
+  EXPECT_EQ(Run(), RunEnd::kInterrupted);
+  EXPECT_THAT(Kinds(kA), Contains("interrupt"));
+  const std::vector<std::string> warnings = sink_.LinesThatBegin("warning");
+  ASSERT_FALSE(warnings.empty());
+  EXPECT_THAT(warnings[0], StartsWith("warning interrupted: waiting for running tests to end; once more to kill them"));
+  EXPECT_THAT(sink_.LinesThatBegin("ended"), SizeIs(1));
+  EXPECT_THAT(sink_.lines(), Contains("finished 2: interrupted"));
+  EXPECT_LT(clock_.now() - sink_.times()[0], absl::Seconds(3));
+}
+
+TEST_F(RunLoopTest, AnInterruptedRunEndsWhenItsHostsAreIdle) {
+  ListedUnit("math", {"A.Slow"});
+  case_takes_ = absl::Hours(1);
+  ComesUp(kA);
+  hosts_.After(absl::Seconds(1), [this] { signals_.Send(SIGTERM); });
+  hosts_.After(2 * kMs, [this] { hosts_.Down(kB, "refused"); });
+  EXPECT_EQ(Run(), RunEnd::kInterrupted);
+  EXPECT_THAT(sink_.LinesThatBegin("warning")[0], HasSubstr("asked to stop"));
+  EXPECT_LT(clock_.now() - sink_.times()[0], absl::Seconds(2));
+}
+
+TEST_F(RunLoopTest, ARunThatPassesItsLimitIsInterrupted) {
+  ListedUnit("math", {"A.Slow"});
+  options_.scheduler.run_timeout = absl::Minutes(5);
+  case_takes_ = absl::Hours(1);
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kTimedOut);
+  EXPECT_THAT(Kinds(kA), Contains("interrupt"));
+  EXPECT_THAT(sink_.lines(), Contains("finished 3: the run passed its limit of 5m"));
+}
+
+TEST_F(RunLoopTest, EnoughFailuresEndTheRun) {
+  ListedUnit("math", {"A.One", "A.Two"});
+  options_.scheduler.max_fail = 1;
+  outcome_ = Outcome::kFailed;
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kFailFast);
+  EXPECT_THAT(sink_.lines(), AllOf(Contains("ended math A.One failed on a"), Contains("ended math A.Two not run"),
+                                   Contains("finished 1: the limit of 1 failure was reached")));
+}
+
+TEST_F(RunLoopTest, WhatTheLoopCannotGoOnWithoutEndsTheRunInOrder) {
+  ListedUnit("math", {"A.One"});
+  hosts_.FailTurn(absl::InternalError("no descriptor left"));
+  EXPECT_EQ(Run(), RunEnd::kInternal);
+  EXPECT_THAT(sink_.lines(),
+              ElementsAre("started r1", "listed math 0/0 unreached", "finished 5: no descriptor left", "closed"));
+}
+
+TEST_F(RunLoopTest, HostsThatDoNotLeaveAreNotWaitedForForEver) {
+  ListedUnit("math", {"A.One"});
+  hosts_.leave_when_asked = false;
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_EQ(sink_.lines().back(), "closed");
+  const absl::Duration waited = sink_.times().back() - sink_.times()[sink_.times().size() - 2];
+  EXPECT_GE(waited, absl::Seconds(1));
+  EXPECT_LE(waited, absl::Minutes(1));
+}
+
+TEST_F(RunLoopTest, WhoWillNotWaitForHostsToLeaveSaysSo) {
+  ListedUnit("math", {"A.One"});
+  hosts_.leave_when_asked = false;
+  ComesUp(kA);
+  hosts_.After(absl::Seconds(1), [this] { signals_.Send(SIGINT); });
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_EQ(clock_.now() - sink_.times()[0], absl::Seconds(1));
+}
+
+TEST_F(RunLoopTest, ChunksAreSentAsTheyAreRead) {
+  const UnitId unit = ListedUnit("math", {"A.One"});
+  ComesUp(kA);
+  hosts_.answer = [&](HostId host, const ToAgent& message) {
+    if (std::holds_alternative<Lease>(message)) {
+      hosts_.After(kMs, [&, host] { hosts_.Says(host, NeedChunks{{Digest()}, false}); });
+    } else if (std::holds_alternative<ChunkData>(message)) {
+      hosts_.After(kMs, [&, host] { hosts_.Says(host, Prepared{unit, "", false}); });
+      Answer(host, std::get<Lease>(hosts_.sent()[3].message));
+    }
+  };
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(Kinds(kA), ElementsAre("welcome", "unit", "table", "lease", "chunk"));
+  EXPECT_THAT(sink_.LinesThatBegin("shipped 0"), Not(IsEmpty()));
+}
+
+TEST_F(RunLoopTest, NotesOfAgentsAreWarningsThatNameTheHost) {
+  ListedUnit("math", {"A.One"});
+  ComesUp(kA);
+  hosts_.After(2 * kMs, [this] { hosts_.Says(kA, Note{"the disk is nearly full"}); });
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(), Contains("warning a: the disk is nearly full"));
+}
+
+}  // namespace
+}  // namespace dtest
