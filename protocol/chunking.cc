@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/endian.h"
 
 namespace dtest {
 namespace {
@@ -85,24 +86,12 @@ size_t NextCut(absl::string_view data) {
   return end;
 }
 
-FileRecipe ChunkFile(absl::string_view contents) {
-  FileRecipe recipe;
-  recipe.chunks.reserve(contents.size() / kAverageChunk + 1);
-  while (!contents.empty()) {
-    const size_t size = NextCut(contents);
-    recipe.chunks.push_back({Sha256(contents.substr(0, size)), static_cast<uint32_t>(size)});
-    contents.remove_prefix(size);
-  }
-  recipe.id = FileId(recipe.chunks);
-  return recipe;
-}
-
 Digest FileId(const std::vector<ChunkRef>& chunks) {
   std::string bytes = "dtest file 1\n";
   bytes.reserve(bytes.size() + chunks.size() * (Digest::kSize + 4));
   for (const ChunkRef& chunk : chunks) {
     absl::StrAppend(&bytes, chunk.digest.bytes());
-    for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(chunk.size >> shift & 0xff));
+    AppendLittleEndian(chunk.size, 4, &bytes);
   }
   return Sha256(bytes);
 }

@@ -40,9 +40,6 @@ Digest Sha256(absl::string_view bytes);
 // `data` must hold at least kMaxChunk bytes or reach the end of the file. Not empty.
 size_t NextCut(absl::string_view data);
 
-// The recipe of a whole file held in memory (mmap). An empty file has no chunks.
-FileRecipe ChunkFile(absl::string_view contents);
-
 // A file's id: SHA-256 over "dtest file 1\n" and, for each chunk, its 32 digest bytes and its size as 4 bytes,
 // little-endian.
 Digest FileId(const std::vector<ChunkRef>& chunks);

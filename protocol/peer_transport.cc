@@ -1,7 +1,5 @@
 #include "protocol/peer_transport.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
 #include <zmq.h>
 
 #include <array>
@@ -12,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/numbers.h"
+#include "dtest/base/wake.h"
 #include "protocol/zmq_common.h"
 
 namespace dtest {
@@ -31,27 +30,6 @@ constexpr size_t kZapParts = 7;
 constexpr int kMonitored = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                            ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_CLOSED |
                            ZMQ_EVENT_DISCONNECTED;
-
-// An eventfd that ZeroMQ's thread may write to for as long as a frame of ours is under way.
-class Wake {
- public:
-  Wake() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~Wake() { close(fd_); }
-  Wake(const Wake&) = delete;
-  Wake& operator=(const Wake&) = delete;
-  int fd() const { return fd_; }
-  void Notify() {
-    const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t n = write(fd_, &one, sizeof one);  // fails only when it is readable already
-  }
-  void Reset() {
-    uint64_t count;
-    [[maybe_unused]] const ssize_t n = read(fd_, &count, sizeof count);
-  }
-
- private:
-  const int fd_;
-};
 
 // Answers to one asker that are under way.
 struct Account {

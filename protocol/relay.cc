@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,32 +18,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/paths.h"
+#include "dtest/base/wake.h"
 
 namespace dtest {
 namespace {
-
-// A descriptor that is closed with its owner, or before.
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    if (this != &other) {
-      Close();
-      fd_ = std::exchange(other.fd_, -1);
-    }
-    return *this;
-  }
-  ~Fd() { Close(); }
-  int get() const { return fd_; }
-  bool open() const { return fd_ >= 0; }
-  void Close() {
-    if (fd_ >= 0) close(std::exchange(fd_, -1));
-  }
-
- private:
-  int fd_;
-};
 
 absl::Status PathError(absl::string_view what, absl::string_view path, int error) {
   return absl::UnavailableError(absl::StrCat("cannot ", what, " the UNIX socket ", path, ": ", strerror(error)));
@@ -64,8 +43,7 @@ absl::StatusOr<sockaddr_un> UnixAddress(absl::string_view path) {
 
 // Anybody who can reach the socket could speak in the agent's name.
 absl::Status CheckPrivate(absl::string_view path) {
-  const size_t slash = path.rfind('/');
-  const std::string directory(slash == absl::string_view::npos ? "." : path.substr(0, std::max<size_t>(slash, 1)));
+  const std::string directory(DirectoryOf(path));
   struct stat info = {};
   if (lstat(directory.c_str(), &info) != 0) return PathError("listen at", path, errno);
   if (!S_ISDIR(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 077) != 0) {
@@ -79,12 +57,6 @@ bool FromThisProcess(int connection) {
   ucred peer = {};
   socklen_t size = sizeof(peer);
   return getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid == getpid();
-}
-
-void Signal(int event_fd) {
-  const uint64_t one = 1;
-  // It cannot fail: the counter is far from its end.
-  [[maybe_unused]] const ssize_t written = write(event_fd, &one, sizeof(one));
 }
 
 bool Ended(PumpStep step) { return step == PumpStep::kEnd || step == PumpStep::kFailed; }
@@ -139,14 +111,10 @@ PumpStep PumpOut(int fd, ByteBuffer* buffer) {
 class Relay::Impl {
  public:
   Impl(int read_fd, int write_fd)
-      : in_(read_fd),
-        out_(read_fd == write_fd ? fcntl(write_fd, F_DUPFD_CLOEXEC, 0) : write_fd),
-        stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        closed_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        outward_done_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      : in_(read_fd), out_(read_fd == write_fd ? fcntl(write_fd, F_DUPFD_CLOEXEC, 0) : write_fd) {}
 
   ~Impl() {
-    Signal(stop_.get());
+    stop_.Notify();
     if (thread_.joinable()) thread_.join();
     RemovePath();
   }
@@ -157,7 +125,7 @@ class Relay::Impl {
     if (!address.ok()) return address.status();
     if (absl::Status status = CheckPrivate(path); !status.ok()) return status;
     Fd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!listener.open() || bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
+    if (!listener.ok() || bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
       return PathError("listen at", path, errno);
     }
     path_ = std::string(path);
@@ -166,26 +134,10 @@ class Relay::Impl {
     return Start();
   }
 
-  absl::Status Connect(absl::string_view path) {
-    if (absl::Status status = PrepareFds(); !status.ok()) return status;
-    absl::StatusOr<sockaddr_un> address = UnixAddress(path);
-    if (!address.ok()) return address.status();
-    // Connecting blocks only while the listener's backlog is full, which its IO thread empties.
-    Fd connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!connection.open()) return PathError("connect to", path, errno);
-    int result;
-    do {
-      result = connect(connection.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address));
-    } while (result != 0 && errno == EINTR);
-    if (result != 0 || fcntl(connection.get(), F_SETFL, O_NONBLOCK) != 0) return PathError("connect to", path, errno);
-    socket_ = std::move(connection);
-    return Start();
-  }
-
-  int closed_fd() const { return closed_.get(); }
+  int closed_fd() const { return closed_.fd(); }
 
   bool Finish(absl::Duration timeout) {
-    pollfd item = {outward_done_.get(), POLLIN, 0};
+    pollfd item = {outward_done_.fd(), POLLIN, 0};
     const timespec limit = absl::ToTimespec(std::clamp(timeout, absl::ZeroDuration(), absl::Hours(24)));
     // An interrupted wait is cut short: the caller is told, and is on its way out anyway.
     return ppoll(&item, 1, &limit, nullptr) > 0 && drained_;
@@ -202,9 +154,10 @@ class Relay::Impl {
   };
 
   absl::Status PrepareFds() {
-    if (!stop_.open() || !closed_.open() || !outward_done_.open()) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("cannot make an eventfd: ", strerror(errno), "; raise the limit of open files (ulimit -n)"));
+    for (const Wake* wake : {&stop_, &closed_, &outward_done_}) {
+      if (wake->error() == 0) continue;
+      return absl::ResourceExhaustedError(absl::StrCat("cannot make an eventfd: ", strerror(wake->error()),
+                                                       "; raise the limit of open files (ulimit -n)"));
     }
     for (const Fd* fd : {&in_, &out_}) {
       const int flags = fcntl(fd->get(), F_GETFL);
@@ -232,7 +185,7 @@ class Relay::Impl {
       const short socket_events = (outward_.wants_in() ? POLLIN : 0) | (inward_.wants_out() ? POLLOUT : 0);
       const short out_events = outward_.wants_out() ? POLLOUT : 0;
       pollfd items[] = {
-          {stop_.get(), POLLIN, 0},
+          {stop_.fd(), POLLIN, 0},
           {listener_.get(), POLLIN, 0},
           {inward_.wants_in() ? in_.get() : -1, POLLIN, 0},
           {socket_events != 0 ? socket_.get() : -1, socket_events, 0},
@@ -253,8 +206,8 @@ class Relay::Impl {
     // The stream may have ended before anybody connected: whoever does now must not wait for ever.
     listener_.Close();
     RemovePath();
-    Signal(closed_.get());
-    Signal(outward_done_.get());
+    closed_.Notify();
+    outward_done_.Notify();
   }
 
   static void Pump(int from, int to, bool reader_gone, Way& way) {
@@ -268,25 +221,25 @@ class Relay::Impl {
   // Passes each end on to the other side, once. A socket is shut down, because others may hold it open too (both ways
   // of one socket are two descriptors here, and the shell that started us has its own); on a pipe that does nothing.
   void CloseWhatIsDone() {
-    if (inward_.done && in_.open()) {
+    if (inward_.done && in_.ok()) {
       shutdown(in_.get(), SHUT_RD);
       in_.Close();
-      if (socket_.open()) shutdown(socket_.get(), SHUT_WR);
-      Signal(closed_.get());
+      if (socket_.ok()) shutdown(socket_.get(), SHUT_WR);
+      closed_.Notify();
     }
-    if (outward_.done && out_.open()) {
+    if (outward_.done && out_.ok()) {
       drained_ = outward_.source_ended && outward_.buffer.empty();
       shutdown(out_.get(), SHUT_WR);
       out_.Close();
-      if (socket_.open()) shutdown(socket_.get(), SHUT_RD);
-      Signal(closed_.get());
-      Signal(outward_done_.get());
+      if (socket_.ok()) shutdown(socket_.get(), SHUT_RD);
+      closed_.Notify();
+      outward_done_.Notify();
     }
   }
 
   void Accept() {
     Fd connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!connection.open() || !FromThisProcess(connection.get())) return;
+    if (!connection.ok() || !FromThisProcess(connection.get())) return;
     socket_ = std::move(connection);
     if (inward_.done) shutdown(socket_.get(), SHUT_WR);
     listener_.Close();
@@ -308,9 +261,9 @@ class Relay::Impl {
   Way outward_;       // from the socket to the stream
 
   // Shared: constant descriptors, and a flag.
-  const Fd stop_;
-  const Fd closed_;
-  const Fd outward_done_;
+  const Wake stop_;
+  const Wake closed_;
+  const Wake outward_done_;
   std::atomic<bool> drained_ = false;  // set before outward_done_ is signalled
   std::thread thread_;
 };
@@ -321,12 +274,6 @@ Relay::~Relay() = default;
 absl::StatusOr<std::unique_ptr<Relay>> Relay::Listen(int read_fd, int write_fd, absl::string_view path) {
   auto impl = std::make_unique<Impl>(read_fd, write_fd);
   if (absl::Status status = impl->Listen(path); !status.ok()) return status;
-  return std::unique_ptr<Relay>(new Relay(std::move(impl)));
-}
-
-absl::StatusOr<std::unique_ptr<Relay>> Relay::Connect(int read_fd, int write_fd, absl::string_view path) {
-  auto impl = std::make_unique<Impl>(read_fd, write_fd);
-  if (absl::Status status = impl->Connect(path); !status.ok()) return status;
   return std::unique_ptr<Relay>(new Relay(std::move(impl)));
 }
 

@@ -59,7 +59,7 @@ class Relay {
  public:
   static constexpr size_t kBufferBytes = 256 << 10;  // each way
 
-  // All return with the pump running. The relay owns `read_fd` and `write_fd` (which may be the same one) in any case,
+  // Returns with the pump running. The relay owns `read_fd` and `write_fd` (which may be the same one) in any case,
   // also after an error, and closes them. It makes the open files behind them non-blocking. To give away stdin and
   // stdout, dup them and put /dev/null in their place: then nothing the program prints by mistake can get into the
   // stream, and the far side sees its end when the relay closes it.
@@ -67,8 +67,6 @@ class Relay {
   // Listens at `path` and takes one connection, made by this same process (its own DEALER), then removes the path. The
   // directory must belong to this user with mode 0700: FailedPrecondition if not.
   static absl::StatusOr<std::unique_ptr<Relay>> Listen(int read_fd, int write_fd, absl::string_view path);
-  // Connects to a listener (the coordinator's ROUTER) at `path`. For a child process' stdin and stdout.
-  static absl::StatusOr<std::unique_ptr<Relay>> Connect(int read_fd, int write_fd, absl::string_view path);
 
   // Stops at once: what has not been handed on is lost (see Finish). Joins the thread.
   ~Relay();

@@ -1,11 +1,11 @@
 #include "protocol/zmq_transport.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "dtest/base/clock.h"
 #include "protocol/zmq_common.h"
 
 namespace dtest {
@@ -26,8 +26,6 @@ constexpr size_t kMaxUnixPath = 107;
 constexpr absl::Duration kReconnectAtMost = absl::Seconds(2);
 // zmq_poll counts in int milliseconds: longer sleeps are several.
 constexpr absl::Duration kLongestPoll = absl::Hours(24);
-
-absl::Duration Monotonic() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }
 
 absl::Status CheckUnixPath(absl::string_view path) {
   // ZeroMQ would give "@name" and "*" meanings of their own, hence absolute ones only.
@@ -128,10 +126,10 @@ class RouterTransport::Impl {
     const size_t sockets = items_.size();
     for (const int fd : watched_) items_.push_back({nullptr, fd, ZMQ_POLLIN, 0});
 
-    const absl::Duration deadline = Monotonic() + timeout;
+    const absl::Time deadline = MonotonicNow() + timeout;
     int count = 0;
     // The first round polls even when the timeout is zero; a later one only if there is time left.
-    for (absl::Duration left = timeout;; left = deadline - Monotonic()) {
+    for (absl::Duration left = timeout;; left = deadline - MonotonicNow()) {
       // Rounded up: a sleep that ends a fraction of a millisecond early would be repeated until the deadline, busily.
       left = std::clamp(absl::Ceil(left, absl::Milliseconds(1)), absl::ZeroDuration(), kLongestPoll);
       try {
@@ -141,12 +139,12 @@ class RouterTransport::Impl {
         if (error.num() != EINTR) return LinkError("wait for", "agents", error);
         count = 0;
       }
-      if (count > 0 || Monotonic() >= deadline) break;
+      if (count > 0 || MonotonicNow() >= deadline) break;
     }
     for (size_t i = sockets; i < items_.size() && count > 0; ++i) {
       const short events = items_[i].revents;
       if (events == 0) continue;
-      ready->push_back({items_[i].fd, (events & ZMQ_POLLIN) != 0, false, (events & ZMQ_POLLERR) != 0});
+      ready->push_back({items_[i].fd, (events & ZMQ_POLLIN) != 0, (events & ZMQ_POLLERR) != 0});
     }
     return absl::OkStatus();
   }

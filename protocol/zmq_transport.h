@@ -1,4 +1,5 @@
-// The link: a ROUTER at the coordinator, a DEALER at each agent. The only file that includes zmq is zmq_transport.cc.
+// The link: a ROUTER at the coordinator, a DEALER at each agent. ZeroMQ itself is included here and in peer_transport
+// (links between agents) only.
 // A frame is one ZeroMQ message of one part (ROUTER's identity part is handled here). No high-water mark drops
 // anything: flow is controlled by credit (see messages.h), so the marks are off. A frame has 1 to kMaxFrameBytes bytes
 // (codec.h): Send refuses any other (InvalidArgument), and a peer that sends a longer one is cut off.
@@ -35,7 +36,6 @@ absl::StatusOr<CurveKeyPair> MakeCurveKeyPair();  // Unimplemented if libzmq was
 struct FdEvent {
   int fd = -1;
   bool readable = false;
-  bool writable = false;
   bool closed = false;  // hung up or in error: read what is left
 };
 

@@ -6,7 +6,6 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "agent/execute/leftovers.h"
 #include "agent/store/fs.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/io.h"
 
 namespace dtest {
 namespace {
@@ -46,34 +47,18 @@ absl::Status RestoreDirectory(const std::string& path) {
 
 std::string ReadFileIfThere(const std::string& path) {
   std::string contents;
-  const store::Fd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
+  const Fd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
   struct stat info;
   if (!fd.ok() || fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return contents;
-  char buffer[16 << 10];
-  while (contents.size() < kLargestFile) {
-    const ssize_t got = read(fd.get(), buffer, std::min(sizeof buffer, kLargestFile - contents.size()));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    contents.append(buffer, got);
-  }
+  ReadToEnd(fd.get(), kLargestFile, &contents);
   return contents;
 }
 
 absl::Status WriteFile(const std::string& path, absl::string_view contents) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return Failure("cannot write", path);
-  while (!contents.empty()) {
-    const ssize_t wrote = write(fd, contents.data(), contents.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) {
-      absl::Status failure = Failure("cannot write", path);
-      close(fd);
-      return failure;
-    }
-    contents.remove_prefix(wrote);
-  }
-  if (close(fd) != 0) return Failure("cannot write", path);
-  return absl::OkStatus();
+  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  int error = fd.ok() ? WriteAll(fd.get(), contents) : errno;
+  if (const int close_error = fd.Close(); error == 0) error = close_error;
+  return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, absl::StrCat("cannot write ", path));
 }
 
 absl::StatusOr<std::unique_ptr<AgentDirectory>> AgentDirectory::Make() {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -18,20 +19,17 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "dtest/base/clock.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/io.h"
 
 namespace dtest {
 namespace {
 
 // Whole contents of a file in /proc; false if it cannot be read (the process is gone, or not ours).
 bool ReadProc(const std::string& path, std::string* contents) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   contents->clear();
-  char buffer[4096];
-  ssize_t got;
-  while ((got = read(fd, buffer, sizeof buffer)) > 0) contents->append(buffer, got);
-  close(fd);
-  return got == 0;
+  return fd.ok() && ReadToEnd(fd.get(), std::numeric_limits<size_t>::max(), contents) == 0;
 }
 
 // Field of /proc/<pid>/stat by the number proc(5) gives it, 3 or more; -1 if there is none.

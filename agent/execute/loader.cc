@@ -13,12 +13,12 @@
 #include <cstring>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/io.h"
+#include "dtest/base/version_order.h"
 
 namespace dtest {
 namespace {
@@ -26,16 +26,15 @@ namespace {
 class MappedFile {
  public:
   explicit MappedFile(const std::string& path) {
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return;
+    const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd.ok()) return;
     struct stat info;
-    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
+    if (fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode)) {
       mode_ = info.st_mode;
       size_ = info.st_size;
-      void* const bytes = size_ == 0 ? MAP_FAILED : mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+      void* const bytes = size_ == 0 ? MAP_FAILED : mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
       if (bytes != MAP_FAILED) bytes_ = static_cast<const char*>(bytes);
     }
-    close(fd);
   }
   ~MappedFile() {
     if (bytes_ != nullptr) munmap(const_cast<char*>(bytes_), size_);
@@ -97,26 +96,6 @@ void Put(std::string* file, size_t at, size_t width, uint64_t value) {
   std::memcpy(file->data() + at, width == 4 ? static_cast<const void*>(&narrow) : &value, width);
 }
 
-absl::Status WriteAll(int fd, absl::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t wrote = write(fd, bytes.data(), bytes.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return absl::ErrnoToStatus(errno, "write");
-    bytes.remove_prefix(wrote);
-  }
-  return absl::OkStatus();
-}
-
-std::vector<int> Numbers(absl::string_view version) {
-  std::vector<int> numbers;
-  for (absl::string_view part : absl::StrSplit(version, '.')) {
-    int number = 0;
-    if (!absl::SimpleAtoi(part, &number)) number = 0;
-    numbers.push_back(number);
-  }
-  return numbers;
-}
-
 }  // namespace
 
 std::string GlibcVersionIn(absl::string_view libc) {
@@ -148,7 +127,7 @@ std::string HostGlibcVersion(absl::string_view machine) {
 
 bool GlibcSuffices(absl::string_view have, absl::string_view need) {
   if (need.empty()) return true;
-  return !have.empty() && Numbers(have) >= Numbers(need);
+  return !have.empty() && CompareVersions(have, need) >= 0;
 }
 
 absl::Status UseLoader(const std::string& path, absl::string_view loader) {
@@ -171,11 +150,12 @@ absl::Status UseLoader(const std::string& path, absl::string_view loader) {
   Put(&file, patch.file_size_at, patch.width, loader.size() + 1);
 
   const std::string copy = absl::StrCat(path, ".dtest-", getpid());
-  const int fd = open(copy.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return fail(absl::ErrnoToStatus(errno, absl::StrCat("create ", copy)));
-  absl::Status status = WriteAll(fd, file);
-  if (status.ok() && fchmod(fd, original.mode() & 0777) != 0) status = absl::ErrnoToStatus(errno, "chmod");
-  if (close(fd) != 0) status.Update(absl::ErrnoToStatus(errno, "close"));
+  Fd fd(open(copy.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd.ok()) return fail(absl::ErrnoToStatus(errno, absl::StrCat("create ", copy)));
+  absl::Status status;
+  if (const int error = WriteAll(fd.get(), file); error != 0) status = absl::ErrnoToStatus(error, "write");
+  if (status.ok() && fchmod(fd.get(), original.mode() & 0777) != 0) status = absl::ErrnoToStatus(errno, "chmod");
+  if (const int error = fd.Close(); error != 0) status.Update(absl::ErrnoToStatus(error, "close"));
   if (status.ok() && rename(copy.c_str(), path.c_str()) != 0) status = absl::ErrnoToStatus(errno, "rename");
   if (status.ok()) return status;
   unlink(copy.c_str());

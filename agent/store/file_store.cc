@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/io.h"
 #include "protocol/chunking.h"
 
 namespace dtest::store {

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
+#include <cstdint>
 #include <cstring>
 #include <memory>
 
@@ -94,30 +96,6 @@ absl::Status MakeDirectory(const std::string& path, mode_t mode) {
 std::vector<std::string> ListDirectory(const std::string& path) {
   Fd fd = OpenDirectoryAt(AT_FDCWD, path.c_str());
   return fd.ok() ? ListDirectoryFd(std::move(fd)) : std::vector<std::string>();
-}
-
-int WriteAt(int fd, absl::string_view bytes, uint64_t offset) {
-  while (!bytes.empty()) {
-    const ssize_t written = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    bytes.remove_prefix(static_cast<size_t>(written));
-    offset += static_cast<uint64_t>(written);
-  }
-  return 0;
-}
-
-int ReadAt(int fd, char* bytes, size_t size, uint64_t offset) {
-  while (size > 0) {
-    const ssize_t got = pread(fd, bytes, size, static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno;
-    if (got == 0) return EIO;
-    bytes += got;
-    size -= static_cast<size_t>(got);
-    offset += static_cast<uint64_t>(got);
-  }
-  return 0;
 }
 
 int Lock(int fd, int operation) {

@@ -1,5 +1,5 @@
 // The few things the store and the runner do with the file system, without its traps: modes that no umask changes,
-// short writes, interrupted locks, errno as a message that says what to do.
+// interrupted locks, errno as a message that says what to do.
 //
 // Any thread, unless said otherwise; nothing here keeps state.
 
@@ -7,41 +7,16 @@
 #define DTEST_AGENT_STORE_FS_H_
 
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cstdint>
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "dtest/base/fd.h"
 
 namespace dtest::store {
-
-// Owns a descriptor.
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    if (this != &other) {
-      Close();
-      fd_ = std::exchange(other.fd_, -1);
-    }
-    return *this;
-  }
-  ~Fd() { Close(); }
-  bool ok() const { return fd_ >= 0; }
-  int get() const { return fd_; }
-  // 0 or errno: network file systems report a full disk here.
-  int Close() { return fd_ >= 0 && close(std::exchange(fd_, -1)) != 0 ? errno : 0; }
-
- private:
-  int fd_ = -1;
-};
 
 // "cannot <tried> <path>: <errno's text>; <what the user can do>". A full disk or quota is ResourceExhausted, missing
 // rights or a read-only file system PermissionDenied, no such file NotFound, all else Unavailable.
@@ -53,10 +28,6 @@ Fd Open(const std::string& path, int flags, mode_t mode = 0);
 absl::Status MakeDirectory(const std::string& path, mode_t mode);
 // Names in a directory but "." and "..", in no order; empty if it cannot be read.
 std::vector<std::string> ListDirectory(const std::string& path);
-
-// Writes or reads at an offset until done; 0 or errno. ReadAt fails with EIO where the file ends too early.
-int WriteAt(int fd, absl::string_view bytes, uint64_t offset);
-int ReadAt(int fd, char* bytes, size_t size, uint64_t offset);
 
 // flock(2), LOCK_SH or LOCK_EX, perhaps with LOCK_NB; 0 or errno (EWOULDBLOCK).
 int Lock(int fd, int operation);

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "dtest/base/endian.h"
+#include "dtest/base/io.h"
 #include "protocol/chunking.h"
 
 namespace dtest::store {
@@ -21,24 +23,14 @@ constexpr size_t kCountOffset = kMagicSize + 2 * kStampSize;
 constexpr size_t kHeaderSize = kCountOffset + 4;
 constexpr size_t kChunkSize = Digest::kSize + 4;
 
-void AppendInt(std::string* bytes, uint64_t value, int size) {
-  for (int i = 0; i < size; ++i) bytes->push_back(static_cast<char>(value >> (8 * i) & 0xff));
-}
-
-uint64_t ReadInt(absl::string_view bytes, size_t offset, int size) {
-  uint64_t value = 0;
-  for (int i = 0; i < size; ++i) value |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[offset + i])) << (8 * i);
-  return value;
-}
-
 std::string EncodeStamp(const Stamp& stamp) {
   if (stamp.empty()) return std::string(kStampSize, '\0');
   std::string bytes;
-  AppendInt(&bytes, stamp.inode, 8);
-  AppendInt(&bytes, stamp.size, 8);
-  AppendInt(&bytes, static_cast<uint64_t>(stamp.mtime_ns), 8);
-  AppendInt(&bytes, static_cast<uint64_t>(stamp.ctime_ns), 8);
-  AppendInt(&bytes, stamp.boot, 8);
+  AppendLittleEndian(stamp.inode, 8, &bytes);
+  AppendLittleEndian(stamp.size, 8, &bytes);
+  AppendLittleEndian(static_cast<uint64_t>(stamp.mtime_ns), 8, &bytes);
+  AppendLittleEndian(static_cast<uint64_t>(stamp.ctime_ns), 8, &bytes);
+  AppendLittleEndian(stamp.boot, 8, &bytes);
   const Digest check = Sha256(bytes);
   bytes.append(check.bytes().data(), kStampSize - kStampFields);
   return bytes;
@@ -48,21 +40,21 @@ Stamp DecodeStamp(absl::string_view bytes) {
   const Digest check = Sha256(bytes.substr(0, kStampFields));
   if (bytes.substr(kStampFields) != check.bytes().substr(0, kStampSize - kStampFields)) return Stamp();
   Stamp stamp;
-  stamp.inode = ReadInt(bytes, 0, 8);
-  stamp.size = ReadInt(bytes, 8, 8);
-  stamp.mtime_ns = static_cast<int64_t>(ReadInt(bytes, 16, 8));
-  stamp.ctime_ns = static_cast<int64_t>(ReadInt(bytes, 24, 8));
-  stamp.boot = ReadInt(bytes, 32, 8);
+  stamp.inode = ReadLittleEndian(bytes, 0, 8);
+  stamp.size = ReadLittleEndian(bytes, 8, 8);
+  stamp.mtime_ns = static_cast<int64_t>(ReadLittleEndian(bytes, 16, 8));
+  stamp.ctime_ns = static_cast<int64_t>(ReadLittleEndian(bytes, 24, 8));
+  stamp.boot = ReadLittleEndian(bytes, 32, 8);
   return stamp;
 }
 
 std::string EncodeRecord(const FileRecipe& recipe) {
   std::string bytes(kMagic, kMagicSize);
   bytes.append(2 * kStampSize, '\0');
-  AppendInt(&bytes, recipe.chunks.size(), 4);
+  AppendLittleEndian(recipe.chunks.size(), 4, &bytes);
   for (const ChunkRef& chunk : recipe.chunks) {
     bytes.append(chunk.digest.bytes().data(), Digest::kSize);
-    AppendInt(&bytes, chunk.size, 4);
+    AppendLittleEndian(chunk.size, 4, &bytes);
   }
   return bytes;
 }
@@ -74,7 +66,7 @@ std::optional<std::array<Stamp, 2>> ReadHeader(int fd) {
   if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || ReadAt(fd, header.data(), header.size(), 0) != 0) {
     return std::nullopt;
   }
-  const uint64_t count = ReadInt(header, kCountOffset, 4);
+  const uint64_t count = ReadLittleEndian(header, kCountOffset, 4);
   if (header.compare(0, kMagicSize, kMagic, kMagicSize) != 0 ||
       static_cast<uint64_t>(st.st_size) != kHeaderSize + count * kChunkSize) {
     return std::nullopt;
@@ -94,7 +86,7 @@ std::optional<FileRecipe> ReadChunks(int fd, const Digest& id) {
   recipe.chunks.reserve(bytes.size() / kChunkSize);
   for (size_t at = 0; at + kChunkSize <= bytes.size(); at += kChunkSize) {
     const std::optional<Digest> digest = Digest::FromBytes(absl::string_view(bytes).substr(at, Digest::kSize));
-    recipe.chunks.push_back({*digest, static_cast<uint32_t>(ReadInt(bytes, at + Digest::kSize, 4))});
+    recipe.chunks.push_back({*digest, static_cast<uint32_t>(ReadLittleEndian(bytes, at + Digest::kSize, 4))});
   }
   if (!CheckRecipe(recipe).ok()) return std::nullopt;
   return recipe;
@@ -124,7 +116,7 @@ uint64_t CurrentBoot() {
     char text[37] = {};
     const Fd fd = Open("/proc/sys/kernel/random/boot_id", O_RDONLY);
     if (!fd.ok() || ReadAt(fd.get(), text, 36, 0) != 0) return uint64_t{0};
-    const uint64_t value = ReadInt(Sha256(absl::string_view(text, 36)).bytes(), 0, 8);
+    const uint64_t value = ReadLittleEndian(Sha256(absl::string_view(text, 36)).bytes(), 0, 8);
     return value == 0 ? 1 : value;
   }();
   return boot;

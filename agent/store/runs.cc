@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "agent/store/recipe_file.h"
 #include "agent/store/rubbish.h"
+#include "dtest/base/io.h"
 #include "protocol/chunking.h"
 
 namespace dtest::store {

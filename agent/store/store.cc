@@ -16,13 +16,13 @@
 #include "agent/store/fs.h"
 #include "agent/store/runs.h"
 #include "agent/store/tree.h"
+#include "dtest/base/io.h"
 #include "protocol/chunking.h"
 
 namespace dtest {
 namespace {
 
 using store::ErrnoStatus;
-using store::Fd;
 using store::FileStore;
 using store::Runs;
 using store::Tree;
@@ -178,7 +178,7 @@ absl::Status Store::Impl::Write(const std::string& path, absl::string_view bytes
   if (IsZero(bytes)) return absl::OkStatus();  // the file has its size: a hole there reads the same, and costs nothing
   Fd fd = store::Open(path, O_WRONLY);
   if (!fd.ok()) return ErrnoStatus(errno, "open file", path);
-  int error = store::WriteAt(fd.get(), bytes, offset);
+  int error = WriteAt(fd.get(), bytes, offset);
   if (const int close_error = fd.Close(); error == 0) error = close_error;
   return error == 0 ? absl::OkStatus() : ErrnoStatus(error, "write file", path);
 }
@@ -296,7 +296,7 @@ std::optional<std::string> Store::Impl::ReadChunk(const Digest& digest) {
     const Place& place = came->second;
     std::string bytes(place.size, '\0');
     const Fd fd = store::Open(place.assembly->path, O_RDONLY);
-    if (!fd.ok() || store::ReadAt(fd.get(), bytes.data(), bytes.size(), place.offset) != 0) return std::nullopt;
+    if (!fd.ok() || ReadAt(fd.get(), bytes.data(), bytes.size(), place.offset) != 0) return std::nullopt;
     if (Sha256(bytes) == digest) return bytes;
     return std::nullopt;
   }

@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cerrno>
 #include <cstdlib>
+#include <optional>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
@@ -14,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "coordinator/bundle/files.h"
+#include "dtest/base/version_order.h"
 
 namespace dtest {
 
@@ -135,9 +137,9 @@ const LibraryResolver::File* LibraryResolver::Probe(const std::string& path, con
       if (file == nullptr) {
         file = std::make_unique<File>();
         absl::StatusOr<ElfInfo> elf = ReadElf(path);
-        const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
-        if (elf.ok() && real != nullptr) {
-          file->real_path = real.get();
+        std::optional<std::string> real = RealPath(path);
+        if (elf.ok() && real.has_value()) {
+          file->real_path = *std::move(real);
           file->elf = *std::move(elf);
           file->shared_library = file->elf.dynamic;
         }
@@ -193,8 +195,8 @@ std::optional<LibraryResolver::Found> LibraryResolver::Search(absl::string_view 
 }
 
 absl::StatusOr<Closure> LibraryResolver::Resolve(const std::string& executable_path, const ElfInfo& info) {
-  const std::unique_ptr<char, decltype(&free)> real(realpath(executable_path.c_str(), nullptr), &free);
-  if (real == nullptr) return FileError(errno, "resolving", executable_path);
+  const std::optional<std::string> real = RealPath(executable_path);
+  if (!real.has_value()) return FileError(errno, "resolving", executable_path);
   Closure closure;
   closure.glibc_needed = info.glibc_needed;
   closure.frameworks = info.frameworks;
@@ -212,7 +214,7 @@ absl::StatusOr<Closure> LibraryResolver::Resolve(const std::string& executable_p
   }
 
   std::vector<Object> objects;
-  objects.push_back({&info, real.get(), std::string(DirectoryOf(real.get())), -1});
+  objects.push_back({&info, *real, std::string(DirectoryOf(*real)), -1});
   for (size_t requester = 0; requester < objects.size(); ++requester) {
     const ElfInfo& elf = *objects[requester].elf;
     for (const std::string& name : elf.needed) {

@@ -17,6 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/bundle/files.h"
+#include "dtest/base/endian.h"
+#include "dtest/base/version_order.h"
 
 namespace dtest {
 
@@ -261,11 +263,8 @@ absl::Status Reader::ReadDynamic() {
 
 uint32_t Reader::Word(const char* bytes, int width) const {
   const bool little = header_.e_ident[EI_DATA] == ELFDATA2LSB;
-  uint32_t value = 0;
-  for (int i = 0; i < width; ++i) {
-    value = value << 8 | static_cast<uint8_t>(bytes[little ? width - 1 - i : i]);
-  }
-  return value;
+  const absl::string_view word(bytes, static_cast<size_t>(width));
+  return static_cast<uint32_t>(little ? ReadLittleEndian(word, 0, word.size()) : ReadBigEndian(word, 0, word.size()));
 }
 
 // Elfxx_Verneed and Elfxx_Vernaux (LSB core specification, "Symbol Versioning") have the same layout in both classes:
@@ -375,22 +374,6 @@ absl::StatusOr<ElfInfo> ReadElf(const std::string& path) {
   absl::StatusOr<OpenedFile> file = OpenFile(path);
   if (!file.ok()) return file.status();
   return Reader(path, *std::move(file)).Read();
-}
-
-int CompareVersions(absl::string_view a, absl::string_view b) {
-  const auto next = [](absl::string_view* rest) -> int64_t {
-    if (rest->empty()) return -1;
-    const size_t dot = rest->find('.');
-    int64_t number = 0;
-    if (!absl::SimpleAtoi(rest->substr(0, dot), &number)) number = 0;
-    rest->remove_prefix(dot == absl::string_view::npos ? rest->size() : dot + 1);
-    return number;
-  };
-  while (!a.empty() || !b.empty()) {
-    const int64_t difference = next(&a) - next(&b);
-    if (difference != 0) return difference < 0 ? -1 : 1;
-  }
-  return 0;
 }
 
 }  // namespace dtest

@@ -1,5 +1,5 @@
 // What an ELF file says about itself: enough to decide whether it is a test, of which framework, for which machine, and
-// what it needs to run. Nothing is executed. The only file that includes libelf is elf.cc.
+// what it needs to run. Nothing is executed.
 //
 // Free functions, no state, any thread.
 
@@ -41,9 +41,6 @@ struct ElfInfo {
 // Errors name the file and what is wrong: FailedPrecondition: not an ELF file at all; DataLoss: truncated or damaged;
 // InvalidArgument: not a regular file; else errno's code (NotFound, PermissionDenied...).
 absl::StatusOr<ElfInfo> ReadElf(const std::string& path);
-
-// Compares dotted versions number by number: <0, 0, >0. "2.4" < "2.34"; a missing part counts as less than 0.
-int CompareVersions(absl::string_view a, absl::string_view b);
 
 }  // namespace dtest
 

@@ -8,29 +8,13 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/paths.h"
 
 namespace dtest {
-
-// Owns a file descriptor.
-class ScopedFd {
- public:
-  ScopedFd() = default;
-  explicit ScopedFd(int fd) : fd_(fd) {}
-  ScopedFd(ScopedFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  ScopedFd& operator=(ScopedFd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~ScopedFd();
-  int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 // "opening /a/b: Permission denied", with errno's status code. `path` is made printable.
 absl::Status FileError(int error_number, absl::string_view what, absl::string_view path);
@@ -38,7 +22,7 @@ absl::Status FileError(int error_number, absl::string_view what, absl::string_vi
 // A regular file opened for reading, with what fstat said of it. Never blocks on a FIFO or device: InvalidArgument for
 // anything that is not a regular file, else errno's code.
 struct OpenedFile {
-  ScopedFd fd;
+  Fd fd;
   struct stat status = {};
 };
 absl::StatusOr<OpenedFile> OpenFile(const std::string& path);
@@ -51,10 +35,6 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, uint64_t limi
 
 // `path` for a message: control characters and bytes that are not UTF-8 as \n, \t or \xNN, the rest as it is.
 std::string Printable(absl::string_view path);
-
-// "/a/b/c" -> "/a/b" and "c"; "c" -> "." and "c".
-absl::string_view DirectoryOf(absl::string_view path);
-absl::string_view BaseName(absl::string_view path);
 
 // Absolute, without ".", "..", doubled slashes, and without symbolic links but for the last component, which keeps its
 // name. NotFound and the like, naming the path, if its directory cannot be resolved.

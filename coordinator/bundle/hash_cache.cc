@@ -4,8 +4,6 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 #include <vector>
@@ -16,6 +14,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "coordinator/bundle/files.h"
+#include "dtest/base/endian.h"
+#include "dtest/base/whole_file.h"
 #include "protocol/chunking.h"
 
 namespace dtest {
@@ -28,31 +28,21 @@ constexpr size_t kChunk = Digest::kSize + 4;
 constexpr uint64_t kMaxRecord = 1ull << 30;
 constexpr absl::Duration kKeep = absl::Hours(30 * 24);
 
-void Put(uint64_t value, int width, std::string* out) {
-  for (int i = 0; i < width; ++i) out->push_back(static_cast<char>(value >> (8 * i)));
-}
-
-uint64_t Get(absl::string_view bytes, size_t offset, int width) {
-  uint64_t value = 0;
-  for (int i = width - 1; i >= 0; --i) value = value << 8 | static_cast<uint8_t>(bytes[offset + i]);
-  return value;
-}
-
 std::string EncodeKey(const FileKey& key) {
   std::string out;
   for (const uint64_t value :
        {key.device, key.inode, key.size, static_cast<uint64_t>(key.mtime_ns), static_cast<uint64_t>(key.ctime_ns)}) {
-    Put(value, 8, &out);
+    AppendLittleEndian(value, 8, &out);
   }
   return out;
 }
 
 std::string EncodeRecord(const FileKey& key, const FileRecipe& recipe) {
   std::string out = absl::StrCat(kMagic, EncodeKey(key));
-  Put(recipe.chunks.size(), 4, &out);
+  AppendLittleEndian(recipe.chunks.size(), 4, &out);
   for (const ChunkRef& chunk : recipe.chunks) {
     absl::StrAppend(&out, chunk.digest.bytes());
-    Put(chunk.size, 4, &out);
+    AppendLittleEndian(chunk.size, 4, &out);
   }
   absl::StrAppend(&out, Sha256(out).bytes());
   return out;
@@ -62,7 +52,7 @@ std::optional<FileRecipe> DecodeRecord(const FileKey& key, absl::string_view byt
   if (bytes.size() < kHeader + Digest::kSize) return std::nullopt;
   const absl::string_view body = bytes.substr(0, bytes.size() - Digest::kSize);
   if (!absl::StartsWith(body, absl::StrCat(kMagic, EncodeKey(key)))) return std::nullopt;
-  const uint64_t count = Get(body, kHeader - 4, 4);
+  const uint64_t count = ReadLittleEndian(body, kHeader - 4, 4);
   if (body.size() != kHeader + count * kChunk) return std::nullopt;
   if (Sha256(body).bytes() != bytes.substr(body.size())) return std::nullopt;
   FileRecipe recipe;
@@ -71,23 +61,13 @@ std::optional<FileRecipe> DecodeRecord(const FileKey& key, absl::string_view byt
     const size_t at = kHeader + i * kChunk;
     ChunkRef chunk;
     chunk.digest = *Digest::FromBytes(body.substr(at, Digest::kSize));
-    chunk.size = static_cast<uint32_t>(Get(body, at + Digest::kSize, 4));
+    chunk.size = static_cast<uint32_t>(ReadLittleEndian(body, at + Digest::kSize, 4));
     size += chunk.size;
     recipe.chunks.push_back(chunk);
   }
   recipe.id = FileId(recipe.chunks);
   if (size != key.size || !CheckRecipe(recipe).ok()) return std::nullopt;
   return recipe;
-}
-
-bool WriteAll(int fd, absl::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(count));
-  }
-  return true;
 }
 
 int64_t Nanoseconds(const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
@@ -103,8 +83,8 @@ HashCache::HashCache(std::string dir) : dir_(std::move(dir)) {}
 
 std::string HashCache::PathOf(const FileKey& key) const {
   std::string name;
-  Put(key.device, 8, &name);
-  Put(key.inode, 8, &name);
+  AppendLittleEndian(key.device, 8, &name);
+  AppendLittleEndian(key.inode, 8, &name);
   const std::string hex = Sha256(name).Hex();
   return absl::StrCat(dir_, "/", hex.substr(0, 2), "/", hex.substr(2));
 }
@@ -129,12 +109,8 @@ void HashCache::Store(const FileKey& key, const FileRecipe& recipe) const {
     std::filesystem::create_directories(parent, error);
     std::filesystem::permissions(dir_, std::filesystem::perms::owner_all, error);
   }
-  std::string temporary = absl::StrCat(path, ".XXXXXX");
-  const ScopedFd fd(mkostemp(temporary.data(), O_CLOEXEC));
-  if (fd.get() < 0) return;
-  if (!WriteAll(fd.get(), EncodeRecord(key, recipe)) || rename(temporary.c_str(), path.c_str()) != 0) {
-    unlink(temporary.c_str());
-  }
+  // If this fails the file is hashed again next time.
+  ReplaceFile(path, path, EncodeRecord(key, recipe)).IgnoreError();
 }
 
 void HashCache::Prune() const {

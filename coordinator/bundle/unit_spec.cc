@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
-#include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -123,9 +122,9 @@ absl::StatusOr<const std::vector<ManifestEntry>*> LibraryLayout::Data(const std:
 
 absl::StatusOr<UnitSpec> MakeSpec(UnitId id, const TestProgram& program, const SpecOptions& options,
                                   LibraryResolver& resolver, Catalog& catalog) {
-  const std::unique_ptr<char, decltype(&free)> real(realpath(options.root.c_str(), nullptr), &free);
-  if (real == nullptr) return FileError(errno, "resolving the working directory", options.root);
-  const std::string root = real.get();
+  const std::optional<std::string> real = RealPath(options.root);
+  if (!real.has_value()) return FileError(errno, "resolving the working directory", options.root);
+  const std::string& root = *real;
   UnitSpec spec = Describe(id, program);
   TreeBuilder tree(root, catalog);
 

@@ -12,8 +12,8 @@
 #include "coordinator/history/history.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
-#include "coordinator/report/whole_file.h"
 #include "coordinator/run/selection.h"
+#include "dtest/base/whole_file.h"
 
 namespace dtest {
 namespace {
@@ -23,8 +23,7 @@ using KnownCase = History::KnownCase;
 constexpr size_t kShown = 20;  // of each kind
 
 std::string Name(const KnownCase& known) {
-  return known.name == known.unit ? OneLine(known.name)
-                                        : absl::StrCat(OneLine(known.unit), " ", OneLine(known.name));
+  return known.name == known.unit ? OneLine(known.name) : absl::StrCat(OneLine(known.unit), " ", OneLine(known.name));
 }
 
 std::string RightAligned(uint64_t number, size_t width) {
@@ -66,8 +65,7 @@ int Show(const std::vector<KnownCase>& all, size_t shown) {
 int Export(const std::vector<KnownCase>& all, const std::string& path) {
   Durations durations;
   for (const KnownCase& known : all) {
-    if (known.history.duration.has_value())
-      durations.units[known.unit][known.name] = *known.history.duration;
+    if (known.history.duration.has_value()) durations.units[known.unit][known.name] = *known.history.duration;
   }
   if (durations.units.empty()) {
     return ExplainFailure(absl::InvalidArgumentError("no case is known to the history: run some first"));

@@ -1,6 +1,5 @@
 #include "coordinator/cli/standard_output.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,23 +7,11 @@
 #include <cstring>
 
 #include "coordinator/report/summary.h"
+#include "dtest/base/io.h"
 
 namespace dtest {
 
-int WriteOutput(absl::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = write(STDOUT_FILENO, text.data(), text.size());
-    if (n >= 0) {
-      text.remove_prefix(static_cast<size_t>(n));
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      pollfd wait = {STDOUT_FILENO, POLLOUT, 0};
-      if (poll(&wait, 1, -1) < 0 && errno != EINTR) return errno;
-    } else if (errno != EINTR) {
-      return errno;
-    }
-  }
-  return 0;
-}
+int WriteOutput(absl::string_view text) { return WriteAll(STDOUT_FILENO, text); }
 
 int StatusAfterOutput(int error, int exit_status) {
   if (error == 0 || error == EPIPE) return exit_status;

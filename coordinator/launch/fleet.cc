@@ -2,8 +2,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
@@ -14,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/launch/host_control.h"
 #include "coordinator/launch/host_runner.h"
+#include "dtest/base/wake.h"
 #include "dtest/mutex.h"
 
 namespace dtest {
@@ -26,8 +25,7 @@ constexpr size_t kStackBytes = 512 << 10;
 
 class Fleet::Impl {
  public:
-  Impl(FleetOptions options, std::vector<HostSpec> hosts)
-      : options_(std::move(options)), event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  Impl(FleetOptions options, std::vector<HostSpec> hosts) : options_(std::move(options)) {
     for (size_t i = 0; i < hosts.size(); ++i) {
       auto host = std::make_unique<Host>();
       host->fleet = this;
@@ -40,7 +38,6 @@ class Fleet::Impl {
   ~Impl() {
     for (const auto& host : hosts_) Close(host->id);
     for (const auto& host : hosts_) Join(host.get());
-    close(event_fd_);
   }
 
   void Start(HostId id, std::string token) {
@@ -76,11 +73,10 @@ class Fleet::Impl {
     }
   }
 
-  int event_fd() const { return event_fd_; }
+  int event_fd() const { return wake_.fd(); }
 
   std::vector<FleetEvent> Poll() {
-    uint64_t count = 0;
-    [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof(count));
+    wake_.Reset();
     MutexLock lock(&mutex_);
     return std::exchange(events_, {});
   }
@@ -184,13 +180,12 @@ class Fleet::Impl {
 
   void EmitLocked(FleetEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     events_.push_back(std::move(event));
-    const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof(one));
+    wake_.Notify();
   }
 
   // Constant after construction.
   const FleetOptions options_;
-  const int event_fd_;
+  const Wake wake_;  // readable while there are events
   std::vector<std::unique_ptr<Host>> hosts_;
 
   Mutex mutex_;

@@ -1,9 +1,7 @@
 #include "coordinator/launch/host_control.h"
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,32 +14,26 @@
 namespace dtest {
 
 HostControl::HostControl(std::function<void(std::string)> log, std::function<void(std::string)> notice)
-    : log_(std::move(log)),
-      notice_(std::move(notice)),
-      wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      wake_error_(errno) {}
+    : log_(std::move(log)), notice_(std::move(notice)) {}
 
-HostControl::~HostControl() {
-  GuardSocket(-1);
-  if (wake_fd_ >= 0) close(wake_fd_);
-}
+HostControl::~HostControl() = default;
 
 absl::Status HostControl::status() const {
-  if (wake_fd_ >= 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(wake_error_, "cannot start the host's thread here: no eventfd; raise `ulimit -Hn` and -n");
+  if (wake_.error() == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(wake_.error(),
+                             "cannot start the host's thread here: no eventfd; raise `ulimit -Hn` and -n");
 }
 
 void HostControl::Close() {
   closing_.store(true, std::memory_order_release);
   // Never read: from now on every Wait returns at once.
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof(one));
+  wake_.Notify();
   MutexLock lock(&mutex_);
-  if (guarded_ >= 0) shutdown(guarded_, SHUT_RDWR);
+  if (guarded_.ok()) shutdown(guarded_.get(), SHUT_RDWR);
 }
 
 absl::Status HostControl::Wait(std::vector<pollfd>* fds, absl::Time deadline) {
-  fds->push_back({wake_fd_, POLLIN, 0});
+  fds->push_back({wake_.fd(), POLLIN, 0});
   absl::Status status;
   while (true) {
     // Rounded up: waking a moment early would only spin.
@@ -60,11 +52,10 @@ absl::Status HostControl::Wait(std::vector<pollfd>* fds, absl::Time deadline) {
 }
 
 void HostControl::GuardSocket(int fd) {
-  const int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  Fd copy(fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
   MutexLock lock(&mutex_);
-  if (guarded_ >= 0) close(guarded_);
-  guarded_ = copy;
-  if (guarded_ >= 0 && closing()) shutdown(guarded_, SHUT_RDWR);
+  guarded_ = std::move(copy);
+  if (guarded_.ok() && closing()) shutdown(guarded_.get(), SHUT_RDWR);
 }
 
 }  // namespace dtest

@@ -14,6 +14,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/wake.h"
 #include "dtest/mutex.h"
 
 namespace dtest {
@@ -45,11 +47,10 @@ class HostControl {
  private:
   const std::function<void(std::string)> log_;
   const std::function<void(std::string)> notice_;
-  const int wake_fd_;
-  const int wake_error_;  // errno, if there is no wake_fd_
+  const Wake wake_;
   std::atomic<bool> closing_ = false;
   Mutex mutex_;
-  int guarded_ ABSL_GUARDED_BY(mutex_) = -1;
+  Fd guarded_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace dtest

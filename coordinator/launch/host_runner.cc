@@ -21,6 +21,7 @@
 #include "coordinator/launch/ssh_conduit.h"
 #include "coordinator/launch/ssh_program.h"
 #include "coordinator/launch/ssh_settings.h"
+#include "dtest/base/fd.h"
 #include "protocol/relay.h"
 #include "protocol/start_line.h"
 
@@ -33,20 +34,6 @@ constexpr absl::Duration kExitStatusWait = absl::Seconds(5);
 constexpr size_t kLinkBuffer = 1 << 20;  // each way, in the relay
 constexpr size_t kLastWords = 2048;
 constexpr size_t kLongestLogLine = 4096;
-
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
 
 std::string MakeNonce() {
   char bytes[8];
@@ -314,7 +301,7 @@ class Runner {
 
   // ---- The link ----
 
-  absl::StatusOr<int> ConnectToRouter() const {
+  absl::StatusOr<Fd> ConnectToRouter() const {
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
     if (options_.router_socket.size() >= sizeof(address.sun_path)) {
@@ -322,17 +309,16 @@ class Runner {
     }
     std::memcpy(address.sun_path, options_.router_socket.data(), options_.router_socket.size());
     // Non-blocking from the start: a full backlog answers EAGAIN at once instead of holding up Close.
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return absl::InternalError(absl::StrCat("socket: ", std::strerror(errno)));
+    Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd.ok()) return absl::InternalError(absl::StrCat("socket: ", std::strerror(errno)));
     for (absl::Duration delay = absl::Milliseconds(1);; delay *= 2) {
-      if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
+      if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
       const int error = errno;
       std::vector<pollfd> none;
       if (error == EAGAIN && delay < absl::Seconds(2) &&
           absl::IsDeadlineExceeded(control_->Wait(&none, absl::Now() + delay))) {
         continue;
       }
-      close(fd);
       return absl::InternalError(
           absl::StrCat("cannot connect to the ROUTER at ", options_.router_socket, ": ", std::strerror(error)));
     }
@@ -340,13 +326,10 @@ class Runner {
 
   // Until the stream ends, or the ROUTER closes, or the owner does.
   absl::Status Relay() {
-    int router = -1;
-    if (relayed_) {
-      absl::StatusOr<int> connected = ConnectToRouter();
-      if (!connected.ok()) return connected.status();
-      router = *connected;
-    }
-    const Fd owned(router);
+    absl::StatusOr<Fd> connected = Fd();
+    if (relayed_) connected = ConnectToRouter();
+    if (!connected.ok()) return connected.status();
+    const int router = connected->get();
     ByteBuffer to_host(kLinkBuffer);
     std::string to_router = bootstrap_->TakeLeftover();
     while (true) {

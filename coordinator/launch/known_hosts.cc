@@ -10,38 +10,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "dtest/base/glob.h"
 
 namespace dtest {
-namespace {
-
-bool MatchesGlob(absl::string_view pattern, absl::string_view text) {
-  size_t p = 0, t = 0, star = absl::string_view::npos, retry = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      retry = t;
-    } else if (p < pattern.size() &&
-               (pattern[p] == '?' || absl::ascii_tolower(pattern[p]) == absl::ascii_tolower(text[t]))) {
-      ++p;
-      ++t;
-    } else if (star != absl::string_view::npos) {
-      p = star + 1;
-      t = ++retry;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
-
-}  // namespace
-
 bool MatchesHostPatterns(absl::string_view patterns, absl::string_view name) {
   bool matches = false;
   for (absl::string_view pattern : absl::StrSplit(patterns, ',')) {
     const bool negated = absl::ConsumePrefix(&pattern, "!");
-    if (!MatchesGlob(pattern, name)) continue;
+    if (!GlobMatches(pattern, name, LetterCase::kIgnored)) continue;
     if (negated) return false;
     matches = true;
   }

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log_fields.h"
 #include "coordinator/report/text.h"
+#include "dtest/base/io.h"
 
 namespace dtest {
 namespace {
@@ -396,49 +397,40 @@ void EventLogEncoder::Append(const RunEvent& event, std::string* out) {
 absl::StatusOr<std::unique_ptr<EventLogWriter>> EventLogWriter::Open(const std::string& path) {
   // Truncated only once it is known that nobody else writes it.
   // Without O_NONBLOCK a named pipe that nobody reads would keep us waiting for a reader.
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
-  if (fd >= 0) fcntl(fd, F_SETFL, O_APPEND);
-  if (fd < 0 && errno == ENXIO) {
+  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666));
+  if (fd.ok()) fcntl(fd.get(), F_SETFL, O_APPEND);
+  if (!fd.ok() && errno == ENXIO) {
     return absl::FailedPreconditionError(
         absl::StrCat("cannot write the event log ", path, ": nobody reads this pipe (start its reader first)"));
   }
-  if (fd < 0) {
+  if (!fd.ok()) {
     return absl::ErrnoToStatus(
         errno, absl::StrCat("cannot create the event log ", path, " (give a path in a directory you can write to)"));
   }
-  if (IsRegularFile(fd)) {
-    if (IsLockedByWriter(fd)) {
-      close(fd);
+  if (IsRegularFile(fd.get())) {
+    if (IsLockedByWriter(fd.get())) {
       return absl::FailedPreconditionError(absl::StrCat("cannot write the event log ", path,
                                                         ": another run of dtest is writing it (give another path)"));
     }
     // Others hold it at most for the moment that IsLockedByWriter takes. Where there are no locks it is written
     // without.
-    for (int tries = 0; tries < 1000 && flock(fd, LOCK_EX | LOCK_NB) != 0; ++tries) sched_yield();
-    if (ftruncate(fd, 0) != 0) {
-      const int error = errno;
-      close(fd);
-      return absl::ErrnoToStatus(error, absl::StrCat("cannot empty the event log ", path));
+    for (int tries = 0; tries < 1000 && flock(fd.get(), LOCK_EX | LOCK_NB) != 0; ++tries) sched_yield();
+    if (ftruncate(fd.get(), 0) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot empty the event log ", path));
     }
   }
-  return std::unique_ptr<EventLogWriter>(new EventLogWriter(path, fd));
+  return std::unique_ptr<EventLogWriter>(new EventLogWriter(path, std::move(fd)));
 }
 
 bool EventLogIsBeingWritten(const std::string& path) {
   // Without O_NONBLOCK a named pipe would wait for its writer.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return false;
-  const bool locked = IsRegularFile(fd) && IsLockedByWriter(fd);
-  close(fd);
-  return locked;
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  return fd.ok() && IsRegularFile(fd.get()) && IsLockedByWriter(fd.get());
 }
 
-EventLogWriter::EventLogWriter(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+EventLogWriter::EventLogWriter(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
-EventLogWriter::~EventLogWriter() {
-  (void)Write();
-  close(fd_);
-}
+EventLogWriter::~EventLogWriter() { (void)Write(); }
 
 absl::Status EventLogWriter::Handle(const RunEvent& event) {
   encoder_.Append(event, &buffer_);
@@ -450,20 +442,11 @@ absl::Status EventLogWriter::Handle(const RunEvent& event) {
 absl::Status EventLogWriter::Flush(absl::Time /*now*/) { return Write(); }
 
 absl::Status EventLogWriter::Write() {
-  size_t written = 0;
-  while (written < buffer_.size()) {
-    const ssize_t n = write(fd_, buffer_.data() + written, buffer_.size() - written);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      const int error = errno;
-      buffer_.clear();  // a second try could only leave a hole in the middle of the log
-      return absl::ErrnoToStatus(error, absl::StrCat("cannot write the event log ", path_,
-                                                     "; it ends here, and reports made from it will be incomplete"));
-    }
-    written += static_cast<size_t>(n);
-  }
-  buffer_.clear();
-  return absl::OkStatus();
+  const int error = WriteAll(fd_.get(), buffer_);
+  buffer_.clear();  // after an error, too: a second try could only leave a hole in the middle of the log
+  if (error == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(error, absl::StrCat("cannot write the event log ", path_,
+                                                 "; it ends here, and reports made from it will be incomplete"));
 }
 
 }  // namespace dtest

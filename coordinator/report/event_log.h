@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/event/sink.h"
+#include "dtest/base/fd.h"
 
 namespace dtest {
 
@@ -54,11 +55,11 @@ class EventLogWriter : public Sink {
   absl::Status Flush(absl::Time now) override;
 
  private:
-  EventLogWriter(std::string path, int fd);
+  EventLogWriter(std::string path, Fd fd);
   absl::Status Write();
 
   const std::string path_;
-  const int fd_;
+  const Fd fd_;
   EventLogEncoder encoder_;
   std::string buffer_;
 };

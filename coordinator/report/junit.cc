@@ -10,7 +10,9 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/report/whole_file.h"
+#include "dtest/base/io.h"
+#include "dtest/base/paths.h"
+#include "dtest/base/whole_file.h"
 
 namespace dtest {
 namespace {
@@ -36,31 +38,26 @@ absl::StatusOr<std::unique_ptr<JUnitReport>> JUnitReport::Create(const std::stri
     if (S_ISDIR(st.st_mode)) return absl::InvalidArgumentError(Explain("is a directory; name a file in it", path));
     if (!S_ISREG(st.st_mode)) {
       // Kept open: a pipe's reader would take the end of a trial for the end of the report. Not waiting for a reader.
-      const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-      if (fd < 0 && errno == ENXIO) {
+      Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+      if (!fd.ok() && errno == ENXIO) {
         return absl::FailedPreconditionError(Explain("nobody reads this pipe; start its reader first", path));
       }
-      if (fd < 0) return absl::ErrnoToStatus(errno, Explain("cannot write it", path));
-      fcntl(fd, F_SETFL, 0);
-      return std::unique_ptr<JUnitReport>(new JUnitReport(path, fd, run));
+      if (!fd.ok()) return absl::ErrnoToStatus(errno, Explain("cannot write it", path));
+      fcntl(fd.get(), F_SETFL, 0);
+      return std::unique_ptr<JUnitReport>(new JUnitReport(path, std::move(fd), run));
     }
-    if (const std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), &std::free);
-        real != nullptr) {
-      target = real.get();
-    }
+    if (std::optional<std::string> real = RealPath(path); real.has_value()) target = *std::move(real);
   } else if (path.back() == '/') {
     return absl::InvalidArgumentError(Explain("names a directory; name a file in it", path));
   }
   if (absl::Status status = CheckReplaceable(Shown(target), target); !status.ok()) return status;
-  return std::unique_ptr<JUnitReport>(new JUnitReport(std::move(target), -1, run));
+  return std::unique_ptr<JUnitReport>(new JUnitReport(std::move(target), Fd(), run));
 }
 
-JUnitReport::JUnitReport(std::string path, int fd, const RunRecord* run)
-    : path_(std::move(path)), fd_(fd), run_(*run) {}
+JUnitReport::JUnitReport(std::string path, Fd fd, const RunRecord* run)
+    : path_(std::move(path)), fd_(std::move(fd)), run_(*run) {}
 
-JUnitReport::~JUnitReport() {
-  if (fd_ >= 0) close(fd_);
-}
+JUnitReport::~JUnitReport() = default;
 
 absl::Status JUnitReport::Handle(const RunEvent& event) {
   return std::holds_alternative<RunFinished>(event.what) ? Write() : absl::OkStatus();
@@ -68,7 +65,10 @@ absl::Status JUnitReport::Handle(const RunEvent& event) {
 
 absl::Status JUnitReport::Write() {
   const std::vector<std::string> parts = RenderJUnit(run_);
-  if (fd_ >= 0) return WriteAll(Shown(path_), fd_, parts[0]);
+  if (fd_.ok()) {
+    const int error = WriteAll(fd_.get(), parts[0]);
+    return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, absl::StrCat(Shown(path_), ": cannot write it"));
+  }
   for (size_t part = parts.size(); part > 1; --part) {
     const std::string path = JUnitPartPath(path_, part);
     if (absl::Status status = ReplaceFile(Shown(path), path, parts[part - 1]); !status.ok()) return status;

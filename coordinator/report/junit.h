@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "coordinator/event/sink.h"
 #include "coordinator/report/run_record.h"
+#include "dtest/base/fd.h"
 
 namespace dtest {
 
@@ -45,11 +46,11 @@ class JUnitReport : public Sink {
   absl::Status Handle(const RunEvent& event) override;
 
  private:
-  JUnitReport(std::string path, int fd, const RunRecord* run);
+  JUnitReport(std::string path, Fd fd, const RunRecord* run);
   absl::Status Write();
 
   const std::string path_;
-  const int fd_;  // what is not a regular file is open all the time; else -1
+  const Fd fd_;  // of what is not a regular file: open all the time
   const RunRecord& run_;
 };
 

@@ -18,12 +18,8 @@ TerminalOutput::TerminalOutput(int fd) : fd_(fd) {
   if (fstat(fd, &st) != 0) return;  // the first write says why
   socket_ = S_ISSOCK(st.st_mode);
   if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
-    own_fd_ = open(absl::StrCat("/proc/self/fd/", fd).c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    own_fd_ = Fd(open(absl::StrCat("/proc/self/fd/", fd).c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   }
-}
-
-TerminalOutput::~TerminalOutput() {
-  if (own_fd_ >= 0) close(own_fd_);
 }
 
 void TerminalOutput::Append(absl::string_view bytes) {
@@ -38,7 +34,7 @@ absl::Status TerminalOutput::Write() {
   while (pending() > 0) {
     const char* data = pending_.data() + written_;
     const ssize_t n = socket_        ? send(fd_, data, pending(), MSG_DONTWAIT | MSG_NOSIGNAL)
-                      : own_fd_ >= 0 ? write(own_fd_, data, pending())
+                      : own_fd_.ok() ? write(own_fd_.get(), data, pending())
                                      : write(fd_, data, pending());
     if (n >= 0) {
       written_ += static_cast<size_t>(n);
@@ -73,7 +69,7 @@ absl::Status TerminalOutput::Write() {
 absl::Status TerminalOutput::Drain() {
   for (;;) {
     if (absl::Status status = Write(); !status.ok() || pending() == 0) return status;
-    pollfd wait = {own_fd_ >= 0 ? own_fd_ : fd_, POLLOUT, 0};
+    pollfd wait = {own_fd_.ok() ? own_fd_.get() : fd_, POLLOUT, 0};
     if (poll(&wait, 1, -1) < 0 && errno != EINTR) {
       return absl::ErrnoToStatus(errno, "cannot wait for the terminal to take the report");
     }

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "dtest/base/fd.h"
 
 namespace dtest {
 
@@ -22,7 +23,6 @@ class TerminalOutput {
 
   // Borrows `fd`, which outlives this object.
   explicit TerminalOutput(int fd);
-  ~TerminalOutput();
   TerminalOutput(const TerminalOutput&) = delete;
   TerminalOutput& operator=(const TerminalOutput&) = delete;
 
@@ -39,7 +39,7 @@ class TerminalOutput {
 
  private:
   const int fd_;
-  int own_fd_ = -1;  // the same file without blocking; -1: there is none
+  Fd own_fd_;  // the same file without blocking, where that is possible
   bool socket_ = false;
   std::string pending_;
   size_t written_ = 0;  // of pending_

@@ -12,12 +12,9 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "dtest/base/utf8.h"
 
 namespace dtest {
-
-// Bytes of the well-formed UTF-8 sequence (Unicode 15, table 3-7) that `bytes`, not empty, starts with; 0 if none.
-size_t Utf8SequenceLength(absl::string_view bytes);
-bool IsUtf8(absl::string_view bytes);
 
 enum class Colors : bool { kDrop, kKeep };
 
@@ -37,10 +34,6 @@ std::string OneLine(absl::string_view bytes);
 // ("path/file:line: Failure" of GoogleTest's output, "path/file:line" of its XML) or ends in a colon, the lines after
 // it follow, up to the next failure, and paths are cut to the file's name. Clean, at most `limit` bytes.
 std::string Headline(absl::string_view message, size_t limit = 200);
-
-// Cuts to at most `limit` bytes, never within a UTF-8 sequence of well-formed text.
-absl::string_view Utf8Prefix(absl::string_view text, size_t limit);
-absl::string_view Utf8Suffix(absl::string_view text, size_t limit);
 
 std::string CountText(uint64_t count);                                     // "12,345"
 std::string Plural(uint64_t count, absl::string_view noun);                // "1 case", "12,345 cases"

@@ -1,7 +1,6 @@
 #include "coordinator/run/listing_cache.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
 #include <filesystem>
@@ -15,6 +14,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "dtest/base/paths.h"
+#include "dtest/base/whole_file.h"
 #include "protocol/chunking.h"
 
 namespace dtest {
@@ -106,17 +107,10 @@ void ListingCache::Put(const Digest& key, const CachedListing& listing) const {
   }
   body += listing.cases.bytes();
   const std::string path = Path(key);
-  const std::string temporary = absl::StrCat(path, ".", getpid());
   std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-  file << std::string(kHeader) << body << std::string(Sha256(body).bytes());
-  file.close();
-  if (file) {
-    std::filesystem::rename(temporary, path, error);
-  } else {
-    std::filesystem::remove(temporary, error);
-  }
+  std::filesystem::create_directories(std::string(DirectoryOf(path)), error);
+  // If this fails the unit is listed again next time.
+  ReplaceFile(path, path, absl::StrCat(kHeader, body, Sha256(body).bytes())).IgnoreError();
 }
 
 std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<std::string>& libraries,

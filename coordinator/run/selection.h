@@ -65,9 +65,6 @@ class Selection {
   ShardPlan plan_ = ShardPlan(1);
 };
 
-// gtest's glob: '*' any string, '?' any one character, all else itself. Linear in the text for each '*'.
-bool GlobMatches(absl::string_view pattern, absl::string_view text);
-
 }  // namespace dtest
 
 #endif  // DTEST_COORDINATOR_RUN_SELECTION_H_

@@ -1,13 +1,10 @@
 #include "coordinator/run/workers.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <utility>
 
 namespace dtest {
 
-Workers::Workers(size_t threads) : event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Workers::Workers(size_t threads) {
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
 }
 
@@ -20,7 +17,6 @@ Workers::~Workers() {
     mutex_.NotifyAll();
   }
   for (std::thread& thread : threads_) thread.join();
-  close(event_fd_);
 }
 
 void Workers::Add(Job job) {
@@ -36,8 +32,7 @@ void Workers::AddUrgent(Job job) {
 }
 
 void Workers::RunCompletions() {
-  uint64_t count = 0;
-  [[maybe_unused]] const ssize_t n = read(event_fd_, &count, sizeof count);  // only resets it
+  done_.Reset();
   std::vector<Completion> completions;
   {
     MutexLock lock(&mutex_);
@@ -63,8 +58,7 @@ void Workers::Work() {
       MutexLock lock(&mutex_);
       completions_.push_back(std::move(completion));
     }
-    const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t n = write(event_fd_, &one, sizeof one);  // can only fail when already readable
+    done_.Notify();
   }
 }
 

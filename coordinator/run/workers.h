@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "dtest/base/wake.h"
 #include "dtest/mutex.h"
 
 namespace dtest {
@@ -32,14 +33,14 @@ class Workers {
   void AddUrgent(Job job) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Readable when RunCompletions has something to do.
-  int event_fd() const { return event_fd_; }
+  int event_fd() const { return done_.fd(); }
   // The loop's thread only.
   void RunCompletions() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   void Work() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  const int event_fd_;
+  const Wake done_;
   Mutex mutex_;
   std::deque<Job> jobs_ ABSL_GUARDED_BY(mutex_);
   std::deque<Job> urgent_ ABSL_GUARDED_BY(mutex_);

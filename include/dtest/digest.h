@@ -1,4 +1,4 @@
-// A SHA-256 value (FIPS 180-4) as an immutable, hashable value. Computing one is `protocol/sha256.h`.
+// A SHA-256 value (FIPS 180-4) as an immutable, hashable value. Sha256 in `protocol/chunking.h` computes one.
 
 #ifndef DTEST_DIGEST_H_
 #define DTEST_DIGEST_H_

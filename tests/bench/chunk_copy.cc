@@ -8,6 +8,7 @@
 #include <string>
 
 #include "protocol/chunking.h"
+#include "unit/protocol/chunk_file.h"
 
 int main(int argc, char** argv) {
   size_t bytes = 0, chunks = 0, unique = 0, compressed = 0;

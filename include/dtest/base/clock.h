@@ -1,5 +1,5 @@
-// The agent's clock: CLOCK_MONOTONIC expressed as an absl::Time, as the cores and the session want it. It has nothing
-// to do with the time of day. Any thread.
+// CLOCK_MONOTONIC as an absl::Time, as the cores, the session and the loops want it. It has nothing to do with the time
+// of day (a run's loop adds that itself), and never jumps. Any thread.
 //
 // It stands still while the machine is suspended, as the tests do: limits of cases count on it. CLOCK_BOOTTIME would
 // let every running case time out at the end of a suspend, and a local agent leave whose coordinator slept with it.

@@ -23,6 +23,7 @@
 #include "agent_process.h"
 #include "dtest/base/clock.h"
 #include "protocol/chunking.h"
+#include "unit/protocol/chunk_file.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {

@@ -15,10 +15,10 @@
 
 #include "absl/time/time.h"
 #include "dtest/messages.h"
-#include "protocol/relay.h"
 #include "protocol/session.h"
 #include "protocol/start_line.h"
 #include "protocol/zmq_transport.h"
+#include "unit/protocol/stream_pump.h"
 
 namespace dtest {
 
@@ -64,7 +64,7 @@ class AgentProcess {
   Epoch epoch_;
   std::string token_;
   std::string temporary_parent_;
-  std::unique_ptr<Relay> relay_;
+  std::unique_ptr<StreamPump> pump_;
   int stream_in_ = -1;
   pid_t pid_ = -1;
   bool ended_ = false;

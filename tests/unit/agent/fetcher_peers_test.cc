@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/fetch/fetcher.h"
 #include "protocol/chunking.h"
+#include "unit/protocol/chunk_file.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
@@ -29,7 +30,7 @@ class FetcherPeersTest : public testing::Test {
     store.root = scratch_.File("store");
     store.run_id = "run-1";
     store_ = Store::Open(store).value();
-    Fetcher::Options options;
+    Fetcher::Options& options = options_;
     options.store = store_.get();
     options.first_window = kChunkCredit;
     options.send = [this](Fetcher::Question question) {
@@ -87,6 +88,7 @@ class FetcherPeersTest : public testing::Test {
   ScratchDirectory scratch_;
   absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
   std::unique_ptr<Store> store_;
+  Fetcher::Options options_;
   std::unique_ptr<Fetcher> fetcher_;
   std::map<Digest, std::string> chunks_;
   std::vector<Digest> asked_recipes_, anywhere_, direct_, asked_peer_, arrived_;
@@ -167,11 +169,11 @@ TEST_F(FetcherPeersTest, APeerThatCannotEvenBeAsked) {
 TEST_F(FetcherPeersTest, ASilentPeerIsGivenUpInTime) {
   WantFile();
   NameThePeer();
-  now_ += absl::Seconds(10) - absl::Milliseconds(1);
+  now_ += options_.again_after - absl::Milliseconds(1);
   fetcher_->Tick(now_);
   EXPECT_THAT(direct_, IsEmpty());
   now_ += absl::Milliseconds(1);
-  EXPECT_LE(fetcher_->NextDeadline(), now_ + absl::Seconds(1));
+  EXPECT_LE(fetcher_->NextDeadline(), now_ + options_.again_after) << "it looks again";
   fetcher_->Tick(now_);
   EXPECT_THAT(direct_, UnorderedElementsAreArray(All()));
   EXPECT_EQ(lost_.size(), 1u);
@@ -182,8 +184,8 @@ TEST_F(FetcherPeersTest, ASilentPeerIsGivenUpInTime) {
 TEST_F(FetcherPeersTest, APeerThatWaitsItselfIsWaitedFor) {
   WantFile();
   NameThePeer();
-  for (int second = 0; second < 120; ++second) {
-    now_ += absl::Seconds(1);
+  for (int i = 0; i < 20; ++i) {
+    now_ += options_.again_after - absl::Milliseconds(1);
     fetcher_->PeerWaits(now_, kPeer);
     fetcher_->PeerWaits(now_, HostId(4));  // of no interest
     fetcher_->Tick(now_);
@@ -191,7 +193,7 @@ TEST_F(FetcherPeersTest, APeerThatWaitsItselfIsWaitedFor) {
   EXPECT_THAT(direct_, IsEmpty());
   EXPECT_THAT(lost_, IsEmpty());
   // And then it dies.
-  now_ += absl::Seconds(10);
+  now_ += options_.again_after;
   fetcher_->Tick(now_);
   EXPECT_THAT(direct_, UnorderedElementsAreArray(All()));
   EXPECT_EQ(lost_.size(), 1u);
@@ -201,7 +203,7 @@ TEST_F(FetcherPeersTest, AnotherChunkOfThePeerIsASignOfLifeToo) {
   WantFile();
   NameThePeer();
   for (size_t i = 1; i < asked_peer_.size(); ++i) {
-    now_ += absl::Seconds(9);
+    now_ += options_.again_after - absl::Milliseconds(1);
     fetcher_->OnPeer(now_, kPeer, Good(asked_peer_[i]));
     fetcher_->Tick(now_);
   }
@@ -213,7 +215,7 @@ TEST_F(FetcherPeersTest, AChunkThatAPeerForgetsIsAskedForAgain) {
   WantFile();
   NameThePeer();
   const Digest forgotten = asked_peer_.front();
-  now_ += absl::Minutes(5) - absl::Seconds(1);
+  now_ += options_.peer_patience - absl::Seconds(1);
   for (size_t i = 2; i < asked_peer_.size(); ++i) fetcher_->OnPeer(now_, kPeer, Good(asked_peer_[i]));
   fetcher_->Tick(now_);
   EXPECT_THAT(direct_, IsEmpty());

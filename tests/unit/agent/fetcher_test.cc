@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "protocol/chunking.h"
+#include "unit/protocol/chunk_file.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
@@ -232,9 +233,9 @@ TEST_F(FetcherTest, SlowLinkIsNotAskedTwice) {
   AnswerRecipes();
   const std::vector<Digest> asked = std::exchange(asked_chunks_, {});
   ASSERT_GT(asked.size(), 10u);
-  // One chunk in eight seconds, all of the same request.
+  // One chunk just in time, all of the same request.
   for (size_t i = 0; i + 1 < asked.size(); ++i) {
-    now_ += absl::Seconds(8);
+    now_ += options_.again_after - absl::Milliseconds(1);
     fetcher_->Tick(now_);
     EXPECT_THAT(asked_chunks_, IsEmpty());
     AnswerChunk(asked[i]);

@@ -71,8 +71,7 @@ class PeersTest : public testing::Test {
   }
   // Turns both until the client has heard something; the server's clock may go faster.
   void UntilHeard(absl::Duration step = absl::ZeroDuration()) {
-    const absl::Time patience = absl::Now() + absl::Seconds(30);
-    while (client_.said.empty() && absl::Now() < patience) {
+    while (client_.said.empty()) {
       now_ += step;
       server_.Turn(now_);
       client_.Turn(now_);
@@ -106,13 +105,11 @@ TEST_F(PeersTest, WhoeverWaitsIsToldSo) {
 TEST_F(PeersTest, AfterAnAnswerItLooksAgain) {
   server_.stored = "bytes";
   Ask(Sha256("bytes"));
-  const absl::Time patience = absl::Now() + absl::Seconds(30);
   bool answered = false;
-  while (!answered && absl::Now() < patience) {
+  while (!answered) {
     answered = server_.peers->Turn(now_) && server_.peers->NextDeadline() == absl::InfinitePast();
     client_.Turn(now_);
   }
-  EXPECT_TRUE(answered);
   server_.peers->Turn(now_);
   EXPECT_GT(server_.peers->NextDeadline(), now_);
 }

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 
+#include "dtest/base/version_order.h"
 #include "unit/bundle/temp_tree.h"
 
 namespace dtest {

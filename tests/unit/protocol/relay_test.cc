@@ -25,8 +25,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Far beyond what anything here takes: reached only when it hangs.
-constexpr absl::Duration kPatience = absl::Seconds(30);
+// Decides nothing: CTest's limit ends a test that hangs.
+constexpr absl::Duration kPatience = absl::Hours(1);
 
 std::string RandomBytes(size_t size, uint32_t seed) {
   std::mt19937 random(seed);
@@ -406,12 +406,12 @@ TEST(Relay, PlacesWhereItMustNotListen) {
 
 TEST(Relay, DescriptorsAreClosedAlsoAfterAnError) {
   SocketPair stream;
-  EXPECT_FALSE(Relay::Connect(stream.Take(0), dup(STDERR_FILENO), "/nonexistent/socket").ok());
+  EXPECT_FALSE(Relay::Listen(stream.Take(0), dup(STDERR_FILENO), "/nonexistent/socket").ok());
   EXPECT_EQ(ReadAll(stream.fd[1]), "") << "the far end sees the end of file";
-  EXPECT_EQ(Relay::Connect(-1, -1, "/nonexistent/socket").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Relay::Listen(-1, -1, "/nonexistent/socket").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-// ---- ZeroMQ through two relays ---------------------------------------------------------------------------------
+// ---- ZeroMQ through a relay ---------------------------------------------------------------------------------
 
 // Carries bytes between two descriptors in pieces of random length, as a network would, until the end of file.
 void Carry(int from, int to, uint32_t seed) {
@@ -425,36 +425,35 @@ void Carry(int from, int to, uint32_t seed) {
   shutdown(from, SHUT_RD);
 }
 
-// ROUTER - relay - network - relay - DEALER.
+// ROUTER - network - relay - DEALER.
 class EndToEnd : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(router_.BindUnix(directory_.File("router")).ok());
-    const int coordinator_fd = coordinator_.Take(0);
     const int agent_fd = agent_.Take(0);
-    auto near = Relay::Connect(coordinator_fd, coordinator_fd, directory_.File("router"));
-    ASSERT_TRUE(near.ok()) << near.status();
-    near_ = *std::move(near);
+    router_end_ = ConnectTo(directory_.File("router"));
+    ASSERT_GE(router_end_, 0);
     auto far = Relay::Listen(agent_fd, agent_fd, directory_.File("agent"));
     ASSERT_TRUE(far.ok()) << far.status();
     far_ = *std::move(far);
     ASSERT_TRUE(dealer_.ConnectUnix(directory_.File("agent"), "\x01token").ok());
-    network_.emplace_back(Carry, coordinator_.fd[1], agent_.fd[1], 17);
-    network_.emplace_back(Carry, agent_.fd[1], coordinator_.fd[1], 18);
+    network_.emplace_back(Carry, router_end_, agent_.fd[1], 17);
+    network_.emplace_back(Carry, agent_.fd[1], router_end_, 18);
   }
   void TearDown() override {
-    near_.reset();
     far_.reset();
     for (std::thread& thread : network_) thread.join();
+    close(router_end_);
   }
 
   std::string Size(int i) { return std::string(1 + i * 7919 % 300000, static_cast<char>('a' + i % 26)); }
 
   ScratchDirectory directory_;
-  SocketPair coordinator_, agent_;
+  SocketPair agent_;
+  int router_end_ = -1;
   RouterTransport router_;
   DealerTransport dealer_;
-  std::unique_ptr<Relay> near_, far_;
+  std::unique_ptr<Relay> far_;
   std::vector<std::thread> network_;
 };
 
@@ -463,7 +462,7 @@ TEST_F(EndToEnd, MegabytesBothWays) {
   for (int i = 0; i < kFrames; ++i) {
     ASSERT_TRUE(dealer_.Send(std::make_shared<const std::string>(Size(i))).ok());
   }
-  router_.WatchFd(near_->closed_fd());
+  router_.WatchFd(far_->closed_fd());
   int at_router = 0;
   int at_dealer = 0;
   std::vector<FdEvent> ready;
@@ -504,15 +503,13 @@ TEST_F(EndToEnd, AnOrderlyEndLosesNothing) {
       ASSERT_LT(absl::FromChrono(Clock::now() - start), kPatience) << i;
     }
   }
-  EXPECT_TRUE(Readable(near_->closed_fd()));
 }
 
 TEST_F(EndToEnd, TheNetworkDies) {
   ASSERT_TRUE(dealer_.Send(std::make_shared<const std::string>("hello")).ok());
   std::vector<FdEvent> ready;
   while (!router_.Receive()) ASSERT_TRUE(router_.Wait(kPatience, &ready).ok());
-  for (const int fd : {coordinator_.fd[1], agent_.fd[1]}) shutdown(fd, SHUT_RDWR);
-  EXPECT_TRUE(Readable(near_->closed_fd()));
+  for (const int fd : {router_end_, agent_.fd[1]}) shutdown(fd, SHUT_RDWR);
   EXPECT_TRUE(Readable(far_->closed_fd()));
   const Clock::time_point start = Clock::now();
   absl::Status status;

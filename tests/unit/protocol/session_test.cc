@@ -15,8 +15,8 @@ using ::testing::IsEmpty;
 using Verdict = Session::Verdict;
 
 constexpr absl::Duration kTick = absl::Nanoseconds(1);
-constexpr absl::Duration kResend = absl::Seconds(5);
-constexpr absl::Duration kAcknowledge = absl::Milliseconds(250);
+const absl::Duration kResend = Session::Options().resend_after;
+const absl::Duration kAcknowledge = Session::Options().acknowledge_after;
 
 absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
 

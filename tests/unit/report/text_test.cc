@@ -15,17 +15,6 @@ std::string Clean(absl::string_view bytes, Colors colors = Colors::kDrop) {
 
 constexpr char kBad[] = "\xEF\xBF\xBD";
 
-TEST(Utf8, AcceptsTheEndsOfEachRangeAndNothingBeyond) {
-  for (const char* good : {"\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                           "\xef\xbf\xbd", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
-    EXPECT_TRUE(IsUtf8(good)) << good;
-  }
-  for (const char* bad : {"\x80", "\xc1\xbf", "\xc3", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xe2\x82", "\xf0\x8f\xbf\xbf",
-                          "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe2\x28\xa1"}) {
-    EXPECT_FALSE(IsUtf8(bad)) << bad;
-  }
-}
-
 TEST(AppendClean, ReplacesEachBadByteAndKeepsWhatFollows) {
   EXPECT_EQ(Clean("a\xff\xfe"
                   "b"),
@@ -114,20 +103,6 @@ TEST(Headline, WhatOnlySaysWhereOrEndsInAColonIsFollowedByWhatIsSaid) {
   EXPECT_EQ(Headline("it ends so:\n"), "it ends so:");
   EXPECT_EQ(Headline("cannot connect to 10.0.0.1:22\nis sshd running?"), "cannot connect to 10.0.0.1:22");
   EXPECT_EQ(Headline("/src/a.cc:27"), "/src/a.cc:27");
-}
-
-TEST(Utf8Cut, NeverSplitsACharacter) {
-  EXPECT_EQ(Utf8Prefix("a\xe2\x82\xac", 3), "a");
-  EXPECT_EQ(Utf8Prefix("a\xe2\x82\xac", 4), "a\xe2\x82\xac");
-  EXPECT_EQ(Utf8Suffix("\xe2\x82\xac"
-                       "a",
-                       3),
-            "a");
-  EXPECT_EQ(Utf8Suffix("\xe2\x82\xac"
-                       "a",
-                       0),
-            "");
-  EXPECT_EQ(Utf8Prefix("\x80\x80\x80\x80\x80\x80\x80", 5).size(), 2u);  // not UTF-8: never far from the limit
 }
 
 TEST(Numbers, ReadLikePeopleWriteThem) {

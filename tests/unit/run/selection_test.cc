@@ -127,16 +127,5 @@ TEST(Selection, ShardsNeverChange) {
   EXPECT_EQ(ShardOf("io_test", "Net.Close", 1000), 681u);
 }
 
-TEST(GlobMatches, Table) {
-  EXPECT_TRUE(GlobMatches("*", ""));
-  EXPECT_TRUE(GlobMatches("a*b*c", "aXbYbZc"));
-  EXPECT_FALSE(GlobMatches("a*b*c", "aXbYb"));
-  EXPECT_TRUE(GlobMatches("?", "x"));
-  EXPECT_FALSE(GlobMatches("?", ""));
-  EXPECT_FALSE(GlobMatches("", "x"));
-  EXPECT_TRUE(GlobMatches("**", "anything"));
-  EXPECT_TRUE(GlobMatches("[x]", "[x]")) << "brackets are not special";
-}
-
 }  // namespace
 }  // namespace dtest

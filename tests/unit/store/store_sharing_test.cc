@@ -129,7 +129,7 @@ TEST_F(StoreSharingTest, DeadRunsTreeIsRemovedWithoutTheStoresLock) {
   std::filesystem::create_directory(root_ + "/removed");
   {
     // A remover that never comes to its end.
-    const store::Fd busy = store::Open(root_ + "/removed", O_RDONLY | O_DIRECTORY);
+    const Fd busy = store::Open(root_ + "/removed", O_RDONLY | O_DIRECTORY);
     ASSERT_EQ(store::Lock(busy.get(), LOCK_EX), 0);
     for (size_t dead = 1; dead <= 2; ++dead) {
       die();
@@ -276,7 +276,7 @@ TEST_F(StoreSharingTest, EvictionFindsLeftoversAndYieldsToAnother) {
   std::filesystem::remove(StoredPath(root_, ChunkFile("b").id));
   std::unique_ptr<Store> store = OpenStore(root_, "run");
   {
-    const std::optional<store::Fd> busy = store::Runs::LockExclusively(root_, false);
+    const std::optional<Fd> busy = store::Runs::LockExclusively(root_, false);
     ASSERT_TRUE(busy.has_value());
     EXPECT_EQ(store->Evict(), 0u);
     EXPECT_TRUE(Stored(root_, "a"));

@@ -24,6 +24,7 @@
 #include "agent/store/store.h"
 #include "gtest/gtest.h"
 #include "protocol/chunking.h"
+#include "unit/protocol/chunk_file.h"
 
 namespace dtest {
 

@@ -1,0 +1,25 @@
+#include "dtest/base/paths.h"
+
+#include <cstdlib>
+#include <memory>
+
+namespace dtest {
+
+absl::string_view DirectoryOf(absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (slash == absl::string_view::npos) return ".";
+  return slash == 0 ? path.substr(0, 1) : path.substr(0, slash);
+}
+
+absl::string_view BaseName(absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == absl::string_view::npos ? path : path.substr(slash + 1);
+}
+
+std::optional<std::string> RealPath(const std::string& path) {
+  const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
+  if (real == nullptr) return std::nullopt;
+  return std::string(real.get());
+}
+
+}  // namespace dtest

@@ -1,0 +1,22 @@
+// Paths as byte strings, in whatever encoding the file system has. Any thread; no state.
+
+#ifndef DTEST_BASE_PATHS_H_
+#define DTEST_BASE_PATHS_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+// "/a/b/c" -> "/a/b" and "c"; "c" -> "." and "c"; "/c" -> "/" and "c". Views into `path`, or constant.
+absl::string_view DirectoryOf(absl::string_view path);
+absl::string_view BaseName(absl::string_view path);
+
+// realpath(3): absolute, without symbolic links. nullopt with errno set where that fails.
+std::optional<std::string> RealPath(const std::string& path);
+
+}  // namespace dtest
+
+#endif  // DTEST_BASE_PATHS_H_
