@@ -32,7 +32,7 @@ constexpr char kUsage[] =
 
 // To stderr: stdout belongs to the stream.
 void SetUpLog() {
-  auto logger = spdlog::stderr_logger_st("dtest-agent");
+  auto logger = spdlog::stderr_logger_mt("dtest-agent");
   logger->set_pattern("dtest-agent[%P] %l: %v");
   const char* level = std::getenv("DTEST_AGENT_LOG");
   logger->set_level(level == nullptr ? spdlog::level::warn : spdlog::level::from_str(level));

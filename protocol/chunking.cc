@@ -1,6 +1,8 @@
 #include "protocol/chunking.h"
 
-#include <openssl/evp.h>
+// The low-level functions: EVP would bring every algorithm into the agent, which travels to each host.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -39,15 +41,6 @@ constexpr uint64_t kLooseMask = ~uint64_t{0} << (64 - 14);   // after it: cuts a
   std::abort();
 }
 
-// Fetching an algorithm takes locks and looks through providers: once per process, where SHA256() does it at each call.
-const EVP_MD* FetchedSha256() {
-  static const EVP_MD* const md = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  return md;
-}
-
-struct EvpContextDeleter {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
 struct CompressContextDeleter {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
@@ -58,12 +51,11 @@ struct DecompressContextDeleter {
 }  // namespace
 
 Digest Sha256(absl::string_view bytes) {
-  thread_local const std::unique_ptr<EVP_MD_CTX, EvpContextDeleter> context(EVP_MD_CTX_new());
   std::array<uint8_t, Digest::kSize> digest;
-  unsigned int size = 0;
-  if (context == nullptr || EVP_DigestInit_ex2(context.get(), FetchedSha256(), nullptr) != 1 ||
-      EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) != 1 ||
-      EVP_DigestFinal_ex(context.get(), digest.data(), &size) != 1 || size != Digest::kSize) {
+  static_assert(Digest::kSize == SHA256_DIGEST_LENGTH);
+  SHA256_CTX context;
+  if (SHA256_Init(&context) != 1 || SHA256_Update(&context, bytes.data(), bytes.size()) != 1 ||
+      SHA256_Final(digest.data(), &context) != 1) {
     Die("SHA-256");
   }
   return Digest(digest);

@@ -89,6 +89,12 @@ struct CaseFinished {
   bool from_report = false;  // the process never printed it: its output goes elsewhere
 };
 
+// The slot's process has ended; what it left behind may live and write on, for the leak timeout. Nothing of it is past
+// a limit any more. ProcessEnded (ListingEnded) follows.
+struct ProcessExited {
+  SlotId slot;
+};
+
 // The slot's process has ended and its output has been read to the end (or the leak timeout passed).
 struct ProcessEnded {
   SlotId slot;
@@ -128,8 +134,8 @@ struct ListingEnded {
 
 struct AgentTick {};
 
-using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, CaseBegan, CaseFinished, ProcessEnded,
-                                ListingEnded, AgentTick>;
+using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, CaseBegan, CaseFinished, ProcessExited,
+                                ProcessEnded, ListingEnded, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 

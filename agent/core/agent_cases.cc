@@ -23,6 +23,14 @@ void Agent::Impl::On(CaseBegan&& event) {
   if (!interrupted) StartLimit(slot, position);
 }
 
+void Agent::Impl::On(ProcessExited&& event) {
+  if (event.slot.value() >= slots_.size()) return;
+  Slot& slot = slots_[event.slot.value()];
+  if (!slot.HasProcess()) return;
+  slot.exited = true;
+  slot.limit = absl::InfiniteFuture();
+}
+
 void Agent::Impl::MarkStartup(Slot* slot) {
   if (slot->any_began) return;
   slot->any_began = true;

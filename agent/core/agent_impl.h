@@ -69,6 +69,7 @@ class Agent::Impl {
       kDropped,      // killed; nobody waits for it
     };
     Fate fate = Fate::kOpen;
+    bool exited = false;                          // and is not limited any more
     absl::Time limit = absl::InfiniteFuture();    // when it will be past its limit
     absl::Duration allowed;                       // of a batch: from when that began to count until then
     absl::Time kill_at = absl::InfiniteFuture();  // SIGKILL after the grace
@@ -141,6 +142,7 @@ class Agent::Impl {
   void On(CaseBegan&& event);
   void MarkStartup(Slot* slot);
   void On(CaseFinished&& event);
+  void On(ProcessExited&& event);
   void On(ProcessEnded&& event);
 
   // The result that the end of the process decides: of the running case, the held one, or the one to blame.

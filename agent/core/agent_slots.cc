@@ -75,7 +75,7 @@ void Agent::Impl::StartProcess(Slot* slot) {
 void Agent::Impl::StartLimit(Slot* slot, size_t position) {
   const absl::Duration own = slot->lease->at(position).time_limit;
   slot->allowed = own > absl::ZeroDuration() ? own : welcome_.settings.case_timeout;
-  slot->limit = now_ + slot->allowed;
+  if (!slot->exited) slot->limit = now_ + slot->allowed;
 }
 
 void Agent::Impl::FreeSlot(Slot* slot) {

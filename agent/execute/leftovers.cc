@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "dtest/base/clock.h"
 #include "dtest/base/fd.h"
@@ -24,6 +26,9 @@
 
 namespace dtest {
 namespace {
+
+constexpr int kSlotBits = 16;
+constexpr uint64_t kSlotMask = (1 << kSlotBits) - 1;
 
 // Whole contents of a file in /proc; false if it cannot be read (the process is gone, or not ours).
 bool ReadProc(const std::string& path, std::string* contents) {
@@ -94,16 +99,25 @@ bool IsOlder(pid_t orphan, pid_t process) {
   return orphan_start >= 0 && orphan_start < process_start;
 }
 
-bool BelongsTo(pid_t orphan, pid_t group, absl::string_view marker, bool otherwise) {
-  if (StatField(orphan, 5) == group || StatField(orphan, 6) == group) return true;
-  std::string environment;
-  if (!ReadProc(absl::StrCat("/proc/", orphan, "/environ"), &environment)) return otherwise;
-  const absl::string_view name = marker.substr(0, marker.find('=') + 1);
-  for (absl::string_view variable : absl::StrSplit(environment, '\0')) {
-    if (variable == marker) return true;
-    if (variable.substr(0, name.size()) == name) return false;
+// Above any limit that somebody means, below RLIM_INFINITY. With this process' id, since a test may be a dtest itself.
+uint64_t SlotMark(uint32_t slot) {
+  return uint64_t{1} << 62 | static_cast<uint64_t>(getpid()) << kSlotBits | (slot & kSlotMask);
+}
+
+Owner OwnerOf(pid_t orphan, uint32_t slot, pid_t group) {
+  if (StatField(orphan, 5) == group || StatField(orphan, 6) == group) return Owner::kThisSlot;
+  rlimit limit;
+  if (prlimit(orphan, RLIMIT_LOCKS, nullptr, &limit) == 0) {
+    if (limit.rlim_cur == SlotMark(slot)) return Owner::kThisSlot;
+    if (limit.rlim_cur >> kSlotBits == SlotMark(0) >> kSlotBits) return Owner::kAnotherSlot;
   }
-  return otherwise;
+  std::string environment;
+  if (!ReadProc(absl::StrCat("/proc/", orphan, "/environ"), &environment)) return Owner::kUnknown;
+  for (absl::string_view variable : absl::StrSplit(environment, '\0')) {
+    if (!absl::ConsumePrefix(&variable, "DTEST_SLOT=")) continue;
+    return variable == absl::StrCat(slot) ? Owner::kThisSlot : Owner::kAnotherSlot;
+  }
+  return Owner::kUnknown;
 }
 
 void KillProcessesWith(absl::string_view beginning) {

@@ -6,9 +6,9 @@
 //
 // The child gets: stdin /dev/null, stdout and stderr in the same pipe (so their order is kept), if asked for a pipe for
 // a report as descriptor 3, no other descriptor, the default mask and handling of every signal, umask 022, death with
-// the agent (SIGKILL), the limit of descriptors that the user has (dtest/base/descriptor_limit.h). Address space
-// layout, other limits and nice value are inherited. Which signals have to be set back is found out at the first Spawn:
-// what handles or ignores one must be set up before it.
+// the agent (SIGKILL), the limit of descriptors that the user has (dtest/base/descriptor_limit.h), and the mark of its
+// slot. Address space layout, other limits and nice value are inherited. Which signals have to be set back is found out
+// at the first Spawn: what handles or ignores one must be set up before it.
 //
 // One thread: PR_SET_PDEATHSIG is tied to the thread that spawns, which must live as long as the agent.
 
@@ -17,6 +17,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ class Process {
     std::string working_directory;
     bool split_errors = false;  // stderr in a pipe of its own: error_fd()
     bool report = false;        // descriptor 3, a pipe of its own: report_fd()
+    uint64_t mark = 0;          // inherited by all its descendants (leftovers.h); 0: none
   };
   // The error names the program, the step that failed and errno's text.
   static absl::StatusOr<std::unique_ptr<Process>> Spawn(const Options& options);

@@ -16,6 +16,9 @@ constexpr size_t kRecipesAMessage = 256;
 // An answer that takes longer: too much is asked for at once. One that takes less than half of it: more may be.
 constexpr absl::Duration kLongWait = absl::Seconds(2);
 constexpr uint64_t kLeastWindow = 128 << 10;
+// How often files that another agent fetches are looked for.
+constexpr absl::Duration kFirstLook = absl::Milliseconds(10);
+constexpr absl::Duration kLongestLook = absl::Milliseconds(320);
 
 uint64_t FirstWord(const Digest& digest) {
   uint64_t word;
@@ -35,12 +38,78 @@ void Fetcher::Want(absl::Time now, const UnitSpec& spec) {
     if (!missing_set.contains(entry.file) || options_.store->Has(entry.file, entry.executable)) continue;
     if (!job.missing.insert(key).second) continue;
     // Another job may be assembling it already.
-    if (chunks_left_.contains(key) || recipes_.contains(entry.file)) continue;
+    if (chunks_left_.contains(key) || recipes_.contains(entry.file) || elsewhere_.contains(entry.file)) continue;
     if (std::find(to_ask.begin(), to_ask.end(), entry.file) == to_ask.end()) to_ask.push_back(entry.file);
   }
   jobs_.push_back(std::move(job));
+  if (jobs_.back().missing.empty()) {
+    FinishJob(jobs_.size() - 1);
+    return;
+  }
+  AskForRecipes(now, Ours(now, to_ask));
+}
+
+std::vector<Digest> Fetcher::Ours(absl::Time now, const std::vector<Digest>& files) {
+  std::vector<Digest> ours, come;
+  for (const Digest& file : files) {
+    if (!options_.store->ClaimFetch(file)) {
+      elsewhere_[file] = {0, now};
+      look_after_ = kFirstLook;
+      look_at_ = std::min(look_at_, now + look_after_);
+    } else if (IsStored(file)) {  // since it was looked for
+      come.push_back(file);
+    } else {
+      ours.push_back(file);
+    }
+  }
+  for (const Digest& file : come) TakeFromStore(file);
+  return ours;
+}
+
+bool Fetcher::IsStored(const Digest& file) const {
+  for (const Job& job : jobs_) {
+    for (const bool unit : {false, true}) {
+      if (job.missing.contains(Key(file, unit)) && !options_.store->Has(file, unit)) return false;
+    }
+  }
+  return true;
+}
+
+void Fetcher::TakeFromStore(const Digest& file) {
+  options_.store->GiveUp(file);  // the claim
+  for (const bool unit : {false, true}) FileDone(Key(file, unit));
+}
+
+void Fetcher::LookElsewhere(absl::Time now) {
+  if (now < look_at_) return;
+  look_after_ = std::min(look_after_ * 2, kLongestLook);
+  look_at_ = now + look_after_;
+  std::vector<Digest> come, to_ask, left;
+  for (auto it = elsewhere_.begin(); it != elsewhere_.end();) {
+    const auto current = it++;
+    const auto& [file, unused] = *current;
+    Elsewhere& other = current->second;
+    int64_t sign = 0;
+    if (options_.store->FetchedByAnother(file, &sign)) {
+      if (std::exchange(other.sign, sign) != sign) other.changed = now;
+      if (now < other.changed + options_.again_after) continue;
+      to_ask.push_back(file);  // whether or not it is ours
+    } else {
+      left.push_back(file);
+    }
+    elsewhere_.erase(current);
+  }
+  if (elsewhere_.empty()) look_at_ = absl::InfiniteFuture();
+  for (const Digest& file : left) {
+    if (IsStored(file)) come.push_back(file);
+  }
+  left.erase(
+      std::remove_if(left.begin(), left.end(),
+                     [&](const Digest& file) { return std::find(come.begin(), come.end(), file) != come.end(); }),
+      left.end());
+  for (const Digest& file : come) TakeFromStore(file);
+  for (const Digest& file : Ours(now, left)) to_ask.push_back(file);
   AskForRecipes(now, std::move(to_ask));
-  if (jobs_.back().missing.empty()) FinishJob(jobs_.size() - 1);
 }
 
 bool Fetcher::IsWanted(const Digest& file) const {
@@ -300,9 +369,22 @@ void Fetcher::FinishJob(size_t index) {
   options_.ready(std::move(ready));
 }
 
-void Fetcher::FailJobsWith(const Digest& file, const std::string& why) {
+void Fetcher::GiveUp(const Digest& file) {
+  options_.store->GiveUp(file);
   chunks_left_.erase(Key(file, false));
   chunks_left_.erase(Key(file, true));
+  for (auto it = wanted_.begin(); it != wanted_.end();) {
+    const auto current = it++;
+    std::vector<Key>& files = current->second.for_files;
+    files.erase(std::remove_if(files.begin(), files.end(), [&](const Key& key) { return key.first == file; }),
+                files.end());
+    // What has been asked for costs credit until it is answered.
+    if (files.empty() && !current->second.asked) wanted_.erase(current);
+  }
+}
+
+void Fetcher::FailJobsWith(const Digest& file, const std::string& why) {
+  GiveUp(file);
   std::vector<Ready> failed;
   for (size_t i = 0; i < jobs_.size();) {
     const Job& job = jobs_[i];
@@ -330,7 +412,11 @@ void Fetcher::Fail(const absl::Status& status, const Digest& file) {
 
 void Fetcher::FailAll(const absl::Status& status) {
   const std::vector<Job> jobs = std::exchange(jobs_, {});
+  for (const auto& [file, asked] : recipes_) options_.store->GiveUp(file);
+  for (const auto& [key, left] : chunks_left_) options_.store->GiveUp(key.first);
   recipes_.clear();
+  elsewhere_.clear();
+  look_at_ = absl::InfiniteFuture();
   chunks_left_.clear();
   wanted_.clear();
   queue_.clear();
@@ -371,11 +457,13 @@ bool Fetcher::Lost(absl::Time now, const Asked& asked) const {
 }
 
 void Fetcher::Tick(absl::Time now) {
+  LookElsewhere(now);
   next_tick_ = now + options_.again_after / 10;
   std::vector<Digest> files;
   for (auto asked = recipes_.begin(); asked != recipes_.end();) {
     const auto current = asked++;
     if (!IsWanted(current->first)) {
+      options_.store->GiveUp(current->first);
       recipes_.erase(current);
     } else if (Lost(now, current->second)) {
       files.push_back(current->first);
@@ -395,7 +483,9 @@ void Fetcher::Tick(absl::Time now) {
   AskForChunks(now);
 }
 
-absl::Time Fetcher::NextDeadline() const {
+absl::Time Fetcher::NextDeadline() const { return std::min(AnswerDeadline(), look_at_); }
+
+absl::Time Fetcher::AnswerDeadline() const {
   return recipes_.empty() && outstanding_ == 0 && at_peers_ == 0 ? absl::InfiniteFuture() : next_tick_;
 }
 

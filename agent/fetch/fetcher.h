@@ -14,6 +14,9 @@
 // request has (so that a slow link is not made slower by asking twice). A chunk with wrong bytes is asked for again,
 // three times.
 //
+// A file that another agent with the same store is fetching is waited for, and fetched here if that one stops (its end
+// lets go of the lock) or gets nothing of it for `again_after`.
+//
 // How much is asked of the coordinator at once follows from how long answers take: what an agent waits for, the
 // coordinator's acknowledgements wait behind, and those prove that it lives. So a fast link is full, and a slow one
 // never has more than some seconds' worth under way.
@@ -88,6 +91,11 @@ class Fetcher {
     UnitSpec spec;
     absl::flat_hash_set<Key> missing;
   };
+  // A file that another agent fetches.
+  struct Elsewhere {
+    int64_t sign = 0;
+    absl::Time changed;  // when `sign` was seen to change
+  };
   struct Asked {
     absl::Time at;
     uint64_t order = 0;
@@ -109,7 +117,12 @@ class Fetcher {
   };
 
   bool IsWanted(const Digest& file) const;
+  bool IsStored(const Digest& file) const;  // as all jobs want it
   void Assemble(const FileRecipe& recipe, bool unit);
+  // Those that are to be fetched here; the others are waited for, or have come.
+  std::vector<Digest> Ours(absl::Time now, const std::vector<Digest>& files);
+  void LookElsewhere(absl::Time now);
+  void TakeFromStore(const Digest& file);
   void FileDone(const Key& key);
   void AskForRecipes(absl::Time now, std::vector<Digest> files);
   void AskForChunks(absl::Time now);
@@ -121,17 +134,23 @@ class Fetcher {
   void LosePeer(HostId id, Peer& peer, const std::string& why);
   void AdaptWindow(absl::Time now, const Wanted& answered);
   void StartTimer(absl::Time now);
+  absl::Time AnswerDeadline() const;  // of what has been asked for
   void Progress(absl::Time now, uint64_t order);
   bool Lost(absl::Time now, const Asked& asked) const;
   // Ends jobs: those complete, those that need this file, all of them.
   void FinishJob(size_t index);
+  // The file is not fetched any further, and what has come of it is thrown away.
+  void GiveUp(const Digest& file);
   void FailJobsWith(const Digest& file, const std::string& why);
   void FailAll(const absl::Status& status);
   void Fail(const absl::Status& status, const Digest& file);
 
   const Options options_;
   std::vector<Job> jobs_;
-  absl::flat_hash_map<Digest, Asked> recipes_;    // asked for
+  absl::flat_hash_map<Digest, Asked> recipes_;  // asked for
+  absl::flat_hash_map<Digest, Elsewhere> elsewhere_;
+  absl::Time look_at_ = absl::InfiniteFuture();  // at those; finite while there are any
+  absl::Duration look_after_;
   absl::flat_hash_map<Key, size_t> chunks_left_;  // of files being assembled
   absl::flat_hash_map<Digest, Wanted> wanted_;    // chunks
   std::deque<Digest> queue_;                      // wanted and not asked for yet

@@ -30,31 +30,31 @@ bool IsLibrary(const UnitSpec& spec, const ManifestEntry& entry) {
 Preparer::Preparer(Options options) : options_(std::move(options)) {}
 Preparer::~Preparer() = default;
 
-void Preparer::Prepare(absl::Time now, const RunSettings& settings, Program* program) {
-  if (program->spec.in_place) {
-    PrepareInPlace(settings, program);
+void Preparer::Prepare(absl::Time now, const RunSettings& settings, const UnitSpec& spec) {
+  if (spec.in_place) {
+    PrepareInPlace(settings, spec);
     return;
   }
   if (absl::Status status = OpenStore(settings); !status.ok()) {
     // Without a store this host can do nothing for the run.
-    options_.ready({program->spec.id, std::string(status.message()), true});
+    options_.ready({{spec.id, std::string(status.message()), true}, "", "", {}});
     return;
   }
-  fetching_[program->spec.id] = program;
-  fetcher_->Want(now, program->spec);
+  fetching_[spec.id] = &spec;
+  fetcher_->Want(now, spec);
 }
 
-void Preparer::PrepareInPlace(const RunSettings& settings, Program* program) {
-  const std::string& path = program->spec.path;
-  program->path = path;
+void Preparer::PrepareInPlace(const RunSettings& settings, const UnitSpec& spec) {
+  PreparedUnit unit;
+  unit.ready.unit = spec.id;
+  unit.path = spec.path;
   const std::string& directory =
-      program->spec.working_directory.empty() ? settings.working_directory : program->spec.working_directory;
-  program->working_directory = directory.empty() ? "." : directory;
-  std::string error;
-  if (access(path.c_str(), X_OK) != 0) {
-    error = std::string(absl::ErrnoToStatus(errno, absl::StrCat("cannot execute ", path)).message());
+      spec.working_directory.empty() ? settings.working_directory : spec.working_directory;
+  unit.working_directory = directory.empty() ? "." : directory;
+  if (access(spec.path.c_str(), X_OK) != 0) {
+    unit.ready.error = std::string(absl::ErrnoToStatus(errno, absl::StrCat("cannot execute ", spec.path)).message());
   }
-  options_.ready({program->spec.id, std::move(error), false});
+  options_.ready(std::move(unit));
 }
 
 absl::Status Preparer::OpenStore(const RunSettings& settings) {
@@ -81,32 +81,32 @@ absl::Status Preparer::OpenStore(const RunSettings& settings) {
 
 void Preparer::Fetched(Fetcher::Ready fetched) {
   const auto found = fetching_.find(fetched.unit);
-  Program* const program = found->second;
+  const UnitSpec& spec = *found->second;
   fetching_.erase(found);
-  FilesReady ready{fetched.unit, std::move(fetched.error), fetched.drain};
-  if (ready.error.empty()) {
-    program->path = absl::StrCat(store_->tree(), "/", program->spec.path);
-    const std::string& own = program->spec.working_directory;
-    program->working_directory = own.empty() ? working_directory_ : absl::StrCat(store_->tree(), "/", own);
-    const absl::Status status = ChooseLibraries(program);
-    ready.error = std::string(status.message());
-    ready.drain = absl::IsResourceExhausted(status);
+  PreparedUnit unit;
+  unit.ready = {fetched.unit, std::move(fetched.error), fetched.drain};
+  if (unit.ready.error.empty()) {
+    unit.path = absl::StrCat(store_->tree(), "/", spec.path);
+    unit.working_directory = spec.working_directory.empty()
+                                 ? working_directory_
+                                 : absl::StrCat(store_->tree(), "/", spec.working_directory);
+    const absl::Status status = ChooseLibraries(spec, &unit.library_path);
+    unit.ready.error = std::string(status.message());
+    unit.ready.drain = absl::IsResourceExhausted(status);
   }
-  options_.ready(std::move(ready));
+  options_.ready(std::move(unit));
   if (!fetcher_->idle()) return;
   if (const uint64_t freed = store_->Evict(); freed != 0) {
     options_.note(absl::StrCat("removed ", freed >> 20, " MiB of old files from the store ", options_.store_root));
   }
 }
 
-absl::Status Preparer::ChooseLibraries(Program* program) {
-  const UnitSpec& spec = program->spec;
+absl::Status Preparer::ChooseLibraries(const UnitSpec& spec, std::vector<std::string>* library_path) {
   const auto add = [&](const std::vector<std::string>& directories) {
     for (const std::string& directory : directories) {
-      program->library_path.push_back(absl::StrCat(store_->tree(), "/", directory));
+      library_path->push_back(absl::StrCat(store_->tree(), "/", directory));
     }
   };
-  program->library_path.clear();
   add(spec.library_dirs);
   if (spec.interpreter.empty()) return absl::OkStatus();
   const bool has_interpreter = access(spec.interpreter.c_str(), X_OK) == 0;

@@ -2,7 +2,7 @@
 // their files, and lets them use the shipped C library where the host's own is not enough. What runs in place needs
 // nothing and touches no store; the store is opened for the first unit that needs it.
 //
-// One thread. Borrows the Programs until they are ready.
+// One thread (files_thread.h).
 
 #ifndef DTEST_AGENT_FETCH_PREPARER_H_
 #define DTEST_AGENT_FETCH_PREPARER_H_
@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -18,11 +19,18 @@
 #include "absl/time/time.h"
 #include "agent/core/agent.h"
 #include "agent/fetch/fetcher.h"
-#include "agent/loop/slot_runner.h"
 #include "agent/store/store.h"
 #include "dtest/messages.h"
 
 namespace dtest {
+
+// What a unit is started with on this host; of one that is not ready (`ready.error`) nothing is set.
+struct PreparedUnit {
+  FilesReady ready;
+  std::string path;  // absolute
+  std::string working_directory;
+  std::vector<std::string> library_path;  // absolute, for LD_LIBRARY_PATH
+};
 
 class Preparer {
  public:
@@ -31,14 +39,14 @@ class Preparer {
     std::string host_glibc;  // as in Hello
     std::function<void(Fetcher::Question)> send;
     std::function<void(const Digest&, absl::string_view zstd)> arrived;  // as Fetcher
-    std::function<void(FilesReady)> ready;  // once for each Prepare, may be called within it
-    std::function<void(std::string)> note;  // something a person should know
+    std::function<void(PreparedUnit)> ready;  // once for each Prepare, may be called within it
+    std::function<void(std::string)> note;    // something a person should know
   };
   explicit Preparer(Options options);
   ~Preparer();  // removes the run's tree
 
-  // Fills path, working_directory and library_path of `program`, whose spec is set.
-  void Prepare(absl::Time now, const RunSettings& settings, Program* program);
+  // `spec` must outlive this object, and not change.
+  void Prepare(absl::Time now, const RunSettings& settings, const UnitSpec& spec);
 
   void On(absl::Time now, const Recipes& message);
   void On(absl::Time now, const ChunkData& message);
@@ -58,17 +66,17 @@ class Preparer {
 
  private:
   absl::Status OpenStore(const RunSettings& settings);
-  void PrepareInPlace(const RunSettings& settings, Program* program);
+  void PrepareInPlace(const RunSettings& settings, const UnitSpec& spec);
   void Fetched(Fetcher::Ready fetched);
-  // Decides about the C library and patches what needs it.
-  absl::Status ChooseLibraries(Program* program);
+  // Decides about the C library, patches what needs it, and fills `library_path`.
+  absl::Status ChooseLibraries(const UnitSpec& spec, std::vector<std::string>* library_path);
 
   const Options options_;
   std::function<absl::Status(const ChunksAt&)> ask_peer_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Fetcher> fetcher_;
   std::string working_directory_;
-  absl::flat_hash_map<UnitId, Program*> fetching_;
+  absl::flat_hash_map<UnitId, const UnitSpec*> fetching_;
   absl::flat_hash_set<std::string> patched_;  // absolute paths
 };
 

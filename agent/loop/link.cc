@@ -20,6 +20,10 @@
 namespace dtest {
 namespace {
 
+// What is received in one go: pipes and deadlines wait as long. The time is that of whoever handles the frames, too.
+constexpr int kFramesATurn = 256;
+constexpr absl::Duration kReceiveATurn = absl::Milliseconds(20);
+
 Epoch NewEpoch() {
   uint64_t value = 0;
   while (value == 0) {
@@ -125,6 +129,7 @@ absl::StatusOr<std::unique_ptr<Link>> Link::Connect(StartStream stream, const Op
 }
 
 void Link::SendFrame(Session::Frame frame) {
+  may_have_more_ = true;
   // A link that is down for a moment is the session's business: it sends again.
   if (absl::Status status = transport_.Send(std::move(frame)); !status.ok()) {
     spdlog::debug("cannot send to the coordinator: {}", std::string(status.message()));
@@ -147,10 +152,15 @@ void Link::Send(absl::Time now, FromAgent message) {
   SendFrame(frame);
 }
 
-bool Link::Receive(const std::function<void(ToAgent)>& deliver, const std::function<void()>& alive) {
-  bool any = false;
-  while (std::optional<std::string> frame = transport_.Receive()) {
-    any = true;
+void Link::Receive(const std::function<void(ToAgent)>& deliver, const std::function<void()>& alive) {
+  const absl::Time enough = MonotonicNow() + kReceiveATurn;
+  may_have_more_ = true;
+  for (int frames = 0; frames < kFramesATurn && MonotonicNow() < enough; ++frames) {
+    const std::optional<std::string> frame = transport_.Receive();
+    if (!frame.has_value()) {
+      may_have_more_ = false;
+      return;
+    }
     absl::StatusOr<Envelope<ToAgent>> envelope = DecodeToAgent(*frame);
     if (!envelope.ok()) {
       spdlog::warn("dropped a frame of the coordinator: {}", std::string(envelope.status().message()));
@@ -163,7 +173,6 @@ bool Link::Receive(const std::function<void(ToAgent)>& deliver, const std::funct
     const bool wanted = verdict == Session::Verdict::kDeliver || verdict == Session::Verdict::kNoSession;
     if (wanted && envelope->body.has_value()) deliver(*std::move(envelope->body));
   }
-  return any;
 }
 
 void Link::Tick(absl::Time now) {

@@ -59,11 +59,14 @@ class Link {
   // Sends a session message, or a bulk one, after its kind.
   void Send(absl::Time now, FromAgent message);
 
-  // Handles all frames that have come: `deliver` gets each body that is to be handled, in order; `alive` is called when
-  // a frame proved that the coordinator has heard this agent lately (protocol/liveness.h). False if there was none.
+  // Handles frames that have come, a bounded number of them: `deliver` gets each body that is to be handled, in order;
+  // `alive` is called when a frame proved that the coordinator has heard this agent lately (protocol/liveness.h).
   // A frame that is damaged, of another epoch or of another protocol version is dropped (a coordinator of another
   // version has refused this agent's Hello with one clear error, and ends the stream).
-  bool Receive(const std::function<void(ToAgent)>& deliver, const std::function<void()>& alive);
+  void Receive(const std::function<void(ToAgent)>& deliver, const std::function<void()>& alive);
+  // There may be more to receive, of which the poller does not tell: ZeroMQ's descriptor tells of edges only, and
+  // whatever is sent may swallow one.
+  bool may_have_more() const { return may_have_more_; }
 
   // Resends and acknowledges what is due.
   void Tick(absl::Time now);
@@ -87,6 +90,7 @@ class Link {
   DealerTransport transport_;
   Session session_;
   absl::Duration lease_timeout_ = absl::InfiniteDuration();
+  bool may_have_more_ = true;
 };
 
 }  // namespace dtest

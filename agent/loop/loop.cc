@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/execute/leftovers.h"
+#include "agent/fetch/peers.h"
 #include "agent/loop/host_info.h"
 #include "dtest/base/clock.h"
 #include "spdlog/spdlog.h"
@@ -60,18 +61,13 @@ absl::Status AgentLoop::Run(StartStream stream) {
   link_ = *std::move(connected);
   poller_.Watch(options_.signal_fd, [this] { OnSignal(); });
 
-  Preparer::Options prepare;
-  prepare.store_root = store;
-  prepare.host_glibc = hello_.glibc;
-  prepare.send = [this](Fetcher::Question question) {
-    std::visit([this](auto& q) { link_->Send(MonotonicNow(), std::move(q)); }, question);
-  };
-  prepare.arrived = [this](const Digest& digest, absl::string_view zstd) {
-    if (peers_ != nullptr) peers_->Arrived(digest, zstd);
-  };
-  prepare.ready = [this](FilesReady ready) { Handle(std::move(ready)); };
-  prepare.note = [this](std::string text) { link_->Send(MonotonicNow(), Note{std::move(text)}); };
-  preparer_ = std::make_unique<Preparer>(std::move(prepare));
+  FilesThread::Options files;
+  files.store_root = store;
+  files.host_glibc = hello_.glibc;
+  files.poller = &poller_;
+  files.send = [this](FromAgent message) { link_->Send(MonotonicNow(), std::move(message)); };
+  files.ready = [this](PreparedUnit unit) { Keep(std::move(unit)); };
+  files_ = std::make_unique<FilesThread>(std::move(files));
 
   AgentOptions core;
   core.cores = hello_.cores;
@@ -89,29 +85,29 @@ absl::Status AgentLoop::Run(StartStream stream) {
 }
 
 void AgentLoop::Turn() {
-  const auto deliver = [this](ToAgent message) { Deliver(std::move(message)); };
-  const auto alive = [this] { Handle(CoordinatorHeard{}); };
-  // Until nothing has come since the last frame was sent: ZeroMQ's descriptor tells of edges only.
-  do {
-    link_->Receive(deliver, alive);
-    const absl::Time now = MonotonicNow();
-    if (peers_ != nullptr) peers_->Turn(now);
-    for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->Tick(now);
-    preparer_->Tick(now);
-    PerformAll();
-    // After all that had come: a remainder can be recalled until here.
-    if (now >= core_->NextDeadline()) Handle(AgentTick{});
-    PerformAll();
-    link_->Tick(now);
-    // Asking of peers and being answered by them, too, may have swallowed an edge.
-  } while (!ending_ && (link_->Receive(deliver, alive) || (peers_ != nullptr && peers_->Turn(MonotonicNow()))));
+  link_->Receive([this](ToAgent message) { Deliver(std::move(message)); }, [this] { Handle(CoordinatorHeard{}); });
+  const absl::Time now = MonotonicNow();
+  for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->Tick(now);
   PerformAll();
+  JudgeDeadlines();
+  PerformAll();
+  link_->Tick(now);
+}
+
+void AgentLoop::JudgeDeadlines() {
+  const absl::Time now = MonotonicNow();
+  if (now < core_->NextDeadline()) return;
+  // Perhaps none has passed, if what has happened since the poller looked is known.
+  for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->CatchUp();
+  PerformAll();
+  // After all that had come: a remainder can be recalled until here.
+  if (now >= core_->NextDeadline()) Handle(AgentTick{});
 }
 
 void AgentLoop::Sleep() {
-  absl::Time next = std::min({core_->NextDeadline(), link_->NextDeadline(), preparer_->NextDeadline()});
-  if (peers_ != nullptr) next = std::min(next, peers_->NextDeadline());
+  absl::Time next = std::min(core_->NextDeadline(), link_->NextDeadline());
   for (const std::unique_ptr<SlotRunner>& runner : runners_) next = std::min(next, runner->NextDeadline());
+  if (link_->may_have_more()) next = absl::InfinitePast();
   const absl::Status slept = poller_.Wait(std::max(next - MonotonicNow(), absl::ZeroDuration()));
   if (!slept.ok()) End(std::string(slept.message()));
 }
@@ -137,7 +133,7 @@ void AgentLoop::Deliver(ToAgent message) {
       [this](auto& m) {
         using Message = std::decay_t<decltype(m)>;
         if constexpr (IsBulk<Message>()) {
-          preparer_->On(MonotonicNow(), m);
+          files_->On(std::move(m));
         } else {
           if constexpr (std::is_same_v<Message, Welcome> || std::is_same_v<Message, AddUnit> ||
                         std::is_same_v<Message, CaseTable>) {
@@ -173,6 +169,7 @@ void AgentLoop::Keep(const Welcome& welcome) {
     options.trash = &trash_;
     options.temp_dir = *std::move(temp);
     options.control_dir = *std::move(control);
+    options.note = [this](std::string text) { link_->Send(MonotonicNow(), Note{std::move(text)}); };
     options.emit = [this](AgentEvent event) {
       if (const auto* ended = std::get_if<ListingEnded>(&event)) Keep(*ended);
       Handle(std::move(event));
@@ -183,33 +180,13 @@ void AgentLoop::Keep(const Welcome& welcome) {
   if (!welcome_.peer_public_key.empty()) MeetPeers();
 }
 
-// Where this fails all comes from the coordinator.
 void AgentLoop::MeetPeers() {
-  Peers::Options options;
-  options.run_keys = {welcome_.peer_public_key, welcome_.peer_secret_key};
-  options.address = AddressOfSshConnection(std::getenv("SSH_CONNECTION"));
-  options.poller = &poller_;
-  options.read = [this](const Digest& chunk) { return preparer_->ReadChunk(chunk); };
-  options.expected = [this](const Digest& chunk) { return preparer_->Expects(chunk); };
-  options.answered = [this](absl::Time now, HostId peer, const ChunkData& chunk) {
-    preparer_->OnPeer(now, peer, chunk);
-  };
-  options.waits = [this](absl::Time now, HostId peer) { preparer_->PeerWaits(now, peer); };
-  options.failed = [this](absl::Time now, HostId peer, const std::string& why) {
-    preparer_->PeerFailed(now, peer, why);
-  };
-  if (options.address.empty()) {
+  const std::string address = AddressOfSshConnection(std::getenv("SSH_CONNECTION"));
+  if (address.empty()) {
     spdlog::info("no peers: SSH_CONNECTION does not tell an address of this host");
     return;
   }
-  absl::StatusOr<std::unique_ptr<Peers>> peers = Peers::Listen(std::move(options));
-  if (!peers.ok()) {
-    spdlog::info("no peers: {}", std::string(peers.status().message()));
-    return;
-  }
-  peers_ = *std::move(peers);
-  preparer_->UsePeers([this](const ChunksAt& at) { return peers_->Ask(at); });
-  link_->Send(MonotonicNow(), peers_->port());
+  files_->MeetPeers({welcome_.peer_public_key, welcome_.peer_secret_key}, address);
 }
 
 void AgentLoop::Keep(const AddUnit& message) {
@@ -230,15 +207,21 @@ void AgentLoop::Keep(const ListingEnded& event) {
   if (event.error.empty() && program->cases.empty()) program->cases = event.cases;
 }
 
+void AgentLoop::Keep(PreparedUnit unit) {
+  Program& program = *programs_.at(unit.ready.unit);
+  program.path = std::move(unit.path);
+  program.working_directory = std::move(unit.working_directory);
+  program.library_path = std::move(unit.library_path);
+  Handle(std::move(unit.ready));
+}
+
 // ---- Actions
 
 void AgentLoop::Perform(Reply& action) {
   std::visit([this](auto& message) { link_->Send(MonotonicNow(), std::move(message)); }, action.message);
 }
 
-void AgentLoop::Perform(PrepareFiles& action) {
-  preparer_->Prepare(MonotonicNow(), welcome_.settings, programs_.at(action.unit).get());
-}
+void AgentLoop::Perform(PrepareFiles& action) { files_->Prepare(welcome_.settings, &programs_.at(action.unit)->spec); }
 
 void AgentLoop::Perform(StartListing& action) {
   Program* const program = programs_.at(action.unit).get();
@@ -281,8 +264,7 @@ void AgentLoop::CleanUp() {
     for (pid_t pid : left) kill(pid, SIGKILL);
     usleep(200);
   }
-  peers_.reset();
-  preparer_.reset();
+  files_.reset();
   link_->Close(kCloseTimeout);
   link_.reset();
 }

@@ -1,6 +1,10 @@
 // The agent's one event loop. A turn: hand over what came (messages, output, ends of processes), carry out what the
 // core answers, look at the deadlines, sleep until the next. It decides nothing; the core (agent/core/agent.h) does.
 //
+// Nothing in a turn waits for a disk that is slow (files_thread.h has what does), and what a turn receives is bounded.
+// A deadline is judged only after all that the processes have said and done until then: a case that ended in time is
+// not past its limit, however late this loop is.
+//
 // It ends when the coordinator says so, when the stream to it ends, after lease_timeout without a sign of life, and on
 // SIGTERM, SIGINT and SIGHUP; every test process and the temporary directory are gone by then.
 //
@@ -21,8 +25,7 @@
 #include "absl/time/time.h"
 #include "agent/core/agent.h"
 #include "agent/execute/agent_directory.h"
-#include "agent/fetch/peers.h"
-#include "agent/fetch/preparer.h"
+#include "agent/fetch/files_thread.h"
 #include "agent/loop/link.h"
 #include "agent/loop/poller.h"
 #include "agent/loop/slot_runner.h"
@@ -47,6 +50,7 @@ class AgentLoop {
 
  private:
   void Turn();
+  void JudgeDeadlines();
   void Sleep();
   // To the core, whose answer is carried out by PerformAll.
   void Handle(AgentEvent event);
@@ -59,6 +63,7 @@ class AgentLoop {
   // What to keep before the core hears of it.
   void Keep(const Welcome& welcome);
   void MeetPeers();
+  void Keep(PreparedUnit unit);
   void Keep(const AddUnit& message);
   void Keep(const CaseTable& message);
   void Keep(const ListingEnded& event);
@@ -78,8 +83,7 @@ class AgentLoop {
   Poller poller_;
   std::unique_ptr<Link> link_;
   std::unique_ptr<Agent> core_;
-  std::unique_ptr<Preparer> preparer_;
-  std::unique_ptr<Peers> peers_;  // null: none
+  std::unique_ptr<FilesThread> files_;
   Welcome welcome_;
   std::vector<pid_t> processes_;
   absl::flat_hash_map<UnitId, std::unique_ptr<Program>> programs_;

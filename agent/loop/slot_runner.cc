@@ -34,8 +34,7 @@ std::string UnknownFramework(const Program& program) {
 
 }  // namespace
 
-SlotRunner::SlotRunner(const Options& options)
-    : options_(options), marker_(absl::StrCat("DTEST_SLOT=", options.slot.value())) {}
+SlotRunner::SlotRunner(const Options& options) : options_(options) {}
 
 SlotRunner::~SlotRunner() {
   if (process_ == nullptr) return;
@@ -88,6 +87,7 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   options.working_directory = program.working_directory;
   options.split_errors = reader_ == nullptr;
   options.report = invocation.report;
+  options.mark = SlotMark(options_.slot.value());
   absl::StatusOr<std::unique_ptr<Process>> process = options_.launcher->Launch(options);
   if (!process.ok()) return std::string(process.status().message());
   process_ = *std::move(process);
@@ -282,13 +282,27 @@ void SlotRunner::OnEnd() {
     if (process_ == nullptr) return;
   }
   if (process_ != nullptr) FinishIfOver();
+  if (process_ != nullptr) options_.emit(ProcessExited{options_.slot});
+}
+
+void SlotRunner::CatchUp() {
+  if (process_ == nullptr || ended_) return;
+  // First: what was said before the end is in the pipe before the end is seen.
+  if (process_->output_fd() >= 0) OnOutput();
+  if (process_->error_fd() >= 0) OnErrors();
+  if (process_->report_fd() >= 0) OnReport();
+  CheckEnded();
 }
 
 std::vector<pid_t> SlotRunner::Leftovers() const {
   std::vector<pid_t> mine;
   for (pid_t orphan : Orphans(*options_.processes)) {
-    const bool only_one = options_.processes->size() == 1;
-    if (!BelongsTo(orphan, process_->pid(), marker_, only_one)) continue;
+    const Owner owner = OwnerOf(orphan, options_.slot.value(), process_->pid());
+    if (owner == Owner::kAnotherSlot) continue;
+    if (owner == Owner::kUnknown && options_.processes->size() > 1) {
+      EndUnowned(orphan);
+      continue;
+    }
     if (IsOlder(orphan, process_->pid())) {
       // An earlier process left it, or something that could not be killed then: not the fault of this one, which does
       // not wait for its end either.
@@ -298,6 +312,14 @@ std::vector<pid_t> SlotRunner::Leftovers() const {
     }
   }
   return mine;
+}
+
+// It may be that of any process that runs, as long as there is one as old as it. Then it is left to the last of those.
+void SlotRunner::EndUnowned(pid_t orphan) const {
+  const auto may_own = [orphan](pid_t process) { return !IsOlder(orphan, process); };
+  if (std::any_of(options_.processes->begin(), options_.processes->end(), may_own)) return;
+  if (kill(orphan, SIGKILL) != 0) return;
+  options_.note(absl::StrCat("killed process ", orphan, ", which some test left behind: which one cannot be told"));
 }
 
 void SlotRunner::KillLeftovers() {

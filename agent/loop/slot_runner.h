@@ -50,9 +50,10 @@ class SlotRunner : private CaseSink {
     ProcessLauncher* launcher = nullptr;
     std::vector<pid_t>* processes = nullptr;  // leaders alive in all slots: those are no orphans
     Trash* trash = nullptr;
-    std::string temp_dir;     // TEST_TMPDIR; emptied after each process
-    std::string control_dir;  // files between the framework and us; as well
-    Emit emit;                // called from within Start, StartListing, Tick and the poller's callbacks
+    std::string temp_dir;                   // TEST_TMPDIR; emptied after each process
+    std::string control_dir;                // files between the framework and us; as well
+    std::function<void(std::string)> note;  // something a person should know
+    Emit emit;                              // called from within Start, StartListing, Tick and the poller's callbacks
   };
   explicit SlotRunner(const Options& options);
   ~SlotRunner() override;  // kills what runs
@@ -65,6 +66,8 @@ class SlotRunner : private CaseSink {
 
   // After SIGCHLD, where the kernel has no pidfd.
   void CheckEnded();
+  // Sees what the process has said and done until now, without waiting for the poller: before a deadline is judged.
+  void CatchUp();
   void Tick(absl::Time now);
   absl::Time NextDeadline() const { return std::min(recheck_at_, read_at_); }
 
@@ -85,6 +88,7 @@ class SlotRunner : private CaseSink {
   std::optional<size_t> Read(int fd, Take take);
   void Listing(absl::string_view bytes);
   std::vector<pid_t> Leftovers() const;
+  void EndUnowned(pid_t orphan) const;
   void KillLeftovers();
   void FinishIfOver();
   void Finish(bool leaky);
@@ -93,7 +97,6 @@ class SlotRunner : private CaseSink {
   void CleanUp();
 
   const Options options_;
-  const std::string marker_;  // in the environment of all its processes
   const Program* program_ = nullptr;
   std::unique_ptr<OutputReader> reader_;  // null while listing
   std::unique_ptr<Process> process_;

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "agent/store/fetch_claims.h"
 #include "agent/store/file_store.h"
 #include "agent/store/fs.h"
 #include "agent/store/runs.h"
@@ -31,6 +32,7 @@ using store::VariantOf;
 
 // Freed at least when the disk is full: directories and records need some blocks too.
 constexpr uint64_t kLeastRoom = 1 << 20;
+const Variant kVariants[] = {VariantOf(false), VariantOf(true)};
 
 // The root and what is missing above it: private, since tests may hold secrets.
 absl::Status MakeRoot(const std::string& root) {
@@ -74,6 +76,7 @@ class Store::Impl {
       : root_(options.root),
         limit_(options.limit),
         runs_(std::move(runs)),
+        fetch_claims_(root_),
         files_(root_, runs_->temporary()),
         tree_(runs_->tree(), &files_) {}
 
@@ -85,10 +88,12 @@ class Store::Impl {
   absl::Status MakeDirectories() { return files_.MakeDirectories(); }
   const std::string& tree() const { return runs_->tree(); }
   const std::string& root() const { return root_; }
+  store::FetchClaims& fetch_claims() { return fetch_claims_; }
 
   std::vector<Digest> Missing(const std::vector<ManifestEntry>& entries);
   absl::StatusOr<std::vector<ChunkRef>> AddRecipe(const FileRecipe& recipe, Variant variant);
   absl::Status AddChunk(const Digest& digest, absl::string_view bytes);
+  void GiveUp(const Digest& file);
   std::optional<std::string> ReadChunk(const Digest& digest);
   bool Has(const Digest& file, Variant variant) { return files_.Check(file, variant); }
   absl::Status Materialise(const std::vector<ManifestEntry>& entries);
@@ -115,6 +120,7 @@ class Store::Impl {
   absl::Status FillFromStore(Assembly* assembly, std::vector<ChunkRef>* fetch);
   absl::Status Finish(Assembly* assembly);
   void Discard(Assembly* assembly);
+  void ReleaseFetch(const Digest& file);
   absl::Status Claim(const std::vector<Digest>& files);
 
   // Constant after construction.
@@ -122,6 +128,7 @@ class Store::Impl {
   const uint64_t limit_;
 
   std::unique_ptr<Runs> runs_;
+  store::FetchClaims fetch_claims_;
   FileStore files_;
   Tree tree_;
   absl::flat_hash_map<std::pair<Digest, Variant>, std::unique_ptr<Assembly>> assemblies_;
@@ -188,7 +195,10 @@ absl::StatusOr<std::vector<ChunkRef>> Store::Impl::AddRecipe(const FileRecipe& r
   if (absl::Status status = CheckRecipe(recipe); !status.ok()) return status;
   if (assemblies_.contains(std::make_pair(recipe.id, variant))) return fetch;
   if (absl::Status status = Claim({recipe.id}); !status.ok()) return status;
-  if (files_.Check(recipe.id, variant)) return fetch;
+  if (files_.Check(recipe.id, variant)) {
+    ReleaseFetch(recipe.id);
+    return fetch;
+  }
 
   auto owned = std::make_unique<Assembly>();
   Assembly* const assembly = owned.get();
@@ -260,7 +270,25 @@ void Store::Impl::Discard(Assembly* assembly) {
     if (came != came_.end() && came->second.assembly == assembly) came_.erase(came);
   }
   unlink(assembly->path.c_str());
-  assemblies_.erase(std::make_pair(assembly->recipe.id, assembly->variant));
+  const Digest file = assembly->recipe.id;
+  assemblies_.erase(std::make_pair(file, assembly->variant));
+  ReleaseFetch(file);
+}
+
+// Unless the other variant is still being assembled.
+void Store::Impl::ReleaseFetch(const Digest& file) {
+  for (const Variant variant : kVariants) {
+    if (assemblies_.contains(std::make_pair(file, variant))) return;
+  }
+  fetch_claims_.Release(file);
+}
+
+void Store::Impl::GiveUp(const Digest& file) {
+  for (const Variant variant : kVariants) {
+    const auto found = assemblies_.find(std::make_pair(file, variant));
+    if (found != assemblies_.end()) Discard(found->second.get());
+  }
+  ReleaseFetch(file);
 }
 
 absl::Status Store::Impl::AddChunk(const Digest& digest, absl::string_view bytes) {
@@ -284,6 +312,7 @@ absl::Status Store::Impl::AddChunk(const Digest& digest, absl::string_view bytes
     it->second.pop_back();
     if (it->second.empty()) wanted_.erase(it);
     wanted_bytes_ -= place.size;
+    fetch_claims_.Touch(place.assembly->recipe.id);
     came_.insert_or_assign(digest, place);
     if (--place.assembly->places > 0) continue;
     if (status = Finish(place.assembly); !status.ok()) result = status;
@@ -337,6 +366,11 @@ absl::StatusOr<std::vector<ChunkRef>> Store::AddRecipe(const FileRecipe& recipe,
   return impl_->AddRecipe(recipe, VariantOf(executable));
 }
 absl::Status Store::AddChunk(const Digest& digest, absl::string_view bytes) { return impl_->AddChunk(digest, bytes); }
+bool Store::ClaimFetch(const Digest& file) { return impl_->fetch_claims().Claim(file); }
+bool Store::FetchedByAnother(const Digest& file, int64_t* sign) const {
+  return impl_->fetch_claims().IsAnothers(file, sign);
+}
+void Store::GiveUp(const Digest& file) { impl_->GiveUp(file); }
 std::optional<std::string> Store::ReadChunk(const Digest& digest) { return impl_->ReadChunk(digest); }
 bool Store::Has(const Digest& file, bool executable) const { return impl_->Has(file, VariantOf(executable)); }
 absl::Status Store::Materialise(const std::vector<ManifestEntry>& entries) { return impl_->Materialise(entries); }

@@ -7,6 +7,7 @@
 //   <root>/tmp/<run>/                files being assembled
 //   <root>/trees/<run>/              the tree of one run, on the same file system, made of hard links (tree.h)
 //   <root>/removed/                  what dead runs left, being removed by a thread (rubbish.h)
+//   <root>/fetching/<file id>        locked by the agent that fetches the file (fetch_claims.h)
 //   <root>/runs/<run>                a living run: its flock, and the ids of the files it needs (runs.h)
 //
 // Chunks are not stored apart: a chunk that is wanted again is read from a file that has it, so the store costs the
@@ -67,11 +68,17 @@ class Store {
   // The run's tree: absolute path, exists, empty at first, writable by this user only.
   const std::string& tree() const;
 
-  // ---- Fetching. The order is: Missing -> (NeedRecipes) -> AddRecipe -> MissingChunks -> (NeedChunks) -> AddChunk.
+  // ---- Fetching. The order is: Missing -> ClaimFetch -> (NeedRecipes) -> AddRecipe -> (NeedChunks) -> AddChunk.
   // Of these files, the ones that are not in the store (or did not survive verification), each once. A file wanted both
   // as executable and as data is two files with one id: it is missing until both are in place (AddRecipe each; the
   // second costs no transfer). What is not missing stays for the run.
   std::vector<Digest> Missing(const std::vector<ManifestEntry>& entries);
+  // Agents that share the store fetch a file once between them. False: another one is fetching it; ask FetchedByAnother
+  // now and then. True: it is for this one to AddRecipe (or GiveUp), unless the file has come meanwhile (Has).
+  bool ClaimFetch(const Digest& file);
+  // True while one is; `sign` changes whenever it gets something. Afterwards the file is there, or that agent could not
+  // get it, or died.
+  bool FetchedByAnother(const Digest& file, int64_t* sign) const;
   // Starts to assemble a file; chunks that other stored files have are copied (verified) from there. Returns the
   // chunks that must be fetched, each once, less those already asked for by another file that is being assembled. A
   // file without missing chunks is in place when this returns. `executable` as in the manifest. Nothing is wanted of
@@ -82,6 +89,8 @@ class Store {
   // PermissionDenied, Unavailable: it cannot be written. InvalidArgument: a recipe had the chunk's size wrong, and its
   // file is given up. A chunk that nobody wants (any more) is fine.
   absl::Status AddChunk(const Digest& digest, absl::string_view bytes);
+  // The file cannot be had: what there is of it is thrown away. AddRecipe begins anew.
+  void GiveUp(const Digest& file);
   // The bytes of a chunk that some stored file, or one that is being assembled, has; verified.
   std::optional<std::string> ReadChunk(const Digest& digest);
   // True if the file is in place and right.

@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "coordinator/bundle/agent_package.h"
 #include "coordinator/bundle/closure.h"
+#include "coordinator/bundle/gzip.h"
 #include "protocol/liveness.h"
 
 namespace dtest {
@@ -102,6 +103,7 @@ absl::StatusOr<HostPool::Options> PoolOptions(const Options& options, const std:
     archive->machine = package->machine;
     archive->loader_name = package->loader_name;
     archive->tar = std::move(package->tar);
+    archive->gzip = std::async(std::launch::deferred, [tar = archive->tar] { return Gzip(tar); }).share();
     pool.fleet.agent = std::move(archive);
   }
   return pool;

@@ -142,8 +142,10 @@ absl::Status Bootstrap::OnProbe(absl::string_view line) {
     StartAgent();
     return absl::OkStatus();
   }
-  out_ = InstallLine(*options_.archive);
-  archive_ = options_.archive->tar;
+  const AgentArchive& archive = *options_.archive;
+  const bool zipped = state == "missing-gzip" && archive.gzip.valid();
+  archive_ = zipped ? archive.gzip.get() : archive.tar;
+  out_ = InstallLine(archive, zipped ? ArchiveForm::kGzip : ArchiveForm::kPlain, archive_);
   shipped_ = true;
   state_ = State::kInstalling;
   return absl::OkStatus();

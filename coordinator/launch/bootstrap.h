@@ -73,7 +73,7 @@ class Bootstrap {
   std::string printed_;  // the end of what came before the marker waited for, for messages
   size_t noise_ = 0;
   std::string out_;            // to send first...
-  absl::string_view archive_;  // ...then this, a part of options_.archive->tar
+  absl::string_view archive_;  // ...then this, a part of options_.archive's tar or gzip
   bool shipped_ = false;
 };
 

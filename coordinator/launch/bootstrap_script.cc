@@ -72,18 +72,19 @@ absl::StatusOr<std::string> BootstrapCommand(const AgentArchive& archive, absl::
   // `read` takes one byte at a time from a pipe, so what follows the line is left for the install stage.
   return absl::StrCat(
       "exec /bin/sh -c '", "p=DTEST n=", nonce, "; umask 077; unset LD_PRELOAD; ", *assignment, "; ", kSqueeze,
-      "d=$r/agents/", archive.digest_hex, "; s=missing; ", kIsOwn,
+      "d=$r/agents/", archive.digest_hex, "; s=missing; command -v gzip >/dev/null && s=$s-gzip; ", kIsOwn,
       "o && [ -O \"$d\" ] && [ -f \"$d/.complete\" ] && s=cached; ",
       "[ -t 0 ] && s=tty; echo \"$p-PROBE $n $s $(uname -m) $r\"; g() { ", start, "; }; ",
-      "case $s in cached) true 2>/dev/null >\"$d/.used\"; g;; missing) IFS= read -r x; eval \"$x\"; g;; "
+      "case $s in cached) true 2>/dev/null >\"$d/.used\"; g;; missing*) IFS= read -r x; eval \"$x\"; g;; "
       "esac'");
 }
 
-std::string InstallLine(const AgentArchive& archive) {
+std::string InstallLine(const AgentArchive& archive, ArchiveForm form, absl::string_view bytes) {
   // $e collects what any failing step prints. The nonce makes $t ours alone, so two coordinators may install at once;
   // whoever renames second finds .complete there and throws his copy away. If both saw no .complete, the second mv
   // moves into the first one's directory: hence the rm of $d/agent-$n. What stands there and is not complete is renamed
   // away, not removed: should the other's copy have come in its place meanwhile, it is put back.
+  constexpr absl::string_view kUntar = "tar xof ../tar", kUnzip = "gzip -dc <../tar | tar xof -";
   constexpr absl::string_view kTemplate =
       "t=$r/agents/.new.$n; "
       "e=$(exec 2>&1; "
@@ -93,7 +94,7 @@ std::string InstallLine(const AgentArchive& archive) {
       "{ head -c $SIZE >\"$t/tar\" || { [ ! -s \"$t/tar\" ] && dd bs=1 count=$SIZE >\"$t/tar\"; }; } || exit 1; "
       "if command -v cksum >/dev/null; then set -- $(cksum <\"$t/tar\"); [ \"$1 $2\" = \"$CRC $SIZE\" ] || "
       "{ echo \"the archive arrived damaged: cksum and size are $1 $2, not $CRC $SIZE\"; exit 1; }; fi; "
-      "(cd \"$t/agent-$n\" && tar xof ../tar && echo $DIGEST >.complete && : >.used) || exit 1; "
+      "(cd \"$t/agent-$n\" && $UNTAR && echo $DIGEST >.complete && : >.used) || exit 1; "
       "rm -f \"$t/tar\"; "
       "if [ -e \"$d\" ] || [ -h \"$d\" ]; then [ -f \"$d/.complete\" ] || mv \"$d\" \"$t/broken\"; fi; "
       "[ ! -f \"$t/broken/.complete\" ] || mv \"$t/broken\" \"$d\"; "
@@ -106,8 +107,9 @@ std::string InstallLine(const AgentArchive& archive) {
       "[ $k -le 3 ] || rm -rf \"${u%/.used}\"; done; "
       "find . -type d -name '.new.*' -mtime +0 -exec rm -rf {} +) >/dev/null 2>&1; "
       "echo \"$p-UNPACKED $n ok\"\n";
-  return absl::StrReplaceAll(kTemplate, {{"$SIZE", absl::StrCat(archive.tar.size())},
-                                         {"$CRC", absl::StrCat(PosixChecksum(archive.tar))},
+  return absl::StrReplaceAll(kTemplate, {{"$SIZE", absl::StrCat(bytes.size())},
+                                         {"$CRC", absl::StrCat(PosixChecksum(bytes))},
+                                         {"$UNTAR", form == ArchiveForm::kGzip ? kUnzip : kUntar},
                                          {"$DIGEST", archive.digest_hex}});
 }
 

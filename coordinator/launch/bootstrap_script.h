@@ -6,7 +6,7 @@
 //   line; then the agent is exec'ed.
 //
 // Needed on the host: a POSIX sh as /bin/sh and uname; for installing also mkdir, head (or dd), tar, mv, rm, cat, and
-// if there, cksum, ls, find. All may be busybox applets.
+// if there, cksum, gzip, ls, find. All may be busybox applets.
 //
 // Pure.
 
@@ -23,7 +23,8 @@
 namespace dtest {
 
 // The markers, each a line of its own but for noise before it:
-//   DTEST-PROBE <nonce> cached|missing|tty <uname -m> <store path, to the end of the line>
+//   DTEST-PROBE <nonce> cached|missing|missing-gzip|tty <uname -m> <store path, to the end of the line>
+//     (missing-gzip: missing, and the host has gzip)
 //   DTEST-UNPACKED <nonce> ok
 //   DTEST-UNPACKED <nonce> error <text>
 inline constexpr absl::string_view kProbeMarker = "DTEST-PROBE";
@@ -36,8 +37,9 @@ inline constexpr absl::string_view kUnpackedMarker = "DTEST-UNPACKED";
 absl::StatusOr<std::string> BootstrapCommand(const AgentArchive& archive, absl::string_view nonce,
                                              absl::string_view store);
 
-// Ends in a newline; the archive follows at once, and after it nothing until the second marker.
-std::string InstallLine(const AgentArchive& archive);
+// Ends in a newline; the archive follows at once, as `bytes`, and after it nothing until the second marker.
+enum class ArchiveForm { kPlain, kGzip };
+std::string InstallLine(const AgentArchive& archive, ArchiveForm form, absl::string_view bytes);
 
 // The checksum of POSIX.1-2017 `cksum`: CRC-32 with polynomial 0x04C11DB7, most significant bit first, the length's
 // octets appended (least significant first, no leading zeros), complemented.

@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,13 +29,15 @@
 
 namespace dtest {
 
-// What travels to a host that does not have it yet: `tar` (ustar, plain) holds "dtest-agent", and "lib/" with its
-// shared libraries and their loader.
+// What travels to a host that does not have it yet: `tar` (ustar, plain) holds "dtest-agent", and, unless that is
+// static, "lib/" with its shared libraries and their loader.
 struct AgentArchive {
   std::string digest_hex;   // names the archive on the host; another byte anywhere is another digest
   std::string machine;      // what `uname -m` must say there
   std::string loader_name;  // the loader's file name in lib/; empty: dtest-agent is static
   std::string tar;
+  // `tar` in gzip's format, for hosts that have gzip; may be deferred until one asks. Not valid(): there is none.
+  std::shared_future<std::string> gzip;
 };
 
 struct FleetOptions {

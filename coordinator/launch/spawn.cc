@@ -44,7 +44,8 @@ absl::Status SpawnError(const SpawnOptions& options, int error) {
                       absl::StrCat("cannot run ", options.argv[0], ": ", std::strerror(error)));
 }
 
-// After fork, where only async-signal-safe calls are allowed. Returns only if something failed.
+// After vfork, in the memory of the parent, where only async-signal-safe calls are allowed. Returns only if something
+// failed.
 void BecomeChild(const SpawnOptions& options, const Pipe& in, const Pipe& out, const Pipe& err, pid_t parent,
                  char* const* argv, char** envp) {
   setsid();
@@ -62,6 +63,14 @@ void BecomeChild(const SpawnOptions& options, const Pipe& in, const Pipe& out, c
   sigprocmask(SIG_SETMASK, &none, nullptr);
   RestoreDescriptorLimit();
   execvpe(argv[0], argv, envp);
+}
+
+[[noreturn]] void RunChild(const SpawnOptions& options, const Pipe& in, const Pipe& out, const Pipe& err,
+                           const Pipe& failure, pid_t parent, char* const* argv, char** envp) {
+  BecomeChild(options, in, out, err, parent, argv, envp);
+  const int error = errno;
+  [[maybe_unused]] const ssize_t written = write(failure.write, &error, sizeof(error));
+  _exit(127);
 }
 
 }  // namespace
@@ -88,14 +97,16 @@ absl::StatusOr<Child> Spawn(const SpawnOptions& options) {
   envp.push_back(nullptr);
 
   const pid_t parent = getpid();
-  const pid_t pid = fork();
-  if (pid < 0) return SpawnError(options, errno);
-  if (pid == 0) {
-    BecomeChild(options, in, out, err, parent, argv.data(), envp.data());
-    const int error = errno;
-    [[maybe_unused]] const ssize_t written = write(failure.write, &error, sizeof(error));
-    _exit(127);
-  }
+  sigset_t all, before;
+  sigfillset(&all);
+  // A handler must not run in the child while it shares our memory.
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  // vfork: with many hosts there is much memory, and fork copies its page tables for each.
+  const pid_t pid = vfork();                                                                 // NOLINT: see above
+  if (pid == 0) RunChild(options, in, out, err, failure, parent, argv.data(), envp.data());  // NOLINT
+  const int vfork_error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return SpawnError(options, vfork_error);
   Child child;
   child.pid = pid;
   CloseFd(&failure.write);

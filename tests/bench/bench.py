@@ -25,8 +25,8 @@ import rows_local  # noqa: F401
 import rows_ship  # noqa: F401
 
 # Of the table.
-ORDER = ["sleep-1000", "skewed", "tiny-2000", "tiny-100k", "spawn-4000", "first-result", "ship-cold", "ship-relink",
-         "ship-same", "gtest-own", "simulated-farm", "steal-latency"]
+ORDER = ["sleep-1000", "skewed", "tiny-2000", "tiny-100k", "spawn-4000", "first-result", "cold-start", "ship-cold",
+         "ship-uplink", "ship-relink", "ship-same", "gtest-own", "simulated-farm", "many-hosts", "steal-latency"]
 
 
 def run_row(name, output):

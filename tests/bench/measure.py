@@ -89,6 +89,10 @@ class Run:
         """Seconds from the start of dtest."""
         return self._since_start(self.events("case_ended")[0]["time"])
 
+    def last_verdict(self):
+        """As first_verdict."""
+        return self._since_start(self.events("case_ended")[-1]["time"])
+
     def _since_start(self, time):
         return datetime.datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() - self.began
 

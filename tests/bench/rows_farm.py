@@ -1,7 +1,9 @@
 """Rows about when cases run where: over ssh on the farm, and over a long link."""
 
+import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -85,6 +87,75 @@ def first_result(bench):
             9, lambda: bench.timed(["ssh", "-F", hosts.ssh_config, "h1", "true"]), ours)
     return [at_most("first verdict / `ssh host true`", first / ssh, 2.0,
                     f" ({first * 1e3:.0f} ms / {ssh * 1e3:.0f} ms; the whole run {typical(walls) * 1e3:.0f} ms)")]
+
+
+@row("cold-start", farm=True)
+def cold_start(bench):
+    """As first-result, but on hosts that have nothing of ours: no agent, no store. Nine times, in turn with `ssh h1
+    true`; before each run the hosts' stores are removed. Listing and hashes are cached here. The bytes are what this
+    machine's network card sent during a run, packet headers, ssh, the agent and the suite's own files included, by the
+    eight hosts; the worst run counts."""
+    with farm.Farm([farm.HostSpec(f"h{i}", slots=1) for i in range(1, 9)]) as hosts:
+        arguments = [bench.suite("tiny_suite"), *on(bench, hosts)]
+        bench.dtest(*arguments, note=False)
+        walls, sent = [], []
+
+        def ours():
+            for host in hosts.hosts.values():
+                shutil.rmtree(host.path(f"{host.home}/.cache/dtest"), ignore_errors=True)
+            before = sent_by_card()
+            run = bench.dtest(*arguments, events=True)
+            sent.append(sent_by_card() - before)
+            walls.append(run.seconds)
+            return run.first_verdict()
+
+        ssh, first = side_by_side(
+            9, lambda: bench.timed(["ssh", "-F", hosts.ssh_config, "h1", "true"]), ours)
+    return [
+        at_most("first verdict / `ssh host true`", first / ssh, 3.0,
+                f" ({first * 1e3:.0f} ms / {ssh * 1e3:.0f} ms; the whole run {typical(walls) * 1e3:.0f} ms)"),
+        at_most("bytes sent for each host", max(sent) / 8 / 1e6, 4, "", 2, " MB"),
+    ]
+
+
+@row("many-hosts")
+def many_hosts(bench):
+    """500 hosts by `command="sh"`, which are all this machine, with one store between them as in a home on NFS; 2,000
+    trivial cases. The first run finds an empty store; the second all files. Both once: 500 agents average themselves.
+    Chunk bytes are what the coordinator sent, compressed, by those that one host alone is sent. Processor time is that
+    of dtest, its agents and their tests."""
+    hosts = bench.path("hosts.txt")
+    options = ["--hosts", hosts, "--remote-store", bench.path("store")]
+    with open(hosts, "w", encoding="utf-8") as file:
+        file.write('m1 slots=1 command="sh"\n')
+    one = sum(bench.dtest(bench.suite("tiny_suite"), *options, events=True, note=False).shipped().values())
+    for part in ("files", "recipes"):
+        shutil.rmtree(bench.path("store", part))
+    with open(hosts, "w", encoding="utf-8") as file:
+        file.write('m[1-500] slots=1 command="sh"\n')
+    bench.note("echo 'm[1-500] slots=1 command=\"sh\"' > $T/hosts.txt")
+    first = bench.dtest(bench.suite("tiny_suite"), *options, events=True)
+    fetched = sum(first.shipped().values())
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    second = bench.dtest(bench.suite("tiny_suite"), *options, events=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    last = second.last_verdict()
+    return [
+        at_most("chunk bytes sent / those for one host", fetched / one, 1.05,
+                f" ({fetched / 1e6:.2f} MB / {one / 1e6:.2f} MB)"),
+        at_most("second run: wall / time of the last verdict", second.seconds / last, 1.3,
+                f" ({second.seconds:.1f} s / {last:.1f} s)"),
+        Figure("first run", f"{first.seconds:.1f} s"),
+        Figure("second run: processor time a host", f"{processor / 500 * 1e3:.1f} ms"),
+    ]
+
+
+def sent_by_card():
+    """Bytes that this machine has sent to the farm, headers included."""
+    text = subprocess.run(["ip", "-json", "-stats", "link", "show", farm.BRIDGE], capture_output=True, text=True,
+                          check=True).stdout
+    return json.loads(text)[0]["stats64"]["tx"]["bytes"]
 
 
 def idle_before_stolen(run):

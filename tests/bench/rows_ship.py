@@ -1,12 +1,12 @@
 """Rows about what travels: 500 MB of executables to hosts that have nothing, little or everything of it."""
 
-import json
 import os
 import shutil
 import subprocess
 
 import ship_suite
-from measure import Figure, at_most, row, side_by_side
+from measure import SUITES, Figure, at_most, row, side_by_side
+from rows_farm import sent_by_card
 
 import farm
 
@@ -77,10 +77,7 @@ class Ship:
         return count
 
     def sent(self):
-        """Bytes that this machine has sent to the farm, by its network card: everything, headers included."""
-        text = subprocess.run(["ip", "-json", "-stats", "link", "show", farm.BRIDGE], capture_output=True, text=True,
-                              check=True).stdout
-        return json.loads(text)[0]["stats64"]["tx"]["bytes"]
+        return sent_by_card()
 
 
 def one_copy(bench):
@@ -142,6 +139,40 @@ def ship_cold(bench):
         Figure("network card's bytes / one compressed copy",
                f"{max(sent) / chunks:.2f} ({max(sent) / MB:.0f} MB)"),
     ]
+
+
+@row("ship-uplink", farm=True)
+def ship_uplink(bench):
+    """The suite of ship-cold to the same four hosts, where this machine's line carries 100 Mbit/s. Kernels without a
+    shaper are common in containers, so the line is a program (`tests/bench/uplink.cc`): ssh connects to it in place of
+    the host, and all that goes to the four hosts through it shares the 100 Mbit/s, in turns. Between each other hosts
+    have the bridge. Both sides go through it; once each, as a run of minutes averages itself."""
+    size, _, chunks, _ = one_copy(bench)
+    with Ship(bench, HOSTS) as ship:
+        ports = {host: 20000 + number for number, host in enumerate(HOSTS)}
+        line = subprocess.Popen([os.path.join(SUITES, "uplink"), "100",
+                                 *(f"{port}:{ship.farm[host].address}:22" for host, port in ports.items())],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        bench.note("build/bench/uplink 100 20000:$H1:22 20001:$H2:22 20002:$H3:22 20003:$H4:22 &")
+        line.stdout.readline()
+        config = ship.farm.write_ssh_config("uplink_config", **{
+            host: {"HostName": "127.0.0.1", "Port": port, "HostKeyAlias": ship.farm[host].address}
+            for host, port in ports.items()})
+        ship.empty_stores()
+        ship.options = ["--hosts", ship.farm.hosts_file(), "--ssh-config", config]
+        run = ship.run(cache="cold")
+        held = [ship.held(host) for host in HOSTS]
+        for host in HOSTS:
+            shutil.rmtree(os.path.join(ship.store(host), "files"), ignore_errors=True)
+        scp = bench.timed_together([["scp", "-q", "-r", "-F", config, bench.path("tests"), f"{host}:"]
+                                    for host in HOSTS])
+        line.stdin.close()
+        line.wait()
+    if min(held) < len(ship_suite.executable_names()):
+        return [Figure("", f"not measured: a host held {min(held)} of the 40 executables afterwards", "0.3")]
+    return [at_most("wall / scp side by side", run.seconds / scp, 0.3,
+                    f" ({run.seconds:.1f} s / {scp:.1f} s for {size / MB:.0f} MB; one compressed copy is "
+                    f"{chunks / MB:.0f} MB: {chunks * 8 / 100e6:.1f} s)")]
 
 
 @row("ship-relink", farm=True)

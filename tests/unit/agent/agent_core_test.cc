@@ -722,6 +722,19 @@ TEST_F(AgentCore, TimeoutThenRest) {
   EXPECT_THAT(Ends(0), ElementsAre("results 1 [1 timed out (exceeded its time limit of 60 s) <slow>, 2 passed] done"));
 }
 
+TEST_F(AgentCore, ProcessThatHasExitedIsNotPastItsLimitWhateverItLeftBehind) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  Begin(1);
+  After(absl::Seconds(59));
+  EXPECT_THAT(Do(ProcessExited{SlotId(0)}), IsEmpty());
+  Finish(1);  // was still in the pipe
+  After(absl::Seconds(120));
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed]"));
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [1 passed] done"));
+}
+
 TEST_F(AgentCore, EachCaseHasItsOwnTime) {
   Join(1);
   GetLease(1, {0, 1});

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -215,6 +216,25 @@ TEST_P(GoogleTest, LeftoversAreFoundAndKilled) {
     EXPECT_EQ(kill(leaked, 0), -1) << name << " left process " << leaked;
   }
   EXPECT_FALSE(RunOne("Good.Passes").leaky);
+}
+
+TEST_P(GoogleTest, DaemonThatTookEverythingOffIsFoundWhileAnotherSlotIsBusy) {
+  const std::string pid_file = scratch_.path() + "/leaked", fifo = scratch_.path() + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  Set("DTEST_FIXTURE_PID", pid_file);
+  Set("DTEST_FIXTURE_FIFO", fifo);
+  welcome_.settings.slots = 2;
+  StartAndList();
+  const LeaseId busy = SendLease({"Waits.ForAWriter"});
+  const int writer = open(fifo.c_str(), O_WRONLY | O_CLOEXEC);  // returns once the test is there
+  const CaseResult result = RunOne("Leaks.Daemon");
+  EXPECT_EQ(result.outcome, Outcome::kPassed) << result.output;
+  EXPECT_TRUE(result.leaky);
+  pid_t leaked = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(ReadWhole(pid_file), &leaked));
+  EXPECT_EQ(kill(leaked, 0), -1) << "left process " << leaked;
+  close(writer);
+  EXPECT_EQ(agent_->ResultsOf(busy).front().outcome, Outcome::kPassed);
 }
 
 TEST_P(GoogleTest, TestsSeeACleanProcess) {
@@ -614,6 +634,31 @@ TEST_F(Shipping, FetchesRunsAndFetchesNothingTheSecondTime) {
     EXPECT_EQ(served_, static_cast<int>(chunks_.size())) << "run " << run;
     std::filesystem::remove(scratch_.path() + "/router");
   }
+}
+
+// Whatever keeps the disk from answering: here a lock of the store that another process holds.
+TEST_F(Shipping, AStoreThatBlocksHoldsUpNeitherHeartbeatsNorTests) {
+  const std::string store = scratch_.path() + "/store";
+  ASSERT_EQ(mkdir(store.c_str(), 0700), 0);
+  const int lock = open((store + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_EQ(flock(lock, LOCK_EX), 0);
+  welcome_.heartbeat_interval = absl::Milliseconds(50);
+  StartAndList();
+  Ship(DTEST_FIXTURE_SUITE, "bin/fixture", true);
+  spec_.id = UnitId(1);
+  spec_.name = "shipped";
+  spec_.path = "bin/fixture";
+  spec_.framework = Framework::kGoogleTest;
+  agent_->Send(AddUnit{spec_});
+  agent_->Send(Prefetch{spec_.id});
+  EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);
+  const int before = agent_->heartbeats();
+  agent_->Until([&] { return agent_->heartbeats() >= before + 5; });
+  EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);
+  close(lock);
+  const FromAgent prepared = Serve();
+  ASSERT_TRUE(std::holds_alternative<Prepared>(prepared));
+  EXPECT_EQ(std::get<Prepared>(prepared).error, "");
 }
 
 TEST_F(Shipping, UsesTheShippedLoaderWhereTheHostsIsMissing) {

@@ -296,7 +296,7 @@ TEST(Process, ChildrenHaveTheDefaultMaskAndHandling) {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-TEST(Leftovers, DaemonsAreFoundByGroupAndByMarker) {
+TEST(Leftovers, DaemonsAreFoundByGroupAndByEnvironment) {
   ASSERT_TRUE(BecomeSupervisor().ok());
   ScratchDirectory scratch;
   Process::Options options;
@@ -316,9 +316,9 @@ TEST(Leftovers, DaemonsAreFoundByGroupAndByMarker) {
   const absl::Time patience = MonotonicNow() + absl::Seconds(60);
   for (pid_t orphan : orphans) {
     // One that is between setsid() and its next program shows no environment.
-    while (!BelongsTo(orphan, group, "DTEST_SLOT=3", false) && MonotonicNow() < patience) poll(nullptr, 0, 1);
-    EXPECT_TRUE(BelongsTo(orphan, group, "DTEST_SLOT=3", false));
-    if (!BelongsTo(orphan, group, "DTEST_SLOT=4", true)) ++outside;  // the marker names another slot
+    while (OwnerOf(orphan, 3, group) == Owner::kUnknown && MonotonicNow() < patience) poll(nullptr, 0, 1);
+    EXPECT_EQ(OwnerOf(orphan, 3, group), Owner::kThisSlot);
+    if (OwnerOf(orphan, 4, group) == Owner::kAnotherSlot) ++outside;
     kill(orphan, SIGKILL);
   }
   EXPECT_LE(outside, 1);
@@ -326,6 +326,33 @@ TEST(Leftovers, DaemonsAreFoundByGroupAndByMarker) {
   const absl::Time give_up = MonotonicNow() + absl::Seconds(60);
   while (!Orphans({}).empty() && MonotonicNow() < give_up) poll(nullptr, 0, 1);
   EXPECT_TRUE(Orphans({}).empty());
+}
+
+TEST(Leftovers, DaemonsAreFoundByTheirMarkWhateverTheyTookOff) {
+  ASSERT_TRUE(BecomeSupervisor().ok());
+  Process::Options options;
+  options.program = "/bin/sh";
+  options.arguments = {"sh", "-c", "setsid env -i /bin/sleep 1000 >/dev/null 2>&1 & :"};
+  options.environment = {"PATH=/usr/bin:/bin", "DTEST_SLOT=3"};
+  options.working_directory = "/";
+  options.mark = SlotMark(3);
+  auto process = Process::Spawn(options);
+  ASSERT_TRUE(process.ok());
+  pollfd ended = {(*process)->end_fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&ended, 1, 60000), 1);
+  const std::vector<pid_t> orphans = Orphans({(*process)->pid()});
+  ASSERT_EQ(orphans.size(), 1u);
+  const std::string link = absl::StrCat("/proc/", orphans[0], "/exe");
+  const absl::Time patience = MonotonicNow() + absl::Seconds(60);
+  while (std::filesystem::read_symlink(link).filename() != std::filesystem::canonical("/bin/sleep").filename() &&
+         MonotonicNow() < patience) {
+    poll(nullptr, 0, 1);
+  }
+  EXPECT_EQ(OwnerOf(orphans[0], 3, (*process)->pid()), Owner::kThisSlot);
+  EXPECT_EQ(OwnerOf(orphans[0], 4, getpid()), Owner::kAnotherSlot);
+  kill(orphans[0], SIGKILL);
+  (*process)->Reap();
+  while (!Orphans({}).empty() && MonotonicNow() < patience) poll(nullptr, 0, 1);
 }
 
 TEST(Leftovers, WhatIsOlderDescendsFromNobodyYounger) {

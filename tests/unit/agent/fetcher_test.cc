@@ -286,6 +286,97 @@ TEST_F(FetcherTest, UnreadableFileFailsThoseThatNeedItOnly) {
   EXPECT_THAT(TakeReady(), ElementsAre("1"));
 }
 
+// Another agent with the same store, whose questions nobody answers.
+class SharedStore : public FetcherTest {
+ protected:
+  SharedStore() {
+    Store::Options store;
+    store.root = scratch_.File("store");
+    store.run_id = "run-2";
+    other_store_ = *Store::Open(store);
+    Fetcher::Options options;
+    options.store = other_store_.get();
+    options.send = [this](const Fetcher::Question&) { ++other_asked_; };
+    options.ready = [this](const Fetcher::Ready& ready) { other_ready_.push_back(ready.error); };
+    other_ = std::make_unique<Fetcher>(options);
+    Make();
+    const UnitSpec spec = Spec(0, {File("a", 1, 500000, true), File("b", 2, 500000)});
+    fetcher_->Want(now_, spec);
+    AnswerRecipes();
+    other_->Want(now_, spec);
+  }
+  // Lets the time pass at which the other looks again, so many times.
+  void Look(int times = 1) {
+    for (int i = 0; i < times && other_->NextDeadline() < absl::InfiniteFuture(); ++i) {
+      now_ = other_->NextDeadline();
+      other_->Tick(now_);
+    }
+  }
+
+  std::unique_ptr<Store> other_store_;
+  std::unique_ptr<Fetcher> other_;
+  int other_asked_ = 0;
+  std::vector<std::string> other_ready_;
+};
+
+TEST_F(SharedStore, FileIsFetchedOnceBetweenTwo) {
+  Look(10);
+  EXPECT_THAT(other_ready_, IsEmpty());
+  while (AnswerChunks() != 0) {
+  }
+  EXPECT_THAT(TakeReady(), ElementsAre("0"));
+  Look();
+  EXPECT_THAT(other_ready_, ElementsAre(""));
+  EXPECT_EQ(other_asked_, 0);
+  EXPECT_EQ(other_->NextDeadline(), absl::InfiniteFuture());
+  EXPECT_TRUE(std::filesystem::exists(other_store_->tree() + "/a"));
+  EXPECT_TRUE(std::filesystem::is_empty(scratch_.File("store/fetching")));
+}
+
+TEST_F(SharedStore, FileIsTakenOverFromOneThatDies) {
+  Look(10);
+  EXPECT_EQ(other_asked_, 0);
+  fetcher_.reset();
+  store_.reset();
+  Look();
+  EXPECT_EQ(other_asked_, 1);
+}
+
+TEST_F(SharedStore, FileIsTakenOverFromOneThatGivesUp) {
+  for (const Digest& chunk : std::exchange(asked_chunks_, {})) fetcher_->On(now_, ChunkData{chunk, ""});
+  Look();
+  EXPECT_EQ(other_asked_, 1);
+}
+
+TEST_F(SharedStore, FileIsFetchedHereTooIfTheOtherGetsNothingOfIt) {
+  const absl::Time begin = now_;
+  while (other_asked_ == 0 && now_ < begin + options_.again_after * 2) Look();
+  EXPECT_EQ(other_asked_, 1);
+  EXPECT_GE(now_, begin + options_.again_after);
+}
+
+TEST_F(FetcherTest, OfAFileWithoutOneOfItsChunksNothingIsLeftAndNoMoreIsAskedFor) {
+  options_.first_window = 1;  // one chunk at a time
+  options_.credit = 1;
+  Make();
+  fetcher_->Want(now_, Spec(0, {File("a", 1, 500000)}));
+  AnswerRecipes();
+  AnswerChunks();
+  const std::string partial = scratch_.File("store/tmp/run-1");
+  EXPECT_FALSE(std::filesystem::is_empty(partial));
+  fetcher_->On(now_, ChunkData{std::exchange(asked_chunks_, {}).at(0), ""});
+  EXPECT_THAT(TakeReady(), ElementsAre(HasSubstr("it has changed on the coordinator")));
+  EXPECT_TRUE(std::filesystem::is_empty(partial));
+  EXPECT_THAT(asked_chunks_, IsEmpty());
+  EXPECT_EQ(fetcher_->NextDeadline(), absl::InfiniteFuture());
+  // All of it can be had another time.
+  fetcher_->Want(now_, Spec(1, {File("a", 1, 500000)}));
+  AnswerRecipes();
+  while (AnswerChunks() != 0) {
+  }
+  EXPECT_THAT(TakeReady(), ElementsAre("1"));
+}
+
 TEST_F(FetcherTest, FileThatChangedOnTheCoordinator) {
   Make();
   fetcher_->Want(now_, Spec(0, {File("a", 1, 1000)}));

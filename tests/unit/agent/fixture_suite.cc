@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -89,6 +90,26 @@ void Leak(bool own_session) {
 }
 TEST(Leaks, Child) { Leak(false); }
 TEST(Leaks, Session) { Leak(true); }
+// In a session of its own, without any of our environment or descriptors.
+TEST(Leaks, Daemon) {
+  int ended[2];
+  ASSERT_EQ(pipe(ended), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    setsid();
+    if (fork() != 0) _exit(0);
+    SayPid();
+    for (int fd = 0; fd < ended[1]; ++fd) close(fd);
+    fcntl(ended[1], F_SETFD, FD_CLOEXEC);  // closed once it has no environment any more
+    char* const nothing[] = {nullptr};
+    execle("/bin/sleep", "sleep", "1000", nullptr, nothing);
+    abort();
+  }
+  close(ended[1]);
+  char byte;
+  EXPECT_EQ(read(ended[0], &byte, 1), 0);
+  waitpid(child, nullptr, 0);
+}
 TEST(Leaks, ThenHangs) { WaitForever(); }
 
 // What a test can do to the directories and files it is given.

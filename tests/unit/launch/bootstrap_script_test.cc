@@ -12,6 +12,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/bundle/gzip.h"
 #include "coordinator/launch/bootstrap.h"
 #include "coordinator/launch/process_conduit.h"
 #include "coordinator/launch/spawn.h"
@@ -276,6 +277,34 @@ TEST(StoreRoot, ACachedAgentInSomebodyElsesDirectoryInTmpIsNotStarted) {
   const Result result = Talk({"/bin/sh", "-c"}, {}, EchoArchive(), dir / "store");
   EXPECT_FALSE(result.ready);
   EXPECT_EQ(result.status.code(), absl::StatusCode::kPermissionDenied);
+}
+
+// An archive of which one form is good: installed, so that one travelled.
+std::shared_ptr<const AgentArchive> OneForm(ArchiveForm good) {
+  auto archive = std::make_shared<AgentArchive>(*EchoArchive());
+  std::promise<std::string> gzip;
+  gzip.set_value(good == ArchiveForm::kGzip ? Gzip(archive->tar) : "not gzip");
+  archive->gzip = gzip.get_future().share();
+  if (good == ArchiveForm::kGzip) archive->tar = "not tar";
+  return archive;
+}
+
+TEST(ArchiveForms, GzipTravelsWhereTheHostHasIt) {
+  ScratchDirectory dir;
+  const Result result = Talk({"/bin/sh", "-c"}, {}, OneForm(ArchiveForm::kGzip), dir / "store");
+  EXPECT_TRUE(result.ready) << result.status << result.err;
+  std::vector<std::string> commands = kLeast;
+  commands.push_back("gzip");
+  const Result busybox = Talk({"/bin/busybox", "sh", "-c"}, {{"PATH", MakeBin(dir, "bin", commands)}},
+                              OneForm(ArchiveForm::kGzip), dir / "another store");
+  EXPECT_TRUE(busybox.ready) << busybox.status << busybox.err;
+}
+
+TEST(ArchiveForms, PlainTravelsWhereTheHostHasNoGzip) {
+  ScratchDirectory dir;
+  const Result result = Talk({"/bin/busybox", "sh", "-c"}, {{"PATH", MakeBin(dir, "bin", kLeast)}},
+                             OneForm(ArchiveForm::kPlain), dir / "store");
+  EXPECT_TRUE(result.ready) << result.status << result.err;
 }
 
 TEST(BootstrapCommand, HoldsNothingThatLoginShellsTreatDifferently) {

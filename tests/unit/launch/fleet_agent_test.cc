@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/bundle/agent_package.h"
+#include "coordinator/bundle/gzip.h"
 #include "coordinator/launch/fleet.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,6 +28,7 @@ std::shared_ptr<const AgentArchive> RealArchive() {
   archive->machine = package->machine;
   archive->loader_name = package->loader_name;
   archive->tar = package->tar;
+  archive->gzip = std::async(std::launch::deferred, [tar = archive->tar] { return Gzip(tar); }).share();
   return archive;
 }
 

@@ -1,0 +1,101 @@
+#include "agent/loop/slot_runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <fstream>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "unit/protocol/scratch_directory.h"
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+
+// A slot that runs scripts, in a loop whose poller nobody asks.
+class SlotRunnerTest : public testing::Test {
+ protected:
+  SlotRunnerTest() : trash_(scratch_.path()), runner_(Options()) {
+    welcome_.settings.leak_timeout = absl::Hours(1);
+    welcome_.settings.output_cap = 64 << 10;
+  }
+
+  void RunScript(const std::string& body) {
+    program_.spec.name = "script";
+    program_.spec.framework = kPlainFramework;
+    program_.path = scratch_.path() + "/script";
+    program_.working_directory = scratch_.path();
+    program_.cases = {"script"};
+    std::ofstream(program_.path) << "#!/bin/sh\n" << body << "\n";
+    chmod(program_.path.c_str(), 0755);
+    runner_.Start(program_, StartBatch{SlotId(0), program_.spec.id, {{0, 1}}, false});
+    ASSERT_EQ(processes_.size(), 1u);
+  }
+  void WaitForEnd() {
+    siginfo_t info;
+    ASSERT_EQ(waitid(P_PID, processes_[0], &info, WEXITED | WNOWAIT), 0);
+  }
+
+  ScratchDirectory scratch_;
+  Welcome welcome_;
+  Poller poller_;
+  std::vector<pid_t> processes_;
+  Trash trash_;
+  Program program_;
+  std::vector<std::string> said_;  // events, by name
+  SlotRunner runner_;
+
+ private:
+  struct Namer {
+    std::string operator()(const CaseBegan&) const { return "began"; }
+    std::string operator()(const CaseFinished& event) const {
+      return absl::StrCat("finished <", event.result.output, ">");
+    }
+    std::string operator()(const ProcessExited&) const { return "exited"; }
+    std::string operator()(const ProcessEnded&) const { return "ended"; }
+    template <typename Event>
+    std::string operator()(const Event&) const {
+      return "another event";
+    }
+  };
+  DirectLauncher launcher_;
+
+  SlotRunner::Options Options() {
+    SlotRunner::Options options;
+    options.slot = SlotId(0);
+    options.welcome = &welcome_;
+    options.poller = &poller_;
+    options.launcher = &launcher_;
+    options.processes = &processes_;
+    options.trash = &trash_;
+    options.temp_dir = scratch_.path() + "/temp";
+    options.control_dir = scratch_.path() + "/control";
+    options.emit = [this](const AgentEvent& event) { said_.push_back(std::visit(Namer(), event)); };
+    return options;
+  }
+};
+
+TEST_F(SlotRunnerTest, CatchingUpSeesTheEndThatThePollerHasNotTold) {
+  RunScript("echo last words; exit 3");
+  WaitForEnd();
+  runner_.CatchUp();
+  EXPECT_THAT(said_, ElementsAre("began", "finished <last words\n>", "ended"));
+  runner_.CatchUp();
+  EXPECT_EQ(said_.size(), 3u);
+}
+
+TEST_F(SlotRunnerTest, TheEndIsToldBeforeThatOfWhatItLeftBehind) {
+  RunScript("sleep 1000 & exit 0");
+  WaitForEnd();
+  runner_.CatchUp();
+  EXPECT_THAT(said_, ElementsAre("began", "exited"));
+}
+
+}  // namespace
+}  // namespace dtest
