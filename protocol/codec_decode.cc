@@ -116,7 +116,8 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   settings.run_id = Decoder::String(from.getRunId());
   settings.host_name = Decoder::String(from.getHostName());
   settings.slots = from.getSlots();
-  settings.isolation = decoder.CheckedEnum(from.getIsolation(), Isolation::kProcess, "isolation");
+  settings.processes = decoder.CheckedEnum(from.getProcesses(), Processes::kCase, "way to share processes");
+  settings.sandbox = decoder.CheckedEnum(from.getSandbox(), Sandbox::kNone, "sandbox");
   settings.keep_all_output = from.getKeepAllOutput();
   settings.run_disabled = from.getRunDisabled();
   settings.case_timeout = decoder.Duration(from.getCaseTimeout(), "case timeout");
@@ -149,16 +150,18 @@ AddUnit Read(wire::UnitSpec::Reader in, Decoder& decoder) {
   AddUnit add;
   UnitSpec& spec = add.spec;
   spec.id = UnitId(in.getId());
-  spec.framework = decoder.CheckedEnum(in.getFramework(), Framework::kGoogleTest, "framework");
+  spec.framework = Decoder::String(in.getFramework());
   spec.in_place = in.getInPlace();
   spec.name = Decoder::String(in.getName());
   spec.path = Decoder::String(in.getPath());
+  spec.arguments = decoder.Strings(in.getArguments(), "arguments");
+  spec.working_directory = Decoder::String(in.getWorkingDirectory());
+  spec.env = decoder.Pairs(in.getEnv(), "environment variables");
   spec.machine = Decoder::String(in.getMachine());
   spec.interpreter = Decoder::String(in.getInterpreter());
   spec.prints_all = in.getPrintsAll();
   spec.glibc_needed = Decoder::String(in.getGlibcNeeded());
   spec.loader = Decoder::String(in.getLoader());
-  spec.arguments = decoder.Strings(in.getArguments(), "arguments");
   spec.library_dirs = decoder.Strings(in.getLibraryDirs(), "library directories");
   spec.base_library_dirs = decoder.Strings(in.getBaseLibraryDirs(), "base library directories");
   spec.host_libraries = decoder.Strings(in.getHostLibraries(), "host libraries");
@@ -168,8 +171,35 @@ AddUnit Read(wire::UnitSpec::Reader in, Decoder& decoder) {
   return add;
 }
 
+// A column of the cases: as long as they are, or empty.
+void ReadColumn(capnp::List<uint32_t>::Reader in, uint32_t CaseInfos::Row::*column, absl::string_view name,
+                std::vector<CaseInfos::Row>* rows, Decoder& decoder) {
+  if (in.size() == 0) return;
+  if (in.size() != rows->size()) {
+    return decoder.Fail(absl::StrCat(rows->size(), " cases with ", in.size(), " ", name));
+  }
+  for (uint32_t i = 0; i < rows->size(); ++i) (*rows)[i].*column = in[i];
+}
+
+CaseInfos Read(wire::Cases::Reader in, Decoder& decoder) {
+  using Row = CaseInfos::Row;
+  const auto sizes = in.getNameSizes();
+  std::vector<Row> rows(decoder.Length(sizes.size(), "cases"));
+  if (!decoder.ok()) return {};
+  ReadColumn(sizes, &Row::name_size, "names", &rows, decoder);
+  ReadColumn(in.getParameterSizes(), &Row::parameter_size, "parameters", &rows, decoder);
+  ReadColumn(in.getSuites(), &Row::suite, "suites", &rows, decoder);
+  ReadColumn(in.getFiles(), &Row::file, "files", &rows, decoder);
+  ReadColumn(in.getLines(), &Row::line, "lines", &rows, decoder);
+  ReadColumn(in.getLabels(), &Row::labels, "sets of labels", &rows, decoder);
+  std::optional<CaseInfos> cases =
+      CaseInfos::FromParts(Decoder::String(in.getBytes()), decoder.Strings(in.getTexts(), "texts of cases"), rows);
+  if (!cases.has_value()) decoder.Fail("cases whose names or texts do not fit");
+  return cases.has_value() ? *std::move(cases) : CaseInfos();
+}
+
 CaseTable Read(wire::CaseTable::Reader in, Decoder& decoder) {
-  return {UnitId(in.getUnit()), decoder.Strings(in.getNames(), "case names")};
+  return {UnitId(in.getUnit()), Read(in.getCases(), decoder)};
 }
 
 Lease Read(wire::Lease::Reader in, Decoder& decoder) {
@@ -177,6 +207,7 @@ Lease Read(wire::Lease::Reader in, Decoder& decoder) {
   if (lease.iteration == 0) decoder.Fail("a lease of iteration 0");
   const auto indices = in.getIndices();
   const auto attempts = in.getAttempts();
+  const auto limits = in.getTimeLimits();
   lease.cases.resize(decoder.Length(indices.size(), "cases"));
   if (indices.size() == 0) decoder.Fail("a lease without cases");
   const bool all_first = attempts.size() == 0;
@@ -184,9 +215,15 @@ Lease Read(wire::Lease::Reader in, Decoder& decoder) {
     decoder.Fail(absl::StrCat("a lease of ", indices.size(), " cases with ", attempts.size(), " attempts"));
     return lease;
   }
+  const bool all_default = limits.size() == 0;
+  if (!all_default && limits.size() != indices.size()) {
+    decoder.Fail(absl::StrCat("a lease of ", indices.size(), " cases with ", limits.size(), " time limits"));
+    return lease;
+  }
   for (uint32_t i = 0; i < lease.cases.size(); ++i) {
     lease.cases[i] = {indices[i], all_first ? 1 : attempts[i]};
     if (lease.cases[i].attempt == 0) decoder.Fail("a lease with attempt 0");
+    if (!all_default) lease.cases[i].time_limit = decoder.Duration(limits[i], "time limit of a case");
   }
   return lease;
 }
@@ -264,7 +301,7 @@ Listed Read(wire::Listed::Reader in, Decoder& decoder) {
   Listed listed;
   listed.unit = UnitId(in.getUnit());
   listed.duration = decoder.Duration(in.getDuration(), "duration of a listing");
-  listed.names = decoder.Strings(in.getNames(), "case names");
+  listed.cases = Read(in.getCases(), decoder);
   listed.error = Decoder::String(in.getError());
   listed.output = Decoder::String(in.getOutput());
   return listed;

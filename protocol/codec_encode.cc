@@ -57,7 +57,8 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   settings.setRunId(Bytes(from.run_id));
   settings.setHostName(Bytes(from.host_name));
   settings.setSlots(from.slots);
-  settings.setIsolation(static_cast<uint8_t>(from.isolation));
+  settings.setProcesses(static_cast<uint8_t>(from.processes));
+  settings.setSandbox(static_cast<uint8_t>(from.sandbox));
   settings.setKeepAllOutput(from.keep_all_output);
   settings.setRunDisabled(from.run_disabled);
   settings.setCaseTimeout(Nanoseconds(from.case_timeout));
@@ -74,16 +75,18 @@ void Write(const AddUnit& add, wire::Envelope::Builder envelope) {
   const UnitSpec& from = add.spec;
   auto out = envelope.initAddUnit();
   out.setId(from.id.value());
-  out.setFramework(static_cast<uint8_t>(from.framework));
+  out.setFramework(Bytes(from.framework));
   out.setPrintsAll(from.prints_all);
   out.setInPlace(from.in_place);
   out.setName(Bytes(from.name));
   out.setPath(Bytes(from.path));
+  SetStrings(out.initArguments(from.arguments.size()), from.arguments);
+  out.setWorkingDirectory(Bytes(from.working_directory));
+  SetPairs(out.initEnv(from.env.size()), from.env);
   out.setMachine(Bytes(from.machine));
   out.setInterpreter(Bytes(from.interpreter));
   out.setGlibcNeeded(Bytes(from.glibc_needed));
   out.setLoader(Bytes(from.loader));
-  SetStrings(out.initArguments(from.arguments.size()), from.arguments);
   SetStrings(out.initLibraryDirs(from.library_dirs.size()), from.library_dirs);
   SetStrings(out.initBaseLibraryDirs(from.base_library_dirs.size()), from.base_library_dirs);
   SetStrings(out.initHostLibraries(from.host_libraries.size()), from.host_libraries);
@@ -102,10 +105,33 @@ void Write(const AddUnit& add, wire::Envelope::Builder envelope) {
 void Write(const Prefetch& prefetch, wire::Envelope::Builder out) { out.setPrefetch(prefetch.unit.value()); }
 void Write(const List& list, wire::Envelope::Builder out) { out.setList(list.unit.value()); }
 
+// A column of which all is zero is left out.
+template <typename Init>
+void SetColumn(const CaseInfos& cases, uint32_t CaseInfos::Row::*column, Init init) {
+  uint32_t any = 0;
+  for (size_t i = 0; i < cases.size(); ++i) any |= cases.row(i).*column;
+  if (any == 0) return;
+  auto out = init(static_cast<uint32_t>(cases.size()));
+  for (uint32_t i = 0; i < cases.size(); ++i) out.set(i, cases.row(i).*column);
+}
+
+void SetCases(wire::Cases::Builder out, const CaseInfos& cases) {
+  using Row = CaseInfos::Row;
+  out.setBytes(Bytes(cases.bytes()));
+  SetStrings(out.initTexts(cases.texts().size()), cases.texts());
+  auto sizes = out.initNameSizes(cases.size());
+  for (uint32_t i = 0; i < cases.size(); ++i) sizes.set(i, cases.row(i).name_size);
+  SetColumn(cases, &Row::parameter_size, [&](uint32_t size) { return out.initParameterSizes(size); });
+  SetColumn(cases, &Row::suite, [&](uint32_t size) { return out.initSuites(size); });
+  SetColumn(cases, &Row::file, [&](uint32_t size) { return out.initFiles(size); });
+  SetColumn(cases, &Row::line, [&](uint32_t size) { return out.initLines(size); });
+  SetColumn(cases, &Row::labels, [&](uint32_t size) { return out.initLabels(size); });
+}
+
 void Write(const CaseTable& table, wire::Envelope::Builder envelope) {
   auto out = envelope.initCaseTable();
   out.setUnit(table.unit.value());
-  SetStrings(out.initNames(table.names.size()), table.names);
+  SetCases(out.initCases(), table.cases);
 }
 
 void Write(const Lease& lease, wire::Envelope::Builder envelope) {
@@ -114,14 +140,20 @@ void Write(const Lease& lease, wire::Envelope::Builder envelope) {
   out.setUnit(lease.unit.value());
   out.setIteration(lease.iteration);
   auto indices = out.initIndices(lease.cases.size());
-  bool all_first = true;
+  bool all_first = true, all_default = true;
   for (uint32_t i = 0; i < lease.cases.size(); ++i) {
     indices.set(i, lease.cases[i].index);
     all_first = all_first && lease.cases[i].attempt == 1;
+    all_default = all_default && lease.cases[i].time_limit == absl::ZeroDuration();
   }
-  if (all_first) return;
-  auto attempts = out.initAttempts(lease.cases.size());
-  for (uint32_t i = 0; i < lease.cases.size(); ++i) attempts.set(i, lease.cases[i].attempt);
+  if (!all_first) {
+    auto attempts = out.initAttempts(lease.cases.size());
+    for (uint32_t i = 0; i < lease.cases.size(); ++i) attempts.set(i, lease.cases[i].attempt);
+  }
+  if (!all_default) {
+    auto limits = out.initTimeLimits(lease.cases.size());
+    for (uint32_t i = 0; i < lease.cases.size(); ++i) limits.set(i, Nanoseconds(lease.cases[i].time_limit));
+  }
 }
 
 void Write(const Recall& recall, wire::Envelope::Builder out) { out.setRecall(recall.lease.value()); }
@@ -184,7 +216,7 @@ void Write(const Listed& listed, wire::Envelope::Builder envelope) {
   auto out = envelope.initListed();
   out.setUnit(listed.unit.value());
   out.setDuration(Nanoseconds(listed.duration));
-  SetStrings(out.initNames(listed.names.size()), listed.names);
+  SetCases(out.initCases(), listed.cases);
   out.setError(Bytes(listed.error));
   out.setOutput(Bytes(listed.output));
 }
@@ -318,10 +350,13 @@ template <typename Message>
 size_t BytesHint(const Message&) {
   return 0;
 }
-size_t BytesHint(const CaseTable& table) { return BytesHint(table.names); }
-size_t BytesHint(const Listed& listed) { return BytesHint(listed.names) + listed.output.size(); }
+size_t BytesHint(const CaseInfos& cases) {
+  return cases.bytes().size() + BytesHint(cases.texts()) + cases.size() * 6 * sizeof(uint32_t);
+}
+size_t BytesHint(const CaseTable& table) { return BytesHint(table.cases); }
+size_t BytesHint(const Listed& listed) { return BytesHint(listed.cases) + listed.output.size(); }
 size_t BytesHint(const Note& note) { return note.text.size(); }
-size_t BytesHint(const Lease& lease) { return lease.cases.size() * 2 * sizeof(uint32_t); }
+size_t BytesHint(const Lease& lease) { return lease.cases.size() * 2 * sizeof(uint32_t); }  // with limits: twice that
 size_t BytesHint(const ChunkData& chunk) { return chunk.zstd.size(); }
 size_t BytesHint(const ChunksAt& at) { return at.chunks.size() * Digest::kSize + BytesHint(at.endpoints); }
 size_t BytesHint(const AddUnit& add) { return add.spec.files.size() * 20 * kWord; }

@@ -97,7 +97,7 @@ struct RunSettings {
   runId @0 :Data;
   hostName @1 :Data;
   slots @2 :UInt32;
-  isolation @3 :UInt8;  # 0 batch, 1 process
+  processes @3 :UInt8;  # how cases share them: 0 batch, 1 one a case
   keepAllOutput @4 :Bool;
   runDisabled @5 :Bool;
   caseTimeout @6 :Int64;
@@ -108,6 +108,7 @@ struct RunSettings {
   env @11 :List(Pair);
   workingDirectory @12 :Data;
   storeLimit @13 :UInt64;  # bytes
+  sandbox @14 :UInt8;  # 0 none
 }
 
 struct ManifestEntry {
@@ -120,7 +121,7 @@ struct ManifestEntry {
 
 struct UnitSpec {
   id @0 :UInt32;
-  framework @1 :UInt8;  # 0 plain, 1 GoogleTest
+  framework @1 :Data;  # its name: "plain", "googletest"
   inPlace @2 :Bool;
   name @3 :Data;
   path @4 :Data;
@@ -133,12 +134,27 @@ struct UnitSpec {
   files @11 :List(ManifestEntry);
   printsAll @12 :Bool;  # needs no report at the end of a process: no properties, the framework's own printer
   arguments @13 :List(Data);  # before those of the framework
-  hostLibraries @14 :List(Data);  # sonames that must be the host's own
+  workingDirectory @14 :Data;  # empty: that of the run's settings
+  env @15 :List(Pair);  # after that of the run's settings
+  hostLibraries @16 :List(Data);  # sonames that must be the host's own
+}
+
+struct Cases {
+  # In listing order, in columns: a case costs its name and 4 bytes a column that is there. Suites, files and sets of
+  # labels are numbered texts: 0 is the empty one, n the n-th of `texts`. A column but the first may be empty: all 0.
+  bytes @0 :Data;  # names and parameters, one after the other: name, parameter, name, parameter...
+  texts @1 :List(Data);
+  nameSizes @2 :List(UInt32);  # bytes
+  parameterSizes @3 :List(UInt32);  # bytes
+  suites @4 :List(UInt32);  # numbers of texts
+  files @5 :List(UInt32);  # numbers of texts
+  lines @6 :List(UInt32);  # from 1; 0: unknown
+  labels @7 :List(UInt32);  # numbers of texts: each label with a zero byte after it
 }
 
 struct CaseTable {
   unit @0 :UInt32;
-  names @1 :List(Data);
+  cases @1 :Cases;
 }
 
 struct Lease {
@@ -148,6 +164,7 @@ struct Lease {
   indices @2 :List(UInt32);   # never empty
   attempts @3 :List(UInt32);  # column of `indices`; empty: all 1
   iteration @4 :UInt32 = 1;   # of --repeat, of all of its cases; 1 or more
+  timeLimits @5 :List(Int64);  # column of `indices`, 0: that of the run's settings; empty: all 0
 }
 
 struct FileRecipe {
@@ -210,7 +227,7 @@ struct Prepared {
 struct Listed {
   unit @0 :UInt32;
   duration @1 :Int64;
-  names @2 :List(Data);
+  cases @2 :Cases;
   error @3 :Data;
   output @4 :Data;
 }

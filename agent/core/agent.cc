@@ -101,7 +101,7 @@ void Agent::Impl::OnMessage(Lease&& message) {
     return;
   }
   const UnitId id = message.unit;
-  auto lease = std::make_unique<HeldLease>(std::move(message), welcome_.settings.isolation == Isolation::kBatch
+  auto lease = std::make_unique<HeldLease>(std::move(message), welcome_.settings.processes == Processes::kBatch
                                                                    ? HeldLease::Order::kListing
                                                                    : HeldLease::Order::kLease);
   queue_.push_back(lease.get());

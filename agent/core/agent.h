@@ -151,7 +151,7 @@ struct AgentSignalled {
 // A listing process ended and was read.
 struct ListingEnded {
   SlotId slot;
-  std::vector<std::string> names;
+  CaseInfos cases;
   std::string error;
   std::string output;
   absl::Duration duration;

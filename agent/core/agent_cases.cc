@@ -28,11 +28,7 @@ void Agent::Impl::On(CaseBegan&& event) {
   ++slot->begun;
   slot->running = position;
   slot->began = now_;
-  if (!interrupted) StartLimit(slot);
-}
-
-void Agent::Impl::StartLimit(Slot* slot) const {
-  if (!slot->exited) slot->limit = now_ + welcome_.settings.case_timeout;
+  if (!interrupted) StartLimit(slot, position);
 }
 
 void Agent::Impl::On(ProcessExited&& event) {
@@ -106,7 +102,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   ran.told.warning = result.warning;
   ran.told.process = result.process;
   ran.told.place = result.place;
-  StartLimit(slot);
+  StartLimit(slot, NextOf(*slot) != HeldLease::kNone ? NextOf(*slot) : position);
   if (--slot->batch_left == 0) {
     slot->held = std::move(result);
   } else if (event.doubtful) {
@@ -430,9 +426,9 @@ void Agent::Impl::On(ListingEnded&& event) {
     Fail(unit, std::move(event.spawn_error), false);
     return;
   }
-  Listed listed{unit, std::move(event.names), std::move(event.error), std::move(event.output), event.duration};
+  Listed listed{unit, std::move(event.cases), std::move(event.error), std::move(event.output), event.duration};
   if (fate == Slot::Fate::kStopped) {
-    listed.names.clear();
+    listed.cases = {};
     listed.error = absl::StrCat("listing ", DescribeTimeout(welcome_.settings.list_timeout, ""));
   }
   Send(std::move(listed));

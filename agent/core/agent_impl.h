@@ -76,6 +76,7 @@ class Agent::Impl {
     Fate fate = Fate::kOpen;
     bool exited = false;                          // and is not limited any more
     absl::Time limit = absl::InfiniteFuture();    // when it will be past its limit
+    absl::Duration allowed;                       // of a batch: from when that began to count until then
     absl::Time kill_at = absl::InfiniteFuture();  // SIGKILL after the grace
 
     bool HasProcess() const { return state == State::kListing || state == State::kRunning; }
@@ -101,7 +102,7 @@ class Agent::Impl {
   void OnMessage(AddUnit&& message);
   void OnMessage(Prefetch&& message);
   void OnMessage(List&& message);
-  void OnMessage(CaseTable&&) {}  // the loop keeps the names
+  void OnMessage(CaseTable&&) {}  // the loop keeps the cases
 
   void OnMessage(Lease&& message);
   void OnMessage(Recall&& message);
@@ -126,6 +127,8 @@ class Agent::Impl {
 
   // One over the remaining cases of the slot's lease.
   void StartProcess(Slot* slot);
+  // What runs until the next word of the framework counts against the limit of the case at that position of the lease.
+  void StartLimit(Slot* slot, size_t position);
   void FreeSlot(Slot* slot);
   SlotId IdOf(const Slot* slot) const { return SlotId(static_cast<uint32_t>(slot - slots_.data())); }
 
@@ -143,8 +146,6 @@ class Agent::Impl {
 
   void On(BatchCut&& event);
   void On(CaseBegan&& event);
-  // From now on, for what it is at.
-  void StartLimit(Slot* slot) const;
   void MarkStartup(Slot* slot);
   void On(CaseFinished&& event);
   void On(ProcessExited&& event);

@@ -61,8 +61,7 @@ void Agent::Impl::StartProcess(Slot* slot) {
   slot->lease = lease;
   slot->unit = lease->unit();
   slot->spawned = now_;
-  slot->limit = now_ + welcome_.settings.case_timeout;
-  const bool alone = welcome_.settings.isolation == Isolation::kProcess || lease->one_by_one;
+  const bool alone = welcome_.settings.processes == Processes::kCase || lease->one_by_one;
   slot->confirms = lease->doubt.has_value() && !lease->doubt->alone.has_value();
   slot->process = ++processes_;
   if (lease->inquest.has_value()) slot->suspect = lease->inquest->suspects[lease->inquest->next++];
@@ -72,8 +71,15 @@ void Agent::Impl::StartProcess(Slot* slot) {
                                       ? std::vector<LeasedCase>{lease->at(lease->Find(lease->doubt->crash.index))}
                                       : lease->Remaining(alone ? 1 : std::numeric_limits<size_t>::max());
   slot->batch_left = cases.size();
+  StartLimit(slot, NextOf(*slot));
   slot->report = units_[slot->unit].report || looks_again || lease->one_by_one;
   actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report, lease->iteration()});
+}
+
+void Agent::Impl::StartLimit(Slot* slot, size_t position) {
+  const absl::Duration own = slot->lease->at(position).time_limit;
+  slot->allowed = own > absl::ZeroDuration() ? own : welcome_.settings.case_timeout;
+  if (!slot->exited) slot->limit = now_ + slot->allowed;
 }
 
 void Agent::Impl::FreeSlot(Slot* slot) {
@@ -187,7 +193,7 @@ void Agent::Impl::On(AgentTick&&) {
 }
 
 void Agent::Impl::PastLimit(Slot* slot) {
-  const absl::Duration limit = welcome_.settings.case_timeout;
+  const absl::Duration limit = slot->allowed;
   Stop(slot, Outcome::kTimedOut, DescribeTimeout(limit, ""), slot->limit - limit);
 }
 

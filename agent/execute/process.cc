@@ -35,6 +35,8 @@ const std::vector<int>& ChangedSignals() {
   return *changed;
 }
 
+constexpr int kReportDescriptor = 3;
+
 // What the child needs, ready before vfork; and what it leaves behind if it does not get to exec.
 struct Launch {
   const char* program;
@@ -43,6 +45,7 @@ struct Launch {
   const char* directory;
   int output_fd;
   int error_fd;
+  int report_fd;  // -1: none
   rlimit mark;
   pid_t parent;
   const std::vector<int>& changed_signals;
@@ -67,8 +70,11 @@ struct Launch {
   const int null = open("/dev/null", O_RDWR);
   if (null < 0) Fail(launch, "open(/dev/null)");
   if (dup2(null, 0) < 0 || dup2(launch->output_fd, 1) < 0 || dup2(launch->error_fd, 2) < 0) Fail(launch, "dup2");
+  // The last, since 3 may be one of the descriptors above.
+  if (launch->report_fd == kReportDescriptor && fcntl(launch->report_fd, F_SETFD, 0) != 0) Fail(launch, "fcntl");
+  if (launch->report_fd > kReportDescriptor && dup2(launch->report_fd, kReportDescriptor) < 0) Fail(launch, "dup2");
   // Where the kernel has no close_range (before 5.9), close-on-exec has to do.
-  syscall(SYS_close_range, 3u, ~0u, 0u);
+  syscall(SYS_close_range, launch->report_fd < 0 ? 3u : 4u, ~0u, 0u);
   umask(022);
   if (chdir(launch->directory) != 0) Fail(launch, "chdir");
   sigset_t none;
@@ -130,8 +136,8 @@ std::string WhyNot(const Launch& launch) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(const Options& options) {
-  Pipe output, errors;
-  if (!output.Open() || (options.split_errors && !errors.Open())) {
+  Pipe output, errors, report;
+  if (!output.Open() || (options.split_errors && !errors.Open()) || (options.report && !report.Open())) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot start ", options.program, ": no pipe for its output"));
   }
   const std::vector<char*> argv = Pointers(options.arguments);
@@ -146,6 +152,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(const Options& options) 
                    .directory = options.working_directory.c_str(),
                    .output_fd = output.write_fd(),
                    .error_fd = options.split_errors ? errors.write_fd() : output.write_fd(),
+                   .report_fd = options.report ? report.write_fd() : -1,
                    .mark = MarkLimit(options.mark),
                    .parent = getpid(),
                    .changed_signals = ChangedSignals()};
@@ -167,8 +174,9 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(const Options& options) 
   }
   const int end_fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));  // close-on-exec by itself
   const int end_error = errno;
-  std::unique_ptr<Process> process(
-      new Process(pid, output.TakeReadFd(), options.split_errors ? errors.TakeReadFd() : -1, end_fd));
+  std::unique_ptr<Process> process(new Process(pid, output.TakeReadFd(),
+                                               options.split_errors ? errors.TakeReadFd() : -1,
+                                               options.report ? report.TakeReadFd() : -1, end_fd));
   // SIGCHLD makes up for a kernel without pidfds only.
   if (end_fd < 0 && (end_error == EMFILE || end_error == ENFILE || end_error == ENOMEM)) {
     return absl::ErrnoToStatus(end_error,
@@ -181,6 +189,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(const Options& options) 
 Process::~Process() {
   CloseOutput();
   CloseErrors();
+  CloseReport();
   if (reaped_) return;
   Signal(SIGKILL);
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
@@ -196,6 +205,11 @@ void Process::CloseOutput() {
 void Process::CloseErrors() {
   if (error_fd_ >= 0) close(error_fd_);
   error_fd_ = -1;
+}
+
+void Process::CloseReport() {
+  if (report_fd_ >= 0) close(report_fd_);
+  report_fd_ = -1;
 }
 
 bool Process::HasEnded() const {

@@ -4,11 +4,11 @@
 // (close_range) between fork and exec; vfork and not fork, because the agent may be large and a fork copies page
 // tables. Between vfork and exec the child makes nothing but system calls.
 //
-// The child gets: stdin /dev/null, stdout and stderr in the same pipe (so their order is kept), no other descriptor,
-// the default mask and handling of every signal, umask 022, death with the agent (SIGKILL), the limit of descriptors
-// that the user has (dtest/base/descriptor_limit.h), and the mark of its slot. Address space layout, other limits and
-// nice value are inherited. Which signals have to be set back is found out at the first Spawn: what handles or ignores
-// one must be set up before it.
+// The child gets: stdin /dev/null, stdout and stderr in the same pipe (so their order is kept), if asked for a pipe for
+// a report as descriptor 3, no other descriptor, the default mask and handling of every signal, umask 022, death with
+// the agent (SIGKILL), the limit of descriptors that the user has (dtest/base/descriptor_limit.h), and the mark of its
+// slot. Address space layout, other limits and nice value are inherited. Which signals have to be set back is found out
+// at the first Spawn: what handles or ignores one must be set up before it.
 //
 // One thread: PR_SET_PDEATHSIG is tied to the thread that spawns, which must live as long as the agent.
 
@@ -34,6 +34,7 @@ class Process {
     std::vector<std::string> environment;  // "NAME=value"
     std::string working_directory;
     bool split_errors = false;  // stderr in a pipe of its own: error_fd()
+    bool report = false;        // descriptor 3, a pipe of its own: report_fd()
     uint64_t mark = 0;          // inherited by all its descendants (leftovers.h); 0: none
   };
   // The error names the program, the step that failed and errno's text.
@@ -50,6 +51,9 @@ class Process {
   // Non-blocking; -1 without Options::split_errors, or after CloseErrors.
   int error_fd() const { return error_fd_; }
   void CloseErrors();
+  // Non-blocking; -1 without Options::report, or after CloseReport.
+  int report_fd() const { return report_fd_; }
+  void CloseReport();
   // Readable when the process has ended; -1 on kernels before 5.3: ask HasEnded after SIGCHLD.
   int end_fd() const { return end_fd_; }
   // True once it has ended. It stays a zombie until Reap, so that neither its pid nor its group id can mean another.
@@ -66,12 +70,13 @@ class Process {
   End Reap();
 
  private:
-  Process(pid_t pid, int output_fd, int error_fd, int end_fd)
-      : pid_(pid), output_fd_(output_fd), error_fd_(error_fd), end_fd_(end_fd) {}
+  Process(pid_t pid, int output_fd, int error_fd, int report_fd, int end_fd)
+      : pid_(pid), output_fd_(output_fd), error_fd_(error_fd), report_fd_(report_fd), end_fd_(end_fd) {}
 
   const pid_t pid_;
   int output_fd_;
   int error_fd_;
+  int report_fd_;
   int end_fd_;
   bool reaped_ = false;
 };

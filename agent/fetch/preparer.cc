@@ -74,7 +74,9 @@ void Preparer::PrepareInPlace(const RunSettings& settings, const UnitSpec& spec)
   PreparedUnit unit;
   unit.ready.unit = spec.id;
   unit.path = spec.path;
-  unit.working_directory = settings.working_directory.empty() ? "." : settings.working_directory;
+  const std::string& directory =
+      spec.working_directory.empty() ? settings.working_directory : spec.working_directory;
+  unit.working_directory = directory.empty() ? "." : directory;
   if (access(spec.path.c_str(), X_OK) != 0) {
     unit.ready.error = std::string(absl::ErrnoToStatus(errno, absl::StrCat("cannot execute ", spec.path)).message());
   }
@@ -111,7 +113,9 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
   unit.ready = {fetched.unit, std::move(fetched.error), fetched.drain};
   if (unit.ready.error.empty()) {
     unit.path = absl::StrCat(store_->tree(), "/", spec.path);
-    unit.working_directory = working_directory_;
+    unit.working_directory = spec.working_directory.empty()
+                                 ? working_directory_
+                                 : absl::StrCat(store_->tree(), "/", spec.working_directory);
     const absl::Status status = ChooseLibraries(spec, &unit.library_path);
     unit.ready.error = std::string(status.message());
     unit.ready.drain = absl::IsResourceExhausted(status);

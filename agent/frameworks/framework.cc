@@ -1,15 +1,17 @@
 #include "agent/frameworks/framework.h"
 
-#include "agent/frameworks/googletest.h"
-#include "agent/frameworks/plain.h"
-
 namespace dtest {
 
-const TestFramework& FrameworkFor(Framework framework) {
-  static const GoogleTestFramework googletest;
-  static const PlainFramework plain;
-  if (framework == Framework::kGoogleTest) return googletest;
-  return plain;
+#define DTEST_FRAMEWORK(id, name, ...) const TestFramework& id##Adapter();
+#include "dtest/frameworks.def"
+#undef DTEST_FRAMEWORK
+
+const TestFramework* FindFramework(absl::string_view name) {
+#define DTEST_FRAMEWORK(id, its_name, ...) \
+  if (name == its_name) return &id##Adapter();
+#include "dtest/frameworks.def"
+#undef DTEST_FRAMEWORK
+  return nullptr;
 }
 
 }  // namespace dtest

@@ -20,20 +20,26 @@
 
 namespace dtest {
 
-// How to start a process of an executable.
+// Where a program with Invocation::report may write to, as to a file that begins empty. Descriptor 3 is the same pipe.
+inline constexpr char kReportPath[] = "/proc/self/fd/3";
+
+// How to start a process of a unit.
 struct Invocation {
   std::vector<std::string> arguments;  // after argv[0]
   std::vector<std::string> unset;      // environment variables to take away before `env` is added
   std::vector<std::pair<std::string, std::string>> env;
-  std::vector<std::string> read_back;  // files to hand to OutputReader::Ended where they exist
+  // The program is given a pipe of its own for what it reports, at kReportPath: OutputReader::FeedReport.
+  bool report = false;
+  // Files to hand to OutputReader::Ended or ParseListing, where they exist.
+  std::vector<std::string> read_back;
 };
 
-// A batch. Everything viewed must outlive the reader.
+// A batch. Everything referred to must outlive the reader.
 struct BatchRequest {
-  absl::Span<const std::string> names;  // all cases of the executable, in listing order
-  absl::Span<const LeasedCase> cases;   // those to run; indices are within `names`
-  std::string temp_dir;                 // absolute, private to the slot, empty
-  bool report = true;                   // have the process write a report at its end, where the framework can
+  const CaseInfos& listing;            // all cases of the unit
+  absl::Span<const LeasedCase> cases;  // those to run; indices are within `listing`
+  std::string temp_dir;                // absolute, private to the slot, empty
+  bool report = true;                  // have the process write a report at its end, where the framework can
   bool run_disabled = false;
   bool keep_all_output = false;
   uint64_t output_cap = 0;
@@ -90,7 +96,10 @@ class OutputReader {
   virtual bool Start(CaseSink* sink) = 0;
   // Bytes of stdout and stderr as they come, cut anywhere.
   virtual void Feed(absl::string_view bytes, CaseSink* sink) = 0;
-  // The output has ended. `files` are the contents of Invocation::read_back, empty where there is no such file.
+  // Bytes of the report as they come, cut anywhere: only with Invocation::report. Nothing is said of which came first,
+  // of what was written there and what was printed.
+  virtual void FeedReport(absl::string_view /*bytes*/, CaseSink* /*sink*/) {}
+  // Output and report have ended. `files` are the contents of Invocation::read_back, empty where there is no such file.
   virtual void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) = 0;
 };
 
@@ -98,12 +107,15 @@ class TestFramework {
  public:
   virtual ~TestFramework() = default;
 
-  // False: there is one case, named like the executable, and List and ParseListing are not called.
+  // False: there is one case, named like the unit, and List and ParseListing are not called.
   virtual bool NeedsListing() const = 0;
-  virtual Invocation ListInvocation(const BatchRequest& request) const = 0;
-  // The cases' names as the executable prints them, DISABLED_ ones included. InvalidArgument says what is wrong with
-  // it.
-  virtual absl::StatusOr<std::vector<std::string>> ParseListing(absl::string_view output) const = 0;
+  // `temp_dir`: absolute, private to the slot, empty.
+  virtual Invocation ListInvocation(absl::string_view temp_dir) const = 0;
+  // All cases, also those that would not run by themselves. `output` is what it wrote to stdout, `files` the contents
+  // of Invocation::read_back, empty where there is no such file. InvalidArgument says what is wrong with the listing,
+  // FailedPrecondition that the program did not list but ran its tests: it is one case then.
+  virtual absl::StatusOr<CaseInfos> ParseListing(absl::string_view output,
+                                                 absl::Span<const std::string> files) const = 0;
 
   // How many of the request's cases, from the first on, one process can be told to run; at least one.
   virtual size_t CasesAProcess(const BatchRequest& request) const { return request.cases.size(); }
@@ -111,8 +123,8 @@ class TestFramework {
   virtual std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const = 0;
 };
 
-// Never null for a value of the enum; static storage.
-const TestFramework& FrameworkFor(Framework framework);
+// By its name (UnitSpec::framework); null: there is none of that name. Static storage.
+const TestFramework* FindFramework(absl::string_view name);
 
 }  // namespace dtest
 

@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
-#include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "agent/frameworks/googletest_listing.h"
 #include "agent/frameworks/googletest_reader.h"
 
 namespace dtest {
@@ -58,73 +56,45 @@ std::string Escape(absl::string_view name) {
 
 bool IsSpecial(absl::string_view name) { return name.find_first_of("*?:-") != absl::string_view::npos; }
 
-// A line of a listing without its comment.
-absl::string_view StripComment(absl::string_view line, absl::string_view label) {
-  const size_t comment = line.find(absl::StrCat("  # ", label, " = "));
-  return comment == absl::string_view::npos ? line : line.substr(0, comment);
-}
-
 }  // namespace
 
-absl::string_view GoogleTestSuite(absl::string_view name) { return name.substr(0, name.find('.')); }
-
-bool IsDisabledGoogleTest(absl::string_view name) {
+bool IsDisabledGoogleTest(absl::string_view name, absl::string_view suite) {
   if (name.find(kDisabled) == absl::string_view::npos) return false;
-  const size_t dot = name.find('.');
-  if (dot == absl::string_view::npos) return Disabled(name);
-  return Disabled(name.substr(0, dot)) || Disabled(name.substr(dot + 1));
+  return Disabled(suite) || Disabled(NameInSuite(name, suite));
 }
 
-Invocation GoogleTestFramework::ListInvocation(const BatchRequest& /*request*/) const {
+Invocation GoogleTestFramework::ListInvocation(absl::string_view temp_dir) const {
   Invocation invocation;
-  invocation.arguments = {"--gtest_list_tests", "--gtest_color=no"};
+  const std::string json = absl::StrCat(temp_dir, "/listing.json");
+  invocation.arguments = {"--gtest_list_tests", "--gtest_color=no", absl::StrCat("--gtest_output=json:", json)};
   invocation.unset = DisturbingVariables();
+  invocation.read_back = {json};
   return invocation;
 }
 
-absl::StatusOr<std::vector<std::string>> GoogleTestFramework::ParseListing(absl::string_view output) const {
-  std::vector<std::string> names;
-  absl::flat_hash_set<std::string> seen;
-  absl::string_view suite;
-  for (absl::string_view line : absl::StrSplit(output, '\n')) {
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    if (line.empty()) continue;
-    if (absl::StartsWith(line, "[==========]") || absl::StartsWith(line, "[ RUN      ]")) {
-      return absl::FailedPreconditionError(
-          "it ran its tests instead of listing them: its main() does not hand --gtest_list_tests to InitGoogleTest");
-    }
-    if (absl::StartsWith(line, "  ")) {
-      const absl::string_view name = StripComment(line.substr(2), "GetParam()");
-      // An indented line that belongs to no suite, or is indented more, is the program's own.
-      if (suite.empty() || name.empty() || name.front() == ' ') continue;
-      std::string full = absl::StrCat(suite, ".", name);
-      if (seen.insert(full).second) names.push_back(std::move(full));
-      continue;
-    }
-    line = StripComment(line, "TypeParam");
-    // "Loading..." is the program's own.
-    const bool is_suite = line.size() > 1 && line.back() == '.' && line[line.size() - 2] != '.' &&
-                          line.find_first_of(" \t") == absl::string_view::npos;
-    suite = is_suite ? line.substr(0, line.size() - 1) : absl::string_view();
-  }
-  return names;
+absl::StatusOr<CaseInfos> GoogleTestFramework::ParseListing(absl::string_view output,
+                                                            absl::Span<const std::string> files) const {
+  const bool wrote = !files.empty() && !files.front().empty();
+  return wrote ? ParseGoogleTestJson(files.front()) : ParseGoogleTestText(output);
 }
 
 std::string GoogleTestFilter(const BatchRequest& request) {
-  const auto& names = request.names;
-  std::vector<uint8_t> wanted(names.size(), 0);
+  const CaseInfos& listing = request.listing;
+  std::vector<uint8_t> wanted(listing.size(), 0);
   for (const LeasedCase& leased : request.cases) wanted[leased.index] = 1;
-  const auto runs = [&](size_t i) { return request.run_disabled || !IsDisabledGoogleTest(names[i]); };
+  const auto runs = [&](size_t i) {
+    return request.run_disabled || !IsDisabledGoogleTest(listing.name(i), listing.suite(i));
+  };
   std::string filter;
   bool all = true;
   const auto add = [&filter](const std::string& pattern) {
     absl::StrAppend(&filter, filter.empty() ? "" : ":", pattern);
   };
-  for (size_t begin = 0; begin < names.size();) {
-    const absl::string_view suite = GoogleTestSuite(names[begin]);
+  for (size_t begin = 0; begin < listing.size();) {
+    const absl::string_view suite = listing.suite(begin);
     size_t end = begin;
     bool whole = true, any = false;
-    for (; end < names.size() && GoogleTestSuite(names[end]) == suite; ++end) {
+    for (; end < listing.size() && listing.suite(end) == suite; ++end) {
       if (!runs(end)) continue;
       whole &= wanted[end] != 0;
       any |= wanted[end] != 0;
@@ -134,7 +104,7 @@ std::string GoogleTestFilter(const BatchRequest& request) {
       add(absl::StrCat(suite, ".*"));
     } else if (any) {
       for (size_t i = begin; i < end; ++i) {
-        if (wanted[i] && runs(i)) add(Escape(names[i]));
+        if (wanted[i] && runs(i)) add(Escape(listing.name(i)));
       }
     }
     begin = end;
@@ -169,6 +139,11 @@ Invocation GoogleTestFramework::RunInvocation(const BatchRequest& request) const
   if (!filter.empty()) invocation.arguments.push_back(absl::StrCat("--gtest_filter=", filter));
   invocation.env.emplace_back("TEST_PREMATURE_EXIT_FILE", premature);
   return invocation;
+}
+
+const TestFramework& GoogleTestAdapter() {
+  static const GoogleTestFramework framework;
+  return framework;
 }
 
 std::unique_ptr<OutputReader> GoogleTestFramework::NewReader(const BatchRequest& request) const {

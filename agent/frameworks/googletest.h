@@ -1,8 +1,9 @@
 // GoogleTest executables, of any release since 1.8: --gtest_list_tests, --gtest_filter, and the lines of its default
 // printer.
 //
-// Names are "Suite.Case" as listed; the suite ends at the first dot. DISABLED_ cases are listed and reported as skipped
-// without a process, since GoogleTest itself leaves them out silently.
+// Names are "Suite.Case" as listed: by the file of --gtest_output=json, which releases since 1.8.1 write beside the
+// list, else by the list itself (googletest_listing.h). DISABLED_ cases are listed and reported as skipped without a
+// process, since GoogleTest itself leaves them out silently.
 //
 // A batch is selected by the shortest filter that names it: none at all for all of the executable, Suite.* for whole
 // suites, exact names for the rest, because releases before 1.12 match every test against every pattern. It is one
@@ -27,18 +28,18 @@ class GoogleTestFramework : public TestFramework {
   static constexpr size_t kLongestFilterArgument = 100 << 10;
 
   bool NeedsListing() const override { return true; }
-  Invocation ListInvocation(const BatchRequest& request) const override;
-  absl::StatusOr<std::vector<std::string>> ParseListing(absl::string_view output) const override;
+  Invocation ListInvocation(absl::string_view temp_dir) const override;
+  absl::StatusOr<CaseInfos> ParseListing(absl::string_view output, absl::Span<const std::string> files) const override;
   size_t CasesAProcess(const BatchRequest& request) const override;
   Invocation RunInvocation(const BatchRequest& request) const override;
   std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const override;
 };
 
-// The suite's name of "Suite.Case".
-absl::string_view GoogleTestSuite(absl::string_view name);
+const TestFramework& GoogleTestAdapter();
+
 // GoogleTest does not run it without --gtest_also_run_disabled_tests.
-bool IsDisabledGoogleTest(absl::string_view name);
-// The filter that selects these cases of `names`, sorted by index; empty: no filter is needed.
+bool IsDisabledGoogleTest(absl::string_view name, absl::string_view suite);
+// The filter that selects these cases of the listing, sorted by index; empty: no filter is needed.
 std::string GoogleTestFilter(const BatchRequest& request);
 
 }  // namespace dtest

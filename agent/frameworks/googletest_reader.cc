@@ -68,7 +68,8 @@ GoogleTestReader::Message GoogleTestReader::Header(absl::string_view line) {
 GoogleTestReader::GoogleTestReader(const BatchRequest& request) : request_(request), output_(request.output_cap) {
   expected_.reserve(request.cases.size());
   for (const LeasedCase& leased : request.cases) {
-    if (!request.run_disabled && IsDisabledGoogleTest(request.names[leased.index])) {
+    if (!request.run_disabled &&
+        IsDisabledGoogleTest(request.listing.name(leased.index), request.listing.suite(leased.index))) {
       disabled_.push_back(leased.index);
     } else {
       expected_.push_back({leased.index});
@@ -184,7 +185,7 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
   if (certain && absl::ConsumeSuffix(&name, kSuiteFailed)) {
     size_t last = kNone;
     for (size_t i = 0; i < expected_.size(); ++i) {
-      if (GoogleTestSuite(Name(i)) != name.substr(0, name.find(", where "))) continue;
+      if (Suite(i) != name.substr(0, name.find(", where "))) continue;
       if (const auto known = suspicions_.find(i); known != suspicions_.end()) {
         known->second.certain = true;
         return;
@@ -228,7 +229,7 @@ bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
   in_suite_ = false;
   next_ = position + 1;
   if (warning_.empty()) output_.Clear();  // what a sanitizer said before it must be told by somebody
-  const absl::string_view suite = GoogleTestSuite(Name(position));
+  const absl::string_view suite = Suite(position);
   if (suite != suite_) suite_set_up_.clear();
   suite_ = suite;
   const bool failed_before = message_kind_ == Message::kFailure;
@@ -340,7 +341,7 @@ size_t GoogleTestReader::Find(absl::string_view name) {
 }
 
 bool GoogleTestReader::LastOfSuite(size_t position) const {
-  return position + 1 == expected_.size() || GoogleTestSuite(Name(position + 1)) != GoogleTestSuite(Name(position));
+  return position + 1 == expected_.size() || Suite(position + 1) != Suite(position);
 }
 
 void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) {

@@ -80,7 +80,8 @@ class GoogleTestReader : public OutputReader {
   void ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink);
   void SkipAllIfSetUpDid(CaseSink* sink);
   size_t Find(absl::string_view name);
-  absl::string_view Name(size_t position) const { return request_.names[expected_[position].index]; }
+  absl::string_view Name(size_t position) const { return request_.listing.name(expected_[position].index); }
+  absl::string_view Suite(size_t position) const { return request_.listing.suite(expected_[position].index); }
   bool LastOfSuite(size_t position) const;
 
   const BatchRequest request_;

@@ -50,13 +50,19 @@ class PlainReader : public OutputReader {
 
 }  // namespace
 
-Invocation PlainFramework::ListInvocation(const BatchRequest& /*request*/) const { return {}; }
+Invocation PlainFramework::ListInvocation(absl::string_view /*temp_dir*/) const { return {}; }
 
-absl::StatusOr<std::vector<std::string>> PlainFramework::ParseListing(absl::string_view /*output*/) const {
-  return std::vector<std::string>();
+absl::StatusOr<CaseInfos> PlainFramework::ParseListing(absl::string_view /*output*/,
+                                                       absl::Span<const std::string> /*files*/) const {
+  return CaseInfos();
 }
 
 Invocation PlainFramework::RunInvocation(const BatchRequest& /*request*/) const { return {}; }
+
+const TestFramework& PlainAdapter() {
+  static const PlainFramework framework;
+  return framework;
+}
 
 std::unique_ptr<OutputReader> PlainFramework::NewReader(const BatchRequest& request) const {
   return std::make_unique<PlainReader>(request);

@@ -16,11 +16,13 @@ class PlainFramework : public TestFramework {
   static constexpr int kSkipStatus = 77;
 
   bool NeedsListing() const override { return false; }
-  Invocation ListInvocation(const BatchRequest& request) const override;
-  absl::StatusOr<std::vector<std::string>> ParseListing(absl::string_view output) const override;
+  Invocation ListInvocation(absl::string_view temp_dir) const override;
+  absl::StatusOr<CaseInfos> ParseListing(absl::string_view output, absl::Span<const std::string> files) const override;
   Invocation RunInvocation(const BatchRequest& request) const override;
   std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const override;
 };
+
+const TestFramework& PlainAdapter();
 
 }  // namespace dtest
 

@@ -164,6 +164,7 @@ void AgentLoop::Keep(const Welcome& welcome) {
     options.slot = SlotId(i);
     options.welcome = &welcome_;
     options.poller = &poller_;
+    options.launcher = &launcher_;
     options.processes = &processes_;
     options.trash = &trash_;
     options.temp_dir = *std::move(temp);
@@ -197,13 +198,13 @@ void AgentLoop::Keep(const AddUnit& message) {
 
 void AgentLoop::Keep(const CaseTable& message) {
   const auto found = programs_.find(message.unit);
-  // Readers of running processes look at the names: they never change once they are known.
-  if (found != programs_.end() && found->second->names.empty()) found->second->names = message.names;
+  // Readers of running processes look at the cases: they never change once they are known.
+  if (found != programs_.end() && found->second->cases.empty()) found->second->cases = message.cases;
 }
 
 void AgentLoop::Keep(const ListingEnded& event) {
   Program* const program = listing_[event.slot.value()];
-  if (event.error.empty() && program->names.empty()) program->names = event.names;
+  if (event.error.empty() && program->cases.empty()) program->cases = event.cases;
 }
 
 void AgentLoop::Keep(PreparedUnit unit) {

@@ -92,6 +92,7 @@ class AgentLoop {
   Welcome welcome_;
   std::vector<pid_t> processes_;
   absl::flat_hash_map<UnitId, std::unique_ptr<Program>> programs_;
+  DirectLauncher launcher_;
   std::vector<std::unique_ptr<SlotRunner>> runners_;  // by slot
   std::vector<Program*> listing_;                     // by slot: what it lists, or listed last
   std::vector<AgentAction> scratch_;

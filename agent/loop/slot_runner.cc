@@ -29,6 +29,11 @@ constexpr size_t kNamesInAMessage = 100;
 constexpr absl::Duration kFirstRecheck = absl::Milliseconds(1);
 constexpr absl::Duration kLongestRecheck = absl::Milliseconds(50);
 
+std::string UnknownFramework(const Program& program) {
+  return absl::StrCat("protocol error: ", program.spec.name, " is of the framework '", program.spec.framework,
+                      "', which this agent does not know");
+}
+
 }  // namespace
 
 SlotRunner::SlotRunner(const Options& options) : options_(options) {}
@@ -37,7 +42,7 @@ SlotRunner::~SlotRunner() {
   if (process_ == nullptr) return;
   KillLeftovers();
   WatchOutput(false);
-  for (int fd : {process_->error_fd(), process_->end_fd()}) {
+  for (int fd : {process_->error_fd(), process_->report_fd(), process_->end_fd()}) {
     if (fd >= 0) options_.poller->Unwatch(fd);
   }
 }
@@ -64,6 +69,7 @@ Environment SlotRunner::BaseEnvironment(const Program& program, const Invocation
     environment.Unset("PWD");
   }
   for (const auto& [name, value] : welcome.settings.env) environment.Set(name, value);
+  for (const auto& [name, value] : program.spec.env) environment.Set(name, value);
   for (const auto& [name, value] : invocation.env) environment.Set(name, value);
   environment.Prepend("LD_LIBRARY_PATH", program.library_path);
   return environment;
@@ -76,7 +82,7 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   for (const std::string& directory : {options_.temp_dir, options_.control_dir}) {
     if (absl::Status status = RestoreDirectory(directory); !status.ok()) return std::string(status.message());
   }
-  Process::Options options;
+  StartSpec options;
   options.program = program.path;
   options.arguments = {program.path};
   for (const auto* more : {&program.spec.arguments, &invocation.arguments}) {
@@ -85,14 +91,16 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   options.environment = environment.ToStrings();
   options.working_directory = program.working_directory;
   options.split_errors = reader_ == nullptr;
+  options.report = invocation.report;
   options.mark = SlotMark(options_.slot.value());
-  absl::StatusOr<std::unique_ptr<Process>> process = Process::Spawn(options);
+  absl::StatusOr<std::unique_ptr<Process>> process = options_.launcher->Launch(options);
   if (!process.ok()) return std::string(process.status().message());
   process_ = *std::move(process);
   ended_ = false;
   options_.processes->push_back(process_->pid());
   WatchOutput(true);
   if (process_->error_fd() >= 0) options_.poller->Watch(process_->error_fd(), [this] { OnErrors(); });
+  if (process_->report_fd() >= 0) options_.poller->Watch(process_->report_fd(), [this] { OnReport(); });
   if (process_->end_fd() >= 0) options_.poller->Watch(process_->end_fd(), [this] { OnEnd(); });
   return "";
 }
@@ -102,37 +110,42 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
   ProcessEnded ended;
   ended.slot = options_.slot;
   const auto unknown = std::find_if(cases.begin(), cases.end(),
-                                    [&](const LeasedCase& leased) { return leased.index >= program.names.size(); });
+                                    [&](const LeasedCase& leased) { return leased.index >= program.cases.size(); });
   if (unknown != cases.end()) {
     ended.spawn_error = absl::StrCat("protocol error: case ", unknown->index, " of ", program.spec.name,
-                                     " was leased, but only ", program.names.size(), " are known here");
+                                     " was leased, but only ", program.cases.size(), " are known here");
     options_.emit(std::move(ended));
     return;
   }
   const RunSettings& settings = options_.welcome->settings;
   // The one case of a unit that does not list is named like the unit.
-  const bool whole = program.names.size() == 1 && program.names[0] == program.spec.name;
-  const TestFramework& framework = FrameworkFor(whole ? Framework::kPlain : program.spec.framework);
-  BatchRequest request = {.names = program.names,
-                          .cases = cases,
-                          .temp_dir = options_.control_dir,
-                          .report = batch.report,
-                          .run_disabled = settings.run_disabled,
-                          .keep_all_output = settings.keep_all_output,
-                          .output_cap = settings.output_cap};
-  if (const size_t fits = framework.CasesAProcess(request); fits < cases.size()) {
+  const bool whole = program.cases.size() == 1 && program.cases.name(0) == program.spec.name;
+  const TestFramework* const framework = FindFramework(whole ? kPlainFramework : program.spec.framework);
+  if (framework == nullptr) {
+    ended.spawn_error = UnknownFramework(program);
+    options_.emit(std::move(ended));
+    return;
+  }
+  BatchRequest request = {.listing = program.cases,
+                                .cases = cases,
+                                .temp_dir = options_.control_dir,
+                                .report = batch.report,
+                                .run_disabled = settings.run_disabled,
+                                .keep_all_output = settings.keep_all_output,
+                                .output_cap = settings.output_cap};
+  if (const size_t fits = framework->CasesAProcess(request); fits < cases.size()) {
     request.cases = request.cases.first(fits);
     options_.emit(BatchCut{options_.slot, fits});
   }
   one_case_ = request.cases.size() == 1;
   begun_.clear();
-  reader_ = framework.NewReader(request);
+  reader_ = framework->NewReader(request);
   if (!reader_->Start(this)) {
     reader_.reset();
     options_.emit(std::move(ended));
     return;
   }
-  const Invocation invocation = framework.RunInvocation(request);
+  const Invocation invocation = framework->RunInvocation(request);
   Environment environment = BaseEnvironment(program, invocation);
   // A batch has one environment: where attempts differ, the highest tells most.
   uint32_t attempt = 1;
@@ -148,9 +161,14 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
 void SlotRunner::StartListing(const Program& program) {
   ListingEnded ended;
   ended.slot = options_.slot;
-  const TestFramework& framework = FrameworkFor(program.spec.framework);
-  if (!framework.NeedsListing()) {
-    ended.names = {program.spec.name};
+  const TestFramework* const framework = FindFramework(program.spec.framework);
+  if (framework == nullptr) {
+    ended.spawn_error = UnknownFramework(program);
+    options_.emit(std::move(ended));
+    return;
+  }
+  if (!framework->NeedsListing()) {
+    ended.cases = {program.spec.name};
     options_.emit(std::move(ended));
     return;
   }
@@ -159,8 +177,7 @@ void SlotRunner::StartListing(const Program& program) {
   listing_.clear();
   listing_too_long_ = false;
   listing_errors_.emplace(options_.welcome->settings.output_cap);
-  const BatchRequest request = {.names = {}, .cases = {}, .temp_dir = options_.control_dir};
-  const Invocation invocation = framework.ListInvocation(request);
+  const Invocation invocation = framework->ListInvocation(options_.control_dir);
   ended.spawn_error = Spawn(program, invocation, BaseEnvironment(program, invocation));
   if (ended.spawn_error.empty()) return;
   CleanUp();
@@ -251,6 +268,16 @@ bool SlotRunner::IsMine(pid_t process) const {
          OwnerOf(process, options_.slot.value(), process_->pid()) == Owner::kThisSlot;
 }
 
+void SlotRunner::OnReport() {
+  const auto take = [this](absl::string_view bytes) {
+    if (reader_ != nullptr) reader_->FeedReport(bytes, this);
+  };
+  if (Read(process_->report_fd(), take).has_value()) return;
+  options_.poller->Unwatch(process_->report_fd());
+  process_->CloseReport();
+  if (ended_) FinishIfOver();
+}
+
 void SlotRunner::CheckEnded() {
   if (process_ != nullptr && !ended_ && process_->HasEnded()) OnEnd();
 }
@@ -263,6 +290,7 @@ void SlotRunner::OnEnd() {
   recheck_after_ = kFirstRecheck;
   // Most often all that is left is the end of the pipe: no need for another turn.
   if (process_->error_fd() >= 0) OnErrors();
+  if (process_ != nullptr && process_->report_fd() >= 0) OnReport();
   if (process_ != nullptr && process_->output_fd() >= 0) {
     OnOutput();
     if (process_ == nullptr) return;
@@ -276,6 +304,7 @@ void SlotRunner::CatchUp() {
   // First: what was said before the end is in the pipe before the end is seen.
   if (process_->output_fd() >= 0) OnOutput();
   if (process_->error_fd() >= 0) OnErrors();
+  if (process_->report_fd() >= 0) OnReport();
   CheckEnded();
 }
 
@@ -318,7 +347,7 @@ void SlotRunner::KillLeftovers() {
 }
 
 void SlotRunner::FinishIfOver() {
-  const bool drained = process_->output_fd() < 0 && process_->error_fd() < 0;
+  const bool drained = process_->output_fd() < 0 && process_->error_fd() < 0 && process_->report_fd() < 0;
   if (drained && Leftovers().empty()) {
     Finish(false);
     return;
@@ -331,10 +360,9 @@ void SlotRunner::FinishIfOver() {
   }
   KillLeftovers();
   // Their last words are in the pipe, which is finite now.
-  if (process_->output_fd() >= 0) {
-    ended_ = false;  // so that the end of the pipe does not bring us here again
-    OnOutput();
-  }
+  ended_ = false;  // so that the end of a pipe does not bring us here again
+  if (process_->report_fd() >= 0) OnReport();
+  if (process_->output_fd() >= 0) OnOutput();
   Finish(true);
 }
 
@@ -349,7 +377,9 @@ void SlotRunner::Finish(bool leaky) {
   recheck_at_ = absl::InfiniteFuture();
   read_at_ = absl::InfiniteFuture();
   WatchOutput(false);
-  if (process_->error_fd() >= 0) options_.poller->Unwatch(process_->error_fd());
+  for (int fd : {process_->error_fd(), process_->report_fd()}) {
+    if (fd >= 0) options_.poller->Unwatch(fd);
+  }
   options_.processes->erase(std::find(options_.processes->begin(), options_.processes->end(), process_->pid()));
   if (reader_ != nullptr) {
     EndBatch(leaky);
@@ -404,17 +434,19 @@ void SlotRunner::EndListing() {
   ended.slot = options_.slot;
   ended.duration = MonotonicNow() - listing_started_;
   const absl::string_view name = program_->spec.name;
-  absl::StatusOr<std::vector<std::string>> names = FrameworkFor(program_->spec.framework).ParseListing(listing_);
+  std::vector<std::string> files;
+  for (const std::string& path : read_back_) files.push_back(ReadFileIfThere(path));
+  absl::StatusOr<CaseInfos> cases = FindFramework(program_->spec.framework)->ParseListing(listing_, files);
   if (listing_too_long_) {
     ended.error = absl::StrCat("listing the tests of ", name, " printed more than ", kLongestListing >> 20, " MiB");
-  } else if (absl::IsFailedPrecondition(names.status()) && status.signal == 0) {
-    ended.names = {program_->spec.name};
+  } else if (absl::IsFailedPrecondition(cases.status()) && status.signal == 0) {
+    ended.cases = {program_->spec.name};
   } else if (status.signal != 0 || status.exit_code != 0) {
     ended.error = absl::StrCat("listing the tests of ", name, ": ", DescribeEnd(status.exit_code, status.signal));
-  } else if (!names.ok()) {
-    ended.error = absl::StrCat("listing the tests of ", name, ": ", names.status().message());
+  } else if (!cases.ok()) {
+    ended.error = absl::StrCat("listing the tests of ", name, ": ", cases.status().message());
   } else {
-    ended.names = *std::move(names);
+    ended.cases = *std::move(cases);
   }
   if (!ended.error.empty()) {
     Capture output(options_.welcome->settings.output_cap);

@@ -23,6 +23,7 @@
 #include "agent/execute/capture.h"
 #include "agent/execute/environment.h"
 #include "agent/execute/process.h"
+#include "agent/execute/process_launcher.h"
 #include "agent/execute/trash.h"
 #include "agent/frameworks/framework.h"
 #include "agent/loop/poller.h"
@@ -36,7 +37,7 @@ struct Program {
   std::string path;  // absolute
   std::string working_directory;
   std::vector<std::string> library_path;  // absolute, for LD_LIBRARY_PATH
-  std::vector<std::string> names;         // its cases, once they are known
+  CaseInfos cases;                        // once they are known
 };
 
 class SlotRunner : private CaseSink {
@@ -46,6 +47,7 @@ class SlotRunner : private CaseSink {
     SlotId slot;
     const Welcome* welcome = nullptr;
     Poller* poller = nullptr;
+    ProcessLauncher* launcher = nullptr;
     std::vector<pid_t>* processes = nullptr;  // leaders alive in all slots: those are no orphans
     Trash* trash = nullptr;
     std::string temp_dir;                   // TEST_TMPDIR; emptied after each process
@@ -82,6 +84,7 @@ class SlotRunner : private CaseSink {
   void OnOutput();
   void WatchOutput(bool watch);
   void OnErrors();
+  void OnReport();
   void OnEnd();
   // Reads what is there, at most a few buffers, and says how much that was; nothing once the pipe has ended.
   template <typename Take>

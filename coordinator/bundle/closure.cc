@@ -196,7 +196,7 @@ absl::StatusOr<Closure> LibraryResolver::Resolve(const std::string& executable_p
   if (!real.has_value()) return FileError(errno, "resolving", executable_path);
   Closure closure;
   closure.glibc_needed = info.glibc_needed;
-  closure.googletest = info.googletest;
+  closure.frameworks = info.frameworks;
 
   absl::flat_hash_set<std::string> loaded_names;
   absl::flat_hash_set<std::string> missing_names;
@@ -237,7 +237,7 @@ absl::StatusOr<Closure> LibraryResolver::Resolve(const std::string& executable_p
       if (!path.ok()) return path.status();
       const bool base = IsBaseLibrary(name) || IsBaseLibrary(file.elf.soname);
       closure.libraries.push_back({std::string(BaseName(name)), file.real_path, *path, base});
-      if (file.elf.googletest && (requester == 0 || info.uses_testing)) closure.googletest = true;
+      closure.frameworks.Add(requester == 0 ? file.elf.frameworks : file.elf.frameworks & info.uses);
       if (!loaded_files.insert(&file).second) continue;
       if (!file.elf.soname.empty()) loaded_names.insert(file.elf.soname);
       if (!base && CompareVersions(file.elf.glibc_needed, closure.glibc_needed) > 0) {

@@ -41,7 +41,7 @@ struct Closure {
   std::vector<Library> libraries;
   std::string loader_path;   // the real file of PT_INTERP; empty: static, or not on this machine
   std::string glibc_needed;  // the highest of the program and its libraries that are not base, e.g. "2.34"; empty: none
-  bool googletest = false;   // the program is a GoogleTest, itself or by a library it uses as one
+  FrameworkSet frameworks;   // those of the program, itself or by libraries it uses as such
   // Sonames that must be the host's own (MustBeHosts) and are looked for in its system's directories. One that the
   // program finds in a directory of its RPATH or RUNPATH is in no list: it may have it there.
   std::vector<std::string> host_libraries;

@@ -96,7 +96,7 @@ class Finder {
   // True, with a note, for a program that is a test already, or is one under another name.
   bool SeenBefore(const WalkedFile& file);
   bool WantedPlain(const WalkedFile& file);
-  bool IsGoogleTest(const std::string& path, const ElfInfo& elf);
+  std::string FrameworkOf(const std::string& path, const ElfInfo& elf);
   void AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile program);
   void AddUnrunnable(const WalkedFile& file, std::string why);
   void NotePlain();
@@ -209,9 +209,9 @@ bool Finder::SeenBefore(const WalkedFile& file) {
 }
 
 void Finder::ConsiderProgram(const WalkedFile& file, ProgramFile program) {
-  const bool googletest = program.kind == ProgramFile::Kind::kElf && IsGoogleTest(file.path, program.elf);
+  const bool plain = program.kind != ProgramFile::Kind::kElf || FrameworkOf(file.path, program.elf) == kPlainFramework;
   const bool executable = (file.status.st_mode & 0111) != 0;
-  if (!googletest) {
+  if (plain) {
     // Without its execute bit a program looks like a test only by its name.
     if (!executable && (options_.plain == Plain::kNone || !NamedAsTest(BaseName(file.path)))) {
       ++not_executable_;
@@ -273,10 +273,10 @@ bool Finder::WantedPlain(const WalkedFile& file) {
   return false;
 }
 
-bool Finder::IsGoogleTest(const std::string& path, const ElfInfo& elf) {
-  if (elf.googletest || elf.needed.empty()) return elf.googletest;
+std::string Finder::FrameworkOf(const std::string& path, const ElfInfo& elf) {
+  if (!elf.frameworks.empty() || elf.needed.empty()) return elf.frameworks.First();
   absl::StatusOr<Closure> closure = resolver_->Resolve(path, elf);
-  return closure.ok() && closure->googletest;
+  return closure.ok() ? closure->frameworks.First() : kPlainFramework;
 }
 
 void Finder::AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile file) {
@@ -284,7 +284,7 @@ void Finder::AddProgram(const std::string& path, const std::string& shown, bool 
   program.path = path;
   program.name = UnitName(root_, shown);
   program.script = file.kind == ProgramFile::Kind::kScript;
-  if (!program.script && IsGoogleTest(path, file.elf)) program.framework = Framework::kGoogleTest;
+  if (!program.script) program.framework = FrameworkOf(path, file.elf);
   program.elf = std::move(file.elf);
   found_.push_back({std::move(program), by_name});
 }
@@ -296,7 +296,7 @@ void Finder::NotePlain() {
   size_t others = 0;
   for (const Found& found : found_) {
     if (!found.program.unrunnable.empty()) continue;  // told as an error
-    if (found.program.framework != Framework::kPlain) {
+    if (found.program.framework != kPlainFramework) {
       ++others;
       continue;
     }

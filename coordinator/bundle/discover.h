@@ -36,7 +36,7 @@ struct TestProgram {
   // As in reports, history and filters; see UnitName. Unique in a Discovery. In the bytes of the file system (any
   // encoding).
   std::string name;
-  Framework framework = Framework::kPlain;
+  std::string framework = kPlainFramework;
   bool script = false;  // starts with #!; `elf` is empty
   ElfInfo elf;
   std::string unrunnable;  // not empty: looks like a test and cannot be started: why, and what to do

@@ -24,13 +24,6 @@ namespace dtest {
 
 namespace {
 
-constexpr absl::string_view kInitSymbol = "_ZN7testing14InitGoogleTest";
-constexpr absl::string_view kTestingNamespace = "N7testing";
-// GoogleTest's help text has "@G--gtest_list_tests@D" (colour escapes). In two parts, so that our own .rodata, and that
-// of any other program that merely runs GoogleTests, is not taken for one.
-constexpr absl::string_view kHelpText = "gtest_list_tests@D";
-constexpr absl::string_view kHelpTextBefore = "@G--";
-
 // No real file comes near; a damaged one must not make us allocate what its header claims.
 constexpr size_t kMaxSegments = 65536;
 constexpr uint64_t kMaxDynamic = 16 << 20;
@@ -87,10 +80,8 @@ class Reader {
     const bool program = header_.e_type == ET_EXEC ||
                          (header_.e_type == ET_DYN && (pie_ || (!info_.interpreter.empty() && info_.soname.empty())));
     info_.executable = program && !code_stripped_;
-    if (info_.executable && !info_.googletest) {
-      absl::StatusOr<bool> found = ProgramHasGoogleTest();
-      if (!found.ok()) return found.status();
-      info_.googletest = *found;
+    if (info_.executable && info_.frameworks.empty()) {
+      if (absl::Status status = FindFrameworks(); !status.ok()) return status;
     }
     return std::move(info_);
   }
@@ -110,9 +101,10 @@ class Reader {
   absl::Status ReadSegments();
   absl::Status ReadDynamic();
   absl::Status ReadVersionNeeds(uint64_t address);
-  absl::StatusOr<bool> ProgramHasGoogleTest();
-  // Looks for `needle`, preceded by `before`, in a part of the file, with bounded memory.
-  absl::StatusOr<bool> Contains(uint64_t offset, uint64_t size, absl::string_view before, absl::string_view needle);
+  // In the symbols and constants of a program; stops at the first place that shows some.
+  absl::Status FindFrameworks();
+  // Adds the frameworks whose text of `wanted`, by row, is in that part of the file. An empty text is none.
+  absl::Status Look(uint64_t offset, uint64_t size, const std::vector<std::string>& wanted);
   // Where the bytes at a virtual address are in the file, and how many follow in that segment.
   std::optional<std::pair<uint64_t, uint64_t>> Locate(uint64_t address) const;
   // The NUL-terminated string at `offset` of the dynamic string table; empty if it is outside.
@@ -261,8 +253,11 @@ absl::Status Reader::ReadDynamic() {
     }
   }
   if (has_runpath) info_.rpath.clear();
-  info_.googletest = absl::StrContains(strings_, kInitSymbol);
-  info_.uses_testing = absl::StrContains(strings_, kTestingNamespace);
+  for (size_t i = 0; i < Frameworks().size(); ++i) {
+    const FrameworkRow& row = Frameworks()[i];
+    if (!row.symbol.empty() && absl::StrContains(strings_, row.symbol)) info_.frameworks.Add(i);
+    if (!row.uses.empty() && absl::StrContains(strings_, row.uses)) info_.uses.Add(i);
+  }
   return version_needs == 0 ? absl::OkStatus() : ReadVersionNeeds(version_needs);
 }
 
@@ -308,36 +303,44 @@ absl::Status Reader::ReadVersionNeeds(uint64_t address) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Reader::Contains(uint64_t offset, uint64_t size, absl::string_view before,
-                                      absl::string_view needle) {
+absl::Status Reader::Look(uint64_t offset, uint64_t size, const std::vector<std::string>& wanted) {
   constexpr uint64_t kWindow = 1 << 20;
-  const std::string wanted = absl::StrCat(before, needle);
+  size_t longest = 1;
+  for (const std::string& text : wanted) longest = std::max(longest, text.size());
   std::string window;
   while (size > 0) {
     const uint64_t take = std::min(size, kWindow);
     // Keep the end of the last window, for what straddles the border.
-    window.erase(0, window.size() - std::min(window.size(), wanted.size() - 1));
+    window.erase(0, window.size() - std::min(window.size(), longest - 1));
     const size_t kept = window.size();
     window.resize(kept + take);
     if (absl::Status read = ReadAt(file_.fd.get(), offset, take, &window[kept], path_); !read.ok()) return read;
-    if (memmem(window.data(), window.size(), wanted.data(), wanted.size()) != nullptr) return true;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const std::string& text = wanted[i];
+      if (text.empty()) continue;
+      if (memmem(window.data(), window.size(), text.data(), text.size()) != nullptr) info_.frameworks.Add(i);
+    }
     offset += take;
     size -= take;
   }
-  return false;
+  return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Reader::ProgramHasGoogleTest() {
+absl::Status Reader::FindFrameworks() {
+  std::vector<std::string> symbols, texts;
+  for (const FrameworkRow& row : Frameworks()) {
+    symbols.emplace_back(row.symbol);
+    texts.push_back(absl::StrCat(row.text_before, row.text));
+  }
   size_t names = 0;
   size_t section_count = 0;
   const bool has_sections = elf_getshdrnum(elf_.get(), &section_count) == 0 && section_count > 0 &&
                             elf_getshdrstrndx(elf_.get(), &names) == 0 && names != 0;
   if (!has_sections) {
     for (const GElf_Phdr& load : loads_) {
-      absl::StatusOr<bool> found = Contains(load.p_offset, load.p_filesz, kHelpTextBefore, kHelpText);
-      if (!found.ok() || *found) return found;
+      if (absl::Status status = Look(load.p_offset, load.p_filesz, texts); !status.ok()) return status;
     }
-    return false;
+    return absl::OkStatus();
   }
   std::vector<GElf_Shdr> constants;
   for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf_.get(), section)) != nullptr;) {
@@ -351,8 +354,8 @@ absl::StatusOr<bool> Reader::ProgramHasGoogleTest() {
           !InFile(strings.sh_offset, strings.sh_size)) {
         return Damaged("its symbol table has no string table");
       }
-      absl::StatusOr<bool> found = Contains(strings.sh_offset, strings.sh_size, "", kInitSymbol);
-      if (!found.ok() || *found) return found;
+      if (absl::Status status = Look(strings.sh_offset, strings.sh_size, symbols); !status.ok()) return status;
+      if (!info_.frameworks.empty()) return absl::OkStatus();
     } else if (header.sh_type == SHT_PROGBITS &&
                (header.sh_flags & (SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR)) == SHF_ALLOC) {
       const char* name = elf_strptr(elf_.get(), names, header.sh_name);
@@ -360,10 +363,9 @@ absl::StatusOr<bool> Reader::ProgramHasGoogleTest() {
     }
   }
   for (const GElf_Shdr& header : constants) {
-    absl::StatusOr<bool> found = Contains(header.sh_offset, header.sh_size, kHelpTextBefore, kHelpText);
-    if (!found.ok() || *found) return found;
+    if (absl::Status status = Look(header.sh_offset, header.sh_size, texts); !status.ok()) return status;
   }
-  return false;
+  return absl::OkStatus();
 }
 
 }  // namespace

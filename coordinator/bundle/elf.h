@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "coordinator/bundle/framework_table.h"
 
 namespace dtest {
 
@@ -27,11 +28,11 @@ struct ElfInfo {
   std::vector<std::string> rpath;   // DT_RPATH split at ':', not expanded; empty if there is a DT_RUNPATH, as for ld.so
   std::vector<std::string> runpath;  // DT_RUNPATH split at ':', not expanded
   std::string glibc_needed;  // highest GLIBC_x.y of the version needs, numerically, without weak ones; empty: none
-  // It holds GoogleTest's main loop or calls it: a symbol testing::InitGoogleTest*, or (stripped, or inlined by LTO)
-  // the --help text of GoogleTest in .rodata. Of a library only its dynamic symbols are looked at.
-  bool googletest = false;
-  // It has a dynamic symbol of namespace testing (defined or not): it uses a GoogleTest that is in some library.
-  bool uses_testing = false;
+  // Those whose main loop it holds or calls: by FrameworkRow::symbol or, in a program that is stripped or made by LTO,
+  // by FrameworkRow::text. Of a library only its dynamic symbols are looked at.
+  FrameworkSet frameworks;
+  // Those of which it has a dynamic symbol (FrameworkRow::uses), defined or not: they are in some library.
+  FrameworkSet uses;
 };
 
 // Reads headers, the dynamic section, and (programs only) the symbols' names and .rodata; never debug sections, so a

@@ -84,7 +84,7 @@ int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::
   const absl::StatusOr<Selection> selection = Selection::Make(filters);
   if (!selection.ok()) return ExplainFailure(selection.status());
   all.erase(std::remove_if(all.begin(), all.end(),
-                           [&](const KnownCase& known) { return !selection->Matches(known.unit, known.name); }),
+                           [&](const KnownCase& known) { return !selection->Matches(known.unit, known.name, std::nullopt); }),
             all.end());
   if (all.empty()) {
     std::fprintf(stderr, "dtest: no case that is known matches\n");

@@ -72,9 +72,15 @@ absl::StatusOr<SuccessOutput> ParseSuccessOutput(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of never, final, immediate"));
 }
 
-absl::StatusOr<Isolation> ParseIsolation(absl::string_view text) {
-  if (text == "batch") return Isolation::kBatch;
-  if (text == "process") return Isolation::kProcess;
+absl::StatusOr<Processes> ParseProcesses(absl::string_view text) {
+  if (text == "batch") return Processes::kBatch;
+  if (text == "case") return Processes::kCase;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, case"));
+}
+
+absl::StatusOr<Processes> ParseIsolate(absl::string_view text) {
+  if (text == "batch") return Processes::kBatch;
+  if (text == "process") return Processes::kCase;
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, process"));
 }
 

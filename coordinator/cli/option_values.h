@@ -30,7 +30,9 @@ absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text)
 absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_view text);
 absl::StatusOr<When> ParseWhen(absl::string_view text);
 absl::StatusOr<SuccessOutput> ParseSuccessOutput(absl::string_view text);
-absl::StatusOr<Isolation> ParseIsolation(absl::string_view text);
+absl::StatusOr<Processes> ParseProcesses(absl::string_view text);
+// --isolate, the former name of --processes: "process" is a process a case.
+absl::StatusOr<Processes> ParseIsolate(absl::string_view text);
 absl::StatusOr<PlainTests> ParsePlain(absl::string_view text);
 // --shuffle: "" is nullopt, "random" a new seed, else the seed itself.
 absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text);

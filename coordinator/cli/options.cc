@@ -219,9 +219,15 @@ void AddSelectionOptions(CLI::App& app, Options& options) {
 
 void AddRunOptions(CLI::App& app, Options& options, RawOptions& raw) {
   const std::string group = "How they run";
-  app.add_option_function<std::string>("--isolate", Through(ParseIsolation, &options.isolation, "--isolate"),
-                                       "Several cases a process, or one  [batch]")
+  CLI::Option* const processes =
+      app.add_option_function<std::string>("--processes", Through(ParseProcesses, &options.processes, "--processes"),
+                                           "A process for several cases, or one a case  [batch]")
+          ->type_name("batch|case")
+          ->group(group);
+  app.add_option_function<std::string>("--isolate", Through(ParseIsolate, &options.processes, "--isolate"),
+                                       "The same under its former name")
       ->type_name("batch|process")
+      ->excludes(processes)
       ->group(group);
   app.add_option_function<std::string>("--timeout", Through(ParseDurationOption, &options.timeout, "--timeout"),
                                        "Limit of one case  [25m]")

@@ -58,7 +58,7 @@ struct Options {
   std::string only_host;              // ...here
 
   // How they run.
-  Isolation isolation = Isolation::kBatch;
+  Processes processes = Processes::kBatch;
   absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();

@@ -94,7 +94,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
 
   loop.scheduler.hosts = static_cast<uint32_t>(hosts.size());
   for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
-  loop.scheduler.isolation = options.isolation;
+  loop.scheduler.processes = options.processes;
   loop.scheduler.retries = options.retries;
   loop.scheduler.explain = options.explain;
   loop.scheduler.together = !options.together.empty();
@@ -105,7 +105,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.scheduler.run_timeout = options.run_timeout;
   loop.scheduler.kill_grace = options.kill_grace;
 
-  loop.settings.isolation = options.isolation;
+  loop.settings.processes = options.processes;
   loop.settings.case_timeout = options.timeout;
   loop.settings.list_timeout = options.list_timeout;
   loop.settings.kill_grace = options.kill_grace;
@@ -151,14 +151,16 @@ std::optional<CurveKeyPair> PeerKeys(const Options& options, const std::vector<H
   return *std::move(keys);
 }
 
-// One case a line, as it is written in a filter; to a person, and where it is more than a line, without what a terminal
-// would obey.
+// One case a line, as it is written in a filter, and the value of its parameter; to a person, and where it is more than
+// a line, without what a terminal would obey.
 std::string ListingsText(const std::vector<RunLoop::Listing>& listings) {
   std::string text;
   const bool person = isatty(STDOUT_FILENO) != 0;
   for (const RunLoop::Listing& listing : listings) {
-    for (const std::string& name : listing.names) {
-      std::string line = name == listing.unit ? name : absl::StrCat(listing.unit, ".", name);
+    for (const uint32_t index : listing.selected) {
+      const CaseInfo info = listing.cases[index];
+      std::string line = info.name == listing.unit ? listing.unit : absl::StrCat(listing.unit, ".", info.name);
+      if (!info.parameter.empty()) absl::StrAppend(&line, "  # ", info.parameter);
       if (person || absl::StrContains(line, '\n')) line = NameLine(line);
       absl::StrAppend(&text, line, "\n");
     }

@@ -17,6 +17,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "dtest/case_info.h"
 #include "dtest/ids.h"
 #include "dtest/outcome.h"
 
@@ -60,11 +61,27 @@ struct UnitListed {
   absl::Duration listing = absl::ZeroDuration();  // what the process that listed it took; zero: there was none
 };
 
+// Some of the cases that UnitListed::selected counts, in listing order: what will have a verdict each in a run that
+// completes. Comes after the UnitListed, in several parts if they are many, and before anything else of the cases.
+struct CasesSelected {
+  struct Case {
+    uint32_t index = 0;  // CaseId::index
+    CaseInfo info;
+  };
+  UnitId unit;
+  absl::string_view unit_name;
+  std::vector<Case> cases;
+};
+
 // One attempt at one case ended, or the case was given up (not run).
 struct CaseEnded {
   CaseId id;
   absl::string_view unit;
-  absl::string_view name;  // the framework's full name: "Suite.Case" for GoogleTest; the unit's for plain ones
+  absl::string_view name;  // as in CaseInfo, and so are the next four
+  absl::string_view suite;
+  absl::string_view parameter;
+  absl::string_view file;
+  uint32_t line = 0;
   absl::string_view host;  // empty: never ran
   uint32_t iteration = 1;  // 1-based, of --repeat
   bool final = true;       // false: another attempt follows
@@ -150,7 +167,7 @@ struct RunClosed {
 struct RunEvent {
   absl::Time time;
   std::variant<RunStarted, HostUp, HostDown, UnitListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
-               CaseCopied, CaseProperties>
+               CaseCopied, CaseProperties, CasesSelected>
       what;
 };
 

@@ -24,6 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/event/sink.h"
+#include "dtest/case_info.h"
 #include "dtest/outcome.h"
 
 namespace dtest {
@@ -61,8 +62,8 @@ class History : public Sink {
   // For a person; empty: nothing to say.
   const std::string& warning() const { return warning_; }
 
-  // Parallel to `case_names`. One query for the unit. Where the file cannot be read, nothing is known.
-  std::vector<std::optional<CaseHistory>> Cases(absl::string_view unit, const std::vector<std::string>& case_names);
+  // Parallel to `cases`. One query for the unit. Where the file cannot be read, nothing is known.
+  std::vector<std::optional<CaseHistory>> Cases(absl::string_view unit, const CaseInfos& cases);
   // Everything, in the order of names (bytes). Fails as SQLite does.
   struct KnownCase {
     std::string unit, name;

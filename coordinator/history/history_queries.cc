@@ -43,10 +43,9 @@ std::optional<int64_t> History::FindUnit(absl::string_view name) {
   return std::nullopt;
 }
 
-std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view unit,
-                                                       const std::vector<std::string>& case_names) {
-  std::vector<std::optional<CaseHistory>> histories(case_names.size());
-  if (db_ == nullptr || case_names.empty()) return histories;
+std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view unit, const CaseInfos& cases) {
+  std::vector<std::optional<CaseHistory>> histories(cases.size());
+  if (db_ == nullptr || cases.empty()) return histories;
   absl::StatusOr<SqliteStatement> select =
       SqliteStatement::Prepare(db_.get(),
                                "SELECT name, duration, high, runs, failures, last_outcome, last_run FROM cases "
@@ -55,8 +54,8 @@ std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view unit,
   if (!select.ok() || !row_of_unit.has_value()) return histories;
   select->Bind(1, *row_of_unit);
   absl::flat_hash_map<absl::string_view, size_t> wanted;  // the first of equal names
-  wanted.reserve(case_names.size());
-  for (size_t i = 0; i < case_names.size(); ++i) wanted.try_emplace(case_names[i], i);
+  wanted.reserve(cases.size());
+  for (size_t i = 0; i < cases.size(); ++i) wanted.try_emplace(cases.name(i), i);
   absl::StatusOr<bool> row;
   while ((row = select->Step()).ok() && *row) {
     const auto at = wanted.find(select->Text(0));

@@ -10,8 +10,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log_fields.h"
@@ -197,6 +199,48 @@ void AppendEvent(const UnitListed& listed, std::string* out) {
   AppendDurationField(field::kReady, listed.ready, out);
   AppendDurationField(field::kListing, listed.listing, out);
   if (listed.unreached) AppendFlag(field::kUnreached, true, out);
+}
+
+// Numbers texts from 0, each once.
+class Texts {
+ public:
+  // nullopt for the empty one.
+  std::optional<size_t> NumberOf(absl::string_view text) {
+    if (text.empty()) return std::nullopt;
+    const auto [entry, is_new] = numbers_.try_emplace(text, texts_.size());
+    if (is_new) texts_.emplace_back(text);
+    return entry->second;
+  }
+  const std::vector<std::string>& texts() const { return texts_; }
+
+ private:
+  std::vector<std::string> texts_;
+  absl::flat_hash_map<absl::string_view, size_t> numbers_;
+};
+
+void AppendEvent(const CasesSelected& selected, std::string* out) {
+  AppendKind(event_kind::kCasesSelected, out);
+  AppendField(field::kExecutable, selected.unit_name, out);
+  AppendField(field::kExecutableId, selected.unit.value(), out);
+  Texts suites, files;
+  AppendKey(field::kCases, out);
+  out->push_back('[');
+  for (size_t i = 0; i < selected.cases.size(); ++i) {
+    const CaseInfo& info = selected.cases[i].info;
+    absl::StrAppend(out, i == 0 ? "{\"" : ",{\"", field::kIndex, "\":", selected.cases[i].index);
+    AppendField(field::kName, info.name, out);
+    if (const auto suite = suites.NumberOf(info.suite)) AppendField(field::kSuite, *suite, out);
+    if (!info.parameter.empty()) AppendField(field::kParameter, info.parameter, out);
+    if (const auto file = files.NumberOf(info.file)) AppendField(field::kFile, *file, out);
+    if (info.line != 0) AppendField(field::kLine, info.line, out);
+    if (!info.labels.empty()) {
+      AppendField(field::kLabels, std::vector<std::string>(info.labels.begin(), info.labels.end()), out);
+    }
+    out->push_back('}');
+  }
+  out->push_back(']');
+  AppendField(field::kSuites, suites.texts(), out);
+  AppendField(field::kFiles, files.texts(), out);
 }
 
 void AppendEvent(const CaseProperties& late, std::string* out) {

@@ -87,7 +87,8 @@ absl::StatusOr<EventLogEnd> ReplayEventLog(const std::string& path, absl::Functi
 absl::StatusOr<EventLogEnd> ReplayEvents(absl::string_view log, absl::string_view name,
                                          absl::FunctionRef<void(const RunEvent&)> handle);
 
-inline constexpr int kEventLogVersion = 3;  // 1 had no RunClosed, 2 no CaseProperties; they are read, too
+// 1 had no RunClosed, 2 no CaseProperties, 3 no CasesSelected; they are read, too.
+inline constexpr int kEventLogVersion = 4;
 
 // The words of the log for RunEnd: "completed", "fail fast", "interrupted", "timed out", "no hosts", "internal error".
 inline constexpr int kRunEndCount = 6;

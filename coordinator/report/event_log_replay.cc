@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -5,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log.h"
@@ -42,6 +44,7 @@ class Fields {
   }
   uint32_t Number32(const char* key) { return static_cast<uint32_t>(Number(key, UINT32_MAX)); }
 
+  uint32_t Number32Or(const char* key) { return object_.contains(key) ? Number32(key) : 0; }
   uint64_t NumberOr(const char* key) { return object_.contains(key) ? Number(key, UINT64_MAX) : 0; }
 
   bool Flag(const char* key) {
@@ -76,6 +79,34 @@ class Fields {
   }
 
   absl::Duration SecondsOr(const char* key) { return object_.contains(key) ? Seconds(key) : absl::ZeroDuration(); }
+
+  std::vector<std::string> TextsOr(const char* key) {
+    return object_.contains(key) ? Texts(key) : std::vector<std::string>();
+  }
+
+  // The objects of a list, one after the other; `read` may fail as this does.
+  template <typename Read>
+  void Objects(const char* key, Read read) {
+    const Json* value = Required(key);
+    if (value == nullptr) return;
+    if (!value->is_array()) Fail(key, "is not a list");
+    for (const Json& element : *value) {
+      if (!element.is_object()) return Fail(key, "holds something that is not an object");
+      Fields fields(element);
+      read(&fields);
+      if (!fields.problem().empty()) Fail(key, absl::StrCat("holds one whose ", fields.problem()));
+      if (!problem_.empty()) return;
+    }
+  }
+
+  // One of `texts` by its number; empty where it is not there.
+  absl::string_view NumberedOr(const char* key, const std::vector<std::string>& texts) {
+    if (!object_.contains(key)) return {};
+    const uint64_t number = Number(key, UINT32_MAX);
+    if (number < texts.size()) return texts[number];
+    Fail(key, "is the number of no text");
+    return {};
+  }
 
   std::vector<std::string> Texts(const char* key) {
     std::vector<std::string> texts;
@@ -135,7 +166,7 @@ class Fields {
   std::string problem_;
 };
 
-// Strings that a CaseEnded, CaseProperties or CaseCopied only views.
+// Strings that a CaseEnded, CaseProperties, CaseCopied or CasesSelected only views.
 struct CaseStrings {
   std::string unit, name, host, original;
   std::vector<std::string> before = {};
@@ -198,8 +229,64 @@ CaseCopied DecodeCopy(Fields* fields, CaseStrings* strings) {
   return copied;
 }
 
+// What the log said of the selected cases so far.
+class SelectedCases {
+ public:
+  // Reads a part, and keeps it: the event views what is kept.
+  CasesSelected Decode(Fields* fields, CaseStrings* strings) {
+    strings->unit = fields->Text(field::kExecutable);
+    const UnitId id(fields->Number32(field::kExecutableId));
+    const std::vector<std::string> suites = fields->Texts(field::kSuites), files = fields->Texts(field::kFiles);
+    Unit& unit = units_[id.value()];
+    const size_t first = unit.indices.size();
+    fields->Objects(field::kCases, [&](Fields* one) {
+      const uint32_t index = one->Number32(field::kIndex);
+      if (!unit.indices.empty() && index <= unit.indices.back()) one->Fail(field::kIndex, "is not in listing order");
+      const std::string name = one->Text(field::kName), parameter = one->TextOr(field::kParameter);
+      const std::vector<std::string> labels = one->TextsOr(field::kLabels);
+      unit.indices.push_back(index);
+      unit.cases.Add({.name = name,
+                      .suite = one->NumberedOr(field::kSuite, suites),
+                      .parameter = parameter,
+                      .file = one->NumberedOr(field::kFile, files),
+                      .line = one->Number32Or(field::kLine),
+                      .labels = std::vector<absl::string_view>(labels.begin(), labels.end())});
+    });
+    CasesSelected selected{id, strings->unit, {}};
+    for (size_t i = first; i < unit.indices.size(); ++i) selected.cases.push_back({unit.indices[i], unit.cases[i]});
+    return selected;
+  }
+
+  // Logs before version 4 say nothing of suites: then it is what GoogleTest calls so.
+  void Describe(uint64_t version, CaseEnded* ended) const {
+    if (version < 4) {
+      const size_t dot = ended->name.find('.');
+      if (dot != absl::string_view::npos && ended->name != ended->unit) ended->suite = ended->name.substr(0, dot);
+      return;
+    }
+    const auto unit = units_.find(ended->id.unit.value());
+    if (unit == units_.end()) return;
+    const std::vector<uint32_t>& indices = unit->second.indices;
+    const auto found = std::lower_bound(indices.begin(), indices.end(), ended->id.index);
+    if (found == indices.end() || *found != ended->id.index) return;
+    const CaseInfo info = unit->second.cases[static_cast<size_t>(found - indices.begin())];
+    ended->suite = info.suite;
+    ended->parameter = info.parameter;
+    ended->file = info.file;
+    ended->line = info.line;
+  }
+
+ private:
+  struct Unit {
+    CaseInfos cases;
+    std::vector<uint32_t> indices;  // of the cases, ascending
+  };
+  absl::flat_hash_map<uint32_t, Unit> units_;
+};
+
 // Everything of `event` but its time.
-void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Json& object) {
+void DecodeWhat(Fields* fields, uint64_t version, SelectedCases* selected, RunEvent* event, CaseStrings* strings,
+                const Json& object) {
   const std::string kind = fields->Text(field::kEvent);
   if (kind == event_kind::kCaseEnded) {
     CaseEnded ended = DecodeCase(fields, strings);
@@ -217,7 +304,10 @@ void DecodeWhat(Fields* fields, RunEvent* event, CaseStrings* strings, const Jso
       ended.replaces = static_cast<Outcome>(
           fields->Word(field::kReplaces, kOutcomeCount, [](int i) { return OutcomeName(static_cast<Outcome>(i)); }));
     }
+    selected->Describe(version, &ended);
     event->what = std::move(ended);
+  } else if (kind == event_kind::kCasesSelected) {
+    event->what = selected->Decode(fields, strings);
   } else if (kind == event_kind::kCaseProperties) {
     event->what = DecodeProperties(fields, strings);
   } else if (kind == event_kind::kCaseCopied) {
@@ -307,14 +397,14 @@ class Replayer {
       if (!object.is_object()) return "not a JSON object";
       Fields fields(object);
       if (line_ == 1) {
-        const uint64_t version = fields.Number(field::kVersionOfLog, UINT32_MAX);
-        if (fields.problem().empty() && (version < 1 || version > kEventLogVersion)) {
-          return absl::StrCat("its format has version ", version, ", this dtest reads version ", kEventLogVersion,
+        version_ = fields.Number(field::kVersionOfLog, UINT32_MAX);
+        if (fields.problem().empty() && (version_ < 1 || version_ > kEventLogVersion)) {
+          return absl::StrCat("its format has version ", version_, ", this dtest reads version ", kEventLogVersion,
                               "; use the dtest that wrote it");
         }
       }
       event.time = fields.Time(field::kTime);
-      DecodeWhat(&fields, &event, &strings, object);
+      DecodeWhat(&fields, version_, &selected_, &event, &strings, object);
       if (!fields.problem().empty()) return fields.problem();
     } catch (const Json::exception& e) {
       return e.what();
@@ -331,6 +421,8 @@ class Replayer {
   const std::string name_;
   absl::FunctionRef<void(const RunEvent&)> handle_;
   uint64_t line_ = 0;
+  uint64_t version_ = 0;  // of the log
+  SelectedCases selected_;
   EventLogEnd end_;
 };
 

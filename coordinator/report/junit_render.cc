@@ -7,6 +7,7 @@
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/junit.h"
 #include "coordinator/report/text.h"
+#include "dtest/case_info.h"
 
 namespace dtest {
 namespace {
@@ -275,8 +276,8 @@ class Renderer {
 
   void Case(size_t suite, const UnitRecord& unit, const CaseRecord& record) {
     const size_t begin = body_.size();
-    const CaseName name = SplitCaseName(unit.name, run_.Name(unit, record));
-    Names(unit.name, name.suite, name.name, record.iteration);
+    const absl::string_view suite_name = run_.Suite(record);
+    Names(unit.name, suite_name, NameInSuite(run_.Name(unit, record), suite_name), record.iteration);
     body_ += " time=\"";
     AppendSeconds(record.duration, &body_);
     if (record.started != absl::InfinitePast()) {

@@ -16,7 +16,7 @@ constexpr size_t kTextCapOverBudget = 2 << 10;
 
 }  // namespace
 
-RunRecord::RunRecord(const RunSummary* summary) : summary_(*summary) { host_index_[""] = 0; }
+RunRecord::RunRecord(const RunSummary* summary) : summary_(*summary) { number_of_text_[""] = 0; }
 
 absl::Status RunRecord::Handle(const RunEvent& event) {
   if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
@@ -54,9 +54,10 @@ void RunRecord::On(const CaseEnded& ended) {
   record.name_offset = unit->names.size();
   record.name_size = static_cast<uint32_t>(ended.name.size());
   unit->names.append(ended.name.data(), ended.name.size());
+  record.suite = Intern(ended.suite);
   record.index = ended.id.index;
   record.iteration = ended.iteration;
-  record.host = InternHost(ended.host);
+  record.host = Intern(ended.host);
   record.outcome = result.outcome;
   record.flaky = ended.flaky;
   record.leaky = result.leaky;
@@ -160,12 +161,12 @@ std::string RunRecord::KeepText(absl::string_view text) {
   return kept;
 }
 
-uint32_t RunRecord::InternHost(absl::string_view host) {
-  const auto known = host_index_.find(host);
-  if (known != host_index_.end()) return known->second;
-  const uint32_t index = static_cast<uint32_t>(hosts_.size());
-  hosts_.emplace_back(host);
-  host_index_.emplace(std::string(host), index);
+uint32_t RunRecord::Intern(absl::string_view text) {
+  const auto known = number_of_text_.find(text);
+  if (known != number_of_text_.end()) return known->second;
+  const uint32_t index = static_cast<uint32_t>(texts_.size());
+  texts_.emplace_back(text);
+  number_of_text_.emplace(std::string(text), index);
   return index;
 }
 

@@ -40,10 +40,11 @@ struct CaseDetail {
   std::vector<AttemptRecord> earlier;  // before the final one, in order
 };
 
-// A final verdict. Its name, host and detail are RunRecord's to tell.
+// A final verdict. Its name, suite, host and detail are RunRecord's to tell.
 struct CaseRecord {
   size_t name_offset = 0;
   uint32_t name_size = 0;
+  uint32_t suite = 0;
   uint32_t index = 0;  // in its unit's listing
   uint32_t iteration = 1;
   uint32_t host = 0;    // 0: it never ran
@@ -81,7 +82,8 @@ class RunRecord : public Sink {
   absl::string_view Name(const UnitRecord& unit, const CaseRecord& record) const {
     return absl::string_view(unit.names).substr(record.name_offset, record.name_size);
   }
-  absl::string_view Host(const CaseRecord& record) const { return hosts_[record.host]; }  // empty: it never ran
+  absl::string_view Suite(const CaseRecord& record) const { return texts_[record.suite]; }  // empty: it has none
+  absl::string_view Host(const CaseRecord& record) const { return texts_[record.host]; }    // empty: it never ran
   // Null: it passed and said nothing.
   const CaseDetail* Detail(const CaseRecord& record) const {
     return record.detail == 0 ? nullptr : &details_[record.detail - 1];
@@ -97,15 +99,15 @@ class RunRecord : public Sink {
   UnitRecord* UnitOf(UnitId id, absl::string_view name);
   AttemptRecord Keep(const CaseEnded& ended);
   std::string KeepText(absl::string_view text);
-  uint32_t InternHost(absl::string_view host);
+  uint32_t Intern(absl::string_view text);
 
   const RunSummary& summary_;
   std::vector<UnitRecord> units_;
   std::vector<CaseDetail> details_;
-  std::vector<std::string> hosts_ = {""};
+  std::vector<std::string> texts_ = {""};          // hosts and suites, each once
   size_t text_bytes_ = 0;                          // kept in details, to bound memory
   absl::flat_hash_map<uint32_t, size_t> unit_of_;  // UnitId -> index in units_, until the run has finished
-  absl::flat_hash_map<std::string, uint32_t> host_index_;
+  absl::flat_hash_map<std::string, uint32_t> number_of_text_;
   absl::flat_hash_map<std::pair<CaseId, uint32_t>, std::vector<AttemptRecord>> unfinished_;  // attempts so far
   // By case, iteration and attempt.
   absl::flat_hash_map<std::tuple<CaseId, uint32_t, uint32_t>, std::vector<std::pair<std::string, std::string>>> late_;

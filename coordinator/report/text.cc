@@ -238,12 +238,6 @@ std::string WithoutMessage(absl::string_view output, absl::string_view message) 
   return kept;
 }
 
-CaseName SplitCaseName(absl::string_view unit, absl::string_view name) {
-  const size_t dot = name.find('.');
-  if (dot == absl::string_view::npos || name == unit) return {absl::string_view(), name};
-  return {name.substr(0, dot), name.substr(dot + 1)};
-}
-
 std::string CountText(uint64_t count) {
   std::string text = absl::StrCat(count);
   for (size_t i = text.size(); i > 3;) {

@@ -46,14 +46,6 @@ std::string NameLine(absl::string_view name);
 // else is left.
 std::string WithoutMessage(absl::string_view output, absl::string_view message);
 
-// "Suite.Case" in two, at the first dot: neither a GoogleTest suite ("Instance/Suite/0") nor a case ("Case/1") holds
-// one. A plain unit's only case, named like it, and a name without a dot have no suite. Views into `name`.
-struct CaseName {
-  absl::string_view suite;
-  absl::string_view name;
-};
-CaseName SplitCaseName(absl::string_view unit, absl::string_view name);
-
 std::string CountText(uint64_t count);                                     // "12,345"
 std::string Plural(uint64_t count, absl::string_view noun);                // "1 case", "12,345 cases"
 std::string BytesText(uint64_t bytes);                                     // "0 B", "12.3 MB": powers of 1000

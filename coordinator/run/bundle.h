@@ -41,7 +41,7 @@ class Bundle {
   // Only its name is known before it is ready.
   virtual const Unit& unit(UnitId id) const = 0;
   // Keeps a listing for the next run.
-  virtual void Remember(UnitId id, std::vector<std::string> names, absl::Duration startup) = 0;
+  virtual void Remember(UnitId id, CaseInfos cases, absl::Duration startup) = 0;
 
   // It has turned out to be wrong: the next run lists again. True if it was an earlier run's.
   virtual bool Forget(UnitId id) = 0;

@@ -3,33 +3,32 @@
 #include <optional>
 
 #include "absl/strings/string_view.h"
-#include "coordinator/run/selection.h"
 
 namespace dtest {
 namespace {
 
 // What history does not know of the cases.
-void FillIn(const Durations& durations, const std::string& unit, const std::vector<std::string>& names,
-            std::vector<SelectedCase>* cases) {
+void FillIn(const Durations& durations, const std::string& unit, const CaseInfos& cases,
+            std::vector<SelectedCase>* expected) {
   const auto known = durations.units.find(unit);
   if (known == durations.units.end()) return;
-  for (SelectedCase& selected : *cases) {
-    const auto found = known->second.find(names[selected.index]);
+  for (SelectedCase& selected : *expected) {
+    const auto found = known->second.find(std::string(cases.name(selected.index)));
     if (!selected.expected.has_value() && found != known->second.end()) selected.expected = found->second;
   }
 }
 
 }  // namespace
 
-CasesKnown ExpectedCases(UnitId id, const std::string& unit, const std::vector<std::string>& names,
+CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
                          const std::vector<uint32_t>& selected, absl::Duration startup, History* history,
                          const Durations* durations) {
   CasesKnown known;
   known.unit = id;
   known.startup = startup;
-  std::vector<std::optional<CaseHistory>> histories(names.size());
+  std::vector<std::optional<CaseHistory>> histories(cases.size());
   if (history != nullptr) {
-    histories = history->Cases(unit, names);
+    histories = history->Cases(unit, cases);
     if (const std::optional<absl::Duration> measured = history->Startup(unit)) known.startup = *measured;
   }
   known.cases.reserve(selected.size());
@@ -37,7 +36,7 @@ CasesKnown ExpectedCases(UnitId id, const std::string& unit, const std::vector<s
   uint32_t suite = 0;
   absl::string_view suite_name;
   for (const uint32_t index : selected) {
-    const absl::string_view its_suite = SuiteOf(names[index]);
+    const absl::string_view its_suite = cases.suite(index);
     if (its_suite != suite_name) ++suite, suite_name = its_suite;
     SelectedCase& expected = known.cases.emplace_back(SelectedCase{index, std::nullopt, absl::ZeroDuration()});
     if (histories[index].has_value()) {
@@ -46,7 +45,7 @@ CasesKnown ExpectedCases(UnitId id, const std::string& unit, const std::vector<s
     }
     known.suite_of.push_back(suite);
   }
-  if (durations != nullptr) FillIn(*durations, unit, names, &known.cases);
+  if (durations != nullptr) FillIn(*durations, unit, cases, &known.cases);
   return known;
 }
 

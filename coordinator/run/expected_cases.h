@@ -12,13 +12,14 @@
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/schedule/scheduler.h"
+#include "dtest/case_info.h"
 #include "dtest/ids.h"
 
 namespace dtest {
 
-// `names`: of all cases, in listing order; `selected`: indices into them, ascending; `startup`: as listing measured it,
+// `cases`: all of the unit; `selected`: indices into them, ascending; `startup`: as listing measured it,
 // which history overrules. `history` and `durations` may be null.
-CasesKnown ExpectedCases(UnitId id, const std::string& unit, const std::vector<std::string>& names,
+CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
                          const std::vector<uint32_t>& selected, absl::Duration startup, History* history,
                          const Durations* durations);
 

@@ -2,10 +2,13 @@
 
 #include <sys/stat.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -18,7 +21,7 @@
 namespace dtest {
 namespace {
 
-constexpr absl::string_view kHeader = "dtest listing 2\n";
+constexpr absl::string_view kHeader = "dtest listing 3\n";
 
 // Takes a decimal line off `text`.
 std::optional<uint64_t> TakeNumber(absl::string_view* text) {
@@ -29,6 +32,11 @@ std::optional<uint64_t> TakeNumber(absl::string_view* text) {
   return number;
 }
 
+// In the order of the file.
+std::array<uint32_t*, 6> Columns(CaseInfos::Row& row) {
+  return {&row.name_size, &row.parameter_size, &row.suite, &row.file, &row.line, &row.labels};
+}
+
 std::optional<CachedListing> Parse(absl::string_view text) {
   if (text.size() < Digest::kSize || !absl::ConsumePrefix(&text, kHeader)) return std::nullopt;
   const absl::string_view body = text.substr(0, text.size() - Digest::kSize);
@@ -36,18 +44,32 @@ std::optional<CachedListing> Parse(absl::string_view text) {
   absl::string_view rest = body;
   const std::optional<uint64_t> startup = TakeNumber(&rest);
   const std::optional<uint64_t> prints_all = TakeNumber(&rest);
+  const std::optional<uint64_t> text_count = TakeNumber(&rest);
   const std::optional<uint64_t> count = TakeNumber(&rest);
-  if (!startup || !prints_all || !count || *count > rest.size()) return std::nullopt;
+  if (!startup || !prints_all || !text_count || !count) return std::nullopt;
+  if (*text_count > rest.size() || *count > rest.size()) return std::nullopt;
   CachedListing listing;
   listing.startup = absl::Nanoseconds(static_cast<int64_t>(*startup));
   listing.prints_all = *prints_all != 0;
-  listing.names.reserve(*count);
-  for (uint64_t i = 0; i < *count; ++i) {
+  std::vector<std::string> texts;
+  texts.reserve(*text_count);
+  for (uint64_t i = 0; i < *text_count; ++i) {
     const std::optional<uint64_t> size = TakeNumber(&rest);
     if (!size || *size > rest.size()) return std::nullopt;
-    listing.names.emplace_back(rest.substr(0, *size));
+    texts.emplace_back(rest.substr(0, *size));
     rest.remove_prefix(*size);
   }
+  std::vector<CaseInfos::Row> rows(*count);
+  for (CaseInfos::Row& row : rows) {
+    for (uint32_t* column : Columns(row)) {
+      const std::optional<uint64_t> number = TakeNumber(&rest);
+      if (!number || *number > UINT32_MAX) return std::nullopt;
+      *column = static_cast<uint32_t>(*number);
+    }
+  }
+  std::optional<CaseInfos> cases = CaseInfos::FromParts(std::string(rest), std::move(texts), rows);
+  if (!cases.has_value()) return std::nullopt;
+  listing.cases = *std::move(cases);
   return listing;
 }
 
@@ -77,8 +99,13 @@ std::optional<CachedListing> ListingCache::Find(const Digest& key) const {
 
 void ListingCache::Put(const Digest& key, const CachedListing& listing) const {
   std::string body = absl::StrCat(absl::ToInt64Nanoseconds(listing.startup), "\n", listing.prints_all ? 1 : 0, "\n",
-                                  listing.names.size(), "\n");
-  for (const std::string& name : listing.names) absl::StrAppend(&body, name.size(), "\n", name);
+                                  listing.cases.texts().size(), "\n", listing.cases.size(), "\n");
+  for (const std::string& text : listing.cases.texts()) absl::StrAppend(&body, text.size(), "\n", text);
+  for (size_t i = 0; i < listing.cases.size(); ++i) {
+    CaseInfos::Row row = listing.cases.row(i);
+    for (const uint32_t* column : Columns(row)) absl::StrAppend(&body, *column, "\n");
+  }
+  body += listing.cases.bytes();
   const std::string path = Path(key);
   std::error_code error;
   std::filesystem::create_directories(std::string(DirectoryOf(path)), error);
@@ -94,7 +121,7 @@ void ListingCache::Forget(const Digest& key) const {
 std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<std::string>& libraries,
                                         const std::vector<std::pair<std::string, std::string>>& env,
                                         absl::string_view surroundings) {
-  std::string what = absl::StrCat("dtest listing key 2\n", static_cast<int>(spec.framework), "\n");
+  std::string what = absl::StrCat("dtest listing key 2\n", spec.framework, "\n");
   const auto add = [&what](absl::string_view text) { absl::StrAppend(&what, text.size(), ":", text, "\n"); };
   for (const auto& [name, value] : env) {
     add(name);
@@ -102,8 +129,13 @@ std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<
   }
   add(surroundings);
   add(spec.path);
+  add(spec.working_directory);
   add(absl::StrCat(spec.arguments.size()));
   for (const std::string& argument : spec.arguments) add(argument);
+  for (const auto& [name, value] : spec.env) {
+    add(name);
+    add(value);
+  }
   if (spec.in_place && !AddIdentity(spec.path, &what)) return std::nullopt;
   for (const ManifestEntry& entry : spec.files) {
     add(entry.path);

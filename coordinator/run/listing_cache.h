@@ -1,9 +1,13 @@
 // What units listed before, by what determines a listing: the unit and the files it needs. A suite that
 // did not change is listed by no one.
 //
-//   <directory>/ab/<64 hex digits of the key>   "dtest listing 2\n", startup in ns, prints_all (0 or 1), count, then
-//                                               each name with its length before it (all as decimal lines), then the
-//                                               SHA-256 of all that
+//   <directory>/ab/<64 hex digits of the key>
+//       "dtest listing 3\n"
+//       startup in ns, prints_all (0 or 1), number of texts, number of cases, each a decimal number and a line feed
+//       each text of CaseInfos::texts: its length and a line feed, its bytes
+//       each CaseInfos::Row: its six numbers in their order, each with a line feed
+//       CaseInfos::bytes
+//       SHA-256 of all after the first line
 //
 // Any thread; entries appear by rename, so that coordinators may share a directory. An entry that does not read back
 // whole is as good as none.
@@ -24,7 +28,7 @@
 namespace dtest {
 
 struct CachedListing {
-  std::vector<std::string> names;
+  CaseInfos cases;
   absl::Duration startup;
   bool prints_all = false;  // as in UnitSpec: found out once, too
 };

@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "coordinator/bundle/googletest_report.h"
+#include "coordinator/bundle/framework_table.h"
 
 namespace dtest {
 
@@ -42,7 +42,8 @@ RunBundle::Made RunBundle::Make(UnitId id) {
     made.status = absl::FailedPreconditionError(program.unrunnable);
     return made;
   }
-  const bool has_key = program.framework != Framework::kPlain && options_.list_cache;
+  const FrameworkRow& framework = FrameworkNamed(program.framework);
+  const bool has_key = framework.lists && options_.list_cache;
   const Closure closure = ClosureOf(program);
   std::vector<std::string> libraries;  // those that may change what it lists: not the C library's
   if (options_.in_place) {
@@ -78,16 +79,15 @@ RunBundle::Made RunBundle::Make(UnitId id) {
     made.unit.shipped = *std::move(spec);
     made.unit.shipped->arguments = options_.arguments;
   }
-  if (program.framework == Framework::kPlain) {
-    made.unit.listing = {{program.name}, absl::ZeroDuration(), false};  // one case, named like it
+  if (!framework.lists) {
+    made.unit.listing = CachedListing{{program.name}, absl::ZeroDuration(), false};  // one case, named like it
   } else if (has_key) {
     const UnitSpec& spec = options_.shipped ? *made.unit.shipped : *made.unit.in_place;
     made.unit.listing_key = ListingCache::Key(spec, libraries, options_.env, surroundings_);
     if (made.unit.listing_key) made.unit.listing = listings_.Find(*made.unit.listing_key);
   }
-  const bool prints_all = made.unit.listing
-                              ? made.unit.listing->prints_all
-                              : program.framework == Framework::kGoogleTest && GoogleTestPrintsAll(program.path);
+  const bool prints_all = made.unit.listing ? made.unit.listing->prints_all
+                                            : framework.prints_all != nullptr && framework.prints_all(program.path);
   if (made.unit.in_place) made.unit.in_place->prints_all = prints_all;
   if (made.unit.shipped) made.unit.shipped->prints_all = prints_all;
   return made;
@@ -126,13 +126,13 @@ Workers::Completion RunBundle::MakeReady(UnitId id, const Ready& ready) {
   };
 }
 
-void RunBundle::Remember(UnitId id, std::vector<std::string> names, absl::Duration startup) {
+void RunBundle::Remember(UnitId id, CaseInfos cases, absl::Duration startup) {
   const Unit& unit = units_[id.value()];
   const std::optional<Digest> key = unit.listing_key;
   if (!key) return;
   const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
   // Not by the workers, who drop what they have not begun when the run ends: it is one small file, without fsync.
-  listings_.Put(*key, {std::move(names), startup, spec.prints_all});
+  listings_.Put(*key, {std::move(cases), startup, spec.prints_all});
 }
 
 bool RunBundle::Forget(UnitId id) {

@@ -43,7 +43,7 @@ class RunBundle : public Bundle {
   void Prepare(const Ready& ready) override;
   size_t size() const override { return units_.size(); }
   const Unit& unit(UnitId id) const override { return units_[id.value()]; }
-  void Remember(UnitId id, std::vector<std::string> names, absl::Duration startup) override;
+  void Remember(UnitId id, CaseInfos cases, absl::Duration startup) override;
   bool Forget(UnitId id) override;
   Recipes FindRecipes(const std::vector<Digest>& files) const override;
   void FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send) override;

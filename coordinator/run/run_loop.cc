@@ -27,6 +27,9 @@ constexpr absl::Duration kEstimateInterval = absl::Milliseconds(500);
 // How often the log says what was shipped.
 constexpr absl::Duration kShippedInterval = absl::Seconds(1);
 
+// Cases a CasesSelected.
+constexpr size_t kSelectedPerEvent = 1000;
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -267,7 +270,12 @@ void RunLoop::Perform(AttemptEnded& action) {
   CaseEnded event;
   event.id = action.id;
   event.unit = unit.name;
-  event.name = unit.cases[action.id.index];
+  const CaseInfo info = unit.cases[action.id.index];
+  event.name = info.name;
+  event.suite = info.suite;
+  event.parameter = info.parameter;
+  event.file = info.file;
+  event.line = info.line;
   event.iteration = action.iteration;
   event.final = action.final;
   event.flaky = action.flaky;
@@ -295,14 +303,14 @@ void RunLoop::Perform(AttemptEnded& action) {
 
 void RunLoop::Perform(PropertiesCame& action) {
   const RunUnit& unit = Unit(action.id.unit);
-  Emit(CaseProperties{action.id, unit.name, unit.cases[action.id.index], HostName(action.host), action.iteration,
+  Emit(CaseProperties{action.id, unit.name, unit.cases.name(action.id.index), HostName(action.host), action.iteration,
                       action.attempt, std::move(action.properties)});
 }
 
 void RunLoop::Perform(AttemptCopied& action) {
   const RunUnit& unit = Unit(action.id.unit);
-  Emit(CaseCopied{action.id, unit.name, unit.cases[action.id.index], HostName(action.host), HostName(action.original),
-                  action.iteration, action.attempt, action.stage});
+  Emit(CaseCopied{action.id, unit.name, unit.cases.name(action.id.index), HostName(action.host),
+                  HostName(action.original), action.iteration, action.attempt, action.stage});
 }
 
 void RunLoop::Perform(ListingFailed& action) {
@@ -352,7 +360,7 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
     const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
     Schedule(UnitAdded{id, unit.shipped ? SpecBytes(spec) : 0, unit.listing.has_value()});
     if (unit.listing) {
-      CasesListed(id, unit.listing->names, unit.listing->startup, /*asked=*/false);
+      CasesListed(id, unit.listing->cases, unit.listing->startup, /*asked=*/false);
     }
   } else {
     Schedule(UnitAdded{id, 0, true});
@@ -361,11 +369,11 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
   if (units_pending_ == 0) Schedule(BundleComplete());
 }
 
-void RunLoop::CasesListed(UnitId id, std::vector<std::string> names, absl::Duration startup, bool asked) {
+void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked) {
   RunUnit& unit = Unit(id);
   if (unit.listed) return;
   unit.listed = true;
-  unit.cases = std::move(names);
+  unit.cases = std::move(cases);
   unit.selected = selection_.Select(unit.name, unit.cases);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(unit.name, " lists no case at all: were its tests linked into it?")});
@@ -375,8 +383,21 @@ void RunLoop::CasesListed(UnitId id, std::vector<std::string> names, absl::Durat
   if (options_.list_only) {
     Schedule(CasesKnown{id, {}, {}, startup});
   } else {
+    TellSelected(id);
     History* const history = options_.scheduler.together ? nullptr : out_.history;
     Schedule(ExpectedCases(id, unit.name, unit.cases, unit.selected, startup, history, options_.durations.get()));
+  }
+}
+
+// In parts, so that no event and no line of the log grows with the suite.
+void RunLoop::TellSelected(UnitId id) {
+  const RunUnit& unit = Unit(id);
+  for (size_t begin = 0; begin < unit.selected.size(); begin += kSelectedPerEvent) {
+    CasesSelected selected{id, unit.name, {}};
+    for (size_t i = begin; i < std::min(begin + kSelectedPerEvent, unit.selected.size()); ++i) {
+      selected.cases.push_back({unit.selected[i], unit.cases[unit.selected[i]]});
+    }
+    Emit(std::move(selected));
   }
 }
 
@@ -400,9 +421,7 @@ void RunLoop::ListingProvedWrong(const ListingWrong& wrong) {
 std::vector<RunLoop::Listing> RunLoop::TakeListings() {
   std::vector<Listing> listings;
   for (RunUnit& unit : units_) {
-    Listing listing{unit.name, {}};
-    for (const uint32_t index : unit.selected) listing.names.push_back(std::move(unit.cases[index]));
-    listings.push_back(std::move(listing));
+    listings.push_back({unit.name, std::move(unit.cases), std::move(unit.selected)});
   }
   return listings;
 }
@@ -474,7 +493,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
 void RunLoop::HostListed(HostId id, Listed listed) {
   const UnitId unit = listed.unit;
   if (unit.value() >= units_.size()) return;
-  Listed heard;  // the scheduler needs no names
+  Listed heard;  // the scheduler needs no cases
   heard.unit = unit;
   heard.error = listed.error;
   heard.duration = listed.duration;
@@ -485,8 +504,8 @@ void RunLoop::HostListed(HostId id, Listed listed) {
   }
   // Other hosts that listed it too hold the same table only if they got the same names.
   if (!Unit(unit).listed) has_table_[id.value()][unit.value()] = true;
-  out_.bundle->Remember(unit, listed.names, listed.duration);
-  CasesListed(unit, std::move(listed.names), listed.duration, /*asked=*/true);
+  out_.bundle->Remember(unit, listed.cases, listed.duration);
+  CasesListed(unit, std::move(listed.cases), listed.duration, /*asked=*/true);
 }
 
 void RunLoop::HostHasResults(HostId id, Results results) {

@@ -76,10 +76,11 @@ class RunLoop : public Hosts::Delegate {
   // HostSpecs, whose delegate this loop is.
   RunEnd Run(Hosts* hosts);
 
-  // After Run: the selected names of each unit, in listing order (for `dtest list`).
+  // After Run: the cases of each unit, and those of them that are selected (for `dtest list`).
   struct Listing {
     std::string unit;
-    std::vector<std::string> names;
+    CaseInfos cases;
+    std::vector<uint32_t> selected;
   };
   std::vector<Listing> TakeListings();
 
@@ -120,7 +121,8 @@ class RunLoop : public Hosts::Delegate {
   // ---- Units
   void UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings);
   // `asked`: a host was, which took `startup`.
-  void CasesListed(UnitId id, std::vector<std::string> names, absl::Duration startup, bool asked);
+  void CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked);
+  void TellSelected(UnitId id);
   void ListingBroke(UnitId id, std::string error, std::string output);
   void ListingProvedWrong(const ListingWrong& wrong);
   void HostListed(HostId host, Listed listed);

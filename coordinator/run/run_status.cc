@@ -18,7 +18,7 @@ LongCase RunStatus::Describe(const RunningCases::Entry& running) const {
   if (running.unit.value() >= units_.size()) return described;
   const RunUnit& unit = units_[running.unit.value()];
   described.unit = unit.name;
-  if (running.index < unit.cases.size()) described.name = unit.cases[running.index];
+  if (running.index < unit.cases.size()) described.name = std::string(unit.cases.name(running.index));
   return described;
 }
 

@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "dtest/case_info.h"
 
 namespace dtest {
 
 struct RunUnit {
   std::string name;
-  std::vector<std::string> cases;  // names in listing order; empty until listed
+  CaseInfos cases;                 // empty until listed, then never changed
   std::vector<uint32_t> selected;  // ascending positions in `cases`
   bool listed = false;             // or it is known that it cannot be
   bool listing_wrong = false;      // it does not run what it listed, and that has been said

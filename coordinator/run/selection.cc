@@ -39,8 +39,15 @@ absl::StatusOr<Selection> Selection::Make(const std::vector<std::string>& filter
   return selection;
 }
 
-bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_view unit, absl::string_view name) {
+bool Selection::InSuite(const Subject& subject, absl::string_view suite) {
+  if (subject.suite.has_value()) return *subject.suite == suite && !suite.empty();
+  return subject.name.size() > suite.size() && subject.name[suite.size()] == '.' &&
+         absl::StartsWith(subject.name, suite);
+}
+
+bool Selection::MatchesAny(const std::vector<Pattern>& patterns, const Subject& subject) {
   if (patterns.empty()) return false;
+  const absl::string_view unit = subject.unit, name = subject.name;
   // A plain unit's one case is named after it.
   const std::string full = name == unit ? std::string(name) : absl::StrCat(unit, ".", name);
   const size_t directory = unit.rfind('/') + 1;  // 0: none
@@ -55,7 +62,7 @@ bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_vi
         break;
       case Pattern::Kind::kExact:
         if (pattern.text == name || pattern.text == full || pattern.text == brief || pattern.text == unit ||
-            pattern.text == base || pattern.text == SuiteOf(name)) {
+            pattern.text == base || InSuite(subject, pattern.text)) {
           return true;
         }
         break;
@@ -70,8 +77,8 @@ bool Selection::MatchesAny(const std::vector<Pattern>& patterns, absl::string_vi
   return false;
 }
 
-bool Selection::PassesFilters(absl::string_view unit, absl::string_view name) const {
-  return (including_.empty() || MatchesAny(including_, unit, name)) && !MatchesAny(excluding_, unit, name);
+bool Selection::PassesFilters(const Subject& subject) const {
+  return (including_.empty() || MatchesAny(including_, subject)) && !MatchesAny(excluding_, subject);
 }
 
 void Selection::TakeOnly(const std::vector<std::string>& cases) {
@@ -80,24 +87,23 @@ void Selection::TakeOnly(const std::vector<std::string>& cases) {
 }
 
 void Selection::DivideBy(const Durations& durations) {
-  plan_ = ShardPlan(plan_.shard_count(), durations,
-                    [this](absl::string_view unit, absl::string_view name) { return PassesFilters(unit, name); });
+  plan_ = ShardPlan(plan_.shard_count(), durations, [this](absl::string_view unit, absl::string_view name) {
+    return PassesFilters({unit, name, std::nullopt});
+  });
 }
 
-bool Selection::Matches(absl::string_view unit, absl::string_view name) const {
-  if (!PassesFilters(unit, name)) return false;
+bool Selection::Matches(absl::string_view unit, absl::string_view name, std::optional<absl::string_view> suite) const {
+  if (!PassesFilters({unit, name, suite})) return false;
   return plan_.shard_count() == 1 || plan_.Part(unit, name) == shard_index_ - 1;
 }
 
-std::vector<uint32_t> Selection::Select(absl::string_view unit, const std::vector<std::string>& names) const {
+std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos& cases) const {
   std::vector<uint32_t> selected;
-  selected.reserve(names.size());
-  for (uint32_t i = 0; i < names.size(); ++i) {
-    if (Matches(unit, names[i])) selected.push_back(i);
+  selected.reserve(cases.size());
+  for (uint32_t i = 0; i < cases.size(); ++i) {
+    if (Matches(unit, cases.name(i), cases.suite(i))) selected.push_back(i);
   }
   return selected;
 }
-
-absl::string_view SuiteOf(absl::string_view name) { return name.substr(0, name.find('.')); }
 
 }  // namespace dtest

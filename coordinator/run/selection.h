@@ -13,6 +13,7 @@
 #define DTEST_COORDINATOR_RUN_SELECTION_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/run/shard_plan.h"
+#include "dtest/case_info.h"
 
 namespace dtest {
 
@@ -37,29 +39,34 @@ class Selection {
   // By part (0-based): what those cases take.
   const std::vector<absl::Duration>& expected() const { return plan_.expected(); }
 
-  // `name` is the framework's full name ("Suite.Case"); for a plain unit, the unit's.
-  bool Matches(absl::string_view unit, absl::string_view name) const;
+  // `name` and `suite` as in CaseInfo. Where the suite is not known (history and files of durations do not say it), any
+  // beginning of the name that is followed by a dot is taken for it.
+  bool Matches(absl::string_view unit, absl::string_view name, std::optional<absl::string_view> suite) const;
 
-  // Positions in `names` that are selected, in order.
-  std::vector<uint32_t> Select(absl::string_view unit, const std::vector<std::string>& names) const;
+  // Positions of those that are selected, in order.
+  std::vector<uint32_t> Select(absl::string_view unit, const CaseInfos& cases) const;
 
  private:
   struct Pattern {
     enum class Kind { kGlob, kExact, kPart, kWhole } kind;
     std::string text;
   };
-  bool PassesFilters(absl::string_view unit, absl::string_view name) const;
+  // What a pattern is held against.
+  struct Subject {
+    absl::string_view unit;
+    absl::string_view name;
+    std::optional<absl::string_view> suite;
+  };
+  bool PassesFilters(const Subject& subject) const;
   static absl::Status Add(absl::string_view text, std::vector<Pattern>* patterns);
-  static bool MatchesAny(const std::vector<Pattern>& patterns, absl::string_view unit, absl::string_view name);
+  static bool MatchesAny(const std::vector<Pattern>& patterns, const Subject& subject);
+  static bool InSuite(const Subject& subject, absl::string_view suite);
 
   std::vector<Pattern> including_;
   std::vector<Pattern> excluding_;
   uint32_t shard_index_ = 1;
   ShardPlan plan_ = ShardPlan(1);
 };
-
-// The suite of a full name: what stands before its first '.', all of it if there is none.
-absl::string_view SuiteOf(absl::string_view name);
 
 }  // namespace dtest
 

@@ -246,7 +246,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   const absl::Duration length = costs_.BatchLength(e, pending, pending + hosts_.leased(), hosts_.capacity());
   const double target = std::min(speed, 1.0) * absl::ToDoubleSeconds(length);
   const double long_case = absl::ToDoubleSeconds(costs_.long_case());
-  const uint32_t most = options_.isolation == Isolation::kProcess ? 1 : kMostCasesPerLease;
+  const uint32_t most = options_.processes == Processes::kCase ? 1 : kMostCasesPerLease;
   const uint32_t most_unknown = costs_.BatchUnknownCases(e);
   CaseList list;
   double sum = 0;

@@ -164,7 +164,7 @@ using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, 
 
 struct SchedulerOptions {
   uint32_t hosts = 0;  // in the inventory: each will join or be gone
-  Isolation isolation = Isolation::kBatch;
+  Processes processes = Processes::kBatch;
   bool together = false;            // all cases of a unit are one lease, whatever they are expected to take
   uint32_t retries = 0;             // further attempts of a failed case
   bool explain = false;             // one more of a case that failed behind others in one process, which does not count

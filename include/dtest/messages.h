@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "dtest/case_info.h"
 #include "dtest/digest.h"
 #include "dtest/ids.h"
 #include "dtest/outcome.h"
@@ -27,14 +28,19 @@ namespace dtest {
 // Raised when a message changes incompatibly. Both ends must have the same; a mismatch is one clear error.
 inline constexpr uint32_t kProtocolVersion = 1;
 
-enum class Framework : uint8_t {
-  kPlain = 0,       // one case named after the unit: exit 0 passes, 77 skips, anything else fails
-  kGoogleTest = 1,  // --gtest_list_tests, --gtest_filter
+// The framework of units that show no other: one case named after the unit, exit 0 passes, 77 skips, anything else
+// fails.
+inline constexpr char kPlainFramework[] = "plain";
+
+// How cases share processes.
+enum class Processes : uint8_t {
+  kBatch = 0,  // several cases in one
+  kCase = 1,   // one a case
 };
 
-enum class Isolation : uint8_t {
-  kBatch = 0,    // several cases share a process
-  kProcess = 1,  // one process a case
+// What a process is kept from.
+enum class Sandbox : uint8_t {
+  kNone = 0,  // nothing
 };
 
 // ---- What is shipped -------------------------------------------------------------------------------------------
@@ -70,9 +76,11 @@ struct UnitSpec {
   UnitId id;
   std::string name;  // as in reports: unique in the run
   std::string path;  // of the program: in the tree, or on the file system if `in_place`
-  // Of its own, when it is listed and when it runs: before those of the framework.
+  // How it is started, for a listing as for a batch: after its path, before what the framework adds.
   std::vector<std::string> arguments;
-  Framework framework = Framework::kPlain;
+  std::string working_directory;                         // as RunSettings::working_directory; empty: that one
+  std::vector<std::pair<std::string, std::string>> env;  // added after RunSettings::env
+  std::string framework = kPlainFramework;               // a name of the table in agent/frameworks
   bool prints_all = false;                // what a process prints is all there is to know: needs no report at its end
   std::string machine;                    // ELF machine as `uname -m` prints it; empty for scripts: runs anywhere
   bool in_place = false;                  // same machine as the coordinator: nothing to ship, run `path` as it is
@@ -93,8 +101,9 @@ struct RunSettings {
   std::string run_id;
   std::string host_name;  // as in hosts.txt: DTEST_HOST
   uint32_t slots = 0;     // 0: as many as the host has cores
-  Isolation isolation = Isolation::kBatch;
-  absl::Duration case_timeout;                           // of one case; InfiniteDuration: none
+  Processes processes = Processes::kBatch;
+  Sandbox sandbox = Sandbox::kNone;
+  absl::Duration case_timeout;                           // of one case; InfiniteDuration: none. LeasedCase may differ
   absl::Duration list_timeout;                           // of one listing
   absl::Duration kill_grace;                             // between SIGTERM and SIGKILL
   absl::Duration leak_timeout;                           // how long a process' output may stay open after it ended
@@ -139,17 +148,18 @@ struct List {
   friend bool operator==(const List&, const List&) = default;
 };
 
-// [session] The cases of a unit in listing order, sent before the first lease on it (not to the agent that
+// [session] The cases of a unit, sent before the first lease on it (not to the agent that
 // listed it in this run: it has them).
 struct CaseTable {
   UnitId unit;
-  std::vector<std::string> names;
+  CaseInfos cases;
   friend bool operator==(const CaseTable&, const CaseTable&) = default;
 };
 
 struct LeasedCase {
   uint32_t index = 0;
-  uint32_t attempt = 1;  // within the lease's iteration
+  uint32_t attempt = 1;                              // within the lease's iteration
+  absl::Duration time_limit = absl::ZeroDuration();  // of the case; zero: RunSettings::case_timeout
   friend bool operator==(const LeasedCase&, const LeasedCase&) = default;
 };
 
@@ -245,7 +255,7 @@ struct Prepared {
 // [session] Answer to List. `error` non-empty: it could not be listed, and `output` is what it printed (capped).
 struct Listed {
   UnitId unit;
-  std::vector<std::string> names;
+  CaseInfos cases;
   std::string error;
   std::string output;
   absl::Duration duration;  // of the listing process, start to end: the best first estimate of its start-up cost

@@ -25,7 +25,7 @@ class FakeBundle : public Bundle {
     units_.push_back(std::move(unit));
     return id;
   }
-  UnitId AddListed(std::string name, std::vector<std::string> cases) {
+  UnitId AddListed(std::string name, CaseInfos cases) {
     const UnitId id = Add(std::move(name));
     units_[id.value()].listing = CachedListing{std::move(cases), absl::ZeroDuration(), false};
     return id;
@@ -39,7 +39,7 @@ class FakeBundle : public Bundle {
 
   struct Remembered {
     UnitId unit;
-    std::vector<std::string> names;
+    CaseInfos cases;
   };
   const std::vector<Remembered>& remembered() const { return remembered_; }
 
@@ -47,9 +47,7 @@ class FakeBundle : public Bundle {
   void Prepare(const Ready& ready) override { ready_ = ready; }
   size_t size() const override { return units_.size(); }
   const Unit& unit(UnitId id) const override { return units_[id.value()]; }
-  void Remember(UnitId id, std::vector<std::string> names, absl::Duration) override {
-    remembered_.push_back({id, std::move(names)});
-  }
+  void Remember(UnitId id, CaseInfos cases, absl::Duration) override { remembered_.push_back({id, std::move(cases)}); }
   bool Forget(UnitId) override { return false; }
   Recipes FindRecipes(const std::vector<Digest>& files) const override { return {{}, files}; }
   void FetchChunks(const std::vector<Digest>& chunks, const std::function<void(ChunkData)>& send) override {

@@ -48,6 +48,11 @@ class RecordingSink : public Sink {
     return absl::StrCat("listed ", listed.name, " ", listed.selected, "/", listed.cases,
                         listed.error.empty() ? "" : ": ", listed.error, listed.unreached ? " unreached" : "");
   }
+  static std::string Line(const CasesSelected& selected) {
+    std::string line = absl::StrCat("selected ", selected.unit_name);
+    for (const CasesSelected::Case& one : selected.cases) absl::StrAppend(&line, " ", one.info.name);
+    return line;
+  }
   static std::string Line(const CaseEnded& ended) {
     return absl::StrCat("ended ", ended.unit, " ", ended.name, " ", OutcomeName(ended.result.outcome),
                         ended.host.empty() ? "" : " on ", ended.host, ended.final ? "" : " again",

@@ -76,6 +76,36 @@ class LocalTest(DtestCase):
         self.assertEqual(result.names(), fixtures.TYPED)
         self.assertIn(("typed_test.Texts/Text", "IsShort/2"), result.junit())
 
+    def test_suites_with_spaces_in_their_names(self):
+        expected = {"Width/char.IsOne": "passed", "Width/unsigned int.IsOne": "failed",
+                    **{f"Other.{name}": "passed" for name in ("First", "Second", "Third", "Fourth")}}
+        for processes in ("batch", "case"):
+            result = self.dtest(self.suite("named_types_test"), "--processes", processes)
+            self.assertEqual(result.names(), expected, processes)
+            self.assertIn(("named_types_test.Width/unsigned int", "IsOne"), result.junit())
+        selected = self.dtest(self.suite("named_types_test"), "-k", "=Width/unsigned int")
+        self.assertEqual(selected.names(), {"Width/unsigned int.IsOne": "failed"})
+
+    def test_what_a_program_prints_before_its_list_hides_no_suite(self):
+        expected = {"First.Fails": "failed", "First.Passes": "passed", "Second.Passes": "passed",
+                    "Second.PassesToo": "passed"}
+        for noise in ("rank_0_1_", "dbg_", "device_found__"):
+            for processes in ("batch", "case"):
+                result = self.dtest(self.suite(f"unfinished_{noise}test"), "--processes", processes)
+                self.assertEqual(result.names(), expected, f"{noise} {processes}")
+
+    def test_the_log_says_what_the_listing_knows_of_each_case(self):
+        result = self.dtest(self.suite("typed_test"), "-k", "Typed/1.*:Texts/*")
+        selected, = result.events("cases_selected")
+        cases = {case["name"]: case for case in selected["cases"]}
+        typed, text = cases["Typed/1.DefaultConstructs"], cases["Texts/Text.IsShort/4"]
+        self.assertEqual(selected["suites"][typed["suite"]], "Typed/1")
+        self.assertIn("string", typed["parameter"])
+        self.assertEqual(text["parameter"], '"much too long a text"')
+        self.assertTrue(selected["files"][text["file"]].endswith("typed_test.cc"))
+        with open(os.path.join(os.path.dirname(__file__), os.pardir, "fixtures", "typed_test.cc")) as source:
+            self.assertIn("TEST_P(Text, IsShort)", source.read().splitlines()[text["line"] - 1])
+
     def test_plain_executables_and_scripts(self):
         tests = self.suite("plain_pass", "plain_fail", "plain_skip")
         self.write("tests/script", "#!/bin/sh\necho from the script\nexit 1\n", 0o755)
@@ -402,7 +432,8 @@ class SelectionTest(DtestCase):
         result = self.dtest("list", self.suite("mixed_test", "typed_test"), reports=False)
         self.assertExit(result, PASSED)
         for case in [*fixtures.MIXED, *fixtures.TYPED]:
-            self.assertRegex(result.stdout, rf"(?m){re.escape(case)}$")
+            self.assertRegex(result.stdout, rf"(?m){re.escape(case)}(  # .*)?$")
+        self.assertIn('Texts/Text.IsShort/4  # "much too long a text"\n', result.stdout)
         self.assertEqual(len(result.stdout.splitlines()), len(fixtures.MIXED) + len(fixtures.TYPED))
 
     def test_list_says_why_an_executable_cannot_be_listed(self):

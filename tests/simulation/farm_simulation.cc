@@ -79,7 +79,7 @@ int StealLatency(double round_trip) {
     s.check_every_step = s.check_agents = false;
     s.network.delay = absl::Seconds(round_trip / 2);
     s.scheduler.hosts = 8;
-    s.scheduler.isolation = Isolation::kProcess;
+    s.scheduler.processes = Processes::kCase;
     s.hosts.assign(8, SimHost());
     for (SimHost& host : s.hosts) host.slots = 4;
     SimUnit x;
@@ -140,7 +140,7 @@ int main(int argc, char** argv) {
   s.heartbeat_interval = absl::Seconds(5);
   s.lease_timeout = absl::Seconds(60);
   s.scheduler.hosts = hosts;
-  s.scheduler.isolation = process ? Isolation::kProcess : Isolation::kBatch;
+  s.scheduler.processes = process ? Processes::kCase : Processes::kBatch;
   s.hosts.assign(hosts, SimHost());
   for (uint32_t h = 0; h < hosts; ++h) {
     s.hosts[h].slots = slots;

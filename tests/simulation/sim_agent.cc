@@ -164,7 +164,7 @@ void SimAgent::Do(StartListing action) {
     if (x.listing == ListingFate::kError) {
       ended.error = "exited with status 1";
     } else {
-      for (size_t k = 0; k < x.cases.size(); ++k) ended.names.push_back(CaseName(x.cases[k], k));
+      ended.cases = CasesOf(x);
     }
     processes_[slot].id = 0;
     Handle(std::move(ended));

@@ -272,7 +272,7 @@ void World::OnBody(uint32_t h, FromAgent body) {
     RunSettings& settings = welcome.settings;
     settings.host_name = scenario_.scheduler.host_names.empty() ? "" : scenario_.scheduler.host_names[h];
     settings.slots = scenario_.hosts[h].slots;
-    settings.isolation = scenario_.scheduler.isolation;
+    settings.processes = scenario_.scheduler.processes;
     settings.case_timeout = scenario_.case_timeout;
     settings.list_timeout = scenario_.list_timeout;
     settings.kill_grace = scenario_.kill_grace;

@@ -16,7 +16,7 @@ constexpr uint64_t kMostTurnsAtOnce = 10000;
 RunLoop::Options LoopOptions(const Scenario& scenario, const std::vector<Bundle::Unit>& units) {
   RunLoop::Options options;
   options.scheduler = scenario.scheduler;
-  options.settings.isolation = scenario.scheduler.isolation;
+  options.settings.processes = scenario.scheduler.processes;
   options.settings.case_timeout = scenario.case_timeout;
   options.settings.list_timeout = scenario.list_timeout;
   options.settings.kill_grace = scenario.kill_grace;
@@ -57,6 +57,15 @@ std::string CaseName(const SimCase& c, size_t index) {
   return absl::StrCat("S", c.suite, c.selected ? ".C" : ".X", index);
 }
 
+CaseInfos CasesOf(const SimUnit& unit) {
+  CaseInfos cases;
+  for (size_t k = 0; k < unit.cases.size(); ++k) {
+    const std::string name = CaseName(unit.cases[k], k), suite = absl::StrCat("S", unit.cases[k].suite);
+    cases.Add({.name = name, .suite = suite});
+  }
+  return cases;
+}
+
 SimLoop::SimLoop(const Scenario* scenario, SimClock* clock, LoopWorld* world)
     : scenario_(*scenario), clock_(*clock), world_(*world), start_(clock->now()), up_(scenario->hosts.size()) {
   MakeUnits();
@@ -77,7 +86,7 @@ void SimLoop::MakeUnits() {
     if (!x.cached_listing) continue;
     unit.listing.emplace();
     unit.listing->startup = x.startup;
-    for (size_t k = 0; k < x.cases.size(); ++k) unit.listing->names.push_back(CaseName(x.cases[k], k));
+    unit.listing->cases = CasesOf(x);
   }
 }
 

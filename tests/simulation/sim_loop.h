@@ -73,7 +73,7 @@ class SimLoop : private Hosts, private Bundle, private Sink, private SignalSourc
   void Prepare(const Ready& ready) override;
   size_t size() const override { return units_.size(); }
   const Unit& unit(UnitId id) const override { return units_[id.value()]; }
-  void Remember(UnitId, std::vector<std::string>, absl::Duration) override {}
+  void Remember(UnitId, CaseInfos, absl::Duration) override {}
   bool Forget(UnitId) override { return false; }
   Recipes FindRecipes(const std::vector<Digest>& files) const override { return {{}, files}; }
   void FetchChunks(const std::vector<Digest>&, const std::function<void(ChunkData)>&) override {}
@@ -107,6 +107,7 @@ class SimLoop : private Hosts, private Bundle, private Sink, private SignalSourc
 
 // The name of a case, by which the loop knows whether it is selected.
 std::string CaseName(const SimCase& c, size_t index);
+CaseInfos CasesOf(const SimUnit& unit);
 
 }  // namespace dtest::simulation
 

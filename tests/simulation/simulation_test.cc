@@ -114,12 +114,12 @@ double Efficiency(const Scenario& s) {
 }
 
 TEST(HealthyFarmTest, SleepersKeepEverySlotBusy) {
-  for (const Isolation isolation : {Isolation::kBatch, Isolation::kProcess}) {
+  for (const Processes processes : {Processes::kBatch, Processes::kCase}) {
     for (const bool history : {false, true}) {
       Scenario s = Sleepers(history);
-      s.scheduler.isolation = isolation;
+      s.scheduler.processes = processes;
       const double efficiency = Efficiency(s);
-      std::printf("isolation %d, history %d: %.4f\n", static_cast<int>(isolation), history, efficiency);
+      std::printf("processes %d, history %d: %.4f\n", static_cast<int>(processes), history, efficiency);
       EXPECT_GE(efficiency, history ? 0.97 : 0.93);
     }
   }

@@ -266,7 +266,7 @@ TEST_F(AgentCore, UnexpectedNewsOfCasesIsIgnored) {
 }
 
 TEST_F(AgentCore, IsolatedCasesHaveAProcessEach) {
-  welcome_.settings.isolation = Isolation::kProcess;
+  welcome_.settings.processes = Processes::kCase;
   Join(1);
   EXPECT_THAT(GetLease(1, {0, 1}), ElementsAre("run 0 in 0: 0"));
   RunCase(0);
@@ -919,6 +919,26 @@ TEST_F(AgentCore, HangBeforeTheFirstCaseIsLimitedToo) {
   Finish(1);
   EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 timed out (exceeded its time limit of 60 s before the first test, in "
                                    "set-up), 1 passed] done"));
+}
+
+TEST_F(AgentCore, ACaseMayHaveALimitOfItsOwn) {
+  Join(1);
+  Get(Lease{LeaseId(1), kMath, {{0, 1, absl::Seconds(100)}, {1, 1}, {2, 1, absl::Seconds(7)}}});
+  After(absl::Seconds(100) - kMs);
+  EXPECT_THAT(Tick(), IsEmpty()) << "set-up counts as the first case";
+  RunCase(0);
+  Begin(1);
+  After(absl::Seconds(60) - kMs);
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed]"));
+  Finish(1);
+  After(absl::Seconds(7) - kMs);
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [1 passed]"));
+  Begin(2);
+  After(absl::Seconds(7) - kMs);
+  EXPECT_THAT(Tick(), IsEmpty());
+  After(kMs);
+  EXPECT_THAT(Turn(), ElementsAre("kill 0 with 15"));
+  EXPECT_THAT(Ends(0, SIGTERM), ElementsAre("results 1 [2 timed out (exceeded its time limit of 7 s)] done"));
 }
 
 TEST_F(AgentCore, HangAfterTheLastCaseIsLimitedToo) {

@@ -59,7 +59,7 @@ class EndToEnd : public testing::Test {
     welcome_.worker_base = 10;
   }
 
-  UnitSpec InPlace(const std::string& path, Framework framework) const {
+  UnitSpec InPlace(const std::string& path, const std::string& framework) const {
     UnitSpec spec;
     spec.prints_all = prints_all_;
     spec.name = "fixture";
@@ -73,7 +73,7 @@ class EndToEnd : public testing::Test {
   void Start() {
     agent_ = std::make_unique<AgentProcess>(options_);
     agent_->Send(welcome_);
-    agent_->Send(AddUnit{InPlace(DTEST_FIXTURE_SUITE, Framework::kGoogleTest)});
+    agent_->Send(AddUnit{InPlace(DTEST_FIXTURE_SUITE, "googletest")});
   }
   void StartAndList() {
     Start();
@@ -81,7 +81,7 @@ class EndToEnd : public testing::Test {
     EXPECT_EQ(agent_->Expect<Prepared>().error, "");
     Listed listed = agent_->Expect<Listed>();
     EXPECT_EQ(listed.error, "") << listed.output;
-    names_ = std::move(listed.names);
+    names_ = NamesOf(listed.cases);
   }
 
   uint32_t IndexOf(const std::string& name) {
@@ -428,7 +428,7 @@ TEST_P(GoogleTest, WhatCannotBeStartedIsGivenBack) {
   chmod(path.c_str(), 0755);
   agent_ = std::make_unique<AgentProcess>(options_);
   agent_->Send(welcome_);
-  agent_->Send(AddUnit{InPlace(path, Framework::kGoogleTest)});
+  agent_->Send(AddUnit{InPlace(path, "googletest")});
   agent_->Send(List{kUnit});
   EXPECT_EQ(agent_->Expect<Prepared>().error, "");
   EXPECT_THAT(agent_->Expect<Prepared>().error, HasSubstr("a script without a #! line"));
@@ -437,7 +437,7 @@ TEST_P(GoogleTest, WhatCannotBeStartedIsGivenBack) {
 TEST_P(GoogleTest, MissingProgramIsNotPrepared) {
   agent_ = std::make_unique<AgentProcess>(options_);
   agent_->Send(welcome_);
-  agent_->Send(AddUnit{InPlace("/nonexistent/test", Framework::kGoogleTest)});
+  agent_->Send(AddUnit{InPlace("/nonexistent/test", "googletest")});
   agent_->Send(Prefetch{kUnit});
   EXPECT_THAT(agent_->Expect<Prepared>().error, HasSubstr("cannot execute /nonexistent/test: No such file"));
 }
@@ -452,10 +452,10 @@ class Plain : public EndToEnd {
     chmod(path.c_str(), 0755);
     agent_ = std::make_unique<AgentProcess>(options_);
     agent_->Send(welcome_);
-    agent_->Send(AddUnit{InPlace(path, Framework::kPlain)});
+    agent_->Send(AddUnit{InPlace(path, "plain")});
     agent_->Send(List{kUnit});
     agent_->Expect<Prepared>();
-    names_ = agent_->Expect<Listed>().names;
+    names_ = NamesOf(agent_->Expect<Listed>().cases);
     EXPECT_THAT(names_, ElementsAre("fixture"));
     return RunOne("fixture");
   }
@@ -655,7 +655,7 @@ TEST_F(Shipping, FetchesRunsAndFetchesNothingTheSecondTime) {
   Ship(DTEST_FIXTURE_SUITE, "bin/fixture", true);
   spec_.name = "fixture";
   spec_.path = "bin/fixture";
-  spec_.framework = Framework::kGoogleTest;
+  spec_.framework = "googletest";
   for (int run = 0; run < 2; ++run) {
     ScratchDirectory sockets;
     AgentProcess::Options options = options_;
@@ -666,7 +666,7 @@ TEST_F(Shipping, FetchesRunsAndFetchesNothingTheSecondTime) {
     const FromAgent prepared = Serve();
     ASSERT_TRUE(std::holds_alternative<Prepared>(prepared));
     EXPECT_EQ(std::get<Prepared>(prepared).error, "");
-    names_ = agent_->Expect<Listed>().names;
+    names_ = NamesOf(agent_->Expect<Listed>().cases);
     EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);
     agent_->Send(Shutdown{});
     agent_->WaitForEnd();
@@ -704,7 +704,7 @@ TEST_F(Shipping, UsesTheShippedLoaderWhereTheHostsIsMissing) {
   Ship(DTEST_FIXTURE_SUITE, "bin/fixture", true);
   spec_.name = "fixture";
   spec_.path = "bin/fixture";
-  spec_.framework = Framework::kGoogleTest;
+  spec_.framework = "googletest";
   spec_.interpreter = "/nonexistent/ld.so";
   spec_.loader = "base/ld.so";
   spec_.base_library_dirs = {"base"};
@@ -719,7 +719,7 @@ TEST_F(Shipping, UsesTheShippedLoaderWhereTheHostsIsMissing) {
   const FromAgent prepared = Serve();
   ASSERT_TRUE(std::holds_alternative<Prepared>(prepared));
   EXPECT_EQ(std::get<Prepared>(prepared).error, "");
-  names_ = agent_->Expect<Listed>().names;
+  names_ = NamesOf(agent_->Expect<Listed>().cases);
   EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);
 }
 

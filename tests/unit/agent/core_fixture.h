@@ -41,7 +41,7 @@ struct Describer {
   }
   std::string operator()(const Listed& m) const {
     std::string text = absl::StrCat("listed ", m.unit.value());
-    for (const std::string& name : m.names) absl::StrAppend(&text, " ", name);
+    for (size_t i = 0; i < m.cases.size(); ++i) absl::StrAppend(&text, " ", m.cases.name(i));
     return absl::StrCat(text, m.error.empty() ? "" : ": ", m.error);
   }
   std::string operator()(const Results& m) const {

@@ -29,6 +29,7 @@
 #include "agent/execute/leftovers.h"
 #include "agent/execute/loader.h"
 #include "agent/execute/process.h"
+#include "agent/execute/process_launcher.h"
 #include "agent/loop/host_info.h"
 #include "agent/store/fs.h"
 #include "dtest/base/clock.h"
@@ -252,6 +253,27 @@ TEST(Process, EndIsAZombieUntilReaped) {
   EXPECT_EQ(read((*process)->output_fd(), buffer, sizeof buffer), 4);
   EXPECT_EQ(read((*process)->error_fd(), buffer, sizeof buffer), 4);
   EXPECT_EQ((*process)->Reap().signal, SIGKILL);
+}
+
+TEST(Process, AReportHasAPipeOfItsOwn) {
+  DirectLauncher launcher;
+  StartSpec spec;
+  spec.program = "/bin/sh";
+  // As a descriptor and as a file that is opened anew; and nothing else is open.
+  spec.arguments = {"sh", "-c", "echo out; echo told >&3; echo again > /proc/self/fd/3; ls /proc/$$/fd | grep -c . >&3"};
+  spec.environment = {"PATH=/usr/bin:/bin"};
+  spec.working_directory = "/";
+  spec.report = true;
+  auto process = launcher.Launch(spec);
+  ASSERT_TRUE(process.ok()) << process.status();
+  pollfd ended = {(*process)->end_fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&ended, 1, 60000), 1);
+  char buffer[64];
+  EXPECT_EQ(read((*process)->output_fd(), buffer, sizeof buffer), 4);
+  const ssize_t got = read((*process)->report_fd(), buffer, sizeof buffer);
+  EXPECT_EQ(std::string(buffer, std::max<ssize_t>(got, 0)), "told\nagain\n4\n");
+  EXPECT_EQ(read((*process)->report_fd(), buffer, sizeof buffer), 0) << "nobody else holds it";
+  EXPECT_EQ((*process)->Reap().exit_code, 0);
 }
 
 // Before the first Spawn, as the agent does.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/frameworks/sanitizer.h"
+#include "unit/agent/dotted_cases.h"
 
 namespace dtest {
 namespace {
@@ -46,7 +47,7 @@ class GoogleTestReaderTest : public testing::TestWithParam<size_t> {
     cases_.clear();
     for (uint32_t index : indices) cases_.push_back({index, 1});
     recorder_ = Recorder();
-    reader_ = std::make_unique<GoogleTestReader>(BatchRequest{.names = names_,
+    reader_ = std::make_unique<GoogleTestReader>(BatchRequest{.listing = listing_ = DottedCases(names_),
                                                               .cases = cases_,
                                                               .temp_dir = "/x",
                                                               .run_disabled = run_disabled_,
@@ -78,6 +79,7 @@ class GoogleTestReaderTest : public testing::TestWithParam<size_t> {
   }
 
   std::vector<std::string> names_ = {"A.One", "A.Two", "A.OneMore", "B.One", "B.DISABLED_Two"};
+  CaseInfos listing_;
   std::vector<LeasedCase> cases_;
   bool run_disabled_ = false;
   bool keep_all_output_ = false;
@@ -621,7 +623,8 @@ TEST(GoogleTestReaderSpeed, ThousandsOfTrivialCases) {
     int finished = 0;
   } counter;
   const std::clock_t begin = std::clock();  // processor time: how busy the machine is must not matter
-  GoogleTestReader reader(BatchRequest{.names = names, .cases = cases, .temp_dir = "", .output_cap = 1 << 20});
+  const CaseInfos listing = DottedCases(names);
+  GoogleTestReader reader(BatchRequest{.listing = listing, .cases = cases, .temp_dir = "", .output_cap = 1 << 20});
   reader.Start(&counter);
   reader.Feed(text, &counter);
   reader.Feed("[==========] ran\n", &counter);

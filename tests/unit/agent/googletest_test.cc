@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "agent/frameworks/googletest_listing.h"
 #include "agent/frameworks/googletest_xml.h"
+#include "unit/agent/dotted_cases.h"
 
 namespace dtest {
 namespace {
@@ -15,47 +18,189 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
+// ---- The list as text
+
 std::vector<std::string> Listing(absl::string_view output) {
-  auto names = GoogleTestFramework().ParseListing(output);
-  EXPECT_TRUE(names.ok()) << names.status();
-  return names.ok() ? *names : std::vector<std::string>();
+  const absl::StatusOr<CaseInfos> cases = GoogleTestFramework().ParseListing(output, {""});
+  EXPECT_TRUE(cases.ok()) << cases.status();
+  return cases.ok() ? NamesOf(*cases) : std::vector<std::string>();
 }
 
-TEST(GoogleTestListing, SuitesAndCases) {
-  EXPECT_THAT(Listing("Running main() from gtest_main.cc\nMath.\n  Adds\n  DISABLED_Divides\nText.\n  Joins\n"),
+TEST(GoogleTestText, SuitesAndCases) {
+  EXPECT_THAT(Listing("Running main() from gtest_main.cc\nMath.\n  Adds\n  DISABLED_Divides\nText.\r\n  Joins\r\n"),
               ElementsAre("Math.Adds", "Math.DISABLED_Divides", "Text.Joins"));
-}
-
-TEST(GoogleTestListing, CommentsOfTypesAndParameters) {
-  EXPECT_THAT(Listing("Typed/0.  # TypeParam = std::vector<int, std::allocator<int> >\n  Works\n"
-                      "Numbers/Primes.\n  IsPrime/0  # GetParam() = (2, \"  # GetParam() = \")\n  IsPrime/large\n"),
-              ElementsAre("Typed/0.Works", "Numbers/Primes.IsPrime/0", "Numbers/Primes.IsPrime/large"));
-}
-
-TEST(GoogleTestListing, NoiseIsNoCase) {
-  EXPECT_THAT(Listing("  indented before any suite\nLoading plugins: 3\n  loaded\nHello world.\n  nobody\n\r\n"
-                      "Math.\r\n  Adds\r\n    deeper\nbye\n  after\nLoading...\n  done\n"),
-              ElementsAre("Math.Adds"));
-}
-
-TEST(GoogleTestListing, SameNameTwiceIsOneCase) { EXPECT_THAT(Listing("A.\n  B\nA.\n  B\n"), ElementsAre("A.B")); }
-
-TEST(GoogleTestListing, NothingListed) {
   EXPECT_THAT(Listing(""), IsEmpty());
-  EXPECT_THAT(Listing("\n\n  \n.\n"), IsEmpty());
 }
 
-TEST(GoogleTestListing, ProgramThatRanItsTestsInstead) {
-  const auto names = GoogleTestFramework().ParseListing("[==========] Running 1 test from 1 test suite.\n");
-  ASSERT_FALSE(names.ok());
-  EXPECT_THAT(std::string(names.status().message()), HasSubstr("ran its tests instead of listing them"));
+TEST(GoogleTestText, CommentsOfTypesAndParameters) {
+  const absl::StatusOr<CaseInfos> cases = ParseGoogleTestText(
+      "Typed/0.  # TypeParam = std::vector<int, std::allocator<int> >\n  Works\n"
+      "Numbers/Primes.\n  IsPrime/0  # GetParam() = (2, \"  # GetParam() = \")\n  IsPrime/large\n"
+      "Width/unsigned int.  # TypeParam = unsigned int\n  Fits/0  # GetParam() = 7\n");
+  ASSERT_TRUE(cases.ok()) << cases.status();
+  ASSERT_EQ(cases->size(), 4u);
+  EXPECT_EQ(
+      (*cases)[0],
+      CaseInfo({.name = "Typed/0.Works", .suite = "Typed/0", .parameter = "std::vector<int, std::allocator<int> >"}));
+  EXPECT_EQ((*cases)[1], CaseInfo({.name = "Numbers/Primes.IsPrime/0",
+                                   .suite = "Numbers/Primes",
+                                   .parameter = "(2, \"  # GetParam() = \")"}));
+  EXPECT_EQ((*cases)[2], CaseInfo({.name = "Numbers/Primes.IsPrime/large", .suite = "Numbers/Primes"}));
+  EXPECT_EQ(
+      (*cases)[3],
+      CaseInfo({.name = "Width/unsigned int.Fits/0", .suite = "Width/unsigned int", .parameter = "unsigned int, 7"}));
+}
+
+TEST(GoogleTestText, ALineThatFitsNowhereIsNamed) {
+  for (const auto& [text, line] : std::vector<std::pair<const char*, const char*>>{
+           {"  indented before any suite\nA.\n  B\n", "'  indented before any suite'"},
+           {"Loading plugins: 3\nA.\n  B\n", "'Loading plugins: 3'"},
+           {"Hello world.\nA.\n  B\n", "'Hello world.'"},
+           {"Loading...\n  done\nA.\n  B\n", "'Loading...'"},
+           {"A.\n  B\nRunning main() from gtest_main.cc\n", "'Running main() from gtest_main.cc'"},
+           {"A.\n  \n", "'  '"},
+           {"A.\n  B\nbye\n", "'bye'"},
+           {"A.\n  B\nC.\n", "'C.'"},
+           {".\n", "'.'"}}) {
+    const auto cases = ParseGoogleTestText(text);
+    EXPECT_TRUE(absl::IsInvalidArgument(cases.status())) << text;
+    EXPECT_THAT(std::string(cases.status().message()), HasSubstr(line)) << text;
+  }
+}
+
+TEST(GoogleTestText, SameNameTwiceIsOneCase) { EXPECT_THAT(Listing("A.\n  B\nA.\n  B\n"), ElementsAre("A.B")); }
+
+TEST(GoogleTestText, ProgramThatRanItsTestsInstead) {
+  const auto cases = ParseGoogleTestText("Hello\n");
+  EXPECT_TRUE(absl::IsInvalidArgument(cases.status()));
+  const auto ran = ParseGoogleTestText("[==========] Running 1 test from 1 test suite.\n");
+  ASSERT_TRUE(absl::IsFailedPrecondition(ran.status()));
+  EXPECT_THAT(std::string(ran.status().message()), HasSubstr("ran its tests instead of listing them"));
+}
+
+// ---- The list as a file
+
+// As release 1.12.1 writes it.
+constexpr char kJson[] = R"({
+  "tests": 4,
+  "name": "AllTests",
+  "testsuites": [
+    {
+      "name": "Width\/unsigned int",
+      "tests": 1,
+      "testsuite": [
+        {
+          "name": "Fits",
+          "type_param": "unsigned int",
+          "file": "\/src\/width.cc",
+          "line": 12
+        }
+      ]
+    },
+    {
+      "name": "I\/Q",
+      "tests": 2,
+      "testsuite": [
+        {
+          "name": "Ok\/0",
+          "value_param": "\"hello\"\n\\",
+          "file": "\/src\/q.cc",
+          "line": 7
+        },
+        {
+          "name": "DISABLED_\u00C3\u00A9\u0001",
+          "file": "",
+          "line": 0
+        }
+      ]
+    },
+    {
+      "name": "",
+      "tests": 0,
+      "testsuite": [
+      ]
+    }
+  ]
+}
+)";
+
+TEST(GoogleTestJson, NamesParametersFilesAndLines) {
+  const absl::StatusOr<CaseInfos> cases =
+      GoogleTestFramework().ParseListing("rank 0/1 Width/unsigned int.\n  Fits\n", {kJson});
+  ASSERT_TRUE(cases.ok()) << cases.status();
+  ASSERT_EQ(cases->size(), 3u);
+  EXPECT_EQ((*cases)[0], CaseInfo({.name = "Width/unsigned int.Fits",
+                                   .suite = "Width/unsigned int",
+                                   .parameter = "unsigned int",
+                                   .file = "/src/width.cc",
+                                   .line = 12}));
+  EXPECT_EQ(
+      (*cases)[1],
+      CaseInfo({.name = "I/Q.Ok/0", .suite = "I/Q", .parameter = "\"hello\"\n\\", .file = "/src/q.cc", .line = 7}));
+  // Bytes, as the program has them, not code points.
+  EXPECT_EQ((*cases)[2], CaseInfo({.name = "I/Q.DISABLED_\xc3\xa9\x01", .suite = "I/Q"}));
+}
+
+TEST(GoogleTestJson, BytesThatAreNotEscaped) {
+  const auto cases =
+      ParseGoogleTestJson("{\"testsuites\":[{\"name\":\"\xff\",\"testsuite\":[{\"name\":\"\xc3\xa9\"}]}]}");
+  ASSERT_TRUE(cases.ok()) << cases.status();
+  EXPECT_THAT(NamesOf(*cases), ElementsAre("\xff.\xc3\xa9"));
+}
+
+TEST(GoogleTestJson, EveryTruncationIsAnErrorOfTheListing) {
+  const std::string json = kJson;
+  for (size_t size = 1; size + 2 < json.size(); ++size) {
+    const auto cases = ParseGoogleTestJson(json.substr(0, size));
+    ASSERT_TRUE(absl::IsInvalidArgument(cases.status())) << size << ": " << cases.status();
+    ASSERT_THAT(std::string(cases.status().message()), HasSubstr("cut short or damaged")) << size;
+  }
+}
+
+TEST(GoogleTestJson, WhatContradictsItselfIsAnError) {
+  for (const auto& [part, damaged] :
+       std::vector<std::pair<const char*, const char*>>{{"\"tests\": 4", "\"tests\": 2"},
+                                                        {"\"tests\": 1", "\"tests\": 2"},
+                                                        {"\"tests\": 0", "\"tests\": 1"},
+                                                        {"\"name\": \"Fits\"", "\"nome\": \"Fits\""},
+                                                        {"\"name\": \"I", "\"nome\": \"I"},
+                                                        {"\"testsuites\"", "\"suites\""},
+                                                        {"\"line\": 12", "\"line\": -12"},
+                                                        {"\"line\": 12", "\"line\": 5000000000"},
+                                                        {"\\u00C3", "\\u01C3"},
+                                                        {"\\u00C3", "\\x00C3"},
+                                                        {"\n}\n", "\n}\n{"}}) {
+    const auto cases = ParseGoogleTestJson(absl::StrReplaceAll(kJson, {{part, damaged}}));
+    EXPECT_TRUE(absl::IsInvalidArgument(cases.status())) << damaged << ": " << cases.status();
+  }
+}
+
+TEST(GoogleTestJson, FieldsOfOtherReleasesArePassedOver) {
+  const auto cases = ParseGoogleTestJson(absl::StrReplaceAll(
+      kJson, {{"\"name\": \"Fits\",", "\"name\": \"Fits\", \"more\": [1.5e3, {\"a\": [], \"b\": {}}, true, null],"}}));
+  ASSERT_TRUE(cases.ok()) << cases.status();
+  EXPECT_EQ(cases->size(), 3u);
+  EXPECT_FALSE(ParseGoogleTestJson("{\"more\":" + std::string(1 << 20, '[')).ok()) << "without recursion";
+}
+
+TEST(GoogleTestJson, AReportOfARunIsNone) {
+  const auto cases = ParseGoogleTestJson(
+      absl::StrReplaceAll(kJson, {{"\"line\": 12", "\"line\": 12, \"status\": \"RUN\", \"time\": \"0s\""}}));
+  EXPECT_TRUE(absl::IsFailedPrecondition(cases.status())) << cases.status();
+}
+
+// ---- Names and filters
+
+bool IsDisabled(const std::string& name) {
+  const CaseInfos cases = DottedCases({name});
+  return IsDisabledGoogleTest(cases.name(0), cases.suite(0));
 }
 
 TEST(GoogleTestNames, Disabled) {
   for (const char* name : {"A.DISABLED_B", "DISABLED_A.B", "P/DISABLED_A.B/0", "DISABLED_P/A.B/0"}) {
-    EXPECT_TRUE(IsDisabledGoogleTest(name)) << name;
+    EXPECT_TRUE(IsDisabled(name)) << name;
   }
-  for (const char* name : {"A.B", "A.NotDISABLED_B", "ADISABLED_.B"}) EXPECT_FALSE(IsDisabledGoogleTest(name)) << name;
+  for (const char* name : {"A.B", "A.NotDISABLED_B", "ADISABLED_.B"}) EXPECT_FALSE(IsDisabled(name)) << name;
 }
 
 class GoogleTestFilterTest : public testing::Test {
@@ -66,9 +211,13 @@ class GoogleTestFilterTest : public testing::Test {
     return GoogleTestFilter(Request());
   }
   BatchRequest Request() {
-    return {.names = names_, .cases = cases_, .temp_dir = "/tmp/x", .run_disabled = run_disabled_};
+    return {.listing = listing_ = DottedCases(names_),
+            .cases = cases_,
+            .temp_dir = "/tmp/x",
+            .run_disabled = run_disabled_};
   }
   std::vector<std::string> names_ = {"A.One", "A.Two", "A.DISABLED_Three", "B.One", "B.Two", "C.Only"};
+  CaseInfos listing_;
   std::vector<LeasedCase> cases_;
   bool run_disabled_ = false;
 };

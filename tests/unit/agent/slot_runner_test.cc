@@ -28,10 +28,10 @@ class SlotRunnerTest : public testing::Test {
 
   void RunScript(const std::string& body) {
     program_.spec.name = "script";
-    program_.spec.framework = Framework::kPlain;
+    program_.spec.framework = kPlainFramework;
     program_.path = scratch_.path() + "/script";
     program_.working_directory = scratch_.path();
-    program_.names = {"script"};
+    program_.cases = {"script"};
     std::ofstream(program_.path) << "#!/bin/sh\n" << body << "\n";
     chmod(program_.path.c_str(), 0755);
     runner_.Start(program_, StartBatch{SlotId(0), program_.spec.id, {{0, 1}}, false});
@@ -64,11 +64,14 @@ class SlotRunnerTest : public testing::Test {
       return "another event";
     }
   };
+  DirectLauncher launcher_;
+
   SlotRunner::Options Options() {
     SlotRunner::Options options;
     options.slot = SlotId(0);
     options.welcome = &welcome_;
     options.poller = &poller_;
+    options.launcher = &launcher_;
     options.processes = &processes_;
     options.trash = &trash_;
     options.temp_dir = scratch_.path() + "/temp";

@@ -231,11 +231,13 @@ TEST(ClosureTest, GlibcVersionCountsLibrariesThatTravel) {
 }
 
 TEST(ClosureTest, GoogleTestInALibraryCountsIfTheProgramUsesIt) {
-  EXPECT_TRUE(MustResolve(Fixture("gtest_linked")).googletest);
-  EXPECT_TRUE(MustResolve(Fixture("gtest_shared")).googletest) << "needed directly";
-  EXPECT_TRUE(MustResolve(Fixture("gtest_used_behind")).googletest) << "needed by a library, used by the program";
+  EXPECT_TRUE(MustResolve(Fixture("gtest_linked")).frameworks.Has("googletest"));
+  EXPECT_TRUE(MustResolve(Fixture("gtest_shared")).frameworks.Has("googletest")) << "needed directly";
+  EXPECT_TRUE(MustResolve(Fixture("gtest_used_behind")).frameworks.Has("googletest"))
+      << "needed by a library, used by the program";
   EXPECT_TRUE(PathsOf(MustResolve(Fixture("gtest_behind"))).contains("libpretend_gtest.so"));
-  EXPECT_FALSE(MustResolve(Fixture("gtest_behind")).googletest) << "needed by a library, not used by the program";
+  EXPECT_FALSE(MustResolve(Fixture("gtest_behind")).frameworks.Has("googletest"))
+      << "needed by a library, not used by the program";
 }
 
 TEST(ClosureTest, StaticProgramsHaveNone) {

@@ -69,12 +69,12 @@ TEST(DiscoverTest, DirectoryYieldsGoogleTestsAndWhatIsCalledTest) {
   const absl::StatusOr<Discovery> found = Find({temp.root()});
   EXPECT_THAT(NamesOf(found), ElementsAre("MyTest", "run_tests.sh", "suite2", "suite"));
   ASSERT_EQ(found->programs.size(), 4u);
-  EXPECT_EQ(found->programs[0].framework, Framework::kPlain);
+  EXPECT_EQ(found->programs[0].framework, "plain");
   EXPECT_FALSE(found->programs[0].script);
   EXPECT_TRUE(found->programs[1].script);
-  EXPECT_EQ(found->programs[2].framework, Framework::kGoogleTest);
+  EXPECT_EQ(found->programs[2].framework, "googletest");
   EXPECT_EQ(found->programs[2].path, temp.At("sub/deep/suite2"));
-  EXPECT_EQ(found->programs[3].framework, Framework::kGoogleTest);
+  EXPECT_EQ(found->programs[3].framework, "googletest");
   EXPECT_FALSE(found->programs[3].elf.machine.empty());
   EXPECT_THAT(
       found->notes,
@@ -109,8 +109,8 @@ TEST(DiscoverTest, PlainSaysWhichOthersAreTests) {
 TEST(DiscoverTest, GoogleTestInASharedLibraryIsFound) {
   const absl::StatusOr<Discovery> found = Find({Fixture("gtest_shared"), Fixture("gtest_behind")});
   ASSERT_TRUE(found.ok()) << found.status();
-  EXPECT_EQ(found->programs[0].framework, Framework::kGoogleTest);
-  EXPECT_EQ(found->programs[1].framework, Framework::kPlain);
+  EXPECT_EQ(found->programs[0].framework, "googletest");
+  EXPECT_EQ(found->programs[1].framework, "plain");
 }
 
 TEST(DiscoverTest, ManySkippedProgramsAreCounted) {

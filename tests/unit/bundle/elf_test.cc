@@ -46,7 +46,7 @@ TEST(ElfTest, ProgramSaysWhatItNeeds) {
   EXPECT_THAT(info.needed, Contains("libc.so.6"));
   EXPECT_THAT(info.runpath, ElementsAre("$ORIGIN/libs"));
   EXPECT_THAT(info.rpath, IsEmpty());
-  EXPECT_FALSE(info.googletest);
+  EXPECT_FALSE(info.frameworks.Has("googletest"));
   EXPECT_GT(CompareVersions(info.glibc_needed, "2.2"), 0) << info.glibc_needed;
 }
 
@@ -88,10 +88,10 @@ TEST(ElfTest, StaticProgramsNeedNothing) {
 }
 
 TEST(ElfTest, GoogleTestIsRecognisedLinkedInAndStripped) {
-  EXPECT_TRUE(MustRead(Fixture("gtest_linked")).googletest);
-  EXPECT_TRUE(MustRead(Fixture("gtest_stripped")).googletest);
-  EXPECT_TRUE(MustRead(Fixture("libs/libpretend_gtest.so")).googletest);
-  EXPECT_FALSE(MustRead(Fixture("plain")).googletest);
+  EXPECT_TRUE(MustRead(Fixture("gtest_linked")).frameworks.Has("googletest"));
+  EXPECT_TRUE(MustRead(Fixture("gtest_stripped")).frameworks.Has("googletest"));
+  EXPECT_TRUE(MustRead(Fixture("libs/libpretend_gtest.so")).frameworks.Has("googletest"));
+  EXPECT_FALSE(MustRead(Fixture("plain")).frameworks.Has("googletest"));
 }
 
 TEST(ElfTest, GoogleTestIsRecognisedWithoutSectionHeaders) {
@@ -103,17 +103,17 @@ TEST(ElfTest, GoogleTestIsRecognisedWithoutSectionHeaders) {
   header.e_shstrndx = 0;
   memcpy(bytes.data(), &header, sizeof(header));
   const TempTree temp;
-  EXPECT_TRUE(MustRead(temp.Write("a", bytes)).googletest);
+  EXPECT_TRUE(MustRead(temp.Write("a", bytes)).frameworks.Has("googletest"));
 }
 
 TEST(ElfTest, ProgramThatRunsGoogleTestsIsNoGoogleTest) {
   ASSERT_THAT(ReadBytes(Fixture("runs_gtests")), HasSubstr("gtest_list_tests"));
-  EXPECT_FALSE(MustRead(Fixture("runs_gtests")).googletest);
+  EXPECT_FALSE(MustRead(Fixture("runs_gtests")).frameworks.Has("googletest"));
 }
 
 TEST(ElfTest, UseOfALibrarysGoogleTestShows) {
-  EXPECT_TRUE(MustRead(Fixture("gtest_used_behind")).uses_testing);
-  EXPECT_FALSE(MustRead(Fixture("gtest_behind")).uses_testing);
+  EXPECT_TRUE(MustRead(Fixture("gtest_used_behind")).uses.Has("googletest"));
+  EXPECT_FALSE(MustRead(Fixture("gtest_behind")).uses.Has("googletest"));
 }
 
 TEST(ElfTest, SplitOffDebugInformationIsNoProgram) {
@@ -230,7 +230,7 @@ TEST(ElfTest, DebugSectionsAreNotRead) {
   ASSERT_EQ(fseek(file, static_cast<long>(table), SEEK_SET), 0) << "does the file system hold files of 4 TB?";
   ASSERT_EQ(fwrite(tail.data(), 1, tail.size(), file), tail.size());
   ASSERT_EQ(fclose(file), 0);
-  EXPECT_TRUE(MustRead(path).googletest);
+  EXPECT_TRUE(MustRead(path).frameworks.Has("googletest"));
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ TEST_F(UnitSpecTest, ProgramBelowTheRootRunsInTheTreeWithEitherCLibrary) {
   EXPECT_EQ(spec.id, UnitId(7));
   EXPECT_EQ(spec.name, "build/bin/suite");
   EXPECT_EQ(spec.path, "build/bin/suite");
-  EXPECT_EQ(spec.framework, Framework::kGoogleTest);
+  EXPECT_EQ(spec.framework, "googletest");
   EXPECT_FALSE(spec.in_place);
   EXPECT_FALSE(spec.machine.empty());
   EXPECT_THAT(spec.glibc_needed, MatchesRegex("2\\.[0-9]+"));
@@ -245,7 +245,7 @@ TEST_F(UnitSpecTest, InPlaceShipsNothing) {
   const UnitSpec spec = InPlaceSpec(UnitId(3), Program(Fixture("gtest_linked")));
   EXPECT_TRUE(spec.in_place);
   EXPECT_EQ(spec.path, Fixture("gtest_linked"));
-  EXPECT_EQ(spec.framework, Framework::kGoogleTest);
+  EXPECT_EQ(spec.framework, "googletest");
   EXPECT_FALSE(spec.machine.empty());
   EXPECT_THAT(spec.files, IsEmpty());
   EXPECT_EQ(SpecBytes(spec), 0u);

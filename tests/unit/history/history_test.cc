@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/history/history_file.h"
+#include "unit/agent/dotted_cases.h"
 
 namespace dtest {
 namespace {
@@ -24,7 +25,7 @@ using Names = std::vector<std::string>;
 std::vector<std::optional<absl::Duration>> Expected(History* history, const std::string& unit,
                                                     const std::vector<std::string>& names) {
   std::vector<std::optional<absl::Duration>> expected;
-  for (const std::optional<CaseHistory>& known : history->Cases(unit, names)) {
+  for (const std::optional<CaseHistory>& known : history->Cases(unit, DottedCases(names))) {
     expected.push_back(known.has_value() ? known->duration : std::nullopt);
   }
   return expected;

@@ -152,13 +152,13 @@ TEST(Codec, UnknownMessagesAndThoseOfTheOtherDirection) {
 
 TEST(Codec, ValuesOutOfRange) {
   Welcome welcome = std::get<Welcome>(SampleToAgent()[0]);
-  welcome.settings.isolation = static_cast<Isolation>(2);
-  EXPECT_THAT(Refusal(welcome), HasSubstr("unknown isolation 2"));
+  welcome.settings.processes = static_cast<Processes>(2);
+  EXPECT_THAT(Refusal(welcome), HasSubstr("unknown way to share processes 2"));
+  welcome.settings.processes = Processes::kBatch;
+  welcome.settings.sandbox = static_cast<Sandbox>(1);
+  EXPECT_THAT(Refusal(welcome), HasSubstr("unknown sandbox 1"));
 
   AddUnit add{SampleUnit()};
-  add.spec.framework = static_cast<Framework>(200);
-  EXPECT_THAT(Refusal(add), HasSubstr("unknown framework 200"));
-  add = AddUnit{SampleUnit()};
   add.spec.files[0].path.clear();
   EXPECT_THAT(Refusal(add), HasSubstr("without a path"));
   add = AddUnit{SampleUnit()};
@@ -194,8 +194,9 @@ TEST(Codec, ListsThatAreTooLong) {
   late.late_properties.resize(kMaxResultsPerMessage + 1);
   EXPECT_THAT(Refusal(late), HasSubstr("65537 cases with late properties"));
   EXPECT_THAT(Refusal(PassedResults(kMaxResultsPerMessage + 1)), HasSubstr("65537 results, more than 65536"));
-  EXPECT_THAT(Refusal(CaseTable{UnitId(1), std::vector<std::string>(kMaxListLength + 1)}),
-              HasSubstr("1048577 case names"));
+  CaseTable table{UnitId(1), {}};
+  for (uint32_t i = 0; i <= kMaxListLength; ++i) table.cases.Add({});
+  EXPECT_THAT(Refusal(table), HasSubstr("1048577 cases"));
   EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), std::vector<LeasedCase>(kMaxListLength + 1)}),
               HasSubstr("1048577 cases"));
 }

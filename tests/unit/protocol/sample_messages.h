@@ -24,7 +24,10 @@ inline UnitSpec SampleUnit() {
   spec.id = UnitId(7);
   spec.name = "unit/" + AnyBytes();
   spec.path = "tree/unit";
-  spec.framework = Framework::kGoogleTest;
+  spec.arguments = {"-m", "", AnyBytes()};
+  spec.working_directory = "work/" + AnyBytes();
+  spec.env = {{"KEY", AnyBytes()}, {"EMPTY", ""}};
+  spec.framework = "googletest";
   spec.prints_all = true;
   spec.machine = "x86_64";
   spec.interpreter = "/lib64/ld-linux-x86-64.so.2";
@@ -38,12 +41,26 @@ inline UnitSpec SampleUnit() {
   return spec;
 }
 
+inline CaseInfos SampleCases() {
+  CaseInfos cases = {"A.B", "", AnyBytes(), std::string(5000, 'x')};
+  cases.Add({.name = "W/int.C/0", .suite = "W/int", .parameter = "int, 7", .file = "/src/w.cc", .line = 12});
+  cases.Add({.name = "W/int.C/1",
+             .suite = "W/int",
+             .parameter = AnyBytes(),
+             .file = "/src/w.cc",
+             .line = UINT32_MAX,
+             .labels = {"slow", "needs gpu"}});
+  cases.Add({.name = "z", .suite = AnyBytes()});
+  return cases;
+}
+
 inline std::vector<ToAgent> SampleToAgent() {
   Welcome welcome;
   welcome.settings = {"run-1",
                       AnyBytes(),
                       16,
-                      Isolation::kProcess,
+                      Processes::kCase,
+                      Sandbox::kNone,
                       absl::InfiniteDuration(),
                       absl::Minutes(1),
                       absl::Seconds(10),
@@ -66,9 +83,11 @@ inline std::vector<ToAgent> SampleToAgent() {
           AddUnit{SampleUnit()},
           Prefetch{UnitId(1)},
           List{UnitId(2)},
-          CaseTable{UnitId(3), {"A.B", "", AnyBytes(), std::string(5000, 'x')}},
+          CaseTable{UnitId(3), SampleCases()},
+          CaseTable{UnitId(3), {"only", "names"}},
           Lease{LeaseId(1ull << 63), UnitId(4), {{0, 1}, {UINT32_MAX, 1}}},
           Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}, 4},
+          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 1, absl::Seconds(7)}, {7, 1, absl::InfiniteDuration()}}},
           Recall{LeaseId(5)},
           Cancel{LeaseId(6)},
           Interrupt{absl::ZeroDuration()},
@@ -104,7 +123,7 @@ inline std::vector<FromAgent> SampleFromAgent() {
   return {Hello{SampleDigest(9).Hex(), "0.1.0 (abc)", "x86_64", "Linux 6.1", "2.36", 64, 1ull << 38, 1ull << 41, "/s"},
           Prepared{UnitId(1), "no space left on device", true},
           Prepared{UnitId(1), "", false},
-          Listed{UnitId(2), {"S.A", "S.B", AnyBytes(), ""}, "", AnyBytes(), absl::Milliseconds(12)},
+          Listed{UnitId(2), SampleCases(), "", AnyBytes(), absl::Milliseconds(12)},
           Listed{UnitId(2), {}, "exited with status 3", "usage", absl::ZeroDuration()},
           Results{LeaseId(9), UnitId(2), {passed, failed, passed, cut}, true, absl::Milliseconds(7)},
           Results{LeaseId(9), UnitId(2), {}, true, absl::ZeroDuration()},
@@ -157,7 +176,10 @@ inline Lease LeaseOf(uint32_t count) {
 
 inline CaseTable TableOf(uint32_t count) {
   CaseTable table{UnitId(2), {}};
-  for (uint32_t i = 0; i < count; ++i) table.names.push_back(absl::StrCat("SomeSuite/WithParam.DoesItsJob/", i));
+  for (uint32_t i = 0; i < count; ++i) {
+    const std::string name = absl::StrCat("SomeSuite/WithParam.DoesItsJob/", i);
+    table.cases.Add({.name = name, .suite = "SomeSuite/WithParam", .file = "/src/some_test.cc", .line = 10});
+  }
   return table;
 }
 

@@ -335,16 +335,85 @@ TEST(EventLog, DeepNestingIsRefusedWithoutRecursion) {
 TEST(EventLog, ALaterFormatIsRefused) {
   std::string log = Encode({{kTime, Warning{"one"}}});
   const auto end =
-      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":3", "\"v\":4"}}), "log", [](const RunEvent&) { FAIL(); });
-  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 3")) << end.status();
+      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":4", "\"v\":5"}}), "log", [](const RunEvent&) { FAIL(); });
+  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 4")) << end.status();
 }
 
 TEST(EventLog, TheFirstFormatIsRead) {
   const std::string log = Encode({{kTime, RunFinished{}}});
-  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":3", "\"v\":1"}}), "log", [](const RunEvent&) {});
+  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":4", "\"v\":1"}}), "log", [](const RunEvent&) {});
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_TRUE(end->finished);
   EXPECT_FALSE(end->closed);
+}
+
+TEST(EventLog, SelectedCasesRoundTripAndDescribeVerdicts) {
+  const CaseInfos cases = [] {
+    CaseInfos all = {"not selected"};
+    all.Add({.name = "W/unsigned int.C/0",
+             .suite = "W/unsigned int",
+             .parameter = "\"a\xff\"",
+             .file = "/w.cc",
+             .line = 7,
+             .labels = {"slow", "gpu"}});
+    all.Add({.name = "plain"});
+    all.Add({.name = "W/unsigned int.D", .suite = "W/unsigned int", .file = "/w.cc"});
+    return all;
+  }();
+  CaseEnded ended;
+  ended.id = {UnitId(5), 1};
+  ended.unit = "t";
+  ended.name = cases.name(1);
+  CaseEnded unknown = ended;
+  unknown.id.index = 2;
+  const std::string log = Encode({{kTime, CasesSelected{UnitId(5), "t", {{1, cases[1]}}}},
+                                  {kTime, CasesSelected{UnitId(5), "t", {{3, cases[3]}}}},
+                                  {kTime, ended},
+                                  {kTime, unknown}});
+  std::vector<uint32_t> indices;
+  std::vector<std::string> suites;
+  const auto end = ReplayEvents(log, "log", [&](const RunEvent& event) {
+    if (const auto* selected = std::get_if<CasesSelected>(&event.what)) {
+      EXPECT_EQ(selected->unit, UnitId(5));
+      EXPECT_EQ(selected->unit_name, "t");
+      for (const auto& [index, info] : selected->cases) {
+        indices.push_back(index);
+        EXPECT_TRUE(info == cases[index]) << info.name;
+      }
+    } else if (const auto* read = std::get_if<CaseEnded>(&event.what)) {
+      suites.emplace_back(read->suite);
+      if (read->id.index != 1) return;
+      EXPECT_EQ(read->parameter, "\"a\xff\"");
+      EXPECT_EQ(read->file, "/w.cc");
+      EXPECT_EQ(read->line, 7u);
+    }
+  });
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_EQ(indices, (std::vector<uint32_t>{1, 3}));
+  EXPECT_EQ(suites, (std::vector<std::string>{"W/unsigned int", ""}));
+}
+
+TEST(EventLog, SelectedCasesThatContradictThemselvesAreNoEvent) {
+  const std::string log =
+      Encode({{kTime, CasesSelected{UnitId(0), "t", {{4, {.name = "A.B", .suite = "A", .file = "/a.cc"}}}}}});
+  for (const auto& [part, damaged] : std::vector<std::pair<const char*, const char*>>{
+           {"\"suite\":0", "\"suite\":1"},
+           {"\"file\":0", "\"file\":\"/a.cc\""},
+           {"\"cases\":[{", "\"cases\":[7,{"},
+           {"\"cases\":[{", "\"cases\":[{\"index\":4,\"name\":\"twice\"},{"},
+           {"\"suites\":[\"A\"]", "\"suites\":[7]"},
+           {"\"name\":", "\"nam\":"}}) {
+    const auto end = ReplayEvents(absl::StrReplaceAll(log, {{part, damaged}}), "log", [](const RunEvent&) { FAIL(); });
+    EXPECT_TRUE(absl::IsDataLoss(end.status())) << damaged << ": " << end.status();
+  }
+}
+
+TEST(EventLog, SuitesOfLogsThatDoNotNameThem) {
+  CaseEnded ended;
+  ended.unit = "t";
+  ended.name = "A.B";
+  const std::string log = absl::StrReplaceAll(Encode({{kTime, ended}}), {{"\"v\":4", "\"v\":3"}});
+  ReadOne(log, [](const RunEvent& event) { EXPECT_EQ(std::get<CaseEnded>(event.what).suite, "A"); });
 }
 
 TEST(EventLog, TimesOfTheEndRoundTrip) {

@@ -86,6 +86,8 @@ CaseEnded Case(uint32_t index, absl::string_view name, Outcome outcome = Outcome
   ended.id = CaseId{UnitId(0), index};
   ended.unit = "t";
   ended.name = name;
+  const size_t dot = name.find('.');
+  if (dot != absl::string_view::npos) ended.suite = name.substr(0, dot);
   ended.host = "h";
   ended.started = kTime;
   ended.result.outcome = outcome;

@@ -1,5 +1,6 @@
 #include "tests/unit/report/run_fixture.h"
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 
 namespace dtest {
@@ -218,6 +219,11 @@ std::vector<FixtureCase> MakeCases() {
   return cases;
 }
 
+absl::string_view SuiteOf(const FixtureCase& one) {
+  const size_t dot = one.name.find('.');
+  return one.name == one.unit || dot == std::string::npos ? "" : absl::string_view(one.name).substr(0, dot);
+}
+
 std::vector<RunEvent> MakeEvents() {
   std::vector<RunEvent> events;
   absl::Time now = kStart;
@@ -243,6 +249,16 @@ std::vector<RunEvent> MakeEvents() {
   add(UnitListed{UnitId(1), "io_test", 9, 9, "", ""});
   add(UnitListed{UnitId(2), "smoke.sh", 1, 1, "", ""});
   add(UnitListed{UnitId(3), "broken_test", 0, 0, "killed by SIGSEGV while listing", "before the crash\n"});
+  for (const uint32_t unit : {0, 1, 2}) {
+    CasesSelected selected{UnitId(unit), "", {}};
+    for (const FixtureCase& one : FixtureCases()) {
+      if (one.id.unit != selected.unit || one.iteration != 1) continue;
+      selected.unit_name = one.unit;
+      selected.cases.push_back({one.id.index, {.name = one.name, .suite = SuiteOf(one)}});
+    }
+    absl::c_sort(selected.cases, [](const auto& a, const auto& b) { return a.index < b.index; });
+    add(std::move(selected));
+  }
   add(Warning{"build02 has glibc 2.31, io_test was built with 2.36"});
   for (const FixtureCase& one : FixtureCases()) {
     for (size_t i = 0; i < one.attempts.size(); ++i) {
@@ -252,6 +268,7 @@ std::vector<RunEvent> MakeEvents() {
       ended.id = one.id;
       ended.unit = one.unit;
       ended.name = one.name;
+      ended.suite = SuiteOf(one);
       ended.host = attempt.host;
       ended.iteration = one.iteration;
       ended.final = i + 1 == one.attempts.size();

@@ -114,17 +114,6 @@ TEST(Headline, WhatOnlySaysWhereOrEndsInAColonIsFollowedByWhatIsSaid) {
   EXPECT_EQ(Headline("/src/a.cc:27"), "/src/a.cc:27");
 }
 
-TEST(SplitCaseName, SplitsAtTheFirstDot) {
-  const auto split = [](absl::string_view unit, absl::string_view name) {
-    const CaseName parts = SplitCaseName(unit, name);
-    return std::pair<std::string, std::string>(parts.suite, parts.name);
-  };
-  EXPECT_EQ(split("t", "Suite.Case"), std::make_pair(std::string("Suite"), std::string("Case")));
-  EXPECT_EQ(split("t", "Inst/Suite/0.Case/1"), std::make_pair(std::string("Inst/Suite/0"), std::string("Case/1")));
-  EXPECT_EQ(split("t", "plain"), std::make_pair(std::string(), std::string("plain")));
-  EXPECT_EQ(split("smoke.sh", "smoke.sh"), std::make_pair(std::string(), std::string("smoke.sh")));
-}
-
 TEST(Numbers, ReadLikePeopleWriteThem) {
   EXPECT_EQ(CountText(0), "0");
   EXPECT_EQ(CountText(999), "999");

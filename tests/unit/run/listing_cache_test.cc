@@ -32,7 +32,12 @@ class ListingCacheTest : public testing::Test {
   const fs::path directory_;
   const ListingCache cache_;
   const Digest key_ = Sha256("key");
-  const CachedListing listing_ = {{"A.B", std::string("odd\n\0name\xff", 10), ""}, absl::Milliseconds(7), true};
+  static CaseInfos Cases() {
+    CaseInfos cases = {"A.B", std::string("odd\n\0name\xff", 10), ""};
+    cases.Add({.name = "S.C/0", .suite = "S", .parameter = "\n7\n", .file = "/s.cc", .line = 3, .labels = {"slow"}});
+    return cases;
+  }
+  const CachedListing listing_ = {Cases(), absl::Milliseconds(7), true};
 };
 
 TEST_F(ListingCacheTest, GivesBackWhatWasPut) {
@@ -40,7 +45,7 @@ TEST_F(ListingCacheTest, GivesBackWhatWasPut) {
   cache_.Put(key_, listing_);
   const std::optional<CachedListing> found = cache_.Find(key_);
   ASSERT_TRUE(found.has_value());
-  EXPECT_EQ(found->names, listing_.names);
+  EXPECT_TRUE(found->cases == listing_.cases);
   EXPECT_EQ(found->startup, listing_.startup);
   EXPECT_TRUE(found->prints_all);
   EXPECT_FALSE(cache_.Find(Sha256("another")).has_value());

@@ -47,7 +47,7 @@ TEST(CommandLine, EveryRunOption) {
   EXPECT_THAT(options.filters, ElementsAre("-Slow", "Net.*"));
   EXPECT_EQ(options.shard_index, 2u);
   EXPECT_EQ(options.shard_count, 4u);
-  EXPECT_EQ(options.isolation, Isolation::kProcess);
+  EXPECT_EQ(options.processes, Processes::kCase);
   EXPECT_EQ(options.timeout, absl::Seconds(90));
   EXPECT_EQ(options.run_timeout, absl::Minutes(90));
   EXPECT_EQ(options.kill_grace, absl::Milliseconds(250));

@@ -17,6 +17,7 @@
 #include "fakes/fake_signals.h"
 #include "fakes/manual_clock.h"
 #include "fakes/recording_sink.h"
+#include "unit/agent/dotted_cases.h"
 
 namespace dtest {
 namespace {
@@ -41,7 +42,7 @@ class RunLoopTest : public testing::Test {
     options_.run_id = "r1";
     options_.scheduler.hosts = 2;
     options_.scheduler.host_names = {"a", "b"};
-    options_.scheduler.isolation = Isolation::kProcess;
+    options_.scheduler.processes = Processes::kCase;
     options_.settings.case_timeout = absl::Minutes(1);
     options_.host_timeout = absl::Seconds(20);
     hosts_.answer = [this](HostId host, const ToAgent& message) { Answer(host, message); };
@@ -51,7 +52,7 @@ class RunLoopTest : public testing::Test {
   void Answer(HostId host, const ToAgent& message) {
     if (const List* list = std::get_if<List>(&message)) {
       hosts_.After(kMs, [this, host, unit = list->unit] {
-        hosts_.Says(host, Listed{unit, listings_[unit], "", "", kMs});
+        hosts_.Says(host, Listed{unit, DottedCases(listings_[unit]), "", "", kMs});
       });
     } else if (const Lease* lease = std::get_if<Lease>(&message)) {
       hosts_.After(case_takes_, [this, host, lease = *lease] {
@@ -79,7 +80,7 @@ class RunLoopTest : public testing::Test {
     hosts_.After(delay, [this, unit] { bundle_.BecomesReady(unit); });
   }
   UnitId ListedUnit(const char* name, std::vector<std::string> cases) {
-    const UnitId unit = bundle_.AddListed(name, std::move(cases));
+    const UnitId unit = bundle_.AddListed(name, DottedCases(cases));
     BecomesReady(unit);
     return unit;
   }
@@ -134,8 +135,8 @@ TEST_F(RunLoopTest, ARunTellsItsStoryInOrder) {
   ComesUp(kA);
   EXPECT_EQ(Run(), RunEnd::kCompleted);
   EXPECT_THAT(sink_.lines(),
-              ElementsAre("started r1", "up 0 slots 1", "listed math 2/2", "shipped 0", "ended math A.One passed on a",
-                          "ended math A.Two passed on a", "finished 0", "closed"));
+              ElementsAre("started r1", "up 0 slots 1", "listed math 2/2", "selected math A.One A.Two", "shipped 0",
+                          "ended math A.One passed on a", "ended math A.Two passed on a", "finished 0", "closed"));
   EXPECT_THAT(Kinds(kA), ElementsAre("welcome", "unit", "table", "lease", "lease"));
 }
 
@@ -159,7 +160,8 @@ TEST_F(RunLoopTest, OnlyWhatIsSelectedRuns) {
               UnorderedElementsAre("ended math A.One passed on a", "ended math A.Two passed on a"));
   const std::vector<RunLoop::Listing> listings = loop_->TakeListings();
   ASSERT_THAT(listings, SizeIs(1));
-  EXPECT_THAT(listings[0].names, ElementsAre("A.One", "A.Two"));
+  EXPECT_THAT(listings[0].selected, ElementsAre(0, 2));
+  EXPECT_EQ(listings[0].cases.name(2), "A.Two");
 }
 
 TEST_F(RunLoopTest, AListOfTheCasesRunsNone) {
@@ -168,7 +170,7 @@ TEST_F(RunLoopTest, AListOfTheCasesRunsNone) {
   ComesUp(kA);
   EXPECT_EQ(Run(), RunEnd::kCompleted);
   EXPECT_THAT(Kinds(kA), Not(Contains("lease")));
-  EXPECT_THAT(loop_->TakeListings()[0].names, ElementsAre("A.One"));
+  EXPECT_THAT(NamesOf(loop_->TakeListings()[0].cases), ElementsAre("A.One"));
 }
 
 TEST_F(RunLoopTest, AUnitThatCannotBeShippedIsNamedAndTheOthersRun) {
@@ -212,9 +214,10 @@ TEST_F(RunLoopTest, WithoutHostsTheRunEndsAndSaysWhy) {
   hosts_.After(2 * kMs, [this] { hosts_.Down(kA, "refused"); });
   hosts_.After(3 * kMs, [this] { hosts_.Down(kB, "refused"); });
   EXPECT_EQ(Run(), RunEnd::kNoHosts);
-  EXPECT_THAT(sink_.lines(), ElementsAre("started r1", "listed math 1/1", "down 0 never up: refused",
-                                         "down 1 never up: refused", "ended math A.One not run",
-                                         "listed unreached 0/0 unreached", "finished 4: no host is left", "closed"));
+  EXPECT_THAT(sink_.lines(),
+              ElementsAre("started r1", "listed math 1/1", "selected math A.One", "down 0 never up: refused",
+                          "down 1 never up: refused", "ended math A.One not run", "listed unreached 0/0 unreached",
+                          "finished 4: no host is left", "closed"));
 }
 
 TEST_F(RunLoopTest, TheFirstSignalWaitsForWhatRunsAndTheSecondDoesNot) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "unit/agent/dotted_cases.h"
 
 namespace dtest {
 namespace {
@@ -14,12 +15,16 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::vector<std::string> kNames = {"Net.Connect", "Net.ConnectSlow", "Net.Close", "Disk.Read", "P/Disk.Read/0"};
+const CaseInfos& Cases() {
+  static const auto* const cases =
+      new CaseInfos(DottedCases({"Net.Connect", "Net.ConnectSlow", "Net.Close", "Disk.Read", "P/Disk.Read/0"}));
+  return *cases;
+}
 
 std::vector<uint32_t> Select(const std::vector<std::string>& filters) {
   absl::StatusOr<Selection> selection = Selection::Make(filters);
   EXPECT_TRUE(selection.ok()) << selection.status();
-  return selection->Select("io_test", kNames);
+  return selection->Select("io_test", Cases());
 }
 
 TEST(Selection, WithoutFiltersEverything) { EXPECT_THAT(Select({}), ElementsAre(0, 1, 2, 3, 4)); }
@@ -42,6 +47,17 @@ TEST(Selection, ExactNamesMatchCaseSuiteOrExecutable) {
   EXPECT_THAT(Select({"=Disk"}), ElementsAre(3));
   EXPECT_THAT(Select({"=io_test"}), ElementsAre(0, 1, 2, 3, 4));
   EXPECT_THAT(Select({"=io_test.Disk.Read"}), ElementsAre(3));
+}
+
+TEST(Selection, ASuiteIsWhatTheListingCallsSo) {
+  CaseInfos cases;
+  cases.Add({.name = "Width/unsigned int.Fits", .suite = "Width/unsigned int"});
+  cases.Add({.name = "a.b.c", .suite = "a.b"});
+  cases.Add({.name = "a.d"});
+  const auto select = [&](const char* filter) { return Selection::Make({filter})->Select("t", cases); };
+  EXPECT_THAT(select("=Width/unsigned int"), ElementsAre(0));
+  EXPECT_THAT(select("=a.b"), ElementsAre(1));
+  EXPECT_THAT(select("=a"), IsEmpty());
 }
 
 TEST(Selection, ALeadingDashExcludesAndWins) {
@@ -78,8 +94,8 @@ TEST(Selection, SeveralFiltersAreAUnion) { EXPECT_THAT(Select({"Close", "Read"})
 TEST(Selection, APlainExecutableIsItsOwnCase) {
   absl::StatusOr<Selection> selection = Selection::Make({"=check.sh"});
   ASSERT_TRUE(selection.ok());
-  EXPECT_TRUE(selection->Matches("check.sh", "check.sh"));
-  EXPECT_FALSE(selection->Matches("other.sh", "other.sh"));
+  EXPECT_TRUE(selection->Matches("check.sh", "check.sh", ""));
+  EXPECT_FALSE(selection->Matches("other.sh", "other.sh", ""));
 }
 
 TEST(Selection, AnEmptyPatternIsAnError) {
@@ -97,7 +113,7 @@ TEST(Selection, ShardsPartitionTheCases) {
   for (uint32_t shard = 1; shard <= 3; ++shard) {
     absl::StatusOr<Selection> selection = Selection::Make({}, shard, 3);
     ASSERT_TRUE(selection.ok());
-    const std::vector<uint32_t> part = selection->Select("t", names);
+    const std::vector<uint32_t> part = selection->Select("t", DottedCases(names));
     EXPECT_GT(part.size(), 800u) << "shard " << shard;
     EXPECT_LT(part.size(), 1200u) << "shard " << shard;
     seen.insert(part.begin(), part.end());

@@ -35,7 +35,7 @@ class SchedulerFixture : public testing::Test {
   // So that each lease is one case.
   static SchedulerOptions OneProcessACase(uint32_t n) {
     SchedulerOptions options = Hosts(n);
-    options.isolation = Isolation::kProcess;
+    options.processes = Processes::kCase;
     return options;
   }
 

@@ -170,7 +170,7 @@ TEST_F(SchedulerTest, UnknownCasesThatProveLongAreLeasedAlone) {
 
 TEST_F(SchedulerTest, ProcessIsolationLeasesOneCaseEach) {
   SchedulerOptions options = Hosts(1);
-  options.isolation = Isolation::kProcess;
+  options.processes = Processes::kCase;
   Start(options);
   Add(0);
   Cases(0, std::vector<double>(100, 0.001));
@@ -209,7 +209,7 @@ TEST_F(SchedulerTest, NothingIsQueuedBehindLongCasesUntilOneIsAboutToEnd) {
 
 TEST_F(SchedulerTest, TinyLeasesFillTheQueueUntilItCoversARoundTrip) {
   SchedulerOptions options = Hosts(1);
-  options.isolation = Isolation::kProcess;
+  options.processes = Processes::kCase;
   Start(options);
   Add(0);
   Cases(0, std::vector<double>(4000, 0.01));

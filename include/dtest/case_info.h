@@ -1,0 +1,149 @@
+// What a listing says of a unit's cases: exact names, and what else the framework tells of each. It is what filters,
+// reports, history and frameworks go by; nobody takes a name apart. All texts are any bytes, of any encoding, also with
+// line feeds or zero bytes.
+
+#ifndef DTEST_CASE_INFO_H_
+#define DTEST_CASE_INFO_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+// One case. The views are valid for as long as what they were taken from.
+struct CaseInfo {
+  absl::string_view name =
+      {};  // as the framework's own filter takes it: "Suite.Case"; one case a unit: the unit's name
+  absl::string_view suite = {};      // what it shares with its neighbours: "Suite"; empty: it has none
+  absl::string_view parameter = {};  // type or value of a parameterised case, as the framework prints it; empty: none
+  absl::string_view file = {};       // where its code is, as the compiler was given it; empty: unknown
+  uint32_t line = 0;                 // in `file`, from 1; 0: unknown
+  std::vector<absl::string_view> labels = {};  // tags, markers; none holds a zero byte or is empty
+  friend bool operator==(const CaseInfo&, const CaseInfo&) = default;
+};
+
+// `name` without its suite and the one character that joins them ("Case" of "Suite.Case"); all of it where it does not
+// begin so. A view into `name`.
+inline absl::string_view NameInSuite(absl::string_view name, absl::string_view suite) {
+  const bool begins = !suite.empty() && name.size() > suite.size() + 1 && name.substr(0, suite.size()) == suite;
+  return begins ? name.substr(suite.size() + 1) : name;
+}
+
+// The cases of one unit, in listing order. Takes 32 bytes and the name a case: suites, files and sets of labels are
+// kept once each. A value; const methods from any thread. Views into it are valid until it changes or moves.
+class CaseInfos {
+ public:
+  // One case as its columns have it. Texts are numbered: 0 is the empty one, n the n-th of texts().
+  struct Row {
+    uint32_t name_size = 0;       // bytes; names and parameters follow one another in bytes()
+    uint32_t parameter_size = 0;  // bytes
+    uint32_t suite = 0;           // number of its text
+    uint32_t file = 0;            // as well
+    uint32_t line = 0;
+    uint32_t labels = 0;  // number of the text of all of them, each with a zero byte after it
+    friend bool operator==(const Row&, const Row&) = default;
+  };
+
+  CaseInfos() = default;
+  // Of which only the names are known.
+  CaseInfos(std::initializer_list<absl::string_view> names) {
+    for (const absl::string_view name : names) Add({.name = name});
+  }
+  // nullopt: sizes or numbers of texts do not fit.
+  static std::optional<CaseInfos> FromParts(std::string bytes, std::vector<std::string> texts,
+                                            const std::vector<Row>& rows) {
+    CaseInfos infos;
+    infos.cases_.reserve(rows.size());
+    uint64_t offset = 0;
+    for (const Row& row : rows) {
+      if (std::max({row.suite, row.file, row.labels}) > texts.size()) return std::nullopt;
+      infos.cases_.push_back({offset, row});
+      offset += uint64_t{row.name_size} + row.parameter_size;
+    }
+    if (offset != bytes.size()) return std::nullopt;
+    infos.bytes_ = std::move(bytes);
+    infos.texts_ = std::move(texts);
+    return infos;
+  }
+
+  void Add(const CaseInfo& info) {
+    Row row;
+    row.name_size = static_cast<uint32_t>(info.name.size());
+    row.parameter_size = static_cast<uint32_t>(info.parameter.size());
+    row.line = info.line;
+    const Row last = cases_.empty() ? Row() : cases_.back().row;
+    row.suite = NumberOf(info.suite, last.suite);
+    row.file = NumberOf(info.file, last.file);
+    if (!info.labels.empty()) {
+      std::string labels;
+      for (const absl::string_view label : info.labels) labels.append(label.data(), label.size()).push_back('\0');
+      row.labels = NumberOf(labels, last.labels);
+    }
+    cases_.push_back({bytes_.size(), row});
+    bytes_.append(info.name.data(), info.name.size()).append(info.parameter.data(), info.parameter.size());
+  }
+
+  size_t size() const { return cases_.size(); }
+  bool empty() const { return cases_.empty(); }
+  CaseInfo operator[](size_t i) const {
+    const Row& row = cases_[i].row;
+    CaseInfo info;
+    info.name = name(i);
+    info.suite = suite(i);
+    info.parameter = absl::string_view(bytes_).substr(cases_[i].offset + row.name_size, row.parameter_size);
+    info.file = Text(row.file);
+    info.line = row.line;
+    if (row.labels != 0) info.labels = absl::StrSplit(Text(row.labels), '\0', absl::SkipEmpty());
+    return info;
+  }
+  absl::string_view name(size_t i) const {
+    return absl::string_view(bytes_).substr(cases_[i].offset, cases_[i].row.name_size);
+  }
+  absl::string_view suite(size_t i) const { return Text(cases_[i].row.suite); }
+
+  const std::string& bytes() const { return bytes_; }
+  const std::vector<std::string>& texts() const { return texts_; }
+  const Row& row(size_t i) const { return cases_[i].row; }
+
+  friend bool operator==(const CaseInfos& a, const CaseInfos& b) {
+    if (a.size() != b.size()) return false;
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (!(a[i] == b[i])) return false;
+    }
+    return true;
+  }
+
+ private:
+  struct Case {
+    uint64_t offset = 0;  // of its name in bytes_
+    Row row;
+  };
+
+  absl::string_view Text(uint32_t number) const { return number == 0 ? absl::string_view() : texts_[number - 1]; }
+  // `guess`: most often it is the same as that of the case before.
+  uint32_t NumberOf(absl::string_view text, uint32_t guess) {
+    if (Text(guess) == text) return guess;
+    if (text.empty()) return 0;
+    const auto [entry, is_new] = numbers_.try_emplace(text, texts_.size() + 1);
+    if (is_new) texts_.emplace_back(text);
+    return entry->second;
+  }
+
+  std::string bytes_;
+  std::vector<std::string> texts_;
+  std::vector<Case> cases_;
+  absl::flat_hash_map<std::string, uint32_t> numbers_;  // of those that Add saw: another of equal text does no harm
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_CASE_INFO_H_
