@@ -114,7 +114,7 @@ std::string GoogleTestFilter(const BatchRequest& request) {
 
 size_t GoogleTestFramework::CasesAProcess(const BatchRequest& request) const {
   size_t longest = 0;  // that the filter can be
-  for (const LeasedCase& leased : request.cases) longest += request.names[leased.index].size() + 1;
+  for (const LeasedCase& leased : request.cases) longest += request.listing.name(leased.index).size() + 1;
   if (longest <= kLongestFilterArgument) return request.cases.size();
   BatchRequest part = request;
   while (part.cases.size() > 1 && GoogleTestFilter(part).size() > kLongestFilterArgument) {

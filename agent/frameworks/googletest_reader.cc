@@ -391,8 +391,15 @@ void GoogleTestReader::NoteAccount(absl::string_view line) {
   }
 }
 
+bool GoogleTestReader::IsListed(absl::string_view name) const {
+  for (size_t i = 0; i < request_.listing.size(); ++i) {
+    if (request_.listing.name(i) == name) return true;
+  }
+  return false;
+}
+
 void GoogleTestReader::NoteStranger(absl::string_view name) {
-  if (std::find(request_.names.begin(), request_.names.end(), name) != request_.names.end()) return;
+  if (IsListed(name)) return;
   open_stranger_ = std::string(name);
   if (stranger_.empty()) stranger_ = open_stranger_;
 }
@@ -409,7 +416,7 @@ std::string GoogleTestReader::ListingFault(const ProcessEnd& end) const {
   if (missing != expected_.end()) {
     const bool fewer = announced_.has_value() && *announced_ < expected_.size();
     if (stranger_.empty() && !fewer && !missing_reported_) return "";
-    return absl::StrCat("its names differ from one process to the next: it listed ", request_.names[missing->index],
+    return absl::StrCat("its names differ from one process to the next: it listed ", request_.listing.name(missing->index),
                         ", and a later process does not know that name",
                         stranger_.empty() ? "" : absl::StrCat(", but runs ", stranger_));
   }
@@ -433,8 +440,7 @@ void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSi
     }
     const size_t position = Find(test.name);
     if (position == kNone) {
-      const bool listed = std::find(request_.names.begin(), request_.names.end(), test.name) != request_.names.end();
-      if (test.ran && test.name != "." && !listed) {
+      if (test.ran && test.name != "." && !IsListed(test.name)) {
         if (stranger_.empty()) stranger_ = test.name;
         stranger_reported_ = true;
       }

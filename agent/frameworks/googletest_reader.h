@@ -75,6 +75,7 @@ class GoogleTestReader : public OutputReader {
   static Message Header(absl::string_view line);
   void Complete(CaseSink* sink);  // the ended case, whose suite went on or ended
   void NoteAccount(absl::string_view line);
+  bool IsListed(absl::string_view name) const;
   void NoteStranger(absl::string_view name);
   std::string ListingFault(const ProcessEnd& end) const;  // empty: none
   void ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink);

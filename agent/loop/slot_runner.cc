@@ -422,7 +422,7 @@ void SlotRunner::EndBatch(bool leaky) {
 std::string SlotRunner::NamesOfBegun() const {
   std::string names;
   for (size_t i = 0; i < begun_.size() && i < kNamesInAMessage; ++i) {
-    absl::StrAppend(&names, i == 0 ? "" : ", ", program_->names[begun_[i]]);
+    absl::StrAppend(&names, i == 0 ? "" : ", ", program_->cases.name(begun_[i]));
   }
   if (begun_.size() > kNamesInAMessage) absl::StrAppend(&names, " and ", begun_.size() - kNamesInAMessage, " more");
   return names;

@@ -120,7 +120,7 @@ int ReproduceCommand(const Options& options) {
   run.filters.clear();
   run.shard_index = run.shard_count = 1;
   run.shard_durations.clear();
-  run.isolation = Isolation::kBatch;
+  run.processes = Processes::kBatch;
   run.retries = run.max_fail = 0;
   run.repeat = 1;
   run.explain = run.speculate = false;

@@ -73,10 +73,7 @@ void RunSummary::On(const UnitListed& listed) {
 
 void RunSummary::On(const CaseEnded& ended) {
   const Outcome outcome = ended.result.outcome;
-  if (ended.replaces.has_value()) {
-    --counts_[static_cast<size_t>(*ended.replaces)];
-    if (ended.iteration == 1) --first_iterations_;
-  }
+  if (ended.replaces.has_value()) --counts_[static_cast<size_t>(*ended.replaces)];
   busy_ += ended.result.duration;
   if (outcome != Outcome::kNotRun && outcome != Outcome::kSkipped) KeepIfSlow(ended);
   const std::pair<CaseId, uint32_t> key(ended.id, ended.iteration);

@@ -263,7 +263,7 @@ void RunLoop::Perform(AttemptEnded& action) {
   const RunUnit& unit = Unit(action.id.unit);
   // It counts as a failure already, and may be under way once more: what is new is said beside it.
   if (action.replaces.has_value() && IsFailure(*action.replaces)) {
-    Emit(Warning{absl::StrCat(unit.name, " ", unit.cases[action.id.index], ", which failed: ", action.result.message,
+    Emit(Warning{absl::StrCat(unit.name, " ", unit.cases.name(action.id.index), ", which failed: ", action.result.message,
                               "\n", action.result.output)});
     return;
   }
@@ -282,7 +282,7 @@ void RunLoop::Perform(AttemptEnded& action) {
   event.replaces = action.replaces;
   if (const auto before = before_.find(action.id); action.final && before != before_.end()) {
     if (action.order_dependent) {
-      for (const uint32_t index : before->second) event.before.push_back(unit.cases[index]);
+      for (const uint32_t index : before->second) event.before.push_back(unit.cases.name(index));
     }
     before_.erase(before);
   }
