@@ -416,8 +416,8 @@ std::string GoogleTestReader::ListingFault(const ProcessEnd& end) const {
   if (missing != expected_.end()) {
     const bool fewer = announced_.has_value() && *announced_ < expected_.size();
     if (stranger_.empty() && !fewer && !missing_reported_) return "";
-    return absl::StrCat("its names differ from one process to the next: it listed ", request_.listing.name(missing->index),
-                        ", and a later process does not know that name",
+    return absl::StrCat("its names differ from one process to the next: it listed ",
+                        request_.listing.name(missing->index), ", and a later process does not know that name",
                         stranger_.empty() ? "" : absl::StrCat(", but runs ", stranger_));
   }
   const bool more = announced_.has_value() && *announced_ > expected_.size() && any_began_;

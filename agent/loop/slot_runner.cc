@@ -127,12 +127,12 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
     return;
   }
   BatchRequest request = {.listing = program.cases,
-                                .cases = cases,
-                                .temp_dir = options_.control_dir,
-                                .report = batch.report,
-                                .run_disabled = settings.run_disabled,
-                                .keep_all_output = settings.keep_all_output,
-                                .output_cap = settings.output_cap};
+                          .cases = cases,
+                          .temp_dir = options_.control_dir,
+                          .report = batch.report,
+                          .run_disabled = settings.run_disabled,
+                          .keep_all_output = settings.keep_all_output,
+                          .output_cap = settings.output_cap};
   if (const size_t fits = framework->CasesAProcess(request); fits < cases.size()) {
     request.cases = request.cases.first(fits);
     options_.emit(BatchCut{options_.slot, fits});

@@ -24,6 +24,7 @@
 #include "agent_process.h"
 #include "dtest/base/clock.h"
 #include "protocol/chunking.h"
+#include "unit/agent/dotted_cases.h"
 #include "unit/protocol/chunk_file.h"
 #include "unit/protocol/scratch_directory.h"
 
@@ -501,10 +502,10 @@ TEST_F(EndToEnd, EachCaseOfALongSelectionRunsOnce) {
   prints_all_ = true;
   agent_ = std::make_unique<AgentProcess>(options_);
   agent_->Send(welcome_);
-  agent_->Send(AddUnit{InPlace(path, Framework::kGoogleTest)});
+  agent_->Send(AddUnit{InPlace(path, "googletest")});
   agent_->Send(List{kUnit});
   agent_->Expect<Prepared>();
-  names_ = agent_->Expect<Listed>().names;
+  names_ = NamesOf(agent_->Expect<Listed>().cases);
   ASSERT_EQ(names_.size(), 3000u);
   std::vector<std::string> even;
   for (size_t i = 0; i < names_.size(); i += 2) even.push_back(names_[i]);
@@ -687,7 +688,7 @@ TEST_F(Shipping, AStoreThatBlocksHoldsUpNeitherHeartbeatsNorTests) {
   spec_.id = UnitId(1);
   spec_.name = "shipped";
   spec_.path = "bin/fixture";
-  spec_.framework = Framework::kGoogleTest;
+  spec_.framework = "googletest";
   agent_->Send(AddUnit{spec_});
   agent_->Send(Prefetch{spec_.id});
   EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);

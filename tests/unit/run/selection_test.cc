@@ -73,7 +73,7 @@ TEST(Selection, GoogleTestsOwnFilterSyntaxWorks) {
 
 TEST(Selection, AnExecutableIsMeantByItsPathOrItsBaseName) {
   const auto selects = [](const std::string& filter, absl::string_view name = "Net.Connect") {
-    return Selection::Make({filter})->Matches("build/io/io_test", name);
+    return Selection::Make({filter})->Matches("build/io/io_test", name, std::nullopt);
   };
   for (const char* filter :
        {"io_test.Net", "io/io_test", "*io_test.Net.*", "io_test.*", "build/io/io_test.*", "=io_test",

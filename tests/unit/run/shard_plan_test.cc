@@ -73,9 +73,9 @@ TEST(ShardPlan, PartsNeitherOverlapNorLeaveOut) {
         const std::string name = absl::StrCat("S.", i);
         const bool wanted =
             Selection::Make(round % 2 == 0 ? std::vector<std::string>{"-*.1?"} : std::vector<std::string>())
-                ->Matches(absl::StrCat("t", unit), name);
+                ->Matches(absl::StrCat("t", unit), name, "S");
         int parts = 0;
-        for (const Selection& shard : shards) parts += shard.Matches(absl::StrCat("t", unit), name) ? 1 : 0;
+        for (const Selection& shard : shards) parts += shard.Matches(absl::StrCat("t", unit), name, "S") ? 1 : 0;
         ASSERT_EQ(parts, wanted ? 1 : 0) << "N " << count << ", t" << unit << " " << name;
       }
     }
