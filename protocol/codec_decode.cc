@@ -164,6 +164,7 @@ AddUnit Read(wire::UnitSpec::Reader in, Decoder& decoder) {
   spec.loader = Decoder::String(in.getLoader());
   spec.library_dirs = decoder.Strings(in.getLibraryDirs(), "library directories");
   spec.base_library_dirs = decoder.Strings(in.getBaseLibraryDirs(), "base library directories");
+  spec.host_libraries = decoder.Strings(in.getHostLibraries(), "host libraries");
   const auto files = in.getFiles();
   spec.files.resize(decoder.Length(files.size(), "files"));
   for (uint32_t i = 0; i < spec.files.size() && decoder.ok(); ++i) spec.files[i] = Read(files[i], decoder);

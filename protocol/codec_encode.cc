@@ -89,6 +89,7 @@ void Write(const AddUnit& add, wire::Envelope::Builder envelope) {
   out.setLoader(Bytes(from.loader));
   SetStrings(out.initLibraryDirs(from.library_dirs.size()), from.library_dirs);
   SetStrings(out.initBaseLibraryDirs(from.base_library_dirs.size()), from.base_library_dirs);
+  SetStrings(out.initHostLibraries(from.host_libraries.size()), from.host_libraries);
   auto files = out.initFiles(from.files.size());
   for (uint32_t i = 0; i < from.files.size(); ++i) {
     const ManifestEntry& entry = from.files[i];

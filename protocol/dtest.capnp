@@ -133,8 +133,9 @@ struct UnitSpec {
   files @11 :List(ManifestEntry);
   printsAll @12 :Bool;  # needs no report at the end of a process: no properties, the framework's own printer
   arguments @13 :List(Data);  # before those of the framework
-  workingDirectory @14 :Data;  # empty: that of the run's settings
-  env @15 :List(Pair);  # after that of the run's settings
+  hostLibraries @14 :List(Data);  # sonames that must be the host's own
+  workingDirectory @15 :Data;  # empty: that of the run's settings
+  env @16 :List(Pair);  # after that of the run's settings
 }
 
 struct Cases {

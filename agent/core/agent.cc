@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
+#include "dtest/base/machine.h"
 
 namespace dtest {
 
@@ -64,7 +65,7 @@ void Agent::Impl::OnMessage(AddUnit&& message) {
   const auto [unit, is_new] = units_.try_emplace(spec.id);
   if (!is_new) return;
   unit->second.report = !spec.prints_all;
-  if (!spec.machine.empty() && !options_.machine.empty() && spec.machine != options_.machine) {
+  if (!spec.machine.empty() && !options_.machine.empty() && !MayRunOn(options_.machine, spec.machine)) {
     Fail(spec.id, absl::StrCat("this host is ", options_.machine, ", ", spec.name, " is built for ", spec.machine),
          false);
   }

@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "dtest/base/fd.h"
 #include "dtest/base/io.h"
+#include "dtest/base/machine.h"
 #include "dtest/base/version_order.h"
 
 namespace dtest {
@@ -115,11 +116,10 @@ std::string GlibcVersionIn(absl::string_view libc) {
 }
 
 std::string HostGlibcVersion(absl::string_view machine) {
-  const std::string triplet = absl::StrCat(machine, "-linux-gnu");
-  for (const std::string& directory :
-       {absl::StrCat("/lib/", triplet), absl::StrCat("/usr/lib/", triplet), std::string("/lib64"),
-        std::string("/usr/lib64"), std::string("/lib"), std::string("/usr/lib")}) {
+  const char wanted_class = Is32Bit(machine) ? ELFCLASS32 : ELFCLASS64;
+  for (const std::string& directory : SystemLibraryDirectories(machine)) {
     const MappedFile libc(directory + "/libc.so.6");
+    if (libc.bytes().size() <= EI_CLASS || libc.bytes()[EI_CLASS] != wanted_class) continue;
     if (std::string version = GlibcVersionIn(libc.bytes()); !version.empty()) return version;
   }
   return "";

@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "agent/execute/host_libraries.h"
 #include "agent/execute/loader.h"
+#include "dtest/base/machine.h"
 
 namespace dtest {
 namespace {
@@ -25,12 +29,34 @@ bool IsLibrary(const UnitSpec& spec, const ManifestEntry& entry) {
   return contains(spec.library_dirs) || contains(spec.base_library_dirs);
 }
 
+// For a person: a library that must be this host's own, and that it does not have. Empty: it has all.
+std::string LackingLibrary(const UnitSpec& spec, const RunSettings& settings) {
+  const char* variable = std::getenv("LD_LIBRARY_PATH");
+  std::string search_path = variable == nullptr ? "" : variable;
+  for (const auto& [name, value] : settings.env) {
+    if (name == "LD_LIBRARY_PATH") search_path = value;
+  }
+  HostLibraryPlaces places;
+  places.first = absl::StrSplit(search_path, absl::ByAnyChar(":;"), absl::SkipEmpty());
+  for (const std::string& soname : spec.host_libraries) {
+    if (!HostHasLibrary(soname, spec.machine, places)) {
+      return absl::StrCat(spec.name, " needs ", soname,
+                          ", which this host does not have, and which no other host's copy can replace");
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 Preparer::Preparer(Options options) : options_(std::move(options)) {}
 Preparer::~Preparer() = default;
 
 void Preparer::Prepare(absl::Time now, const RunSettings& settings, const UnitSpec& spec) {
+  if (std::string lacking = LackingLibrary(spec, settings); !lacking.empty()) {
+    options_.ready({{spec.id, std::move(lacking), false}, "", "", {}});
+    return;
+  }
   if (spec.in_place) {
     PrepareInPlace(settings, spec);
     return;
@@ -48,8 +74,7 @@ void Preparer::PrepareInPlace(const RunSettings& settings, const UnitSpec& spec)
   PreparedUnit unit;
   unit.ready.unit = spec.id;
   unit.path = spec.path;
-  const std::string& directory =
-      spec.working_directory.empty() ? settings.working_directory : spec.working_directory;
+  const std::string& directory = spec.working_directory.empty() ? settings.working_directory : spec.working_directory;
   unit.working_directory = directory.empty() ? "." : directory;
   if (access(spec.path.c_str(), X_OK) != 0) {
     unit.ready.error = std::string(absl::ErrnoToStatus(errno, absl::StrCat("cannot execute ", spec.path)).message());
@@ -87,9 +112,8 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
   unit.ready = {fetched.unit, std::move(fetched.error), fetched.drain};
   if (unit.ready.error.empty()) {
     unit.path = absl::StrCat(store_->tree(), "/", spec.path);
-    unit.working_directory = spec.working_directory.empty()
-                                 ? working_directory_
-                                 : absl::StrCat(store_->tree(), "/", spec.working_directory);
+    unit.working_directory =
+        spec.working_directory.empty() ? working_directory_ : absl::StrCat(store_->tree(), "/", spec.working_directory);
     const absl::Status status = ChooseLibraries(spec, &unit.library_path);
     unit.ready.error = std::string(status.message());
     unit.ready.drain = absl::IsResourceExhausted(status);
@@ -110,11 +134,14 @@ absl::Status Preparer::ChooseLibraries(const UnitSpec& spec, std::vector<std::st
   add(spec.library_dirs);
   if (spec.interpreter.empty()) return absl::OkStatus();
   const bool has_interpreter = access(spec.interpreter.c_str(), X_OK) == 0;
-  if (has_interpreter && GlibcSuffices(options_.host_glibc, spec.glibc_needed)) return absl::OkStatus();
+  // A 32-bit program has a C library of its own on a host.
+  const bool other_size = Is32Bit(spec.machine) != (sizeof(void*) == 4);
+  const std::string host_glibc = other_size ? HostGlibcVersion(spec.machine) : options_.host_glibc;
+  if (has_interpreter && GlibcSuffices(host_glibc, spec.glibc_needed)) return absl::OkStatus();
   if (spec.loader.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         spec.name, " needs ",
-        has_interpreter ? absl::StrCat("glibc ", spec.glibc_needed, ", this host has ", options_.host_glibc)
+        has_interpreter ? absl::StrCat("glibc ", spec.glibc_needed, ", this host has ", host_glibc)
                         : absl::StrCat("the program loader ", spec.interpreter, ", which this host does not have"),
         ", and no C library was shipped with it"));
   }

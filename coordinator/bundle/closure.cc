@@ -9,12 +9,14 @@
 #include <cstdlib>
 #include <optional>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "coordinator/bundle/files.h"
+#include "dtest/base/machine.h"
 #include "dtest/base/version_order.h"
 
 namespace dtest {
@@ -23,30 +25,12 @@ namespace {
 
 constexpr uint64_t kMaxCache = 64 << 20;
 
-// Debian's names of machines in library directories.
-absl::string_view Triplet(absl::string_view machine) {
-  static constexpr std::pair<absl::string_view, absl::string_view> kTriplets[] = {
-      {"x86_64", "x86_64-linux-gnu"},
-      {"i686", "i386-linux-gnu"},
-      {"aarch64", "aarch64-linux-gnu"},
-      {"armv7l", "arm-linux-gnueabihf"},
-      {"riscv64", "riscv64-linux-gnu"},
-      {"ppc64le", "powerpc64le-linux-gnu"},
-      {"s390x", "s390x-linux-gnu"},
-      {"mips64", "mips64el-linux-gnuabi64"},
-      {"loongarch64", "loongarch64-linux-gnu"}};
-  for (const auto& [name, triplet] : kTriplets) {
-    if (name == machine) return triplet;
-  }
-  return "";
-}
-
 bool IsMusl(const ElfInfo& program) { return absl::StartsWith(BaseName(program.interpreter), "ld-musl-"); }
 
 // What $LIB can stand for: each distribution compiles one of these into its loader.
 std::vector<std::string> LibNames(const ElfInfo& program) {
   std::vector<std::string> names;
-  if (!Triplet(program.machine).empty()) names.push_back(absl::StrCat("lib/", Triplet(program.machine)));
+  names.push_back(absl::StrCat("lib/", LibraryTriplet(program.machine)));
   names.emplace_back(program.elf_class == 64 ? "lib64" : "lib32");
   names.emplace_back("lib");
   return names;
@@ -187,11 +171,24 @@ std::optional<LibraryResolver::Found> LibraryResolver::Search(absl::string_view 
   if (!IsMusl(*program.elf)) {
     if (const auto cached = Cache().find(name); cached != Cache().end()) {
       for (const std::string& path : cached->second) {
-        if (const File* file = Probe(path, *program.elf); file != nullptr) return Found{file, path};
+        if (const File* file = Probe(path, *program.elf); file != nullptr) return Found{file, path, true};
       }
     }
   }
-  return SearchDirs(DefaultDirs(*program.elf), name, program, *program.elf);
+  std::optional<Found> found = SearchDirs(DefaultDirs(*program.elf), name, program, *program.elf);
+  if (found.has_value()) found->system = true;
+  return found;
+}
+
+bool LibraryResolver::LeaveToHost(absl::string_view name, const std::optional<Found>& found, const Object& owner,
+                                  Closure* closure) {
+  const HostOwned owned = MustBeHosts(name);
+  if (owned != HostOwned::kDriver && owned != HostOwned::kGraphics) return false;
+  const bool by_own_path = found.has_value() && !found->system;
+  if (owned == HostOwned::kGraphics && by_own_path) return false;
+  const bool may_be_elsewhere = !found.has_value() && !(owner.elf->rpath.empty() && owner.elf->runpath.empty());
+  if (!by_own_path && !may_be_elsewhere) closure->host_libraries.emplace_back(name);
+  return true;
 }
 
 absl::StatusOr<Closure> LibraryResolver::Resolve(const std::string& executable_path, const ElfInfo& info) {
@@ -221,6 +218,10 @@ absl::StatusOr<Closure> LibraryResolver::Resolve(const std::string& executable_p
       if (loaded_names.contains(name)) continue;
       if (IsMusl(info) && (name == "libc.so" || absl::StartsWith(name, "libc.musl-"))) continue;  // is the loader
       std::optional<Found> found = Search(name, objects, requester);
+      if (LeaveToHost(name, found, objects[requester], &closure)) {
+        loaded_names.insert(name);
+        continue;
+      }
       if (!found.has_value()) {
         if (missing_names.insert(name).second) {
           closure.missing.push_back(
@@ -246,6 +247,16 @@ absl::StatusOr<Closure> LibraryResolver::Resolve(const std::string& executable_p
       objects.push_back({&file.elf, *path, std::string(DirectoryOf(*path)), static_cast<int>(requester)});
     }
   }
+  const auto is_graphics = [](const std::string& name) { return MustBeHosts(name) == HostOwned::kGraphics; };
+  if (absl::c_any_of(closure.host_libraries, is_graphics)) {
+    const auto fits_graphics = [](const Library& library) {
+      return MustBeHosts(library.soname) == HostOwned::kDisplay;
+    };
+    for (const Library& library : closure.libraries) {
+      if (fits_graphics(library)) closure.host_libraries.push_back(library.soname);
+    }
+    std::erase_if(closure.libraries, fits_graphics);
+  }
   return closure;
 }
 
@@ -256,6 +267,32 @@ std::vector<std::string> SplitSearchPath(const char* value) {
     if (dir.empty()) dir = ".";
   }
   return dirs;
+}
+
+HostOwned MustBeHosts(absl::string_view soname) {
+  static constexpr std::pair<absl::string_view, HostOwned> kPrefixes[] = {
+      {"libcuda.so", HostOwned::kDriver},        {"libcudadebugger.so", HostOwned::kDriver},
+      {"libnvidia-", HostOwned::kDriver},        {"libnvcuvid.so", HostOwned::kDriver},
+      {"libnvoptix.so", HostOwned::kDriver},     {"libnvrm", HostOwned::kDriver},
+      {"libGLX_", HostOwned::kDriver},           {"libEGL_", HostOwned::kDriver},
+      {"libGLESv1_CM_", HostOwned::kDriver},     {"libGLESv2_", HostOwned::kDriver},
+      {"libvdpau_", HostOwned::kDriver},         {"libvulkan_", HostOwned::kDriver},
+      {"libGL.so", HostOwned::kGraphics},        {"libGLX.so", HostOwned::kGraphics},
+      {"libOpenGL.so", HostOwned::kGraphics},    {"libGLdispatch.so", HostOwned::kGraphics},
+      {"libEGL.so", HostOwned::kGraphics},       {"libGLESv1_CM.so", HostOwned::kGraphics},
+      {"libGLESv2.so", HostOwned::kGraphics},    {"libglapi.so", HostOwned::kGraphics},
+      {"libgbm.so", HostOwned::kGraphics},       {"libdrm.so", HostOwned::kGraphics},
+      {"libdrm_", HostOwned::kGraphics},         {"libvulkan.so", HostOwned::kGraphics},
+      {"libOpenCL.so", HostOwned::kGraphics},    {"libva.so", HostOwned::kGraphics},
+      {"libva-", HostOwned::kGraphics},          {"libvdpau.so", HostOwned::kGraphics},
+      {"libze_loader.so", HostOwned::kGraphics}, {"libX11.so", HostOwned::kDisplay},
+      {"libX11-xcb.so", HostOwned::kDisplay},    {"libxcb.so", HostOwned::kDisplay},
+      {"libxcb-", HostOwned::kDisplay},          {"libwayland-client.so", HostOwned::kDisplay},
+  };
+  for (const auto& [prefix, owned] : kPrefixes) {
+    if (absl::StartsWith(soname, prefix)) return owned;
+  }
+  return HostOwned::kNo;
 }
 
 bool IsBaseLibrary(absl::string_view soname) {

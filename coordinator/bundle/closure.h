@@ -36,12 +36,15 @@ struct Library {
 };
 
 struct Closure {
-  // In the order the loader would load them. The loader itself is not among them. One file may be there twice, under
-  // the two names it is asked for.
+  // Without those that must be the host's, and what only they need. In the order the loader would load them. The loader
+  // itself is not among them. One file may be there twice, under the two names it is asked for.
   std::vector<Library> libraries;
   std::string loader_path;   // the real file of PT_INTERP; empty: static, or not on this machine
   std::string glibc_needed;  // the highest of the program and its libraries that are not base, e.g. "2.34"; empty: none
   FrameworkSet frameworks;   // those of the program, itself or by libraries it uses as such
+  // Sonames that must be the host's own (MustBeHosts) and are looked for in its system's directories. One that the
+  // program finds in a directory of its RPATH or RUNPATH is in no list: it may have it there.
+  std::vector<std::string> host_libraries;
   std::vector<std::string> missing;  // for a person: "libfoo.so.1 (needed by /a/b)"
 };
 
@@ -82,8 +85,12 @@ class LibraryResolver {
   struct Found {
     const File* file = nullptr;
     std::string path;
+    bool system = false;  // in the cache or a default directory: no path of the user's own led there
   };
 
+  // True, and noted in the closure, if what the search for `name` found is the host's.
+  static bool LeaveToHost(absl::string_view name, const std::optional<Found>& found, const Object& owner,
+                          Closure* closure);
   // The library at `path`, if it exists and is of that machine and class.
   const File* Probe(const std::string& path, const ElfInfo& program);
   std::optional<Found> SearchDirs(const std::vector<std::string>& dirs, absl::string_view name, const Object& owner,
@@ -104,6 +111,16 @@ std::vector<std::string> SplitSearchPath(const char* value);
 
 // True for the sonames of glibc's and musl's own libraries and loaders, which only work together with each other.
 bool IsBaseLibrary(absl::string_view soname);
+
+// Libraries that belong to a machine's drivers and hardware: a copy from elsewhere does not find them, or fails with
+// them. After AppImage's excludelist and NVIDIA's list of driver files.
+enum class HostOwned {
+  kNo,
+  kDriver,    // libcuda, libnvidia-*...: a file of the kernel driver's version, wherever it was found
+  kGraphics,  // libGL, libEGL, libvulkan, libOpenCL, libdrm...: load a driver; unless a path of the user's led to it
+  kDisplay,   // libX11, libxcb, libwayland-client: must fit the graphics library, where there is one
+};
+HostOwned MustBeHosts(absl::string_view soname);
 
 }  // namespace dtest
 

@@ -143,6 +143,7 @@ absl::StatusOr<UnitSpec> MakeSpec(UnitId id, const TestProgram& program, const S
     absl::StatusOr<Closure> closure = resolver.Resolve(program.path, program.elf);
     if (!closure.ok()) return closure.status();
     spec.glibc_needed = closure->glibc_needed;
+    spec.host_libraries = closure->host_libraries;
     absl::Status added = AddLibraries(root, program, *closure, options.layout, catalog, &tree, &spec);
     if (!added.ok()) return added;
     if (options.warnings != nullptr) {

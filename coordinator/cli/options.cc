@@ -1,6 +1,7 @@
 #include "coordinator/cli/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -16,7 +17,8 @@ constexpr int kWrongUsage = 4;
 constexpr char kSynopsis[] =
     "dtest: every machine you can ssh to, used as one big machine for one test suite.\n"
     "\n"
-    "  dtest [run] [OPTIONS] PATH...   run the tests in PATH: a test executable, or a directory of them\n"
+    "  dtest [run] [OPTIONS] PATH... [-- ARG...]\n"
+    "                                  run the tests in PATH: a test executable, or a directory of them; with ARGs\n"
     "  dtest list [OPTIONS] PATH...    list their cases, one a line\n"
     "  dtest hosts [OPTIONS]           check every host and say what is wrong with which\n"
     "  dtest report [OPTIONS] [RUN]    show the reports of the latest run, or of RUN (an id or an event log)\n"
@@ -74,6 +76,10 @@ std::string Contradiction(const Options& options) {
   }
   if (options.command == Command::kHosts && !options.paths.empty()) {
     return absl::StrCat("dtest hosts runs no tests: what is ", options.paths.front(), " for?");
+  }
+  if (!options.test_arguments.empty() && options.command != Command::kRun && options.command != Command::kList) {
+    return absl::StrCat("what follows -- is for test programs, and this command runs none: what is ",
+                        options.test_arguments.front(), " for?");
   }
   if (!options.shard_durations.empty() && options.shard_count == 1) {
     return "--shard-durations says how --shard divides, and no --shard with more than one part is given";
@@ -367,6 +373,11 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
       options.command = *command;
       rest.erase(rest.begin());
     }
+  }
+  const auto dashes = std::find(rest.begin(), rest.end(), "--");
+  if (dashes != rest.end()) {
+    options.test_arguments.assign(dashes + 1, rest.end());
+    rest.erase(dashes, rest.end());
   }
   CLI::App app(kSynopsis, "dtest");
   RawOptions raw;

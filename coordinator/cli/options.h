@@ -25,9 +25,10 @@ enum class PlainTests : uint8_t { kAuto, kAll, kNone };
 
 struct Options {
   Command command = Command::kRun;
-  std::vector<std::string> arguments;  // argv, for the event log
-  std::vector<std::string> paths;      // of tests; for kReport: at most one run id or event log;
-                                       // for kHistory: nothing, "export" FILE, or "forget" and patterns
+  std::vector<std::string> arguments;       // argv, for the event log
+  std::vector<std::string> paths;           // of tests; for kReport: at most one run id or event log;
+                                            // for kHistory: nothing, "export" FILE, or "forget" and patterns
+  std::vector<std::string> test_arguments;  // what follows "--": handed to every test program
 
   // Hosts.
   std::optional<std::string> hosts_file;

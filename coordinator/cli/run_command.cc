@@ -127,6 +127,7 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.list_cache = options.list_cache;
   bundle.cache_dir = options.cache_dir;
   bundle.env = options.env;
+  bundle.arguments = options.test_arguments;
   bundle.root = std::move(root);
   bundle.data = options.data;
   bundle.data_files = std::move(data_files);

@@ -27,17 +27,11 @@ RunBundle::RunBundle(Options options, std::vector<TestProgram> programs)
   for (size_t i = 0; i < programs_.size(); ++i) units_[i].name = programs_[i].name;
 }
 
-// The files of the libraries that it needs; without `base`, those that may change what it lists: not the C library's.
-std::vector<std::string> RunBundle::Libraries(const TestProgram& program, bool base) {
-  std::vector<std::string> paths;
-  if (program.script || !program.elf.dynamic) return paths;
+Closure RunBundle::ClosureOf(const TestProgram& program) {
+  if (program.script || !program.elf.dynamic) return {};
   MutexLock lock(&layout_mutex_);
-  if (absl::StatusOr<Closure> closure = resolver_.Resolve(program.path, program.elf); closure.ok()) {
-    for (const Library& library : closure->libraries) {
-      if (base || !library.base) paths.push_back(library.path);
-    }
-  }
-  return paths;
+  absl::StatusOr<Closure> closure = resolver_.Resolve(program.path, program.elf);
+  return closure.ok() ? *std::move(closure) : Closure();
 }
 
 RunBundle::Made RunBundle::Make(UnitId id) {
@@ -50,10 +44,17 @@ RunBundle::Made RunBundle::Make(UnitId id) {
   }
   const FrameworkRow& framework = FrameworkNamed(program.framework);
   const bool has_key = framework.lists && options_.list_cache;
-  std::vector<std::string> libraries;
+  const Closure closure = ClosureOf(program);
+  std::vector<std::string> libraries;  // those that may change what it lists: not the C library's
   if (options_.in_place) {
     made.unit.in_place = InPlaceSpec(id, program);
-    if (!options_.shipped && has_key) libraries = Libraries(program, /*base=*/false);
+    made.unit.in_place->host_libraries = closure.host_libraries;
+    made.unit.in_place->arguments = options_.arguments;
+    if (!options_.shipped && has_key) {
+      for (const Library& library : closure.libraries) {
+        if (!library.base) libraries.push_back(library.path);
+      }
+    }
   }
   if (options_.shipped) {
     // Hashing is the work; it happens here, in parallel. The rest is quick and takes turns.
@@ -63,8 +64,10 @@ RunBundle::Made RunBundle::Make(UnitId id) {
     }
     // Most share their libraries: each begins with another, or all would wait for the one that hashes the first. A
     // later unit that needs this file gets the same error.
-    const std::vector<std::string> needed = Libraries(program, /*base=*/true);
-    for (size_t k = 0; k < needed.size(); ++k) catalog_.Add(needed[(k + id.value()) % needed.size()]).IgnoreError();
+    const std::vector<Library>& needed = closure.libraries;
+    for (size_t k = 0; k < needed.size(); ++k) {
+      catalog_.Add(needed[(k + id.value()) % needed.size()].path).IgnoreError();
+    }
     MutexLock lock(&layout_mutex_);
     const SpecOptions spec_options = {
         .root = options_.root, .data = options_.data, .layout = &layout_, .warnings = &made.warnings};
@@ -74,6 +77,7 @@ RunBundle::Made RunBundle::Make(UnitId id) {
       return made;
     }
     made.unit.shipped = *std::move(spec);
+    made.unit.shipped->arguments = options_.arguments;
   }
   if (!framework.lists) {
     made.unit.listing = CachedListing{{program.name}, absl::ZeroDuration(), false};  // one case, named like it

@@ -33,7 +33,8 @@ class RunBundle : public Bundle {
     std::vector<std::string> data;        // patterns
     std::vector<std::string> data_files;  // what they name, absolute: hashed first, since everything needs them
     std::vector<std::pair<std::string, std::string>> env;
-    size_t threads = 0;  // that read and hash; 0: as many as there are cores, at most 8
+    std::vector<std::string> arguments;  // of every program
+    size_t threads = 0;                  // that read and hash; 0: as many as there are cores, at most 8
   };
   RunBundle(Options options, std::vector<TestProgram> programs);
 
@@ -56,7 +57,8 @@ class RunBundle : public Bundle {
   };
   Made Make(UnitId id);
   Workers::Completion MakeReady(UnitId id, const Ready& ready);
-  std::vector<std::string> Libraries(const TestProgram& program, bool base) ABSL_LOCKS_EXCLUDED(layout_mutex_);
+  // Empty for what needs no loader, and where it cannot be told.
+  Closure ClosureOf(const TestProgram& program) ABSL_LOCKS_EXCLUDED(layout_mutex_);
 
   const Options options_;
   const std::vector<TestProgram> programs_;

@@ -41,8 +41,8 @@ void CostModel::AddUnit(UnitId unit, uint32_t suites, absl::Duration startup) {
   Refresh(unit);
 }
 
-void CostModel::Learn(UnitId unit, uint32_t suite, absl::Duration took) {
-  const double seconds = absl::ToDoubleSeconds(took);
+void CostModel::Learn(UnitId unit, uint32_t suite, absl::Duration took, double speed) {
+  const double seconds = absl::ToDoubleSeconds(took) * speed;
   Unit& e = units_[unit];
   e.cases.Add(seconds);
   e.suites[suite].Add(seconds);

@@ -26,8 +26,8 @@ class CostModel {
   // `suites` is how many suites the unit has (numbered from 0), `startup` what starting its process costs.
   void AddUnit(UnitId unit, uint32_t suites, absl::Duration startup);
 
-  // A case of this suite took so long.
-  void Learn(UnitId unit, uint32_t suite, absl::Duration took);
+  // A case of this suite took so long on a host of this speed.
+  void Learn(UnitId unit, uint32_t suite, absl::Duration took, double speed = 1);
   void LearnStartup(UnitId unit, absl::Duration took);
 
   // How long it is expected to take to start a process of the unit.

@@ -145,9 +145,8 @@ bool Scheduler::Impl::GiveRetry(HostId h) {
   const CaseNumber i = pending_.retries().FindFirst(
       [&](const RetryQueue::Kind& kind, absl::Time since) { return MayRetry(h, kind, since); });
   if (i == kNoCase) return false;
-  const absl::Duration expected = pending_.Estimate(i);
+  pending_.FixEstimate(i);
   pending_.TakeRetry(i);
-  cases_[i].seconds = static_cast<float>(absl::ToDoubleSeconds(expected));
   CaseList list;
   list.PushBack(cases_, i);
   SendLease(h, cases_[i].unit, list);
@@ -255,7 +254,8 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   while (pending_.short_count(e) > 0 && list.count < most) {
     const CaseNumber i = pending_.FirstShort(e);
     CaseRecord& c = cases_[i];
-    const double seconds = absl::ToDoubleSeconds(pending_.Estimate(i));
+    pending_.FixEstimate(i);
+    const double seconds = c.seconds;
     if (list.count > 0) {
       const CaseRecord& last = cases_[list.tail];
       // One iteration a lease: an index must not be in it twice.
@@ -270,7 +270,6 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
         break;
     }
     pending_.TakeShort(e);
-    c.seconds = static_cast<float>(seconds);
     list.PushBack(cases_, i);
     sum += seconds;
     unknown += !c.known;

@@ -17,6 +17,11 @@ absl::Duration Pending::Estimate(CaseNumber i) const {
   return c.known ? absl::Seconds(c.seconds) : costs_.Unknown(c.unit, c.suite);
 }
 
+void Pending::FixEstimate(CaseNumber i) {
+  CaseRecord& c = cases_[i];
+  if (!c.known) c.seconds = static_cast<float>(absl::ToDoubleSeconds(costs_.Unknown(c.unit, c.suite)));
+}
+
 bool Pending::Shorter(const Long& a, const Long& b) {
   if (a.seconds != b.seconds) return a.seconds < b.seconds;
   return a.i > b.i;  // in a heap of the longest, the first listed wins a tie

@@ -60,6 +60,8 @@ class Pending {
   absl::Duration expected() const { return absl::Nanoseconds(nanos_); }
   absl::Duration expected(UnitId unit) const { return absl::Nanoseconds(units_[unit].nanos); }
   absl::Duration Estimate(CaseNumber i) const;
+  // CaseRecord::seconds becomes what the case is expected to take by now.
+  void FixEstimate(CaseNumber i);
   // The cost model has learnt about this unit: brings its sum up to date.
   void EstimatesChanged(UnitId unit);
 

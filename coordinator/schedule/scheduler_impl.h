@@ -170,9 +170,9 @@ class Scheduler::Impl {
   // `began`: where no agent said so.
   void Final(CaseNumber i, std::optional<HostId> host, CaseResult result,
              std::optional<absl::Time> began = std::nullopt);
-  // What is to be told of an attempt that ended; final or not, flaky or not is the caller's to say.
-  AttemptEnded Ended(const CaseRecord& c, std::optional<HostId> host, CaseResult result,
-                     std::optional<absl::Time> began) const;
+  // Tells that an attempt ended; final or not, flaky or not is the caller's to say.
+  AttemptEnded& TellEnd(const CaseRecord& c, std::optional<HostId> host, CaseResult&& result,
+                        std::optional<absl::Time> began);
   // A result of a case that ran from `began` to `ended` on this host, whose agent told none.
   CaseResult UntoldResult(HostId h, absl::Time began, absl::Time ended) const;
   void FinalWithoutRun(CaseNumber i, Outcome outcome, const std::string& message);

@@ -92,18 +92,15 @@ bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) const {
 
 void Scheduler::Impl::OnResult(HostId h, CaseNumber i, CaseResult result) {
   CaseRecord& c = cases_[i];
-  const absl::Duration took = std::max(result.duration, absl::ZeroDuration()) * hosts_[h].speed;
   if (result.outcome != Outcome::kSkipped && result.outcome != Outcome::kInfraError) {
-    costs_.Learn(c.unit, c.suite, took);
+    costs_.Learn(c.unit, c.suite, std::max(result.duration, absl::ZeroDuration()), hosts_[h].speed);
   }
   const bool infra = result.outcome == Outcome::kInfraError;
   if (!TriesAgain(c, result.outcome)) {
     Final(i, h, std::move(result));
     return;
   }
-  AttemptEnded ended = Ended(c, h, std::move(result), std::nullopt);
-  ended.final = false;
-  actions_->push_back(std::move(ended));
+  TellEnd(c, h, std::move(result), std::nullopt).final = false;
   infra ? ++c.infra : ++c.failures;
   ++c.attempt;
   c.avoid = h;
@@ -162,9 +159,14 @@ CaseResult Scheduler::Impl::UntoldResult(HostId h, absl::Time began, absl::Time 
   return result;
 }
 
-AttemptEnded Scheduler::Impl::Ended(const CaseRecord& c, std::optional<HostId> host, CaseResult result,
-                                    std::optional<absl::Time> began) const {
-  AttemptEnded ended{CaseId{c.unit, c.index}, host, c.iteration, true, false, std::move(result)};
+AttemptEnded& Scheduler::Impl::TellEnd(const CaseRecord& c, std::optional<HostId> host, CaseResult&& result,
+                                       std::optional<absl::Time> began) {
+  actions_->emplace_back(std::in_place_type<AttemptEnded>);
+  AttemptEnded& ended = std::get<AttemptEnded>(actions_->back());
+  ended.id = {c.unit, c.index};
+  ended.host = host;
+  ended.iteration = c.iteration;
+  ended.result = std::move(result);
   ended.result.index = c.index;
   ended.result.attempt = c.attempt;
   if (began.has_value()) {
@@ -182,9 +184,8 @@ void Scheduler::Impl::Final(CaseNumber i, std::optional<HostId> host, CaseResult
   ++finished_;
   if (IsFailure(result.outcome)) ++failures_;
   cut_.Settle(i);
-  AttemptEnded ended = Ended(c, host, std::move(result), began);
+  AttemptEnded& ended = TellEnd(c, host, std::move(result), began);
   ended.flaky = ended.result.outcome == Outcome::kPassed && c.failures > 0;
-  actions_->push_back(std::move(ended));
 }
 
 void Scheduler::Impl::FinalWithoutRun(CaseNumber i, Outcome outcome, const std::string& message) {

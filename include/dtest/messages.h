@@ -89,6 +89,7 @@ struct UnitSpec {
   std::string loader;                     // tree path of the shipped program loader; empty if none is shipped
   std::vector<std::string> library_dirs;  // tree directories for LD_LIBRARY_PATH, first wins
   std::vector<std::string> base_library_dirs;  // the C library's own: used only where the host's base is not enough
+  std::vector<std::string> host_libraries;     // sonames that must be the host's own: drivers and what loads them
   std::vector<ManifestEntry> files;            // all of the tree that this unit needs, itself included
   friend bool operator==(const UnitSpec&, const UnitSpec&) = default;
 };

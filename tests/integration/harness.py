@@ -277,10 +277,12 @@ class DtestCase(unittest.TestCase):
     def start(self, *arguments, reports=True, directory=None, env=None, terminal=None, stdout=None):
         self.runs += 1
         junit, events = self.path(f"junit-{self.runs}.xml"), self.path(f"events-{self.runs}.jsonl")
-        command = [os.environ["DTEST_BINARY"], *arguments, "--cache-dir", self.path("cache"), "--state-dir",
+        end = arguments.index("--") if "--" in arguments else len(arguments)  # what follows is for the tests
+        command = [os.environ["DTEST_BINARY"], *arguments[:end], "--cache-dir", self.path("cache"), "--state-dir",
                    self.path("state")]
         if reports:
             command += ["--junit", junit, "--events", events]
+        command += arguments[end:]
         running = Running(command, self.environment(**(env or {})), directory or self.directory, junit, events,
                           terminal, stdout)
         self.addCleanup(running.close)

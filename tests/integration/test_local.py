@@ -5,6 +5,9 @@ import re
 import shutil
 import signal
 import stat
+import struct
+import subprocess
+import unittest
 
 import fixtures
 import harness
@@ -123,6 +126,32 @@ class LocalTest(DtestCase):
             self.assertEqual(file.read(), "good_test\n")
         self.assertSays(result, "running 1 plain program as one case each: build/good_test; --plain none leaves them out",
                         "skipped 6 programs", "not looked into, since others wrote what is there: _deps")
+
+    def test_arguments_for_the_tests(self):
+        script = self.write("args_test", '#!/bin/sh\nprintf "<%s>" "$@" >&2\nexit 1\n', 0o755)
+        self.assertSays(self.dtest(script, "--", "--db", "a b", "--", "-k"), "<--db><a b><--><-k>")
+        tests = self.suite("arguments_test")
+        for arguments in (["db", "a b"], ["web"]):  # each lists anew
+            with self.subTest(arguments=arguments):
+                result = self.dtest(tests, "--", *arguments)
+                self.assertExit(result, PASSED)
+                self.assertEqual(result.names(), {f"Given.{argument}": "passed" for argument in arguments})
+
+    @unittest.skipUnless(os.uname().machine == "x86_64", "32-bit x86 runs on x86-64")
+    def test_a_32_bit_program(self):
+        code = bytes.fromhex("b801000000 31db cd80")  # exit(0), by int 0x80
+        start, size = 0x08048000, 52 + 32 + len(code)
+        header = struct.pack("<4sBBB9xHHIIIIIHHHHHH", b"\x7fELF", 1, 1, 1, 2, 3, 1, start + 84, 52, 0, 0, 52, 32, 1, 0, 0,
+                             0)
+        segment = struct.pack("<8I", 1, 0, start, start, size, size, 5, 0x1000)
+        program = self.write("tests/small_test", header + segment + code, 0o755)
+        try:
+            subprocess.run([program], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.skipTest(f"this kernel does not run 32-bit programs: {error}")
+        result = self.dtest(self.path("tests"))
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.names(), {"small_test": "passed"})
 
     def test_one_case_has_one_name_however_it_is_reached(self):
         self.suite("flaky_test", directory="a")

@@ -648,7 +648,7 @@ TEST_F(Shipping, AStoreThatBlocksHoldsUpNeitherHeartbeatsNorTests) {
   spec_.id = UnitId(1);
   spec_.name = "shipped";
   spec_.path = "bin/fixture";
-  spec_.framework = Framework::kGoogleTest;
+  spec_.framework = "googletest";
   agent_->Send(AddUnit{spec_});
   agent_->Send(Prefetch{spec_.id});
   EXPECT_EQ(RunOne("Good.Passes").outcome, Outcome::kPassed);

@@ -25,6 +25,7 @@
 #include "agent/execute/agent_directory.h"
 #include "agent/execute/capture.h"
 #include "agent/execute/environment.h"
+#include "agent/execute/host_libraries.h"
 #include "agent/execute/leftovers.h"
 #include "agent/execute/loader.h"
 #include "agent/execute/process.h"
@@ -92,6 +93,44 @@ TEST(Glibc, VersionFromTheBanner) {
 }
 
 TEST(Glibc, OfThisHost) { EXPECT_TRUE(GlibcSuffices(HostGlibcVersion(DescribeHost("/").machine), "2.17")); }
+
+// ---- Libraries of the host
+
+TEST(HostLibraries, AreFoundWhereTheLoaderLooks) {
+  const ScratchDirectory scratch;
+  const std::string elf64 = std::string(ELFMAG) + static_cast<char>(ELFCLASS64);
+  const std::string elf32 = std::string(ELFMAG) + static_cast<char>(ELFCLASS32);
+  const auto at = [&](const std::string& name) { return absl::StrCat(scratch.path(), "/", name); };
+  const auto write = [&](const std::string& name, const std::string& bytes) {
+    std::ofstream(at(name), std::ios::binary) << bytes;
+    return at(name);
+  };
+  std::filesystem::create_directory(at("own"));
+  std::filesystem::create_directory(at("system"));
+  const std::string cached = write("libcached.so.1", elf64);
+  write("own/libown.so.1", elf64);
+  write("system/libgl.so.1", elf64);
+  write("system/libsmall.so.1", elf32);
+  const std::string nul(1, '\0');
+  HostLibraryPlaces places;
+  places.first = {at("own")};
+  places.ld_so_cache =
+      write("cache", "header" + nul + "libcached.so.1" + nul + "/gone/libcached.so.1" + nul + cached + nul + "rest");
+  places.defaults = {at("system")};
+  EXPECT_TRUE(HostHasLibrary("libcached.so.1", "x86_64", places));
+  EXPECT_TRUE(HostHasLibrary("libown.so.1", "x86_64", places));
+  EXPECT_TRUE(HostHasLibrary("libgl.so.1", "x86_64", places));
+  EXPECT_FALSE(HostHasLibrary("libgl.so.1", "i686", places));
+  EXPECT_TRUE(HostHasLibrary("libsmall.so.1", "i686", places));
+  EXPECT_FALSE(HostHasLibrary("libsmall.so.1", "x86_64", places));
+  EXPECT_FALSE(HostHasLibrary("libcached.so", "x86_64", places));
+  EXPECT_FALSE(HostHasLibrary("libcuda.so.1", "x86_64", places));
+}
+
+TEST(HostLibraries, OfThisHost) {
+  EXPECT_TRUE(HostHasLibrary("libc.so.6", DescribeHost("/").machine, {}));
+  EXPECT_FALSE(HostHasLibrary("libno-such-library.so.1", DescribeHost("/").machine, {}));
+}
 
 TEST(Glibc, VersionsAreNumbers) {
   EXPECT_TRUE(GlibcSuffices("2.36", "2.4"));
@@ -221,7 +260,8 @@ TEST(Process, AReportHasAPipeOfItsOwn) {
   StartSpec spec;
   spec.program = "/bin/sh";
   // As a descriptor and as a file that is opened anew; and nothing else is open.
-  spec.arguments = {"sh", "-c", "echo out; echo told >&3; echo again > /proc/self/fd/3; ls /proc/$$/fd | grep -c . >&3"};
+  spec.arguments = {"sh", "-c",
+                    "echo out; echo told >&3; echo again > /proc/self/fd/3; ls /proc/$$/fd | grep -c . >&3"};
   spec.environment = {"PATH=/usr/bin:/bin"};
   spec.working_directory = "/";
   spec.report = true;

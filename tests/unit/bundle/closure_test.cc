@@ -151,6 +151,58 @@ TEST(ClosureTest, CacheOfThePathGivenIsUsed) {
   EXPECT_EQ(PathsOf(MustResolve(with, Fixture("plain"))), AskLoader(Fixture("plain")));
 }
 
+// A fixture that needs a library of another name in place of libmiddle.so.2, as long.
+std::string Renamed(const std::string& fixture, const std::string& soname) {
+  std::string bytes = ReadBytes(Fixture(fixture));
+  for (size_t at; (at = bytes.find("libmiddle.so.2")) != std::string::npos;) bytes.replace(at, soname.size(), soname);
+  return bytes;
+}
+
+TEST(ClosureTest, DriversAndWhatLoadsThemAreLeftToTheHost) {
+  const TempTree temp;
+  const std::string vulkan = temp.Write("uses_vulkan", Renamed("by_environment", "libvulkan.so.1"), 0755);
+  const std::string driver = temp.Write("uses_driver", Renamed("by_environment", "libnvidia-m.so"), 0755);
+  const std::string by_runpath = temp.Write("by_runpath", Renamed("by_runpath", "libnvidia-m.so"), 0755);
+  temp.Write("here/libvulkan.so.1", Renamed("libs/libmiddle.so.2.7", "libvulkan.so.1"));
+  temp.Write("here/libnvidia-m.so", Renamed("libs/libmiddle.so.2.7", "libnvidia-m.so"));
+  temp.Write("here/libleaf.so", ReadBytes(Fixture("libs/libleaf.so")));
+
+  LibraryResolver::Options options;
+  options.ld_so_cache = "/nonexistent";
+  const std::string libc = PathsOf(MustResolve(Fixture("plain")))["libc.so.6"];
+  options.default_dirs = {temp.At("here"), libc.substr(0, libc.rfind('/'))};
+  LibraryResolver system(options);
+  options.default_dirs.erase(options.default_dirs.begin());
+  LibraryResolver nowhere(options);
+  for (LibraryResolver* resolver : {&system, &nowhere}) {
+    for (const auto& [program, soname] : {std::pair(vulkan, "libvulkan.so.1"), std::pair(driver, "libnvidia-m.so")}) {
+      const Closure closure = MustResolve(*resolver, program);
+      EXPECT_THAT(closure.host_libraries, ElementsAre(soname));
+      EXPECT_THAT(closure.missing, IsEmpty());
+      EXPECT_FALSE(PathsOf(closure).contains(soname));
+      EXPECT_FALSE(PathsOf(closure).contains("libleaf.so")) << "the host's has needs of its own";
+    }
+  }
+  // A path of the user's own is meant, but not for what must fit the kernel's driver.
+  EXPECT_EQ(PathsOf(MustResolve(vulkan, temp.At("here")))["libvulkan.so.1"], temp.At("here/libvulkan.so.1"));
+  EXPECT_THAT(MustResolve(vulkan, temp.At("here")).host_libraries, IsEmpty());
+  EXPECT_FALSE(PathsOf(MustResolve(driver, temp.At("here"))).contains("libnvidia-m.so"));
+  EXPECT_THAT(MustResolve(by_runpath).host_libraries, IsEmpty()) << "the host may have it in that directory";
+}
+
+TEST(ClosureTest, SonamesOfDriversAndWhatLoadsThem) {
+  for (const char* name : {"libcuda.so.1", "libnvidia-ml.so.1", "libEGL_mesa.so.0", "libvulkan_radeon.so"}) {
+    EXPECT_EQ(MustBeHosts(name), HostOwned::kDriver) << name;
+  }
+  for (const char* name : {"libGL.so.1", "libEGL.so.1", "libOpenCL.so.1", "libdrm.so.2", "libdrm_amdgpu.so.1"}) {
+    EXPECT_EQ(MustBeHosts(name), HostOwned::kGraphics) << name;
+  }
+  EXPECT_EQ(MustBeHosts("libxcb-dri3.so.0"), HostOwned::kDisplay);
+  for (const char* name : {"libcudart.so.12", "libGLEW.so.2.2", "libGLU.so.1", "libstdc++.so.6", "libXext.so.6"}) {
+    EXPECT_EQ(MustBeHosts(name), HostOwned::kNo) << name;
+  }
+}
+
 TEST(ClosureTest, CLibraryIsBaseAndTheRestIsNot) {
   const Closure closure = MustResolve(Fixture("gtest_linked"));
   std::map<std::string, bool> base;

@@ -35,6 +35,7 @@ inline UnitSpec SampleUnit() {
   spec.loader = "lib/ld.so";
   spec.library_dirs = {"lib", "", AnyBytes()};
   spec.base_library_dirs = {"base"};
+  spec.host_libraries = {"libcuda.so.1", ""};
   spec.files = {{"unit", SampleDigest(1), 1ull << 40, true, ""}, {AnyBytes(), Digest(), 0, false, "unit"}};
   return spec;
 }

@@ -86,6 +86,12 @@ TEST_F(ListingCacheTest, TheKeyChangesWithWhateverMayChangeTheListing) {
   EXPECT_NE(ListingCache::Key(spec, {}, {{"A", "1"}}, ""), key);
   EXPECT_NE(ListingCache::Key(spec, {program}, {}, ""), key);
   EXPECT_NE(ListingCache::Key(spec, {}, {}, "other files"), key);
+  spec.arguments = {"--db", "web"};
+  const std::optional<Digest> with_arguments = ListingCache::Key(spec, {}, {}, "");
+  EXPECT_NE(with_arguments, key);
+  spec.arguments = {"--db web"};
+  EXPECT_NE(ListingCache::Key(spec, {}, {}, ""), with_arguments);
+  spec.arguments = {};
   std::ofstream(program) << "other";
   EXPECT_NE(ListingCache::Key(spec, {}, {}, ""), key);
   fs::remove(program);

@@ -71,6 +71,15 @@ TEST(CommandLine, ShuffleWithoutSeedDoesNotEatThePath) {
   EXPECT_THAT(options.paths, ElementsAre("./tests"));
 }
 
+TEST(CommandLine, WhatFollowsTwoDashesIsForTheTests) {
+  const Options options = Parsed({"list", "./tests", "-q", "--", "--db", "-x", "--", "a b"});
+  EXPECT_THAT(options.paths, ElementsAre("./tests"));
+  EXPECT_THAT(options.test_arguments, ElementsAre("--db", "-x", "--", "a b"));
+  EXPECT_TRUE(Parsed({"./tests", "--"}).test_arguments.empty());
+  EXPECT_THAT(Parse({"hosts", "--", "x"}).text, HasSubstr("this command runs none"));
+  EXPECT_THAT(Parse({"-q", "--", "x"}).text, HasSubstr("no PATH given"));
+}
+
 TEST(CommandLine, SubcommandsAreTheFirstWordOnly) {
   EXPECT_EQ(Parsed({"list", "x"}).command, Command::kList);
   EXPECT_EQ(Parsed({"hosts", "--hosts", "f"}).command, Command::kHosts);
