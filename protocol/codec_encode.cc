@@ -368,7 +368,7 @@ size_t BytesHint(const Recipes& recipes) {
   return bytes;
 }
 size_t BytesHint(const Results& results) {
-  size_t bytes = results.results.size() * 4 * kWord;
+  size_t bytes = results.results.size() * 5 * kWord;
   for (const CaseResult& result : results.results) {
     if (HasDetail(result)) bytes += 8 * kWord + result.message.size() + result.output.size();
   }

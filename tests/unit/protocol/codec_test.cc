@@ -80,9 +80,9 @@ TEST(Codec, LargeMessages) {
   ExpectRoundTrip(SampleEnvelope<FromAgent>(loud));
 }
 
-TEST(Codec, ACaseThatPassedTakes32BytesAndALeasedOne4) {
+TEST(Codec, ACaseThatPassedTakes40BytesAndALeasedOne4) {
   const size_t one = Encode(SampleEnvelope<FromAgent>(PassedResults(1))).size();
-  EXPECT_EQ(Encode(SampleEnvelope<FromAgent>(PassedResults(512))).size() - one, 511 * 32);
+  EXPECT_EQ(Encode(SampleEnvelope<FromAgent>(PassedResults(512))).size() - one, 511 * 40);
   const size_t two = Encode(SampleEnvelope<ToAgent>(LeaseOf(2))).size();
   EXPECT_EQ(Encode(SampleEnvelope<ToAgent>(LeaseOf(502))).size() - two, 500 * 4);
 }
@@ -245,10 +245,10 @@ TEST(Codec, DigestsOfTheWrongLength) {
 TEST(Codec, AListThatClaimsManyElementsOfNoSizeIsRefused) {
   // Results with a struct list of 2^29 - 1 elements of zero words: a small frame that would take gigabytes to read.
   std::string frame = Encode(SampleEnvelope<FromAgent>(PassedResults(1)));
-  const size_t tag = frame.size() - 5 * 8;  // of the one element list: the tag word before its 4 words
+  const size_t tag = frame.size() - 6 * 8;  // of the one element list: the tag word before its 5 words
   uint64_t value = 0;
   std::memcpy(&value, frame.data() + tag, sizeof(value));
-  ASSERT_EQ(value, (uint64_t{4} << 32) | (1 << 2));
+  ASSERT_EQ(value, (uint64_t{5} << 32) | (1 << 2));
   value = uint64_t{(1u << 29) - 1} << 2;
   std::memcpy(frame.data() + tag, &value, sizeof(value));
   EXPECT_EQ(DecodeFromAgent(frame).status().code(), absl::StatusCode::kInvalidArgument);
