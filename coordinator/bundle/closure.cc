@@ -264,7 +264,7 @@ std::vector<std::string> SplitSearchPath(const char* value) {
   if (value == nullptr || *value == '\0') return {};
   std::vector<std::string> dirs = absl::StrSplit(value, absl::ByAnyChar(":;"));
   for (std::string& dir : dirs) {
-    if (dir.empty()) dir = ".";
+    if (dir.empty()) dir.assign(1, '.');
   }
   return dirs;
 }
