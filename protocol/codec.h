@@ -6,8 +6,13 @@
 // version still yields that version in the error ("the agent speaks protocol 2, this dtest 1"), because `version` is
 // the first word of the root struct in every version, for ever.
 //
-// Durations travel as whole nanoseconds: InfiniteDuration stays infinite, a negative one is sent as zero, a finite one
-// beyond 292 years becomes infinite. Encode does not check the limits below: keeping to them is the sender's part.
+// Every number has a bound, so that no sum of some overflows, none becomes negative where it is signed, and none makes
+// whoever sizes something by it run out of memory. Encode keeps to those of durations and bytes by itself: what is too
+// large is sent as the largest there is, a negative duration as zero. All other limits are the sender's part.
+//
+// Durations travel as whole nanoseconds. Limits and waits may be InfiniteDuration, which is also what one beyond
+// kLongestDuration becomes. What was measured (a start, a duration, an elapsed time) is never infinite: it would make
+// NaN of the first difference.
 
 #ifndef DTEST_PROTOCOL_CODEC_H_
 #define DTEST_PROTOCOL_CODEC_H_
@@ -17,6 +22,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "dtest/messages.h"
 
 namespace dtest {
@@ -27,6 +33,17 @@ inline constexpr uint64_t kMaxFrameBytes = 64 << 20;
 // Most elements of the lists whose length a sender chooses. They bound what a damaged frame makes a reader allocate.
 inline constexpr uint32_t kMaxResultsPerMessage = 1 << 16;
 inline constexpr uint32_t kMaxListLength = 1 << 20;
+
+inline constexpr absl::Duration kLongestDuration = absl::Hours(24 * 36525);  // 100 years
+inline constexpr uint64_t kMostBytes = uint64_t{1}
+                                       << 50;      // of memory, a disk, a file or an output; also counts of them
+inline constexpr uint32_t kMostSlots = 1 << 16;    // and cores, of a host
+inline constexpr uint32_t kMostWorkers = 1 << 30;  // slots of a run
+inline constexpr uint32_t kMostUnits = 1 << 20;    // ids are dense
+inline constexpr uint32_t kMostHosts = 1 << 20;
+inline constexpr uint32_t kMostAttempts = 1 << 20;
+inline constexpr uint32_t kMostIterations = 1 << 30;
+inline constexpr uint64_t kLastSequence = uint64_t{1} << 62;
 
 // The bytes of one frame (Cap'n Proto stream framing, one segment where possible, word padded). Empty if Cap'n Proto
 // cannot hold it at all (a single text of half a gigabyte): no transport sends that.

@@ -47,11 +47,30 @@ class Decoder {
     return static_cast<Enum>(value);
   }
 
+  // A limit or a wait, which may be for ever.
   absl::Duration Duration(int64_t nanoseconds, absl::string_view name) {
     if (nanoseconds == std::numeric_limits<int64_t>::max()) return absl::InfiniteDuration();
-    if (nanoseconds < 0) Fail(absl::StrCat(name, " is negative"));
-    return absl::Nanoseconds(nanoseconds);
+    return Measured(nanoseconds, name);
   }
+
+  absl::Duration Measured(int64_t nanoseconds, absl::string_view name) {
+    const absl::Duration duration = absl::Nanoseconds(nanoseconds);
+    if (nanoseconds < 0) Fail(absl::StrCat(name, " is negative"));
+    if (duration > kLongestDuration) Fail(absl::StrCat(name, " is ", absl::FormatDuration(duration)));
+    return duration;
+  }
+
+  template <typename Number>
+  Number InRange(Number value, uint64_t least, uint64_t most, absl::string_view name) {
+    if (value < least || value > most) Fail(absl::StrCat(name, " is ", value, ", not ", least, " to ", most));
+    return value;
+  }
+  uint64_t ByteCount(uint64_t bytes, absl::string_view name) { return InRange(bytes, 0, kMostBytes, name); }
+  uint32_t Attempt(uint32_t attempt) { return InRange(attempt, 1, kMostAttempts, "an attempt"); }
+  uint32_t CaseIndex(uint32_t index) { return InRange(index, 0, kMaxListLength - 1, "the index of a case"); }
+  UnitId Unit(uint32_t id) { return UnitId(InRange(id, 0, kMostUnits - 1, "the id of a unit")); }
+  SlotId Slot(uint32_t slot) { return SlotId(InRange(slot, 0, kMostSlots - 1, "a slot")); }
+  HostId Peer(uint32_t peer) { return HostId(InRange(peer, 0, kMostHosts - 1, "a peer")); }
 
   // 0 (and a fault) if the list is longer than allowed.
   uint32_t Length(uint64_t size, absl::string_view name, uint32_t most = kMaxListLength) {
@@ -106,8 +125,8 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   Welcome welcome;
   welcome.heartbeat_interval = decoder.Duration(in.getHeartbeatInterval(), "heartbeat interval");
   welcome.lease_timeout = decoder.Duration(in.getLeaseTimeout(), "lease timeout");
-  welcome.worker_base = in.getWorkerBase();
-  welcome.worker_count = in.getWorkerCount();
+  welcome.worker_base = decoder.InRange(in.getWorkerBase(), 0, kMostWorkers, "the first worker");
+  welcome.worker_count = decoder.InRange(in.getWorkerCount(), 0, kMostWorkers, "the count of workers");
   welcome.peer_public_key = decoder.CurveKey(in.getPeerPublicKey(), "a peer's key", /*required=*/false);
   welcome.peer_secret_key = decoder.CurveKey(in.getPeerSecretKey(), "a peer's key", /*required=*/false);
   if (welcome.peer_public_key.empty() != welcome.peer_secret_key.empty()) decoder.Fail("half a key pair");
@@ -115,7 +134,7 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   RunSettings& settings = welcome.settings;
   settings.run_id = Decoder::String(from.getRunId());
   settings.host_name = Decoder::String(from.getHostName());
-  settings.slots = from.getSlots();
+  settings.slots = decoder.InRange(from.getSlots(), 0, kMostSlots, "the count of slots");
   settings.processes = decoder.CheckedEnum(from.getProcesses(), Processes::kCase, "way to share processes");
   settings.sandbox = decoder.CheckedEnum(from.getSandbox(), Sandbox::kNone, "sandbox");
   settings.keep_all_output = from.getKeepAllOutput();
@@ -124,10 +143,10 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   settings.list_timeout = decoder.Duration(from.getListTimeout(), "list timeout");
   settings.kill_grace = decoder.Duration(from.getKillGrace(), "kill grace");
   settings.leak_timeout = decoder.Duration(from.getLeakTimeout(), "leak timeout");
-  settings.output_cap = from.getOutputCap();
+  settings.output_cap = decoder.ByteCount(from.getOutputCap(), "the most bytes of an output");
   settings.env = decoder.Pairs(from.getEnv(), "environment variables");
   settings.working_directory = Decoder::String(from.getWorkingDirectory());
-  settings.store_limit = from.getStoreLimit();
+  settings.store_limit = decoder.ByteCount(from.getStoreLimit(), "the limit of the store");
   return welcome;
 }
 
@@ -137,7 +156,7 @@ ManifestEntry Read(wire::ManifestEntry::Reader in, Decoder& decoder) {
   const auto file = in.getFile();
   if (file.size() != 0) entry.file = decoder.OneDigest(file, "a file's id");
   entry.symlink_target = Decoder::String(in.getSymlinkTarget());
-  entry.size = in.getSize();
+  entry.size = decoder.ByteCount(in.getSize(), "the size of a file");
   entry.executable = in.getExecutable();
   if (entry.path.empty()) decoder.Fail("a manifest entry without a path");
   if (entry.file.empty() == entry.symlink_target.empty()) {
@@ -149,7 +168,7 @@ ManifestEntry Read(wire::ManifestEntry::Reader in, Decoder& decoder) {
 AddUnit Read(wire::UnitSpec::Reader in, Decoder& decoder) {
   AddUnit add;
   UnitSpec& spec = add.spec;
-  spec.id = UnitId(in.getId());
+  spec.id = decoder.Unit(in.getId());
   spec.framework = Decoder::String(in.getFramework());
   spec.in_place = in.getInPlace();
   spec.name = Decoder::String(in.getName());
@@ -167,7 +186,11 @@ AddUnit Read(wire::UnitSpec::Reader in, Decoder& decoder) {
   spec.host_libraries = decoder.Strings(in.getHostLibraries(), "host libraries");
   const auto files = in.getFiles();
   spec.files.resize(decoder.Length(files.size(), "files"));
-  for (uint32_t i = 0; i < spec.files.size() && decoder.ok(); ++i) spec.files[i] = Read(files[i], decoder);
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < spec.files.size() && decoder.ok(); ++i) {
+    spec.files[i] = Read(files[i], decoder);
+    bytes = decoder.ByteCount(bytes + spec.files[i].size, "the size of all files");
+  }
   return add;
 }
 
@@ -199,12 +222,14 @@ CaseInfos Read(wire::Cases::Reader in, Decoder& decoder) {
 }
 
 CaseTable Read(wire::CaseTable::Reader in, Decoder& decoder) {
-  return {UnitId(in.getUnit()), Read(in.getCases(), decoder)};
+  return {decoder.Unit(in.getUnit()), Read(in.getCases(), decoder)};
 }
 
 Lease Read(wire::Lease::Reader in, Decoder& decoder) {
-  Lease lease{LeaseId(in.getId()), UnitId(in.getUnit()), {}, in.getIteration()};
-  if (lease.iteration == 0) decoder.Fail("a lease of iteration 0");
+  Lease lease{LeaseId(in.getId()),
+              decoder.Unit(in.getUnit()),
+              {},
+              decoder.InRange(in.getIteration(), 1, kMostIterations, "an iteration")};
   const auto indices = in.getIndices();
   const auto attempts = in.getAttempts();
   const auto limits = in.getTimeLimits();
@@ -221,8 +246,7 @@ Lease Read(wire::Lease::Reader in, Decoder& decoder) {
     return lease;
   }
   for (uint32_t i = 0; i < lease.cases.size(); ++i) {
-    lease.cases[i] = {indices[i], all_first ? 1 : attempts[i]};
-    if (lease.cases[i].attempt == 0) decoder.Fail("a lease with attempt 0");
+    lease.cases[i] = {decoder.CaseIndex(indices[i]), all_first ? 1 : decoder.Attempt(attempts[i])};
     if (!all_default) lease.cases[i].time_limit = decoder.Duration(limits[i], "time limit of a case");
   }
   return lease;
@@ -260,7 +284,7 @@ ChunkData Read(wire::ChunkData::Reader in, Decoder& decoder) {
 
 ChunksAt Read(wire::ChunksAt::Reader in, Decoder& decoder) {
   ChunksAt at;
-  at.peer = HostId(in.getPeer());
+  at.peer = decoder.Peer(in.getPeer());
   at.endpoints = decoder.Strings(in.getEndpoints(), "endpoints");
   at.public_key = decoder.CurveKey(in.getPublicKey(), "a peer's key");
   at.chunks = decoder.Digests(in.getChunks(), "chunks at a peer");
@@ -274,9 +298,14 @@ PeerPort Read(wire::PeerPort::Reader in, Decoder& decoder) {
   return port;
 }
 
-PeerLost Read(wire::PeerLost::Reader in, Decoder&) { return {HostId(in.getPeer()), Decoder::String(in.getReason())}; }
+PeerLost Read(wire::PeerLost::Reader in, Decoder& decoder) {
+  return {decoder.Peer(in.getPeer()), Decoder::String(in.getReason())};
+}
 
-FromPeers Read(wire::FromPeers::Reader in, Decoder&) { return {in.getBytes(), in.getChunks()}; }
+FromPeers Read(wire::FromPeers::Reader in, Decoder& decoder) {
+  return {decoder.ByteCount(in.getBytes(), "bytes from peers"),
+          decoder.ByteCount(in.getChunks(), "the count of chunks from peers")};
+}
 
 Hello Read(wire::Hello::Reader in, Decoder& decoder) {
   Hello hello;
@@ -286,21 +315,20 @@ Hello Read(wire::Hello::Reader in, Decoder& decoder) {
   hello.system = Decoder::String(in.getSystem());
   hello.glibc = Decoder::String(in.getGlibc());
   hello.store = Decoder::String(in.getStore());
-  hello.cores = in.getCores();
-  hello.memory = in.getMemory();
-  hello.free_disk = in.getFreeDisk();
-  if (hello.cores == 0) decoder.Fail("a host with 0 cores");
+  hello.cores = decoder.InRange(in.getCores(), 1, kMostSlots, "the count of cores");
+  hello.memory = decoder.ByteCount(in.getMemory(), "the memory of a host");
+  hello.free_disk = decoder.ByteCount(in.getFreeDisk(), "the free space of a host");
   return hello;
 }
 
-Prepared Read(wire::Prepared::Reader in, Decoder&) {
-  return {UnitId(in.getUnit()), Decoder::String(in.getError()), in.getDrain()};
+Prepared Read(wire::Prepared::Reader in, Decoder& decoder) {
+  return {decoder.Unit(in.getUnit()), Decoder::String(in.getError()), in.getDrain()};
 }
 
 Listed Read(wire::Listed::Reader in, Decoder& decoder) {
   Listed listed;
-  listed.unit = UnitId(in.getUnit());
-  listed.duration = decoder.Duration(in.getDuration(), "duration of a listing");
+  listed.unit = decoder.Unit(in.getUnit());
+  listed.duration = decoder.Measured(in.getDuration(), "duration of a listing");
   listed.cases = Read(in.getCases(), decoder);
   listed.error = Decoder::String(in.getError());
   listed.output = Decoder::String(in.getOutput());
@@ -309,21 +337,20 @@ Listed Read(wire::Listed::Reader in, Decoder& decoder) {
 
 CaseResult Read(wire::CaseResult::Reader in, Decoder& decoder) {
   CaseResult result;
-  result.index = in.getIndex();
-  result.attempt = in.getAttempt();
-  result.slot = SlotId(in.getSlot());
+  result.index = decoder.CaseIndex(in.getIndex());
+  result.attempt = decoder.Attempt(in.getAttempt());
+  result.slot = decoder.Slot(in.getSlot());
   result.outcome = decoder.CheckedEnum(in.getOutcome(), Outcome::kNotRun, "outcome");
   result.leaky = in.getLeaky();
-  result.start = decoder.Duration(in.getStart(), "start of a case");
-  result.duration = decoder.Duration(in.getDuration(), "duration of a case");
+  result.start = decoder.Measured(in.getStart(), "start of a case");
+  result.duration = decoder.Measured(in.getDuration(), "duration of a case");
   result.process = in.getProcess();
   result.place = in.getPlace();
-  if (result.attempt == 0) decoder.Fail("a result of attempt 0");
   return result;
 }
 
 void Read(wire::CaseDetail::Reader in, CaseResult* result, Decoder& decoder) {
-  result->output_cut = in.getOutputCut();
+  result->output_cut = decoder.ByteCount(in.getOutputCut(), "bytes cut from an output");
   result->message = Decoder::String(in.getMessage());
   result->output = Decoder::String(in.getOutput());
   result->warning = Decoder::String(in.getWarning());
@@ -337,9 +364,9 @@ ListingWrong Read(wire::ListingWrong::Reader in, Decoder&) {
 Results Read(wire::Results::Reader in, Decoder& decoder) {
   Results results;
   results.lease = LeaseId(in.getLease());
-  results.unit = UnitId(in.getUnit());
+  results.unit = decoder.Unit(in.getUnit());
   results.done = in.getDone();
-  results.startup = decoder.Duration(in.getStartup(), "start-up time");
+  results.startup = decoder.Measured(in.getStartup(), "start-up time");
   const auto rows = in.getResults();
   results.results.reserve(decoder.Length(rows.size(), "results", kMaxResultsPerMessage));
   if (!decoder.ok()) return results;
@@ -365,9 +392,8 @@ Results Read(wire::Results::Reader in, Decoder& decoder) {
   const auto late = in.getLateProperties();
   results.late_properties.resize(decoder.Length(late.size(), "cases with late properties", kMaxResultsPerMessage));
   for (uint32_t i = 0; i < results.late_properties.size(); ++i) {
-    results.late_properties[i] = {late[i].getIndex(), late[i].getAttempt(),
+    results.late_properties[i] = {decoder.CaseIndex(late[i].getIndex()), decoder.Attempt(late[i].getAttempt()),
                                   decoder.Pairs(late[i].getProperties(), "properties")};
-    if (results.late_properties[i].attempt == 0) decoder.Fail("properties of attempt 0");
     if (results.late_properties[i].properties.empty()) decoder.Fail("late properties without any");
   }
   return results;
@@ -382,8 +408,8 @@ Heartbeat Read(wire::Heartbeat::Reader in, Decoder& decoder) {
   heartbeat.running.resize(decoder.Length(running.size(), "running cases"));
   for (uint32_t i = 0; i < heartbeat.running.size(); ++i) {
     const auto row = running[i];
-    heartbeat.running[i] = {SlotId(row.getSlot()), LeaseId(row.getLease()), row.getIndex(),
-                            decoder.Duration(row.getElapsed(), "elapsed time"), UnitId(row.getUnit())};
+    heartbeat.running[i] = {decoder.Slot(row.getSlot()), LeaseId(row.getLease()), decoder.CaseIndex(row.getIndex()),
+                            decoder.Measured(row.getElapsed(), "elapsed time"), decoder.Unit(row.getUnit())};
   }
   return heartbeat;
 }
@@ -398,9 +424,9 @@ std::optional<ToAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder, std
     case wire::Envelope::ADD_UNIT:
       return Read(in.getAddUnit(), decoder);
     case wire::Envelope::PREFETCH:
-      return Prefetch{UnitId(in.getPrefetch())};
+      return Prefetch{decoder.Unit(in.getPrefetch())};
     case wire::Envelope::LIST:
-      return List{UnitId(in.getList())};
+      return List{decoder.Unit(in.getList())};
     case wire::Envelope::CASE_TABLE:
       return Read(in.getCaseTable(), decoder);
     case wire::Envelope::LEASE:
@@ -493,8 +519,8 @@ void DecodeWords(kj::ArrayPtr<const capnp::word> words, absl::string_view sender
                                      kProtocolVersion, ": both must be the same dtest"));
   }
   envelope.epoch = Epoch(root.getEpoch());
-  envelope.sequence = root.getSequence();
-  envelope.acknowledged = root.getAcknowledged();
+  envelope.sequence = decoder.InRange(root.getSequence(), 0, kLastSequence, "a sequence");
+  envelope.acknowledged = decoder.InRange(root.getAcknowledged(), 0, kLastSequence, "what is acknowledged");
   envelope.body = ReadBody(root, decoder, std::type_identity<Body>());
   if (decoder.ok() && !SequenceFits(envelope)) {
     decoder.Fail(

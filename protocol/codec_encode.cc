@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <utility>
 #include <variant>
@@ -20,7 +21,15 @@ capnp::Data::Reader Bytes(absl::string_view text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
 }
 
-int64_t Nanoseconds(absl::Duration duration) { return std::max<int64_t>(0, absl::ToInt64Nanoseconds(duration)); }
+// A limit or a wait, which may be for ever.
+int64_t Nanoseconds(absl::Duration duration) {
+  if (duration > kLongestDuration) return std::numeric_limits<int64_t>::max();
+  return std::max<int64_t>(0, absl::ToInt64Nanoseconds(duration));
+}
+
+int64_t MeasuredNanoseconds(absl::Duration duration) { return Nanoseconds(std::min(duration, kLongestDuration)); }
+
+uint64_t ByteCount(uint64_t bytes) { return std::min(bytes, kMostBytes); }
 
 template <typename ListBuilder>
 void SetStrings(ListBuilder out, const std::vector<std::string>& strings) {
@@ -65,10 +74,10 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   settings.setListTimeout(Nanoseconds(from.list_timeout));
   settings.setKillGrace(Nanoseconds(from.kill_grace));
   settings.setLeakTimeout(Nanoseconds(from.leak_timeout));
-  settings.setOutputCap(from.output_cap);
+  settings.setOutputCap(ByteCount(from.output_cap));
   SetPairs(settings.initEnv(from.env.size()), from.env);
   settings.setWorkingDirectory(Bytes(from.working_directory));
-  settings.setStoreLimit(from.store_limit);
+  settings.setStoreLimit(ByteCount(from.store_limit));
 }
 
 void Write(const AddUnit& add, wire::Envelope::Builder envelope) {
@@ -97,7 +106,7 @@ void Write(const AddUnit& add, wire::Envelope::Builder envelope) {
     file.setPath(Bytes(entry.path));
     if (!entry.file.empty()) file.setFile(Bytes(entry.file.bytes()));
     file.setSymlinkTarget(Bytes(entry.symlink_target));
-    file.setSize(entry.size);
+    file.setSize(ByteCount(entry.size));
     file.setExecutable(entry.executable);
   }
 }
@@ -201,8 +210,8 @@ void Write(const Hello& hello, wire::Envelope::Builder envelope) {
   out.setGlibc(Bytes(hello.glibc));
   out.setStore(Bytes(hello.store));
   out.setCores(hello.cores);
-  out.setMemory(hello.memory);
-  out.setFreeDisk(hello.free_disk);
+  out.setMemory(ByteCount(hello.memory));
+  out.setFreeDisk(ByteCount(hello.free_disk));
 }
 
 void Write(const Prepared& prepared, wire::Envelope::Builder envelope) {
@@ -215,7 +224,7 @@ void Write(const Prepared& prepared, wire::Envelope::Builder envelope) {
 void Write(const Listed& listed, wire::Envelope::Builder envelope) {
   auto out = envelope.initListed();
   out.setUnit(listed.unit.value());
-  out.setDuration(Nanoseconds(listed.duration));
+  out.setDuration(MeasuredNanoseconds(listed.duration));
   SetCases(out.initCases(), listed.cases);
   out.setError(Bytes(listed.error));
   out.setOutput(Bytes(listed.output));
@@ -238,15 +247,15 @@ void Write(const CaseResult& from, wire::CaseResult::Builder row) {
   row.setSlot(from.slot.value());
   row.setOutcome(static_cast<uint8_t>(from.outcome));
   row.setLeaky(from.leaky);
-  row.setStart(Nanoseconds(from.start));
-  row.setDuration(Nanoseconds(from.duration));
+  row.setStart(MeasuredNanoseconds(from.start));
+  row.setDuration(MeasuredNanoseconds(from.duration));
   row.setProcess(from.process);
   row.setPlace(from.place);
 }
 
 void Write(const CaseResult& from, uint32_t row, wire::CaseDetail::Builder detail) {
   detail.setRow(row);
-  detail.setOutputCut(from.output_cut);
+  detail.setOutputCut(ByteCount(from.output_cut));
   detail.setMessage(Bytes(from.message));
   detail.setOutput(Bytes(from.output));
   detail.setWarning(Bytes(from.warning));
@@ -258,7 +267,7 @@ void Write(const Results& results, wire::Envelope::Builder envelope) {
   out.setLease(results.lease.value());
   out.setUnit(results.unit.value());
   out.setDone(results.done);
-  out.setStartup(Nanoseconds(results.startup));
+  out.setStartup(MeasuredNanoseconds(results.startup));
   auto rows = out.initResults(results.results.size());
   uint32_t detailed = 0;
   for (uint32_t i = 0; i < results.results.size(); ++i) {
@@ -305,7 +314,7 @@ void Write(const Heartbeat& heartbeat, wire::Envelope::Builder envelope) {
     row.setSlot(from.slot.value());
     row.setIndex(from.index);
     row.setLease(from.lease.value());
-    row.setElapsed(Nanoseconds(from.elapsed));
+    row.setElapsed(MeasuredNanoseconds(from.elapsed));
     row.setUnit(from.unit.value());
   }
 }
@@ -335,8 +344,8 @@ void Write(const PeerLost& lost, wire::Envelope::Builder envelope) {
 
 void Write(const FromPeers& from, wire::Envelope::Builder envelope) {
   auto out = envelope.initFromPeers();
-  out.setBytes(from.bytes);
-  out.setChunks(from.chunks);
+  out.setBytes(ByteCount(from.bytes));
+  out.setChunks(ByteCount(from.chunks));
 }
 
 // Words that the large messages will take, about: a first segment of that size makes one segment of the message. Too

@@ -1,5 +1,6 @@
 // Seeded mutations of good frames, and noise, through both decoders. A decoder may refuse or accept, never crash, hang,
-// throw or take memory out of proportion; what it accepts can be encoded and decoded again. Run under ASan and UBSan
+// throw or take memory out of proportion; what it accepts can be encoded and decoded again, and has no number out of
+// the bounds of protocol/codec.h, whatever field it was damaged in. Run under ASan and UBSan
 // this is where a missing bounds check shows.
 
 #include <gtest/gtest.h>
@@ -88,7 +89,10 @@ class Mutator {
                                            0xffffffff00000000,
                                            0x0000000700000001,
                                            0xfffffffffffffffc,
-                                           1};
+                                           1,
+                                           kMostBytes + 1,
+                                           0x7ffffffffffffffe,
+                                           0x0001000100010001};
 
   // Mostly in the first words, where versions, tags and pointers are.
   size_t Near(const std::string& frame) {
@@ -100,6 +104,76 @@ class Mutator {
 
   std::mt19937 random_;
 };
+
+void ExpectFinite(absl::Duration duration) {
+  EXPECT_GE(duration, absl::ZeroDuration());
+  EXPECT_LE(duration, kLongestDuration);
+}
+void ExpectDuration(absl::Duration duration) {
+  if (duration != absl::InfiniteDuration()) ExpectFinite(duration);
+}
+
+// Every number of the kinds of message that have some.
+template <typename Message>
+void ExpectBounds(const Message&) {}
+void ExpectBounds(const Welcome& welcome) {
+  for (const absl::Duration duration :
+       {welcome.heartbeat_interval, welcome.lease_timeout, welcome.settings.case_timeout, welcome.settings.list_timeout,
+        welcome.settings.kill_grace, welcome.settings.leak_timeout}) {
+    ExpectDuration(duration);
+  }
+  EXPECT_LE(welcome.worker_base, kMostWorkers);
+  EXPECT_LE(welcome.worker_count, kMostWorkers);
+  EXPECT_LE(welcome.settings.slots, kMostSlots);
+  EXPECT_LE(welcome.settings.output_cap, kMostBytes);
+  EXPECT_LE(welcome.settings.store_limit, kMostBytes);
+}
+void ExpectBounds(const AddUnit& add) {
+  EXPECT_LT(add.spec.id.value(), kMostUnits);
+  uint64_t bytes = 0;
+  for (const ManifestEntry& entry : add.spec.files) bytes += entry.size;
+  EXPECT_LE(bytes, kMostBytes);
+}
+void ExpectBounds(const Lease& lease) {
+  EXPECT_LT(lease.unit.value(), kMostUnits);
+  for (const LeasedCase& leased : lease.cases) {
+    EXPECT_LT(leased.index, kMaxListLength);
+    EXPECT_GE(leased.attempt, 1);
+    EXPECT_LE(leased.attempt, kMostAttempts);
+  }
+}
+void ExpectBounds(const Interrupt& interrupt) { ExpectDuration(interrupt.grace); }
+void ExpectBounds(const ChunksAt& at) { EXPECT_LT(at.peer.value(), kMostHosts); }
+void ExpectBounds(const Hello& hello) {
+  EXPECT_GE(hello.cores, 1);
+  EXPECT_LE(hello.cores, kMostSlots);
+  EXPECT_LE(hello.memory, kMostBytes);
+  EXPECT_LE(hello.free_disk, kMostBytes);
+}
+void ExpectBounds(const Listed& listed) { ExpectFinite(listed.duration); }
+void ExpectBounds(const Results& results) {
+  ExpectFinite(results.startup);
+  for (const CaseResult& result : results.results) {
+    ExpectFinite(result.start);
+    ExpectFinite(result.duration);
+    EXPECT_LT(result.index, kMaxListLength);
+    EXPECT_GE(result.attempt, 1);
+    EXPECT_LE(result.attempt, kMostAttempts);
+    EXPECT_LT(result.slot.value(), kMostSlots);
+    EXPECT_LE(result.output_cut, kMostBytes);
+  }
+}
+void ExpectBounds(const Heartbeat& heartbeat) {
+  for (const RunningCase& running : heartbeat.running) {
+    ExpectFinite(running.elapsed);
+    EXPECT_LT(running.slot.value(), kMostSlots);
+    EXPECT_LT(running.unit.value(), kMostUnits);
+  }
+}
+void ExpectBounds(const FromPeers& from) {
+  EXPECT_LE(from.bytes, kMostBytes);
+  EXPECT_LE(from.chunks, kMostBytes);
+}
 
 // True if the frame was accepted; then it must survive another round as it is.
 template <typename Decode>
@@ -113,6 +187,9 @@ bool Try(const std::string& frame, Decode decode) {
   const auto second = decode(Encode(*first));
   EXPECT_TRUE(second.ok()) << second.status();
   EXPECT_TRUE(second.ok() && second->body == first->body && second->sequence == first->sequence);
+  EXPECT_LE(first->sequence, kLastSequence);
+  EXPECT_LE(first->acknowledged, kLastSequence);
+  if (first->body) std::visit([](const auto& message) { ExpectBounds(message); }, *first->body);
   return true;
 }
 

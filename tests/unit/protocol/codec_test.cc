@@ -114,9 +114,82 @@ TEST(Codec, DurationsSaturateAndNeverTurnNegative) {
   };
   EXPECT_EQ(grace(absl::InfiniteDuration()), absl::InfiniteDuration());
   EXPECT_EQ(grace(absl::Hours(24 * 365 * 1000)), absl::InfiniteDuration());
-  EXPECT_EQ(grace(absl::Nanoseconds(INT64_MAX - 1)), absl::Nanoseconds(INT64_MAX - 1));
+  EXPECT_EQ(grace(kLongestDuration), kLongestDuration);
+  EXPECT_EQ(grace(kLongestDuration + absl::Nanoseconds(1)), absl::InfiniteDuration());
   EXPECT_EQ(grace(absl::Nanoseconds(-1)), absl::ZeroDuration());
   EXPECT_EQ(grace(-absl::InfiniteDuration()), absl::ZeroDuration());
+}
+
+TEST(Codec, WhatWasMeasuredIsNeverInfinite) {
+  Results results = PassedResults(1);
+  results.results[0].start = absl::InfiniteDuration();
+  results.results[0].duration = absl::Hours(24 * 365 * 1000);
+  results.startup = absl::InfiniteDuration();
+  const auto received = DecodeFromAgent(Encode(SampleEnvelope<FromAgent>(results)));
+  ASSERT_TRUE(received.ok()) << received.status();
+  const Results& read = std::get<Results>(*received->body);
+  EXPECT_EQ(read.results[0].start, kLongestDuration);
+  EXPECT_EQ(read.results[0].duration, kLongestDuration);
+  EXPECT_EQ(read.startup, kLongestDuration);
+}
+
+// Each 64-bit number of a frame in turn becomes one that some agent of another making might send.
+TEST(Codec, DurationsThatNoEncoderSendsAreRefused) {
+  Heartbeat heartbeat;
+  heartbeat.running = {{SlotId(3), LeaseId(1), 44, absl::Nanoseconds(0x123456789abcdef), UnitId(5)}};
+  const std::string frame = Encode(SampleEnvelope<FromAgent>(heartbeat));
+  int64_t elapsed = 0x123456789abcdef;
+  const size_t at = frame.find(std::string(reinterpret_cast<const char*>(&elapsed), sizeof elapsed));
+  ASSERT_NE(at, std::string::npos);
+  const auto refusal = [&](int64_t nanoseconds) {
+    std::string changed = frame;
+    std::memcpy(changed.data() + at, &nanoseconds, sizeof nanoseconds);
+    return std::string(DecodeFromAgent(changed).status().message());
+  };
+  EXPECT_EQ(refusal(absl::ToInt64Nanoseconds(kLongestDuration)), "");
+  EXPECT_THAT(refusal(absl::ToInt64Nanoseconds(kLongestDuration) + 1), HasSubstr("elapsed time is 876600h"));
+  EXPECT_THAT(refusal(INT64_MAX), HasSubstr("elapsed time is"));
+  EXPECT_THAT(refusal(-1), HasSubstr("elapsed time is negative"));
+  EXPECT_THAT(refusal(INT64_MIN), HasSubstr("elapsed time is negative"));
+}
+
+TEST(Codec, BytesSaturate) {
+  Hello hello = std::get<Hello>(SampleFromAgent()[0]);
+  hello.memory = UINT64_MAX;
+  hello.free_disk = kMostBytes;
+  const auto received = DecodeFromAgent(Encode(SampleEnvelope<FromAgent>(hello)));
+  ASSERT_TRUE(received.ok()) << received.status();
+  EXPECT_EQ(std::get<Hello>(*received->body).memory, kMostBytes);
+  EXPECT_EQ(std::get<Hello>(*received->body).free_disk, kMostBytes);
+}
+
+TEST(Codec, CountsAndIdsOutOfRange) {
+  Welcome welcome = std::get<Welcome>(SampleToAgent()[0]);
+  welcome.settings.slots = kMostSlots + 1;
+  EXPECT_THAT(Refusal(welcome), HasSubstr("the count of slots is 65537, not 0 to 65536"));
+  welcome = std::get<Welcome>(SampleToAgent()[0]);
+  welcome.worker_base = UINT32_MAX;
+  EXPECT_THAT(Refusal(welcome), HasSubstr("the first worker is 4294967295"));
+  welcome = std::get<Welcome>(SampleToAgent()[0]);
+  welcome.worker_count = UINT32_MAX;
+  EXPECT_THAT(Refusal(welcome), HasSubstr("the count of workers is 4294967295"));
+  Hello hello = std::get<Hello>(SampleFromAgent()[0]);
+  hello.cores = UINT32_MAX;
+  EXPECT_THAT(Refusal(hello), HasSubstr("the count of cores is 4294967295, not 1 to 65536"));
+  EXPECT_THAT(Refusal(List{UnitId(UINT32_MAX)}), HasSubstr("the id of a unit is 4294967295"));
+  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{kMaxListLength, 1}}}),
+              HasSubstr("the index of a case is 1048576"));
+  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, kMostAttempts + 1}}}), HasSubstr("an attempt is 1048577"));
+  EXPECT_THAT(Refusal(PeerLost{HostId(UINT32_MAX), ""}), HasSubstr("a peer is 4294967295"));
+  Results results = PassedResults(1);
+  results.results[0].slot = SlotId(UINT32_MAX);
+  EXPECT_THAT(Refusal(results), HasSubstr("a slot is 4294967295"));
+  AddUnit add{SampleUnit()};
+  add.spec.files = std::vector<ManifestEntry>(3, {"f", SampleDigest(1), kMostBytes / 2, false, ""});
+  EXPECT_THAT(Refusal(add), HasSubstr("the size of all files is"));
+  Envelope<FromAgent> late = SampleEnvelope<FromAgent>(Idle{});
+  late.sequence = UINT64_MAX;
+  EXPECT_THAT(DecodeFromAgent(Encode(late)).status().message(), HasSubstr("a sequence is 18446744073709551615"));
 }
 
 TEST(Codec, AnotherVersionIsNamedWhateverElseTheFrameHolds) {
@@ -168,23 +241,23 @@ TEST(Codec, ValuesOutOfRange) {
   EXPECT_THAT(Refusal(add), HasSubstr("not either a file or a symbolic link"));
 
   EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {}}), HasSubstr("a lease without cases"));
-  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, 0}}}), HasSubstr("attempt 0"));
-  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, 1}}, 0}), HasSubstr("iteration 0"));
+  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, 0}}}), HasSubstr("an attempt is 0"));
+  EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, 1}}, 0}), HasSubstr("an iteration is 0"));
   EXPECT_THAT(Refusal(Recipes{{{SampleDigest(1), {{SampleDigest(2), 0}}}}, {}}), HasSubstr("a chunk of 0 bytes"));
   EXPECT_THAT(Refusal(Recipes{{{SampleDigest(1), {{SampleDigest(2), 262145}}}}, {}}), HasSubstr("262145 bytes"));
 
   Hello hello = std::get<Hello>(SampleFromAgent()[0]);
   hello.cores = 0;
-  EXPECT_THAT(Refusal(hello), HasSubstr("0 cores"));
+  EXPECT_THAT(Refusal(hello), HasSubstr("the count of cores is 0"));
   Results results = PassedResults(2);
   results.results[1].outcome = static_cast<Outcome>(7);
   EXPECT_THAT(Refusal(results), HasSubstr("unknown outcome 7"));
   results.results[1].outcome = Outcome::kPassed;
   results.results[1].attempt = 0;
-  EXPECT_THAT(Refusal(results), HasSubstr("a result of attempt 0"));
+  EXPECT_THAT(Refusal(results), HasSubstr("an attempt is 0"));
   results = PassedResults(2);
   results.late_properties = {{0, 0, {{"k", "v"}}}};
-  EXPECT_THAT(Refusal(results), HasSubstr("properties of attempt 0"));
+  EXPECT_THAT(Refusal(results), HasSubstr("an attempt is 0"));
   results.late_properties = {{0, 1, {}}};
   EXPECT_THAT(Refusal(results), HasSubstr("late properties without any"));
 }
