@@ -263,6 +263,10 @@ void SlotRunner::OnErrors() {
   if (ended_) FinishIfOver();
 }
 
+void SlotRunner::CatchUp() {
+  if (process_ != nullptr && process_->output_fd() >= 0) OnOutput();
+}
+
 bool SlotRunner::IsMine(pid_t process) const {
   return process_ != nullptr && !IsOlder(process, process_->pid()) &&
          OwnerOf(process, options_.slot.value(), process_->pid()) == Owner::kThisSlot;

@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/run_log.h"
 #include "coordinator/report/event_log.h"
@@ -51,8 +52,13 @@ absl::StatusOr<Log> ReadLog(const std::string& path) {
 }
 
 bool IsNamed(const Attempt& attempt, const std::string& wanted) {
-  return attempt.name == wanted || absl::StrCat(attempt.unit, ".", attempt.name) == wanted ||
-         absl::StrCat(attempt.unit, " ", attempt.name) == wanted;
+  if (attempt.name == wanted) return true;
+  // Its executable by path, as reports have it, or by name alone.
+  const absl::string_view path = attempt.unit;
+  for (const absl::string_view unit : {path, path.substr(path.rfind('/') + 1)}) {
+    if (absl::StrCat(unit, ".", attempt.name) == wanted || absl::StrCat(unit, " ", attempt.name) == wanted) return true;
+  }
+  return false;
 }
 
 // The last attempt that failed, or else the last.
