@@ -245,7 +245,7 @@ void AgentLoop::OnSignal() {
     if (info.ssi_signo == SIGCHLD) {
       for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->CheckEnded();
     } else if (const std::optional<SlotId> slot = SlotOf(info); slot.has_value()) {
-      runners_[slot->value()]->CatchUp();  // the case that runs may have begun since
+      runners_[slot->value()]->ReadOutput();  // the case that runs may have begun since
       Handle(AgentSignalled{*slot, static_cast<int>(info.ssi_signo)});
     } else {
       End(absl::StrCat("received signal ", info.ssi_signo, " (", strsignal(static_cast<int>(info.ssi_signo)), ")"));

@@ -263,7 +263,7 @@ void SlotRunner::OnErrors() {
   if (ended_) FinishIfOver();
 }
 
-void SlotRunner::CatchUp() {
+void SlotRunner::ReadOutput() {
   if (process_ != nullptr && process_->output_fd() >= 0) OnOutput();
 }
 

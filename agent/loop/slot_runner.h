@@ -65,7 +65,7 @@ class SlotRunner : private CaseSink {
   void Signal(int signal);
 
   // Reads what the process has printed by now, before something that came after it is told of the slot.
-  void CatchUp();
+  void ReadOutput();
   // Whether this process is the slot's, or came from it; false where that cannot be told any more.
   bool IsMine(pid_t process) const;
 
