@@ -423,7 +423,7 @@ std::string GoogleTestReader::ListingFault(const ProcessEnd& end) const {
   const bool more = announced_.has_value() && *announced_ > expected_.size() && any_began_;
   if (stranger_.empty() || !(more || stranger_reported_)) return "";
   const size_t ran = more ? *announced_ : expected_.size() + 1;
-  const bool all = GoogleTestFilter(request_).empty();
+  const bool all = expected_.size() + disabled_.size() == request_.listing.size();
   return absl::StrCat(all ? "it listed " : "it was asked for ", expected_.size(), " and runs ", ran, ": ", stranger_,
                       " is not in its listing");
 }

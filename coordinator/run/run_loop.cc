@@ -498,6 +498,7 @@ void RunLoop::HostListed(HostId id, Listed listed) {
   heard.error = listed.error;
   heard.duration = listed.duration;
   Schedule(FromHost{id, std::move(heard)});
+  if (end_.has_value()) return;  // it came too late: nobody would give its cases a verdict
   if (!listed.error.empty()) {
     ListingBroke(unit, std::move(listed.error), std::move(listed.output));
     return;

@@ -474,6 +474,8 @@ class FailurePolicyTest(DtestCase):
     def test_order_dependent_cases_name_what_ran_before_them(self):
         behind = ["Order.First", "Order.LeavesAMess", "Order.Between"]
         for options, verdict in ((("--retries", "1"), "passed"), (("--explain",), "failed")):
+            # Once more: what is known to be short runs as one batch.
+            self.dtest(self.suite("order_dependent_test"), "-j", "1")
             result = self.dtest(self.suite("order_dependent_test"), "-j", "1", *options)
             self.assertExit(result, FAILED)
             outcomes = {name: "passed" for name in behind + ["Order.Last"]}
@@ -488,6 +490,7 @@ class FailurePolicyTest(DtestCase):
                 self.assertEqual(one.read(), other.read())
 
     def test_reproduce_runs_a_case_behind_what_ran_before_it(self):
+        self.dtest(self.suite("order_dependent_test"), "-j", "1")  # once more, what is known to be short is one batch
         first = self.dtest(self.suite("order_dependent_test"), "-j", "1", "--env", "OF_THE_RUN=yes")
         ran = {event["name"]: (event["process"], event["place"]) for event in first.attempts()}
         for _ in range(2):  # what it logs can be reproduced, too
