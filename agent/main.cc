@@ -1,4 +1,5 @@
-// dtest-agent: runs the tests of one host for the dtest that started it. See loop.h; protocol/PROTOCOL.md, "Start".
+// dtest-agent: runs the tests of one host for the dtest that started it. See run_agent.h; protocol/PROTOCOL.md,
+// "Start".
 
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -15,7 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "agent/execute/process.h"
 #include "agent/loop/host_info.h"
-#include "agent/loop/loop.h"
+#include "agent/loop/run_agent.h"
 #include "agent/loop/start_check.h"
 #include "dtest/base/descriptor_limit.h"
 #include "dtest/version.h"
@@ -68,9 +69,9 @@ absl::Status CheckStoreOf(const AgentStart& start) {
   return CheckStore(start.store_root.empty() ? DefaultStoreRoot() : start.store_root);
 }
 
-absl::Status RunAgent() {
+absl::Status StartAndRun() {
   RaiseDescriptorLimit();
-  AgentLoop::Options options;
+  RunAgentOptions options;
   options.version = Version();
   options.signal_fd = SignalFd();
   if (options.signal_fd < 0) return absl::ErrnoToStatus(errno, "cannot receive signals: signalfd");
@@ -89,8 +90,7 @@ absl::Status RunAgent() {
         (*directory)->path());
   }
   if (absl::Status status = stream->SendReady(options.start); !status.ok()) return status;
-  AgentLoop loop(options, *std::move(directory));
-  return loop.Run(*std::move(stream));
+  return RunAgent(options, *std::move(directory), *std::move(stream));
 }
 
 int Main(int argc, char** argv) {
@@ -107,7 +107,7 @@ int Main(int argc, char** argv) {
     return 4;
   }
   SetUpLog();
-  if (absl::Status status = RunAgent(); !status.ok()) {
+  if (absl::Status status = StartAndRun(); !status.ok()) {
     spdlog::error("{}", std::string(status.message()));
     return 1;
   }

@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "protocol/dealer.h"
 #include "protocol/router.h"
 
 namespace dtest {
@@ -70,10 +71,10 @@ class RouterTransport final : public Router {
   std::unique_ptr<Impl> impl_;
 };
 
-class DealerTransport {
+class DealerTransport final : public Dealer {
  public:
   DealerTransport();
-  ~DealerTransport();
+  ~DealerTransport() override;
   DealerTransport(const DealerTransport&) = delete;
   DealerTransport& operator=(const DealerTransport&) = delete;
 
@@ -82,8 +83,8 @@ class DealerTransport {
   // `endpoint` as "address:port" (IPv6 in brackets). The client keys are made here.
   absl::Status ConnectTcp(absl::string_view endpoint, absl::string_view identity, absl::string_view server_public_key);
 
-  absl::Status Send(std::shared_ptr<const std::string> frame);
-  std::optional<std::string> Receive();
+  absl::Status Send(std::shared_ptr<const std::string> frame) override;
+  std::optional<std::string> Receive() override;
 
   // A descriptor that polls readable when Receive may have something (ZMQ_FD: edge triggered, see ZeroMQ's manual:
   // after any Send or Receive, and before sleeping, drain Receive until it is empty).

@@ -65,6 +65,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "agent/frameworks/process_end.h"
 #include "dtest/messages.h"
 
 namespace dtest {
@@ -113,33 +114,13 @@ struct ProcessExited {
   SlotId slot;
 };
 
-// The slot's process has ended and its output has been read to the end (or the leak timeout passed).
-struct ProcessEnded {
+// The slot's process has ended and its output has been read to the end (or the leak timeout passed). Properties of
+// results that have left already are sent after them.
+struct ProcessEnded : ProcessEnd {
   SlotId slot;
-  int exit_code = 0;  // valid if signal is 0
-  int signal = 0;
   bool leaky = false;
   std::string spawn_error;  // it could not even be started
-  std::string output;       // of the case that was running, or outside any case
-  uint64_t output_cut = 0;
-  std::string warning;         // the headline of a sanitizer's report in `output`
-  std::string cases;           // the names of those that began, for messages; empty where it ended well
-  std::string listing_wrong;   // how it shows that the listing is not what the process runs; empty: it does not
-  bool premature = false;      // it exited, but the framework had not finished (exit(0) in a global tear-down)
-  bool in_suite = false;       // a suite has begun, but none of its cases: it is in that suite's set-up
-  bool after_failure = false;  // the last case to end was the last of its suite, and failed: in that suite's tear-down
-  // RecordProperty, which GoogleTest tells only now. Those of results that have left already are sent after them.
-  struct Property {
-    uint32_t index = 0;
-    std::string key, value;
-  };
-  std::vector<Property> properties;
-  // What the framework says at last of cases that it had reported as passed or skipped.
-  struct Correction {
-    uint32_t index = 0;
-    std::string message;
-  };
-  std::vector<Correction> corrections;
+  std::string cases;        // the names of those that began, for messages; empty where it ended well
 };
 
 // Something that the slot's process started, or itself, sent this agent a signal that would end it.

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
 #include "agent/core/blame.h"
-#include "agent/execute/capture.h"
+#include "agent/frameworks/capture.h"
 
 namespace dtest {
 

@@ -99,6 +99,17 @@ bool IsOlder(pid_t orphan, pid_t process) {
   return orphan_start >= 0 && orphan_start < process_start;
 }
 
+bool DescendsFromUs(pid_t process) {
+  constexpr int kParent = 4;
+  constexpr int kDeepest = 1000;  // parents may end and change between two looks
+  int64_t at = process;
+  for (int depth = 0; at > 1 && depth < kDeepest; ++depth) {
+    at = StatField(static_cast<pid_t>(at), kParent);
+    if (at == getpid()) return true;
+  }
+  return false;
+}
+
 // Above any limit that somebody means, below RLIM_INFINITY. With this process' id, since a test may be a dtest itself.
 uint64_t SlotMark(uint32_t slot) {
   return uint64_t{1} << 62 | static_cast<uint64_t>(getpid()) << kSlotBits | (slot & kSlotMask);

@@ -26,6 +26,9 @@ std::vector<pid_t> Orphans(absl::Span<const pid_t> known);
 // True if `orphan` was started before `process` and therefore does not descend from it. False if either is unknown.
 bool IsOlder(pid_t orphan, pid_t process);
 
+// Whether it lives and descends from this process, as far as /proc tells.
+bool DescendsFromUs(pid_t process);
+
 // The mark of a slot of this agent: for Process::Options.
 uint64_t SlotMark(uint32_t slot);
 

@@ -1,33 +1,65 @@
-// How test processes come to life. The slots' hands start them through this, so that a sandbox (a launcher that changes
-// the specification and hands it to another) or a fork server (one whose processes are forked from a program that is
-// loaded already) needs no change in them, nor in the core.
+// How test processes come to life, as slots see them. DirectLauncher (direct_launcher.h) starts them as children; a
+// sandbox (a launcher that changes the specification and hands it to another) or a fork server (one whose processes are
+// forked from a program that is loaded already) fits without a change in the slots or in the core, and so do tests,
+// whose processes are written by hand.
 //
 // One thread, the one that starts all processes (agent/execute/process.h says why).
 
 #ifndef DTEST_AGENT_EXECUTE_PROCESS_LAUNCHER_H_
 #define DTEST_AGENT_EXECUTE_PROCESS_LAUNCHER_H_
 
+#include <sys/types.h>
+
+#include <cstddef>
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "agent/execute/process.h"
+#include "dtest/ids.h"
 
 namespace dtest {
 
 using StartSpec = Process::Options;
 
+// A process of a slot, with all that descends from it.
+class TestProcess {
+ public:
+  // Kills it and what it left behind, if it was not reaped.
+  virtual ~TestProcess() = default;
+
+  // A descriptor to watch; -1 where it has no such pipe, or after Close.
+  virtual int fd(Pipe pipe) const = 0;
+  // Puts what there is into `buffer` and says how much that was: 0, there is nothing now; nullopt, nothing comes any
+  // more.
+  virtual std::optional<size_t> Read(Pipe pipe, absl::Span<char> buffer) = 0;
+  virtual void Close(Pipe pipe) = 0;
+
+  // A descriptor to watch: readable when the process has ended. -1 where there is none: ask HasEnded after SIGCHLD.
+  virtual int end_fd() const = 0;
+  virtual bool HasEnded() const = 0;
+  // To the process and its group. Not after Reap.
+  virtual void Signal(int signal) = 0;
+
+  // Whether something that descends from it lives, once it has ended. What an earlier process of the slot left behind
+  // is no such thing, and is killed.
+  virtual bool HasLeftovers() = 0;
+  // The group, and all that it left behind; returns when that is gone, after a second at the latest.
+  virtual void KillAll() = 0;
+  // Whether that process is this one or descends from it; false where that cannot be told any more.
+  virtual bool IsAncestorOf(pid_t process) const = 0;
+
+  // Only once HasEnded; nothing but the destructor may follow.
+  virtual Process::End Reap() = 0;
+};
+
 class ProcessLauncher {
  public:
   virtual ~ProcessLauncher() = default;
-  // A process with its pid, its pipes and its end. It is a child of this one, or becomes one when its parent dies. The
-  // error names the program, the step that failed and errno's text.
-  virtual absl::StatusOr<std::unique_ptr<Process>> Launch(const StartSpec& spec) = 0;
-};
-
-// As a child of this process, with nothing between them.
-class DirectLauncher : public ProcessLauncher {
- public:
-  absl::StatusOr<std::unique_ptr<Process>> Launch(const StartSpec& spec) override { return Process::Spawn(spec); }
+  // A process of that slot. It is a child of this one, or becomes one when its parent dies. The error names the
+  // program, the step that failed and errno's text.
+  virtual absl::StatusOr<std::unique_ptr<TestProcess>> Launch(SlotId slot, StartSpec spec) = 0;
 };
 
 }  // namespace dtest

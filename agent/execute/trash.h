@@ -20,7 +20,7 @@ namespace dtest {
 class Trash {
  public:
   // `directory` is where things are moved to: of this user, on the file system of most of what Empty is called for.
-  // What is still there when it is removed need not be gone before.
+  // Removal may go on until this object's end; the rest is removed with the directory.
   explicit Trash(std::string directory) : directory_(std::move(directory)) {}
   ~Trash();  // waits for what the thread is at, and leaves the rest
   Trash(const Trash&) = delete;

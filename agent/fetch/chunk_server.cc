@@ -13,7 +13,7 @@ constexpr int kZstdLevel = 1;
 
 }  // namespace
 
-void ChunkServer::On(absl::Time now, const std::string& asker, const NeedChunks& need) {
+void ChunkServer::Asked(absl::Time now, const std::string& asker, const NeedChunks& need) {
   drop_at_ = now + options_.keep;
   for (const Digest& digest : need.chunks) {
     absl::flat_hash_set<Digest>& open = open_[asker];

@@ -56,7 +56,7 @@ class ChunkServer {
   };
   explicit ChunkServer(Options options) : options_(std::move(options)) {}
 
-  void On(absl::Time now, const std::string& asker, const NeedChunks& need);
+  void Asked(absl::Time now, const std::string& asker, const NeedChunks& need);
   // A chunk came, and proved right.
   void Arrived(const Digest& digest, absl::string_view zstd);
   struct Served {

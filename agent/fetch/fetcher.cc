@@ -46,23 +46,23 @@ void Fetcher::Want(absl::Time now, const UnitSpec& spec) {
     FinishJob(jobs_.size() - 1);
     return;
   }
-  AskForRecipes(now, Ours(now, to_ask));
+  AskForRecipes(now, ToFetchHere(now, to_ask));
 }
 
-std::vector<Digest> Fetcher::Ours(absl::Time now, const std::vector<Digest>& files) {
+std::vector<Digest> Fetcher::ToFetchHere(absl::Time now, const std::vector<Digest>& files) {
   std::vector<Digest> ours, come;
   for (const Digest& file : files) {
     if (!options_.store->ClaimFetch(file)) {
       elsewhere_[file] = {0, now};
-      look_after_ = kFirstLook;
-      look_at_ = std::min(look_at_, now + look_after_);
+      look_interval_ = kFirstLook;
+      next_look_ = std::min(next_look_, now + look_interval_);
     } else if (IsStored(file)) {  // since it was looked for
       come.push_back(file);
     } else {
       ours.push_back(file);
     }
   }
-  for (const Digest& file : come) TakeFromStore(file);
+  for (const Digest& file : come) PlaceFromStore(file);
   return ours;
 }
 
@@ -75,15 +75,15 @@ bool Fetcher::IsStored(const Digest& file) const {
   return true;
 }
 
-void Fetcher::TakeFromStore(const Digest& file) {
+void Fetcher::PlaceFromStore(const Digest& file) {
   options_.store->GiveUp(file);  // the claim
   for (const bool unit : {false, true}) FileDone(Key(file, unit));
 }
 
 void Fetcher::LookElsewhere(absl::Time now) {
-  if (now < look_at_) return;
-  look_after_ = std::min(look_after_ * 2, kLongestLook);
-  look_at_ = now + look_after_;
+  if (now < next_look_) return;
+  look_interval_ = std::min(look_interval_ * 2, kLongestLook);
+  next_look_ = now + look_interval_;
   std::vector<Digest> come, to_ask, left;
   for (auto it = elsewhere_.begin(); it != elsewhere_.end();) {
     const auto current = it++;
@@ -99,7 +99,7 @@ void Fetcher::LookElsewhere(absl::Time now) {
     }
     elsewhere_.erase(current);
   }
-  if (elsewhere_.empty()) look_at_ = absl::InfiniteFuture();
+  if (elsewhere_.empty()) next_look_ = absl::InfiniteFuture();
   for (const Digest& file : left) {
     if (IsStored(file)) come.push_back(file);
   }
@@ -107,8 +107,8 @@ void Fetcher::LookElsewhere(absl::Time now) {
       std::remove_if(left.begin(), left.end(),
                      [&](const Digest& file) { return std::find(come.begin(), come.end(), file) != come.end(); }),
       left.end());
-  for (const Digest& file : come) TakeFromStore(file);
-  for (const Digest& file : Ours(now, left)) to_ask.push_back(file);
+  for (const Digest& file : come) PlaceFromStore(file);
+  for (const Digest& file : ToFetchHere(now, left)) to_ask.push_back(file);
   AskForRecipes(now, std::move(to_ask));
 }
 
@@ -130,7 +130,7 @@ void Fetcher::AskForRecipes(absl::Time now, std::vector<Digest> files) {
   }
 }
 
-void Fetcher::On(absl::Time now, const Recipes& message) {
+void Fetcher::Deliver(absl::Time now, const Recipes& message) {
   for (const FileRecipe& recipe : message.recipes) {
     const auto asked = recipes_.find(recipe.id);
     if (asked == recipes_.end()) continue;
@@ -213,27 +213,27 @@ void Fetcher::AskForChunks(absl::Time now) {
   }
 }
 
-void Fetcher::On(absl::Time now, const ChunkData& message) {
+void Fetcher::Deliver(absl::Time now, const ChunkData& message) {
   const auto found = wanted_.find(message.digest);
   if (found == wanted_.end() || !found->second.asked || found->second.peer.has_value()) return;
   Progress(now, found->second.when.order);
   AdaptWindow(now, found->second);
   if (message.zstd.empty()) {
-    TakeBack(found->second);
+    StopAsking(found->second);
     const std::vector<Key> files = std::move(found->second.for_files);
     wanted_.erase(found);
     for (const Key& key : files) FailJobsWith(key.first, "it has changed on the coordinator since the run began");
   } else {
-    Take(message.digest, message.zstd);
+    Accept(message.digest, message.zstd);
   }
   AskForChunks(now);
 }
 
-void Fetcher::Take(const Digest& digest, absl::string_view zstd) {
+void Fetcher::Accept(const Digest& digest, absl::string_view zstd) {
   const auto found = wanted_.find(digest);
   Wanted& wanted = found->second;
   const std::optional<HostId> peer = wanted.peer;
-  TakeBack(wanted);
+  StopAsking(wanted);
   const absl::StatusOr<std::string> bytes = Decompress(zstd);
   const absl::Status status = bytes.ok() ? options_.store->AddChunk(digest, *bytes) : bytes.status();
   const bool spoiled = !bytes.ok() || absl::IsDataLoss(status);
@@ -266,7 +266,7 @@ void Fetcher::Take(const Digest& digest, absl::string_view zstd) {
 
 // ---- Peers
 
-void Fetcher::TakeBack(Wanted& wanted) {
+void Fetcher::StopAsking(Wanted& wanted) {
   if (!std::exchange(wanted.asked, false)) return;
   if (const std::optional<HostId> peer = std::exchange(wanted.peer, std::nullopt)) {
     at_peers_ -= wanted.size;
@@ -277,11 +277,11 @@ void Fetcher::TakeBack(Wanted& wanted) {
 }
 
 void Fetcher::AskCoordinator(const Digest& digest, Wanted& wanted) {
-  TakeBack(wanted);
+  StopAsking(wanted);
   queue_.push_front(digest);
 }
 
-void Fetcher::On(absl::Time now, const ChunksAt& message) {
+void Fetcher::Deliver(absl::Time now, const ChunksAt& message) {
   if (options_.ask_peer == nullptr) return;
   ChunksAt ask = message;
   ask.chunks.clear();
@@ -295,7 +295,7 @@ void Fetcher::On(absl::Time now, const ChunksAt& message) {
       AskCoordinator(digest, wanted);
       continue;
     }
-    TakeBack(wanted);
+    StopAsking(wanted);
     if (peer.outstanding == 0) peer.heard = now;
     wanted.asked = true;
     wanted.peer = message.peer;
@@ -312,7 +312,7 @@ void Fetcher::On(absl::Time now, const ChunksAt& message) {
   AskForChunks(now);
 }
 
-void Fetcher::OnPeer(absl::Time now, HostId id, const ChunkData& message) {
+void Fetcher::DeliverFromPeer(absl::Time now, HostId id, const ChunkData& message) {
   const auto known = peers_.find(id);
   if (known == peers_.end() || known->second.lost) return;
   known->second.heard = now;
@@ -322,7 +322,7 @@ void Fetcher::OnPeer(absl::Time now, HostId id, const ChunkData& message) {
   if (message.zstd.empty()) {
     AskCoordinator(message.digest, found->second);
   } else {
-    Take(message.digest, message.zstd);
+    Accept(message.digest, message.zstd);
   }
   AskForChunks(now);
 }
@@ -416,7 +416,7 @@ void Fetcher::FailAll(const absl::Status& status) {
   for (const auto& [key, left] : chunks_left_) options_.store->GiveUp(key.first);
   recipes_.clear();
   elsewhere_.clear();
-  look_at_ = absl::InfiniteFuture();
+  next_look_ = absl::InfiniteFuture();
   chunks_left_.clear();
   wanted_.clear();
   queue_.clear();
@@ -483,7 +483,7 @@ void Fetcher::Tick(absl::Time now) {
   AskForChunks(now);
 }
 
-absl::Time Fetcher::NextDeadline() const { return std::min(AnswerDeadline(), look_at_); }
+absl::Time Fetcher::NextDeadline() const { return std::min(AnswerDeadline(), next_look_); }
 
 absl::Time Fetcher::AnswerDeadline() const {
   return recipes_.empty() && outstanding_ == 0 && at_peers_ == 0 ? absl::InfiniteFuture() : next_tick_;

@@ -70,10 +70,10 @@ class Fetcher {
   explicit Fetcher(Options options) : options_(std::move(options)), window_(options_.first_window) {}
 
   void Want(absl::Time now, const UnitSpec& spec);
-  void On(absl::Time now, const Recipes& message);
-  void On(absl::Time now, const ChunkData& message);
-  void On(absl::Time now, const ChunksAt& message);
-  void OnPeer(absl::Time now, HostId peer, const ChunkData& message);
+  void Deliver(absl::Time now, const Recipes& message);
+  void Deliver(absl::Time now, const ChunkData& message);
+  void Deliver(absl::Time now, const ChunksAt& message);
+  void DeliverFromPeer(absl::Time now, HostId peer, const ChunkData& message);
   // It lives, and waits itself for what it was asked.
   void PeerWaits(absl::Time now, HostId peer);
   // No connection, or none any more.
@@ -120,16 +120,16 @@ class Fetcher {
   bool IsStored(const Digest& file) const;  // as all jobs want it
   void Assemble(const FileRecipe& recipe, bool unit);
   // Those that are to be fetched here; the others are waited for, or have come.
-  std::vector<Digest> Ours(absl::Time now, const std::vector<Digest>& files);
+  std::vector<Digest> ToFetchHere(absl::Time now, const std::vector<Digest>& files);
   void LookElsewhere(absl::Time now);
-  void TakeFromStore(const Digest& file);
+  void PlaceFromStore(const Digest& file);
   void FileDone(const Key& key);
   void AskForRecipes(absl::Time now, std::vector<Digest> files);
   void AskForChunks(absl::Time now);
   // The answer proved right or wrong; then the chunk is no longer asked for.
-  void Take(const Digest& digest, absl::string_view zstd);
+  void Accept(const Digest& digest, absl::string_view zstd);
   // Nobody is being asked for it any more.
-  void TakeBack(Wanted& wanted);
+  void StopAsking(Wanted& wanted);
   void AskCoordinator(const Digest& digest, Wanted& wanted);
   void LosePeer(HostId id, Peer& peer, const std::string& why);
   void AdaptWindow(absl::Time now, const Wanted& answered);
@@ -149,8 +149,8 @@ class Fetcher {
   std::vector<Job> jobs_;
   absl::flat_hash_map<Digest, Asked> recipes_;  // asked for
   absl::flat_hash_map<Digest, Elsewhere> elsewhere_;
-  absl::Time look_at_ = absl::InfiniteFuture();  // at those; finite while there are any
-  absl::Duration look_after_;
+  absl::Time next_look_ = absl::InfiniteFuture();  // at those; finite while there are any
+  absl::Duration look_interval_;
   absl::flat_hash_map<Key, size_t> chunks_left_;  // of files being assembled
   absl::flat_hash_map<Digest, Wanted> wanted_;    // chunks
   std::deque<Digest> queue_;                      // wanted and not asked for yet

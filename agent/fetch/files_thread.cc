@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/fetch/peers.h"
+#include "agent/fetch/preparer.h"
 #include "dtest/base/clock.h"
 #include "spdlog/spdlog.h"
 
@@ -46,13 +47,16 @@ class FilesThread::Room {
     options.address = address;
     options.poller = &poller_;
     options.read = [this](const Digest& chunk) { return preparer_.ReadChunk(chunk); };
-    options.expected = [this](const Digest& chunk) { return preparer_.Expects(chunk); };
-    options.answered = [this](absl::Time now, HostId peer, const ChunkData& chunk) {
-      preparer_.OnPeer(now, peer, chunk);
+    options.expected = [this](const Digest& chunk) {
+      return preparer_.fetcher() != nullptr && preparer_.fetcher()->Expects(chunk);
     };
-    options.waits = [this](absl::Time now, HostId peer) { preparer_.PeerWaits(now, peer); };
+    // Peers are asked by the fetcher only.
+    options.answered = [this](absl::Time now, HostId peer, const ChunkData& chunk) {
+      preparer_.fetcher()->DeliverFromPeer(now, peer, chunk);
+    };
+    options.waits = [this](absl::Time now, HostId peer) { preparer_.fetcher()->PeerWaits(now, peer); };
     options.failed = [this](absl::Time now, HostId peer, const std::string& why) {
-      preparer_.PeerFailed(now, peer, why);
+      preparer_.fetcher()->PeerFailed(now, peer, why);
     };
     absl::StatusOr<std::unique_ptr<Peers>> peers = Peers::Listen(std::move(options));
     if (!peers.ok()) {
@@ -83,7 +87,7 @@ class FilesThread::Room {
   Mailbox<Job>* const jobs_;
   Mailbox<Answer>* const answers_;
   const std::atomic<bool>* const closing_;
-  Poller poller_;
+  EpollPoller poller_;
   Preparer preparer_;
   std::unique_ptr<Peers> peers_;  // null: none
 };
@@ -108,9 +112,9 @@ void FilesThread::Post(Job job) {
 void FilesThread::TakeAnswers() {
   for (Answer& answer : answers_.TakeAll()) {
     if (auto* message = std::get_if<FromAgent>(&answer)) {
-      options_.send(std::move(*message));
+      options_.delegate->FilesSay(std::move(*message));
     } else {
-      options_.ready(std::move(std::get<PreparedUnit>(answer)));
+      options_.delegate->UnitIsPrepared(std::move(std::get<PreparedUnit>(answer)));
     }
   }
 }
@@ -123,12 +127,13 @@ void FilesThread::Prepare(const RunSettings& settings, const UnitSpec* spec) {
   Post([settings, spec](Room& room) { room.preparer().Prepare(MonotonicNow(), settings, *spec); });
 }
 
-template <typename Message>
-void FilesThread::OnBulk(Room& room, Message message) {
-  room.preparer().On(MonotonicNow(), message);
+void FilesThread::Deliver(FilesAnswer answer) {
+  Post([answer = std::move(answer)](Room& room) {
+    // Without one nothing was asked.
+    Fetcher* const fetcher = room.preparer().fetcher();
+    if (fetcher == nullptr) return;
+    std::visit([fetcher](const auto& message) { fetcher->Deliver(MonotonicNow(), message); }, answer);
+  });
 }
-template void FilesThread::OnBulk(Room& room, Recipes message);
-template void FilesThread::OnBulk(Room& room, ChunkData message);
-template void FilesThread::OnBulk(Room& room, ChunksAt message);
 
 }  // namespace dtest

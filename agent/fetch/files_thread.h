@@ -8,60 +8,47 @@
 // Rejected: a pool of threads for disk jobs, with the fetcher on the agent's loop. Each call of the store would become
 // two halves with a state between them, for a disk that is one anyway.
 //
-// Public methods and callbacks: the agent's thread. What is asked for here is bounded by the credit that the fetcher
-// gives the coordinator (messages.h, kChunkCredit).
+// Belongs to the agent's thread. What is asked for here is bounded by the credit that the fetcher gives the coordinator
+// (messages.h, kChunkCredit).
 
 #ifndef DTEST_AGENT_FETCH_FILES_THREAD_H_
 #define DTEST_AGENT_FETCH_FILES_THREAD_H_
 
 #include <atomic>
-#include <functional>
 #include <string>
 #include <thread>
 #include <variant>
 
 #include "absl/functional/any_invocable.h"
 #include "agent/fetch/mailbox.h"
-#include "agent/fetch/preparer.h"
+#include "agent/fetch/unit_files.h"
 #include "agent/loop/poller.h"
-#include "dtest/messages.h"
-#include "protocol/zmq_transport.h"
 
 namespace dtest {
 
-class FilesThread {
+class FilesThread final : public UnitFiles {
  public:
   struct Options {
     std::string store_root;
-    std::string host_glibc;    // as in Hello
-    Poller* poller = nullptr;  // of the agent's loop: the two below are called from its Wait
-    std::function<void(FromAgent)> send;
-    std::function<void(PreparedUnit)> ready;  // once for each Prepare
+    std::string host_glibc;        // as in Hello
+    Poller* poller = nullptr;      // of the agent's loop, from which the delegate is called
+    Delegate* delegate = nullptr;  // both must outlive this object
   };
   explicit FilesThread(Options options);
   // Waits for the disk operation under way, drops what else was asked for, removes the run's tree.
-  ~FilesThread();
+  ~FilesThread() override;
   FilesThread(const FilesThread&) = delete;
   FilesThread& operator=(const FilesThread&) = delete;
 
-  // Listens for peers at `address`, and asks those the coordinator names; where that fails all comes from the
-  // coordinator. Before the first Prepare.
-  void MeetPeers(const CurveKeyPair& run_keys, const std::string& address);
-  // `spec` must outlive this object, and not change.
-  void Prepare(const RunSettings& settings, const UnitSpec* spec);
-  // Recipes, ChunkData, ChunksAt.
-  template <typename Message>
-  void On(Message message) {
-    Post([message = std::move(message)](Room& room) mutable { OnBulk(room, std::move(message)); });
-  }
+  void MeetPeers(const CurveKeyPair& run_keys, const std::string& address) override;
+  void Prepare(const RunSettings& settings, const UnitSpec* spec) override;
+  void Deliver(FilesAnswer answer) override;
 
  private:
   class Room;
   using Job = absl::AnyInvocable<void(Room&)>;
   using Answer = std::variant<FromAgent, PreparedUnit>;
 
-  template <typename Message>
-  static void OnBulk(Room& room, Message message);
   void Post(Job job);
   void TakeAnswers();
 

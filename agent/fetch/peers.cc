@@ -156,7 +156,7 @@ void Peers::Handle(absl::Time now, const PeerTransport::Event& event) {
       const NeedChunks* need =
           envelope.ok() && envelope->body.has_value() ? std::get_if<NeedChunks>(&*envelope->body) : nullptr;
       if (need != nullptr) {
-        server_.On(now, event.asker, *need);
+        server_.Asked(now, event.asker, *need);
       } else {
         spdlog::warn("dropped a peer's question that is none: {}", std::string(envelope.status().message()));
       }

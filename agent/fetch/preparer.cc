@@ -74,8 +74,7 @@ void Preparer::PrepareInPlace(const RunSettings& settings, const UnitSpec& spec)
   PreparedUnit unit;
   unit.ready.unit = spec.id;
   unit.path = spec.path;
-  const std::string& directory =
-      spec.working_directory.empty() ? settings.working_directory : spec.working_directory;
+  const std::string& directory = spec.working_directory.empty() ? settings.working_directory : spec.working_directory;
   unit.working_directory = directory.empty() ? "." : directory;
   if (access(spec.path.c_str(), X_OK) != 0) {
     unit.ready.error = std::string(absl::ErrnoToStatus(errno, absl::StrCat("cannot execute ", spec.path)).message());
@@ -113,9 +112,8 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
   unit.ready = {fetched.unit, std::move(fetched.error), fetched.drain};
   if (unit.ready.error.empty()) {
     unit.path = absl::StrCat(store_->tree(), "/", spec.path);
-    unit.working_directory = spec.working_directory.empty()
-                                 ? working_directory_
-                                 : absl::StrCat(store_->tree(), "/", spec.working_directory);
+    unit.working_directory =
+        spec.working_directory.empty() ? working_directory_ : absl::StrCat(store_->tree(), "/", spec.working_directory);
     const absl::Status status = ChooseLibraries(spec, &unit.library_path);
     unit.ready.error = std::string(status.message());
     unit.ready.drain = absl::IsResourceExhausted(status);
@@ -156,30 +154,6 @@ absl::Status Preparer::ChooseLibraries(const UnitSpec& spec, std::vector<std::st
     if (absl::Status status = UseLoader(path, loader); !status.ok()) return status;
   }
   return absl::OkStatus();
-}
-
-void Preparer::On(absl::Time now, const Recipes& message) {
-  if (fetcher_ != nullptr) fetcher_->On(now, message);
-}
-
-void Preparer::On(absl::Time now, const ChunkData& message) {
-  if (fetcher_ != nullptr) fetcher_->On(now, message);
-}
-
-void Preparer::On(absl::Time now, const ChunksAt& message) {
-  if (fetcher_ != nullptr) fetcher_->On(now, message);
-}
-
-void Preparer::OnPeer(absl::Time now, HostId peer, const ChunkData& message) {
-  if (fetcher_ != nullptr) fetcher_->OnPeer(now, peer, message);
-}
-
-void Preparer::PeerWaits(absl::Time now, HostId peer) {
-  if (fetcher_ != nullptr) fetcher_->PeerWaits(now, peer);
-}
-
-void Preparer::PeerFailed(absl::Time now, HostId peer, const std::string& why) {
-  if (fetcher_ != nullptr) fetcher_->PeerFailed(now, peer, why);
 }
 
 std::optional<std::string> Preparer::ReadChunk(const Digest& chunk) {

@@ -17,20 +17,12 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "agent/core/agent.h"
 #include "agent/fetch/fetcher.h"
+#include "agent/fetch/unit_files.h"
 #include "agent/store/store.h"
 #include "dtest/messages.h"
 
 namespace dtest {
-
-// What a unit is started with on this host; of one that is not ready (`ready.error`) nothing is set.
-struct PreparedUnit {
-  FilesReady ready;
-  std::string path;  // absolute
-  std::string working_directory;
-  std::vector<std::string> library_path;  // absolute, for LD_LIBRARY_PATH
-};
 
 class Preparer {
  public:
@@ -48,18 +40,13 @@ class Preparer {
   // `spec` must outlive this object, and not change.
   void Prepare(absl::Time now, const RunSettings& settings, const UnitSpec& spec);
 
-  void On(absl::Time now, const Recipes& message);
-  void On(absl::Time now, const ChunkData& message);
-  void On(absl::Time now, const ChunksAt& message);
-  void OnPeer(absl::Time now, HostId peer, const ChunkData& message);
-  void PeerWaits(absl::Time now, HostId peer);
-  void PeerFailed(absl::Time now, HostId peer, const std::string& why);
+  // Null before the first Prepare of what is not in place: nothing was asked of anybody.
+  Fetcher* fetcher() { return fetcher_.get(); }
 
   // From now on chunks may come from peers, which are asked through this. Before the first Prepare.
   void UsePeers(std::function<absl::Status(const ChunksAt&)> ask) { ask_peer_ = std::move(ask); }
-  // For peers: a chunk in the store, verified; and whether one is on its way there.
+  // For peers: a chunk in the store, verified.
   std::optional<std::string> ReadChunk(const Digest& chunk);
-  bool Expects(const Digest& chunk) const { return fetcher_ != nullptr && fetcher_->Expects(chunk); }
 
   void Tick(absl::Time now);
   absl::Time NextDeadline() const;

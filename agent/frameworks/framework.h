@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "agent/frameworks/process_end.h"
 #include "dtest/messages.h"
 
 namespace dtest {
@@ -60,32 +61,6 @@ class CaseSink {
   virtual ~CaseSink() = default;
   virtual void Began(uint32_t index) = 0;
   virtual void Finished(CaseResult result, Standing standing) = 0;
-};
-
-// How a process ended, and after the reader has seen it, what is left to explain.
-struct ProcessEnd {
-  int exit_code = 0;  // valid if signal is 0. Ended sets it to 0 where the framework took it as a verdict
-  int signal = 0;
-  bool in_suite = false;  // set by Ended: a suite has begun, but none of its cases
-  bool after_failure =
-      false;  // set by Ended: the last case to end was the last of its suite, and failed; the suite has not ended
-  bool premature = false;  // set by Ended: it exited, with whatever status, but the framework had not finished
-  std::string output;      // set by Ended: of the case that still runs, or outside any case since the last one
-  uint64_t output_cut = 0;
-  std::string warning;        // set by Ended: the headline of a sanitizer's report in `output`
-  std::string listing_wrong;  // set by Ended: how it shows that the listing is not what the process runs
-  // Set by Ended: what cases recorded (index, key and value), known only now.
-  struct Property {
-    uint32_t index = 0;
-    std::string key, value;
-  };
-  std::vector<Property> properties;
-  // Set by Ended: cases that failed in spite of what was reported of them, and why (names the case or its suite).
-  struct Correction {
-    uint32_t index = 0;
-    std::string message;
-  };
-  std::vector<Correction> corrections;
 };
 
 class OutputReader {

@@ -35,7 +35,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "agent/execute/capture.h"
+#include "agent/frameworks/capture.h"
 #include "agent/frameworks/framework.h"
 
 namespace dtest {

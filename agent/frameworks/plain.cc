@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "agent/execute/capture.h"
+#include "agent/frameworks/capture.h"
 #include "agent/frameworks/sanitizer.h"
 
 namespace dtest {

@@ -1,26 +1,14 @@
 #include "agent/loop/loop.h"
 
-#include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "agent/execute/leftovers.h"
-#include "agent/fetch/peers.h"
-#include "agent/loop/host_info.h"
-#include "dtest/base/clock.h"
 #include "spdlog/spdlog.h"
 
 namespace dtest {
 namespace {
-
-constexpr absl::Duration kCloseTimeout = absl::Seconds(2);
-constexpr absl::Duration kKillTimeout = absl::Seconds(2);
 
 // With DTEST_AGENT_LOG=debug and `dtest -vv`, where leases go can be followed: what is leased twice was stolen between.
 template <typename Message>
@@ -37,65 +25,37 @@ void LogLease(const Message& message) {
 
 }  // namespace
 
-AgentLoop::AgentLoop(const Options& options, std::unique_ptr<AgentDirectory> directory)
-    : options_(options),
-      directory_(std::move(directory)),
-      memory_directory_(AgentDirectory::MakeInMemory()),
-      trash_(directory_->path()) {}
+AgentLoop::AgentLoop(Options options, Surroundings surroundings)
+    : options_(std::move(options)),
+      out_(std::move(surroundings)),
+      link_(out_.dealer, options_.epoch, options_.session) {}
 
-AgentLoop::~AgentLoop() { CleanUp(); }
+AgentLoop::~AgentLoop() = default;
 
-absl::Status AgentLoop::Run(StartStream stream) {
-  const std::string store = options_.start.store_root.empty() ? DefaultStoreRoot() : options_.start.store_root;
-  hello_ = DescribeHost(store);
-  hello_.token = options_.start.token;
-  hello_.version = options_.version;
-
-  Link::Options link;
-  link.start = options_.start;
-  link.directory = directory_->path();
-  link.poller = &poller_;
-  link.closed = [this] { End(""); };
-  absl::StatusOr<std::unique_ptr<Link>> connected = Link::Connect(std::move(stream), link);
-  if (!connected.ok()) return connected.status();
-  link_ = *std::move(connected);
-  poller_.Watch(options_.signal_fd, [this] { OnSignal(); });
-
-  FilesThread::Options files;
-  files.store_root = store;
-  files.host_glibc = hello_.glibc;
-  files.poller = &poller_;
-  files.send = [this](FromAgent message) { link_->Send(MonotonicNow(), std::move(message)); };
-  files.ready = [this](PreparedUnit unit) { Keep(std::move(unit)); };
-  files_ = std::make_unique<FilesThread>(std::move(files));
-
+void AgentLoop::Start(UnitFiles* files) {
+  files_ = files;
   AgentOptions core;
-  core.cores = hello_.cores;
-  core.machine = hello_.machine;
-  core.hello = MonotonicNow();
+  core.cores = options_.hello.cores;
+  core.machine = options_.hello.machine;
+  core.hello = out_.clock();
   core_ = std::make_unique<Agent>(core);
-  link_->Send(core.hello, hello_);
+  link_.Send(core.hello, options_.hello);
   Handle(AgentTick{});  // the core's clock runs from here
-  while (!ending_) {
-    Turn();
-    if (!ending_) Sleep();
-  }
-  CleanUp();
-  return end_;
 }
 
 void AgentLoop::Turn() {
-  link_->Receive([this](ToAgent message) { Deliver(std::move(message)); }, [this] { Handle(CoordinatorHeard{}); });
-  const absl::Time now = MonotonicNow();
+  link_.Receive(
+      out_.clock, [this](ToAgent message) { Deliver(std::move(message)); }, [this] { Handle(CoordinatorHeard{}); });
+  const absl::Time now = out_.clock();
   for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->Tick(now);
   PerformAll();
   JudgeDeadlines();
   PerformAll();
-  link_->Tick(now);
+  link_.Tick(now);
 }
 
 void AgentLoop::JudgeDeadlines() {
-  const absl::Time now = MonotonicNow();
+  const absl::Time now = out_.clock();
   if (now < core_->NextDeadline()) return;
   // Perhaps none has passed, if what has happened since the poller looked is known.
   for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->CatchUp();
@@ -104,22 +64,22 @@ void AgentLoop::JudgeDeadlines() {
   if (now >= core_->NextDeadline()) Handle(AgentTick{});
 }
 
-void AgentLoop::Sleep() {
-  absl::Time next = std::min(core_->NextDeadline(), link_->NextDeadline());
+absl::Time AgentLoop::NextTurn() const {
+  if (link_.may_have_more()) return absl::InfinitePast();
+  absl::Time next = std::min(core_->NextDeadline(), link_.NextDeadline());
   for (const std::unique_ptr<SlotRunner>& runner : runners_) next = std::min(next, runner->NextDeadline());
-  if (link_->may_have_more()) next = absl::InfinitePast();
-  const absl::Status slept = poller_.Wait(std::max(next - MonotonicNow(), absl::ZeroDuration()));
-  if (!slept.ok()) End(std::string(slept.message()));
+  return next;
 }
 
 void AgentLoop::Handle(AgentEvent event) {
-  core_->Handle(MonotonicNow(), std::move(event), &scratch_);
+  core_->Handle(out_.clock(), std::move(event), &scratch_);
+  if (options_.check_invariants) core_->CheckInvariants();
   for (AgentAction& action : scratch_) actions_.push_back(std::move(action));
   scratch_.clear();
 }
 
 void AgentLoop::PerformAll() {
-  while (!actions_.empty() && !ending_) {
+  while (!actions_.empty() && !ended_) {
     AgentAction action = std::move(actions_.front());
     actions_.pop_front();
     std::visit([this](auto& a) { Perform(a); }, action);
@@ -133,7 +93,7 @@ void AgentLoop::Deliver(ToAgent message) {
       [this](auto& m) {
         using Message = std::decay_t<decltype(m)>;
         if constexpr (IsBulk<Message>()) {
-          files_->On(std::move(m));
+          files_->Deliver(std::move(m));
         } else {
           if constexpr (std::is_same_v<Message, Welcome> || std::is_same_v<Message, AddUnit> ||
                         std::is_same_v<Message, CaseTable>) {
@@ -147,46 +107,41 @@ void AgentLoop::Deliver(ToAgent message) {
 }
 
 void AgentLoop::Keep(const Welcome& welcome) {
-  link_->set_lease_timeout(welcome.lease_timeout);
+  link_.set_lease_timeout(welcome.lease_timeout);
   if (!runners_.empty()) return;
   welcome_ = welcome;
   // As the core counts them.
-  const uint32_t slots = std::max<uint32_t>(welcome.settings.slots != 0 ? welcome.settings.slots : hello_.cores, 1);
+  const uint32_t slots =
+      std::max<uint32_t>(welcome.settings.slots != 0 ? welcome.settings.slots : options_.hello.cores, 1);
   for (uint32_t i = 0; i < slots; ++i) {
-    absl::StatusOr<std::string> temp = directory_->MakeDirectory(absl::StrCat("slot-", i));
-    AgentDirectory* in_memory = memory_directory_ != nullptr ? memory_directory_.get() : directory_.get();
-    absl::StatusOr<std::string> control = in_memory->MakeDirectory(absl::StrCat("control-", i));
-    if (!temp.ok() || !control.ok()) {
-      End(std::string((temp.ok() ? control : temp).status().message()));
-      return;
-    }
-    SlotRunner::Options options;
-    options.slot = SlotId(i);
-    options.welcome = &welcome_;
-    options.poller = &poller_;
-    options.launcher = &launcher_;
-    options.processes = &processes_;
-    options.trash = &trash_;
-    options.temp_dir = *std::move(temp);
-    options.control_dir = *std::move(control);
-    options.note = [this](std::string text) { link_->Send(MonotonicNow(), Note{std::move(text)}); };
-    options.emit = [this](AgentEvent event) {
-      if (const auto* ended = std::get_if<ListingEnded>(&event)) Keep(*ended);
-      Handle(std::move(event));
-    };
-    runners_.push_back(std::make_unique<SlotRunner>(options));
-    listing_.push_back(nullptr);
+    if (const absl::Status made = MakeSlot(SlotId(i)); !made.ok()) return End(std::string(made.message()));
   }
-  if (!welcome_.peer_public_key.empty()) MeetPeers();
-}
-
-void AgentLoop::MeetPeers() {
-  const std::string address = AddressOfSshConnection(std::getenv("SSH_CONNECTION"));
-  if (address.empty()) {
+  if (welcome_.peer_public_key.empty()) return;
+  if (options_.peer_address.empty()) {
     spdlog::info("no peers: SSH_CONNECTION does not tell an address of this host");
     return;
   }
-  files_->MeetPeers({welcome_.peer_public_key, welcome_.peer_secret_key}, address);
+  files_->MeetPeers({welcome_.peer_public_key, welcome_.peer_secret_key}, options_.peer_address);
+}
+
+absl::Status AgentLoop::MakeSlot(SlotId slot) {
+  absl::StatusOr<std::unique_ptr<SlotDirectories>> directories = out_.directories->MakeSlot(slot);
+  if (!directories.ok()) return directories.status();
+  SlotRunner::Options options;
+  options.slot = slot;
+  options.welcome = &welcome_;
+  options.clock = out_.clock;
+  options.poller = out_.poller;
+  options.launcher = out_.launcher;
+  options.directories = *std::move(directories);
+  options.environment = options_.environment;
+  options.emit = [this](AgentEvent event) {
+    if (const auto* ended = std::get_if<ListingEnded>(&event)) Keep(*ended);
+    Handle(std::move(event));
+  };
+  runners_.push_back(std::make_unique<SlotRunner>(std::move(options)));
+  listing_.push_back(nullptr);
+  return absl::OkStatus();
 }
 
 void AgentLoop::Keep(const AddUnit& message) {
@@ -207,7 +162,11 @@ void AgentLoop::Keep(const ListingEnded& event) {
   if (event.error.empty() && program->cases.empty()) program->cases = event.cases;
 }
 
-void AgentLoop::Keep(PreparedUnit unit) {
+// ---- Files
+
+void AgentLoop::FilesSay(FromAgent message) { link_.Send(out_.clock(), std::move(message)); }
+
+void AgentLoop::UnitIsPrepared(PreparedUnit unit) {
   Program& program = *programs_.at(unit.ready.unit);
   program.path = std::move(unit.path);
   program.working_directory = std::move(unit.working_directory);
@@ -218,18 +177,20 @@ void AgentLoop::Keep(PreparedUnit unit) {
 // ---- Actions
 
 void AgentLoop::Perform(Reply& action) {
-  std::visit([this](auto& message) { link_->Send(MonotonicNow(), std::move(message)); }, action.message);
+  std::visit([this](auto& message) { link_.Send(out_.clock(), std::move(message)); }, action.message);
 }
 
 void AgentLoop::Perform(PrepareFiles& action) { files_->Prepare(welcome_.settings, &programs_.at(action.unit)->spec); }
 
 void AgentLoop::Perform(StartListing& action) {
+  has_run_ = true;
   Program* const program = programs_.at(action.unit).get();
   listing_[action.slot.value()] = program;
   runners_[action.slot.value()]->StartListing(*program);
 }
 
 void AgentLoop::Perform(StartBatch& action) {
+  has_run_ = true;
   runners_[action.slot.value()]->Start(*programs_.at(action.unit), action);
 }
 
@@ -237,48 +198,32 @@ void AgentLoop::Perform(KillSlot& action) { runners_[action.slot.value()]->Signa
 
 void AgentLoop::Perform(Exit& action) { End(action.reason); }
 
+void AgentLoop::SendNote(std::string text) { link_.Send(out_.clock(), Note{std::move(text)}); }
+
 // ---- The end
 
-void AgentLoop::OnSignal() {
-  signalfd_siginfo info;
-  while (read(options_.signal_fd, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo == SIGCHLD) {
-      for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->CheckEnded();
-    } else if (const std::optional<SlotId> slot = SlotOf(info); slot.has_value()) {
-      runners_[slot->value()]->ReadOutput();  // the case that runs may have begun since
-      Handle(AgentSignalled{*slot, static_cast<int>(info.ssi_signo)});
-    } else {
-      End(absl::StrCat("received signal ", info.ssi_signo, " (", strsignal(static_cast<int>(info.ssi_signo)), ")"));
-    }
+void AgentLoop::Signalled(const AgentSignal& signal) {
+  const std::string name = absl::StrCat("signal ", signal.number, " (", strsignal(signal.number), ")");
+  if (signal.from == AgentSignal::From::kSystem) return End(absl::StrCat("received ", name));
+  for (uint32_t i = 0; i < runners_.size(); ++i) {
+    if (!runners_[i]->IsMine(signal.sender)) continue;
+    runners_[i]->ReadOutput();  // the case that runs may have begun since
+    Handle(AgentSignalled{SlotId(i), signal.number});
+    return;
   }
+  if (signal.from == AgentSignal::From::kOther || !has_run_) return End(absl::StrCat("received ", name));
+  SendNote(absl::StrCat("went on after ", name, " of process ", signal.sender,
+                        ", which may have been a test's: of which one cannot be told"));
 }
 
-std::optional<SlotId> AgentLoop::SlotOf(const signalfd_siginfo& info) const {
-  const pid_t sender = static_cast<pid_t>(info.ssi_pid);
-  if (info.ssi_code > 0 || sender <= 0 || sender == getppid()) return std::nullopt;  // the kernel, or who started us
-  for (uint32_t i = 0; i < runners_.size(); ++i) {
-    if (runners_[i]->IsMine(sender)) return SlotId(i);
-  }
-  return std::nullopt;
+void AgentLoop::ChildEnded() {
+  for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->CheckEnded();
 }
 
 void AgentLoop::End(const std::string& why) {
-  if (ending_) return;
-  ending_ = true;
+  if (ended_) return;
+  ended_ = true;
   if (!why.empty()) end_ = absl::AbortedError(why);
-}
-
-void AgentLoop::CleanUp() {
-  if (link_ == nullptr) return;
-  runners_.clear();  // kills what they run
-  const absl::Time give_up = MonotonicNow() + kKillTimeout;
-  for (std::vector<pid_t> left = Orphans({}); !left.empty() && MonotonicNow() < give_up; left = Orphans({})) {
-    for (pid_t pid : left) kill(pid, SIGKILL);
-    usleep(200);
-  }
-  files_.reset();
-  link_->Close(kCloseTimeout);
-  link_.reset();
 }
 
 }  // namespace dtest

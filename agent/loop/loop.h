@@ -1,23 +1,31 @@
-// The agent's one event loop. A turn: hand over what came (messages, output, ends of processes), carry out what the
-// core answers, look at the deadlines, sleep until the next. It decides nothing; the core (agent/core/agent.h) does.
+// The agent's one loop: joins the link, the core, the slots and the files. A turn hands over what came, carries out
+// what the core answers, and looks at the deadlines. It decides nothing; the core (agent/core/agent.h) does. All that
+// it touches is given to it, the time included: run_agent.h gives it epoll, signals and processes, tests and the
+// simulator play whole runs in virtual time.
 //
-// Nothing in a turn waits for a disk that is slow (files_thread.h has what does), and what a turn receives is bounded.
+//   loop.Start(&files);
+//   while (!loop.ended()) {
+//     loop.Turn();
+//     ... sleep until something is ready, or loop.NextTurn(); the poller calls ...
+//   }
+//   loop.StopAll();
+//
+// Nothing in a turn waits for a disk that is slow (unit_files.h has what does), and what a turn receives is bounded.
 // A deadline is judged only after all that the processes have said and done until then: a case that ended in time is
 // not past its limit, however late this loop is.
 //
 // It ends when the coordinator says so, when the stream to it ends, after lease_timeout without a sign of life, and on
-// SIGTERM, SIGINT and SIGHUP of anybody but a test, whose case has failed then; every test process and the temporary
-// directory are gone by then.
+// a signal that is meant for it (Signalled).
 //
-// One thread: the program's first.
+// One thread.
 
 #ifndef DTEST_AGENT_LOOP_LOOP_H_
 #define DTEST_AGENT_LOOP_LOOP_H_
 
-#include <sys/signalfd.h>
 #include <sys/types.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,48 +35,90 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "agent/core/agent.h"
-#include "agent/execute/agent_directory.h"
-#include "agent/fetch/files_thread.h"
+#include "agent/execute/environment.h"
+#include "agent/execute/process_launcher.h"
+#include "agent/execute/slot_directories.h"
+#include "agent/fetch/unit_files.h"
 #include "agent/loop/link.h"
 #include "agent/loop/poller.h"
 #include "agent/loop/slot_runner.h"
 #include "dtest/messages.h"
+#include "protocol/dealer.h"
 
 namespace dtest {
 
-class AgentLoop {
+// A signal that would end the agent.
+struct AgentSignal {
+  enum class From {
+    kSystem,        // the kernel, init, or who started the agent
+    kOther,         // a process that no test can have started
+    kPerhapsATest,  // a test's process, or one that has gone
+  };
+  int number = 0;
+  From from = From::kOther;
+  pid_t sender = 0;
+};
+
+class AgentLoop final : public UnitFiles::Delegate {
  public:
   struct Options {
-    AgentStart start;
-    std::string version;
-    int signal_fd = -1;  // a signalfd of the signals that end the agent, and of SIGCHLD where there is no pidfd
+    Hello hello;
+    Epoch epoch;
+    Session::Options session;
+    Environment environment;        // of test processes, but for what is set for them
+    std::string peer_address;       // of this host, where others can reach it; empty: it has no peers
+    bool check_invariants = false;  // of the core, after each event
   };
-  AgentLoop(const Options& options, std::unique_ptr<AgentDirectory> directory);
-  ~AgentLoop();
+  // All outlive the loop.
+  struct Surroundings {
+    std::function<absl::Time()> clock;  // never goes back
+    Poller* poller = nullptr;
+    Dealer* dealer = nullptr;
+    ProcessLauncher* launcher = nullptr;
+    Directories* directories = nullptr;
+  };
+  AgentLoop(Options options, Surroundings surroundings);
+  ~AgentLoop() override;
   AgentLoop(const AgentLoop&) = delete;
   AgentLoop& operator=(const AgentLoop&) = delete;
 
-  // Says Hello and runs until the end. OK: asked to end, or the coordinator closed the stream in order. Else why.
-  absl::Status Run(StartStream stream);
+  // Says Hello. `files`: whose delegate this loop is; must not be used after the loop's end.
+  void Start(UnitFiles* files);
+  void Turn();
+  // When the next turn is due, if nothing is ready before.
+  absl::Time NextTurn() const;
+
+  // The stream to the coordinator has ended: so does the loop, in order.
+  void StreamEnded() { End(""); }
+  // A signal of the system or of a person ends the loop. One that a test has sent is told of its case. Where it cannot
+  // be told which test, or whether it was one, the loop goes on if it has run any: who means it can end the stream.
+  void Signalled(const AgentSignal& signal);
+  // After SIGCHLD, where the kernel has no pidfd.
+  void ChildEnded();
+  // For a person, by way of the coordinator.
+  void SendNote(std::string text);
+
+  bool ended() const { return ended_; }
+  // OK: asked to end, or the coordinator closed the stream in order. Else why it ended.
+  const absl::Status& end() const { return end_; }
+  void End(const std::string& why);  // empty: in order
+  // Kills what runs.
+  void StopAll() { runners_.clear(); }
+
+  // UnitFiles::Delegate
+  void FilesSay(FromAgent message) override;
+  void UnitIsPrepared(PreparedUnit unit) override;
 
  private:
-  void Turn();
   void JudgeDeadlines();
-  void Sleep();
   // To the core, whose answer is carried out by PerformAll.
   void Handle(AgentEvent event);
   void PerformAll();
   void Deliver(ToAgent message);
-  void OnSignal();
-  // Whose process sent it; nullopt: none of ours.
-  std::optional<SlotId> SlotOf(const signalfd_siginfo& info) const;
-  void End(const std::string& why);  // the loop ends after this turn
-  void CleanUp();
+  absl::Status MakeSlot(SlotId slot);
 
   // What to keep before the core hears of it.
   void Keep(const Welcome& welcome);
-  void MeetPeers();
-  void Keep(PreparedUnit unit);
   void Keep(const AddUnit& message);
   void Keep(const CaseTable& message);
   void Keep(const ListingEnded& event);
@@ -81,23 +131,18 @@ class AgentLoop {
   void Perform(Exit& action);
 
   const Options options_;
-  const std::unique_ptr<AgentDirectory> directory_;
-  const std::unique_ptr<AgentDirectory> memory_directory_;  // null: directory_ has to do
-  Trash trash_;
-  Hello hello_;
-  Poller poller_;
-  std::unique_ptr<Link> link_;
-  std::unique_ptr<Agent> core_;
-  std::unique_ptr<FilesThread> files_;
+  const Surroundings out_;
+  UnitFiles* files_ = nullptr;  // from Start on
+  Link link_;
+  std::unique_ptr<Agent> core_;  // from Start on
   Welcome welcome_;
-  std::vector<pid_t> processes_;
   absl::flat_hash_map<UnitId, std::unique_ptr<Program>> programs_;
-  DirectLauncher launcher_;
   std::vector<std::unique_ptr<SlotRunner>> runners_;  // by slot
   std::vector<Program*> listing_;                     // by slot: what it lists, or listed last
   std::vector<AgentAction> scratch_;
   std::deque<AgentAction> actions_;
-  bool ending_ = false;
+  bool has_run_ = false;  // a process of a unit
+  bool ended_ = false;
   absl::Status end_;
 };
 

@@ -1,7 +1,6 @@
 #include "agent/loop/poller.h"
 
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,35 +10,33 @@
 
 namespace dtest {
 
-Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (epoll_ < 0) {
+EpollPoller::EpollPoller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_.ok()) {
     std::perror("dtest-agent: epoll_create1");
     std::abort();
   }
 }
 
-Poller::~Poller() { close(epoll_); }
-
-void Poller::Watch(int fd, std::function<void()> ready) {
+void EpollPoller::Watch(int fd, std::function<void()> ready) {
   epoll_event event = {};
   event.events = EPOLLIN;
   event.data.fd = fd;
   watched_[fd] = std::make_shared<std::function<void()>>(std::move(ready));
   // Regular files cannot be watched (EPERM); nobody here has any.
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
-void Poller::Unwatch(int fd) {
-  if (watched_.erase(fd) != 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+void EpollPoller::Unwatch(int fd) {
+  if (watched_.erase(fd) != 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
-absl::Status Poller::Wait(absl::Duration timeout) {
+absl::Status EpollPoller::Wait(absl::Duration timeout) {
   constexpr int kMost = 64;
   epoll_event events[kMost];
   // Rounded up, so that a deadline has come when it returns.
   const absl::Duration most = absl::Hours(1);
   const int64_t milliseconds = absl::ToInt64Milliseconds(absl::Ceil(std::min(timeout, most), absl::Milliseconds(1)));
-  const int count = epoll_wait(epoll_, events, kMost, static_cast<int>(std::max<int64_t>(milliseconds, 0)));
+  const int count = epoll_wait(epoll_.get(), events, kMost, static_cast<int>(std::max<int64_t>(milliseconds, 0)));
   if (count < 0) return errno == EINTR ? absl::OkStatus() : absl::ErrnoToStatus(errno, "epoll_wait");
   for (int i = 0; i < count; ++i) {
     const auto found = watched_.find(events[i].data.fd);

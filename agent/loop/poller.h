@@ -1,4 +1,5 @@
-// Waits for many descriptors and calls who asked for each: epoll with callbacks. One thread.
+// Waits for many descriptors and calls who asked for each. EpollPoller is the real one; tests have one whose
+// descriptors are numbers. One thread.
 
 #ifndef DTEST_AGENT_LOOP_POLLER_H_
 #define DTEST_AGENT_LOOP_POLLER_H_
@@ -9,26 +10,34 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "dtest/base/fd.h"
 
 namespace dtest {
 
 class Poller {
  public:
-  Poller();
-  ~Poller();
-  Poller(const Poller&) = delete;
-  Poller& operator=(const Poller&) = delete;
+  virtual ~Poller() = default;
+  // Calls `ready` whenever `fd` is readable, hung up or in error, until it is unwatched. Not an fd that is watched
+  // already. A watched fd may be unwatched, and others watched, inside any callback; it must be unwatched before it is
+  // closed.
+  virtual void Watch(int fd, std::function<void()> ready) = 0;
+  virtual void Unwatch(int fd) = 0;
+};
 
-  // Calls `ready` in Wait whenever `fd` is readable, hung up or in error. Not an fd that is watched already. A watched
-  // fd may be unwatched, and others watched, inside any callback; it must be unwatched before it is closed.
-  void Watch(int fd, std::function<void()> ready);
-  void Unwatch(int fd);
+class EpollPoller final : public Poller {
+ public:
+  EpollPoller();
+  EpollPoller(const EpollPoller&) = delete;
+  EpollPoller& operator=(const EpollPoller&) = delete;
+
+  void Watch(int fd, std::function<void()> ready) override;
+  void Unwatch(int fd) override;
 
   // Sleeps until something is ready or `timeout` has passed, then calls. Restarts nothing after a signal: it returns.
   absl::Status Wait(absl::Duration timeout);
 
  private:
-  int epoll_;
+  const Fd epoll_;
   absl::flat_hash_map<int, std::shared_ptr<std::function<void()>>> watched_;
 };
 

@@ -1,18 +1,13 @@
 #include "agent/loop/slot_runner.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/blame.h"
-#include "agent/execute/agent_directory.h"
-#include "agent/execute/leftovers.h"
-#include "dtest/base/clock.h"
 
 namespace dtest {
 namespace {
@@ -36,19 +31,16 @@ std::string UnknownFramework(const Program& program) {
 
 }  // namespace
 
-SlotRunner::SlotRunner(const Options& options) : options_(options) {}
-
 SlotRunner::~SlotRunner() {
   if (process_ == nullptr) return;
-  KillLeftovers();
   WatchOutput(false);
-  for (int fd : {process_->error_fd(), process_->report_fd(), process_->end_fd()}) {
+  for (int fd : {process_->fd(Pipe::kErrors), process_->fd(Pipe::kReport), process_->end_fd()}) {
     if (fd >= 0) options_.poller->Unwatch(fd);
   }
 }
 
 Environment SlotRunner::BaseEnvironment(const Program& program, const Invocation& invocation) const {
-  Environment environment(environ);
+  Environment environment = options_.environment;
   const Welcome& welcome = *options_.welcome;
   const std::string worker = absl::StrCat(welcome.worker_base + options_.slot.value());
   for (const std::string& name : invocation.unset) environment.Unset(name);
@@ -60,8 +52,8 @@ Environment SlotRunner::BaseEnvironment(const Program& program, const Invocation
   environment.Set("PYTEST_XDIST_WORKER_COUNT", absl::StrCat(welcome.worker_count));
   environment.Set("PYTEST_XDIST_WORKER", absl::StrCat("gw", worker));
   environment.Set("PYTEST_XDIST_TESTRUNUID", welcome.settings.run_id);
-  environment.Set("TEST_TMPDIR", options_.temp_dir);
-  environment.Set("TMPDIR", options_.temp_dir);
+  environment.Set("TEST_TMPDIR", options_.directories->temporary());
+  environment.Set("TMPDIR", options_.directories->temporary());
   // What ours says is where our parent was.
   if (absl::StartsWith(program.working_directory, "/")) {
     environment.Set("PWD", program.working_directory);
@@ -78,30 +70,26 @@ Environment SlotRunner::BaseEnvironment(const Program& program, const Invocation
 std::string SlotRunner::Spawn(const Program& program, const Invocation& invocation, const Environment& environment) {
   program_ = &program;
   read_back_ = invocation.read_back;
-  // Whatever the process before made of them.
-  for (const std::string& directory : {options_.temp_dir, options_.control_dir}) {
-    if (absl::Status status = RestoreDirectory(directory); !status.ok()) return std::string(status.message());
-  }
-  StartSpec options;
-  options.program = program.path;
-  options.arguments = {program.path};
+  if (absl::Status status = options_.directories->Restore(); !status.ok()) return std::string(status.message());
+  StartSpec spec;
+  spec.program = program.path;
+  spec.arguments = {program.path};
   for (const auto* more : {&program.spec.arguments, &invocation.arguments}) {
-    options.arguments.insert(options.arguments.end(), more->begin(), more->end());
+    spec.arguments.insert(spec.arguments.end(), more->begin(), more->end());
   }
-  options.environment = environment.ToStrings();
-  options.working_directory = program.working_directory;
-  options.split_errors = reader_ == nullptr;
-  options.report = invocation.report;
-  options.mark = SlotMark(options_.slot.value());
-  absl::StatusOr<std::unique_ptr<Process>> process = options_.launcher->Launch(options);
+  spec.environment = environment.ToStrings();
+  spec.working_directory = program.working_directory;
+  spec.split_errors = reader_ == nullptr;
+  spec.report = invocation.report;
+  absl::StatusOr<std::unique_ptr<TestProcess>> process = options_.launcher->Launch(options_.slot, std::move(spec));
   if (!process.ok()) return std::string(process.status().message());
   process_ = *std::move(process);
   ended_ = false;
-  options_.processes->push_back(process_->pid());
   WatchOutput(true);
-  if (process_->error_fd() >= 0) options_.poller->Watch(process_->error_fd(), [this] { OnErrors(); });
-  if (process_->report_fd() >= 0) options_.poller->Watch(process_->report_fd(), [this] { OnReport(); });
-  if (process_->end_fd() >= 0) options_.poller->Watch(process_->end_fd(), [this] { OnEnd(); });
+  for (const Pipe pipe : {Pipe::kErrors, Pipe::kReport}) {
+    if (process_->fd(pipe) >= 0) options_.poller->Watch(process_->fd(pipe), [this, pipe] { Drain(pipe); });
+  }
+  if (process_->end_fd() >= 0) options_.poller->Watch(process_->end_fd(), [this] { ProcessHasEnded(); });
   return "";
 }
 
@@ -128,7 +116,7 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
   }
   BatchRequest request = {.listing = program.cases,
                           .cases = cases,
-                          .temp_dir = options_.control_dir,
+                          .temp_dir = options_.directories->control(),
                           .report = batch.report,
                           .run_disabled = settings.run_disabled,
                           .keep_all_output = settings.keep_all_output,
@@ -173,11 +161,11 @@ void SlotRunner::StartListing(const Program& program) {
     return;
   }
   one_case_ = false;
-  listing_started_ = MonotonicNow();
+  listing_started_ = options_.clock();
   listing_.clear();
   listing_too_long_ = false;
   listing_errors_.emplace(options_.welcome->settings.output_cap);
-  const Invocation invocation = framework->ListInvocation(options_.control_dir);
+  const Invocation invocation = framework->ListInvocation(options_.directories->control());
   ended.spawn_error = Spawn(program, invocation, BaseEnvironment(program, invocation));
   if (ended.spawn_error.empty()) return;
   CleanUp();
@@ -186,9 +174,12 @@ void SlotRunner::StartListing(const Program& program) {
 
 void SlotRunner::Signal(int signal) {
   if (process_ == nullptr) return;
-  process_->Signal(signal);
   // What left the group would otherwise live until the leader's end.
-  if (signal == SIGKILL && ended_) KillLeftovers();
+  if (signal == SIGKILL && ended_) {
+    process_->KillAll();
+  } else {
+    process_->Signal(signal);
+  }
 }
 
 void SlotRunner::Began(uint32_t index) {
@@ -201,37 +192,45 @@ void SlotRunner::Finished(CaseResult result, Standing standing) {
       CaseFinished{options_.slot, std::move(result), standing == Standing::kDoubtful, standing == Standing::kReport});
 }
 
-template <typename Take>
-std::optional<size_t> SlotRunner::Read(int fd, Take take) {
+std::optional<size_t> SlotRunner::ReadPipe(Pipe pipe) {
   static thread_local char buffer[kBufferBytes];
   size_t sum = 0;
   for (int i = 0; i < kBuffersATurn; ++i) {
-    const ssize_t got = read(fd, buffer, sizeof buffer);
-    if (got == 0) return std::nullopt;
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno != EAGAIN) return std::nullopt;
-    if (got < 0) break;
-    take(absl::string_view(buffer, got));
-    sum += got;
+    const std::optional<size_t> got = process_->Read(pipe, absl::MakeSpan(buffer));
+    if (!got.has_value()) return std::nullopt;
+    if (*got == 0) break;
+    FeedReader(pipe, absl::string_view(buffer, *got));
+    sum += *got;
     // A pipe that yielded less than was asked for is empty: no need to hear so, except of its end.
-    if (!ended_ && static_cast<size_t>(got) < sizeof buffer) break;
+    if (!ended_ && *got < sizeof buffer) break;
   }
   return sum;
 }
 
-void SlotRunner::OnOutput() {
-  const std::optional<size_t> got = Read(process_->output_fd(), [this](absl::string_view bytes) {
-    if (reader_ != nullptr) {
-      reader_->Feed(bytes, this);
-    } else {
-      Listing(bytes);
-    }
-  });
-  const bool later = got.has_value() && one_case_ && !begun_.empty() && !ended_ && *got > 0 && *got < kMuchOutput;
-  WatchOutput(got.has_value() && !later);
-  read_at_ = later ? MonotonicNow() + kReadLater : absl::InfiniteFuture();
+void SlotRunner::FeedReader(Pipe pipe, absl::string_view bytes) {
+  switch (pipe) {
+    case Pipe::kOutput:
+      return reader_ != nullptr ? reader_->Feed(bytes, this) : AppendListing(bytes);
+    case Pipe::kErrors:
+      return listing_errors_->Append(bytes);
+    case Pipe::kReport:
+      if (reader_ != nullptr) reader_->FeedReport(bytes, this);
+      return;
+  }
+}
+
+void SlotRunner::Drain(Pipe pipe) {
+  if (process_ == nullptr || process_->fd(pipe) < 0) return;
+  const std::optional<size_t> got = ReadPipe(pipe);
+  if (pipe == Pipe::kOutput) {
+    const bool later = got.has_value() && one_case_ && !begun_.empty() && !ended_ && *got > 0 && *got < kMuchOutput;
+    WatchOutput(got.has_value() && !later);
+    read_at_ = later ? options_.clock() + kReadLater : absl::InfiniteFuture();
+  } else if (!got.has_value()) {
+    options_.poller->Unwatch(process_->fd(pipe));
+  }
   if (got.has_value()) return;
-  process_->CloseOutput();
+  process_->Close(pipe);
   if (ended_) FinishIfOver();
 }
 
@@ -239,13 +238,13 @@ void SlotRunner::WatchOutput(bool watch) {
   if (watch == output_watched_) return;
   output_watched_ = watch;
   if (watch) {
-    options_.poller->Watch(process_->output_fd(), [this] { OnOutput(); });
+    options_.poller->Watch(process_->fd(Pipe::kOutput), [this] { Drain(Pipe::kOutput); });
   } else {
-    options_.poller->Unwatch(process_->output_fd());
+    options_.poller->Unwatch(process_->fd(Pipe::kOutput));
   }
 }
 
-void SlotRunner::Listing(absl::string_view bytes) {
+void SlotRunner::AppendListing(absl::string_view bytes) {
   if (listing_.size() + bytes.size() > kLongestListing) {
     listing_too_long_ = true;
     process_->Signal(SIGKILL);
@@ -254,51 +253,18 @@ void SlotRunner::Listing(absl::string_view bytes) {
   listing_.append(bytes.data(), bytes.size());
 }
 
-void SlotRunner::OnErrors() {
-  if (Read(process_->error_fd(), [this](absl::string_view bytes) { listing_errors_->Append(bytes); }).has_value()) {
-    return;
-  }
-  options_.poller->Unwatch(process_->error_fd());
-  process_->CloseErrors();
-  if (ended_) FinishIfOver();
-}
-
-void SlotRunner::ReadOutput() {
-  if (process_ != nullptr && process_->output_fd() >= 0) OnOutput();
-}
-
-bool SlotRunner::IsMine(pid_t process) const {
-  return process_ != nullptr && !IsOlder(process, process_->pid()) &&
-         OwnerOf(process, options_.slot.value(), process_->pid()) == Owner::kThisSlot;
-}
-
-void SlotRunner::OnReport() {
-  const auto take = [this](absl::string_view bytes) {
-    if (reader_ != nullptr) reader_->FeedReport(bytes, this);
-  };
-  if (Read(process_->report_fd(), take).has_value()) return;
-  options_.poller->Unwatch(process_->report_fd());
-  process_->CloseReport();
-  if (ended_) FinishIfOver();
-}
-
 void SlotRunner::CheckEnded() {
-  if (process_ != nullptr && !ended_ && process_->HasEnded()) OnEnd();
+  if (process_ != nullptr && !ended_ && process_->HasEnded()) ProcessHasEnded();
 }
 
-void SlotRunner::OnEnd() {
+void SlotRunner::ProcessHasEnded() {
   // A pidfd polls readable for ever once its process has ended.
   if (process_->end_fd() >= 0) options_.poller->Unwatch(process_->end_fd());
   ended_ = true;
-  leak_at_ = MonotonicNow() + options_.welcome->settings.leak_timeout;
+  leak_at_ = options_.clock() + options_.welcome->settings.leak_timeout;
   recheck_after_ = kFirstRecheck;
   // Most often all that is left is the end of the pipe: no need for another turn.
-  if (process_->error_fd() >= 0) OnErrors();
-  if (process_ != nullptr && process_->report_fd() >= 0) OnReport();
-  if (process_ != nullptr && process_->output_fd() >= 0) {
-    OnOutput();
-    if (process_ == nullptr) return;
-  }
+  for (const Pipe pipe : kPipes) Drain(pipe);
   if (process_ != nullptr) FinishIfOver();
   if (process_ != nullptr) options_.emit(ProcessExited{options_.slot});
 }
@@ -306,72 +272,31 @@ void SlotRunner::OnEnd() {
 void SlotRunner::CatchUp() {
   if (process_ == nullptr || ended_) return;
   // First: what was said before the end is in the pipe before the end is seen.
-  if (process_->output_fd() >= 0) OnOutput();
-  if (process_->error_fd() >= 0) OnErrors();
-  if (process_->report_fd() >= 0) OnReport();
+  for (const Pipe pipe : kPipes) Drain(pipe);
   CheckEnded();
 }
 
-std::vector<pid_t> SlotRunner::Leftovers() const {
-  std::vector<pid_t> mine;
-  for (pid_t orphan : Orphans(*options_.processes)) {
-    const Owner owner = OwnerOf(orphan, options_.slot.value(), process_->pid());
-    if (owner == Owner::kAnotherSlot) continue;
-    if (owner == Owner::kUnknown && options_.processes->size() > 1) {
-      EndUnowned(orphan);
-      continue;
-    }
-    if (IsOlder(orphan, process_->pid())) {
-      // An earlier process left it, or something that could not be killed then: not the fault of this one, which does
-      // not wait for its end either.
-      kill(orphan, SIGKILL);
-    } else {
-      mine.push_back(orphan);
-    }
-  }
-  return mine;
-}
-
-// It may be that of any process that runs, as long as there is one as old as it. Then it is left to the last of those.
-void SlotRunner::EndUnowned(pid_t orphan) const {
-  const auto may_own = [orphan](pid_t process) { return !IsOlder(orphan, process); };
-  if (std::any_of(options_.processes->begin(), options_.processes->end(), may_own)) return;
-  if (kill(orphan, SIGKILL) != 0) return;
-  options_.note(absl::StrCat("killed process ", orphan, ", which some test left behind: which one cannot be told"));
-}
-
-void SlotRunner::KillLeftovers() {
-  process_->Signal(SIGKILL);
-  // Each round may orphan the children of those killed; the dying are gone in a moment.
-  const absl::Time give_up = MonotonicNow() + absl::Seconds(1);
-  for (std::vector<pid_t> left = Leftovers(); !left.empty() && MonotonicNow() < give_up; left = Leftovers()) {
-    for (pid_t pid : left) kill(pid, SIGKILL);
-    usleep(200);
-  }
-}
-
 void SlotRunner::FinishIfOver() {
-  const bool drained = process_->output_fd() < 0 && process_->error_fd() < 0 && process_->report_fd() < 0;
-  if (drained && Leftovers().empty()) {
+  const bool drained = std::all_of(kPipes.begin(), kPipes.end(), [this](Pipe pipe) { return process_->fd(pipe) < 0; });
+  if (drained && !process_->HasLeftovers()) {
     Finish(false);
     return;
   }
-  const absl::Time now = MonotonicNow();
+  const absl::Time now = options_.clock();
   if (now < leak_at_) {
     recheck_at_ = std::min(now + recheck_after_, leak_at_);
     recheck_after_ = std::min(recheck_after_ * 2, kLongestRecheck);
     return;
   }
-  KillLeftovers();
+  process_->KillAll();
   // Their last words are in the pipe, which is finite now.
   ended_ = false;  // so that the end of a pipe does not bring us here again
-  if (process_->report_fd() >= 0) OnReport();
-  if (process_->output_fd() >= 0) OnOutput();
+  for (const Pipe pipe : kPipes) Drain(pipe);
   Finish(true);
 }
 
 void SlotRunner::Tick(absl::Time now) {
-  if (now >= read_at_) OnOutput();
+  if (now >= read_at_) Drain(Pipe::kOutput);
   if (now < recheck_at_) return;
   recheck_at_ = absl::InfiniteFuture();
   if (process_ != nullptr && ended_) FinishIfOver();
@@ -381,10 +306,9 @@ void SlotRunner::Finish(bool leaky) {
   recheck_at_ = absl::InfiniteFuture();
   read_at_ = absl::InfiniteFuture();
   WatchOutput(false);
-  for (int fd : {process_->error_fd(), process_->report_fd()}) {
-    if (fd >= 0) options_.poller->Unwatch(fd);
+  for (const Pipe pipe : {Pipe::kErrors, Pipe::kReport}) {
+    if (process_->fd(pipe) >= 0) options_.poller->Unwatch(process_->fd(pipe));
   }
-  options_.processes->erase(std::find(options_.processes->begin(), options_.processes->end(), process_->pid()));
   if (reader_ != nullptr) {
     EndBatch(leaky);
   } else {
@@ -394,33 +318,21 @@ void SlotRunner::Finish(bool leaky) {
 
 void SlotRunner::EndBatch(bool leaky) {
   const Process::End status = process_->Reap();
-  ProcessEnd end;
-  end.exit_code = status.exit_code;
-  end.signal = status.signal;
-  std::vector<std::string> files;
-  for (const std::string& path : read_back_) files.push_back(ReadFileIfThere(path));
-  reader_->Ended(files, &end, this);
   ProcessEnded ended;
   ended.slot = options_.slot;
-  ended.exit_code = end.exit_code;
-  ended.signal = end.signal;
+  ended.exit_code = status.exit_code;
+  ended.signal = status.signal;
   ended.leaky = leaky;
-  ended.output = std::move(end.output);
-  ended.output_cut = end.output_cut;
-  ended.warning = std::move(end.warning);
-  ended.listing_wrong = std::move(end.listing_wrong);
-  if (status.signal != 0 || status.exit_code != 0 || end.premature) ended.cases = NamesOfBegun();
-  ended.premature = end.premature;
-  ended.in_suite = end.in_suite;
-  ended.after_failure = end.after_failure;
-  for (ProcessEnd::Property& property : end.properties) {
-    ended.properties.push_back({property.index, std::move(property.key), std::move(property.value)});
-  }
-  for (ProcessEnd::Correction& correction : end.corrections) {
-    ended.corrections.push_back({correction.index, std::move(correction.message)});
-  }
+  reader_->Ended(ReadBack(), &ended, this);
+  if (status.signal != 0 || status.exit_code != 0 || ended.premature) ended.cases = NamesOfBegun();
   CleanUp();
   options_.emit(std::move(ended));
+}
+
+std::vector<std::string> SlotRunner::ReadBack() const {
+  std::vector<std::string> files;
+  for (const std::string& path : read_back_) files.push_back(options_.directories->ReadFile(path));
+  return files;
 }
 
 std::string SlotRunner::NamesOfBegun() const {
@@ -436,11 +348,9 @@ void SlotRunner::EndListing() {
   const Process::End status = process_->Reap();
   ListingEnded ended;
   ended.slot = options_.slot;
-  ended.duration = MonotonicNow() - listing_started_;
+  ended.duration = options_.clock() - listing_started_;
   const absl::string_view name = program_->spec.name;
-  std::vector<std::string> files;
-  for (const std::string& path : read_back_) files.push_back(ReadFileIfThere(path));
-  absl::StatusOr<CaseInfos> cases = FindFramework(program_->spec.framework)->ParseListing(listing_, files);
+  absl::StatusOr<CaseInfos> cases = FindFramework(program_->spec.framework)->ParseListing(listing_, ReadBack());
   if (listing_too_long_) {
     ended.error = absl::StrCat("listing the tests of ", name, " printed more than ", kLongestListing >> 20, " MiB");
   } else if (absl::IsFailedPrecondition(cases.status()) && status.signal == 0) {
@@ -467,10 +377,7 @@ void SlotRunner::EndListing() {
 void SlotRunner::CleanUp() {
   process_.reset();
   reader_.reset();
-  // If need be made again before the next. A test may leave what this user cannot remove; that is tried again at the
-  // agent's end.
-  options_.trash->Empty(options_.temp_dir);
-  options_.trash->Empty(options_.control_dir);
+  options_.directories->Empty();
 }
 
 }  // namespace dtest

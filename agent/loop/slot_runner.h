@@ -1,10 +1,10 @@
-// One slot's hands: starts the process of a batch or a listing, feeds its output to the framework's reader, sees its
-// end, finds what it left behind, and tells the core through events. Decides nothing.
+// Runs the processes of one slot, one after another: starts that of a batch or a listing, feeds its output to the
+// framework's reader, sees its end and what it left behind, and tells the core through events. Decides nothing.
 //
 // A process is over when it has ended, its output has been read to the end, and nothing that descends from it lives. If
 // that is not so `leak_timeout` after its end, the leftovers are killed and it is leaky.
 //
-// One thread, the one that constructs Poller. Borrows all it is given.
+// One thread.
 
 #ifndef DTEST_AGENT_LOOP_SLOT_RUNNER_H_
 #define DTEST_AGENT_LOOP_SLOT_RUNNER_H_
@@ -20,11 +20,10 @@
 
 #include "absl/time/time.h"
 #include "agent/core/agent.h"
-#include "agent/execute/capture.h"
 #include "agent/execute/environment.h"
-#include "agent/execute/process.h"
 #include "agent/execute/process_launcher.h"
-#include "agent/execute/trash.h"
+#include "agent/execute/slot_directories.h"
+#include "agent/frameworks/capture.h"
 #include "agent/frameworks/framework.h"
 #include "agent/loop/poller.h"
 #include "dtest/messages.h"
@@ -42,20 +41,18 @@ struct Program {
 
 class SlotRunner : private CaseSink {
  public:
-  using Emit = std::function<void(AgentEvent)>;
+  // Borrows all but the directories.
   struct Options {
     SlotId slot;
     const Welcome* welcome = nullptr;
+    std::function<absl::Time()> clock;
     Poller* poller = nullptr;
     ProcessLauncher* launcher = nullptr;
-    std::vector<pid_t>* processes = nullptr;  // leaders alive in all slots: those are no orphans
-    Trash* trash = nullptr;
-    std::string temp_dir;                   // TEST_TMPDIR; emptied after each process
-    std::string control_dir;                // files between the framework and us; as well
-    std::function<void(std::string)> note;  // something a person should know
-    Emit emit;                              // called from within Start, StartListing, Tick and the poller's callbacks
+    std::unique_ptr<SlotDirectories> directories;
+    Environment environment;               // what a process inherits, but for what is set for it
+    std::function<void(AgentEvent)> emit;  // called from within Start, StartListing, Tick and the poller's callbacks
   };
-  explicit SlotRunner(const Options& options);
+  explicit SlotRunner(Options options) : options_(std::move(options)) {}
   ~SlotRunner() override;  // kills what runs
 
   // One at a time; the answer is one ProcessEnded or ListingEnded, and the slot is free again when that is emitted.
@@ -65,9 +62,10 @@ class SlotRunner : private CaseSink {
   void Signal(int signal);
 
   // Reads what the process has printed by now, before something that came after it is told of the slot.
-  void ReadOutput();
+  void ReadOutput() { Drain(Pipe::kOutput); }
+  bool busy() const { return process_ != nullptr; }
   // Whether this process is the slot's, or came from it; false where that cannot be told any more.
-  bool IsMine(pid_t process) const;
+  bool IsMine(pid_t process) const { return process_ != nullptr && process_->IsAncestorOf(process); }
 
   // After SIGCHLD, where the kernel has no pidfd.
   void CheckEnded();
@@ -83,29 +81,26 @@ class SlotRunner : private CaseSink {
   Environment BaseEnvironment(const Program& program, const Invocation& invocation) const;
   // Empty if it runs; else why it does not.
   std::string Spawn(const Program& program, const Invocation& invocation, const Environment& environment);
-  void OnOutput();
   void WatchOutput(bool watch);
-  void OnErrors();
-  void OnReport();
-  void OnEnd();
-  // Reads what is there, at most a few buffers, and says how much that was; nothing once the pipe has ended.
-  template <typename Take>
-  std::optional<size_t> Read(int fd, Take take);
-  void Listing(absl::string_view bytes);
-  std::vector<pid_t> Leftovers() const;
-  void EndUnowned(pid_t orphan) const;
-  void KillLeftovers();
+  // Takes what is in the pipe, at most a few buffers, and closes it where it has ended.
+  void Drain(Pipe pipe);
+  void FeedReader(Pipe pipe, absl::string_view bytes);
+  // How much it took; nothing once the pipe has ended.
+  std::optional<size_t> ReadPipe(Pipe pipe);
+  void AppendListing(absl::string_view bytes);
+  void ProcessHasEnded();
   void FinishIfOver();
   void Finish(bool leaky);
   void EndBatch(bool leaky);
-  std::string NamesOfBegun() const;  // for messages
+  std::vector<std::string> ReadBack() const;  // what the invocation asked for
+  std::string NamesOfBegun() const;           // for messages
   void EndListing();
   void CleanUp();
 
   const Options options_;
   const Program* program_ = nullptr;
   std::unique_ptr<OutputReader> reader_;  // null while listing
-  std::unique_ptr<Process> process_;
+  std::unique_ptr<TestProcess> process_;
   std::vector<std::string> read_back_;
   bool ended_ = false;
   bool one_case_ = false;        // so once it has begun, nothing is timed by when its output comes

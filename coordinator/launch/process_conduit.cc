@@ -29,25 +29,25 @@ class ProcessConduit : public Conduit {
     const bool drained = ReadFrom(&child_.out, room, out);
     ReadFrom(&child_.err, kErrRoom, err);
     // A process of its that lives on may hold the pipe open; what that one prints does not matter any more.
-    ended_ = ended_ || child_.out < 0 || (over && drained);
+    ended_ = ended_ || !child_.out.ok() || (over && drained);
     return absl::OkStatus();
   }
 
   absl::StatusOr<size_t> Write(absl::string_view bytes) override {
-    if (child_.in < 0) return bytes.size();  // nobody reads: its end will be noticed on stdout
-    const ssize_t written = write(child_.in, bytes.data(), bytes.size());
+    if (!child_.in.ok()) return bytes.size();  // nobody reads: its end will be noticed on stdout
+    const ssize_t written = write(child_.in.get(), bytes.data(), bytes.size());
     if (written >= 0) return static_cast<size_t>(written);
     if (errno == EAGAIN || errno == EINTR) return 0;
     if (errno != EPIPE) return absl::InternalError(absl::StrCat("writing to the process: ", std::strerror(errno)));
-    child_.CloseStdin();
+    child_.in.Close();
     return bytes.size();
   }
 
   void AddPoll(bool want_read, bool want_write, std::vector<pollfd>* fds) override {
-    if (want_read && child_.out >= 0) fds->push_back({child_.out, POLLIN, 0});
-    if (child_.err >= 0) fds->push_back({child_.err, POLLIN, 0});
-    if (want_write && child_.in >= 0) fds->push_back({child_.in, POLLOUT, 0});
-    if (!reaped_) fds->push_back({child_.pidfd, POLLIN, 0});
+    if (want_read && child_.out.ok()) fds->push_back({child_.out.get(), POLLIN, 0});
+    if (child_.err.ok()) fds->push_back({child_.err.get(), POLLIN, 0});
+    if (want_write && child_.in.ok()) fds->push_back({child_.in.get(), POLLOUT, 0});
+    if (!reaped_) fds->push_back({child_.pidfd.get(), POLLIN, 0});
   }
 
   bool ended() const override { return ended_; }
@@ -62,21 +62,20 @@ class ProcessConduit : public Conduit {
   static constexpr size_t kErrRoom = 64 << 10;
 
   // True if nothing is left to read now.
-  static bool ReadFrom(int* fd, size_t room, std::string* text) {
+  static bool ReadFrom(Fd* fd, size_t room, std::string* text) {
     char buffer[64 << 10];
-    while (*fd >= 0 && room > 0) {
-      const ssize_t got = read(*fd, buffer, std::min(room, sizeof(buffer)));
+    while (fd->ok() && room > 0) {
+      const ssize_t got = read(fd->get(), buffer, std::min(room, sizeof(buffer)));
       if (got > 0) {
         text->append(buffer, got);
         room -= got;
       } else if (got < 0 && errno == EAGAIN) {
         return true;
       } else if (got == 0 || errno != EINTR) {
-        close(*fd);
-        *fd = -1;
+        fd->Close();
       }
     }
-    return *fd < 0;
+    return !fd->ok();
   }
 
   Child child_;

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "dtest/base/fd.h"
 
 namespace dtest {
 
@@ -23,26 +24,13 @@ struct SpawnOptions {
   int stdio_socket = -1;  // becomes stdin and stdout, instead of pipes; the caller closes his copy
 };
 
-// Owns the descriptors; not the process: see Reap. Movable.
+// Owns the descriptors; not the process: see TryReap and EndAndReap. Movable.
 struct Child {
-  pid_t pid = -1;
-  int pidfd = -1;  // polls readable when the process has ended
-  int in = -1;     // our non-blocking ends; -1 where stdio_socket is used
-  int out = -1;
-  int err = -1;
-
-  Child() = default;
-  Child(Child&& other) noexcept { *this = std::move(other); }
-  Child& operator=(Child&& other) noexcept {
-    std::swap(pid, other.pid);
-    std::swap(pidfd, other.pidfd);
-    std::swap(in, other.in);
-    std::swap(out, other.out);
-    std::swap(err, other.err);
-    return *this;
-  }
-  ~Child();
-  void CloseStdin();
+  pid_t pid = -1;  // -1: reaped
+  Fd pidfd;        // polls readable when the process has ended
+  Fd in;           // our non-blocking ends; none where stdio_socket is used
+  Fd out;
+  Fd err;
 
   // True once the process has ended; `wait_status` is waitpid's. Only the first true reaps.
   bool TryReap(int* wait_status);

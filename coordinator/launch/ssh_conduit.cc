@@ -198,7 +198,7 @@ class SshConduit::Impl {
 
   void AddPoll(std::vector<pollfd>* fds) {
     ssh_.AddPoll(fds);
-    if (proxy_.has_value() && proxy_->err >= 0) fds->push_back({proxy_->err, POLLIN, 0});
+    if (proxy_.has_value() && proxy_->err.ok()) fds->push_back({proxy_->err.get(), POLLIN, 0});
   }
 
   bool ended() const { return ended_; }
@@ -290,15 +290,14 @@ class SshConduit::Impl {
 
   void ReadProxy(std::string* text) {
     char buffer[4096];
-    while (proxy_->err >= 0) {
-      const ssize_t got = read(proxy_->err, buffer, sizeof(buffer));
+    while (proxy_->err.ok()) {
+      const ssize_t got = read(proxy_->err.get(), buffer, sizeof(buffer));
       if (got > 0) {
         text->append(buffer, got);
         continue;
       }
       if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-      close(proxy_->err);
-      proxy_->err = -1;
+      proxy_->err.Close();
     }
   }
 

@@ -128,7 +128,7 @@ void AgentProcess::Pump(absl::Duration timeout) {
     if (verdict != Session::Verdict::kDeliver && verdict != Session::Verdict::kNoSession) continue;
     if (std::holds_alternative<Heartbeat>(*envelope->body)) {
       ++heartbeats_;
-    } else {
+    } else if (!std::holds_alternative<Note>(*envelope->body)) {
       received_.push_back(*std::move(envelope->body));
     }
   }
@@ -186,6 +186,15 @@ std::vector<CaseResult> AgentProcess::ResultsOf(LeaseId lease) {
   for (bool done = false; !done && !testing::Test::HasFailure();) {
     Results results = Expect<Results>();
     EXPECT_EQ(results.lease, lease);
+    for (LateFailure& late : results.late_failures) {
+      const auto left =
+          std::find_if(all.begin(), all.end(), [&](const CaseResult& r) { return r.index == late.result.index; });
+      if (left == all.end()) {
+        ADD_FAILURE() << "late failure of case " << late.result.index << ", which has no result";
+        continue;
+      }
+      *left = std::move(late.result);
+    }
     for (const LateProperties& late : results.late_properties) {
       const auto left =
           std::find_if(all.begin(), all.end(), [&](const CaseResult& r) { return r.index == late.index; });

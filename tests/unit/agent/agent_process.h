@@ -38,8 +38,8 @@ class AgentProcess {
   pid_t pid() const { return pid_; }
 
   void Send(ToAgent message);
-  // The next message that is not a heartbeat (those are counted), within a generous limit; a test failure and an empty
-  // Idle if none comes.
+  // The next message that is neither a heartbeat (those are counted) nor a note for a person, within a generous limit;
+  // a test failure and an empty Idle if none comes.
   FromAgent Receive();
   template <typename Message>
   Message Expect();
@@ -47,7 +47,7 @@ class AgentProcess {
   // Keeps the link going until `condition`.
   void Until(const std::function<bool()>& condition);
 
-  // All results of a lease, until it is done, by case index, with the properties that came after them.
+  // All results of a lease, until it is done, by case index, with the properties and failures that came after them.
   std::vector<CaseResult> ResultsOf(LeaseId lease);
 
   // Closes the stream, as a coordinator that dies does.

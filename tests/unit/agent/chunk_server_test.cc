@@ -37,7 +37,9 @@ class ChunkServerTest : public testing::Test {
       return true;
     };
   }
-  void Asks(const std::string& asker, const std::vector<Digest>& chunks) { server_->On(now_, asker, {chunks, false}); }
+  void Asks(const std::string& asker, const std::vector<Digest>& chunks) {
+    server_->Asked(now_, asker, {chunks, false});
+  }
   void Make() { server_ = std::make_unique<ChunkServer>(options_); }
   Digest Stored(const std::string& bytes) {
     stored_[Sha256(bytes)] = bytes;
@@ -61,7 +63,7 @@ class ChunkServerTest : public testing::Test {
 
 TEST_F(ChunkServerTest, AnswersFromTheStoreOrSaysNo) {
   Make();
-  server_->On(now_, "a", {{Stored("one"), Sha256("unknown")}, false});
+  server_->Asked(now_, "a", {{Stored("one"), Sha256("unknown")}, false});
   EXPECT_THAT(Serve(), ElementsAre("a:one", "a:no"));
   EXPECT_EQ(server_->NextDeadline(), now_ + options_.keep);
 }
@@ -82,7 +84,7 @@ TEST_F(ChunkServerTest, TellsWhetherItSent) {
 TEST_F(ChunkServerTest, WhatCameLatelyIsNotReadAgain) {
   Make();
   server_->Arrived(Sha256("new"), Compress("new", 3));
-  server_->On(now_, "a", {{Sha256("new")}, false});
+  server_->Asked(now_, "a", {{Sha256("new")}, false});
   EXPECT_THAT(Serve(), ElementsAre("a:new"));
   EXPECT_EQ(reads_, 0);
 }
@@ -90,8 +92,8 @@ TEST_F(ChunkServerTest, WhatCameLatelyIsNotReadAgain) {
 TEST_F(ChunkServerTest, WhoAsksTooEarlyWaits) {
   Make();
   expected_.insert(Sha256("soon"));
-  server_->On(now_, "a", {{Sha256("soon")}, false});
-  server_->On(now_, "b", {{Sha256("soon")}, false});
+  server_->Asked(now_, "a", {{Sha256("soon")}, false});
+  server_->Asked(now_, "b", {{Sha256("soon")}, false});
   EXPECT_THAT(Serve(), IsEmpty());
   expected_.clear();
   server_->Arrived(Sha256("soon"), Compress("soon", 3));
@@ -101,7 +103,7 @@ TEST_F(ChunkServerTest, WhoAsksTooEarlyWaits) {
 TEST_F(ChunkServerTest, NobodyWaitsForEver) {
   Make();
   expected_.insert(Sha256("late"));
-  server_->On(now_, "a", {{Sha256("late")}, false});
+  server_->Asked(now_, "a", {{Sha256("late")}, false});
   EXPECT_THAT(Serve(), IsEmpty());
   now_ += options_.wait - absl::Milliseconds(1);
   EXPECT_LE(server_->NextDeadline(), now_);
@@ -159,7 +161,7 @@ TEST_F(ChunkServerTest, WhatNobodyWantsAnyMoreIsDropped) {
 TEST_F(ChunkServerTest, NorForWhatWillNotCome) {
   Make();
   expected_.insert(Sha256("given up"));
-  server_->On(now_, "a", {{Sha256("given up")}, false});
+  server_->Asked(now_, "a", {{Sha256("given up")}, false});
   EXPECT_THAT(Serve(), IsEmpty());
   expected_.clear();
   now_ = server_->NextDeadline();
@@ -169,16 +171,16 @@ TEST_F(ChunkServerTest, NorForWhatWillNotCome) {
 TEST_F(ChunkServerTest, AskersTakeTurns) {
   Make();
   const std::vector<Digest> chunks = {Stored("1"), Stored("2")};
-  server_->On(now_, "a", {chunks, false});
-  server_->On(now_, "b", {chunks, false});
+  server_->Asked(now_, "a", {chunks, false});
+  server_->Asked(now_, "b", {chunks, false});
   EXPECT_THAT(Serve(), ElementsAre("a:1", "b:1", "a:2", "b:2"));
 }
 
 TEST_F(ChunkServerTest, OneThatDoesNotReadDelaysNoOther) {
   Make();
   queued_["slow"] = ChunkServer::kQueueHigh;
-  server_->On(now_, "slow", {{Stored("1")}, false});
-  server_->On(now_, "z", {{Stored("1")}, false});
+  server_->Asked(now_, "slow", {{Stored("1")}, false});
+  server_->Asked(now_, "z", {{Stored("1")}, false});
   EXPECT_THAT(Serve(), ElementsAre("z:1"));
   queued_["slow"] = 0;
   EXPECT_THAT(Serve(), ElementsAre("slow:1"));
@@ -190,7 +192,7 @@ TEST_F(ChunkServerTest, ATurnIsBounded) {
   Make();
   NeedChunks need;
   for (char c = 'a'; c < 'k'; ++c) need.chunks.push_back(Stored(std::string(100000, c)));
-  server_->On(now_, "a", need);
+  server_->Asked(now_, "a", need);
   EXPECT_TRUE(server_->Serve(now_).more);
   EXPECT_LE(std::exchange(sent_, {}).size(), 3u);
   while (server_->Serve(now_).more) {

@@ -23,13 +23,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/execute/agent_directory.h"
-#include "agent/execute/capture.h"
 #include "agent/execute/environment.h"
 #include "agent/execute/host_libraries.h"
 #include "agent/execute/leftovers.h"
 #include "agent/execute/loader.h"
 #include "agent/execute/process.h"
-#include "agent/execute/process_launcher.h"
+#include "agent/frameworks/capture.h"
 #include "agent/loop/host_info.h"
 #include "agent/store/fs.h"
 #include "dtest/base/clock.h"
@@ -158,9 +157,9 @@ std::string Output(const std::vector<std::string>& arguments) {
   std::string output;
   char buffer[4096];
   for (;;) {
-    pollfd ready = {(*process)->output_fd(), POLLIN, 0};
+    pollfd ready = {(*process)->fd(Pipe::kOutput), POLLIN, 0};
     poll(&ready, 1, -1);
-    const ssize_t got = read((*process)->output_fd(), buffer, sizeof buffer);
+    const ssize_t got = read((*process)->fd(Pipe::kOutput), buffer, sizeof buffer);
     if (got <= 0) break;
     output.append(buffer, got);
   }
@@ -250,29 +249,28 @@ TEST(Process, EndIsAZombieUntilReaped) {
   EXPECT_TRUE((*process)->HasEnded());
   EXPECT_EQ(kill((*process)->pid(), 0), 0);
   char buffer[16];
-  EXPECT_EQ(read((*process)->output_fd(), buffer, sizeof buffer), 4);
-  EXPECT_EQ(read((*process)->error_fd(), buffer, sizeof buffer), 4);
+  EXPECT_EQ(read((*process)->fd(Pipe::kOutput), buffer, sizeof buffer), 4);
+  EXPECT_EQ(read((*process)->fd(Pipe::kErrors), buffer, sizeof buffer), 4);
   EXPECT_EQ((*process)->Reap().signal, SIGKILL);
 }
 
 TEST(Process, AReportHasAPipeOfItsOwn) {
-  DirectLauncher launcher;
-  StartSpec spec;
+  Process::Options spec;
   spec.program = "/bin/sh";
   // As a descriptor and as a file that is opened anew; and nothing else is open but, as 4, the directory that ls reads.
   spec.arguments = {"sh", "-c", "echo out; echo told >&3; echo again > /proc/self/fd/3; exec ls /proc/self/fd >&3"};
   spec.environment = {"PATH=/usr/bin:/bin"};
   spec.working_directory = "/";
   spec.report = true;
-  auto process = launcher.Launch(spec);
+  auto process = Process::Spawn(spec);
   ASSERT_TRUE(process.ok()) << process.status();
   pollfd ended = {(*process)->end_fd(), POLLIN, 0};
   ASSERT_EQ(poll(&ended, 1, 60000), 1);
   char buffer[64];
-  EXPECT_EQ(read((*process)->output_fd(), buffer, sizeof buffer), 4);
-  const ssize_t got = read((*process)->report_fd(), buffer, sizeof buffer);
+  EXPECT_EQ(read((*process)->fd(Pipe::kOutput), buffer, sizeof buffer), 4);
+  const ssize_t got = read((*process)->fd(Pipe::kReport), buffer, sizeof buffer);
   EXPECT_EQ(std::string(buffer, std::max<ssize_t>(got, 0)), "told\nagain\n0\n1\n2\n3\n4\n");
-  EXPECT_EQ(read((*process)->report_fd(), buffer, sizeof buffer), 0) << "nobody else holds it";
+  EXPECT_EQ(read((*process)->fd(Pipe::kReport), buffer, sizeof buffer), 0) << "nobody else holds it";
   EXPECT_EQ((*process)->Reap().exit_code, 0);
 }
 

@@ -69,15 +69,15 @@ class FetcherPeersTest : public testing::Test {
     spec.name = "exe";
     spec.files = {{"file", recipe.id, contents.size(), true, ""}};
     fetcher_->Want(now_, spec);
-    fetcher_->On(now_, Recipes{{recipe}, {}});
+    fetcher_->Deliver(now_, Recipes{{recipe}, {}});
     EXPECT_EQ(anywhere_.size(), chunks_.size());
     EXPECT_THAT(direct_, IsEmpty());
   }
-  void NameThePeer() { fetcher_->On(now_, ChunksAt{kPeer, {"192.0.2.1:1"}, std::string(40, 'k'), anywhere_}); }
+  void NameThePeer() { fetcher_->Deliver(now_, ChunksAt{kPeer, {"192.0.2.1:1"}, std::string(40, 'k'), anywhere_}); }
   ChunkData Good(const Digest& chunk) { return {chunk, Compress(chunks_.at(chunk), 1)}; }
   // The coordinator sends all that it was asked for itself.
   void CoordinatorAnswers() {
-    for (const Digest& chunk : std::exchange(direct_, {})) fetcher_->On(now_, Good(chunk));
+    for (const Digest& chunk : std::exchange(direct_, {})) fetcher_->Deliver(now_, Good(chunk));
   }
   std::vector<Digest> All() {
     std::vector<Digest> all;
@@ -104,7 +104,7 @@ TEST_F(FetcherPeersTest, ChunksComeFromThePeer) {
   uint64_t bytes = 0;
   for (const Digest& chunk : asked_peer_) {
     bytes += Good(chunk).zstd.size();
-    fetcher_->OnPeer(now_, kPeer, Good(chunk));
+    fetcher_->DeliverFromPeer(now_, kPeer, Good(chunk));
   }
   EXPECT_THAT(ready_, ElementsAre(""));
   EXPECT_THAT(arrived_, UnorderedElementsAreArray(All()));
@@ -118,7 +118,7 @@ TEST_F(FetcherPeersTest, ChunksComeFromThePeer) {
 TEST_F(FetcherPeersTest, WhatThePeerDoesNotHaveTheCoordinatorIsAskedFor) {
   WantFile();
   NameThePeer();
-  for (const Digest& chunk : asked_peer_) fetcher_->OnPeer(now_, kPeer, {chunk, ""});
+  for (const Digest& chunk : asked_peer_) fetcher_->DeliverFromPeer(now_, kPeer, {chunk, ""});
   EXPECT_THAT(direct_, UnorderedElementsAreArray(All()));
   EXPECT_THAT(lost_, IsEmpty());
   CoordinatorAnswers();
@@ -139,7 +139,7 @@ TEST_F(FetcherPeersTest, AnUnreachablePeerIsAskedNoMore) {
 TEST_F(FetcherPeersTest, WhatAPeerSentIsToldBeforeItsLoss) {
   WantFile();
   NameThePeer();
-  fetcher_->OnPeer(now_, kPeer, Good(asked_peer_.front()));
+  fetcher_->DeliverFromPeer(now_, kPeer, Good(asked_peer_.front()));
   EXPECT_FALSE(from_peers_.has_value());
   fetcher_->PeerFailed(now_, kPeer, "gone");
   ASSERT_TRUE(from_peers_.has_value());
@@ -149,7 +149,7 @@ TEST_F(FetcherPeersTest, WhatAPeerSentIsToldBeforeItsLoss) {
 TEST_F(FetcherPeersTest, ThePeerThatWasNamedBeforeItsLossWasHeardOf) {
   WantFile();
   const std::vector<Digest> half(anywhere_.begin(), anywhere_.begin() + anywhere_.size() / 2);
-  fetcher_->On(now_, ChunksAt{kPeer, {"192.0.2.1:1"}, std::string(40, 'k'), half});
+  fetcher_->Deliver(now_, ChunksAt{kPeer, {"192.0.2.1:1"}, std::string(40, 'k'), half});
   fetcher_->PeerFailed(now_, kPeer, "no route");
   anywhere_.erase(anywhere_.begin(), anywhere_.begin() + static_cast<ptrdiff_t>(half.size()));
   NameThePeer();
@@ -204,7 +204,7 @@ TEST_F(FetcherPeersTest, AnotherChunkOfThePeerIsASignOfLifeToo) {
   NameThePeer();
   for (size_t i = 1; i < asked_peer_.size(); ++i) {
     now_ += options_.again_after - absl::Milliseconds(1);
-    fetcher_->OnPeer(now_, kPeer, Good(asked_peer_[i]));
+    fetcher_->DeliverFromPeer(now_, kPeer, Good(asked_peer_[i]));
     fetcher_->Tick(now_);
   }
   EXPECT_THAT(direct_, IsEmpty());
@@ -216,7 +216,7 @@ TEST_F(FetcherPeersTest, AChunkThatAPeerForgetsIsAskedForAgain) {
   NameThePeer();
   const Digest forgotten = asked_peer_.front();
   now_ += options_.peer_patience - absl::Seconds(1);
-  for (size_t i = 2; i < asked_peer_.size(); ++i) fetcher_->OnPeer(now_, kPeer, Good(asked_peer_[i]));
+  for (size_t i = 2; i < asked_peer_.size(); ++i) fetcher_->DeliverFromPeer(now_, kPeer, Good(asked_peer_[i]));
   fetcher_->Tick(now_);
   EXPECT_THAT(direct_, IsEmpty());
   now_ += absl::Seconds(1);
@@ -228,7 +228,8 @@ TEST_F(FetcherPeersTest, AChunkThatAPeerForgetsIsAskedForAgain) {
 TEST_F(FetcherPeersTest, WrongBytesNeverReachTheStoreAndEndTheTrust) {
   WantFile();
   NameThePeer();
-  for (const Digest& chunk : asked_peer_) fetcher_->OnPeer(now_, kPeer, {chunk, Compress("something else", 1)});
+  for (const Digest& chunk : asked_peer_)
+    fetcher_->DeliverFromPeer(now_, kPeer, {chunk, Compress("something else", 1)});
   EXPECT_THAT(lost_, ElementsAre("3: it sends wrong bytes"));
   EXPECT_THAT(arrived_, IsEmpty());
   EXPECT_THAT(direct_, UnorderedElementsAreArray(All()));
@@ -238,11 +239,11 @@ TEST_F(FetcherPeersTest, WrongBytesNeverReachTheStoreAndEndTheTrust) {
 
 TEST_F(FetcherPeersTest, APeerThatWasNotAskedIsNotListenedTo) {
   WantFile();
-  fetcher_->OnPeer(now_, kPeer, Good(anywhere_[0]));
-  fetcher_->OnPeer(now_, HostId(4), Good(anywhere_[0]));
+  fetcher_->DeliverFromPeer(now_, kPeer, Good(anywhere_[0]));
+  fetcher_->DeliverFromPeer(now_, HostId(4), Good(anywhere_[0]));
   EXPECT_THAT(arrived_, IsEmpty());
   NameThePeer();
-  fetcher_->OnPeer(now_, HostId(4), Good(anywhere_[0]));
+  fetcher_->DeliverFromPeer(now_, HostId(4), Good(anywhere_[0]));
   EXPECT_THAT(arrived_, IsEmpty());
 }
 

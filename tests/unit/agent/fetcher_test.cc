@@ -72,9 +72,9 @@ class FetcherTest : public testing::Test {
   void AnswerRecipes() {
     Recipes answer;
     for (const Digest& file : std::exchange(asked_recipes_, {})) answer.recipes.push_back(recipes_.at(file));
-    fetcher_->On(now_, answer);
+    fetcher_->Deliver(now_, answer);
   }
-  void AnswerChunk(const Digest& chunk) { fetcher_->On(now_, ChunkData{chunk, Compress(chunks_.at(chunk), 1)}); }
+  void AnswerChunk(const Digest& chunk) { fetcher_->Deliver(now_, ChunkData{chunk, Compress(chunks_.at(chunk), 1)}); }
   // One round: what has been asked for so far.
   size_t AnswerChunks() {
     const std::vector<Digest> asked = std::exchange(asked_chunks_, {});
@@ -194,7 +194,7 @@ TEST_F(FetcherTest, SameContentsExecutableAndNot) {
 TEST_F(FetcherTest, LateAndDoubledAnswersAreIgnored) {
   Make();
   const ManifestEntry early = File("a", 1, 100000);
-  fetcher_->On(now_, Recipes{{recipes_.at(early.file)}, {}});
+  fetcher_->Deliver(now_, Recipes{{recipes_.at(early.file)}, {}});
   AnswerChunk(chunks_.begin()->first);
   EXPECT_THAT(asked_chunks_, IsEmpty());
   fetcher_->Want(now_, Spec(0, {File("a", 1, 100000)}));
@@ -265,11 +265,11 @@ TEST_F(FetcherTest, SpoiledChunkIsFetchedAgainAndNotForEver) {
   for (int i = 0; i < 2; ++i) {
     ASSERT_EQ(asked_chunks_.size(), 1u);
     const Digest chunk = std::exchange(asked_chunks_, {})[0];
-    fetcher_->On(now_, i == 0 ? ChunkData{chunk, "no zstd"} : ChunkData{chunk, Compress("other bytes", 1)});
+    fetcher_->Deliver(now_, i == 0 ? ChunkData{chunk, "no zstd"} : ChunkData{chunk, Compress("other bytes", 1)});
     EXPECT_THAT(TakeReady(), IsEmpty());
   }
   ASSERT_EQ(asked_chunks_.size(), 1u);
-  fetcher_->On(now_, ChunkData{asked_chunks_[0], Compress("other bytes", 1)});
+  fetcher_->Deliver(now_, ChunkData{asked_chunks_[0], Compress("other bytes", 1)});
   EXPECT_THAT(TakeReady(), ElementsAre(HasSubstr("0: cannot fetch a for exe0: ")));
 }
 
@@ -279,7 +279,7 @@ TEST_F(FetcherTest, UnreadableFileFailsThoseThatNeedItOnly) {
   fetcher_->Want(now_, Spec(0, {bad}));
   fetcher_->Want(now_, Spec(1, {File("good", 2, 1000)}));
   asked_recipes_.erase(std::find(asked_recipes_.begin(), asked_recipes_.end(), bad.file));
-  fetcher_->On(now_, Recipes{{}, {bad.file}});
+  fetcher_->Deliver(now_, Recipes{{}, {bad.file}});
   EXPECT_THAT(TakeReady(), ElementsAre("0: cannot fetch bad for exe0: the coordinator can no longer read it"));
   AnswerRecipes();
   AnswerChunks();
@@ -343,7 +343,7 @@ TEST_F(SharedStore, FileIsTakenOverFromOneThatDies) {
 }
 
 TEST_F(SharedStore, FileIsTakenOverFromOneThatGivesUp) {
-  for (const Digest& chunk : std::exchange(asked_chunks_, {})) fetcher_->On(now_, ChunkData{chunk, ""});
+  for (const Digest& chunk : std::exchange(asked_chunks_, {})) fetcher_->Deliver(now_, ChunkData{chunk, ""});
   Look();
   EXPECT_EQ(other_asked_, 1);
 }
@@ -364,7 +364,7 @@ TEST_F(FetcherTest, OfAFileWithoutOneOfItsChunksNothingIsLeftAndNoMoreIsAskedFor
   AnswerChunks();
   const std::string partial = scratch_.File("store/tmp/run-1");
   EXPECT_FALSE(std::filesystem::is_empty(partial));
-  fetcher_->On(now_, ChunkData{std::exchange(asked_chunks_, {}).at(0), ""});
+  fetcher_->Deliver(now_, ChunkData{std::exchange(asked_chunks_, {}).at(0), ""});
   EXPECT_THAT(TakeReady(), ElementsAre(HasSubstr("it has changed on the coordinator")));
   EXPECT_TRUE(std::filesystem::is_empty(partial));
   EXPECT_THAT(asked_chunks_, IsEmpty());
@@ -381,7 +381,7 @@ TEST_F(FetcherTest, FileThatChangedOnTheCoordinator) {
   Make();
   fetcher_->Want(now_, Spec(0, {File("a", 1, 1000)}));
   AnswerRecipes();
-  fetcher_->On(now_, ChunkData{asked_chunks_.at(0), ""});
+  fetcher_->Deliver(now_, ChunkData{asked_chunks_.at(0), ""});
   EXPECT_THAT(TakeReady(), ElementsAre(HasSubstr("it has changed on the coordinator")));
 }
 
@@ -391,7 +391,7 @@ TEST_F(FetcherTest, DamagedRecipeIsAskedForAgain) {
   fetcher_->Want(now_, Spec(0, {file}));
   FileRecipe damaged = recipes_.at(file.file);
   damaged.chunks[0].size += 1;
-  fetcher_->On(now_, Recipes{{damaged}, {}});
+  fetcher_->Deliver(now_, Recipes{{damaged}, {}});
   EXPECT_THAT(asked_chunks_, IsEmpty());
   asked_recipes_.clear();
   now_ += options_.again_after;

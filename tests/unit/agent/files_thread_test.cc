@@ -27,14 +27,13 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 // The agent's loop, as far as files are concerned, and the coordinator's answers.
-class FilesThreadTest : public testing::Test {
+class FilesThreadTest : public testing::Test, private UnitFiles::Delegate {
  protected:
   FilesThreadTest() {
     FilesThread::Options options;
     options.store_root = store_;
     options.poller = &poller_;
-    options.send = [this](FromAgent message) { Answer(message); };
-    options.ready = [this](PreparedUnit unit) { ready_.push_back(std::move(unit)); };
+    options.delegate = this;
     files_ = std::make_unique<FilesThread>(std::move(options));
     settings_.run_id = "run";
     settings_.host_name = "host";
@@ -54,7 +53,7 @@ class FilesThreadTest : public testing::Test {
   const std::string kContents = "what is in the file";
   ScratchDirectory scratch_;
   const std::string store_ = scratch_.path() + "/store";
-  Poller poller_;
+  EpollPoller poller_;
   RunSettings settings_;
   UnitSpec spec_;
   FileRecipe recipe_;
@@ -62,10 +61,11 @@ class FilesThreadTest : public testing::Test {
   std::unique_ptr<FilesThread> files_;
 
  private:
-  void Answer(const FromAgent& message) {
-    if (std::holds_alternative<NeedRecipes>(message)) files_->On(Recipes{{recipe_}, {}});
+  void UnitIsPrepared(PreparedUnit unit) override { ready_.push_back(std::move(unit)); }
+  void FilesSay(FromAgent message) override {
+    if (std::holds_alternative<NeedRecipes>(message)) files_->Deliver(Recipes{{recipe_}, {}});
     if (const auto* need = std::get_if<NeedChunks>(&message)) {
-      for (const Digest& chunk : need->chunks) files_->On(ChunkData{chunk, Compress(kContents, 1)});
+      for (const Digest& chunk : need->chunks) files_->Deliver(ChunkData{chunk, Compress(kContents, 1)});
     }
   }
 };
@@ -98,7 +98,7 @@ TEST_F(FilesThreadTest, CallerGoesOnWhileTheStoreBlocks) {
   ASSERT_EQ(flock(lock, LOCK_EX), 0);
   files_->Prepare(settings_, &spec_);
   // A test on one thread comes here only if none of these waits for the lock.
-  files_->On(Recipes{{recipe_}, {}});
+  files_->Deliver(Recipes{{recipe_}, {}});
   ASSERT_TRUE(poller_.Wait(absl::ZeroDuration()).ok());
   EXPECT_THAT(ready_, IsEmpty());
   close(lock);

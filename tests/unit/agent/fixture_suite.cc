@@ -112,6 +112,16 @@ TEST(Leaks, Daemon) {
 }
 TEST(Leaks, ThenHangs) { WaitForever(); }
 
+// The sender of the signal is gone before anybody can ask who it was.
+TEST(Signals, TheAgentByAnotherProcess) {
+  const pid_t agent = getppid();
+  const pid_t child = fork();
+  if (child == 0) _exit(kill(agent, SIGTERM) == 0 ? 0 : 1);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
 // What a test can do to the directories and files it is given.
 TEST(Vandal, RemovesItsTemporaryDirectory) { EXPECT_EQ(rmdir(getenv("TEST_TMPDIR")), 0); }
 TEST(Vandal, ReplacesItsTemporaryDirectory) {

@@ -54,7 +54,7 @@ struct Node {
     ASSERT_TRUE(poller.Wait(absl::Milliseconds(peers->NextDeadline() < now ? 0 : 10)).ok());
   }
 
-  Poller poller;
+  EpollPoller poller;
   std::optional<std::string> stored;
   bool expects = false;
   std::vector<std::string> said;

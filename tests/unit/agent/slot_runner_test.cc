@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <string>
@@ -11,6 +12,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "agent/execute/direct_launcher.h"
+#include "dtest/base/clock.h"
+#include "fakes/fake_directories.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
@@ -18,10 +22,10 @@ namespace {
 
 using testing::ElementsAre;
 
-// A slot that runs scripts, in a loop whose poller nobody asks.
+// A slot that runs scripts as real processes, whose poller nobody asks.
 class SlotRunnerTest : public testing::Test {
  protected:
-  SlotRunnerTest() : trash_(scratch_.path()), runner_(Options()) {
+  SlotRunnerTest() : runner_(Options()) {
     welcome_.settings.leak_timeout = absl::Hours(1);
     welcome_.settings.output_cap = 64 << 10;
   }
@@ -35,20 +39,20 @@ class SlotRunnerTest : public testing::Test {
     std::ofstream(program_.path) << "#!/bin/sh\n" << body << "\n";
     chmod(program_.path.c_str(), 0755);
     runner_.Start(program_, StartBatch{SlotId(0), program_.spec.id, {{0, 1}}, false});
-    ASSERT_EQ(processes_.size(), 1u);
+    ASSERT_TRUE(runner_.busy());
   }
   void WaitForEnd() {
     siginfo_t info;
-    ASSERT_EQ(waitid(P_PID, processes_[0], &info, WEXITED | WNOWAIT), 0);
+    ASSERT_EQ(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0);
   }
 
   ScratchDirectory scratch_;
   Welcome welcome_;
-  Poller poller_;
-  std::vector<pid_t> processes_;
-  Trash trash_;
+  EpollPoller poller_;
+  FakeDirectories directories_;
   Program program_;
   std::vector<std::string> said_;  // events, by name
+  DirectLauncher launcher_{[](const std::string&) {}};
   SlotRunner runner_;
 
  private:
@@ -64,18 +68,15 @@ class SlotRunnerTest : public testing::Test {
       return "another event";
     }
   };
-  DirectLauncher launcher_;
-
   SlotRunner::Options Options() {
     SlotRunner::Options options;
     options.slot = SlotId(0);
     options.welcome = &welcome_;
     options.poller = &poller_;
+    options.clock = MonotonicNow;
     options.launcher = &launcher_;
-    options.processes = &processes_;
-    options.trash = &trash_;
-    options.temp_dir = scratch_.path() + "/temp";
-    options.control_dir = scratch_.path() + "/control";
+    options.directories = *directories_.MakeSlot(SlotId(0));
+    options.environment = Environment(environ);
     options.emit = [this](const AgentEvent& event) { said_.push_back(std::visit(Namer(), event)); };
     return options;
   }

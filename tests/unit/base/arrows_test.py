@@ -33,16 +33,18 @@ RULES = {
                                  ["event", "inventory", "bundle", "launch", "schedule", "history", "report", "run",
                                   "settings"]],
     "coordinator": COMMON + ["coordinator/cli"],
-    # Pure, and used by the pure rooms: the ends of an output that is too long, and epoll with callbacks.
-    "agent/execute/capture.h": COMMON,
+    # What the core knows of frameworks: values.
+    "agent/frameworks/capture.h": COMMON,
+    "agent/frameworks/process_end.h": COMMON,
+    "agent/frameworks": COMMON + ["agent/frameworks/capture.h", "agent/frameworks/process_end.h"],
+    "agent/core": COMMON + ["agent/frameworks/capture.h", "agent/frameworks/process_end.h"],
+    # What fetches waits as the loop does.
     "agent/loop/poller.h": COMMON,
-    "agent/core": COMMON + ["agent/execute/capture.h"],
-    "agent/frameworks": COMMON + ["agent/execute/capture.h"],
     "agent/store": COMMON,
-    "agent/execute": COMMON + ["agent/store", "agent/execute/capture.h"],
+    "agent/execute": COMMON + ["agent/store"],
     "agent/fetch": COMMON + ["agent/core", "agent/store", "agent/execute", "agent/loop/poller.h"],
-    "agent/loop": COMMON + ["agent/core", "agent/frameworks", "agent/store", "agent/execute", "agent/fetch",
-                            "agent/execute/capture.h", "agent/loop/poller.h"],
+    "agent/loop": COMMON + ["agent/core", "agent/frameworks", "agent/frameworks/capture.h", "agent/store",
+                            "agent/execute", "agent/fetch", "agent/loop/poller.h"],
     "agent/package": [],
     "agent": COMMON + ["agent/execute", "agent/loop"],
 }
@@ -106,14 +108,14 @@ class ArrowsTest(unittest.TestCase):
             for path, text in {
                 "coordinator/schedule/a.h": '#include "coordinator/event/sink.h"\n\n#include "coordinator/run/run_loop.h"\n',
                 "protocol/b.cc": '#include <string>\n#include "dtest/ids.h"\n#include "agent/core/agent.h"\n',
-                "agent/frameworks/c.cc": '#include "agent/execute/capture.h"\n#  include "agent/execute/process.h"\n',
-                "agent/execute/capture.cc": '#include "agent/execute/capture.h"\n#include "agent/execute/process.h"\n',
+                "agent/frameworks/c.cc": '#include "agent/frameworks/capture.h"\n#  include "agent/execute/process.h"\n',
+                "agent/frameworks/capture.cc": '#include "agent/frameworks/capture.h"\n#include "agent/execute/process.h"\n',
                 "coordinator/attic/d.h": "",
             }.items():
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_text(text)
             self.assertEqual([line.split(": ")[0] for line in broken_arrows(root)],
-                             ["agent/execute/capture.cc:2", "agent/frameworks/c.cc:2", "coordinator/attic/d.h:1",
+                             ["agent/frameworks/c.cc:2", "agent/frameworks/capture.cc:2", "coordinator/attic/d.h:1",
                               "coordinator/schedule/a.h:3", "protocol/b.cc:3"])
 
 

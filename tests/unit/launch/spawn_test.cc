@@ -78,10 +78,10 @@ TEST(Spawn, TheEnvironmentIsOursWithChanges) {
   options.env = {{"DTEST_SPAWN_A", "new"}};
   absl::StatusOr<Child> child = Spawn(options);
   ASSERT_TRUE(child.ok());
-  pollfd fd = {child->out, POLLIN, 0};
+  pollfd fd = {child->out.get(), POLLIN, 0};
   poll(&fd, 1, 30000);
   char buffer[64];
-  const ssize_t got = read(child->out, buffer, sizeof(buffer));
+  const ssize_t got = read(child->out.get(), buffer, sizeof(buffer));
   EXPECT_EQ(std::string(buffer, std::max<ssize_t>(got, 0)), "new kept\n");
   child->EndAndReap(absl::Seconds(5));
 }
@@ -91,16 +91,16 @@ TEST(Spawn, AChildThatIgnoresItsEndIsKilledWithItsGroup) {
   options.argv = {"sh", "-c", "trap '' TERM; sleep 1000 & echo $!; wait"};
   absl::StatusOr<Child> child = Spawn(options);
   ASSERT_TRUE(child.ok());
-  pollfd fd = {child->out, POLLIN, 0};
+  pollfd fd = {child->out.get(), POLLIN, 0};
   poll(&fd, 1, 30000);
   char buffer[64] = {};
-  ASSERT_GT(read(child->out, buffer, sizeof(buffer) - 1), 0);
+  ASSERT_GT(read(child->out.get(), buffer, sizeof(buffer) - 1), 0);
   child->EndAndReap(absl::Milliseconds(50));
   EXPECT_EQ(child->pid, -1);
   // The sleep held the pipe: it is gone once the pipe is at its end.
   fd.revents = 0;
   EXPECT_EQ(poll(&fd, 1, 30000), 1);
-  EXPECT_EQ(read(child->out, buffer, sizeof(buffer)), 0);
+  EXPECT_EQ(read(child->out.get(), buffer, sizeof(buffer)), 0);
 }
 
 TEST(Spawn, AChildDiesWithTheThreadThatStartedIt) {
@@ -111,7 +111,7 @@ TEST(Spawn, AChildDiesWithTheThreadThatStartedIt) {
     child = Spawn(options);
   }).join();
   ASSERT_TRUE(child.ok());
-  pollfd fd = {child->pidfd, POLLIN, 0};
+  pollfd fd = {child->pidfd.get(), POLLIN, 0};
   EXPECT_EQ(poll(&fd, 1, 30000), 1);
   int status = 0;
   ASSERT_TRUE(child->TryReap(&status));

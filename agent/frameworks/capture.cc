@@ -1,4 +1,4 @@
-#include "agent/execute/capture.h"
+#include "agent/frameworks/capture.h"
 
 #include <algorithm>
 #include <utility>

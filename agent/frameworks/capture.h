@@ -1,8 +1,8 @@
 // Keeps the head and the tail of a stream of bytes, so that a test that prints gigabytes costs a bounded amount of
 // memory and still shows how it began and how it ended. One thread.
 
-#ifndef DTEST_AGENT_EXECUTE_CAPTURE_H_
-#define DTEST_AGENT_EXECUTE_CAPTURE_H_
+#ifndef DTEST_AGENT_FRAMEWORKS_CAPTURE_H_
+#define DTEST_AGENT_FRAMEWORKS_CAPTURE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -38,4 +38,4 @@ class Capture {
 
 }  // namespace dtest
 
-#endif  // DTEST_AGENT_EXECUTE_CAPTURE_H_
+#endif  // DTEST_AGENT_FRAMEWORKS_CAPTURE_H_

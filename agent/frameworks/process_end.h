@@ -1,0 +1,41 @@
+// How a test process ended: its status, and what the framework's reader, which has seen all that it said, makes of it.
+// A value.
+
+#ifndef DTEST_AGENT_FRAMEWORKS_PROCESS_END_H_
+#define DTEST_AGENT_FRAMEWORKS_PROCESS_END_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace dtest {
+
+struct ProcessEnd {
+  int exit_code = 0;  // valid if signal is 0
+  int signal = 0;
+
+  // ---- Set by the reader, which sets exit_code to 0, too, where the framework took it as a verdict.
+  bool premature = false;      // it exited, with whatever status, but the framework had not finished
+  bool in_suite = false;       // a suite has begun, but none of its cases: it is in that suite's set-up
+  bool after_failure = false;  // the last case to end was the last of its suite, and failed: in that suite's tear-down
+  std::string output;          // of the case that still runs, or outside any case since the last one
+  uint64_t output_cut = 0;
+  std::string warning;        // the headline of a sanitizer's report in `output`
+  std::string listing_wrong;  // how it shows that the listing is not what the process runs; empty: it does not
+  // What cases recorded (RecordProperty), where the framework tells it only at the end.
+  struct Property {
+    uint32_t index = 0;
+    std::string key, value;
+  };
+  std::vector<Property> properties;
+  // Cases that failed in spite of what was reported of them, and why (names the case or its suite).
+  struct Correction {
+    uint32_t index = 0;
+    std::string message;
+  };
+  std::vector<Correction> corrections;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_FRAMEWORKS_PROCESS_END_H_
