@@ -1,56 +1,74 @@
-// One life of an agent: the real core and the real session, with simulated files and processes under them.
+// One life of an agent: the product's loop and all that it is made of, in virtual time. What the loop takes as
+// interfaces is here: its end of the network, its processes (sim_process.h), its files and its descriptors.
 
 #ifndef DTEST_TESTS_SIMULATION_SIM_AGENT_H_
 #define DTEST_TESTS_SIMULATION_SIM_AGENT_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
-#include "agent/core/agent.h"
-#include "protocol/codec.h"
+#include "absl/container/flat_hash_map.h"
+#include "agent/loop/loop.h"
+#include "fakes/fake_directories.h"
+#include "fakes/fake_launcher.h"
+#include "fakes/fake_poller.h"
 #include "protocol/session.h"
 #include "simulation/sim_clock.h"
+#include "simulation/sim_process.h"
 #include "simulation/sim_scenario.h"
 
 namespace dtest::simulation {
 
-// What an agent's processes do to the world.
+// What an agent and its processes do to the world.
 class AgentWorld {
  public:
   virtual ~AgentWorld() = default;
-  virtual void FromAgentHost(uint32_t host, Session::Frame frame) = 0;
+  virtual void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) = 0;
   virtual void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) = 0;
   // `passed`: its process said so, before anybody signalled it.
   virtual void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) = 0;
   // A case took the machine down that this life of the agent is on.
   virtual void HostDies(uint32_t host, Epoch epoch) = 0;
   virtual void AgentLeft(uint32_t host, Epoch epoch) = 0;  // its processes are dead by now
-  // A slot that had run dry got work again after so long. `begrudged`: leases waited on another host when it ran dry.
-  virtual void SlotWaited(absl::Duration idle, bool begrudged) = 0;
+  // A batch has begun on a host, in a slot that had run dry for so long (or zero). `begrudged`: leases waited on
+  // another host when it ran dry.
+  virtual void BatchStarts(uint32_t host, absl::Duration idle, bool begrudged) = 0;
   virtual bool OthersHaveBacklog(uint32_t host) const = 0;
+  // Something does not hold.
+  virtual void Breaks(const std::string& what) = 0;
 };
 
-class SimAgent : public std::enable_shared_from_this<SimAgent> {
+class SimAgent : public std::enable_shared_from_this<SimAgent>,
+                 private Dealer,
+                 private ProcessLauncher,
+                 private FakeProcess::Player,
+                 private UnitFiles {
  public:
-  SimAgent(const Scenario* scenario, uint32_t host, Epoch epoch, SimClock* clock, AgentWorld* world);
+  // `token`: for its Hello.
+  SimAgent(const Scenario* scenario, uint32_t host, Epoch epoch, std::string token, SimClock* clock, AgentWorld* world);
   void Start();  // says Hello
-  void Receive(const std::string& frame);
+  void Receive(Session::Frame frame);
+  // The coordinator has closed its stream.
+  void StreamEnds();
   // Power failure: nothing of it acts any more. Cases that ran have stopped.
   void Die();
   Epoch epoch() const { return epoch_; }
-  // Leases that it holds and has not started.
-  uint32_t backlog() const { return backlog_; }
+  // It is being sent this lease: so it is known which attempts its processes make, of which they know nothing.
+  void IsLeased(const Lease& lease);
 
  private:
-  struct Process {
-    uint64_t id = 0;  // 0: none
-    bool listing = false;
-    uint32_t unit = 0;
-    uint32_t iteration = 1;
-    std::vector<LeasedCase> cases;
+  // What runs in a slot.
+  struct Run {
+    FakeProcess* process = nullptr;  // null: nothing
+    uint64_t id = 0;
+    Invoked invoked;
+    std::vector<LeasedCase> cases;  // of invoked.cases
     size_t position = 0;
     bool running = false;  // cases[position] is
     bool stubborn = false;
@@ -61,21 +79,34 @@ class SimAgent : public std::enable_shared_from_this<SimAgent> {
     absl::Time since = absl::InfiniteFuture();  // of a slot that has run something before
     bool begrudged = false;
   };
-  void Handle(AgentEvent event);
-  void Do(AgentAction action);
-  void Do(PrepareFiles action);
-  void Do(StartListing action);
-  void Do(StartBatch action);
-  void Do(KillSlot action);
-  void Do(Exit action);
-  void Send(FromAgent message);
-  void Turn();  // resends, acknowledgements, and the next wake-up
-  // Calls `what` after the delay if this life and this process last so long; process 0: the life only.
-  void Later(absl::Duration delay, uint32_t slot, uint64_t process, std::function<void()> what);
-  void NextCase(uint32_t slot);
-  void EndCase(uint32_t slot, Fate fate);
-  void EndProcess(uint32_t slot, int exit_code, int signal);
-  void StopRunning(Process& process, bool passed);
+
+  void Turn();
+  void WakeAt(absl::Time time);
+  // Calls `what` after the delay, and turns, if this life lasts so long; with a run, if that does as well.
+  void Later(absl::Duration delay, std::function<void()> what);
+  void Later(absl::Duration delay, const Run& run, std::function<void(Run&)> what);
+  void List(Run& run);
+  void NextCase(Run& run);
+  void EndCase(Run& run, Fate fate);
+  void StopRunning(Run& run, bool passed);
+  void EndProcess(Run& run, int exit_code, int signal);
+
+  // Dealer
+  absl::Status Send(Session::Frame frame) override;
+  std::optional<std::string> Receive() override;
+
+  // ProcessLauncher
+  absl::StatusOr<std::unique_ptr<TestProcess>> Launch(SlotId slot, StartSpec spec) override;
+
+  // FakeProcess::Player
+  void Started(FakeProcess* process) override;
+  void Signalled(FakeProcess* process, int signal) override;
+  void Gone(FakeProcess* process) override;
+
+  // UnitFiles
+  void MeetPeers(const CurveKeyPair&, const std::string&) override {}
+  void Prepare(const RunSettings& settings, const UnitSpec* spec) override;
+  void Deliver(FilesAnswer) override {}
 
   const Scenario& scenario_;
   const SimHost& host_;
@@ -83,15 +114,17 @@ class SimAgent : public std::enable_shared_from_this<SimAgent> {
   const Epoch epoch_;
   SimClock& clock_;
   AgentWorld& world_;
-  Agent core_;
-  Session session_;
-  std::vector<Process> processes_;
+  std::vector<Run> runs_;   // by slot
   std::vector<Idle> idle_;  // by slot
-  uint32_t backlog_ = 0;
-  uint64_t next_process_ = 1;
+  uint64_t next_run_ = 1;
   uint32_t shipped_ = 0;
-  bool alive_ = true;
-  bool leaving_ = false;
+  // By unit, index and iteration: the attempt that was leased last.
+  absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t>, uint32_t> attempts_;
+  std::deque<Session::Frame> arrived_;
+  FakePoller poller_;
+  FakeLauncher launcher_;
+  FakeDirectories directories_;
+  std::optional<AgentLoop> loop_;  // none: it is dead
   absl::Time wakes_ = absl::InfiniteFuture();
 };
 

@@ -34,6 +34,8 @@ class SimClock {
   // Does nothing of what was to be done until then.
   void Skip(absl::Time time) { now_ = time; }
   uint64_t steps() const { return serial_; }
+  // Forgets what was to be done.
+  void Clear() { queue_ = {}; }
 
  private:
   struct Entry {

@@ -1,10 +1,12 @@
-// World: the coordinator's loop around the scheduler, as coordinator/run does it, with sessions over simulated links.
+// World: a model of the coordinator's loop around the scheduler, with sessions over simulated links; and the checks of
+// what either coordinator does.
 
 #include <ctime>
 #include <iostream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "protocol/codec.h"
 #include "protocol/liveness.h"
 #include "simulation/sim_world.h"
 
@@ -31,9 +33,15 @@ World::World(const Scenario* scenario)
       random_(scenario->seed * 2 + 1),
       scheduler_(scenario->scheduler),
       links_(scenario->hosts.size()),
-      known_(scenario->units.size()) {}
+      known_(scenario->units.size()) {
+  for (const SimUnit& unit : scenario->units) cases_.push_back(CasesOf(unit));
+}
 
-World::~World() = default;
+// Agents die while there is a world to die in.
+World::~World() {
+  clock_.Clear();
+  for (Link& link : links_) link.agent.reset();
+}
 
 void World::Broken(const std::string& what) {
   if (outcomes_.broken.empty()) {
@@ -45,16 +53,15 @@ void World::LaunchHosts() {
   for (uint32_t h = 0; h < links_.size(); ++h) {
     const SimHost& host = scenario_.hosts[h];
     if (host.joins_after == absl::InfiniteDuration()) {
-      clock_.After(absl::Seconds(2), [this, h] {
-        if (loop_ != nullptr) {
-          loop_->HostIsDown(h, "connection refused");
-        } else {
-          Schedule(HostGone{HostId(h), "connection refused", false});
-        }
-      });
+      clock_.After(absl::Seconds(2), [this, h] { Schedule(HostGone{HostId(h), "connection refused", false}); });
     } else {
       clock_.After(host.joins_after, [this, h] { Take(Input::kLaunch, h); });
     }
+  }
+}
+
+void World::PlanMishaps() {
+  for (uint32_t h = 0; h < links_.size(); ++h) {
     PartitionSometime(h);
     LoseHostSometime(h);
   }
@@ -62,13 +69,14 @@ void World::LaunchHosts() {
 
 Outcomes World::RunProductLoop() {
   loop_ = std::make_unique<SimLoop>(&scenario_, &clock_, static_cast<LoopWorld*>(this));
-  LaunchHosts();
+  PlanMishaps();
   loop_->Run();
   return Conclude();
 }
 
 Outcomes World::Run() {
   LaunchHosts();
+  PlanMishaps();
   AddUnits();
   if (scenario_.stop_after < absl::InfiniteDuration()) {
     clock_.After(scenario_.stop_after, [this] { Schedule(StopRun{}); });
@@ -161,19 +169,20 @@ void World::TellCases(uint32_t e) {
 
 // ---- Links -----------------------------------------------------------------------------------------------------
 
-bool World::HasLivesLeft(uint32_t h) const { return loop_ == nullptr && links_[h].lives < scenario_.hosts[h].lives; }
+bool World::HasLivesLeft(uint32_t h) const { return links_[h].lives < scenario_.hosts[h].lives; }
 
 void World::Launch(uint32_t h) {
   Link& link = links_[h];
   if (link.agent) link.agent.reset();  // it lives on in the clock until it notices that nobody hears it
   ++link.lives;
   link.launched = true;
+  link.backlog = 0;
   link.epoch = Epoch(next_epoch_++);
   link.session = std::make_unique<Session>();
   link.added.assign(scenario_.units.size(), false);
   link.tabled.assign(scenario_.units.size(), false);
   if (replaying_) return;
-  link.agent = std::make_shared<SimAgent>(&scenario_, h, link.epoch, &clock_, static_cast<AgentWorld*>(this));
+  link.agent = std::make_shared<SimAgent>(&scenario_, h, link.epoch, "", &clock_, static_cast<AgentWorld*>(this));
   link.agent->Start();
   clock_.After(kConnectTimeout, [this, h, epoch = link.epoch] {
     if (links_[h].epoch == epoch && links_[h].launched && !links_[h].up) LoseHost(h, "no word in time");
@@ -185,10 +194,6 @@ void World::LoseHost(uint32_t h, const std::string& reason) {
   link.launched = link.up = false;
   link.session.reset();
   ++outcomes_.hosts_lost;
-  if (loop_ != nullptr) {
-    loop_->HostIsDown(h, reason);
-    return;
-  }
   Schedule(HostGone{HostId(h), reason, HasLivesLeft(h)});
   if (HasLivesLeft(h)) clock_.After(kRelaunchAfter, [this, h] { Launch(h); });
 }
@@ -256,17 +261,6 @@ void World::Turn(uint32_t h) {
 
 void World::OnBody(uint32_t h, FromAgent body) {
   Link& link = links_[h];
-  if (loop_ != nullptr) {
-    if (Hello* hello = std::get_if<Hello>(&body)) {
-      link.up = true;
-      WatchSilence(h);
-      loop_->HostIsUp(h, *hello);
-    } else if (link.up) {
-      if (std::holds_alternative<Released>(body)) ++outcomes_.released;
-      loop_->HostSays(h, std::move(body));
-    }
-    return;
-  }
   if (Hello* hello = std::get_if<Hello>(&body)) {
     Welcome welcome;
     RunSettings& settings = welcome.settings;
@@ -290,7 +284,7 @@ void World::OnBody(uint32_t h, FromAgent body) {
         if constexpr (std::is_constructible_v<decltype(FromHost::message), M>) {
           std::optional<Listed> listed;
           if constexpr (std::is_same_v<M, Listed>) listed = message;
-          if constexpr (std::is_same_v<M, Released>) ++outcomes_.released;
+          if constexpr (std::is_same_v<M, Released>) HasSaid(h, message);
           Schedule(FromHost{HostId(h), std::move(message)});
           if (!listed) return;
           if (listed->error.empty()) {
@@ -301,18 +295,6 @@ void World::OnBody(uint32_t h, FromAgent body) {
         }
       },
       body);
-}
-
-void World::SendToHost(uint32_t h, ToAgent message) {
-  outcomes_.leases += std::holds_alternative<Lease>(message);
-  outcomes_.recalls += std::holds_alternative<Recall>(message);
-  Send(h, std::move(message));
-}
-
-void World::TurnLinks() {
-  for (uint32_t h = 0; h < links_.size(); ++h) {
-    if (links_[h].launched) Turn(h);
-  }
 }
 
 void World::CaseIsSelected(uint32_t unit, uint32_t index) {
@@ -390,16 +372,18 @@ void World::Do(const SendTo& action) {
             AddUnit add;
             add.spec.id = message.unit;
             add.spec.name = absl::StrCat("executable", e);
+            add.spec.framework = "googletest";
             Send(h, std::move(add));
             link.added[e] = true;
           }
           if constexpr (std::is_same_v<M, Lease>) {
-            ++outcomes_.leases;
-            if (!link.tabled[e]) Send(h, CaseTable{message.unit, {"S.C"}});
+            // A replay measures the scheduler; what tables cost is another matter.
+            if (!link.tabled[e]) Send(h, CaseTable{message.unit, replaying_ ? CaseInfos{"S.C"} : cases_[e]});
             link.tabled[e] = true;
           }
         }
         if constexpr (std::is_same_v<M, Recall>) ++outcomes_.recalls;
+        if constexpr (std::is_same_v<M, Lease>) IsLeased(h, message);
         Send(h, message);
       },
       action.message);

@@ -5,13 +5,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "protocol/liveness.h"
 
 namespace dtest::simulation {
 
 namespace {
 
-// A loop that looks so often without any time passing would burn a processor.
-constexpr uint64_t kMostTurnsAtOnce = 10000;
+// A loop that sleeps so often without any time passing would burn a processor.
+constexpr uint64_t kMostSleepsAtOnce = 10000;
 
 RunLoop::Options LoopOptions(const Scenario& scenario, const std::vector<Bundle::Unit>& units) {
   RunLoop::Options options;
@@ -53,26 +54,94 @@ Digest DigestOf(size_t unit) {
 
 }  // namespace
 
-std::string CaseName(const SimCase& c, size_t index) {
-  return absl::StrCat("S", c.suite, c.selected ? ".C" : ".X", index);
-}
+// ---- Between run loop, host pool and world
 
-CaseInfos CasesOf(const SimUnit& unit) {
-  CaseInfos cases;
-  for (size_t k = 0; k < unit.cases.size(); ++k) {
-    const std::string name = CaseName(unit.cases[k], k), suite = absl::StrCat("S", unit.cases[k].suite);
-    cases.Add({.name = name, .suite = suite});
+class SimLoop::Reached final : public Router, public Launcher {
+ public:
+  explicit Reached(SimLoop* loop) : loop_(*loop) {}
+
+  // Router
+  absl::Status Send(absl::string_view identity, Session::Frame frame) override {
+    return loop_.world_.SendFrame(identity, std::move(frame));
   }
-  return cases;
-}
+  std::optional<Received> Receive() override {
+    if (loop_.frames_.empty()) return std::nullopt;
+    auto [token, frame] = std::move(loop_.frames_.front());
+    loop_.frames_.pop_front();
+    return Received{std::move(token), *frame};
+  }
+  void WatchFd(int) override {}
+  void UnwatchFd(int) override {}
+  absl::Status Sleep(absl::Duration timeout) override { return loop_.Sleep(timeout); }
+
+  // Launcher
+  void Start(HostId host, std::string token) override { loop_.world_.StartHost(host.value(), std::move(token)); }
+  void Close(HostId host) override { loop_.world_.CloseHost(host.value()); }
+  int event_fd() const override { return -1; }
+  std::vector<FleetEvent> Poll() override { return std::exchange(loop_.fleet_events_, {}); }
+  LaunchStats stats(HostId) const override { return {}; }
+
+ private:
+  SimLoop& loop_;
+};
+
+class SimLoop::Watched final : public Hosts, public Hosts::Delegate {
+ public:
+  Watched(HostPool::Options options, std::vector<HostSpec> hosts, SimLoop* loop)
+      : run_(*loop->loop_),
+        world_(loop->world_),
+        pool_(std::move(options), std::move(hosts), this,
+              {std::make_unique<Reached>(loop), std::make_unique<Reached>(loop)}) {}
+
+  // Hosts
+  void Start(absl::Time now) override { pool_.Start(now); }
+  void WatchFd(int fd) override { pool_.WatchFd(fd); }
+  absl::Status Turn(const std::function<absl::Time()>& clock, absl::Time deadline) override {
+    return pool_.Turn(clock, deadline);
+  }
+  void Send(absl::Time now, HostId host, ToAgent message) override {
+    world_.IsTold(host.value(), message);
+    pool_.Send(now, host, std::move(message));
+  }
+  bool AllAcknowledged() const override { return pool_.AllAcknowledged(); }
+  void ShutDown(absl::Time now) override { pool_.ShutDown(now); }
+  bool AllGone() const override { return pool_.AllGone(); }
+
+  // Hosts::Delegate
+  void HostIsUp(HostId host, const Hello& hello) override {
+    world_.HostIs(host.value(), true);
+    run_.HostIsUp(host, hello);
+  }
+  void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return) override {
+    world_.HostIs(host.value(), false);
+    run_.HostIsDown(host, was_up, reason, may_return);
+  }
+  void HostSays(HostId host, FromAgent message) override {
+    world_.HasSaid(host.value(), message);
+    run_.HostSays(host, std::move(message));
+  }
+  void HostLogs(HostId host, absl::string_view line) override { run_.HostLogs(host, line); }
+  void HostNotes(HostId host, absl::string_view line) override { run_.HostNotes(host, line); }
+
+ private:
+  RunLoop& run_;
+  LoopWorld& world_;
+  HostPool pool_;
+};
 
 SimLoop::SimLoop(const Scenario* scenario, SimClock* clock, LoopWorld* world)
-    : scenario_(*scenario), clock_(*clock), world_(*world), start_(clock->now()), up_(scenario->hosts.size()) {
+    : scenario_(*scenario), clock_(*clock), world_(*world), start_(clock->now()) {
   MakeUnits();
   sinks_.Add("checks", this);
   loop_.emplace(LoopOptions(scenario_, units_), HostSpecs(scenario_), *Selection::Make({"-*.X*"}),
                 RunLoop::Surroundings{&sinks_, nullptr, nullptr, this, this, [this] { return clock_.now(); }});
+  HostPool::Options options;
+  options.tcp = true;  // its links lose frames
+  options.silence = LostAfter(scenario_.lease_timeout, scenario_.heartbeat_interval);
+  hosts_ = std::make_unique<Watched>(std::move(options), HostSpecs(scenario_), this);
 }
+
+SimLoop::~SimLoop() = default;
 
 void SimLoop::MakeUnits() {
   for (size_t e = 0; e < scenario_.units.size(); ++e) {
@@ -82,6 +151,7 @@ void SimLoop::MakeUnits() {
     UnitSpec& spec = unit.shipped.emplace();
     spec.id = UnitId(static_cast<uint32_t>(e));
     spec.name = unit.name;
+    spec.framework = "googletest";
     if (x.bytes > 0) spec.files.push_back({"program", DigestOf(e), x.bytes, true, ""});
     if (!x.cached_listing) continue;
     unit.listing.emplace();
@@ -102,59 +172,37 @@ void SimLoop::PlanSignals() {
 
 void SimLoop::Run() {
   PlanSignals();
-  loop_->Run(this);
+  loop_->Run(hosts_.get());
 }
 
 // ---- What the world does
 
-void SimLoop::Wake() {
-  woken_ = true;
-  if (read_clock_ != nullptr) (*read_clock_)();
-}
-
-void SimLoop::HostIsUp(uint32_t host, const Hello& hello) {
+void SimLoop::FleetTells(FleetEvent event) {
+  fleet_events_.push_back(std::move(event));
   Wake();
-  up_[host] = true;
-  loop_->HostIsUp(HostId(host), hello);
 }
 
-void SimLoop::HostSays(uint32_t host, FromAgent message) {
+void SimLoop::FrameArrives(std::string token, Session::Frame frame) {
+  frames_.emplace_back(std::move(token), std::move(frame));
   Wake();
-  loop_->HostSays(HostId(host), std::move(message));
 }
 
-void SimLoop::HostIsDown(uint32_t host, const std::string& reason) {
-  Wake();
-  const bool was_up = up_[host];
-  up_[host] = false;
-  loop_->HostIsDown(HostId(host), was_up, absl::UnavailableError(reason), /*may_return=*/false);
-}
-
-// ---- Hosts
-
-absl::Status SimLoop::Turn(const std::function<absl::Time()>& clock, absl::Time deadline) {
+absl::Status SimLoop::Sleep(absl::Duration timeout) {
   if (scenario_.check_every_step) loop_->scheduler().CheckInvariants();
-  turns_at_once_ = clock_.now() == last_turn_ ? turns_at_once_ + 1 : 0;
-  last_turn_ = clock_.now();
-  if (turns_at_once_ > kMostTurnsAtOnce) world_.Breaks("the loop turns without end at one moment");
-  read_clock_ = &clock;
-  world_.TurnLinks();
-  woken_ = false;
+  sleeps_at_once_ = clock_.now() == last_sleep_ ? sleeps_at_once_ + 1 : 0;
+  last_sleep_ = clock_.now();
+  if (sleeps_at_once_ > kMostSleepsAtOnce) world_.Breaks("the loop turns without end at one moment");
+  const absl::Time deadline = clock_.now() + timeout;
+  woken_ = !frames_.empty();
   while (!woken_ && !world_.IsBroken()) {
     if (clock_.next() > deadline) {
-      clock_.Skip(std::max(deadline, clock_.now()));
+      clock_.Skip(deadline);
       break;
     }
     if (!clock_.Step()) world_.Breaks("nothing is left to happen, and the run has not ended");
     if (clock_.now() - start_ > scenario_.must_end_within) world_.Breaks("the run does not end");
   }
-  clock();
-  read_clock_ = nullptr;
   return world_.IsBroken() ? absl::InternalError("broken") : absl::OkStatus();
-}
-
-void SimLoop::Send(absl::Time, HostId host, ToAgent message) {
-  if (up_[host.value()]) world_.SendToHost(host.value(), std::move(message));
 }
 
 // ---- Bundle
@@ -187,7 +235,7 @@ std::optional<int> SimLoop::Take() {
 // ---- Sink
 
 HostId SimLoop::HostNamed(absl::string_view name) const {
-  for (uint32_t h = 0; h < up_.size(); ++h) {
+  for (uint32_t h = 0; h < scenario_.hosts.size(); ++h) {
     if (name == absl::StrCat("host", h)) return HostId(h);
   }
   world_.Breaks(absl::StrCat("an event names a host that there is not: ", name));

@@ -1,23 +1,24 @@
-// The product's run loop in a simulated world: all that it takes as interfaces, in virtual time. Its hosts are the
-// world's agents behind the world's network, its units and signals the scenario's; its events are the world's to check.
-//
-// Hosts do not return here: the run loop takes a host that is lost for gone.
+// The product's run loop and host pool in a simulated world: all that they take as interfaces, in virtual time. What
+// hosts are reached by is the world's network, what lives there the world's agents; units and signals are the
+// scenario's; events are the world's to check.
 
 #ifndef DTEST_TESTS_SIMULATION_SIM_LOOP_H_
 #define DTEST_TESTS_SIMULATION_SIM_LOOP_H_
 
 #include <cstdint>
 #include <deque>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "coordinator/event/sink_set.h"
 #include "coordinator/run/bundle.h"
+#include "coordinator/run/host_pool.h"
 #include "coordinator/run/hosts.h"
 #include "coordinator/run/run_loop.h"
 #include "coordinator/run/signals.h"
+#include "protocol/session.h"
 #include "simulation/sim_clock.h"
 #include "simulation/sim_scenario.h"
 
@@ -27,10 +28,17 @@ namespace dtest::simulation {
 class LoopWorld {
  public:
   virtual ~LoopWorld() = default;
-  // To a host that is up.
-  virtual void SendToHost(uint32_t host, ToAgent message) = 0;
-  // Sessions of all hosts: resends, acknowledgements.
-  virtual void TurnLinks() = 0;
+  // As Launcher's Start and Close; the world answers with FleetTells.
+  virtual void StartHost(uint32_t host, std::string token) = 0;
+  virtual void CloseHost(uint32_t host) = 0;
+  // NotFound: nobody with this token is there.
+  virtual absl::Status SendFrame(absl::string_view token, Session::Frame frame) = 0;
+
+  // What is said over links, before it is sent and after it was heard.
+  virtual void IsTold(uint32_t host, const ToAgent& message) = 0;
+  virtual void HasSaid(uint32_t host, const FromAgent& message) = 0;
+  virtual void HostIs(uint32_t host, bool up) = 0;
+
   virtual void CaseIsSelected(uint32_t unit, uint32_t index) = 0;
   virtual void Check(const AttemptEnded& ended) = 0;
   virtual void Check(const AttemptCopied& copied) = 0;
@@ -41,33 +49,29 @@ class LoopWorld {
   virtual bool IsBroken() const = 0;
 };
 
-class SimLoop : private Hosts, private Bundle, private Sink, private SignalSource {
+class SimLoop : private Bundle, private Sink, private SignalSource {
  public:
   SimLoop(const Scenario* scenario, SimClock* clock, LoopWorld* world);
+  ~SimLoop() override;
 
   // To the end of the run.
   void Run();
 
   // What the world does to the loop.
-  void HostIsUp(uint32_t host, const Hello& hello);
-  void HostSays(uint32_t host, FromAgent message);
-  void HostIsDown(uint32_t host, const std::string& reason);
+  void FleetTells(FleetEvent event);
+  void FrameArrives(std::string token, Session::Frame frame);
 
  private:
-  // The loop has something to look at, and is told the time.
-  void Wake();
+  class Reached;  // the network and the fleet of the host pool
+  class Watched;  // between the run loop and the host pool: tells the world what passes
+
+  // There is something to look at.
+  void Wake() { woken_ = true; }
+  // Lets time pass until there is, or so long.
+  absl::Status Sleep(absl::Duration timeout);
   void MakeUnits();
   void PlanSignals();
   HostId HostNamed(absl::string_view name) const;
-
-  // Hosts
-  void Start(absl::Time) override {}
-  void WatchFd(int) override {}
-  absl::Status Turn(const std::function<absl::Time()>& clock, absl::Time deadline) override;
-  void Send(absl::Time now, HostId host, ToAgent message) override;
-  bool AllAcknowledged() const override { return true; }
-  void ShutDown(absl::Time) override {}
-  bool AllGone() const override { return true; }
 
   // Bundle
   void Prepare(const Ready& ready) override;
@@ -93,21 +97,18 @@ class SimLoop : private Hosts, private Bundle, private Sink, private SignalSourc
   LoopWorld& world_;
   const absl::Time start_;
   std::vector<Unit> units_;
-  std::vector<bool> up_;  // by host
   std::deque<UnitId> ready_;
   Ready tell_ready_;
   std::deque<int> signals_;
+  std::vector<FleetEvent> fleet_events_;
+  std::deque<std::pair<std::string, Session::Frame>> frames_;
   SinkSet sinks_;
   std::optional<RunLoop> loop_;
-  const std::function<absl::Time()>* read_clock_ = nullptr;  // within Turn
+  std::unique_ptr<Watched> hosts_;
   bool woken_ = false;
-  absl::Time last_turn_ = absl::InfinitePast();
-  uint64_t turns_at_once_ = 0;
+  absl::Time last_sleep_ = absl::InfinitePast();
+  uint64_t sleeps_at_once_ = 0;
 };
-
-// The name of a case, by which the loop knows whether it is selected.
-std::string CaseName(const SimCase& c, size_t index);
-CaseInfos CasesOf(const SimUnit& unit);
 
 }  // namespace dtest::simulation
 

@@ -19,10 +19,14 @@ void World::Transmit(uint32_t host, bool to_agent, Epoch epoch, Session::Frame f
     absl::Duration delay = network.delay;
     if (network.jitter > absl::ZeroDuration()) delay += network.jitter * Uniform();
     clock_.After(delay, [this, host, to_agent, epoch, frame] {
-      if (!to_agent) {
+      if (to_agent) {
+        if (const std::shared_ptr<SimAgent> agent = links_[host].agent; agent && agent->epoch() == epoch) {
+          agent->Receive(frame);
+        }
+      } else if (loop_ != nullptr) {
+        loop_->FrameArrives(tokens_[epoch.value() - 1], frame);
+      } else {
         Take(Input::kFrame, host, frame);
-      } else if (const std::shared_ptr<SimAgent> agent = links_[host].agent; agent && agent->epoch() == epoch) {
-        agent->Receive(*frame);
       }
     });
   }
@@ -51,7 +55,9 @@ void World::LoseHostSometime(uint32_t host) {
   });
 }
 
-void World::FromAgentHost(uint32_t host, Session::Frame frame) { Transmit(host, false, Epoch(), std::move(frame)); }
+void World::FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) {
+  Transmit(host, false, epoch, std::move(frame));
+}
 
 bool World::MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const {
   const auto copies = copies_.find(key);
@@ -99,14 +105,16 @@ void World::HostDies(uint32_t host, Epoch epoch) {
   if (Uniform() < 0.5 && clock_.now() >= link.cut_from_agent) AgentLeft(host, epoch);
 }
 
-void World::SlotWaited(absl::Duration idle, bool begrudged) {
-  if (measure_idle && begrudged) outcomes_.begrudged.push_back(idle);
+void World::BatchStarts(uint32_t host, absl::Duration idle, bool begrudged) {
+  uint32_t& backlog = links_[host].backlog;
+  if (backlog > 0) --backlog;  // each lease is one process, where nothing crashes
+  if (measure_idle && begrudged && idle > absl::ZeroDuration()) outcomes_.begrudged.push_back(idle);
 }
 
 bool World::OthersHaveBacklog(uint32_t host) const {
   if (!measure_idle) return false;
   for (uint32_t h = 0; h < links_.size(); ++h) {
-    if (h != host && links_[h].agent && links_[h].agent->backlog() > 0) return true;
+    if (h != host && links_[h].backlog > 0) return true;
   }
   return false;
 }
@@ -114,7 +122,11 @@ bool World::OthersHaveBacklog(uint32_t host) const {
 void World::AgentLeft(uint32_t host, Epoch epoch) {
   if (clock_.now() < links_[host].cut_from_agent) return;
   clock_.After(scenario_.network.delay, [this, host, epoch] {
-    if (links_[host].launched && links_[host].epoch == epoch) LoseHost(host, "link closed");
+    if (loop_ != nullptr) {
+      StreamEnds(host, epoch, "link closed");
+    } else if (links_[host].launched && links_[host].epoch == epoch) {
+      LoseHost(host, "link closed");
+    }
   });
 }
 

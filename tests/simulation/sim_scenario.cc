@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
 
 namespace dtest::simulation {
 
@@ -42,6 +45,19 @@ absl::Duration Scenario::DurationOf(uint32_t unit, uint32_t index) const {
 absl::Duration Scenario::DurationOn(uint32_t host, uint32_t unit, uint32_t index) const {
   const bool stalls_here = stalls > 0 && Unit(Mix(seed, unit, index, 500 + host)) < stalls;
   return DurationOf(unit, index) / hosts[host].speed * (stalls_here ? 30 : 1);
+}
+
+std::string CaseName(const SimCase& c, size_t index) {
+  return absl::StrCat("S", c.suite, c.selected ? ".C" : ".X", index);
+}
+
+CaseInfos CasesOf(const SimUnit& unit) {
+  CaseInfos cases;
+  for (size_t k = 0; k < unit.cases.size(); ++k) {
+    const std::string name = CaseName(unit.cases[k], k), suite = absl::StrCat("S", unit.cases[k].suite);
+    cases.Add({.name = name, .suite = suite});
+  }
+  return cases;
 }
 
 Scenario RandomScenario(uint64_t seed) {

@@ -12,6 +12,7 @@
 
 #include "absl/time/time.h"
 #include "coordinator/schedule/scheduler.h"
+#include "dtest/case_info.h"
 
 namespace dtest::simulation {
 
@@ -96,6 +97,10 @@ struct Scenario {
   absl::Duration DurationOf(uint32_t unit, uint32_t index) const;  // on a host of speed 1
   absl::Duration DurationOn(uint32_t host, uint32_t unit, uint32_t index) const;
 };
+
+// The name of a case, by which the loop knows whether it is selected.
+std::string CaseName(const SimCase& c, size_t index);
+CaseInfos CasesOf(const SimUnit& unit);
 
 // A small, nasty scenario: a handful of hosts and up to a few hundred cases.
 Scenario RandomScenario(uint64_t seed);

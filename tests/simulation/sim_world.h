@@ -1,5 +1,6 @@
-// A whole run in virtual time: the real scheduler with a model of the coordinator's loop around it, a network that
-// drops, doubles, delays, reorders and partitions, and agents that live and die. Everything follows from the scenario.
+// A whole run in virtual time: a network that drops, doubles, delays, reorders and partitions, the product's agent
+// loops on hosts that live and die, and a coordinator: the product's run loop and host pool, or the scheduler alone
+// with a model of them, which is quick enough for thousands of hosts. Everything follows from the scenario.
 //
 // Checked all the time: the invariants of the scheduler and of every agent core; that no case runs in two places at
 // once, but for a speculative copy that was declared, and then in two only, as the same attempt; that every attempt
@@ -54,7 +55,7 @@ class World : private AgentWorld, private LoopWorld {
   ~World() override;
   // The scheduler alone, with sessions and hosts that return.
   Outcomes Run();
-  // The product's run loop.
+  // The product's run loop and host pool.
   Outcomes RunProductLoop();
 
   // What reached the coordinator and when, in order; its decisions follow from that alone.
@@ -78,8 +79,12 @@ class World : private AgentWorld, private LoopWorld {
   bool verbose = false;
 
  private:
+  // The stream by which a host was started (with the product's loop).
+  enum class Stream : uint8_t { kNone, kStarting, kOpen };
   struct Link {
     std::shared_ptr<SimAgent> agent;  // the latest life
+    Stream stream = Stream::kNone;
+    uint32_t backlog = 0;  // leases that were sent to it, and have neither begun nor come back
     std::unique_ptr<Session> session;
     Epoch epoch;
     uint32_t lives = 0;
@@ -104,27 +109,36 @@ class World : private AgentWorld, private LoopWorld {
   void LoseHostSometime(uint32_t host);
 
   // ---- AgentWorld
-  void FromAgentHost(uint32_t host, Session::Frame frame) override;
+  void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) override;
   void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) override;
   void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
-  void SlotWaited(absl::Duration idle, bool begrudged) override;
+  void BatchStarts(uint32_t host, absl::Duration idle, bool begrudged) override;
   bool OthersHaveBacklog(uint32_t host) const override;
+  void Breaks(const std::string& what) override { Broken(what); }  // of LoopWorld, too
 
-  // ---- LoopWorld
-  void SendToHost(uint32_t host, ToAgent message) override;
-  void TurnLinks() override;
+  // ---- LoopWorld (sim_hosts.cc)
+  void StartHost(uint32_t host, std::string token) override;
+  void CloseHost(uint32_t host) override;
+  absl::Status SendFrame(absl::string_view token, Session::Frame frame) override;
+  void IsTold(uint32_t host, const ToAgent& message) override;
+  void HasSaid(uint32_t host, const FromAgent& message) override;
+  void HostIs(uint32_t host, bool up) override;
   void CaseIsSelected(uint32_t unit, uint32_t index) override;
   void Check(const AttemptEnded& ended) override { Do(ended); }
   void Check(const AttemptCopied& copied) override { Do(copied); }
   void Check(const PropertiesCame& properties) override { Do(properties); }
   void Check(const Finish& finish) override { Do(finish); }
-  void Breaks(const std::string& what) override { Broken(what); }
   bool IsBroken() const override { return !outcomes_.broken.empty(); }
+
+  void IsLeased(uint32_t host, const Lease& lease);
+  void StreamEnds(uint32_t host, Epoch epoch, const std::string& why);
+  void StartAgent(uint32_t host, std::string token);
 
   // ---- The coordinator (sim_coordinator.cc)
   void LaunchHosts();
+  void PlanMishaps();
   Outcomes Conclude();
   void Take(Input::Kind kind, uint32_t number, const Session::Frame& frame = nullptr);
   void AddUnits();
@@ -159,8 +173,12 @@ class World : private AgentWorld, private LoopWorld {
   Scheduler scheduler_;
   std::unique_ptr<SimLoop> loop_;  // null: the scheduler alone
   std::vector<Link> links_;
-  std::vector<bool> known_;  // units whose cases the scheduler was told
+  std::vector<CaseInfos> cases_;  // by unit
+  std::vector<bool> known_;       // units whose cases the scheduler was told
   uint64_t next_epoch_ = 1;
+  // With the product's loop: of each epoch, from the first on; and whose they are.
+  std::vector<std::string> tokens_;
+  absl::flat_hash_map<std::string, std::pair<uint32_t, Epoch>> by_token_;
   absl::Time scheduler_wakes_ = absl::InfiniteFuture();
   bool in_scheduler_ = false;
   bool replaying_ = false;
