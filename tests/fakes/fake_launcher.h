@@ -59,6 +59,8 @@ class FakeProcess final : public TestProcess {
     At(Pipe::kOutput).endless = true;
     ShowReady(Pipe::kOutput);
   }
+  // As where the kernel has no descriptor that tells of an end. Before it is watched: as it starts.
+  void HideEnd() { end_is_shown_ = false; }
   // What it leaves behind holds its pipes open.
   void LeavesSomethingBehind() { leftovers_ = true; }
   void Ends(int exit_code, int signal = 0) {
@@ -88,7 +90,7 @@ class FakeProcess final : public TestProcess {
     poller_.SetReady(At(pipe).fd, false);
     At(pipe).fd = -1;
   }
-  int end_fd() const override { return end_fd_; }
+  int end_fd() const override { return end_is_shown_ ? end_fd_ : -1; }
   bool HasEnded() const override { return end_.has_value(); }
   void Signal(int signal) override {
     signals_.push_back(signal);
@@ -132,6 +134,7 @@ class FakeProcess final : public TestProcess {
   std::array<End, kPipes.size()> pipes_;
   std::optional<Process::End> end_;
   bool leftovers_ = false;
+  bool end_is_shown_ = true;
   std::vector<int> signals_;
 };
 
@@ -143,6 +146,8 @@ class FakeLauncher final : public ProcessLauncher, private FakeProcess::Player {
 
   // In place of the next process.
   void FailNext(absl::Status status) { failure_ = std::move(status); }
+  // From now on processes have no descriptor that tells of their end.
+  void HideEnds() { hides_ends_ = true; }
   size_t started() const { return next_pid_ - kFirstPid; }
   // Those that have not been forgotten, by their start.
   const std::vector<FakeProcess*>& alive() const { return alive_; }
@@ -158,6 +163,7 @@ class FakeLauncher final : public ProcessLauncher, private FakeProcess::Player {
     if (!failure_.ok()) return std::exchange(failure_, absl::OkStatus());
     auto process = std::make_unique<FakeProcess>(slot, std::move(spec), next_pid_++, &poller_,
                                                  static_cast<FakeProcess::Player*>(this));
+    if (hides_ends_) process->HideEnd();
     alive_.push_back(process.get());
     if (player_ != nullptr) player_->Started(process.get());
     return process;
@@ -177,6 +183,7 @@ class FakeLauncher final : public ProcessLauncher, private FakeProcess::Player {
   FakePoller& poller_;
   FakeProcess::Player* const player_;  // null: the test itself plays
   absl::Status failure_;
+  bool hides_ends_ = false;
   std::vector<FakeProcess*> alive_;
   pid_t next_pid_ = kFirstPid;
 };

@@ -252,6 +252,19 @@ TEST_F(LoopTest, WhatAProcessLeavesBehindIsKilledAfterAWhile) {
   EXPECT_THAT(launcher_.alive(), IsEmpty());
 }
 
+TEST_F(LoopTest, WhereNoDescriptorTellsOfAnEndTheSignalDoes) {
+  launcher_.HideEnds();
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Process()->Prints(Began("A.a") + Failed("A.a"));
+  Process()->Ends(1);
+  Turn();
+  EXPECT_THAT(Heard(), IsEmpty());
+  loop_->ChildEnded();
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre(HasSubstr("results 1 [0 failed")));
+}
+
 TEST_F(LoopTest, ManyFramesAreHeardInSeveralTurns) {
   Start();
   for (int i = 0; i < 1000; ++i) Say(Recipes());
