@@ -76,7 +76,7 @@ class DirectLauncher::Child final : public TestProcess {
 
 absl::StatusOr<std::unique_ptr<TestProcess>> DirectLauncher::Launch(SlotId slot, StartSpec spec) {
   spec.mark = SlotMark(slot.value());
-  absl::StatusOr<std::unique_ptr<Process>> process = Process::Spawn(spec);
+  absl::StatusOr<std::unique_ptr<Process>> process = Process::Spawn(std::move(spec));
   if (!process.ok()) return process.status();
   return std::make_unique<Child>(this, slot, *std::move(process));
 }

@@ -48,16 +48,16 @@ std::string WhyNot(const std::string& program, const StartedChild& child) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(const Options& options) {
+absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Options options) {
   PipeEnds output, errors, report;
   if (!output.Open() || (options.split_errors && !errors.Open()) || (options.report && !report.Open())) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot start ", options.program, ": no pipe for its output"));
   }
   ChildSpec spec;
-  spec.program = options.program;
-  spec.arguments = options.arguments;
-  spec.environment = options.environment;
-  spec.working_directory = options.working_directory;
+  spec.program = std::move(options.program);
+  spec.arguments = std::move(options.arguments);
+  spec.environment = std::move(options.environment);
+  spec.working_directory = std::move(options.working_directory);
   spec.out = output.write.get();
   spec.err = options.split_errors ? errors.write.get() : output.write.get();
   spec.report = report.write.get();
@@ -68,9 +68,8 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(const Options& options) 
   spec.lock_limit = options.mark;
   const StartedChild child = StartChild(spec);
   if (child.failed_step != nullptr) {
-    return absl::ErrnoToStatus(child.error,
-                               absl::StrCat("cannot start ", options.program, " in ", options.working_directory, ": ",
-                                            child.failed_step, WhyNot(options.program, child)));
+    return absl::ErrnoToStatus(child.error, absl::StrCat("cannot start ", spec.program, " in ", spec.working_directory,
+                                                         ": ", child.failed_step, WhyNot(spec.program, child)));
   }
   const pid_t pid = child.pid;
   const int end_fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));  // close-on-exec by itself
@@ -79,9 +78,9 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(const Options& options) 
       new Process(pid, {std::move(output.read), std::move(errors.read), std::move(report.read)}, end_fd));
   // SIGCHLD makes up for a kernel without pidfds only.
   if (end_fd < 0 && (end_error == EMFILE || end_error == ENFILE || end_error == ENOMEM)) {
-    return absl::ErrnoToStatus(end_error,
-                               absl::StrCat("cannot start ", options.program,
-                                            ": no descriptor that tells of its end (raise ulimit -n there)"));
+    return absl::ErrnoToStatus(
+        end_error,
+        absl::StrCat("cannot start ", spec.program, ": no descriptor that tells of its end (raise ulimit -n there)"));
   }
   return process;
 }

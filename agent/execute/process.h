@@ -41,7 +41,7 @@ class Process {
     uint64_t mark = 0;          // inherited by all its descendants (leftovers.h); 0: none
   };
   // The error names the program, the step that failed and errno's text.
-  static absl::StatusOr<std::unique_ptr<Process>> Spawn(const Options& options);
+  static absl::StatusOr<std::unique_ptr<Process>> Spawn(Options options);
   // Kills the group and waits, if Reap was not called.
   ~Process();
   Process(const Process&) = delete;
