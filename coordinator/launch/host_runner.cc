@@ -17,6 +17,7 @@
 #include "absl/strings/strip.h"
 #include "coordinator/launch/bootstrap.h"
 #include "coordinator/launch/conduit.h"
+#include "coordinator/launch/log_lines.h"
 #include "coordinator/launch/process_conduit.h"
 #include "coordinator/launch/ssh_conduit.h"
 #include "coordinator/launch/ssh_program.h"
@@ -32,8 +33,6 @@ constexpr int kBootstrapPatience = 3;  // times connect_timeout, once the host h
 // An exit status follows the end of stdout, if it comes; a busy sshd takes its time.
 constexpr absl::Duration kExitStatusWait = absl::Seconds(5);
 constexpr size_t kLinkBuffer = 1 << 20;  // each way, in the relay
-constexpr size_t kLastWords = 2048;
-constexpr size_t kLongestLogLine = 4096;
 
 std::string MakeNonce() {
   char bytes[8];
@@ -41,45 +40,16 @@ std::string MakeNonce() {
   return absl::BytesToHexString(absl::string_view(bytes, sizeof(bytes)));
 }
 
-// Cuts stderr into log lines and remembers the last of it.
-class LogLines {
- public:
-  explicit LogLines(HostControl* control) : control_(control) {}
-  void Add(absl::string_view text) {
-    absl::StrAppend(&last_words_, text);
-    if (last_words_.size() > kLastWords) last_words_.erase(0, last_words_.size() - kLastWords);
-    absl::StrAppend(&partial_, text);
-    size_t begin = 0;
-    while (true) {
-      const size_t end = partial_.find('\n', begin);
-      if (end == std::string::npos) break;
-      Emit(absl::string_view(partial_).substr(begin, end - begin));
-      begin = end + 1;
-    }
-    partial_.erase(0, begin);
-    if (partial_.size() > kLongestLogLine) Flush();
-  }
-  void Flush() {
-    Emit(partial_);
-    partial_.clear();
-  }
-  const std::string& last_words() const { return last_words_; }
-
- private:
-  void Emit(absl::string_view line) {
-    line = absl::StripSuffix(line, "\r");
-    if (!line.empty()) control_->Log(std::string(line));
-  }
-  HostControl* const control_;
-  std::string partial_;
-  std::string last_words_;
-};
-
 class Runner {
  public:
   Runner(const FleetOptions& options, const HostSpec& host, const std::string& token, HostControl* control,
          HostCounters* counters)
-      : options_(options), host_(host), token_(token), control_(control), counters_(counters), log_(control) {}
+      : options_(options),
+        host_(host),
+        token_(token),
+        control_(control),
+        counters_(counters),
+        log_([control](std::string line) { control->Log(std::move(line)); }) {}
 
   HostEnd Run(const std::function<void()>& connected) {
     const absl::Time began = absl::Now();

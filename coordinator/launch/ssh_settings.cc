@@ -56,11 +56,16 @@ std::string HomeOf(const std::string& name) {
 // variable that is not set: ssh refuses such a configuration, too.
 class Expander {
  public:
-  Expander(const LocalUser& me, const HostSpec& host, const SshSettings& settings) : home_(me.home) {
+  // `connection`: %C, as ssh says; `jump`: %j.
+  Expander(const LocalUser& me, const HostSpec& host, const SshSettings& settings, std::string connection,
+           std::string jump)
+      : home_(me.home) {
     char local_host[256] = "";
     gethostname(local_host, sizeof(local_host) - 1);
     const std::string local(local_host);
     tokens_ = {{'%', "%"},
+               {'C', std::move(connection)},
+               {'j', std::move(jump)},
                {'d', me.home},
                {'h', settings.host_name},
                {'n', host.address},
@@ -144,27 +149,45 @@ std::string ShellQuote(absl::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
 }
 
-// ssh itself is the jump: its keys, agents and further jumps are its matter. BatchMode: it asks nobody anything.
-std::string JumpCommand(absl::string_view jumps, const SshSettings& settings, const std::string& config) {
-  const size_t comma = jumps.rfind(',');
-  absl::string_view last = comma == absl::string_view::npos ? jumps : jumps.substr(comma + 1);
-  std::string command = "exec ssh -T -o BatchMode=yes -o StrictHostKeyChecking=yes -o ClearAllForwardings=yes";
-  if (!config.empty()) absl::StrAppend(&command, " -F ", ShellQuote(config));
-  if (comma != absl::string_view::npos) absl::StrAppend(&command, " -J ", ShellQuote(jumps.substr(0, comma)));
+// The last one of ProxyJump, which connects to the host.
+struct Jump {
+  std::string before;  // those that lead to it
+  std::string user, host, port;
+};
+
+Jump LastJump(absl::string_view jumps) {
+  Jump jump;
+  absl::string_view last = jumps;
+  if (const size_t comma = jumps.rfind(','); comma != absl::string_view::npos) {
+    jump.before = std::string(jumps.substr(0, comma));
+    last.remove_prefix(comma + 1);
+  }
   absl::ConsumePrefix(&last, "ssh://");
   if (const size_t at = last.rfind('@'); at != absl::string_view::npos) {
-    absl::StrAppend(&command, " -l ", ShellQuote(last.substr(0, at)));
+    jump.user = std::string(last.substr(0, at));
     last.remove_prefix(at + 1);
   }
-  std::string host(last);
+  jump.host = std::string(last);
   if (const size_t colon = last.rfind(':');
       colon != absl::string_view::npos && last.back() != ']' && (last.find(':') == colon || last[0] == '[')) {
-    absl::StrAppend(&command, " -p ", ShellQuote(last.substr(colon + 1)));
-    host = std::string(last.substr(0, colon));
+    jump.port = std::string(last.substr(colon + 1));
+    jump.host = std::string(last.substr(0, colon));
   }
-  if (absl::StartsWith(host, "[") && absl::EndsWith(host, "]")) host = host.substr(1, host.size() - 2);
+  if (absl::StartsWith(jump.host, "[") && absl::EndsWith(jump.host, "]")) {
+    jump.host = jump.host.substr(1, jump.host.size() - 2);
+  }
+  return jump;
+}
+
+// ssh itself is the jump: its keys, agents and further jumps are its matter. BatchMode: it asks nobody anything.
+std::string JumpCommand(const Jump& jump, const SshSettings& settings, const std::string& config) {
+  std::string command = "exec ssh -T -o BatchMode=yes -o StrictHostKeyChecking=yes -o ClearAllForwardings=yes";
+  if (!config.empty()) absl::StrAppend(&command, " -F ", ShellQuote(config));
+  if (!jump.before.empty()) absl::StrAppend(&command, " -J ", ShellQuote(jump.before));
+  if (!jump.user.empty()) absl::StrAppend(&command, " -l ", ShellQuote(jump.user));
+  if (!jump.port.empty()) absl::StrAppend(&command, " -p ", ShellQuote(jump.port));
   return absl::StrCat(command, " -W ", ShellQuote(absl::StrCat("[", settings.host_name, "]:", settings.port)), " -- ",
-                      ShellQuote(host));
+                      ShellQuote(jump.host));
 }
 
 }  // namespace
@@ -212,7 +235,9 @@ absl::StatusOr<SshSettings> ParseSshSettings(absl::string_view output, const Hos
   settings.host_key_algorithms = value("hostkeyalgorithms");
   settings.pubkey_algorithms = value("pubkeyacceptedalgorithms");
   settings.known_hosts_command = unless_none("knownhostscommand");
-  Expander expander(me, host, settings);
+  const std::string jumps = unless_none("proxyjump");
+  const Jump jump = LastJump(jumps);
+  Expander expander(me, host, settings, value("controlpath"), jump.host);
   std::string agent = value("identityagent");
   if (agent == "SSH_AUTH_SOCK") agent.clear();
   if (absl::StartsWith(agent, "$") && !absl::StartsWith(agent, "${")) {
@@ -243,8 +268,8 @@ absl::StatusOr<SshSettings> ParseSshSettings(absl::string_view output, const Hos
         absl::StrCat("the ssh configuration of ", host.address, " names ${", expander.unset(),
                      "}, and that variable is not set here: set it, or name the file"));
   }
-  if (const std::string jumps = unless_none("proxyjump"); !jumps.empty()) {
-    settings.proxy_command = JumpCommand(jumps, settings, config);
+  if (!jumps.empty()) {
+    settings.proxy_command = JumpCommand(jump, settings, config);
   } else if (const std::string proxy = unless_none("proxycommand"); !proxy.empty()) {
     settings.proxy_command = absl::StrCat("exec ", expander.Command(proxy));
   }
@@ -254,7 +279,8 @@ absl::StatusOr<SshSettings> ParseSshSettings(absl::string_view output, const Hos
 absl::StatusOr<SshSettings> ResolveSshSettings(const HostSpec& host, const std::string& config,
                                                absl::Duration timeout) {
   if (config == "none") return ParseSshSettings("", host, config);
-  std::vector<std::string> argv = {"ssh", "-G", "-T"};
+  // What %C is depends on ssh's version: it expands it in ControlPath, which is of no other use here.
+  std::vector<std::string> argv = {"ssh", "-G", "-T", "-o", "ControlPath=%C"};
   if (!config.empty()) argv.insert(argv.end(), {"-F", config});
   if (host.port != 0) argv.insert(argv.end(), {"-p", absl::StrCat(host.port)});
   if (!host.user.empty()) argv.insert(argv.end(), {"-l", host.user});

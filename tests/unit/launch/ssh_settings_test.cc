@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -75,6 +76,23 @@ TEST_F(SshSettingsTest, VariablesAreExpandedInFilesAndNamesOfAgents) {
   settings = Resolve(files + " IdentityAgent $DTEST_TEST_NOT_SET\n", Host("b1"));
   ASSERT_TRUE(settings.ok()) << settings.status();
   EXPECT_EQ(settings->identity_agent, "none");
+}
+
+TEST_F(SshSettingsTest, TheConnectionAndTheJumpHaveTokensToo) {
+  absl::StatusOr<SshSettings> settings = Resolve(
+      "Host b1\n User ci\n Port 2222\n IdentityFile /keys/%C\n CertificateFile /keys/%C.pub\n"
+      " UserKnownHostsFile /known/%C\n GlobalKnownHostsFile none\n IdentityAgent /agents/%C\n",
+      Host("b1"));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  ASSERT_THAT(settings->known_hosts, testing::SizeIs(1));
+  const std::string connection = settings->known_hosts[0].substr(strlen("/known/"));  // ssh itself expands this one
+  EXPECT_THAT(connection, testing::MatchesRegex("[0-9a-f]{40}"));
+  EXPECT_THAT(settings->identity_files, ElementsAre("/keys/" + connection));
+  EXPECT_THAT(settings->certificate_files, ElementsAre("/keys/" + connection + ".pub"));
+  EXPECT_EQ(settings->identity_agent, "/agents/" + connection);
+  settings = Resolve("Host b1\n ProxyJump first,ci@gate:2200\n IdentityFile /keys/via-%j\n", Host("b1"));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_THAT(settings->identity_files, ElementsAre("/keys/via-gate"));
 }
 
 TEST_F(SshSettingsTest, AVariableThatIsNotSetIsAnError) {

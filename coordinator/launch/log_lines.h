@@ -1,0 +1,35 @@
+// Cuts what a program writes to stderr into lines for a log, and remembers the end of it for an error message.
+// One thread.
+
+#ifndef DTEST_COORDINATOR_LAUNCH_LOG_LINES_H_
+#define DTEST_COORDINATOR_LAUNCH_LOG_LINES_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+class LogLines {
+ public:
+  // `log` gets each line, without its end, but for empty ones. One that goes on for longer than 4 KiB is cut.
+  explicit LogLines(std::function<void(std::string)> log);
+
+  void Add(absl::string_view text);
+  // Hands over what no line feed has ended.
+  void Flush();
+  // At most 2 KiB.
+  const std::string& last_words() const { return last_words_; }
+
+ private:
+  void Emit(absl::string_view line);
+
+  const std::function<void(std::string)> log_;
+  std::string partial_;
+  std::string last_words_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_LAUNCH_LOG_LINES_H_
