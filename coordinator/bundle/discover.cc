@@ -314,9 +314,9 @@ void Finder::NoteTheRest() {
     if (number > 0) notes->push_back(absl::StrCat("passed over ", what, ": ", number));
   };
   if (!skipped_plain_.empty()) {
-    result_.notes.push_back(absl::StrCat("skipped ", Count(skipped_plain_.size(), "program"), ", not GoogleTests",
-                                         options_.plain == Plain::kNone ? "" : " and not named as tests", ": ",
-                                         JoinSome(skipped_plain_)));
+    result_.notes.push_back(
+        absl::StrCat("skipped ", Count(skipped_plain_.size(), "program"), ", of no test framework that is known here",
+                     options_.plain == Plain::kNone ? "" : " and not named as tests", ": ", JoinSome(skipped_plain_)));
   }
   if (!dangling_.empty()) {
     result_.notes.push_back(absl::StrCat("skipped ", Count(dangling_.size(), "symbolic link"), " that ",

@@ -48,6 +48,17 @@ TEST(Welcomer, WorkerNumbersAreDenseInTheOrderOfHellos) {
   EXPECT_EQ(local.worker_count, 11u);
 }
 
+TEST(Welcomer, AHostThatIsStartedAgainKeepsItsSlotsAndTheirNumbers) {
+  Welcomer welcomer({}, Specs());
+  welcomer.Greet(HostId(0), WithCores(2));
+  const Welcome before = welcomer.Greet(HostId(1), WithCores(2));
+  welcomer.Greet(HostId(2), WithCores(5));
+  const Welcome again = welcomer.Greet(HostId(1), WithCores(8));
+  EXPECT_EQ(again.worker_base, before.worker_base);
+  EXPECT_EQ(again.settings.slots, before.settings.slots);
+  EXPECT_EQ(again.worker_count, 11u);
+}
+
 TEST(Welcomer, OnlyOtherMachinesHavePeersAndOnlyThisOneTheWorkingDirectory) {
   Welcomer::Options options;
   options.working_directory = "/work";
