@@ -1,5 +1,5 @@
 // Cap'n Proto encoding of the messages in dtest/messages.h, after protocol/dtest.capnp. Only codec_encode.cc and
-// codec_decode.cc include capnp. Free functions, no state, any thread.
+// decoder.h, for codec_decode_*.cc, include capnp. Free functions, no state, any thread.
 //
 // Decoding never throws and never trusts: bytes that are not a message, a message of another protocol version, unknown
 // union members, counts or sizes out of range give InvalidArgument with what was wrong. A frame of another protocol

@@ -66,11 +66,9 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   settings.setRunId(Bytes(from.run_id));
   settings.setHostName(Bytes(from.host_name));
   settings.setSlots(from.slots);
-  settings.setProcesses(static_cast<uint8_t>(from.processes));
   settings.setSandbox(static_cast<uint8_t>(from.sandbox));
   settings.setKeepAllOutput(from.keep_all_output);
   settings.setRunDisabled(from.run_disabled);
-  settings.setCaseTimeout(Nanoseconds(from.case_timeout));
   settings.setListTimeout(Nanoseconds(from.list_timeout));
   settings.setKillGrace(Nanoseconds(from.kill_grace));
   settings.setLeakTimeout(Nanoseconds(from.leak_timeout));
@@ -141,6 +139,7 @@ void Write(const CaseTable& table, wire::Envelope::Builder envelope) {
   auto out = envelope.initCaseTable();
   out.setUnit(table.unit.value());
   SetCases(out.initCases(), table.cases);
+  out.setMore(table.more);
 }
 
 void Write(const Lease& lease, wire::Envelope::Builder envelope) {
@@ -148,20 +147,21 @@ void Write(const Lease& lease, wire::Envelope::Builder envelope) {
   out.setId(lease.id.value());
   out.setUnit(lease.unit.value());
   out.setIteration(lease.iteration);
+  out.setUnlistedToo(lease.unlisted_too);
   auto indices = out.initIndices(lease.cases.size());
-  bool all_first = true, all_default = true;
+  bool all_first = true, all_alike = true;
   for (uint32_t i = 0; i < lease.cases.size(); ++i) {
     indices.set(i, lease.cases[i].index);
     all_first = all_first && lease.cases[i].attempt == 1;
-    all_default = all_default && lease.cases[i].time_limit == absl::ZeroDuration();
+    all_alike = all_alike && lease.cases[i].time_limit == lease.cases[0].time_limit;
   }
   if (!all_first) {
     auto attempts = out.initAttempts(lease.cases.size());
     for (uint32_t i = 0; i < lease.cases.size(); ++i) attempts.set(i, lease.cases[i].attempt);
   }
-  if (!all_default) {
-    auto limits = out.initTimeLimits(lease.cases.size());
-    for (uint32_t i = 0; i < lease.cases.size(); ++i) limits.set(i, Nanoseconds(lease.cases[i].time_limit));
+  if (!all_alike || (!lease.cases.empty() && lease.cases[0].time_limit != absl::InfiniteDuration())) {
+    auto limits = out.initTimeLimits(all_alike ? 1 : lease.cases.size());
+    for (uint32_t i = 0; i < limits.size(); ++i) limits.set(i, Nanoseconds(lease.cases[i].time_limit));
   }
 }
 
@@ -212,6 +212,7 @@ void Write(const Hello& hello, wire::Envelope::Builder envelope) {
   out.setCores(hello.cores);
   out.setMemory(ByteCount(hello.memory));
   out.setFreeDisk(ByteCount(hello.free_disk));
+  out.setClock(absl::ToUnixNanos(hello.clock));
 }
 
 void Write(const Prepared& prepared, wire::Envelope::Builder envelope) {
@@ -228,6 +229,7 @@ void Write(const Listed& listed, wire::Envelope::Builder envelope) {
   SetCases(out.initCases(), listed.cases);
   out.setError(Bytes(listed.error));
   out.setOutput(Bytes(listed.output));
+  out.setMore(listed.more);
 }
 
 void Write(const ListingWrong& wrong, wire::Envelope::Builder envelope) {

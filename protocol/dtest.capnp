@@ -97,18 +97,16 @@ struct RunSettings {
   runId @0 :Data;
   hostName @1 :Data;
   slots @2 :UInt32;
-  processes @3 :UInt8;  # how cases share them: 0 batch, 1 one a case
-  keepAllOutput @4 :Bool;
-  runDisabled @5 :Bool;
-  caseTimeout @6 :Int64;
-  listTimeout @7 :Int64;
-  killGrace @8 :Int64;
-  leakTimeout @9 :Int64;
-  outputCap @10 :UInt64;  # bytes
-  env @11 :List(Pair);
-  workingDirectory @12 :Data;
-  storeLimit @13 :UInt64;  # bytes
-  sandbox @14 :UInt8;  # 0 none
+  keepAllOutput @3 :Bool;
+  runDisabled @4 :Bool;
+  listTimeout @5 :Int64;
+  killGrace @6 :Int64;
+  leakTimeout @7 :Int64;
+  outputCap @8 :UInt64;  # bytes
+  env @9 :List(Pair);
+  workingDirectory @10 :Data;
+  storeLimit @11 :UInt64;  # bytes
+  sandbox @12 :UInt8;  # 0 none
 }
 
 struct ManifestEntry {
@@ -155,16 +153,18 @@ struct Cases {
 struct CaseTable {
   unit @0 :UInt32;
   cases @1 :Cases;
+  more @2 :Bool;  # another one follows
 }
 
 struct Lease {
-  # A batch may hold hundreds of cases: two columns, so that a case costs 4 bytes (8 where one is retried).
+  # A batch may hold hundreds of cases: columns, so that a case costs 4 bytes (8 where one is retried).
   id @0 :UInt64;
   unit @1 :UInt32;
   indices @2 :List(UInt32);   # never empty
   attempts @3 :List(UInt32);  # column of `indices`; empty: all 1
   iteration @4 :UInt32 = 1;   # of --repeat, of all of its cases; 1 or more
-  timeLimits @5 :List(Int64);  # column of `indices`, 0: that of the run's settings; empty: all 0
+  timeLimits @5 :List(Int64);  # column of `indices`; one: all have it; empty: none has any
+  unlistedToo @6 :Bool;  # what is there and was not listed may run, so that it shows
 }
 
 struct FileRecipe {
@@ -216,6 +216,7 @@ struct Hello {
   cores @6 :UInt32;  # 1 or more
   memory @7 :UInt64;
   freeDisk @8 :UInt64;
+  clock @9 :Int64;  # nanoseconds since 1970, by the host's clock
 }
 
 struct Prepared {
@@ -230,6 +231,7 @@ struct Listed {
   cases @2 :Cases;
   error @3 :Data;
   output @4 :Data;
+  more @5 :Bool;  # another one follows
 }
 
 struct CaseResult {

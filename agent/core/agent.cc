@@ -101,9 +101,7 @@ void Agent::Impl::OnMessage(Lease&& message) {
     return;
   }
   const UnitId id = message.unit;
-  auto lease = std::make_unique<HeldLease>(std::move(message), welcome_.settings.processes == Processes::kBatch
-                                                                   ? HeldLease::Order::kListing
-                                                                   : HeldLease::Order::kLease);
+  auto lease = std::make_unique<HeldLease>(std::move(message));
   queue_.push_back(lease.get());
   leases_.emplace(lease->id(), std::move(lease));
   const Unit& unit = Prepare(id);

@@ -166,8 +166,9 @@ struct StartBatch {
   SlotId slot;
   UnitId unit;
   std::vector<LeasedCase> cases;
-  bool report = true;      // ask the framework for a report at the end of the process, where it has such a thing
-  uint32_t iteration = 1;  // of --repeat
+  bool report = true;         // ask the framework for a report at the end of the process, where it has such a thing
+  uint32_t iteration = 1;     // of --repeat
+  bool unlisted_too = false;  // as in Lease
 };
 
 // Signal the slot's process group. ProcessEnded (or ListingEnded) follows as always. Harmless if it has just ended.

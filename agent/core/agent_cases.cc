@@ -312,6 +312,7 @@ void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event) {
     if (ran == slot->ran.end()) continue;
     LateFailure late{ran->told.outcome, ran->told};
     MakeFailed(&late.result, correction.message);
+    ran->told.outcome = late.result.outcome;
     late.result.output = event.output;
     late.result.output_cut = event.output_cut;
     slot->lease->late_failures.push_back(std::move(late));
@@ -431,7 +432,28 @@ void Agent::Impl::On(ListingEnded&& event) {
     listed.cases = {};
     listed.error = absl::StrCat("listing ", DescribeTimeout(welcome_.settings.list_timeout, ""));
   }
-  Send(std::move(listed));
+  SendListing(std::move(listed));
+}
+
+void Agent::Impl::SendListing(Listed listed) {
+  CaseInfos cases = std::exchange(listed.cases, {});
+  if (cases.size() > kMostCases) {
+    listed.error = absl::StrCat("it lists ", cases.size(), " cases, and ", kMostCases,
+                                " is the most that dtest takes of one executable: divide it");
+  }
+  for (size_t i = 0; i < cases.size() && listed.error.empty(); ++i) {
+    const uint64_t bytes = cases.MessageBytes(i, nullptr);
+    if (bytes <= kMostCaseBytes) continue;
+    listed.error = absl::StrCat("name and parameter of the case ", cases.name(i).substr(0, 100), "... take ", bytes,
+                                " bytes, and ", kMostCaseBytes, " is the most that dtest takes of a case");
+  }
+  if (!listed.error.empty()) {
+    Send(std::move(listed));
+    return;
+  }
+  CaseInfos::InParts(std::move(cases), kMostListingBytes, [&](CaseInfos part, bool more) {
+    Send(Listed{listed.unit, std::move(part), "", more ? "" : listed.output, listed.duration, more});
+  });
 }
 
 }  // namespace dtest

@@ -213,6 +213,8 @@ class Agent::Impl {
   // Where, when and how long; slot.began must be set.
   void Fill(const Slot& slot, size_t position, CaseResult* result);
   void On(ListingEnded&& event);
+  // In parts that fit into messages, or as an error where it can be told in none.
+  void SendListing(Listed listed);
 
   // ---- Results
 

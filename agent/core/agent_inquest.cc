@@ -78,7 +78,8 @@ void Agent::Impl::Accuse(Slot* slot, const RanCase& ran, CaseResult failure) {
   }
   const bool failed = IsFailure(told->outcome);
   if (!failed) told->outcome = failure.outcome;
-  told->message = failed ? absl::StrCat(told->message, "\n", failure.message) : std::move(failure.message);
+  if (!failed) told->message.clear();
+  absl::StrAppend(&told->message, told->message.empty() ? "" : "\n", failure.message);
   told->output = std::move(failure.output);
   told->output_cut = failure.output_cut;
   told->leaky |= failure.leaky;

@@ -61,7 +61,6 @@ void Agent::Impl::StartProcess(Slot* slot) {
   slot->lease = lease;
   slot->unit = lease->unit();
   slot->spawned = now_;
-  const bool alone = welcome_.settings.processes == Processes::kCase || lease->one_by_one;
   slot->confirms = lease->doubt.has_value() && !lease->doubt->alone.has_value();
   slot->process = ++processes_;
   if (lease->inquest.has_value()) slot->suspect = lease->inquest->suspects[lease->inquest->next++];
@@ -69,16 +68,16 @@ void Agent::Impl::StartProcess(Slot* slot) {
   std::vector<LeasedCase> cases = slot->suspect != HeldLease::kNone ? std::vector<LeasedCase>{lease->at(slot->suspect)}
                                   : slot->confirms
                                       ? std::vector<LeasedCase>{lease->at(lease->Find(lease->doubt->crash.index))}
-                                      : lease->Remaining(alone ? 1 : std::numeric_limits<size_t>::max());
+                                      : lease->Remaining(lease->one_by_one ? 1 : std::numeric_limits<size_t>::max());
   slot->batch_left = cases.size();
   StartLimit(slot, NextOf(*slot));
   slot->report = units_[slot->unit].report || looks_again || lease->one_by_one;
-  actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report, lease->iteration()});
+  actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report, lease->iteration(),
+                                    lease->unlisted_too() && !looks_again});
 }
 
 void Agent::Impl::StartLimit(Slot* slot, size_t position) {
-  const absl::Duration own = slot->lease->at(position).time_limit;
-  slot->allowed = own > absl::ZeroDuration() ? own : welcome_.settings.case_timeout;
+  slot->allowed = slot->lease->at(position).time_limit;
   if (!slot->exited) slot->limit = now_ + slot->allowed;
 }
 

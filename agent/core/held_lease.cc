@@ -1,48 +1,29 @@
 #include "agent/core/held_lease.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "absl/algorithm/container.h"
 
 namespace dtest {
 
-HeldLease::HeldLease(Lease lease, Order cases)
-    : id_(lease.id), unit_(lease.unit), iteration_(lease.iteration), cases_(std::move(lease.cases)) {
-  if (cases == Order::kListing) {
-    absl::c_stable_sort(cases_, [](const LeasedCase& a, const LeasedCase& b) { return a.index < b.index; });
-  }
-  const auto order = [this](uint32_t a, uint32_t b) { return cases_[a].index < cases_[b].index; };
-  const auto make_order = [&] {
-    by_index_.resize(cases_.size());
-    std::iota(by_index_.begin(), by_index_.end(), 0);
-    std::stable_sort(by_index_.begin(), by_index_.end(), order);
-  };
-  make_order();
-  std::vector<uint8_t> doubled(cases_.size(), 0);
-  bool any = false;
-  for (size_t i = 1; i < by_index_.size(); ++i) {
-    if (cases_[by_index_[i]].index != cases_[by_index_[i - 1]].index) continue;
-    doubled[by_index_[i]] = 1;
-    any = true;
-  }
-  if (any) {
-    std::vector<LeasedCase> once;
-    for (size_t i = 0; i < cases_.size(); ++i) {
-      if (!doubled[i]) once.push_back(cases_[i]);
-    }
-    cases_ = std::move(once);
-    make_order();
-  }
+HeldLease::HeldLease(Lease lease)
+    : id_(lease.id),
+      unit_(lease.unit),
+      iteration_(lease.iteration),
+      unlisted_too_(lease.unlisted_too),
+      cases_(std::move(lease.cases)) {
+  absl::c_stable_sort(cases_, [](const LeasedCase& a, const LeasedCase& b) { return a.index < b.index; });
+  const auto same = [](const LeasedCase& a, const LeasedCase& b) { return a.index == b.index; };
+  cases_.erase(std::unique(cases_.begin(), cases_.end(), same), cases_.end());
   finished_.assign(cases_.size(), 0);
   remaining_ = cases_.size();
 }
 
 size_t HeldLease::PositionOf(uint32_t index) const {
-  const auto found = std::lower_bound(by_index_.begin(), by_index_.end(), index,
-                                      [this](uint32_t position, uint32_t i) { return cases_[position].index < i; });
-  return found == by_index_.end() || cases_[*found].index != index ? kNone : *found;
+  const auto found = std::lower_bound(cases_.begin(), cases_.end(), index,
+                                      [](const LeasedCase& leased, uint32_t i) { return leased.index < i; });
+  return found == cases_.end() || found->index != index ? kNone : static_cast<size_t>(found - cases_.begin());
 }
 
 size_t HeldLease::Find(uint32_t index) {

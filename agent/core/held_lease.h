@@ -25,17 +25,15 @@ class HeldLease {
  public:
   static constexpr size_t kNone = ~size_t{0};
 
-  enum class Order {
-    kLease,
-    kListing,  // by case index, as frameworks run the cases of one process: the first that remains is the next to run
-  };
-  // A case named twice in one lease is held once.
-  HeldLease(Lease lease, Order order);
+  // A case named twice in one lease is held once. Positions are in the order of the listing, as frameworks run the
+  // cases of one process: the first that remains is the next to run.
+  explicit HeldLease(Lease lease);
 
   LeaseId id() const { return id_; }
   UnitId unit() const { return unit_; }
   uint32_t iteration() const { return iteration_; }  // of all of its cases
-  size_t remaining() const { return remaining_; }    // neither reported nor held back
+  bool unlisted_too() const { return unlisted_too_; }
+  size_t remaining() const { return remaining_; }  // neither reported nor held back
   const LeasedCase& at(size_t position) const { return cases_[position]; }
 
   // Position of a remaining case; kNone if there is none. O(1) when cases come in order.
@@ -86,9 +84,9 @@ class HeldLease {
   LeaseId id_;
   UnitId unit_;
   uint32_t iteration_;
-  std::vector<LeasedCase> cases_;
-  std::vector<uint8_t> finished_;   // parallel to cases_
-  std::vector<uint32_t> by_index_;  // positions ordered by case index
+  bool unlisted_too_;
+  std::vector<LeasedCase> cases_;  // by index
+  std::vector<uint8_t> finished_;  // parallel to cases_
   size_t remaining_ = 0;
   size_t first_ = 0;   // no remaining case before it
   size_t cursor_ = 0;  // where the next one is expected

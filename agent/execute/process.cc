@@ -8,13 +8,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "dtest/base/fd.h"
 #include "dtest/base/start_child.h"
 
 namespace dtest {
@@ -33,11 +37,25 @@ struct PipeEnds {
   Fd write;
 };
 
+// What the #! line of a script names; empty if the file is none.
+std::string InterpreterOf(const std::string& path) {
+  char start[256] = {};  // as much as Linux looks at
+  const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const ssize_t size = file.ok() ? read(file.get(), start, sizeof(start)) : 0;
+  absl::string_view line(start, static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  if (!absl::ConsumePrefix(&line, "#!")) return "";
+  line = absl::StripLeadingAsciiWhitespace(line.substr(0, line.find('\n')));
+  return std::string(line.substr(0, line.find_first_of(" \t")));
+}
+
 std::string WhyNot(const std::string& program, const StartedChild& child) {
   const bool executing = std::strcmp(child.failed_step, "execve") == 0;
   if (child.error == ENOEXEC) return " (not a program for this machine, or a script without a #! line)";
   if (executing && child.error == ENOENT && access(program.c_str(), F_OK) == 0) {
-    return " (its program loader or #! interpreter does not exist on this host)";
+    const std::string interpreter = InterpreterOf(program);
+    if (interpreter.empty()) return " (its program loader does not exist on this host)";
+    return absl::StrCat(" (its #! interpreter ", interpreter,
+                        " does not exist on this host: install it there, or correct the script's first line)");
   }
   if (executing && child.error == EACCES && access(program.c_str(), X_OK) == 0) {
     return " (is it on a file system mounted noexec?)";

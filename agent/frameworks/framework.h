@@ -44,6 +44,7 @@ struct BatchRequest {
   bool run_disabled = false;
   bool keep_all_output = false;
   uint64_t output_cap = 0;
+  bool unlisted_too = false;  // what is in no listing may run, too, where the framework can say so: it shows then
 };
 
 // How much a result weighs.

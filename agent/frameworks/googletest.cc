@@ -54,6 +54,18 @@ std::string Escape(absl::string_view name) {
   return pattern;
 }
 
+// Leaves out what is listed and not wanted, so that what was not listed runs. Empty if no filter says just that.
+std::string FilterOfTheOthers(const CaseInfos& listing, const std::vector<uint8_t>& wanted, size_t longest) {
+  std::string filter;
+  for (size_t i = 0; i < listing.size(); ++i) {
+    if (wanted[i]) continue;
+    const absl::string_view name = listing.name(i);
+    if (Escape(name) != name || filter.size() + name.size() >= longest) return "";
+    absl::StrAppend(&filter, filter.empty() ? "-" : ":", name);
+  }
+  return filter;
+}
+
 bool IsSpecial(absl::string_view name) { return name.find_first_of("*?:-") != absl::string_view::npos; }
 
 }  // namespace
@@ -85,6 +97,10 @@ std::string GoogleTestFilter(const BatchRequest& request) {
   const auto runs = [&](size_t i) {
     return request.run_disabled || !IsDisabledGoogleTest(listing.name(i), listing.suite(i));
   };
+  if (request.unlisted_too) {
+    std::string filter = FilterOfTheOthers(listing, wanted, GoogleTestFramework::kLongestFilterArgument);
+    if (!filter.empty()) return filter;
+  }
   std::string filter;
   bool all = true;
   const auto add = [&filter](const std::string& pattern) {

@@ -25,6 +25,11 @@ constexpr absl::string_view kRunning = "[==========] Running ";
 // gmock, when the program ends; it then exits with status 1.
 constexpr absl::string_view kLeakedMock = "ERROR: this mock object (used in test ";
 constexpr absl::string_view kSuiteFailed = ": SetUpTestSuite or TearDownTestSuite";
+// Of a process whose filter says what to leave out (BatchRequest::unlisted_too).
+constexpr absl::string_view kOwnFilter =
+    " (or its main() adds to --gtest_filter, and not as one that begins with '-' needs it: with -k '*' nothing runs "
+    "but "
+    "what is listed)";
 // A line without end is given to the capture in pieces once it is longer than any marker with a name.
 constexpr size_t kLongestLine = 64 << 10;
 constexpr size_t kLongestMarker = 8 << 10;
@@ -408,7 +413,8 @@ std::string GoogleTestReader::ListingFault(const ProcessEnd& end) const {
   const bool finished = end.signal == 0 && !end.premature;
   if (!finished) {
     if (open_stranger_.empty() || running_ != kNone) return "";
-    return absl::StrCat("it died in ", open_stranger_, ", which it did not list");
+    return absl::StrCat("it died in ", open_stranger_, ", which it did not list",
+                        request_.unlisted_too ? kOwnFilter : "");
   }
   if (running_ != kNone) return "";
   const auto missing =
@@ -425,7 +431,7 @@ std::string GoogleTestReader::ListingFault(const ProcessEnd& end) const {
   const size_t ran = more ? *announced_ : expected_.size() + 1;
   const bool all = expected_.size() + disabled_.size() == request_.listing.size();
   return absl::StrCat(all ? "it listed " : "it was asked for ", expected_.size(), " and runs ", ran, ": ", stranger_,
-                      " is not in its listing");
+                      " is not in its listing", request_.unlisted_too && !all ? kOwnFilter : "");
 }
 
 void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink) {

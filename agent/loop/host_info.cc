@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "agent/execute/agent_directory.h"
 #include "agent/execute/loader.h"
 
@@ -83,6 +84,7 @@ Hello DescribeHost(absl::string_view store) {
   hello.cores = UsableCores();
   hello.memory = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   hello.free_disk = FreeDisk(store);
+  hello.clock = absl::Now();
   hello.store = std::string(store);
   return hello;
 }

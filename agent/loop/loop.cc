@@ -154,7 +154,10 @@ void AgentLoop::Keep(const AddUnit& message) {
 void AgentLoop::Keep(const CaseTable& message) {
   const auto found = programs_.find(message.unit);
   // Readers of running processes look at the cases: they never change once they are known.
-  if (found != programs_.end() && found->second->cases.empty()) found->second->cases = message.cases;
+  if (found == programs_.end() || !found->second->cases.empty()) return;
+  Program& program = *found->second;
+  program.cases_so_far.Append(message.cases);
+  if (!message.more) program.cases = std::exchange(program.cases_so_far, {});
 }
 
 void AgentLoop::Keep(const ListingEnded& event) {

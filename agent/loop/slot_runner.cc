@@ -120,7 +120,8 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
                           .report = batch.report,
                           .run_disabled = settings.run_disabled,
                           .keep_all_output = settings.keep_all_output,
-                          .output_cap = settings.output_cap};
+                          .output_cap = settings.output_cap,
+                          .unlisted_too = batch.unlisted_too};
   if (const size_t fits = framework->CasesAProcess(request); fits < cases.size()) {
     request.cases = request.cases.first(fits);
     options_.emit(BatchCut{options_.slot, fits});

@@ -37,6 +37,7 @@ struct Program {
   std::string working_directory;
   std::vector<std::string> library_path;  // absolute, for LD_LIBRARY_PATH
   CaseInfos cases;                        // once they are known
+  CaseInfos cases_so_far;                 // of a CaseTable that comes in parts
 };
 
 class SlotRunner : private CaseSink {

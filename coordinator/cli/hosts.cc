@@ -24,6 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr absl::Duration kClockTolerance = absl::Seconds(10);
+
 absl::StatusOr<std::string> FindAgent() {
   if (const char* path = std::getenv("DTEST_AGENT"); path != nullptr && *path != '\0') return std::string(path);
   std::error_code error;
@@ -111,6 +113,16 @@ absl::StatusOr<HostPool::Options> PoolOptions(const Options& options, const std:
 
 absl::Duration HeartbeatInterval(const Options& options) {
   return std::min<absl::Duration>(absl::Seconds(1), options.host_timeout / 4);
+}
+
+std::string ClockRemark(absl::Duration ahead) {
+  // How long what it said was under way is in this, too.
+  if (ahead > -kClockTolerance && ahead < kClockTolerance) return "";
+  return absl::StrCat("warning: its clock is ",
+                      absl::FormatDuration(absl::Trunc(absl::AbsDuration(ahead), absl::Seconds(1))),
+                      ahead < absl::ZeroDuration() ? " behind" : " ahead of",
+                      " this machine's: tests that compare times of files, or check certificates, may fail there. "
+                      "Set it, by NTP best");
 }
 
 std::string MakeRunId() {

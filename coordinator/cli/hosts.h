@@ -29,6 +29,9 @@ absl::StatusOr<HostPool::Options> PoolOptions(const Options& options, const std:
 // How often agents report: once a second, more often where --host-timeout is short.
 absl::Duration HeartbeatInterval(const Options& options);
 
+// What to say of a host whose clock is so much ahead of this machine's (negative: behind); empty: close enough.
+std::string ClockRemark(absl::Duration ahead);
+
 // "20261121-012345-4f2a": UTC, and four random digits so that two runs of one second differ.
 std::string MakeRunId();
 

@@ -30,7 +30,10 @@ class HostCheck : public HostPool::Delegate {
   };
   explicit HostCheck(size_t hosts) : findings_(hosts), notes_(hosts), open_(hosts) {}
 
-  void HostIsUp(HostId host, const Hello& hello) override { Settle(host, {hello, ""}); }
+  void HostIsUp(HostId host, const Hello& hello) override {
+    if (const std::string remark = ClockRemark(hello.clock - absl::Now()); !remark.empty()) Note(host, remark);
+    Settle(host, {hello, ""});
+  }
   void HostIsDown(HostId host, bool, const absl::Status& reason, bool) override {
     Settle(host, {std::nullopt, std::string(reason.message())});
   }

@@ -12,7 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/cli/options.h"
-#include "dtest/messages.h"
+#include "coordinator/schedule/case_policy.h"
 
 namespace dtest {
 

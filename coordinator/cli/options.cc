@@ -396,6 +396,10 @@ SuccessOutput SuccessOutputOf(const Options& options) {
   return options.success_output.value_or(options.verbosity >= 2 ? SuccessOutput::kImmediate : SuccessOutput::kNever);
 }
 
+CasePolicy PolicyOf(const Options& options) {
+  return {.time_limit = options.timeout, .retries = options.retries, .processes = options.processes};
+}
+
 bool KeepsAllOutput(const Options& options) {
   return options.junit_success_output || SuccessOutputOf(options) != SuccessOutput::kNever;
 }

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "dtest/messages.h"
+#include "coordinator/schedule/case_policy.h"
 
 namespace dtest {
 
@@ -92,6 +92,8 @@ struct Options {
 
 // What is asked for by --success-output, or by -vv without it.
 SuccessOutput SuccessOutputOf(const Options& options);
+// How the command line asks for cases to be run.
+CasePolicy PolicyOf(const Options& options);
 // Whether hosts are to send the output of cases that passed, too.
 bool KeepsAllOutput(const Options& options);
 

@@ -94,8 +94,6 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
 
   loop.scheduler.hosts = static_cast<uint32_t>(hosts.size());
   for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
-  loop.scheduler.processes = options.processes;
-  loop.scheduler.retries = options.retries;
   loop.scheduler.explain = options.explain;
   loop.scheduler.together = !options.together.empty();
   loop.scheduler.repeat = options.repeat;
@@ -104,9 +102,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.scheduler.speculate = options.speculate;
   loop.scheduler.run_timeout = options.run_timeout;
   loop.scheduler.kill_grace = options.kill_grace;
+  loop.policy = PolicyOf(options);
 
-  loop.settings.processes = options.processes;
-  loop.settings.case_timeout = options.timeout;
   loop.settings.list_timeout = options.list_timeout;
   loop.settings.kill_grace = options.kill_grace;
   loop.settings.leak_timeout = absl::Milliseconds(200);

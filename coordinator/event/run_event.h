@@ -89,12 +89,12 @@ struct CaseEnded {
   absl::Time started;      // InfinitePast if it never ran
   CaseResult result;       // result.attempt is 1-based within the iteration
   // The verdict that a CaseEnded told of this case and iteration before, which this one takes the place of: the case
-  // failed after all, as its process ended. Final.
+  // failed after all, as its process ended. Final or not, as any failure.
   std::optional<Outcome> replaces;
   // Not empty: it is order-dependent. It failed behind these, in this order, in one process, and passed alone. Then it
   // is flaky, or, where no retry was left (--explain), it has failed and `result` is that failure.
   std::vector<absl::string_view> before;
-  std::string hint;        // what may help with this failure, for a person; empty: nothing is known
+  std::string hint;  // what may help with this failure, for a person; empty: nothing is known
 };
 
 // RecordProperty values of one attempt that were known only after its CaseEnded; they follow those of its result. Comes

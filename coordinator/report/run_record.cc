@@ -42,13 +42,15 @@ void RunRecord::On(const UnitListed& listed) {
 void RunRecord::On(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const std::pair<CaseId, uint32_t> key(ended.id, ended.iteration);
-  if (!ended.final) {
-    unfinished_[key].push_back(Keep(ended));
+  UnitRecord* unit = UnitOf(ended.id.unit, ended.unit);
+  if (ended.replaces.has_value() && ended.final) {
+    Replace(unit, ended);
     return;
   }
-  UnitRecord* unit = UnitOf(ended.id.unit, ended.unit);
-  if (ended.replaces.has_value()) {
-    Replace(unit, ended);
+  if (!ended.final) {
+    AttemptRecord attempt = Keep(ended);
+    if (ended.replaces.has_value()) TakeBack(unit, ended, &attempt);
+    unfinished_[key].push_back(std::move(attempt));
     return;
   }
   CaseRecord record;
@@ -81,11 +83,27 @@ void RunRecord::On(const CaseEnded& ended) {
   unit->cases.push_back(record);
 }
 
-void RunRecord::Replace(UnitRecord* unit, const CaseEnded& ended) {
-  const auto told = std::find_if(unit->cases.rbegin(), unit->cases.rend(), [&](const CaseRecord& record) {
+std::vector<CaseRecord>::iterator RunRecord::Told(UnitRecord* unit, const CaseEnded& ended) {
+  return std::find_if(unit->cases.begin(), unit->cases.end(), [&](const CaseRecord& record) {
     return record.index == ended.id.index && record.iteration == ended.iteration;
   });
-  if (told == unit->cases.rend()) return;
+}
+
+void RunRecord::TakeBack(UnitRecord* unit, const CaseEnded& ended, AttemptRecord* attempt) {
+  const auto told = Told(unit, ended);
+  if (told == unit->cases.end()) return;
+  if (told->detail != 0) {
+    CaseDetail& detail = details_[told->detail - 1];
+    attempt->properties.insert(attempt->properties.begin(), detail.last.properties.begin(),
+                               detail.last.properties.end());
+    unfinished_[{ended.id, ended.iteration}] = std::move(detail.earlier);
+  }
+  unit->cases.erase(told);
+}
+
+void RunRecord::Replace(UnitRecord* unit, const CaseEnded& ended) {
+  const auto told = Told(unit, ended);
+  if (told == unit->cases.end()) return;
   told->outcome = ended.result.outcome;
   told->leaky |= ended.result.leaky;
   if (told->detail == 0) {

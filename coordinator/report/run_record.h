@@ -92,6 +92,9 @@ class RunRecord : public Sink {
  private:
   void On(const CaseEnded& ended);
   void Replace(UnitRecord* unit, const CaseEnded& ended);  // a verdict told before
+  // That verdict is none any more: it was of this attempt, which is not the last.
+  void TakeBack(UnitRecord* unit, const CaseEnded& ended, AttemptRecord* attempt);
+  std::vector<CaseRecord>::iterator Told(UnitRecord* unit, const CaseEnded& ended);
   void On(const CaseProperties& late);
   void On(const UnitListed& listed);
   void Finish();

@@ -21,10 +21,11 @@ void FillIn(const Durations& durations, const std::string& unit, const CaseInfos
 }  // namespace
 
 CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
-                         const std::vector<uint32_t>& selected, absl::Duration startup, History* history,
-                         const Durations* durations) {
+                         const std::vector<uint32_t>& selected, const CasePolicy& policy, absl::Duration startup,
+                         History* history, const Durations* durations) {
   CasesKnown known;
   known.unit = id;
+  known.policies = {policy};
   known.startup = startup;
   std::vector<std::optional<CaseHistory>> histories(cases.size());
   if (history != nullptr) {

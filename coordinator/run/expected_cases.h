@@ -1,5 +1,5 @@
-// What the scheduler is told of a unit's selected cases: what history expects of each, and where it knows
-// nothing what a file of durations says (which has no high estimates).
+// What the scheduler is told of a unit's selected cases: how each is to be run, what history expects of it, and where
+// that knows nothing what a file of durations says (which has no high estimates).
 
 #ifndef DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_
 #define DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_
@@ -18,10 +18,10 @@
 namespace dtest {
 
 // `cases`: all of the unit; `selected`: indices into them, ascending; `startup`: as listing measured it,
-// which history overrules. `history` and `durations` may be null.
+// which history overrules. `policy`: of all of them. `history` and `durations` may be null.
 CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
-                         const std::vector<uint32_t>& selected, absl::Duration startup, History* history,
-                         const Durations* durations);
+                         const std::vector<uint32_t>& selected, const CasePolicy& policy, absl::Duration startup,
+                         History* history, const Durations* durations);
 
 }  // namespace dtest
 

@@ -7,8 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/bundle/unit_spec.h"
-#include "coordinator/run/expected_cases.h"
 
 namespace dtest {
 namespace {
@@ -26,9 +24,6 @@ constexpr absl::Duration kEstimateInterval = absl::Milliseconds(500);
 
 // How often the log says what was shipped.
 constexpr absl::Duration kShippedInterval = absl::Seconds(1);
-
-// Cases a CasesSelected.
-constexpr size_t kSelectedPerEvent = 1000;
 
 template <class... F>
 struct Overloaded : F... {
@@ -66,6 +61,7 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, Selection selecti
       units_(out_.bundle->size()),
       status_(NamesOf(welcomer_.hosts()), &units_),
       has_table_(welcomer_.hosts().size(), std::vector<bool>(units_.size())),
+      predecessors_(welcomer_.hosts().size()),
       came_up_(welcomer_.hosts().size()),
       told_down_(welcomer_.hosts().size()),
       now_(started_) {
@@ -242,7 +238,7 @@ void RunLoop::Perform(SendTo& action) {
                  [&](Lease& lease) {
                    shipping_.Uses(host, lease.unit);
                    std::vector<bool>::reference has_table = has_table_[host.value()][lease.unit.value()];
-                   if (!has_table) Send(host, CaseTable{lease.unit, Unit(lease.unit).cases});
+                   if (!has_table) SendCases(host, lease.unit);
                    has_table = true;
                    Send(host, std::move(lease));
                  },
@@ -263,8 +259,8 @@ void RunLoop::Perform(AttemptEnded& action) {
   const RunUnit& unit = Unit(action.id.unit);
   // It counts as a failure already, and may be under way once more: what is new is said beside it.
   if (action.replaces.has_value() && IsFailure(*action.replaces)) {
-    Emit(Warning{absl::StrCat(unit.name, " ", unit.cases.name(action.id.index), ", which failed: ", action.result.message,
-                              "\n", action.result.output)});
+    Emit(Warning{absl::StrCat(unit.name, " ", unit.cases.name(action.id.index),
+                              ", which failed: ", action.result.message, "\n", action.result.output)});
     return;
   }
   CaseEnded event;
@@ -280,11 +276,11 @@ void RunLoop::Perform(AttemptEnded& action) {
   event.final = action.final;
   event.flaky = action.flaky;
   event.replaces = action.replaces;
-  if (const auto before = before_.find(action.id); action.final && before != before_.end()) {
-    if (action.order_dependent) {
-      for (const uint32_t index : before->second) event.before.push_back(unit.cases.name(index));
+  if (action.final) {
+    const std::vector<uint32_t> before = predecessors_.Take(action.id);
+    for (size_t i = 0; i < before.size() && action.order_dependent; ++i) {
+      event.before.push_back(unit.cases.name(before[i]));
     }
-    before_.erase(before);
   }
   event.started = action.started;
   if (action.started != absl::InfinitePast()) {
@@ -346,202 +342,6 @@ void RunLoop::Perform(Finish& action) {
     case RunEnd::kInternal:
       end_reason_ = "dtest failed";
       break;
-  }
-}
-
-// ---- Units -------------------------------------------------------------------------------------------------------
-
-void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings) {
-  for (const std::string& text : warnings) Emit(Warning{text});
-  const Bundle::Unit& unit = out_.bundle->unit(id);
-  --units_pending_;
-  Unit(id).ready = now_ - started_;
-  if (status.ok()) {
-    const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
-    Schedule(UnitAdded{id, unit.shipped ? SpecBytes(spec) : 0, unit.listing.has_value()});
-    if (unit.listing) {
-      CasesListed(id, unit.listing->cases, unit.listing->startup, /*asked=*/false);
-    }
-  } else {
-    Schedule(UnitAdded{id, 0, true});
-    ListingBroke(id, std::string(status.message()), "");
-  }
-  if (units_pending_ == 0) Schedule(BundleComplete());
-}
-
-void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked) {
-  RunUnit& unit = Unit(id);
-  if (unit.listed) return;
-  unit.listed = true;
-  unit.cases = std::move(cases);
-  unit.selected = selection_.Select(unit.name, unit.cases);
-  if (unit.cases.empty()) {
-    Emit(Warning{absl::StrCat(unit.name, " lists no case at all: were its tests linked into it?")});
-  }
-  Emit(UnitListed{id, unit.name, static_cast<uint32_t>(unit.cases.size()), static_cast<uint32_t>(unit.selected.size()),
-                  "", "", false, unit.ready, asked ? startup : absl::ZeroDuration()});
-  if (options_.list_only) {
-    Schedule(CasesKnown{id, {}, {}, startup});
-  } else {
-    TellSelected(id);
-    History* const history = options_.scheduler.together ? nullptr : out_.history;
-    Schedule(ExpectedCases(id, unit.name, unit.cases, unit.selected, startup, history, options_.durations.get()));
-  }
-}
-
-// In parts, so that no event and no line of the log grows with the suite.
-void RunLoop::TellSelected(UnitId id) {
-  const RunUnit& unit = Unit(id);
-  for (size_t begin = 0; begin < unit.selected.size(); begin += kSelectedPerEvent) {
-    CasesSelected selected{id, unit.name, {}};
-    for (size_t i = begin; i < std::min(begin + kSelectedPerEvent, unit.selected.size()); ++i) {
-      selected.cases.push_back({unit.selected[i], unit.cases[unit.selected[i]]});
-    }
-    Emit(std::move(selected));
-  }
-}
-
-void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {
-  RunUnit& unit = Unit(id);
-  if (unit.listed) return;
-  unit.listed = true;
-  Emit(UnitListed{id, unit.name, 0, 0, std::move(error), std::move(output), false, unit.ready});
-  Schedule(CasesUnknown{id});
-}
-
-void RunLoop::ListingProvedWrong(const ListingWrong& wrong) {
-  if (wrong.unit.value() >= units_.size() || std::exchange(Unit(wrong.unit).listing_wrong, true)) return;
-  const bool remembered = out_.bundle->Forget(wrong.unit);
-  Emit(UnitListed{wrong.unit, Unit(wrong.unit).name, 0, 0,
-                  absl::StrCat("what it lists is not what it runs: ", wrong.error,
-                               remembered ? " (the listing was an earlier run's: the next run lists it anew)" : ""),
-                  ""});
-}
-
-std::vector<RunLoop::Listing> RunLoop::TakeListings() {
-  std::vector<Listing> listings;
-  for (RunUnit& unit : units_) {
-    listings.push_back({unit.name, std::move(unit.cases), std::move(unit.selected)});
-  }
-  return listings;
-}
-
-// ---- Hosts -------------------------------------------------------------------------------------------------------
-
-void RunLoop::HostIsUp(HostId id, const Hello& hello) {
-  Welcome welcome = welcomer_.Greet(id, hello);
-  const uint32_t slots = welcome.settings.slots;
-  processes_of_slots_.resize(std::max<size_t>(processes_of_slots_.size(), id.value() + 1));
-  processes_of_slots_[id.value()].assign(slots, Process());
-  ++hosts_up_;
-  came_up_[id.value()] = true;
-  told_down_[id.value()] = false;
-  Send(id, std::move(welcome));
-  Emit(HostUp{id, slots, hello.machine, hello.system});
-  Schedule(HostJoined{id, slots, out_.history == nullptr ? 1.0 : out_.history->Speed(HostName(id))});
-}
-
-void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason, bool may_return) {
-  if (was_up) --hosts_up_;
-  shipping_.HostIsGone(id);
-  status_.Gone(id);
-  has_table_[id.value()].assign(units_.size(), false);  // should it return, it is a fresh agent
-  const std::string text(reason.message());
-  // Told once each time that it is lost, not again for each try to start it again.
-  if (told_down_[id.value()]) {
-    HostLogs(id, absl::StrCat("could not be started again: ", text));
-  } else {
-    told_down_[id.value()] = true;
-    Emit(HostDown{id, was_up, may_return ? absl::StrCat(text, "; its agent is started again") : text});
-  }
-  Schedule(HostGone{id, text, may_return});
-  if (may_return || came_up_[id.value()]) return;
-  ++never_up_;
-  if (came_up_.size() - never_up_ + 1 == options_.min_hosts) Schedule(StopRun{RunEnd::kNoHosts, /*force=*/true});
-}
-
-void RunLoop::HostSays(HostId id, FromAgent message) {
-  std::visit(Overloaded{
-                 [&](Listed& listed) { HostListed(id, std::move(listed)); },
-                 [&](ListingWrong& wrong) {
-                   ListingProvedWrong(wrong);
-                   Schedule(FromHost{id, std::move(wrong)});
-                 },
-                 [&](NeedRecipes& need) { shipping_.Handle(id, need); },
-                 [&](NeedChunks& need) { shipping_.Handle(id, need); },
-                 [&](PeerPort& port) { shipping_.Handle(id, std::move(port)); },
-                 [&](PeerLost& lost) { shipping_.Handle(id, lost); },
-                 [&](FromPeers& from) { shipping_.Handle(id, from); },
-                 [&](Note& note) { Emit(Warning{absl::StrCat(HostName(id), ": ", note.text)}); },
-                 [&](Hello&) {},
-                 [&](Heartbeat& heartbeat) {
-                   status_.Heard(id, heartbeat.running, now_);
-                   Schedule(FromHost{id, std::move(heartbeat)});
-                 },
-                 [&](Prepared& prepared) {
-                   shipping_.Handle(id, prepared);
-                   Schedule(FromHost{id, std::move(prepared)});
-                 },
-                 [&](Results& results) { HostHasResults(id, std::move(results)); },
-                 [&](auto& other) {
-                   Schedule(FromHost{id, std::move(other)});
-                 },
-             },
-             message);
-}
-
-void RunLoop::HostListed(HostId id, Listed listed) {
-  const UnitId unit = listed.unit;
-  if (unit.value() >= units_.size()) return;
-  Listed heard;  // the scheduler needs no cases
-  heard.unit = unit;
-  heard.error = listed.error;
-  heard.duration = listed.duration;
-  Schedule(FromHost{id, std::move(heard)});
-  if (end_.has_value()) return;  // it came too late: nobody would give its cases a verdict
-  if (!listed.error.empty()) {
-    ListingBroke(unit, std::move(listed.error), std::move(listed.output));
-    return;
-  }
-  // Other hosts that listed it too hold the same table only if they got the same names.
-  if (!Unit(unit).listed) has_table_[id.value()][unit.value()] = true;
-  out_.bundle->Remember(unit, listed.cases, listed.duration);
-  CasesListed(unit, std::move(listed.cases), listed.duration, /*asked=*/true);
-}
-
-void RunLoop::HostHasResults(HostId id, Results results) {
-  status_.Ended(id, results);
-  for (const CaseResult& result : results.results) NotePlace(id, results.unit, result);
-  if (results.done && results.startup > absl::ZeroDuration()) {
-    ++processes_;
-    startup_ += results.startup;
-    if (out_.history != nullptr && results.unit.value() < units_.size()) {
-      out_.history->RecordStartup(Unit(results.unit).name, results.startup);
-    }
-  }
-  Schedule(FromHost{id, std::move(results)});
-}
-
-void RunLoop::NotePlace(HostId host, UnitId unit, const CaseResult& result) {
-  if (options_.scheduler.retries == 0 && !options_.scheduler.explain) return;
-  std::vector<Process>& slots = processes_of_slots_[host.value()];
-  if (result.process == 0 || result.slot.value() >= slots.size() || unit.value() >= units_.size()) return;
-  Process& process = slots[result.slot.value()];
-  if (process.number != result.process) process = {result.process, {}};
-  if (IsFailure(result.outcome) && !process.cases.empty()) before_[CaseId{unit, result.index}] = process.cases;
-  if (result.index < Unit(unit).cases.size()) process.cases.push_back(result.index);
-}
-
-void RunLoop::HostLogs(HostId id, absl::string_view line) {
-  if (options_.log) options_.log(HostName(id), line);
-}
-
-void RunLoop::HostNotes(HostId id, absl::string_view line) {
-  // A farm has it of all its hosts alike: told once, of the first.
-  if (noted_.emplace(line).second) {
-    Emit(Warning{absl::StrCat(HostName(id), ": ", line)});
-  } else {
-    HostLogs(id, line);
   }
 }
 

@@ -4,7 +4,8 @@
 //   wait  ->  hear hosts, workers, signals  ->  scheduler  ->  carry out its actions  ->  flush sinks
 //
 // and nothing in it waits for a host or a disk. Hosts, bundle, clock and signals are interfaces: tests and the
-// simulator run this loop in virtual time. One thread; Run may be called once.
+// simulator run this loop in virtual time. One thread; Run may be called once. Three sources: the loop itself and the
+// scheduler's actions (run_loop.cc), units (run_loop_units.cc), hosts (run_loop_hosts.cc).
 
 #ifndef DTEST_COORDINATOR_RUN_RUN_LOOP_H_
 #define DTEST_COORDINATOR_RUN_RUN_LOOP_H_
@@ -27,6 +28,7 @@
 #include "coordinator/report/terminal.h"
 #include "coordinator/run/bundle.h"
 #include "coordinator/run/hosts.h"
+#include "coordinator/run/predecessors.h"
 #include "coordinator/run/run_status.h"
 #include "coordinator/run/run_unit.h"
 #include "coordinator/run/selection.h"
@@ -48,6 +50,7 @@ class RunLoop : public Hosts::Delegate {
     std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
     absl::Time began = absl::InfiniteFuture();   // when the command was given, for RunStarted::setup
     SchedulerOptions scheduler;
+    CasePolicy policy;             // of every case
     RunSettings settings;          // as in Welcomer::Options, but for run_id
     std::optional<uint32_t> jobs;  // slots of a host whose line gives none
     uint32_t min_hosts = 0;        // the run ends as soon as it is certain that fewer come up
@@ -126,9 +129,8 @@ class RunLoop : public Hosts::Delegate {
   void ListingBroke(UnitId id, std::string error, std::string output);
   void ListingProvedWrong(const ListingWrong& wrong);
   void HostListed(HostId host, Listed listed);
+  void SendCases(HostId host, UnitId unit);
   void HostHasResults(HostId host, Results results);
-  // Which cases ran before this one in its process, to be told should it pass alone.
-  void NotePlace(HostId host, UnitId unit, const CaseResult& result);
 
   void Send(HostId host, ToAgent message) { hosts_->Send(now_, host, std::move(message)); }
   void Emit(decltype(RunEvent::what) what) { out_.sinks->Handle({now_, std::move(what)}); }
@@ -148,13 +150,8 @@ class RunLoop : public Hosts::Delegate {
   std::vector<RunUnit> units_;
   RunStatus status_;
   std::vector<std::vector<bool>> has_table_;  // by host and unit: the host listed it, or CaseTable was sent
-  struct Process {
-    uint32_t number = 0;
-    std::vector<uint32_t> cases;  // that ended in it, by index
-  };
-  std::vector<std::vector<Process>> processes_of_slots_;  // by host and slot: the one that it ran last
-  absl::flat_hash_map<CaseId, std::vector<uint32_t>>
-      before_;                   // of cases that failed behind others, until their verdict
+  absl::flat_hash_map<std::pair<HostId, UnitId>, CaseInfos> listed_so_far_;  // listings of which more is to come
+  Predecessors predecessors_;
   uint32_t units_pending_ = 0;   // their specification is being made
   std::vector<bool> came_up_;    // by host: once, at least
   std::vector<bool> told_down_;  // by host: HostDown was emitted since it was last up

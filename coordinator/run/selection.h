@@ -34,6 +34,9 @@ class Selection {
   // These and no others: each is EXECUTABLE.SUITE.CASE, or EXECUTABLE of a plain one.
   void TakeOnly(const std::vector<std::string>& cases);
 
+  // No filter leaves anything out (a shard, other shards run the rest).
+  bool TakesAll() const { return including_.empty() && excluding_.empty(); }
+
   // Makes the parts equally long, as far as the file knows the cases that pass the filters, in place of by hash.
   void DivideBy(const Durations& durations);
   // By part (0-based): what those cases take.

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "coordinator/schedule/case_policy.h"
 #include "coordinator/schedule/ids.h"
 
 namespace dtest::schedule {
@@ -39,9 +40,10 @@ struct CaseRecord {
   uint8_t lost_hosts = 0;       // hosts lost while this case ran there
   uint8_t returns = 0;          // times it came back as the first of a lease that had yielded nothing
   uint8_t steals = 0;           // times it was moved between hosts unstarted
-  CaseState state = CaseState::kShort;
-  bool known = false;   // `seconds` is from history
-  bool behind = false;  // it last failed in a process that others had begun in before it
+  PolicyId policy;              // in the scheduler's PolicyTable
+  CaseState state : 6 = CaseState::kShort;
+  bool known : 1 = false;   // `seconds` is from history
+  bool behind : 1 = false;  // it last failed in a process that others had begun in before it
 };
 static_assert(sizeof(CaseRecord) <= 48, "a million cases must stay cheap");
 

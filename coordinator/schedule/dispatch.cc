@@ -246,12 +246,11 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   const absl::Duration length = costs_.BatchLength(e, pending, pending + hosts_.leased(), hosts_.capacity());
   const double target = std::min(speed, 1.0) * absl::ToDoubleSeconds(length);
   const double long_case = absl::ToDoubleSeconds(costs_.long_case());
-  const uint32_t most = options_.processes == Processes::kCase ? 1 : kMostCasesPerLease;
   const uint32_t most_unknown = costs_.BatchUnknownCases(e);
   CaseList list;
   double sum = 0;
   uint32_t unknown = 0;
-  while (pending_.short_count(e) > 0 && (list.count < most || options_.together)) {
+  while (pending_.short_count(e) > 0 && (list.count < kMostCasesPerLease || options_.together)) {
     const CaseNumber i = pending_.FirstShort(e);
     CaseRecord& c = cases_[i];
     pending_.FixEstimate(i);
@@ -259,7 +258,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
     if (list.count > 0 && !options_.together) {
       const CaseRecord& last = cases_[list.tail];
       // One iteration a lease: an index must not be in it twice.
-      if (c.iteration != last.iteration || seconds > long_case) break;
+      if (c.iteration != last.iteration || seconds > long_case || HasOwnProcess(c)) break;
       if (!c.known && unknown >= most_unknown) {
         *probing = true;
         break;
@@ -273,7 +272,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
     list.PushBack(cases_, i);
     sum += seconds;
     unknown += !c.known;
-    if (seconds > long_case && !options_.together) break;
+    if ((seconds > long_case || HasOwnProcess(c)) && !options_.together) break;
   }
   return list;
 }
@@ -284,10 +283,12 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list) {
   message.id = hosts_.NewLease(h, e, list, now_).id;
   message.iteration = cases_[list.head].iteration;
   message.unit = e;
+  const std::optional<uint32_t> first = first_of_unit_[e];
   message.cases.reserve(list.count);
   for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
     cut_.Forget(i);
-    message.cases.push_back(LeasedCase{cases_[i].index, cases_[i].attempt});
+    message.cases.push_back(Leased(cases_[i]));
+    message.unlisted_too |= first == cases_[i].index && cases_[i].iteration == 1 && cases_[i].attempt == 1;
   }
   Send(h, std::move(message));
 }

@@ -48,7 +48,11 @@ struct LeaseRecord {
   // What the last heartbeat of its host said that it runs, by position in the listing, and since when.
   std::optional<uint32_t> shown;
   absl::Time shown_since;
-  std::vector<LeasedCase> told;  // whose results it has yielded, as they came: may have properties that come late
+  struct Told {
+    CaseNumber i;
+    uint32_t attempt = 1;
+  };
+  std::vector<Told> told;  // whose results it has yielded, as they came: properties and failures may come late
 };
 
 struct LeaseList {

@@ -251,6 +251,10 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     suites[k] = dense.try_emplace(event.suite_of[k], static_cast<uint32_t>(dense.size())).first->second;
   }
   costs_.AddUnit(e, std::max<uint32_t>(1, static_cast<uint32_t>(dense.size())), event.startup);
+  first_of_unit_.GrowTo(e);
+  if (event.unlisted_too && !event.cases.empty()) first_of_unit_[e] = event.cases[0].index;
+  std::vector<schedule::PolicyId> policies;
+  for (const CasePolicy& policy : event.policies) policies.push_back(policies_.IdOf(policy));
   std::vector<CaseNumber> order;
   order.reserve(event.cases.size());
   for (uint32_t iteration = 1; iteration <= std::max(options_.repeat, 1u); ++iteration) {
@@ -261,6 +265,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.unit = e;
       c.index = event.cases[k].index;
       c.suite = suites[k];
+      c.policy = policies[event.cases[k].policy];
       c.iteration = iteration;
       c.known = event.cases[k].expected.has_value();
       if (c.known) c.seconds = static_cast<float>(std::max(0.0, absl::ToDoubleSeconds(*event.cases[k].expected)));

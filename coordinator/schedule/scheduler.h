@@ -27,6 +27,7 @@
 
 #include "absl/time/time.h"
 #include "coordinator/event/run_event.h"
+#include "coordinator/schedule/case_policy.h"
 #include "dtest/ids.h"
 #include "dtest/messages.h"
 
@@ -57,17 +58,20 @@ struct UnitAdded {
 };
 
 struct SelectedCase {
-  uint32_t index = 0;                          // position in the listing
-  std::optional<absl::Duration> expected;      // from history
-  absl::Duration high = absl::ZeroDuration();  // as well: on a bad day (CaseHistory::high); zero: unknown
+  uint32_t index = 0;                           // position in the listing
+  std::optional<absl::Duration> expected = {};  // from history
+  absl::Duration high = absl::ZeroDuration();   // as well: on a bad day (CaseHistory::high); zero: unknown
+  uint16_t policy = 0;                          // position in CasesKnown::policies
 };
 
 // The cases to run, in listing order, after filter and shard. May be empty. `startup` is the process start-up cost.
 struct CasesKnown {
   UnitId unit;
-  std::vector<SelectedCase> cases;
-  std::vector<uint32_t> suite_of;  // parallel to `cases`: equal numbers are one suite
-  absl::Duration startup;
+  std::vector<CasePolicy> policies = {CasePolicy()};  // of the cases: each different one once
+  std::vector<SelectedCase> cases = {};
+  std::vector<uint32_t> suite_of = {};  // parallel to `cases`: equal numbers are one suite
+  absl::Duration startup = absl::ZeroDuration();
+  bool unlisted_too = false;  // what it has and did not list may run, too: with the first of the cases (Lease)
 };
 
 // Listing failed for good (the loop has reported it).
@@ -106,9 +110,10 @@ struct SendTo {
   std::variant<Prefetch, List, Lease, Recall, Cancel, Interrupt, Shutdown> message;
 };
 
-// An attempt ended, or (outcome kNotRun) the case has no result and will get none. kNotRun with a host: it was running
-// there when the run ended. Where no agent told the result, result.start and result.duration are what the scheduler
-// knows of when the case began and how long it ran.
+// An attempt ended, or (outcome kNotRun) the case has no result and will get none. Exactly one of a case and iteration
+// is final, and the last, but that a later one may take its place (`replaces`): what had passed has failed after all,
+// and ends so or runs once more. kNotRun with a host: it was running there when the run ended. Where no agent told the
+// result, result.start and result.duration are what the scheduler knows of when the case began and how long it ran.
 struct AttemptEnded {
   CaseId id;
   std::optional<HostId> host;
@@ -163,10 +168,8 @@ using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, 
 // ---- The machine -----------------------------------------------------------------------------------------------
 
 struct SchedulerOptions {
-  uint32_t hosts = 0;  // in the inventory: each will join or be gone
-  Processes processes = Processes::kBatch;
+  uint32_t hosts = 0;               // in the inventory: each will join or be gone
   bool together = false;            // all cases of a unit are one lease, whatever they are expected to take
-  uint32_t retries = 0;             // further attempts of a failed case
   bool explain = false;             // one more of a case that failed behind others in one process, which does not count
   uint32_t repeat = 1;              // iterations of every case
   uint32_t max_fail = 0;            // stop after so many final failures; 0: never

@@ -25,6 +25,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "coordinator/schedule/attention.h"
 #include "coordinator/schedule/case_array.h"
+#include "coordinator/schedule/case_policy.h"
 #include "coordinator/schedule/cost_model.h"
 #include "coordinator/schedule/cut_cases.h"
 #include "coordinator/schedule/host_table.h"
@@ -58,6 +59,7 @@ using schedule::LeaseSlab;
 using schedule::Listings;
 using schedule::Pending;
 using schedule::Placement;
+using schedule::PolicyTable;
 using schedule::RetryQueue;
 
 // Attempts that end as infra error, after which the case does.
@@ -117,6 +119,8 @@ class Scheduler::Impl {
   // `probing`: it would be longer if the cases had been seen before.
   CaseList CutBatch(UnitId unit, double speed, bool* probing);
   absl::Duration EvenShare() const;
+  bool HasOwnProcess(const CaseRecord& c) const { return policies_[c.policy].processes == Processes::kCase; }
+  LeasedCase Leased(const CaseRecord& c) const { return {c.index, c.attempt, policies_[c.policy].time_limit}; }
   void SendLease(HostId h, UnitId unit, const CaseList& list);
 
   // ---- stealing.cc
@@ -163,6 +167,8 @@ class Scheduler::Impl {
   void OnLateFailures(const LeaseRecord& lease, const std::vector<LateFailure>& late);
   // Whether a result with this outcome is not the last of the case.
   bool TriesAgain(const CaseRecord& c, Outcome outcome) const;
+  // The case, in no list, has failed there and runs once more, alone.
+  void TryAgain(HostId h, CaseNumber i);
   // Looks into a final failure: true if the case runs once more first.
   bool Explains(HostId h, CaseNumber i, const CaseResult& result);
   // The case is in no list, or stays held by a cancelled lease if it is tried again.
@@ -201,6 +207,7 @@ class Scheduler::Impl {
   std::vector<SchedulerAction>* actions_ = nullptr;  // of the turn
 
   CaseArray cases_;
+  PolicyTable policies_;
   CostModel costs_;
   Pending pending_;
   HostTable hosts_;
@@ -216,8 +223,10 @@ class Scheduler::Impl {
   };
   absl::flat_hash_map<CaseNumber, Failure> explained_;
   absl::flat_hash_set<UnitId> wrongly_listed_;  // a case that is not there is not tried again
-  bool any_unknown_ = false;                    // cases that history does not know
-  bool check_placeable_ = false;                // at the end of the turn
+  // The index of the case with which what is not listed may run, too.
+  IdVector<UnitId, std::optional<uint32_t>> first_of_unit_;
+  bool any_unknown_ = false;      // cases that history does not know
+  bool check_placeable_ = false;  // at the end of the turn
 
   uint64_t finished_ = 0;
   uint32_t failures_ = 0;  // final

@@ -40,7 +40,7 @@ void Scheduler::Impl::OnMessage(HostId h, const Results& message) {
     // Properties come in a later message. The last result of a lease has waited for them.
     if (!message.done && lease->cases.count > 0) {
       if (lease->told.empty()) lease->told.reserve(lease->cases.count);
-      lease->told.push_back({result.index, result.attempt});
+      lease->told.push_back({i, result.attempt});
     }
     OnResult(h, i, result);
   }
@@ -71,38 +71,51 @@ void Scheduler::Impl::OnLateProperties(const LeaseRecord& lease, const std::vect
   auto next = lease.told.begin();                           // nearly always they come in the order of the results
   absl::flat_hash_set<std::pair<uint32_t, uint32_t>> told;  // else
   for (const LateProperties& properties : late) {
-    const LeasedCase c{properties.index, properties.attempt};
-    next = std::find(next, lease.told.end(), c);
+    next = std::find_if(next, lease.told.end(), [&](const LeaseRecord::Told& one) {
+      return cases_[one.i].index == properties.index && one.attempt == properties.attempt;
+    });
     if (next != lease.told.end()) {
       ++next;
     } else {
       if (told.empty()) {
-        for (const LeasedCase& one : lease.told) told.insert({one.index, one.attempt});
+        for (const LeaseRecord::Told& one : lease.told) told.insert({cases_[one.i].index, one.attempt});
       }
-      if (!told.contains({c.index, c.attempt})) continue;
+      if (!told.contains({properties.index, properties.attempt})) continue;
     }
-    actions_->push_back(
-        PropertiesCame{CaseId{lease.unit, c.index}, lease.host, lease.iteration, c.attempt, properties.properties});
+    actions_->push_back(PropertiesCame{CaseId{lease.unit, properties.index}, lease.host, lease.iteration,
+                                       properties.attempt, properties.properties});
   }
 }
 
-// Not tried again: they have been, alone. A copy never has any, as above.
+// A copy never has any, as above.
 void Scheduler::Impl::OnLateFailures(const LeaseRecord& lease, const std::vector<LateFailure>& late) {
   for (const LateFailure& failure : late) {
-    const LeasedCase told{failure.result.index, failure.result.attempt};
-    if (std::find(lease.told.begin(), lease.told.end(), told) == lease.told.end()) continue;
-    if (!IsFailure(failure.told)) ++failures_;
-    AttemptEnded ended{CaseId{lease.unit, told.index}, lease.host, lease.iteration, true, false, failure.result};
-    ended.started = hosts_[lease.host].joined + failure.result.start;
-    ended.replaces = failure.told;
-    actions_->push_back(std::move(ended));
+    const auto told = std::find_if(lease.told.begin(), lease.told.end(), [&](const LeaseRecord::Told& one) {
+      return cases_[one.i].index == failure.result.index && one.attempt == failure.result.attempt;
+    });
+    if (told == lease.told.end()) continue;
+    CaseRecord& c = cases_[told->i];
+    const bool had_verdict = !IsFailure(failure.told) && c.state == CaseState::kFinished;
+    const bool again = had_verdict && TriesAgain(c, failure.result.outcome);
+    AttemptEnded& ended = TellEnd(c, lease.host, CaseResult(failure.result), std::nullopt);
+    ended.result.attempt = told->attempt;
+    ended.replaces = had_verdict ? failure.told : Outcome::kFailed;  // else it is a remark on a failure
+    ended.final = !again;
+    if (again) {
+      --finished_;
+      ++c.failures;
+      c.behind = false;  // it failed alone, too
+      TryAgain(lease.host, told->i);
+    } else if (had_verdict) {
+      ++failures_;
+    }
   }
 }
 
 bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) const {
   if (stopping() || !IsFailure(outcome)) return false;
   if (outcome == Outcome::kInfraError && wrongly_listed_.contains(c.unit)) return false;
-  return outcome == Outcome::kInfraError ? c.infra + 1u < kInfraAttempts : c.failures < options_.retries;
+  return outcome == Outcome::kInfraError ? c.infra + 1u < kInfraAttempts : c.failures < policies_[c.policy].retries;
 }
 
 void Scheduler::Impl::OnResult(HostId h, CaseNumber i, CaseResult result) {
@@ -120,6 +133,11 @@ void Scheduler::Impl::OnResult(HostId h, CaseNumber i, CaseResult result) {
   TellEnd(c, h, std::move(result), std::nullopt).final = false;
   infra ? ++c.infra : ++c.failures;
   c.behind = behind;
+  TryAgain(h, i);
+}
+
+void Scheduler::Impl::TryAgain(HostId h, CaseNumber i) {
+  CaseRecord& c = cases_[i];
   ++c.attempt;
   c.avoid = h;
   if (c.holder != kNoLease) return;  // the same attempt is being ended elsewhere: the next one waits for that

@@ -110,6 +110,48 @@ class CaseInfos {
   }
   absl::string_view suite(size_t i) const { return Text(cases_[i].row.suite); }
 
+  // The cases from `begin` on that take at most `most` bytes in a message, or one that takes more.
+  CaseInfos Part(size_t begin, uint64_t most) const {
+    CaseInfos part;
+    uint64_t bytes = 0;
+    for (size_t i = begin; i < size(); ++i) {
+      bytes += MessageBytes(i, i > begin ? &cases_[i - 1].row : nullptr);
+      if (i > begin && bytes > most) break;
+      part.Add((*this)[i]);
+    }
+    return part;
+  }
+  // Hands cases to `take(CaseInfos part, bool more)`, in parts that take at most `most` bytes each in a message: whole,
+  // and also where there are none, if they fit.
+  template <typename Take>
+  static void InParts(CaseInfos cases, uint64_t most, Take take) {
+    if (cases.MessageBytes() <= most) return take(std::move(cases), false);
+    for (size_t begin = 0; begin < cases.size();) {
+      CaseInfos part = cases.Part(begin, most);
+      begin += part.size();
+      take(std::move(part), begin < cases.size());
+    }
+  }
+  // What a message that holds all of them, and little else, has at most.
+  uint64_t MessageBytes() const {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < size(); ++i) bytes += MessageBytes(i, i > 0 ? &cases_[i - 1].row : nullptr);
+    return bytes;
+  }
+  // What case `i` adds to that, behind one with the row `last`.
+  uint64_t MessageBytes(size_t i, const Row* last) const {
+    constexpr uint64_t kText = 16;  // of a list's element, and padding
+    const Row& row = cases_[i].row;
+    uint64_t bytes = sizeof(Row) + row.name_size + row.parameter_size;
+    if (last == nullptr || row.suite != last->suite) bytes += kText + Text(row.suite).size();
+    if (last == nullptr || row.file != last->file) bytes += kText + Text(row.file).size();
+    if (last == nullptr || row.labels != last->labels) bytes += kText + Text(row.labels).size();
+    return bytes;
+  }
+  void Append(const CaseInfos& others) {
+    for (size_t i = 0; i < others.size(); ++i) Add(others[i]);
+  }
+
   const std::string& bytes() const { return bytes_; }
   const std::vector<std::string>& texts() const { return texts_; }
   const Row& row(size_t i) const { return cases_[i].row; }

@@ -32,12 +32,6 @@ inline constexpr uint32_t kProtocolVersion = 1;
 // fails.
 inline constexpr char kPlainFramework[] = "plain";
 
-// How cases share processes.
-enum class Processes : uint8_t {
-  kBatch = 0,  // several cases in one
-  kCase = 1,   // one a case
-};
-
 // What a process is kept from.
 enum class Sandbox : uint8_t {
   kNone = 0,  // nothing
@@ -96,14 +90,12 @@ struct UnitSpec {
 
 // ---- Coordinator to agent --------------------------------------------------------------------------------------
 
-// What every test process of the run sees, and its limits.
+// What every test process of the run sees, and its limits but for those of cases, which LeasedCase has.
 struct RunSettings {
   std::string run_id;
   std::string host_name;  // as in hosts.txt: DTEST_HOST
   uint32_t slots = 0;     // 0: as many as the host has cores
-  Processes processes = Processes::kBatch;
   Sandbox sandbox = Sandbox::kNone;
-  absl::Duration case_timeout;                           // of one case; InfiniteDuration: none. LeasedCase may differ
   absl::Duration list_timeout;                           // of one listing
   absl::Duration kill_grace;                             // between SIGTERM and SIGKILL
   absl::Duration leak_timeout;                           // how long a process' output may stay open after it ended
@@ -148,28 +140,37 @@ struct List {
   friend bool operator==(const List&, const List&) = default;
 };
 
+// Cases of a unit are told in parts of at most so many bytes (CaseInfos::MessageBytes) where they are more: a frame is
+// limited, and heartbeats wait behind it.
+inline constexpr uint64_t kMostListingBytes = 8 << 20;
+// A case that takes more can be told in no message.
+inline constexpr uint64_t kMostCaseBytes = 32 << 20;
+inline constexpr uint32_t kMostCases = 1 << 20;  // of a unit
+
 // [session] The cases of a unit, sent before the first lease on it (not to the agent that
 // listed it in this run: it has them).
 struct CaseTable {
   UnitId unit;
   CaseInfos cases;
+  bool more = false;  // another one follows, with the cases behind these
   friend bool operator==(const CaseTable&, const CaseTable&) = default;
 };
 
 struct LeasedCase {
   uint32_t index = 0;
-  uint32_t attempt = 1;                              // within the lease's iteration
-  absl::Duration time_limit = absl::ZeroDuration();  // of the case; zero: RunSettings::case_timeout
+  uint32_t attempt = 1;  // within the lease's iteration
+  absl::Duration time_limit = absl::InfiniteDuration();
   friend bool operator==(const LeasedCase&, const LeasedCase&) = default;
 };
 
-// [session] Run these cases as one batch: in this order if each has a process of its own, else in that of the listing.
-// Never empty.
+// [session] Run these cases as one batch, in the order of the listing. Never empty.
 struct Lease {
   LeaseId id;
   UnitId unit;
   std::vector<LeasedCase> cases;
   uint32_t iteration = 1;  // of --repeat, of all of its cases: DTEST_ITERATION
+  // Its process may run what the unit has and did not list, so that it shows: once a unit, in runs of all there is.
+  bool unlisted_too = false;
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 
@@ -240,6 +241,7 @@ struct Hello {
   uint64_t memory = 0;     // bytes
   uint64_t free_disk = 0;  // bytes, where the store is
   std::string store;       // path of the store on the host
+  absl::Time clock;        // of the host, when this was said; compared by `dtest hosts`, and used for nothing
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -252,13 +254,15 @@ struct Prepared {
   friend bool operator==(const Prepared&, const Prepared&) = default;
 };
 
-// [session] Answer to List. `error` non-empty: it could not be listed, and `output` is what it printed (capped).
+// [session] Answer to List, in parts where it is long. `error` non-empty: it could not be listed, and `output` is what
+// it printed (capped).
 struct Listed {
   UnitId unit;
   CaseInfos cases;
   std::string error;
   std::string output;
   absl::Duration duration;  // of the listing process, start to end: the best first estimate of its start-up cost
+  bool more = false;        // another one follows, with the cases behind these
   friend bool operator==(const Listed&, const Listed&) = default;
 };
 

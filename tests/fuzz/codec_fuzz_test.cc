@@ -118,8 +118,8 @@ template <typename Message>
 void ExpectBounds(const Message&) {}
 void ExpectBounds(const Welcome& welcome) {
   for (const absl::Duration duration :
-       {welcome.heartbeat_interval, welcome.lease_timeout, welcome.settings.case_timeout, welcome.settings.list_timeout,
-        welcome.settings.kill_grace, welcome.settings.leak_timeout}) {
+       {welcome.heartbeat_interval, welcome.lease_timeout, welcome.settings.list_timeout, welcome.settings.kill_grace,
+        welcome.settings.leak_timeout}) {
     ExpectDuration(duration);
   }
   EXPECT_LE(welcome.worker_base, kMostWorkers);

@@ -83,6 +83,34 @@ class BadHostsTest(FarmCase):
         self.assertExit(result, BROKEN)
         self.assertSays(result, "i686", "x86_64")
 
+    def test_a_script_whose_interpreter_only_some_hosts_have(self):
+        host = self.farm["h1"]
+        name = f"{host.home}/sh-of-h1"
+        os.symlink("/bin/sh", host.path(name))
+        self.addCleanup(os.remove, host.path(name))
+        self.write("tests/first_test.sh", f"#!{name}\nexit 0\n", 0o755)
+        self.suite("typed_test")
+        some = self.dtest(*self.on("h1", "h4"), self.path("tests"), "-k", "first_test", "-k", "Typed/0.*")
+        self.assertExit(some, PASSED)
+        self.assertEqual(some.names(), {"first_test.sh": "passed", "Typed/0.DefaultConstructs": "passed"})
+        none = self.dtest(*self.on("h4"), self.path("tests"), "-k", "first_test", "-k", "Typed/0.*")
+        self.assertExit(none, FAILED)
+        self.assertEqual(none.names(), {"first_test.sh": "infra error", "Typed/0.DefaultConstructs": "passed"})
+        self.assertSays(none, "tests/first_test.sh", "no host can run this executable: h4: cannot start",
+                        f"its #! interpreter {name} does not exist on this host: install it there")
+
+    def test_a_program_for_another_machine_than_any_host(self):
+        with open(harness.fixture("plain_pass"), "rb") as file:
+            program = bytearray(file.read())
+        program[18:20] = (183).to_bytes(2, "little")  # EM_AARCH64
+        self.write("tests/arm_test", bytes(program), 0o755)
+        self.suite("typed_test")
+        result = self.dtest(*self.on("h1", "h4"), self.path("tests"), "-k", "arm_test", "-k", "Typed/0.*")
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.names(), {"arm_test": "infra error", "Typed/0.DefaultConstructs": "passed"})
+        self.assertSays(result, "tests/arm_test", "no host can run this executable", "h1: this host is x86_64",
+                        "h4: this host is x86_64", "aarch64")
+
     def test_a_slow_host_does_not_delay_the_others(self):
         path = self.write("hosts.txt", "h1\nblackhole\n")
         result = self.dtest("--hosts", path, "--ssh-config", self.config, "--connect-timeout", "100s",

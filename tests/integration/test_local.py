@@ -175,6 +175,40 @@ class LocalTest(DtestCase):
         self.assertEqual(len(result.names()), fixtures.MANY)
         self.assertEqual(set(result.names().values()), {"passed"})
 
+    def test_long_names_and_a_googletest_with_the_flags_of_abseil(self):
+        marks = self.path("marks")
+        result = self.dtest(self.suite("long_names_test"), "--env", f"FIXTURE_MARKS={marks}", seconds=300)
+        self.assertExit(result, PASSED)
+        self.assertSays(result, "12,000 cases: 12,000 passed")
+        with open(marks, encoding="ascii") as file:
+            self.assertEqual(sorted(map(int, file)), list(range(12000)))  # each ran once
+
+    def test_more_cases_with_longer_parameters_than_a_message_holds(self):
+        tests = self.suite("long_parameters_test")
+        listed = self.dtest("list", tests, reports=False, seconds=300)
+        self.assertExit(listed, PASSED)
+        self.assertEqual(listed.stdout.count("\n"), 100000)
+        self.assertIn("Long/Table.RowIsThere/77777  # 77777====", listed.stdout)
+        # From the list that is kept: an agent is told the cases that it did not list.
+        result = self.dtest(tests, "-k", "*/77777", seconds=300)
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.names(), {"Long/Table.RowIsThere/77777": "passed"})
+
+    def test_a_build_tree_with_the_sources_of_googletest_in_it(self):
+        """As FetchContent leaves it: scripts of the dependency's are no tests of ours."""
+        self.suite("hello_test", directory="build")
+        sources = self.path("build/_deps/googletest-src")
+        shutil.copytree("/usr/src/googletest", sources)
+        for directory, _, names in os.walk(sources):
+            for name in names:
+                if name.endswith((".py", ".sh")):
+                    os.chmod(os.path.join(directory, name), 0o755)
+        self.write("build/_deps/googletest-build/googletest/run_test.sh", "#!/bin/sh\nexit 1\n", 0o755)
+        self.write("build/CMakeFiles/CMakeScratch/try_test", "#!/bin/sh\nexit 1\n", 0o755)
+        result = self.dtest("build")
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.names(), {"HelloTest.BasicAssertions": "passed"})
+
     def test_hard_output(self):
         result = self.dtest(self.suite("output_test"))
         self.assertEqual(result.names(), fixtures.OUTPUT)
@@ -319,12 +353,18 @@ class LocalTest(DtestCase):
                           result.junit()["names_change_test", "[listing]"].find("error").get("message"))
 
     def test_a_case_that_was_not_listed(self):
-        # Named one by one, as long as nobody knows how long they take, its cases do not show it.
-        self.dtest(self.suite("unlisted_case_test"), "-j", "1", "--isolate", "batch")
-        result = self.dtest(self.suite("unlisted_case_test"), "-j", "1", "--isolate", "batch")
-        self.assertExit(result, FAILED)
-        self.assertSays(result, "it listed 4 and runs 5: Listed.Five is not in its listing")
-        self.assertEqual(result.names(), {f"Listed.{name}": "passed" for name in ("One", "Two", "Three", "Four")})
+        listed = {f"Listed.{name}": "passed" for name in ("One", "Two", "Three", "Four")}
+        for processes in ("batch", "case"):
+            for known in (False, True):  # how long its cases take: then they are one batch
+                with self.subTest(processes=processes, known=known):
+                    result = self.dtest(self.suite("unlisted_case_test"), "-j", "1", "--processes", processes)
+                    self.assertExit(result, FAILED)
+                    self.assertRegex(result.text, r"it (listed 4|was asked for \d) and runs \d: "
+                                     "Listed.Five is not in its listing")
+                    self.assertEqual(result.names(), listed)
+        # What is left out may be what must not run: nothing but what is selected does.
+        selected = self.dtest(self.suite("unlisted_case_test"), "-k", "Listed.One")
+        self.assertExit(selected, PASSED)
 
     def test_what_fails_as_a_process_ends(self):
         for suite, culprit, others, said in (
@@ -346,6 +386,23 @@ class LocalTest(DtestCase):
                     self.assertEqual(len(case.findall("failure")), 1)
                     for text in said:
                         self.assertIn(text, case.find("system-out").text)
+
+    def test_what_fails_as_a_process_ends_is_tried_again(self):
+        tests, go = self.suite("fails_at_exit_test"), self.path("go")
+        self.dtest(tests, "-j", "1")  # once more, what is known to be short is one batch
+        running = self.start(tests, "-j", "1", "--retries", "2", "--env", f"FIXTURE_GO={go}")
+        running.wait_for("case_ended", 2)
+        self.write("go", "")
+        result = running.finish()
+        self.assertExit(result, FAILED)
+        first, told, *_ = [event for event in result.events("case_ended") if event["name"] == "AtExit.Breaks"]
+        self.assertEqual((first["outcome"], first["final"]), ("passed", True))
+        self.assertEqual((told["outcome"], told["final"], told["replaces"]), ("failed", False, "passed"))
+        attempts = [event for event in result.attempts() if event["name"] == "AtExit.Breaks"]
+        self.assertEqual([(event["outcome"], event["final"]) for event in attempts],
+                         [("failed", False), ("failed", False), ("failed", True)])
+        self.assertEqual(len(result.junit()["fails_at_exit_test.AtExit", "Breaks"].findall("rerunFailure")), 2)
+        self.assertSays(result, "4 cases: 3 passed, 1 failed")
 
     def test_what_a_sanitizer_says_of_a_case_that_passes(self):
         for isolation in ("batch", "process"):

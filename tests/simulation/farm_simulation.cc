@@ -79,7 +79,7 @@ int StealLatency(double round_trip) {
     s.check_every_step = s.check_agents = false;
     s.network.delay = absl::Seconds(round_trip / 2);
     s.scheduler.hosts = 8;
-    s.scheduler.processes = Processes::kCase;
+    s.policy.processes = Processes::kCase;
     s.hosts.assign(8, SimHost());
     for (SimHost& host : s.hosts) host.slots = 4;
     SimUnit x;
@@ -134,13 +134,13 @@ int main(int argc, char** argv) {
   s.median_seconds = 2;
   s.sigma = 1.2;
   s.longest_seconds = 100;
-  s.case_timeout = absl::InfiniteDuration();
+  s.policy.time_limit = absl::InfiniteDuration();
   s.check_every_step = s.check_agents = false;
   s.network.delay = absl::Milliseconds(1);
   s.heartbeat_interval = absl::Seconds(5);
   s.lease_timeout = absl::Seconds(60);
   s.scheduler.hosts = hosts;
-  s.scheduler.processes = process ? Processes::kCase : Processes::kBatch;
+  s.policy.processes = process ? Processes::kCase : Processes::kBatch;
   s.hosts.assign(hosts, SimHost());
   for (uint32_t h = 0; h < hosts; ++h) {
     s.hosts[h].slots = slots;

@@ -156,6 +156,7 @@ void World::TellCases(uint32_t e) {
   const SimUnit& x = scenario_.units[e];
   CasesKnown known;
   known.unit = UnitId(e);
+  known.policies = {scenario_.policy};
   known.startup = x.startup;
   for (uint32_t k = 0; k < x.cases.size(); ++k) {
     if (!x.cases[k].selected) continue;
@@ -266,8 +267,6 @@ void World::OnBody(uint32_t h, FromAgent body) {
     RunSettings& settings = welcome.settings;
     settings.host_name = scenario_.scheduler.host_names.empty() ? "" : scenario_.scheduler.host_names[h];
     settings.slots = scenario_.hosts[h].slots;
-    settings.processes = scenario_.scheduler.processes;
-    settings.case_timeout = scenario_.case_timeout;
     settings.list_timeout = scenario_.list_timeout;
     settings.kill_grace = scenario_.kill_grace;
     welcome.heartbeat_interval = scenario_.heartbeat_interval;
@@ -402,14 +401,16 @@ void World::Do(const AttemptEnded& action) {
   if (replaying_) return;
   if (!selected_.contains(key)) Broken("a verdict about a case that was not selected");
   // Beyond the first attempt and its retries there are infra errors, which use up no retries.
-  if (action.result.attempt < 1 || action.result.attempt > scenario_.scheduler.retries + 4) {
+  if (action.result.attempt < 1 || action.result.attempt > scenario_.policy.retries + 4) {
     Broken("an attempt that is not within the iteration");
   }
   if (action.result.outcome == Outcome::kPassed && !passed_.contains({key, action.host->value()})) {
     Broken("it did not pass there");
   }
   if (action.replaces.has_value()) {
+    if (IsFailure(*action.replaces)) return;  // a remark
     if (!verdicts_.contains(key)) Broken("a verdict takes the place of none");
+    if (!action.final) verdicts_.erase(key);
     return;
   }
   if (copied_.contains(key)) Broken("an attempt ends before its copy has won or lost");

@@ -17,8 +17,7 @@ constexpr uint64_t kMostSleepsAtOnce = 10000;
 RunLoop::Options LoopOptions(const Scenario& scenario, const std::vector<Bundle::Unit>& units) {
   RunLoop::Options options;
   options.scheduler = scenario.scheduler;
-  options.settings.processes = scenario.scheduler.processes;
-  options.settings.case_timeout = scenario.case_timeout;
+  options.policy = scenario.policy;
   options.settings.list_timeout = scenario.list_timeout;
   options.settings.kill_grace = scenario.kill_grace;
   options.heartbeat_interval = scenario.heartbeat_interval;

@@ -85,8 +85,8 @@ Scenario RandomScenario(uint64_t seed) {
   if (one_in(3)) s.mean_time_to_host_loss = absl::Seconds(10 + 90 * unit());
 
   SchedulerOptions& options = s.scheduler;
-  options.processes = one_in(4) ? Processes::kCase : Processes::kBatch;
-  options.retries = below(3);
+  s.policy.processes = one_in(4) ? Processes::kCase : Processes::kBatch;
+  s.policy.retries = below(3);
   options.repeat = one_in(4) ? 1 + below(3) : 1;
   if (one_in(6)) options.max_fail = 1 + below(3);
   if (one_in(5)) options.shuffle = seed;

@@ -67,10 +67,10 @@ struct Network {
 struct Scenario {
   uint64_t seed = 0;
   SchedulerOptions scheduler;
+  CasePolicy policy = {.time_limit = absl::Seconds(10)};  // of every case
   std::vector<SimHost> hosts;
   std::vector<SimUnit> units;
   Network network;
-  absl::Duration case_timeout = absl::Seconds(10);
   absl::Duration list_timeout = absl::Seconds(10);
   absl::Duration kill_grace = absl::Seconds(1);
   absl::Duration heartbeat_interval = absl::Seconds(1);
@@ -91,7 +91,7 @@ struct Scenario {
 
   // Numbers the executions of a case: equal numbers are the same attempt of the same iteration.
   uint32_t ExecutionOf(uint32_t iteration, uint32_t attempt) const {
-    return (iteration - 1) * (scheduler.retries + 4) + attempt;
+    return (iteration - 1) * (policy.retries + 4) + attempt;
   }
   Fate FateOf(uint32_t unit, uint32_t index, uint32_t execution) const;
   absl::Duration DurationOf(uint32_t unit, uint32_t index) const;  // on a host of speed 1

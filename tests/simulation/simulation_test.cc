@@ -120,7 +120,7 @@ TEST(HealthyFarmTest, SleepersKeepEverySlotBusy) {
   for (const Processes processes : {Processes::kBatch, Processes::kCase}) {
     for (const bool history : {false, true}) {
       Scenario s = Sleepers(history);
-      s.scheduler.processes = processes;
+      s.policy.processes = processes;
       const double efficiency = Efficiency(s);
       std::printf("processes %d, history %d: %.4f\n", static_cast<int>(processes), history, efficiency);
       EXPECT_GE(efficiency, history ? 0.97 : 0.93);
@@ -147,7 +147,7 @@ Scenario Skewed(uint64_t seed, double sigma, double longest_seconds, uint32_t ho
   s.median_seconds = 0.4;
   s.sigma = sigma;
   s.longest_seconds = longest_seconds;
-  s.case_timeout = absl::InfiniteDuration();
+  s.policy.time_limit = absl::InfiniteDuration();
   s.check_every_step = false;
   s.scheduler.hosts = hosts;
   s.hosts.assign(hosts, SimHost());

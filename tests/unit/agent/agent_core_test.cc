@@ -265,15 +265,39 @@ TEST_F(AgentCore, UnexpectedNewsOfCasesIsIgnored) {
   EXPECT_THAT(Ends(0), IsEmpty());
 }
 
-TEST_F(AgentCore, IsolatedCasesHaveAProcessEach) {
-  welcome_.settings.processes = Processes::kCase;
+// ---- Long listings
+
+TEST_F(AgentCore, AListingTooLongForAMessageIsToldInParts) {
   Join(1);
-  EXPECT_THAT(GetLease(1, {0, 1}), ElementsAre("run 0 in 0: 0"));
-  RunCase(0);
-  EXPECT_THAT(Ends(0), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
-  RunCase(1, Outcome::kFailed);
-  EXPECT_THAT(Ends(1), ElementsAre("results 1 [0 passed, 1 failed] done"));
+  Get(List{kMath});
+  ListingEnded ended;
+  const std::string parameter(kMostListingBytes / 2 - 100, 'p');
+  for (const char* name : {"A.One", "A.Two", "A.Three"}) ended.cases.Add({.name = name, .parameter = parameter});
+  Do(ended);
+  std::vector<bool> more;
+  CaseInfos told;
+  for (const AgentAction& action : raw_) {
+    const Listed& listed = std::get<Listed>(std::get<Reply>(action).message);
+    EXPECT_EQ(listed.error, "");
+    EXPECT_LE(listed.cases.MessageBytes(), kMostListingBytes);
+    told.Append(listed.cases);
+    more.push_back(listed.more);
+  }
+  EXPECT_THAT(more, ElementsAre(true, false));
+  EXPECT_TRUE(told == ended.cases);
+}
+
+TEST_F(AgentCore, ACaseTooLongForAnyMessageIsAnErrorOfTheListing) {
+  Join(1);
+  Get(List{kMath});
+  ListingEnded ended;
+  ended.cases.Add({.name = "A.One"});
+  ended.cases.Add({.name = "A.Two", .parameter = std::string(kMostCaseBytes, 'p')});
+  Do(ended);
+  ASSERT_THAT(raw_, testing::SizeIs(1));
+  const Listed& listed = std::get<Listed>(std::get<Reply>(raw_[0]).message);
+  EXPECT_THAT(listed.error, testing::HasSubstr("name and parameter of the case A.Two... take 335"));
+  EXPECT_TRUE(listed.cases.empty());
 }
 
 // ---- Crashes
@@ -923,7 +947,7 @@ TEST_F(AgentCore, HangBeforeTheFirstCaseIsLimitedToo) {
 
 TEST_F(AgentCore, ACaseMayHaveALimitOfItsOwn) {
   Join(1);
-  Get(Lease{LeaseId(1), kMath, {{0, 1, absl::Seconds(100)}, {1, 1}, {2, 1, absl::Seconds(7)}}});
+  Get(Lease{LeaseId(1), kMath, {{0, 1, absl::Seconds(100)}, {1, 1, absl::Seconds(60)}, {2, 1, absl::Seconds(7)}}});
   After(absl::Seconds(100) - kMs);
   EXPECT_THAT(Tick(), IsEmpty()) << "set-up counts as the first case";
   RunCase(0);
@@ -954,7 +978,7 @@ TEST_F(AgentCore, HangAfterTheLastCaseIsLimitedToo) {
 }
 
 TEST_F(AgentCore, NoLimitWhereNoneIsSet) {
-  welcome_.settings.case_timeout = absl::InfiniteDuration();
+  limit_ = absl::InfiniteDuration();
   Join(1);
   GetLease(1, {0});
   Begin(0);

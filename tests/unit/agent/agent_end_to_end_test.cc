@@ -94,7 +94,7 @@ TEST_P(GoogleTest, HugeOutputIsCutInTheMiddle) {
 }
 
 TEST_P(GoogleTest, TimeLimitIsPerCaseAndTheRestGoesOn) {
-  welcome_.settings.case_timeout = absl::Seconds(5);
+  limit_ = absl::Seconds(5);
   StartAndList();
   auto results = Run({"Bad.Hangs", "Bad.HangsDeaf", "Bad.After"});
   EXPECT_EQ(results["Bad.Hangs"].outcome, Outcome::kTimedOut);

@@ -100,7 +100,6 @@ class AgentCoreTest : public testing::Test {
     options_.machine = "x86_64";
     welcome_.settings.slots = 1;
     welcome_.settings.output_cap = 1 << 20;
-    welcome_.settings.case_timeout = absl::Seconds(60);
     welcome_.settings.list_timeout = absl::Seconds(30);
     welcome_.settings.kill_grace = absl::Seconds(5);
     welcome_.heartbeat_interval = absl::Hours(1);
@@ -130,7 +129,7 @@ class AgentCoreTest : public testing::Test {
   }
   Actions GetLease(uint64_t id, std::vector<uint32_t> cases, UnitId unit = kMath) {
     Lease lease{LeaseId(id), unit, {}};
-    for (uint32_t index : cases) lease.cases.push_back({index, 1});
+    for (uint32_t index : cases) lease.cases.push_back({index, 1, limit_});
     return Get(std::move(lease));
   }
   Actions Begin(uint32_t index, uint32_t slot = 0) { return Do(CaseBegan{SlotId(slot), index}); }
@@ -219,6 +218,7 @@ class AgentCoreTest : public testing::Test {
   absl::Time now_ = start_;
   AgentOptions options_;
   Welcome welcome_;
+  absl::Duration limit_ = absl::Seconds(60);  // of each case that GetLease leases
   bool prints_all_ = false;
   std::unique_ptr<Agent> core_;
   std::vector<AgentAction> raw_;

@@ -35,7 +35,6 @@ class EndToEnd : public testing::Test {
     welcome_.settings.run_id = "run-1";
     welcome_.settings.host_name = "build01";
     welcome_.settings.slots = 1;
-    welcome_.settings.case_timeout = absl::Seconds(60);
     welcome_.settings.list_timeout = absl::Seconds(60);
     welcome_.settings.kill_grace = absl::Milliseconds(200);
     welcome_.settings.leak_timeout = absl::Milliseconds(200);
@@ -77,7 +76,7 @@ class EndToEnd : public testing::Test {
   }
   LeaseId SendLease(const std::vector<std::string>& names) {
     Lease lease{LeaseId(++leases_), kUnit, {}};
-    for (const std::string& name : names) lease.cases.push_back({IndexOf(name), 1});
+    for (const std::string& name : names) lease.cases.push_back({IndexOf(name), 1, limit_});
     agent_->Send(lease);
     return lease.id;
   }
@@ -97,6 +96,7 @@ class EndToEnd : public testing::Test {
   ScratchDirectory scratch_;
   AgentProcess::Options options_;
   Welcome welcome_;
+  absl::Duration limit_ = absl::Seconds(60);  // of each case
   std::unique_ptr<AgentProcess> agent_;
   std::vector<std::string> names_;
   uint64_t leases_ = 0;

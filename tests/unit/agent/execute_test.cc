@@ -233,7 +233,7 @@ TEST(Process, MissingInterpreterIsNamed) {
   const std::string path = scratch.File("script");
   std::ofstream(path) << "#!/nonexistent/interpreter\n";
   chmod(path.c_str(), 0755);
-  EXPECT_THAT(Output({path}), HasSubstr("#! interpreter does not exist on this host"));
+  EXPECT_THAT(Output({path}), HasSubstr("its #! interpreter /nonexistent/interpreter does not exist on this host"));
 }
 
 TEST(Process, EndIsAZombieUntilReaped) {

@@ -237,6 +237,22 @@ TEST_F(GoogleTestFilterTest, SpecialCharacters) {
   EXPECT_EQ(Filter({0, 2, 3}), "?A.x?y:B?1.z:B?1.w");
 }
 
+TEST_F(GoogleTestFilterTest, WhatWasNotListedIsLeftInWhereItMayRun) {
+  const auto filter = [this](const std::vector<uint32_t>& indices) {
+    Filter(indices);
+    BatchRequest request = Request();
+    request.unlisted_too = true;
+    return GoogleTestFilter(request);
+  };
+  EXPECT_EQ(filter({0, 3}), "-A.Two:A.DISABLED_Three:B.Two:C.Only");
+  EXPECT_EQ(filter({0, 1, 2, 3, 4, 5}), "");
+  names_ = {"A.x", "A.x:y", "A.x-y"};
+  EXPECT_EQ(filter({0, 1}), "A.x:A.x?y") << "what leaves out A.x-y leaves out A.x:y, too";
+  names_.clear();
+  for (uint32_t i = 0; i < 20000; ++i) names_.push_back(absl::StrCat("Suite.CaseNumber", i));
+  EXPECT_EQ(filter({7}), "Suite.CaseNumber7") << "the others are too many to be named";
+}
+
 TEST_F(GoogleTestFilterTest, ShortFilterIsAnArgument) {
   Filter({0, 3});
   const Invocation invocation = GoogleTestFramework().RunInvocation(Request());

@@ -35,7 +35,6 @@ class AgentLoopTest : public testing::Test {
     options_.check_invariants = true;
     welcome_.settings.slots = 2;
     welcome_.settings.output_cap = 64 << 10;
-    welcome_.settings.case_timeout = absl::Seconds(60);
     welcome_.settings.list_timeout = absl::Seconds(30);
     welcome_.settings.kill_grace = absl::Seconds(5);
     welcome_.settings.leak_timeout = absl::Seconds(1);

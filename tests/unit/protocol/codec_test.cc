@@ -225,9 +225,6 @@ TEST(Codec, UnknownMessagesAndThoseOfTheOtherDirection) {
 
 TEST(Codec, ValuesOutOfRange) {
   Welcome welcome = std::get<Welcome>(SampleToAgent()[0]);
-  welcome.settings.processes = static_cast<Processes>(2);
-  EXPECT_THAT(Refusal(welcome), HasSubstr("unknown way to share processes 2"));
-  welcome.settings.processes = Processes::kBatch;
   welcome.settings.sandbox = static_cast<Sandbox>(1);
   EXPECT_THAT(Refusal(welcome), HasSubstr("unknown sandbox 1"));
 
@@ -272,6 +269,13 @@ TEST(Codec, ListsThatAreTooLong) {
   EXPECT_THAT(Refusal(table), HasSubstr("1048577 cases"));
   EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), std::vector<LeasedCase>(kMaxListLength + 1)}),
               HasSubstr("1048577 cases"));
+}
+
+TEST(Codec, CasesTakeWhatTheySayTheyDo) {
+  for (const CaseInfos& cases : {SampleCases(), TableOf(1).cases, TableOf(2000).cases}) {
+    const size_t around = Encode(SampleEnvelope<ToAgent>(CaseTable{UnitId(1), {}})).size();
+    EXPECT_LE(Encode(SampleEnvelope<ToAgent>(CaseTable{UnitId(1), cases})).size(), around + cases.MessageBytes() + 64);
+  }
 }
 
 TEST(Codec, BothSidesOfTheFrameLimit) {

@@ -59,9 +59,7 @@ inline std::vector<ToAgent> SampleToAgent() {
   welcome.settings = {"run-1",
                       AnyBytes(),
                       16,
-                      Processes::kCase,
                       Sandbox::kNone,
-                      absl::InfiniteDuration(),
                       absl::Minutes(1),
                       absl::Seconds(10),
                       absl::Milliseconds(200),
@@ -86,8 +84,9 @@ inline std::vector<ToAgent> SampleToAgent() {
           CaseTable{UnitId(3), SampleCases()},
           CaseTable{UnitId(3), {"only", "names"}},
           Lease{LeaseId(1ull << 63), UnitId(4), {{0, 1}, {(1 << 20) - 1, 1}}},
-          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}, 4},
-          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 1, absl::Seconds(7)}, {7, 1, absl::InfiniteDuration()}}},
+          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}, 4, true},
+          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 1, absl::Seconds(7)}, {7, 1, absl::Seconds(8)}}},
+          Lease{LeaseId(2), UnitId(4), {{5, 1, absl::Seconds(7)}, {6, 1, absl::Seconds(7)}}},
           Recall{LeaseId(5)},
           Cancel{LeaseId(6)},
           Interrupt{absl::ZeroDuration()},
@@ -120,10 +119,12 @@ inline std::vector<FromAgent> SampleFromAgent() {
   CaseResult cut = passed;
   cut.outcome = Outcome::kInfraError;
   cut.output_cut = 1;
-  return {Hello{SampleDigest(9).Hex(), "0.1.0 (abc)", "x86_64", "Linux 6.1", "2.36", 64, 1ull << 38, 1ull << 41, "/s"},
+  return {Hello{SampleDigest(9).Hex(), "0.1.0 (abc)", "x86_64", "Linux 6.1", "2.36", 64, 1ull << 38, 1ull << 41, "/s",
+                absl::FromUnixNanos(1764435600123456789)},
           Prepared{UnitId(1), "no space left on device", true},
           Prepared{UnitId(1), "", false},
           Listed{UnitId(2), SampleCases(), "", AnyBytes(), absl::Milliseconds(12)},
+          Listed{UnitId(2), SampleCases(), "", "", absl::Milliseconds(12), true},
           Listed{UnitId(2), {}, "exited with status 3", "usage", absl::ZeroDuration()},
           Results{LeaseId(9), UnitId(2), {passed, failed, passed, cut}, true, absl::Milliseconds(7)},
           Results{LeaseId(9), UnitId(2), {}, true, absl::ZeroDuration()},
@@ -170,7 +171,7 @@ inline Results PassedResults(uint32_t count) {
 
 inline Lease LeaseOf(uint32_t count) {
   Lease lease{LeaseId(1), UnitId(2), std::vector<LeasedCase>(count)};
-  for (uint32_t i = 0; i < count; ++i) lease.cases[i].index = i;
+  for (uint32_t i = 0; i < count; ++i) lease.cases[i] = {i, 1, absl::Minutes(25)};
   return lease;
 }
 

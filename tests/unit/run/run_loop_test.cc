@@ -42,8 +42,7 @@ class RunLoopTest : public testing::Test {
     options_.run_id = "r1";
     options_.scheduler.hosts = 2;
     options_.scheduler.host_names = {"a", "b"};
-    options_.scheduler.processes = Processes::kCase;
-    options_.settings.case_timeout = absl::Minutes(1);
+    options_.policy = {.time_limit = absl::Minutes(1), .processes = Processes::kCase};
     options_.host_timeout = absl::Seconds(20);
     hosts_.answer = [this](HostId host, const ToAgent& message) { Answer(host, message); };
   }
@@ -149,6 +148,48 @@ TEST_F(RunLoopTest, WhoListsAUnitNeedsNoTableOfItsCases) {
   EXPECT_THAT(Kinds(kB), AllOf(Not(Contains("list")), Contains("table"), Contains("lease")));
   EXPECT_THAT(bundle_.remembered(), SizeIs(1));
   EXPECT_THAT(sink_.LinesThatBegin("ended"), SizeIs(4));
+}
+
+TEST_F(RunLoopTest, AListingTooLongForAMessageTravelsInParts) {
+  const std::string parameter(kMostListingBytes / 2, 'p');
+  CaseInfos whole;
+  for (const char* name : {"A.One", "A.Two", "B.One", "B.Two", "B.Three"}) {
+    whole.Add({.name = name, .suite = absl::string_view(name).substr(0, 1), .parameter = parameter});
+  }
+  const UnitId unit = bundle_.Add("long");
+  BecomesReady(unit);
+  ComesUp(kA);
+  ComesUp(kB, 5 * kMs);
+  const auto answer = hosts_.answer;
+  uint32_t lists = 0;
+  hosts_.answer = [&](HostId host, const ToAgent& message) {
+    if (!std::holds_alternative<List>(message)) return answer(host, message);
+    ++lists;
+    hosts_.After(kMs, [&, host] {
+      hosts_.Says(host, Listed{unit, whole.Part(0, kMostListingBytes), "", "", kMs, /*more=*/true});
+      if (lists == 1) {  // the rest of it is lost with its agent
+        hosts_.Down(host, "cut", /*may_return=*/true);
+        ComesUp(host);
+        return;
+      }
+      hosts_.Says(host, Listed{unit, whole.Part(1, 3 * kMostListingBytes), "", "", kMs});
+    });
+  };
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_GE(lists, 2u);
+  EXPECT_THAT(sink_.lines(), Contains("listed long 5/5"));
+  EXPECT_THAT(sink_.LinesThatBegin("ended"), SizeIs(5));
+  ASSERT_THAT(bundle_.remembered(), SizeIs(1));
+  EXPECT_TRUE(bundle_.remembered()[0].cases == whole);
+  CaseInfos sent;
+  const auto tables = hosts_.SentOf<CaseTable>();
+  ASSERT_GT(tables.size(), 1u) << "to the host that did not list it";
+  for (const auto& [host, table] : tables) {
+    EXPECT_LE(table.cases.MessageBytes(), kMostListingBytes);
+    EXPECT_EQ(table.more, &table != &tables.back().second);
+    sent.Append(table.cases);
+  }
+  EXPECT_TRUE(sent == whole);
 }
 
 TEST_F(RunLoopTest, OnlyWhatIsSelectedRuns) {

@@ -33,10 +33,9 @@ class SchedulerFixture : public testing::Test {
   }
 
   // So that each lease is one case.
-  static SchedulerOptions OneProcessACase(uint32_t n) {
-    SchedulerOptions options = Hosts(n);
-    options.processes = Processes::kCase;
-    return options;
+  SchedulerOptions OneProcessACase(uint32_t n) {
+    policy_.processes = Processes::kCase;
+    return Hosts(n);
   }
 
   // One event; afterwards `turn` is what it led to and `all` is everything so far.
@@ -61,6 +60,7 @@ class SchedulerFixture : public testing::Test {
   void Cases(uint32_t e, const std::vector<double>& expected, absl::Duration startup = absl::ZeroDuration()) {
     CasesKnown known;
     known.unit = UnitId(e);
+    known.policies = {policy_};
     known.startup = startup;
     for (size_t k = 0; k < expected.size(); ++k) {
       SelectedCase c{static_cast<uint32_t>(k), std::nullopt};
@@ -146,6 +146,7 @@ class SchedulerFixture : public testing::Test {
   }
 
   SchedulerOptions options_;
+  CasePolicy policy_;  // of the cases that Cases() makes known
   std::unique_ptr<Scheduler> scheduler_;
   absl::Time now = absl::FromUnixSeconds(1000);
   std::vector<SchedulerAction> turn, all;

@@ -31,7 +31,8 @@ class SpeculationTest : public SchedulerFixture {
     return leases[0];
   }
   // And it is over time: there is a copy of it on host 1.
-  void Copied(SchedulerOptions options = OneProcessACase(2)) {
+  void Copied() { Copied(OneProcessACase(2)); }
+  void Copied(SchedulerOptions options) {
     original = OneLeft(std::move(options));
     After(absl::Seconds(1));
     Do(Tick{});
@@ -277,7 +278,7 @@ TEST_F(SpeculationTest, ALateResultOfTheLoserIsIgnored) {
 TEST_F(SpeculationTest, ARetryWaitsUntilTheLoserIsGone) {
   for (const bool copy_wins : {false, true}) {
     SchedulerOptions options = OneProcessACase(2);
-    options.retries = 1;
+    policy_.retries = 1;
     all.clear();
     Copied(options);
     const Given winner = copy_wins ? copy : original, loser = copy_wins ? original : copy;
@@ -378,7 +379,7 @@ TEST_F(SpeculationTest, AStopEndsCopiesFirst) {
 
 TEST_F(SpeculationTest, PropertiesOfTheOneThatLostAreDropped) {
   SchedulerOptions options = OneProcessACase(2);
-  options.retries = 1;
+  policy_.retries = 1;
   Copied(options);
   Tell(copy, Outcome::kFailed);
   EXPECT_THAT(Cancels(turn), ElementsAre(LeaseOf(original)));

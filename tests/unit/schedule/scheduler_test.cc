@@ -1,6 +1,5 @@
-// What is handed out to whom and when: listing, order, batches, queues, stealing, retries, repeats, ends of a good run.
+// What is handed out to whom and when: listing, order, batches, queues, ends of a good run; results that are odd.
 
-#include <algorithm>
 #include <map>
 #include <set>
 
@@ -8,6 +7,11 @@
 
 namespace dtest {
 namespace {
+
+using testing::ElementsAre;
+using testing::SizeIs;
+
+using SchedulerTest = SchedulerFixture;
 
 using testing::Each;
 using testing::ElementsAre;
@@ -170,7 +174,7 @@ TEST_F(SchedulerTest, UnknownCasesThatProveLongAreLeasedAlone) {
 
 TEST_F(SchedulerTest, ProcessIsolationLeasesOneCaseEach) {
   SchedulerOptions options = Hosts(1);
-  options.processes = Processes::kCase;
+  policy_.processes = Processes::kCase;
   Start(options);
   Add(0);
   Cases(0, std::vector<double>(100, 0.001));
@@ -209,7 +213,7 @@ TEST_F(SchedulerTest, NothingIsQueuedBehindLongCasesUntilOneIsAboutToEnd) {
 
 TEST_F(SchedulerTest, TinyLeasesFillTheQueueUntilItCoversARoundTrip) {
   SchedulerOptions options = Hosts(1);
-  options.processes = Processes::kCase;
+  policy_.processes = Processes::kCase;
   Start(options);
   Add(0);
   Cases(0, std::vector<double>(4000, 0.01));
@@ -259,476 +263,66 @@ TEST_F(SchedulerTest, IdleHostsFetchWhatIsBeingListedElsewhere) {
   EXPECT_EQ(prefetches[0].first, 1u);
 }
 
-// ---- Stealing --------------------------------------------------------------------------------------------------
+// ---- How cases are to run ----------------------------------------------------------------------------------------
 
-class StealingTest : public SchedulerFixture {
- protected:
-  // Host 0 holds everything: `running` of its slots busy, the rest queued. Host 1 comes late.
-  void Backlog(uint32_t cases, double seconds, uint32_t slots) {
-    Start(OneProcessACase(2));
-    Add(0);
-    Cases(0, std::vector<double>(cases, seconds));
-    Join(0, slots);
-    ASSERT_EQ(scheduler_->progress().running_or_queued, cases) << "nothing is pending";
-  }
-};
-
-TEST_F(StealingTest, AnIdleHostRecallsTheLastOfTheLongestQueueAndGetsIt) {
-  Backlog(6, 0.2, 4);
-  const auto leases = Leases(all);
-  Join(1, 4);
-  const auto recalls = Sent<Recall>(turn);
-  ASSERT_GE(recalls.size(), 1u);
-  EXPECT_EQ(recalls[0].first, 0u);
-  EXPECT_EQ(recalls[0].second.lease, leases.back().lease.id);
-  From(0, Released{recalls[0].second.lease});
-  ASSERT_THAT(Leases(turn), SizeIs(1));
-  EXPECT_EQ(Leases(turn)[0].host, 1u);
-  EXPECT_EQ(Leases(turn)[0].indices, leases.back().indices);
-}
-
-TEST_F(StealingTest, ARefusedLeaseStaysAndIsNotAskedForAgain) {
-  Backlog(6, 0.2, 4);
-  Join(1, 1);
-  auto recalls = Sent<Recall>(turn);
-  ASSERT_GE(recalls.size(), 1u);
-  for (int round = 0; round < 4 && !recalls.empty(); ++round) {
-    std::set<uint64_t> ids;
-    const LeaseId asked = recalls[0].second.lease;
-    From(0, Refused{asked});
-    for (const auto& [host, recall] : Sent<Recall>(turn)) EXPECT_NE(recall.lease, asked);
-    recalls = Sent<Recall>(turn);
-  }
-  EXPECT_EQ(scheduler_->progress().running_or_queued, 6u);
-}
-
-TEST_F(StealingTest, ReleasedAfterHostGoneIsIgnored) {
-  Backlog(6, 0.2, 4);
-  Join(1, 4);
-  const auto recalls = Sent<Recall>(turn);
-  ASSERT_GE(recalls.size(), 1u);
-  Gone(0, true);
-  const size_t given = Leases(turn).size();
-  EXPECT_GE(given, 4u);
-  From(0, Released{recalls[0].second.lease});
-  EXPECT_THAT(turn, SizeIs(0));
-}
-
-TEST_F(StealingTest, ReleasedAfterTheThiefWentGivesTheCaseToSomebodyElse) {
-  Backlog(6, 0.2, 4);
-  Join(1, 4);
-  const auto recalls = Sent<Recall>(turn);
-  ASSERT_GE(recalls.size(), 1u);
-  Gone(1);
-  From(0, Released{recalls[0].second.lease});
-  ASSERT_THAT(Leases(turn), SizeIs(1));
-  EXPECT_EQ(Leases(turn)[0].host, 0u);
-}
-
-TEST_F(StealingTest, ResultsAfterRecallCountAndTheReleaseAfterThemIsForTheRest) {
-  Start(Hosts(2));
+TEST_F(SchedulerTest, EveryCaseIsLeasedAsItsPolicySays) {
+  Start(Hosts(1));
   Add(0);
-  Cases(0, std::vector<double>(24, 0.01), absl::Milliseconds(20));
-  Join(0, 1);
-  ASSERT_EQ(scheduler_->progress().running_or_queued, 24u);
-  const auto leases = Leases(all);
-  ASSERT_GE(leases.size(), 2u);
-  Join(1, 1);
-  const auto recalls = Sent<Recall>(turn);
-  ASSERT_GE(recalls.size(), 1u);
-  const Given victim = leases.back();
-  ASSERT_EQ(recalls[0].second.lease, victim.lease.id);
-  ASSERT_GE(victim.indices.size(), 2u);
-  From(0, Results{victim.lease.id, victim.lease.unit, {Result(victim.lease.cases[0])}, false, kMs});
-  EXPECT_THAT(Ended(turn), SizeIs(1));
-  From(0, Released{victim.lease.id});
-  size_t given = 0;
-  for (const Given& g : Leases(turn)) {
-    given += g.indices.size();
-    EXPECT_THAT(g.indices, Each(testing::Ne(victim.indices[0])));
+  Complete();
+  CasesKnown known{.unit = UnitId(0)};
+  known.policies = {{.time_limit = absl::Seconds(5)},
+                    {.time_limit = absl::Seconds(7), .retries = 1, .processes = Processes::kCase}};
+  for (uint32_t index = 0; index < 6; ++index) {
+    known.cases.push_back({.index = index, .expected = kMs});
+    known.cases.back().policy = index == 2 ? 1 : 0;
+    known.suite_of.push_back(0);
   }
-  EXPECT_EQ(given, victim.indices.size() - 1);
-}
-
-TEST_F(StealingTest, ARetryIsNotStolenByTheHostItFailedOn) {
-  SchedulerOptions options = OneProcessACase(2);
-  options.retries = 1;
-  Start(options);
-  Add(0);
-  Join(0, 1);
-  Join(1, 1);
-  Cases(0, {0.2, 0.2});
-  const auto leases = Leases(all);
-  ASSERT_THAT(leases, SizeIs(2));
-  ASSERT_NE(leases[0].host, leases[1].host);
-  RunAll(leases[1], Outcome::kFailed);
-  ASSERT_THAT(Leases(turn), SizeIs(1)) << "queued on the other host";
-  EXPECT_EQ(Leases(turn)[0].host, leases[0].host);
-  EXPECT_THAT(Sent<Recall>(turn), SizeIs(0));
-}
-
-TEST_F(StealingTest, SeveralThievesStealAtOnce) {
-  Start(OneProcessACase(4));
-  Add(0);
-  Cases(0, std::vector<double>(24, 0.2));
-  Join(0, 16);
-  ASSERT_EQ(scheduler_->progress().running_or_queued, 24u);
-  std::set<LeaseId> recalled;
-  for (uint32_t h = 1; h < 4; ++h) {
-    Join(h, 2);
-    const auto recalls = Sent<Recall>(turn);
-    EXPECT_GE(recalls.size(), 1u) << h;
-    for (const auto& [host, recall] : recalls) EXPECT_TRUE(recalled.insert(recall.lease).second) << "asked for twice";
+  Do(known);
+  Join(0);
+  size_t next = 0;
+  while (!Finished()) {
+    ASSERT_LT(next, Leases(all).size());
+    const Given given = Leases(all)[next++];
+    for (const LeasedCase& c : given.lease.cases) {
+      EXPECT_EQ(c.time_limit, absl::Seconds(c.index == 2 ? 7 : 5));
+      if (c.index == 2) {
+        EXPECT_THAT(given.indices, SizeIs(1)) << "it has a process of its own";
+      }
+    }
+    RunAll(given, Outcome::kFailed);
+  }
+  EXPECT_GT(next, 1u);
+  for (const AttemptEnded& ended : Ended(all)) {
+    EXPECT_EQ(ended.final, ended.id.index != 2 || ended.result.attempt == 2);
   }
 }
 
-TEST_F(StealingTest, ALeaseThatAlreadyRunsIsNotRecalled) {
-  Backlog(4, 0.2, 4);
-  Join(1, 4);
-  EXPECT_THAT(Sent<Recall>(turn), SizeIs(0));
-}
-
-TEST_F(StealingTest, BeforeRunningDryAHostTakesFromOneThatKeepsSome) {
-  Start(OneProcessACase(2));
-  Add(0);
-  Cases(0, std::vector<double>(9, 0.2));
-  Join(0, 4);
-  ASSERT_EQ(scheduler_->progress().running_or_queued, 8u);
-  Join(1, 1);  // gets the last one, runs it, and has no queue
-  ASSERT_EQ(scheduler_->progress().running_or_queued, 9u);
-  const auto recalls = Sent<Recall>(turn);
-  ASSERT_THAT(recalls, SizeIs(1));
-  From(0, Released{recalls[0].second.lease});
-  EXPECT_THAT(Sent<Recall>(turn), SizeIs(0)) << "it has one queued now, and so has the victim";
-}
-
-TEST_F(StealingTest, ASlowHostDoesNotTakeWhatTheOtherFinishesSooner) {
-  Start(Hosts(2));
-  Add(0);
-  Cases(0, {1, 1, 30});
-  Join(0, 1, 1.0);
-  // The longest runs, the others are queued or pending.
-  Join(1, 1, 0.02);
-  for (const auto& [host, recall] : Sent<Recall>(all)) EXPECT_EQ(host, 1u);
-}
-
-// ---- Retries, repeats ------------------------------------------------------------------------------------------
-
-TEST_F(SchedulerTest, AFailedAttemptIsRetriedAloneOnAnotherHostBeforeNewWork) {
-  SchedulerOptions options = OneProcessACase(2);
-  options.retries = 1;
-  Start(options);
-  Add(0);
-  Cases(0, std::vector<double>(100, 0.2));
-  Join(0, 1);
-  Join(1, 1);
-  const auto leases = Leases(all);
-  RunAll(leases[0], Outcome::kFailed);
-  ASSERT_THAT(Ended(turn), SizeIs(1));
-  EXPECT_FALSE(Ended(turn)[0].final);
-  EXPECT_EQ(Ended(turn)[0].result.attempt, 1u);
-  for (const Given& given : Leases(turn)) EXPECT_NE(given.indices, leases[0].indices) << "not on the same host";
-  const Given* other = nullptr;
-  for (const Given& given : leases) {
-    if (given.host == 1) other = &given;
-    if (other != nullptr) break;
-  }
-  RunAll(*other);
-  ASSERT_GE(Leases(turn).size(), 1u);
-  const Given retry = Leases(turn)[0];
-  EXPECT_EQ(retry.host, 1u);
-  EXPECT_EQ(retry.indices, leases[0].indices);
-  EXPECT_EQ(retry.lease.cases[0].attempt, 2u);
-  RunAll(retry);
-  ASSERT_THAT(Ended(turn), SizeIs(1));
-  EXPECT_TRUE(Ended(turn)[0].final);
-  EXPECT_TRUE(Ended(turn)[0].flaky);
-  EXPECT_EQ(Ended(turn)[0].result.attempt, 2u);
-}
-
-class RetryTest : public SchedulerTest {
- protected:
-  // One case, of a unit of so many bytes, fails on host 0.
-  void FailOnHost0(uint64_t bytes, bool other_is_there) {
-    SchedulerOptions options = Hosts(2);
-    options.retries = 1;
-    Start(options);
-    Add(0, bytes);
-    Cases(0, {0.01});
-    Join(0, 1);
-    Complete();
-    ASSERT_THAT(Leases(all), SizeIs(1));
-    if (other_is_there) Join(1, 1);
-    RunAll(Leases(all)[0], Outcome::kFailed);
-  }
-  // The retry is given to this host in this turn.
-  void ExpectRetryAt(uint32_t host) {
-    ASSERT_THAT(Leases(turn), SizeIs(1));
-    EXPECT_EQ(Leases(turn)[0].host, host);
-    EXPECT_EQ(Leases(turn)[0].lease.cases[0].attempt, 2u);
-  }
-  // Nothing happens until then.
-  void ExpectRetryWhenPatienceEndsAt(uint32_t host) {
-    EXPECT_THAT(Leases(turn), SizeIs(0));
-    const absl::Time deadline = now + absl::Seconds(1);
-    EXPECT_EQ(scheduler_->NextDeadline(), deadline);
-    now = deadline - absl::Nanoseconds(1);
-    Do(Tick{});
-    EXPECT_THAT(Leases(turn), SizeIs(0));
-    now = deadline;
-    Do(Tick{});
-    ExpectRetryAt(host);
-  }
-};
-
-TEST_F(RetryTest, WaitsOnlySoLongForAnotherHost) {
-  SchedulerOptions options = Hosts(2);
-  options.retries = 1;
-  Start(options);
-  Add(0);
-  Cases(0, {10, 10});
-  Join(0, 1);
-  Join(1, 1);
-  const auto leases = Leases(all);
-  ASSERT_THAT(leases, SizeIs(2));
-  RunAll(leases[0], Outcome::kFailed);  // the other host is busy for long, but may be done any time
-  ExpectRetryWhenPatienceEndsAt(leases[0].host);
-}
-
-TEST_F(RetryTest, WaitsForAHostThatMayStillJoin) {
-  FailOnHost0(0, false);
-  EXPECT_THAT(Leases(turn), SizeIs(0));
-  Join(1, 1);
-  ExpectRetryAt(1);
-}
-
-TEST_F(RetryTest, WaitsOnlySoLongForAHostThatMayStillJoin) {
-  FailOnHost0(0, false);
-  ExpectRetryWhenPatienceEndsAt(0);
-}
-
-TEST_F(RetryTest, WaitsNoLongerForAHostThatIsGivenUp) {
-  FailOnHost0(0, false);
-  Gone(1);
-  ExpectRetryAt(0);
-}
-
-TEST_F(RetryTest, DoesNotWaitForHostsThatCannotTakeIt) {
-  for (const bool drain : {false, true}) {
-    SchedulerOptions options = Hosts(2);
-    options.retries = 1;
+TEST_F(SchedulerTest, WhatIsNotListedMayRunWithTheFirstCaseOfAUnit) {
+  SchedulerOptions options = OneProcessACase(1);
+  options.repeat = 2;
+  for (const bool unlisted_too : {true, false}) {
     all.clear();
     Start(options);
     Add(0);
-    Cases(0, {10, 0.01});
     Complete();
-    Join(1, 1);
-    From(1, Prepared{UnitId(0), "no space left on device", drain});
-    Return(Leases(all)[0]);
-    Join(0, 1);
-    const Given given = Leases(turn)[0];
-    ASSERT_EQ(given.host, 0u);
-    RunAll(given, Outcome::kFailed);
-    ExpectRetryAt(0);
-  }
-}
-
-TEST_F(RetryTest, IsWorthShippingForIfOnlyTheHostItFailedOnHasTheFiles) {
-  FailOnHost0(200'000'000, true);
-  ExpectRetryAt(1);
-}
-
-TEST_F(RetryTest, IsNotWorthShippingForLong) {
-  FailOnHost0(1'000'000'000, true);
-  ExpectRetryWhenPatienceEndsAt(0);
-}
-
-TEST_F(RetryTest, IsNotShippedForIfAThirdHostHasTheFiles) {
-  SchedulerOptions options = Hosts(3);
-  options.retries = 1;
-  Start(options);
-  Add(0, 200'000'000);
-  Cases(0, {100, 90, 0.01});
-  Join(0, 1);
-  Join(1, 1);
-  ASSERT_THAT(Leases(all), SizeIs(2));
-  Join(2, 1);
-  Complete();
-  RunAll(Leases(all)[1]);
-  ASSERT_THAT(Leases(all), SizeIs(3));
-  ASSERT_EQ(Leases(all)[2].host, 1u);
-  RunAll(Leases(all)[2], Outcome::kFailed);
-  EXPECT_THAT(Leases(turn), SizeIs(0)) << "host 0 has them, and may be done any time";
-}
-
-TEST_F(SchedulerTest, WithOneHostTheRetryGoesToTheSame) {
-  SchedulerOptions options = Hosts(1);
-  options.retries = 2;
-  Start(options);
-  Add(0);
-  Cases(0, {1});
-  Complete();
-  Join(0, 1);
-  RunAll(Leases(all)[0], Outcome::kTimedOut);
-  RunAll(Leases(all)[1], Outcome::kCrashed);
-  EXPECT_FALSE(Finished());
-  RunAll(Leases(all)[2], Outcome::kFailed);
-  const auto ended = Ended(all);
-  ASSERT_THAT(ended, SizeIs(3));
-  EXPECT_TRUE(ended[2].final);
-  EXPECT_FALSE(ended[2].flaky);
-  EXPECT_EQ(ended[2].result.attempt, 3u);
-  EXPECT_EQ(Finished(), RunEnd::kCompleted);
-}
-
-TEST_F(SchedulerTest, RepeatsAreIterationsWithAttemptsOfTheirOwn) {
-  SchedulerOptions options = Hosts(1);
-  options.repeat = 3;
-  options.retries = 1;
-  Start(options);
-  Add(0);
-  Cases(0, std::vector<double>(5, 0.001));
-  Complete();
-  Join(0, 1);
-  RunToTheEnd();
-  EXPECT_EQ(Finished(), RunEnd::kCompleted);
-  std::set<std::pair<uint32_t, uint32_t>> verdicts, leased;
-  for (const AttemptEnded& ended : Ended(all)) {
-    EXPECT_TRUE(verdicts.emplace(ended.id.index, ended.iteration).second);
-    EXPECT_EQ(ended.result.attempt, 1u);
-  }
-  EXPECT_THAT(verdicts, SizeIs(15));
-  for (const Given& given : Leases(all)) {
-    std::set<uint32_t> indices;
-    for (const LeasedCase& c : given.lease.cases) {
-      EXPECT_TRUE(indices.insert(c.index).second) << "an index twice in one lease";
-      EXPECT_EQ(c.attempt, 1u);
-      EXPECT_TRUE(leased.emplace(c.index, given.lease.iteration).second) << "an attempt twice";
+    CasesKnown known{.unit = UnitId(0), .policies = {policy_}};
+    known.unlisted_too = unlisted_too;
+    for (const uint32_t index : {3, 4, 7}) {
+      known.cases.push_back({.index = index, .expected = kMs});
+      known.suite_of.push_back(0);
     }
-  }
-}
-
-// ---- Properties that come after their result -------------------------------------------------------------------
-
-class LatePropertiesTest : public SchedulerTest {
- protected:
-  // A lease of several cases on host 0.
-  Given Batch(SchedulerOptions options) {
-    Start(options);
-    Add(0);
-    Complete();
-    Join(0, 1);
-    Join(1, 1);
-    Cases(0, std::vector<double>(1000, 0.001));
-    const std::vector<Given> leases = Leases(all);
-    for (const Given& given : leases) {
-      if (given.host == 0 && given.indices.size() > 2) return given;
+    Do(known);
+    Join(0);
+    RunToTheEnd();
+    uint32_t marked = 0;
+    for (const Given& given : Leases(all)) {
+      if (!given.lease.unlisted_too) continue;
+      ++marked;
+      EXPECT_THAT(given.indices, ElementsAre(3));
+      EXPECT_EQ(given.lease.iteration, 1u);
     }
-    ADD_FAILURE() << "no batch";
-    return {};
+    EXPECT_EQ(marked, unlisted_too ? 1u : 0u);
   }
-  void Tell(const Given& given, size_t k, Outcome outcome = Outcome::kPassed) {
-    From(given.host, Results{given.lease.id, given.lease.unit, {Result(given.lease.cases[k], outcome)}, false, kMs});
-  }
-  std::vector<PropertiesCame> Late(uint32_t host, const Given& given, const LeasedCase& c, bool done = false) {
-    From(host, Results{given.lease.id, given.lease.unit, {}, done, kMs, {{c.index, c.attempt, {{"k", "v"}}}}});
-    return Of<PropertiesCame>(turn);
-  }
-};
-
-TEST_F(LatePropertiesTest, AreToldOfWhatTheLeaseHasTold) {
-  const Given given = Batch(Hosts(2));
-  const LeasedCase c = given.lease.cases[0];
-  EXPECT_THAT(Late(0, given, c), SizeIs(0)) << "it has no result yet";
-  Tell(given, 0);
-  Tell(given, 1);
-  const auto late = Late(0, given, c);
-  ASSERT_THAT(late, SizeIs(1));
-  EXPECT_EQ(late[0].id, (CaseId{UnitId(0), c.index}));
-  EXPECT_EQ(late[0].host, HostId(0));
-  EXPECT_EQ(late[0].iteration, 1u);
-  EXPECT_EQ(late[0].attempt, 1u);
-  EXPECT_THAT(late[0].properties, ElementsAre(testing::Pair("k", "v")));
-  EXPECT_THAT(Late(0, given, {c.index, 2}), SizeIs(0)) << "another attempt";
-  EXPECT_THAT(Late(0, given, {99999, 1}), SizeIs(0)) << "no case of it";
-  EXPECT_THAT(Late(1, given, c), SizeIs(0)) << "another host's lease";
-  const LeasedCase second = given.lease.cases[1];
-  From(0, Results{given.lease.id,
-                  given.lease.unit,
-                  {},
-                  true,
-                  kMs,
-                  {{second.index, 1, {{"a", "1"}}}, {c.index, 1, {{"b", "2"}}}}});
-  EXPECT_THAT(Of<PropertiesCame>(turn), SizeIs(2)) << "in any order";
-  EXPECT_THAT(Late(0, given, c), SizeIs(0)) << "the lease is over";
-}
-
-class LateFailuresTest : public LatePropertiesTest {
- protected:
-  std::vector<AttemptEnded> Fail(const Given& given, size_t k, Outcome told) {
-    Results results{given.lease.id, given.lease.unit, {}, false, kMs};
-    results.late_failures = {{told, Result(given.lease.cases[k], Outcome::kFailed)}};
-    From(given.host, results);
-    return Ended(turn);
-  }
-};
-
-TEST_F(LateFailuresTest, TakeThePlaceOfWhatTheLeaseHasTold) {
-  SchedulerOptions options = Hosts(2);
-  options.retries = 3;
-  options.max_fail = 1;
-  const Given given = Batch(options);
-  EXPECT_THAT(Fail(given, 0, Outcome::kPassed), SizeIs(0)) << "it has no result yet";
-  Tell(given, 0);
-  Tell(given, 1);
-  const auto ended = Fail(given, 0, Outcome::kPassed);
-  ASSERT_THAT(ended, SizeIs(1));
-  EXPECT_EQ(ended[0].id, (CaseId{UnitId(0), given.lease.cases[0].index}));
-  EXPECT_EQ(ended[0].replaces, Outcome::kPassed);
-  EXPECT_EQ(ended[0].result.outcome, Outcome::kFailed);
-  EXPECT_TRUE(ended[0].final);
-  EXPECT_THAT(Sent<Interrupt>(turn), SizeIs(2)) << "it counts";
-}
-
-TEST_F(LatePropertiesTest, AreOfTheAttemptThatTheLeaseRan) {
-  SchedulerOptions options = Hosts(2);
-  options.retries = 1;
-  const Given given = Batch(options);
-  const LeasedCase c = given.lease.cases[0];
-  Tell(given, 0, Outcome::kFailed);
-  // The next attempt ends elsewhere, while the rest of the batch runs.
-  for (size_t k = 0; k < Leases(all).size(); ++k) {
-    const Given other = Leases(all)[k];
-    if (other.host == 1) RunAll(other);
-  }
-  const auto ended = Ended(all);
-  ASSERT_EQ(std::count_if(ended.begin(), ended.end(), [&](const AttemptEnded& e) { return e.id.index == c.index; }), 2);
-  const auto late = Late(0, given, c);
-  ASSERT_THAT(late, SizeIs(1));
-  EXPECT_EQ(late[0].attempt, 1u);
-}
-
-TEST_F(LatePropertiesTest, AreOfTheIterationThatTheLeaseRan) {
-  SchedulerOptions options = Hosts(1);
-  options.repeat = 3;
-  options.retries = 1;
-  Start(options);
-  Add(0);
-  Complete();
-  Cases(0, std::vector<double>(3, 0.001));
-  Join(0, 4);
-  std::set<uint32_t> iterations;
-  for (const Given& given : Leases(all)) {
-    if (given.indices.size() < 2) continue;
-    Tell(given, 0);
-    const uint32_t iteration = Ended(turn)[0].iteration;
-    const auto late = Late(0, given, given.lease.cases[0]);
-    ASSERT_THAT(late, SizeIs(1));
-    EXPECT_EQ(late[0].iteration, iteration);
-    EXPECT_EQ(late[0].attempt, 1u);
-    iterations.insert(iteration);
-  }
-  EXPECT_THAT(iterations, SizeIs(testing::Gt(1u)));
 }
 
 // ---- Order -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,129 @@
+// The run loop's part about units: what becomes of them from their specification to the cases that run.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/bundle/unit_spec.h"
+#include "coordinator/run/expected_cases.h"
+#include "coordinator/run/run_loop.h"
+
+namespace dtest {
+namespace {
+
+// Cases a CasesSelected.
+constexpr size_t kSelectedPerEvent = 1000;
+
+}  // namespace
+
+void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings) {
+  for (const std::string& text : warnings) Emit(Warning{text});
+  const Bundle::Unit& unit = out_.bundle->unit(id);
+  --units_pending_;
+  Unit(id).ready = now_ - started_;
+  if (status.ok()) {
+    const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
+    Schedule(UnitAdded{id, unit.shipped ? SpecBytes(spec) : 0, unit.listing.has_value()});
+    if (unit.listing) {
+      CasesListed(id, unit.listing->cases, unit.listing->startup, /*asked=*/false);
+    }
+  } else {
+    Schedule(UnitAdded{id, 0, true});
+    ListingBroke(id, std::string(status.message()), "");
+  }
+  if (units_pending_ == 0) Schedule(BundleComplete());
+}
+
+void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked) {
+  RunUnit& unit = Unit(id);
+  if (unit.listed) return;
+  unit.listed = true;
+  unit.cases = std::move(cases);
+  unit.selected = selection_.Select(unit.name, unit.cases);
+  if (unit.cases.empty()) {
+    Emit(Warning{absl::StrCat(unit.name, " lists no case at all: were its tests linked into it?")});
+  }
+  Emit(UnitListed{id, unit.name, static_cast<uint32_t>(unit.cases.size()), static_cast<uint32_t>(unit.selected.size()),
+                  "", "", false, unit.ready, asked ? startup : absl::ZeroDuration()});
+  if (options_.list_only) {
+    Schedule(CasesKnown{.unit = id, .startup = startup});
+  } else {
+    TellSelected(id);
+    History* const history = options_.scheduler.together ? nullptr : out_.history;
+    CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policy, startup, history,
+                                     options_.durations.get());
+    known.unlisted_too = selection_.TakesAll();
+    Schedule(std::move(known));
+  }
+}
+
+// In parts, so that no event and no line of the log grows with the suite.
+void RunLoop::TellSelected(UnitId id) {
+  const RunUnit& unit = Unit(id);
+  for (size_t begin = 0; begin < unit.selected.size(); begin += kSelectedPerEvent) {
+    CasesSelected selected{id, unit.name, {}};
+    for (size_t i = begin; i < std::min(begin + kSelectedPerEvent, unit.selected.size()); ++i) {
+      selected.cases.push_back({unit.selected[i], unit.cases[unit.selected[i]]});
+    }
+    Emit(std::move(selected));
+  }
+}
+
+void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {
+  RunUnit& unit = Unit(id);
+  if (unit.listed) return;
+  unit.listed = true;
+  Emit(UnitListed{id, unit.name, 0, 0, std::move(error), std::move(output), false, unit.ready});
+  Schedule(CasesUnknown{id});
+}
+
+void RunLoop::ListingProvedWrong(const ListingWrong& wrong) {
+  if (wrong.unit.value() >= units_.size() || std::exchange(Unit(wrong.unit).listing_wrong, true)) return;
+  const bool remembered = out_.bundle->Forget(wrong.unit);
+  Emit(UnitListed{wrong.unit, Unit(wrong.unit).name, 0, 0,
+                  absl::StrCat("what it lists is not what it runs: ", wrong.error,
+                               remembered ? " (the listing was an earlier run's: the next run lists it anew)" : ""),
+                  ""});
+}
+
+std::vector<RunLoop::Listing> RunLoop::TakeListings() {
+  std::vector<Listing> listings;
+  for (RunUnit& unit : units_) {
+    listings.push_back({unit.name, std::move(unit.cases), std::move(unit.selected)});
+  }
+  return listings;
+}
+
+void RunLoop::SendCases(HostId host, UnitId unit) {
+  CaseInfos::InParts(Unit(unit).cases, kMostListingBytes, [&](CaseInfos part, bool more) {
+    Send(host, CaseTable{unit, std::move(part), more});
+  });
+}
+
+void RunLoop::HostListed(HostId id, Listed listed) {
+  const UnitId unit = listed.unit;
+  if (unit.value() >= units_.size()) return;
+  if (const auto so_far = listed_so_far_.find({id, unit}); listed.more || so_far != listed_so_far_.end()) {
+    CaseInfos& cases = listed_so_far_[{id, unit}];
+    cases.Append(listed.cases);
+    if (listed.more) return;
+    listed.cases = std::move(cases);
+    listed_so_far_.erase({id, unit});
+  }
+  Listed heard;  // the scheduler needs no cases
+  heard.unit = unit;
+  heard.error = listed.error;
+  heard.duration = listed.duration;
+  Schedule(FromHost{id, std::move(heard)});
+  if (end_.has_value()) return;  // it came too late: nobody would give its cases a verdict
+  if (!listed.error.empty()) {
+    ListingBroke(unit, std::move(listed.error), std::move(listed.output));
+    return;
+  }
+  // Other hosts that listed it too hold the same table only if they got the same names.
+  if (!Unit(unit).listed) has_table_[id.value()][unit.value()] = true;
+  out_.bundle->Remember(unit, listed.cases, listed.duration);
+  CasesListed(unit, std::move(listed.cases), listed.duration, /*asked=*/true);
+}
+
+}  // namespace dtest
