@@ -6,9 +6,9 @@
 // version still yields that version in the error ("the agent speaks protocol 2, this dtest 1"), because `version` is
 // the first word of the root struct in every version, for ever.
 //
-// Every number has a bound, so that no sum of some overflows, none becomes negative where it is signed, and none makes
-// whoever sizes something by it run out of memory. Encode keeps to those of durations and bytes by itself: what is too
-// large is sent as the largest there is, a negative duration as zero. All other limits are the sender's part.
+// Every number has a bound, so that no sum of some overflows, none becomes negative where it is signed, and nobody who
+// allocates memory by one runs out of it. Encode keeps durations and counts of bytes within theirs: it sends the
+// largest there is for what is larger, and zero for a negative duration. All other bounds are for the sender to keep.
 //
 // Durations travel as whole nanoseconds. Limits and waits may be InfiniteDuration, which is also what one beyond
 // kLongestDuration becomes. What was measured (a start, a duration, an elapsed time) is never infinite: it would make

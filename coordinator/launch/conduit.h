@@ -20,7 +20,7 @@ class Conduit {
  public:
   // Ends the process; where it is a child, waits for it, patiently so that an agent can clean up.
   virtual ~Conduit() = default;
-  // No agent came up: the destructor need not be patient.
+  // No agent came up, so there is nothing that cleans up: the destructor need not wait for it.
   virtual void Abandon() {}
 
   // Appends what has arrived: of stdout at most about `room` bytes, of stderr everything.

@@ -13,11 +13,11 @@ namespace dtest {
 
 class LogLines {
  public:
-  // `log` gets each line, without its end, but for empty ones. One that goes on for longer than 4 KiB is cut.
+  // `log` is called with each line that is not empty, without its line end. A line longer than 4 KiB is cut in parts.
   explicit LogLines(std::function<void(std::string)> log);
 
   void Add(absl::string_view text);
-  // Hands over what no line feed has ended.
+  // Calls `log` with the rest, which no line feed has ended.
   void Flush();
   // At most 2 KiB.
   const std::string& last_words() const { return last_words_; }

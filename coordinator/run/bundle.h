@@ -43,7 +43,7 @@ class Bundle {
   // Keeps a listing for the next run.
   virtual void Remember(UnitId id, CaseInfos cases, absl::Duration startup) = 0;
 
-  // It has turned out to be wrong: the next run lists again. True if it was an earlier run's.
+  // The unit's listing has turned out to be wrong: the next run lists it again. True if it was an earlier run's.
   virtual bool Forget(UnitId id) = 0;
 
   virtual Recipes FindRecipes(const std::vector<Digest>& files) const = 0;

@@ -1,10 +1,10 @@
 // Who sends which chunk to whom: the coordinator sends each chunk about once, and has the other hosts fetch it from
 // hosts that have it. Pure: no clock, no socket; what it is told and asked is all there is.
 //
-// A host that has all of a file is told of with Has, also if it had it before this run.
+// Has tells that a host has all of a file, from this run or an earlier one.
 //
-// A host that was promised a chunk (by the coordinator, or at a peer) counts as having it from then on: it keeps
-// whoever asks too early waiting for the moment that it lacks it. So the hosts that want a chunk form a tree that
+// A host that was promised a chunk (by the coordinator, or at a peer) counts as having it from then on: if another host
+// asks it too early, that one waits there until the chunk has come. So the hosts that want a chunk form a tree that
 // begins at the coordinator, and no host waits for itself. A host that does not get what it was promised asks again,
 // not "anywhere", and then the coordinator sends it.
 //

@@ -1,5 +1,5 @@
-// What units listed before, by what determines a listing: the unit and the files it needs. A suite that
-// did not change is listed by no one.
+// What units listed before, kept by what determines a listing: the unit and the files it needs. So a suite that has not
+// changed is not listed again.
 //
 //   <directory>/ab/<64 hex digits of the key>
 //       "dtest listing 3\n"
@@ -40,7 +40,7 @@ class ListingCache {
   std::optional<CachedListing> Find(const Digest& key) const;
   // Best effort: what cannot be written is listed again next time.
   void Put(const Digest& key, const CachedListing& listing) const;
-  // It has turned out to be wrong.
+  // Removes an entry that has turned out to be wrong.
   void Forget(const Digest& key) const;
 
   // The key of a unit: its framework, the environment given to tests, and the paths and contents of all it

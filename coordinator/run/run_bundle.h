@@ -38,7 +38,7 @@ class RunBundle : public Bundle {
   };
   RunBundle(Options options, std::vector<TestProgram> programs);
 
-  // Starts with units whose hash is known, then takes the small before the large, so that the first cases run while the
+  // Reads units whose hash is known first, then small ones before large ones, so that the first cases run while the
   // rest is read.
   void Prepare(const Ready& ready) override;
   size_t size() const override { return units_.size(); }

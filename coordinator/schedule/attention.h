@@ -1,5 +1,6 @@
-// Which hosts are looked after in this turn, and which would take more than there was. A result costs what its own host
-// costs because nobody else is looked at. Flags in the hosts' records keep each in a list once. One thread.
+// Which hosts an event of this turn concerns, and which wanted more work than there was. Only these are looked at, so a
+// result costs the same however many hosts there are. Flags in the hosts' records keep each host in a list once. One
+// thread.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_ATTENTION_H_
 #define DTEST_COORDINATOR_SCHEDULE_ATTENTION_H_
@@ -30,9 +31,9 @@ class Attention {
     hosts_[h].hungry = true;
     hungry_.push_back(h);
   }
-  // Work came up that hosts could take which are not touched.
+  // There is new work, which hosts that are not touched could take, too.
   void WorkCameUp() { work_came_up_ = true; }
-  // What comes up in this turn is for that host first.
+  // The new work of this turn is offered to that host first.
   void ServeFirst(HostId h) { first_ = h; }
 
   const std::vector<HostId>& touched() const { return touched_; }

@@ -1,5 +1,5 @@
-// Cases that were running when their run was cut, by the loss of their host or the end of the run: what is known of
-// that, until they are leased again or have their verdict; and the hosts that were lost under each. One thread.
+// What is known of cases that were running when their host was lost or the run was stopped: kept until they are leased
+// again or have their verdict. And which hosts were lost while each was running there. One thread.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_CUT_CASES_H_
 #define DTEST_COORDINATOR_SCHEDULE_CUT_CASES_H_
@@ -43,7 +43,7 @@ class CutCases {
     if (!losses_.empty()) losses_.erase(i);
   }
 
-  // A host was lost under it: which, and why.
+  // A host was lost while it ran there: which, and why.
   void NoteLoss(CaseNumber i, std::string text) { losses_[i].push_back(std::move(text)); }
   std::string Losses(CaseNumber i) const {
     const auto found = losses_.find(i);
