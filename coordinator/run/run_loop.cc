@@ -311,8 +311,10 @@ void RunLoop::Perform(AttemptCopied& action) {
 
 void RunLoop::Perform(ListingFailed& action) {
   Unit(action.unit).listed = true;
-  Emit(UnitListed{action.unit, Unit(action.unit).name, 0, 0, absl::StrCat("no host could list it: ", action.reason), "",
-                  false});
+  Emit(UnitListed{
+      action.unit, Unit(action.unit).name, 0, 0,
+      absl::StrCat("no host could list it: ", action.reason, ". Add a host that can, or do not give its path"), "",
+      false});
 }
 
 void RunLoop::Perform(Warn& action) { Emit(Warning{std::move(action.text)}); }

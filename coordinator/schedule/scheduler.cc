@@ -301,7 +301,9 @@ void Scheduler::Impl::CheckPlaceable() {
       actions_->push_back(ListingFailed{e, reasons});
     }
     for (CaseNumber i : pending_.TakeAll(e)) {
-      FinalWithoutRun(i, Outcome::kInfraError, absl::StrCat("no host can run this executable: ", reasons));
+      FinalWithoutRun(
+          i, Outcome::kInfraError,
+          absl::StrCat("no host can run this executable: ", reasons, ". Add a host that can, or leave it out with -k"));
     }
   }
 }
