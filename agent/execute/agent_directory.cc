@@ -20,7 +20,8 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kLargestFile = 64 << 20;
+constexpr size_t kLargestFile = 1 << 30;   // that is read: a listing of a million cases
+constexpr uint64_t kLeastRoom = 64 << 20;  // in memory
 constexpr char kMemory[] = "/dev/shm";
 
 absl::Status Failure(absl::string_view what, absl::string_view path) {
@@ -63,7 +64,7 @@ absl::StatusOr<std::unique_ptr<AgentDirectory>> AgentDirectory::Make() {
 std::unique_ptr<AgentDirectory> AgentDirectory::MakeInMemory() {
   struct statfs info;
   if (statfs(kMemory, &info) != 0 || info.f_type != TMPFS_MAGIC) return nullptr;
-  if (info.f_bavail * static_cast<uint64_t>(info.f_bsize) < kLargestFile || info.f_ffree == 0) return nullptr;
+  if (info.f_bavail * static_cast<uint64_t>(info.f_bsize) < kLeastRoom || info.f_ffree == 0) return nullptr;
   absl::StatusOr<std::unique_ptr<AgentDirectory>> made = MakeIn(kMemory);
   return made.ok() ? *std::move(made) : nullptr;
 }
