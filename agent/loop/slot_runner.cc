@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kBufferBytes = 64 << 10;
 // A process that prints without end must not keep the loop from the others.
 constexpr int kBuffersATurn = 8;
-constexpr size_t kLongestListing = 32 << 20;  // what it lists must fit into a frame
+constexpr size_t kLongestListing = 1 << 30;  // printed or in a file: of a million cases
 // A program that says one thing after another would wake us for each. What says much is read at once, or it would have
 // to wait for room in the pipe.
 constexpr absl::Duration kReadLater = absl::Milliseconds(2);
