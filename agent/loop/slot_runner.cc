@@ -166,7 +166,7 @@ void SlotRunner::StartListing(const Program& program) {
   listing_.clear();
   listing_too_long_ = false;
   listing_errors_.emplace(options_.welcome->settings.output_cap);
-  const Invocation invocation = framework->ListInvocation(options_.directories->temp());
+  const Invocation invocation = framework->ListInvocation(options_.directories->temporary());
   ended.spawn_error = Spawn(program, invocation, BaseEnvironment(program, invocation));
   if (ended.spawn_error.empty()) return;
   CleanUp();
