@@ -20,7 +20,6 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kLargestFile = 1 << 30;   // that is read: a listing of a million cases
 constexpr uint64_t kLeastRoom = 64 << 20;  // in memory
 constexpr char kMemory[] = "/dev/shm";
 
@@ -46,12 +45,12 @@ absl::Status RestoreDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
-std::string ReadFileIfThere(const std::string& path) {
+std::string ReadFileIfThere(const std::string& path, size_t most) {
   std::string contents;
   const Fd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
   struct stat info;
   if (!fd.ok() || fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return contents;
-  ReadToEnd(fd.get(), kLargestFile, &contents);
+  ReadToEnd(fd.get(), most, &contents);
   return contents;
 }
 

@@ -18,9 +18,12 @@ namespace dtest {
 // what it removed is made again. Contents of a directory that is right already stay. The error names the directory.
 absl::Status RestoreDirectory(const std::string& path);
 
-// Contents of a regular file, at most 64 MiB of them; empty if there is none (whatever else is there, such as a FIFO or
-// a symbolic link that a test left) or if it cannot be read. Never blocks on what it opens.
-std::string ReadFileIfThere(const std::string& path);
+// What is read of a file, unless told otherwise: a listing of a million cases fits.
+inline constexpr size_t kMostOfAFile = 1 << 30;
+
+// Contents of a regular file, at most `most` bytes of them; empty if there is none (whatever else is there, such as a
+// FIFO or a symbolic link that a test left) or if it cannot be read. Never blocks on what it opens.
+std::string ReadFileIfThere(const std::string& path, size_t most = kMostOfAFile);
 
 // A PrivateDirectory `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, or the same in memory. Make removes what dead agents
 // of this user left behind, and kills the processes that have their TEST_TMPDIR there. Nothing of other users is

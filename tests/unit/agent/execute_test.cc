@@ -511,7 +511,7 @@ TEST(Files, OnlyRegularOnesAreRead) {
   EXPECT_EQ(ReadFileIfThere(scratch.File("missing")), "");
   EXPECT_NE(ReadFileIfThere("/proc/self/cgroup"), "");
   ASSERT_EQ(truncate(path.c_str(), off_t{1} << 40), 0);
-  EXPECT_EQ(ReadFileIfThere(path).size(), size_t{64} << 20);
+  EXPECT_EQ(ReadFileIfThere(path, 5000).size(), 5000u);
 }
 
 // ---- Host
