@@ -4,6 +4,7 @@
 #ifndef DTEST_AGENT_EXECUTE_AGENT_DIRECTORY_H_
 #define DTEST_AGENT_EXECUTE_AGENT_DIRECTORY_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
