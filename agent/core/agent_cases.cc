@@ -1,4 +1,4 @@
-// What processes do, and who is blamed for it.
+// What processes do, and what they list.
 
 #include <algorithm>
 #include <utility>
