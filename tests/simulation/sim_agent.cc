@@ -214,7 +214,7 @@ void SimAgent::EndCase(Run& run, Fate fate) {
   run.failed |= outcome == Outcome::kFailed;
   run.spoiled |= fate == Fate::kSpoil;
   run.process->Prints(CaseEnds(scenario_.units[run.invoked.unit], run.invoked.cases, run.position, outcome));
-  StopRunning(run, outcome == Outcome::kPassed);
+  StopRunning(run, outcome != Outcome::kFailed);
   ++run.position;
   NextCase(run);
 }

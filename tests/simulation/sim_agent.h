@@ -31,7 +31,7 @@ class AgentWorld {
   virtual ~AgentWorld() = default;
   virtual void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) = 0;
   virtual void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) = 0;
-  // `passed`: its process said so, before anybody signalled it.
+  // `passed`: its process said so, or that it was skipped, before anybody signalled it.
   virtual void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) = 0;
   // A case took the machine down that this life of the agent is on.
   virtual void HostDies(uint32_t host, Epoch epoch) = 0;
