@@ -229,7 +229,6 @@ TEST_F(RunLoopTest, AUnitThatIsReadyAfterTheEndTellsNoCases) {
   BecomesReady(late, absl::Seconds(3));
   ComesUp(kA);
   hosts_.After(absl::Seconds(1), [this] { signals_.Send(SIGINT); });
-  hosts_.After(absl::Seconds(2), [this] { signals_.Send(SIGINT); });
   hosts_.leave_when_asked = false;
   EXPECT_EQ(Run(), RunEnd::kInterrupted);
   EXPECT_THAT(sink_.LinesThatBegin("selected"), SizeIs(0));
