@@ -2,13 +2,13 @@
 //
 // A file given by name is a test, or an error that says why it cannot be. Of what is in a directory (walked
 // recursively, see directory_walk.h for what is not entered):
-//   - every ELF program that is a GoogleTest, itself or by a library it needs, is a test, whatever its name;
-//   - any other ELF program, and a script with #!, is one according to DiscoverOptions::plain: a plain program, whose
-//     one case is the program;
+//   - every ELF program that shows a framework, itself or by a library it needs, is a test, whatever its name;
+//   - any other ELF program, and a script with #!, is one according to DiscoverOptions::plain: of the framework that
+//     DiscoverOptions::protocol names, most often a plain program, whose one case is the program;
 //   - what looks like a test and cannot be started is in the result as an unrunnable program: it fails the run. Those
-//     are a GoogleTest without its execute bit, and, if they are named as tests (test_names.h): another program or
-//     script without it, a script whose interpreter is missing or not named or whose first line ends in CR, an
-//     executable file that is neither ELF nor script, an ELF file cut short or damaged, an executable file without a
+//     are a program of a framework without its execute bit, and, if they are named as tests (test_names.h): another
+//     program or script without it, a script whose interpreter is missing or not named or whose first line ends in CR,
+//     an executable file that is neither ELF nor script, an ELF file cut short or damaged, an executable file without a
 //     byte, a file that cannot be read, a dangling link. So is a directory that cannot be read, whatever its name.
 //   - everything else is counted, and told in `notes` or `details`.
 // A file reached twice (by its inode) under one base name is one test, under the path that was reached first; real
@@ -57,10 +57,11 @@ struct DiscoverOptions {
     kNone,  // nor is any of these an unrunnable test
   };
   Plain plain = Plain::kAuto;
-  bool allow_unrunnable = false;  // what cannot be started is a warning, and no test
-  bool here = false;              // all tests run on this machine: what it cannot run cannot be run
-  std::string root;               // what names are relative to: absolute; empty: the working directory
-  // Tells a GoogleTest whose GoogleTest is in a shared library. Null: one of its own, with this process' environment.
+  bool allow_unrunnable = false;           // what cannot be started is a warning, and no test
+  bool here = false;                       // all tests run on this machine: what it cannot run cannot be run
+  std::string protocol = kPlainFramework;  // the framework of programs that show none: a name of the table
+  std::string root;                        // what names are relative to: absolute; empty: the working directory
+  // Tells a program whose framework is in a shared library. Null: one of its own, with this process' environment.
   LibraryResolver* resolver = nullptr;
 };
 
