@@ -97,10 +97,18 @@ class TestFramework {
   virtual size_t CasesAProcess(const BatchRequest& request) const { return request.cases.size(); }
   virtual Invocation RunInvocation(const BatchRequest& request) const = 0;
   virtual std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const = 0;
+
+  // Whether a program that nothing else tells of is one of this framework, by the first lines that it printed: stdout
+  // and stderr, the last line perhaps cut. Then a reader of this framework takes over: its Start is called with the
+  // case begun, then it is fed from the first byte on. Only where nothing is listed and RunInvocation adds nothing.
+  virtual bool Claims(absl::string_view /*output*/) const { return false; }
 };
 
 // By its name (UnitSpec::framework); null: there is none of that name. Static storage.
 const TestFramework* FindFramework(absl::string_view name);
+
+// The first that claims this output; null: none does. Static storage.
+const TestFramework* FrameworkThatClaims(absl::string_view output);
 
 }  // namespace dtest
 

@@ -106,9 +106,10 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
     return;
   }
   const RunSettings& settings = options_.welcome->settings;
-  // The one case of a unit that does not list is named like the unit.
-  const bool whole = program.cases.size() == 1 && program.cases.name(0) == program.spec.name;
-  const TestFramework* const framework = FindFramework(whole ? kPlainFramework : program.spec.framework);
+  const TestFramework* framework = FindFramework(program.spec.framework);
+  // One that ran its tests in place of listing them is known by its name only.
+  const bool whole = program.cases.size() == 1 && program.cases[0] == CaseInfo{.name = program.spec.name};
+  if (framework != nullptr && framework->NeedsListing() && whole) framework = FindFramework(kPlainFramework);
   if (framework == nullptr) {
     ended.spawn_error = UnknownFramework(program);
     options_.emit(std::move(ended));

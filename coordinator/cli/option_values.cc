@@ -1,13 +1,16 @@
 #include "coordinator/cli/option_values.h"
 
 #include <cstdlib>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "coordinator/bundle/framework_table.h"
 
 namespace dtest {
 
@@ -89,6 +92,15 @@ absl::StatusOr<PlainTests> ParsePlain(absl::string_view text) {
   if (text == "all") return PlainTests::kAll;
   if (text == "none") return PlainTests::kNone;
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, all, none"));
+}
+
+absl::StatusOr<std::string> ParseProtocol(absl::string_view text) {
+  std::vector<absl::string_view> known;
+  for (const FrameworkRow& row : Frameworks()) {
+    if (row.name == text) return std::string(text);
+    known.push_back(row.name);
+  }
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of ", absl::StrJoin(known, ", ")));
 }
 
 absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text) {

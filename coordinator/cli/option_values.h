@@ -34,6 +34,8 @@ absl::StatusOr<Processes> ParseProcesses(absl::string_view text);
 // --isolate, the former name of --processes: "process" is a process a case.
 absl::StatusOr<Processes> ParseIsolate(absl::string_view text);
 absl::StatusOr<PlainTests> ParsePlain(absl::string_view text);
+// The name of a framework (coordinator/bundle/framework_table.h).
+absl::StatusOr<std::string> ParseProtocol(absl::string_view text);
 // --shuffle: "" is nullopt, "random" a new seed, else the seed itself.
 absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text);
 

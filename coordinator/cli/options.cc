@@ -183,6 +183,10 @@ void AddSelectionOptions(CLI::App& app, Options& options) {
          "Which other executables in a directory are tests: those named so (auto), all, none  [auto]")
       ->type_name("auto|all|none")
       ->group(group);
+  app.add_option_function<std::string>("--protocol", Through(ParseProtocol, &options.protocol, "--protocol"),
+                                       "What programs speak that show no framework, like tap  [plain]")
+      ->type_name("NAME")
+      ->group(group);
   app.add_flag("--allow-unrunnable", options.allow_unrunnable,
                "What looks like a test and cannot be started is a warning, in place of failing the run")
       ->group(group);

@@ -51,6 +51,7 @@ struct Options {
   uint32_t shard_index = 1, shard_count = 1;  // 1-based
   std::string shard_durations;                // file; empty: divide by hash
   PlainTests plain = PlainTests::kAuto;
+  std::string protocol = kPlainFramework;  // the framework of programs that show none
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;
