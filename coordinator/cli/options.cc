@@ -411,6 +411,7 @@ bool KeepsAllOutput(const Options& options) {
 ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
   Options options;
   options.arguments = arguments;
+  options.program = arguments.empty() ? "dtest" : arguments.front();
   std::vector<std::string> rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
   if (!rest.empty()) {
     if (std::optional<Command> command = FindCommand(rest.front())) {
@@ -461,6 +462,7 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
     return parsed;
   }
   if (options.cache_dir.empty()) options.cache_dir = DefaultDirectory("XDG_CACHE_HOME", ".cache");
+  options.own_state_dir = !options.state_dir.empty();
   if (options.state_dir.empty()) options.state_dir = DefaultDirectory("XDG_STATE_HOME", ".local/state");
   if (options.cache_dir.empty() || options.state_dir.empty()) {
     parsed.text = "dtest: HOME is not set: give --cache-dir and --state-dir directories to keep things in\n";

@@ -28,6 +28,7 @@ enum class PlainTests : uint8_t { kAuto, kAll, kNone };
 
 struct Options {
   Command command = Command::kRun;
+  std::string program;                      // argv[0]
   std::vector<std::string> arguments;       // argv, for the event log
   std::vector<std::string> paths;           // of tests; for kReport: at most one run id or event log;
                                             // for kHistory: nothing, "export" FILE, or "forget" and patterns
@@ -87,8 +88,9 @@ struct Options {
   uint64_t output_cap = 1 << 20;
 
   // Where the coordinator keeps things.
-  std::string cache_dir;  // hashes of files, listings
-  std::string state_dir;  // history, event logs
+  std::string cache_dir;       // hashes of files, listings
+  std::string state_dir;       // history, event logs
+  bool own_state_dir = false;  // --state-dir was given: a dtest that is not told of it looks elsewhere
 };
 
 // What is asked for by --success-output, or by -vv without it.

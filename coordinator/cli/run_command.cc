@@ -297,7 +297,7 @@ int RunCommand(const Options& options) {
   std::string history_warning;
   std::unique_ptr<History> history;
   if (!list_only) {
-    (*reports)->KeepEventLog(options.state_dir, run_id);
+    (*reports)->KeepEventLog(options, run_id);
     absl::StatusOr<std::unique_ptr<History>> opened = History::Open(options.state_dir + "/history.db");
     if (opened.ok()) {
       history = *std::move(opened);

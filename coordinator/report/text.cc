@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 
 namespace dtest {
@@ -172,6 +173,23 @@ std::string NameLine(absl::string_view name) {
   text.reserve(name.size());
   AppendName(name, &text);
   return OnOneLine(std::move(text));
+}
+
+std::string CaseLine(absl::string_view unit, absl::string_view name, uint32_t iteration, absl::string_view host) {
+  std::string line = NameLine(unit);
+  if (name != unit) absl::StrAppend(&line, " ", NameLine(name));
+  if (iteration > 1) absl::StrAppend(&line, " (repeat ", iteration, ")");
+  if (!host.empty()) absl::StrAppend(&line, " (", OneLine(host), ")");
+  return line;
+}
+
+std::string ShellWord(absl::string_view text) {
+  constexpr absl::string_view kPlainMarks = "%+,-./:@_";
+  const bool plain = std::all_of(text.begin(), text.end(), [&](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains(kPlainMarks, c);
+  });
+  if (plain && !text.empty()) return std::string(text);
+  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
 }
 
 std::string Headline(absl::string_view message, size_t limit) {

@@ -404,6 +404,26 @@ class LocalTest(DtestCase):
         self.assertEqual(len(result.junit()["fails_at_exit_test.AtExit", "Breaks"].findall("rerunFailure")), 2)
         self.assertSays(result, "4 cases: 3 passed, 1 failed")
 
+    def test_a_failed_case_whose_process_ends_badly_too(self):
+        for processes in ("batch", "case"):
+            with self.subTest(processes=processes):
+                # Once more, what is known to be short is one batch.
+                runs = [self.dtest(self.suite("fails_twice_test"), "-j", "1", "--processes", processes) for _ in "12"]
+                for result in runs:
+                    self.assertExit(result, FAILED)
+                    self.assertEqual(set(result.names().items()) - {("Twice.Fails", "failed")},
+                                     {(f"Twice.{name}", "passed") for name in ("Passes", "Follows", "IsLast")})
+                    self.assertSays(result, "4 cases: 3 passed, 1 failed", "invariant broken")
+                    case = result.junit()["fails_twice_test.Twice", "Fails"]
+                    texts = [text for element in case for text in (element.text, element.get("message")) if text]
+                    for said in ("the first failure", "invariant broken"):
+                        self.assertTrue(any(said in text for text in texts), texts)
+                    self.assertEqual(sum("invariant broken" in text for text in texts), 1, texts)
+                    again = self.path("again.xml")
+                    self.dtest("report", result.events_path, "--junit", again, reports=False)
+                    with open(again, "rb") as one, open(result.junit_path, "rb") as other:
+                        self.assertEqual(one.read(), other.read())
+
     def test_what_a_sanitizer_says_of_a_case_that_passes(self):
         for isolation in ("batch", "process"):
             result = self.dtest(self.suite("overflows_test"), "--isolate", isolation)
@@ -411,6 +431,9 @@ class LocalTest(DtestCase):
             self.assertSays(result, "runtime error: signed integer overflow")
             self.assertIn("runtime error", result.junit()["overflows_test.Numbers", "Overflow"].find("system-out").text)
             self.assertIsNone(result.junit()["overflows_test.Numbers", "Fit"].find("system-out"))
+            properties = {item.get("name"): item.get("value")
+                          for item in result.junit()["overflows_test.Numbers", "Overflow"].iter("property")}
+            self.assertIn("runtime error: signed integer overflow", properties["warning"])
 
     def test_a_case_that_signals_its_agent(self):
         for isolation in ("batch", "process"):
@@ -545,19 +568,6 @@ class FailurePolicyTest(DtestCase):
             self.dtest("report", result.events_path, "--junit", again, reports=False)
             with open(again, "rb") as one, open(result.junit_path, "rb") as other:
                 self.assertEqual(one.read(), other.read())
-
-    def test_reproduce_runs_a_case_behind_what_ran_before_it(self):
-        self.dtest(self.suite("order_dependent_test"), "-j", "1")  # once more, what is known to be short is one batch
-        first = self.dtest(self.suite("order_dependent_test"), "-j", "1", "--env", "OF_THE_RUN=yes")
-        ran = {event["name"]: (event["process"], event["place"]) for event in first.attempts()}
-        for _ in range(2):  # what it logs can be reproduced, too
-            result = self.dtest("reproduce", "Order.NeedsTidiness", reports=False)
-            self.assertExit(result, FAILED)
-            self.assertSays(result, "behind the 3 that ran before it", "4 cases: 3 passed, 1 failed")
-        self.assertEqual(ran["Order.NeedsTidiness"][1], 3)
-        result = self.dtest("reproduce", "order_dependent_test.Order.Last", first.events_path, reports=False)
-        self.assertSays(result, "6 cases: 4 passed, 2 failed")
-        self.assertExit(self.dtest("reproduce", "Order.None", reports=False), 4)
 
     def test_flaky_alone_passes(self):
         result = self.dtest(self.suite("flaky_test"), "--retries", "2", "-k", "-Flaky.NeverPasses")
