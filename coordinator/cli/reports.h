@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "coordinator/cli/options.h"
+#include "coordinator/settings/options.h"
 #include "coordinator/event/sink_set.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/junit.h"

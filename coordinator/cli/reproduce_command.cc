@@ -14,10 +14,12 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "coordinator/cli/command_line.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/run_log.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
+#include "coordinator/settings/values.h"
 #include "dtest/base/paths.h"
 
 namespace dtest {
@@ -119,6 +121,15 @@ std::vector<Attempt> Batch(const Log& log, const Attempt& last) {
   return batch;
 }
 
+// The command that a log has says everything: neither dtest.toml nor variables that changed since add to it.
+Surroundings RecordedSurroundings() {
+  Surroundings recorded;
+  for (const char* name : {"HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"}) {
+    if (std::string value = Environment(name); !value.empty()) recorded.variables[name] = std::move(value);
+  }
+  return recorded;
+}
+
 }  // namespace
 
 std::string NameToReproduce(absl::string_view unit, absl::string_view name) {
@@ -135,7 +146,7 @@ int ReproduceCommand(const Options& options) {
   const absl::StatusOr<Attempt> attempt = FindAttempt(*log, wanted, *path);
   if (!attempt.ok()) return ExplainFailure(attempt.status());
 
-  ParsedCommandLine parsed = ParseCommandLine(log->started.command);
+  ParsedCommandLine parsed = ParseCommandLine(log->started.command, RecordedSurroundings());
   if (!parsed.options.has_value() || parsed.options->command != Command::kRun) {
     return ExplainFailure(absl::FailedPreconditionError(
         absl::StrCat("the run of ", *path, " was started by a command that this dtest does not take: ", parsed.text)));

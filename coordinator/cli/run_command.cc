@@ -79,10 +79,10 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   RunLoop::Options loop;
   loop.run_id = run_id;
   loop.version = Version();
-  loop.command = options.arguments;
+  loop.command = options.equivalent;
   if (options.shuffle) {
     // With the seed that was drawn, so that the log has all that makes the order again.
-    std::replace(loop.command.begin(), loop.command.end(), std::string("--shuffle"),
+    std::replace(loop.command.begin(), loop.command.end(), std::string("--shuffle=true"),
                  absl::StrCat("--shuffle=", *options.shuffle));
   }
   std::error_code error;

@@ -139,7 +139,7 @@ class RunLoop : public Hosts::Delegate {
 
   // Constant after construction.
   const Options options_;
-  const Selection selection_;
+  Selection selection_;
   const Surroundings out_;
   const absl::Time started_;
   Hosts* hosts_ = nullptr;  // from Run on

@@ -263,7 +263,7 @@ class OptionsTest(DtestCase):
     def test_help_and_version(self):
         self.assertRegex(self.dtest("--version", reports=False).stdout, r"^dtest \d+\.\d+")
         text = self.dtest("--help", reports=False).stdout
-        for option in ("--hosts", "--junit", "--retries", "--isolate", "Exit status"):
+        for option in ("--hosts", "--junit", "--retries", "--processes", "Exit status"):
             self.assertIn(option, text)
 
 

@@ -15,9 +15,9 @@ class OutcomeTest(FarmCase):
 
     def test_every_outcome(self):
         tests = self.suite("mixed_test", "hang_test", "leak_test", "output_test", "typed_test")
-        for isolation in ("batch", "process"):
-            with self.subTest(isolation=isolation):
-                result = self.dtest(*self.on_farm(), tests, "--isolate", isolation, "--timeout", "10s", "--grace",
+        for processes in ("batch", "case"):
+            with self.subTest(processes=processes):
+                result = self.dtest(*self.on_farm(), tests, "--processes", processes, "--timeout", "10s", "--grace",
                                     "300ms")
                 self.assertExit(result, FAILED)
                 self.assertEqual(result.names(), {
@@ -30,7 +30,7 @@ class OutcomeTest(FarmCase):
 
     def test_leaks_are_killed_on_every_kind_of_host(self):
         for host in ("h1", "h4"):
-            result = self.dtest(*self.on_farm(host), self.suite("leak_test"), "--isolate", "process")
+            result = self.dtest(*self.on_farm(host), self.suite("leak_test"), "--processes", "case")
             self.assertExit(result, PASSED)
             leaky = {text_of(event["name"]) for event in result.attempts() if event.get("leaky")}
             self.assertEqual(leaky, {"Leaking.InItsGroup", "Leaking.InItsOwnSession"}, host)
@@ -60,7 +60,7 @@ class OutcomeTest(FarmCase):
 
     def test_every_worker_is_numbered_once(self):
         result = self.dtest(*self.on_farm(), self.suite("environment_test"), "-k", "Variables/*", "--repeat", "30",
-                            "--isolate", "process")
+                            "--processes", "case")
         workers = {}
         for event in result.attempts():
             if text_of(event["name"]).endswith("/DTEST_WORKER"):

@@ -59,17 +59,16 @@ class LocalTest(DtestCase):
         with open(again, "rb") as one, open(result.junit_path, "rb") as other:
             self.assertEqual(one.read(), other.read())
 
-    def test_isolate_process_gives_the_same_verdicts(self):
-        result = self.dtest(self.suite("mixed_test"), "--isolate", "process")
+    def test_a_process_a_case_gives_the_same_verdicts(self):
+        result = self.dtest(self.suite("mixed_test"), "--processes", "case")
         self.assertEqual(result.names(), fixtures.MIXED)
 
-    def test_isolation_decides_how_cases_share_processes(self):
-        for isolation, expect in (("process", lambda processes: processes == 20),
-                                  ("batch", lambda processes: processes < 20)):
-            result = self.dtest(self.suite("isolation_test"), "--isolate", isolation)
+    def test_processes_decides_how_cases_share_them(self):
+        for processes, expect in (("case", lambda count: count == 20), ("batch", lambda count: count < 20)):
+            result = self.dtest(self.suite("isolation_test"), "--processes", processes)
             self.assertExit(result, PASSED)
-            processes = {dict(event["properties"])["pid"] for event in result.attempts()}
-            self.assertTrue(expect(len(processes)), f"{isolation}: {len(processes)} processes")
+            seen = {dict(event["properties"])["pid"] for event in result.attempts()}
+            self.assertTrue(expect(len(seen)), f"{processes}: {len(seen)} processes")
 
     def test_parameterised_names(self):
         result = self.dtest(self.suite("typed_test"))
@@ -260,7 +259,7 @@ class LocalTest(DtestCase):
                 self.assertEqual(len(result.junit()), len(result.verdicts()))
 
     def test_leaks_are_found_and_killed(self):
-        result = self.dtest(self.suite("leak_test"), "--isolate", "process")
+        result = self.dtest(self.suite("leak_test"), "--processes", "case")
         self.assertExit(result, PASSED)
         leaky = {text_of(event["name"]): event.get("leaky", False) for event in result.attempts()}
         self.assertEqual(leaky, {"Leaking.None": False, "Leaking.InItsGroup": True, "Leaking.InItsOwnSession": True})
@@ -291,7 +290,7 @@ class LocalTest(DtestCase):
 
     def test_first_run_longer_than_a_second(self):
         # The local agent hears nothing for longer than any of its first deadlines.
-        for extra in ([], ["--isolate", "process"]):
+        for extra in ([], ["--processes", "case"]):
             result = self.dtest(self.suite("slow_test"), "-k", "*/1", "-k", "*/2", "--env", "FIXTURE_MS=2500", *extra)
             self.assertExit(result, PASSED)
             self.assertEqual(set(result.names().values()), {"passed"})
@@ -337,14 +336,14 @@ class LocalTest(DtestCase):
         self.assertSays(result, "before the first test, in the set-up of its suite")
 
     def test_cases_after_lines_that_nobody_ended(self):
-        for isolation in ("batch", "process"):
-            result = self.dtest(self.suite("unfinished_lines_test"), "--isolate", isolation)
+        for processes in ("batch", "case"):
+            result = self.dtest(self.suite("unfinished_lines_test"), "--processes", processes)
             self.assertEqual(result.names(), {"Database.Fails": "failed", "Queue.Dies": "crashed"})
             self.assertNotIn("set-up", result.text)
 
     def test_names_that_differ_from_process_to_process(self):
-        for isolation in ("batch", "process"):
-            result = self.dtest(self.suite("names_change_test"), "--isolate", isolation)
+        for processes in ("batch", "case"):
+            result = self.dtest(self.suite("names_change_test"), "--processes", processes)
             self.assertExit(result, FAILED)
             self.assertSays(result, "its names differ from one process to the next")
             self.assertEqual(set(result.names().values()), {"infra error"})
@@ -374,9 +373,9 @@ class LocalTest(DtestCase):
                  ("LeakSanitizer: detected memory leaks", "Direct leak of 77 byte", "leaks_memory_test.cc:8")),
                 ("races_test", "Threads.Race", ("Wait", "Follow"),
                  ("ThreadSanitizer: data race", "races_test.cc:12"))):
-            for isolation in ("batch", "process"):
-                with self.subTest(suite=suite, isolation=isolation):
-                    result = self.dtest(self.suite(suite, directory=suite), "--isolate", isolation, "-v")
+            for processes in ("batch", "case"):
+                with self.subTest(suite=suite, processes=processes):
+                    result = self.dtest(self.suite(suite, directory=suite), "--processes", processes, "-v")
                     self.assertExit(result, FAILED)
                     prefix, name = culprit.split(".")
                     self.assertEqual(result.names(), {f"{prefix}.{other}": "passed" for other in others} |
@@ -425,8 +424,8 @@ class LocalTest(DtestCase):
                         self.assertEqual(one.read(), other.read())
 
     def test_what_a_sanitizer_says_of_a_case_that_passes(self):
-        for isolation in ("batch", "process"):
-            result = self.dtest(self.suite("overflows_test"), "--isolate", isolation)
+        for processes in ("batch", "case"):
+            result = self.dtest(self.suite("overflows_test"), "--processes", processes)
             self.assertExit(result, PASSED)
             self.assertSays(result, "runtime error: signed integer overflow")
             self.assertIn("runtime error", result.junit()["overflows_test.Numbers", "Overflow"].find("system-out").text)
@@ -436,8 +435,8 @@ class LocalTest(DtestCase):
             self.assertIn("runtime error: signed integer overflow", properties["warning"])
 
     def test_a_case_that_signals_its_agent(self):
-        for isolation in ("batch", "process"):
-            result = self.dtest(self.suite("signals_parent_test"), "--isolate", isolation, "-j", "2")
+        for processes in ("batch", "case"):
+            result = self.dtest(self.suite("signals_parent_test"), "--processes", processes, "-j", "2")
             self.assertExit(result, FAILED)
             self.assertEqual(result.names(), {"Parent.IsLeftAlone": "passed", "Parent.IsSignalled": "failed",
                                               "Parent.IsStillThere": "passed"})

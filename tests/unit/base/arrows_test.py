@@ -20,6 +20,7 @@ RULES = {
     "include/dtest/base": ["include/dtest"],
     "protocol": ["include/dtest", "include/dtest/base"],
     "coordinator/event": COMMON,
+    "coordinator/filter": COMMON,
     "coordinator/inventory": COMMON,
     "coordinator/bundle": COMMON,
     "coordinator/launch": COMMON + ["coordinator/inventory"],
@@ -27,11 +28,12 @@ RULES = {
     "coordinator/history": COMMON + ["coordinator/event"],
     "coordinator/report": COMMON + ["coordinator/event"],
     "coordinator/run": COMMON + [COORDINATOR + room for room in
-                                 ["event", "inventory", "bundle", "launch", "schedule", "history", "report"]],
-    "coordinator/settings": COMMON + ["coordinator/inventory", "coordinator/event"],
+                                 ["event", "filter", "inventory", "bundle", "launch", "schedule", "history",
+                                  "report"]],
+    "coordinator/settings": COMMON + ["coordinator/filter", "coordinator/schedule"],
     "coordinator/cli": COMMON + [COORDINATOR + room for room in
-                                 ["event", "inventory", "bundle", "launch", "schedule", "history", "report", "run",
-                                  "settings"]],
+                                 ["event", "filter", "inventory", "bundle", "launch", "schedule", "history", "report",
+                                  "run", "settings"]],
     "coordinator": COMMON + ["coordinator/cli"],
     # What the core knows of frameworks: values.
     "agent/frameworks/capture.h": COMMON,

@@ -73,7 +73,8 @@ TEST(Selection, GoogleTestsOwnFilterSyntaxWorks) {
 
 TEST(Selection, AnExecutableIsMeantByItsPathOrItsBaseName) {
   const auto selects = [](const std::string& filter, absl::string_view name = "Net.Connect") {
-    return Selection::Make({filter})->Matches("build/io/io_test", name, std::nullopt);
+    return Selection::Make({filter})->Matches(
+        {.unit = "build/io/io_test", .info = {.name = name}, .has_info = false});
   };
   for (const char* filter :
        {"io_test.Net", "io/io_test", "*io_test.Net.*", "io_test.*", "build/io/io_test.*", "=io_test",
@@ -94,16 +95,26 @@ TEST(Selection, SeveralFiltersAreAUnion) { EXPECT_THAT(Select({"Close", "Read"})
 TEST(Selection, APlainExecutableIsItsOwnCase) {
   absl::StatusOr<Selection> selection = Selection::Make({"=check.sh"});
   ASSERT_TRUE(selection.ok());
-  EXPECT_TRUE(selection->Matches("check.sh", "check.sh", ""));
-  EXPECT_FALSE(selection->Matches("other.sh", "other.sh", ""));
+  EXPECT_TRUE(selection->Matches({.unit = "check.sh", .info = {.name = "check.sh"}}));
+  EXPECT_FALSE(selection->Matches({.unit = "other.sh", .info = {.name = "other.sh"}}));
 }
 
 TEST(Selection, AnEmptyPatternIsAnError) {
-  for (const char* filter : {"", "-", "a::b", "=", "a:"}) {
+  for (const char* filter : {"", "-", "=", "a:"}) {
     absl::StatusOr<Selection> selection = Selection::Make({filter});
     EXPECT_FALSE(selection.ok()) << filter;
     EXPECT_THAT(std::string(selection.status().message()), HasSubstr("empty pattern"));
   }
+}
+
+TEST(Selection, AFilterThatMatchesNothingIsNamed) {
+  Selection selection = *Selection::Make({"Net", "Nte", "-Slow", "-Solw"});
+  (void)selection.Select("io_test", Cases());
+  EXPECT_THAT(selection.Unmatched(), ElementsAre("Nte", "-Solw"));
+  CaseInfos others;
+  others.Add({.name = "Nte.x", .suite = "Nte"});
+  (void)selection.Select("other_test", others);
+  EXPECT_THAT(selection.Unmatched(), ElementsAre("-Solw")) << "in any unit";
 }
 
 TEST(Selection, ShardsPartitionTheCases) {
