@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "agent/execute/capture.h"
+#include "agent/frameworks/capture.h"
 #include "agent/frameworks/lines.h"
 #include "agent/frameworks/sanitizer.h"
 #include "agent/frameworks/tap_document.h"

@@ -254,6 +254,10 @@ int RunCommand(const Options& options) {
   }
   absl::StatusOr<Selection> selection = Selection::Make(options.filters, options.shard_index, options.shard_count);
   if (!selection.ok()) return ExplainFailure(selection.status());
+  if (selection->NeedsHistory() && options.shard_count > 1) {
+    return ExplainFailure(absl::InvalidArgumentError(
+        "--filter has failed() or new(), and --shard: shards that know another history would leave cases out"));
+  }
   if (!options.together.empty()) selection->TakeOnly(options.together);
   std::shared_ptr<const Durations> durations;
   if (!options.shard_durations.empty()) {
@@ -296,13 +300,16 @@ int RunCommand(const Options& options) {
 
   std::string history_warning;
   std::unique_ptr<History> history;
-  if (!list_only) {
-    (*reports)->KeepEventLog(options, run_id);
+  if (!list_only) (*reports)->KeepEventLog(options, run_id);
+  if (!list_only || selection->NeedsHistory()) {
     absl::StatusOr<std::unique_ptr<History>> opened = History::Open(options.state_dir + "/history.db");
     if (opened.ok()) {
       history = *std::move(opened);
       history_warning = history->warning();
-      (*reports)->sinks().Add("history", history.get());
+      if (!list_only) (*reports)->sinks().Add("history", history.get());
+    } else if (selection->NeedsHistory()) {
+      return ExplainFailure(absl::UnavailableError(
+          absl::StrCat("failed() and new() ask the history, which cannot be read: ", opened.status().message())));
     } else {
       history_warning = std::string(opened.status().message());
     }
@@ -326,6 +333,13 @@ int RunCommand(const Options& options) {
   const int exit_status = (*reports)->FinishOutput(summary.ExitStatus());
   if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty())
     SayNothingSelected(options, summary);
+  // Of units that could not be listed nothing is known.
+  if (end == RunEnd::kCompleted && summary.selected() > 0 && summary.unlisted().empty()) {
+    for (const std::string& filter : loop.UnmatchedFilters()) {
+      std::fprintf(stderr, "dtest: warning: --filter '%s' matches none of the %s cases\n", OneLine(filter).c_str(),
+                   CountText(summary.listed()).c_str());
+    }
+  }
   if (!list_only) return exit_status;
 
   const int error = WriteOutput(ListingsText(loop.TakeListings()));

@@ -62,7 +62,7 @@ class RunLoop : public Hosts::Delegate {
     std::function<std::string(const CaseResult& failure, absl::string_view host)> hint;
   };
 
-  // What the loop reads and writes besides hosts. All outlive it; `history` and `terminal` may be null.
+  // What the loop reads and writes besides hosts. All outlive it; `terminal` may be null, and `history` but for a selection that needs it.
   struct Surroundings {
     SinkSet* sinks;
     History* history;
@@ -86,6 +86,8 @@ class RunLoop : public Hosts::Delegate {
     std::vector<uint32_t> selected;
   };
   std::vector<Listing> TakeListings();
+  // After Run: filters that match no case.
+  std::vector<std::string> UnmatchedFilters() const { return selection_.Unmatched(); }
 
   const Scheduler& scheduler() const { return scheduler_; }  // for its CheckInvariants
 

@@ -39,7 +39,9 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   if (unit.listed) return;
   unit.listed = true;
   unit.cases = std::move(cases);
-  unit.selected = selection_.Select(unit.name, unit.cases);
+  std::vector<std::optional<CaseHistory>> known;
+  if (selection_.NeedsHistory()) known = out_.history->Cases(unit.name, unit.cases);
+  unit.selected = selection_.Select(unit.name, unit.cases, known);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(unit.name, " lists no case at all: were its tests linked into it?")});
   }

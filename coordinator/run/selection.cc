@@ -51,13 +51,22 @@ bool Selection::Matches(const FilterSubject& subject) const {
   return plan_.shard_count() == 1 || plan_.Part(subject.unit, subject.info.name) == shard_index_ - 1;
 }
 
-std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos& cases) {
+bool Selection::NeedsHistory() const {
+  const auto needs = [](const One& one) { return one.filter.NeedsHistory(); };
+  return std::any_of(including_.begin(), including_.end(), needs) ||
+         std::any_of(excluding_.begin(), excluding_.end(), needs);
+}
+
+std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos& cases,
+                                        const std::vector<std::optional<CaseHistory>>& known) {
   std::vector<uint32_t> selected;
   selected.reserve(cases.size());
   FilterSubject subject;
   subject.unit = unit;
   for (uint32_t i = 0; i < cases.size(); ++i) {
     subject.info = cases[i];
+    subject.never_ran = known.empty() || !known[i].has_value() || known[i]->runs == 0;
+    subject.failed_last = !subject.never_ran && IsFailure(known[i]->last_outcome);
     if (Matches(subject)) selected.push_back(i);
     for (std::vector<One>* filters : {&including_, &excluding_}) {
       for (One& one : *filters) one.matched = one.matched || one.filter.Matches(subject);

@@ -5,6 +5,7 @@
 #define DTEST_COORDINATOR_RUN_SELECTION_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/filter/filter.h"
+#include "coordinator/history/history.h"
 #include "coordinator/run/shard_plan.h"
 #include "dtest/case_info.h"
 
@@ -37,8 +39,12 @@ class Selection {
 
   bool Matches(const FilterSubject& subject) const;
 
-  // Positions of those that are selected, in order.
-  std::vector<uint32_t> Select(absl::string_view unit, const CaseInfos& cases);
+  // Whether a filter has failed() or new(): Select must then be told what history knows.
+  bool NeedsHistory() const;
+
+  // Positions of those that are selected, in order. `known`: parallel to `cases`, or empty where nothing is known.
+  std::vector<uint32_t> Select(absl::string_view unit, const CaseInfos& cases,
+                               const std::vector<std::optional<CaseHistory>>& known = {});
 
   // Filters, as they were given, that matched no case of any Select so far.
   std::vector<std::string> Unmatched() const;

@@ -117,6 +117,18 @@ TEST(Selection, AFilterThatMatchesNothingIsNamed) {
   EXPECT_THAT(selection.Unmatched(), ElementsAre("-Solw")) << "in any unit";
 }
 
+TEST(Selection, WhatHistoryKnows) {
+  std::vector<std::optional<CaseHistory>> known(Cases().size());
+  known[0] = CaseHistory{.runs = 3, .last_outcome = Outcome::kFailed};
+  known[1] = CaseHistory{.runs = 3, .last_outcome = Outcome::kPassed};
+  const auto select = [&](const char* filter) { return Selection::Make({filter})->Select("io_test", Cases(), known); };
+  EXPECT_THAT(select("failed()"), ElementsAre(0));
+  EXPECT_THAT(select("new()"), ElementsAre(2, 3, 4));
+  EXPECT_THAT(select("failed() | new() & Disk"), ElementsAre(0, 3, 4));
+  EXPECT_TRUE(Selection::Make({"a", "-new()"})->NeedsHistory());
+  EXPECT_FALSE(Selection::Make({"a"})->NeedsHistory());
+}
+
 TEST(Selection, ShardsPartitionTheCases) {
   std::vector<std::string> names;
   for (int i = 0; i < 3000; ++i) names.push_back(absl::StrCat("Suite.Case", i));
