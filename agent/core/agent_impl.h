@@ -139,7 +139,7 @@ class Agent::Impl {
   void Signal(Slot* slot, int signal) { actions_->emplace_back(KillSlot{IdOf(slot), signal}); }
 
   // The process goes, and with it all that it still says. Its lease is the caller's business.
-  void Doom(Slot* slot, int signal, absl::Time kill_at);
+  void DropProcess(Slot* slot, int signal, absl::Time kill_at);
   void SendIdleIfOwed();
 
   // ---- What processes do

@@ -22,7 +22,11 @@ void Agent::Impl::BeginInquest(Slot* slot, ProcessEnded* event) {
   GatherDoubtful(slot);
   HeldLease::Inquest inquest;
   inquest.ran = std::move(slot->ran);
-  for (const RanCase& ran : inquest.ran) inquest.suspects.push_back(ran.position);
+  for (const RanCase& ran : inquest.ran) {
+    // One whose failure has been told may be tried again elsewhere by now: it is not run here as well.
+    const bool held = slot->held.has_value() && slot->held->index == ran.told.index;
+    if (held || !IsFailure(ran.told.outcome)) inquest.suspects.push_back(ran.position);
+  }
   const std::string end = DescribeEnd(event->exit_code, event->signal);
   if (slot->held.has_value()) {
     slot->held->leaky |= event->leaky;
@@ -99,6 +103,17 @@ void Agent::Impl::Conclude(Slot* slot) {
     failure.output = inquest.output;
     failure.output_cut = inquest.output_cut;
     Accuse(slot, ran, std::move(failure));
+    inquest.found = true;
+  }
+  // Or one that had failed in it.
+  for (auto ran = inquest.ran.rbegin(); ran != inquest.ran.rend() && !inquest.found; ++ran) {
+    if (absl::c_linear_search(inquest.suspects, ran->position)) continue;
+    CaseResult failure;
+    failure.outcome = Outcome::kFailed;
+    failure.message = absl::StrCat(inquest.how, "; none of the cases that passed does that alone");
+    failure.output = inquest.output;
+    failure.output_cut = inquest.output_cut;
+    Accuse(slot, *ran, std::move(failure));
     inquest.found = true;
   }
   SettleInquest(slot->lease);

@@ -187,7 +187,7 @@ void SimAgent::NextCase(Run& run) {
   if (run.position == run.cases.size()) {
     run.process->Prints(Ending(run.cases.size()));
     Later(absl::Milliseconds(1), run, [this](Run& run) {
-      if (!run.dying) EndProcess(run, run.failed ? 1 : 0, 0);
+      if (!run.dying) EndProcess(run, run.spoiled ? 9 : run.failed ? 1 : 0, 0);
     });
     return;
   }
@@ -212,6 +212,7 @@ void SimAgent::EndCase(Run& run, Fate fate) {
                           : fate == Fate::kSkip ? Outcome::kSkipped
                                                 : Outcome::kPassed;
   run.failed |= outcome == Outcome::kFailed;
+  run.spoiled |= fate == Fate::kSpoil;
   run.process->Prints(CaseEnds(scenario_.units[run.invoked.unit], run.invoked.cases, run.position, outcome));
   StopRunning(run, outcome == Outcome::kPassed);
   ++run.position;

@@ -73,6 +73,7 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
     bool running = false;  // cases[position] is
     bool stubborn = false;
     bool failed = false;
+    bool spoiled = false;  // it ends badly
     bool dying = false;
   };
   struct Idle {

@@ -157,6 +157,7 @@ void World::TellCases(uint32_t e) {
   CasesKnown known;
   known.unit = UnitId(e);
   known.policies = {scenario_.policy};
+  known.unlisted_too = true;
   known.startup = x.startup;
   for (uint32_t k = 0; k < x.cases.size(); ++k) {
     if (!x.cases[k].selected) continue;
@@ -410,7 +411,13 @@ void World::Do(const AttemptEnded& action) {
   if (action.replaces.has_value()) {
     if (IsFailure(*action.replaces)) return;  // a remark
     if (!verdicts_.contains(key)) Broken("a verdict takes the place of none");
-    if (!action.final) verdicts_.erase(key);
+    ++outcomes_.late_failures;
+    --outcomes_.by_outcome[static_cast<int>(*action.replaces)];
+    if (!action.final) {
+      verdicts_.erase(key);
+    } else {
+      ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
+    }
     return;
   }
   if (copied_.contains(key)) Broken("an attempt ends before its copy has won or lost");

@@ -82,6 +82,8 @@ void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t itera
   places.push_back(here);
   // The slower of two copies may begin before it hears that the other has ended.
   if (MayRunTwice(key, here, here)) return;
+  // Its process ended badly: it runs once more where it passed, to see whether it does that.
+  if (scenario_.spoils > 0 && passed_.contains({key, host})) return;
   if (scenario_.check_every_step && verdicts_.contains(key) && !outcomes_.end) {
     // Only an agent that was given up may still do this.
     if (links_[host].up && links_[host].epoch == epoch)

@@ -21,15 +21,16 @@ std::string SuiteLine(const SimUnit& unit, const std::vector<uint32_t>& cases, s
   return absl::StrCat("[----------] ", tests, " tests from ", SuiteName(unit.cases[cases[position]]), end, "\n");
 }
 
-// The filter has no wildcard but that of a whole suite, since no name has a special character.
+// The filter has no wildcard but that of a whole suite, since no name has a special character. One that begins with '-'
+// says what to leave out.
 std::vector<uint32_t> Select(const SimUnit& unit, absl::string_view filter) {
+  const bool leaves_out = absl::ConsumePrefix(&filter, "-");
   const absl::flat_hash_set<absl::string_view> patterns = absl::StrSplit(filter, ':');
   std::vector<uint32_t> selected;
   for (uint32_t index = 0; index < unit.cases.size(); ++index) {
     const SimCase& c = unit.cases[index];
-    if (filter == "*" || patterns.contains(CaseName(c, index)) || patterns.contains(SuiteName(c) + ".*")) {
-      selected.push_back(index);
-    }
+    const bool named = filter == "*" || patterns.contains(CaseName(c, index)) || patterns.contains(SuiteName(c) + ".*");
+    if (named != leaves_out) selected.push_back(index);
   }
   return selected;
 }

@@ -27,7 +27,9 @@ Fate Scenario::FateOf(uint32_t unit, uint32_t index, uint32_t execution) const {
   const uint64_t steady = Mix(seed, unit, index, 1);
   const uint64_t chance = Mix(seed, unit, index, 1000 + execution);
   const bool always = Unit(steady) < bad / 2;
-  if (!always && Unit(chance) >= bad / 2) return Fate::kPass;
+  if (!always && Unit(chance) >= bad / 2) {
+    return Unit(Mix(seed, unit, index, 4)) < spoils ? Fate::kSpoil : Fate::kPass;
+  }
   const uint64_t kind = Mix(always ? steady : chance);
   if (Unit(kind) < kills_host) return Fate::kKillHost;
   constexpr Fate kFates[] = {Fate::kFail,  Fate::kFail, Fate::kFail, Fate::kSkip,
@@ -71,6 +73,7 @@ Scenario RandomScenario(uint64_t seed) {
   s.median_seconds = std::pow(10, -4 + 4 * unit());
   s.sigma = one_in(4) ? 0 : 1.5 * unit();
   s.bad = one_in(3) ? 0 : 0.2 * unit();
+  s.spoils = one_in(3) ? 0.1 * unit() : 0;
   s.kills_host = one_in(4) ? 0.2 * unit() : 0;
   if (!one_in(3)) {
     s.network.drop = 0.15 * unit();

@@ -25,6 +25,7 @@ enum class Fate : uint8_t {
   kHang,      // until it is killed
   kStubborn,  // hangs and survives everything but SIGKILL
   kKillHost,  // the host goes down with it
+  kSpoil,     // passes, and its process ends badly
 };
 
 enum class ListingFate : uint8_t { kFine, kError, kHang, kNothing };
@@ -83,6 +84,7 @@ struct Scenario {
   double longest_seconds = 8;
   double bad = 0;           // probability of a fate other than passing, per attempt
   double kills_host = 0;    // of those, of taking the host down
+  double spoils = 0;        // probability that a case that passes makes its process end badly
   double stalls = 0;        // probability that a case takes 30 times as long as it should on a host
   bool properties = false;  // every case records one
   bool check_every_step = true;

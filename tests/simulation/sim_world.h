@@ -38,7 +38,7 @@ struct Outcomes {
   uint64_t verdicts = 0;    // final
   uint64_t by_outcome[kOutcomeCount] = {};
   uint64_t attempts = 0;
-  uint64_t properties = 0, late_properties = 0;
+  uint64_t properties = 0, late_properties = 0, late_failures = 0;
   uint64_t copies = 0, copies_won = 0;  // speculative
   uint64_t leases = 0, recalls = 0, released = 0, frames = 0, hosts_lost = 0;
   uint64_t events = 0;  // of the simulation

@@ -140,6 +140,26 @@ TEST(HealthyFarmTest, EveryAttemptHasItsProperties) {
   EXPECT_GT(outcomes.late_properties, 0u);
 }
 
+TEST(HealthyFarmTest, WhatSpoilsItsProcessIsFoundAndTriedAgain) {
+  for (const bool product_loop : {false, true}) {
+    Scenario s = Sleepers(/*history=*/true);
+    s.median_seconds = 0.01;
+    s.longest_seconds = 0.1;
+    s.spoils = 0.03;
+    s.policy.retries = 1;
+    for (SimCase& c : s.units[0].cases) c.expected = absl::Milliseconds(10);
+    uint64_t spoilers = 0;
+    for (uint32_t k = 0; k < s.units[0].cases.size(); ++k) spoilers += s.FateOf(0, k, 1) == Fate::kSpoil;
+    ASSERT_GT(spoilers, 0u);
+    const Outcomes outcomes = Simulate(s, product_loop);
+    EXPECT_EQ(outcomes.broken, "");
+    EXPECT_EQ(outcomes.end, RunEnd::kCompleted);
+    EXPECT_GT(outcomes.late_failures, 0u);
+    EXPECT_EQ(outcomes.by_outcome[static_cast<int>(Outcome::kFailed)], spoilers);
+    EXPECT_EQ(outcomes.by_outcome[static_cast<int>(Outcome::kPassed)], s.units[0].cases.size() - spoilers);
+  }
+}
+
 // 400 lognormal cases that history knows, on hosts of four slots, one of which has half the speed.
 Scenario Skewed(uint64_t seed, double sigma, double longest_seconds, uint32_t hosts) {
   Scenario s;

@@ -483,6 +483,26 @@ TEST_F(AgentCore, WhatFailsAsAProcessEndsAndNobodyRepeatsNamesThemAll) {
   }
 }
 
+// It may be running elsewhere by then, as a retry.
+TEST_F(AgentCore, WhatHasFailedIsNotRunAgainToSeeWhoMadeTheProcessFail) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  RunCase(1, Outcome::kFailed);
+  RunCase(2);
+  EndsLate(9, "broken");
+  Actions last;
+  for (uint32_t index : {0u, 2u}) {
+    EXPECT_THAT(Turn(), ElementsAre(absl::StrCat("run 0 in 0: ", index)));
+    RunCase(index);
+    last = EndsLate(0);
+  }
+  EXPECT_THAT(last,
+              ElementsAre(absl::StrCat("results 1 [0 passed, 1 failed (the process exited with status 9", kTornDown,
+                                       "; none of the cases that passed does that alone) <broken>, 2 passed] "
+                                       "done")));
+}
+
 // As races are.
 TEST_F(AgentCore, WhatASanitizerRemarkedOnDidItIfNobodyRepeatsIt) {
   Join(1);
