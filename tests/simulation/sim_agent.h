@@ -56,6 +56,8 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
   void Receive(Session::Frame frame);
   // The coordinator has closed its stream.
   void StreamEnds();
+  // Its loop is kept from turning for so long: by a busy machine. Its processes go on.
+  void Stall(absl::Duration length);
   // Power failure: nothing of it acts any more. Cases that ran have stopped.
   void Die();
   Epoch epoch() const { return epoch_; }
@@ -121,12 +123,16 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
   uint32_t shipped_ = 0;
   // By unit, index and iteration: the attempt that was leased last.
   absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t>, uint32_t> attempts_;
+  // What waits for the loop's next turn.
   std::deque<Session::Frame> arrived_;
+  std::vector<PreparedUnit> prepared_;
+  bool stream_ended_ = false;
   FakePoller poller_;
   FakeLauncher launcher_;
   FakeDirectories directories_;
   std::optional<AgentLoop> loop_;  // none: it is dead
   absl::Time wakes_ = absl::InfiniteFuture();
+  absl::Time stalled_until_ = absl::InfinitePast();
 };
 
 }  // namespace dtest::simulation

@@ -64,6 +64,7 @@ void World::PlanMishaps() {
   for (uint32_t h = 0; h < links_.size(); ++h) {
     PartitionSometime(h);
     LoseHostSometime(h);
+    StallAgentSometime(h);
   }
 }
 
@@ -408,6 +409,8 @@ void World::Do(const AttemptEnded& action) {
   if (action.result.outcome == Outcome::kPassed && !passed_.contains({key, action.host->value()})) {
     Broken("it did not pass there");
   }
+  if (action.result.outcome == Outcome::kTimedOut && WouldEndInTime(action))
+    Broken("it was timed out, but for no reason");
   if (action.replaces.has_value()) {
     if (IsFailure(*action.replaces)) return;  // a remark
     if (!verdicts_.contains(key)) Broken("a verdict takes the place of none");
@@ -429,6 +432,14 @@ void World::Do(const AttemptEnded& action) {
   if (!action.final) return;
   verdicts_.insert(key);
   ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
+}
+
+bool World::WouldEndInTime(const AttemptEnded& attempt) const {
+  const uint32_t unit = attempt.id.unit.value(), index = attempt.id.index;
+  const uint32_t execution = scenario_.ExecutionOf(attempt.iteration, attempt.result.attempt);
+  const Fate fate = scenario_.FateOf(unit, index, execution);
+  return fate != Fate::kHang && fate != Fate::kStubborn &&
+         scenario_.DurationOn(attempt.host->value(), unit, index) < scenario_.policy.time_limit;
 }
 
 void World::Do(const AttemptCopied& action) {

@@ -55,6 +55,15 @@ void World::LoseHostSometime(uint32_t host) {
   });
 }
 
+void World::StallAgentSometime(uint32_t host) {
+  if (scenario_.mean_time_to_agent_stall == absl::InfiniteDuration()) return;
+  std::exponential_distribution<double> until(1), lasts(1);
+  clock_.After(scenario_.mean_time_to_agent_stall * until(random_), [this, host, length = lasts(random_)] {
+    if (links_[host].agent) links_[host].agent->Stall(scenario_.mean_stall * length);
+    StallAgentSometime(host);
+  });
+}
+
 void World::FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) {
   Transmit(host, false, epoch, std::move(frame));
 }

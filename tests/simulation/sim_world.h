@@ -4,9 +4,9 @@
 //
 // Checked all the time: the invariants of the scheduler and of every agent core; that no case runs in two places at
 // once, but for a speculative copy that was declared, and then in two only, as the same attempt; that every attempt
-// that passed did pass in a process that nobody had signalled; that every case gets exactly one final verdict per
-// iteration, and nothing comes after the end; that properties are those of the attempt they are told of; that the
-// scheduler asks for no turn without progress; that the run ends.
+// that passed did pass in a process that nobody had signalled; that none is timed out that would have ended in time;
+// that every case gets exactly one final verdict per iteration, and nothing comes after the end; that properties are
+// those of the attempt they are told of; that the scheduler asks for no turn without progress; that the run ends.
 
 #ifndef DTEST_TESTS_SIMULATION_SIM_WORLD_H_
 #define DTEST_TESTS_SIMULATION_SIM_WORLD_H_
@@ -107,6 +107,7 @@ class World : private AgentWorld, private LoopWorld {
   void Transmit(uint32_t host, bool to_agent, Epoch epoch, Session::Frame frame);
   void PartitionSometime(uint32_t host);
   void LoseHostSometime(uint32_t host);
+  void StallAgentSometime(uint32_t host);
 
   // ---- AgentWorld
   void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) override;
@@ -158,6 +159,7 @@ class World : private AgentWorld, private LoopWorld {
   void Do(const Finish& action);
   void Do(const AttemptCopied& action);
   void Do(const PropertiesCame& action);
+  bool WouldEndInTime(const AttemptEnded& attempt) const;
   void CheckProperties(const CaseKey& key, uint32_t attempt,
                        const std::vector<std::pair<std::string, std::string>>& properties);
   void TellCases(uint32_t unit);
