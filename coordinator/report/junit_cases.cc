@@ -95,7 +95,7 @@ void JUnitCases::Run() {
   std::string type = RunEndName(end.end), reason = end.reason.empty() ? type : end.reason;
   if (end.end == RunEnd::kCompleted || end.end == RunEnd::kFailFast) {
     type = missing > 0 ? "no verdict" : "not run";
-    reason = missing > 0 ? unjudged : absl::StrCat(Plural(summary.count(Outcome::kNotRun), "case"), " not run");
+    reason = missing > 0 ? unjudged : "not all cases were run";
   }
   Names("dtest", "", SuiteName(kRunSuite), 1);
   body_ += " time=\"0.000000\">\n      <error";
@@ -106,6 +106,10 @@ void JUnitCases::Run() {
     if (host.up) continue;
     absl::StrAppend(&text, "\n", host.name, host.was_up ? "" : " (never came up)", ": ",
                     host.down ? host.reason : "still connecting when the run ended");
+  }
+  const uint64_t not_run = summary.count(Outcome::kNotRun);
+  if (not_run > 0) {
+    absl::StrAppend(&text, "\n", Plural(not_run, "case"), " of ", CountText(summary.expected()), " not run");
   }
   if (missing > 0) {
     absl::StrAppend(&text, "\n", unjudged, ":");
@@ -252,9 +256,10 @@ void JUnitCases::Outputs(const AttemptRecord& attempt, bool has_message, absl::s
     LongText(output, cut);
     body_ += "</system-out>\n";
   }
-  if (!attempt.at_end.empty()) {
+  const std::string at_end = WithoutMessage(attempt.at_end, attempt.message);
+  if (!at_end.empty()) {
     absl::StrAppend(&body_, indent, "<system-err>");
-    LongText(attempt.at_end);
+    LongText(at_end);
     body_ += "</system-err>\n";
   }
 }

@@ -122,9 +122,13 @@ void TerminalReport::On(const CaseEnded& ended) {
   if (failure) {
     AppendPlace(ended);
     // GoogleTest prints the message too; showing it twice would only push other failures off the screen.
-    const bool repeated = !result.message.empty() && result.output.find(result.message) != std::string::npos;
-    if (!repeated) AppendBlock(result.message, 0);
-    AppendBlock(result.output, result.output_cut);
+    if (absl::StrContains(result.output, result.message)) {
+      AppendBlock(result.output, result.output_cut);
+    } else {
+      AppendBlock(result.message, 0);
+      AppendBlock(result.output_cut > 0 ? result.output : WithoutMessage(result.output, result.message),
+                  result.output_cut);
+    }
     if (!ended.hint.empty()) AppendBlock(absl::StrCat("hint: ", ended.hint), 0);
   } else if (with_output) {
     AppendBlock(result.output, result.output_cut);
@@ -140,8 +144,7 @@ void TerminalReport::On(const Warning& warning) {
   AppendColored(Color::kYellow, "warning:");
   if (warning.about.has_value()) {
     const CaseAttempt& about = *warning.about;
-    absl::StrAppend(&lines_, " ", CaseLine(about.unit, about.name, about.iteration, about.host),
-                    ", which failed:");
+    absl::StrAppend(&lines_, " ", CaseLine(about.unit, about.name, about.iteration, about.host), ", which failed:");
   }
   AppendMessage(warning.text);
 }

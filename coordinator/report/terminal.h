@@ -120,6 +120,7 @@ class TerminalReport : public Sink {
   void AppendInterrupted();
   // The first of them, and how many more there are: of `count` in all.
   void AppendNames(const std::vector<std::string>& names, uint64_t count);
+  void AppendMore(uint64_t count);
   void AppendPassedOutput();
   void AppendFailures();
   void AppendSlowest();

@@ -16,7 +16,7 @@ constexpr absl::Duration kPlainPause = absl::Seconds(1);      // and never more 
 constexpr absl::Duration kLongCase = absl::Seconds(5);        // a case is named once it has run for so long
 constexpr size_t kShortestName = 16;                          // bytes of its name that are worth a place
 constexpr absl::Duration kRateWindow = absl::Seconds(5);
-constexpr size_t kLongestBytes = 2000;                        // of what is said of it on a pipe
+constexpr size_t kLongestBytes = 2000;  // of what is said of it on a pipe
 
 // "90 s", "2 min 05 s".
 std::string WholeSeconds(absl::Duration duration) {

@@ -103,7 +103,12 @@ void TerminalReport::AppendPassedOutput() {
 void TerminalReport::AppendNames(const std::vector<std::string>& names, uint64_t count) {
   const size_t shown = std::min(names.size(), options_.verbosity >= 1 ? kNamedVerbose : kNamed);
   for (size_t i = 0; i < shown; ++i) absl::StrAppend(&lines_, "  ", names[i], "\n");
-  if (shown < count) absl::StrAppend(&lines_, "  and ", CountText(count - shown), " more; --junit names all\n");
+  AppendMore(count - shown);
+}
+
+void TerminalReport::AppendMore(uint64_t count) {
+  if (count > 0)
+    absl::StrAppend(&lines_, "  ... and ", CountText(count), " more, in the event log and the JUnit file\n");
 }
 
 void TerminalReport::AppendNotBegun() {
@@ -164,10 +169,7 @@ void TerminalReport::AppendFailures() {
     absl::StrAppend(&lines_, " [", FixedSeconds(failed[i].duration, 3, 8), "s] ", NameOf(failed[i]),
                     failed[i].headline.empty() ? "" : ": ", failed[i].headline, "\n");
   }
-  if (shown < summary_.failures()) {
-    absl::StrAppend(&lines_, "  ... and ", CountText(summary_.failures() - shown),
-                    " more, in the event log and the JUnit file\n");
-  }
+  AppendMore(summary_.failures() - shown);
 }
 
 void TerminalReport::AppendSlowest() {

@@ -225,10 +225,13 @@ std::string Headline(absl::string_view message, size_t limit) {
 std::string WithoutMessage(absl::string_view output, absl::string_view message) {
   if (message.empty()) return std::string(output);
   constexpr absl::string_view kMark = "[... the failure's text ...]";
+  constexpr int kMostAddedLines = 4;
   std::vector<absl::string_view> blocks;
-  if (absl::StrContains(output, message)) {
+  for (size_t at = output.find(message); at != absl::string_view::npos;
+       at = output.find(message, at + message.size())) {
     blocks.push_back(message);
-  } else {
+  }
+  if (blocks.empty()) {
     for (size_t begin = 0, line = 0; line < message.size();) {
       const size_t next = std::min(message.find('\n', line), message.size() - 1) + 1;
       const bool last = next == message.size();
@@ -242,8 +245,14 @@ std::string WithoutMessage(absl::string_view output, absl::string_view message) 
   std::string kept;
   bool other = false;
   size_t copied = 0;
-  for (const absl::string_view block : blocks) {
-    const size_t found = block.empty() ? absl::string_view::npos : output.find(block, copied);
+  for (absl::string_view block : blocks) {
+    size_t found = block.empty() ? absl::string_view::npos : output.find(block, copied);
+    // What was added below a failure, as its process ended, was not printed.
+    for (int added = 0; found == absl::string_view::npos && added < kMostAddedLines; ++added) {
+      block = block.substr(0, std::min(block.rfind('\n'), block.size()));
+      if (!absl::StrContains(block, '\n')) break;
+      found = output.find(block, copied);
+    }
     if (found == absl::string_view::npos) continue;
     const absl::string_view before = output.substr(copied, found - copied);
     other |= !absl::StripAsciiWhitespace(before).empty();

@@ -50,8 +50,8 @@ std::string CaseLine(absl::string_view unit, absl::string_view name, uint32_t it
 std::string ShellWord(absl::string_view text);
 
 // `output` without what `message` says, so that a report that has the message need not show it twice: where the whole
-// of it stands, or else where each of its GoogleTest blocks does, a line says that it is left out. Empty if nothing
-// else is left.
+// of it stands, or else where each of its GoogleTest blocks does (less its last lines, if it is there without them), a
+// line says that it is left out. Empty if nothing else is left.
 std::string WithoutMessage(absl::string_view output, absl::string_view message);
 
 std::string CountText(uint64_t count);                                     // "12,345"

@@ -251,6 +251,9 @@ class EndOfCoordinatorTest(FarmCase):
                  for (classname, name), kind in killed.junit_kinds().items()}
         for name, outcome in finished.items():
             self.assertEqual(kinds[name], fixtures.JUNIT[outcome], name)
+        names = {case["name"] for event in killed.events("cases_selected") for case in event["cases"]}
+        self.assertEqual(len(names), selected)
+        self.assertEqual({kinds[name] for name in names - set(finished)}, {"error"})
 
     def test_local_agent_does_not_outlive_a_killed_coordinator(self):
         running = self.start(self.suite("hang_test", "typed_test"), "-k", "-*Short*", "--host-timeout", "5s")

@@ -406,18 +406,24 @@ class LocalTest(DtestCase):
     def test_a_failed_case_whose_process_ends_badly_too(self):
         for processes in ("batch", "case"):
             with self.subTest(processes=processes):
-                # Once more, what is known to be short is one batch.
-                runs = [self.dtest(self.suite("fails_twice_test"), "-j", "1", "--processes", processes) for _ in "12"]
+                # Once more, what is known to be short is one batch; in the third the failure is told before.
+                runs = [self.dtest(self.suite("fails_twice_test"), "-j", "1", "--processes", processes, "--env",
+                                   f"FIXTURE_MS={milliseconds}") for milliseconds in (0, 0, 1000)]
+                apart = [result.junit()["fails_twice_test.AtExit", "Breaks"].find("system-err") is not None
+                         for result in runs]
+                self.assertEqual(apart, [False, False, processes == "batch"])
                 for result in runs:
                     self.assertExit(result, FAILED)
-                    self.assertEqual(set(result.names().items()) - {("Twice.Fails", "failed")},
-                                     {(f"Twice.{name}", "passed") for name in ("Passes", "Follows", "IsLast")})
+                    self.assertEqual(set(result.names().items()) - {("AtExit.Breaks", "failed")},
+                                     {(f"AtExit.{name}", "passed") for name in ("Passes", "Follows", "IsLast")})
                     self.assertSays(result, "4 cases: 3 passed, 1 failed", "invariant broken")
-                    case = result.junit()["fails_twice_test.Twice", "Fails"]
+                    case = result.junit()["fails_twice_test.AtExit", "Breaks"]
                     texts = [text for element in case for text in (element.text, element.get("message")) if text]
                     for said in ("the first failure", "invariant broken"):
                         self.assertTrue(any(said in text for text in texts), texts)
-                    self.assertEqual(sum("invariant broken" in text for text in texts), 1, texts)
+                    self.assertEqual(sum(text.count("invariant broken") for text in texts), 1, texts)
+                    self.assertEqual(sum(element.text.count("the first failure") for element in case if element.text),
+                                     1, texts)
                     again = self.path("again.xml")
                     self.dtest("report", result.events_path, "--junit", again, reports=False)
                     with open(again, "rb") as one, open(result.junit_path, "rb") as other:
@@ -608,6 +614,29 @@ class FailurePolicyTest(DtestCase):
 
 
 class ReportTest(DtestCase):
+
+    def test_a_killed_run_names_what_has_no_verdict(self):
+        running = self.start(self.suite("slow_test", "lists_forever_test"), "-j", "2", "--env", "FIXTURE_MS=100")
+        running.wait_for("case_ended", 3)
+        running.signal(signal.SIGKILL)
+        killed = running.finish(10)
+        killed.junit_path = self.path("again.xml")
+        report = self.dtest("report", killed.events_path, "--junit", killed.junit_path, "-v", reports=False)
+        self.assertExit(report, INTERRUPTED)
+        [selected] = killed.events("cases_selected")
+        names = {case["name"] for case in selected["cases"]}
+        missing = names - set(killed.names())
+        self.assertTrue(missing)
+        self.assertSays(report, f"\n{len(missing)} cases without a verdict:\n",
+                        "\n1 executable not listed:\n  tests/lists_forever_test\n")
+        shown = re.findall(r"^  tests/slow_test (\S+)$", report.stdout, re.MULTILINE)
+        self.assertEqual(shown, [case["name"] for case in selected["cases"] if case["name"] in missing])
+        kinds = killed.junit_kinds()
+        self.assertEqual(kinds.pop(("lists_forever_test", "[listing]")), "skipped")
+        self.assertEqual({name for (_, name), kind in kinds.items() if kind == "error"},
+                         {name.split(".", 1)[1] for name in missing})
+        self.assertEqual(len(kinds), len(names))
+        self.assertIsNotNone(killed.run_error)
 
     def test_report_makes_the_same_junit_from_the_log(self):
         result = self.dtest(self.suite("mixed_test", "flaky_test"), "--retries", "1")

@@ -77,12 +77,12 @@ class ReproduceTest(Reproducing, DtestCase):
     def test_any_name(self):
         os.makedirs(self.path("it's a \"dir\" $X"))
         directory = self.suite("odd_names_test", directory="it's a \"dir\" $X")
-        self.write("it's a \"dir\" $X/plain test", "#!/bin/sh\nexit 3\n", 0o755)
+        self.write("it's a \"dir\" $X/it's a_test", "#!/bin/sh\nexit 3\n", 0o755)
         result = self.dtest(directory, "--processes", "case")
         self.assertExit(result, FAILED)
         self.assertEqual(sorted(text_of(event["name"]).rsplit("/", 1)[-1] for event in result.attempts()
                                 if event["outcome"] == "failed"),
-                         ["1", "It's odd.a \"b\" $HOME `c`", "It's odd.don't; rm -rf \\n &", "plain test"])
+                         ["1", "It's odd.a \"b\" $HOME `c`", "It's odd.don't; rm -rf \\n &", "it's a_test"])
         self.assertReproduces(result, 4, "1 case: 0 passed, 1 failed")
         self.assertSays(result, "with parameter \"it's \\\"two\\\"\"")
 
@@ -130,7 +130,7 @@ class ReproduceTest(Reproducing, DtestCase):
         self.assertExit(self.paste(command), FAILED)
 
     def test_nothing_to_run_again(self):
-        self.assertEqual(self.commands(self.dtest(self.suite("typed_test"))), [])
+        self.assertEqual(self.commands(self.dtest(self.suite("plain_pass", directory="good") + "/plain_pass")), [])
         shutil.rmtree(self.path("state"))
         self.write("state", "")
         result = self.dtest(self.suite("order_dependent_test"), "-k", "AlwaysFails")

@@ -357,13 +357,14 @@ TEST_F(JUnit, HowTheProcessOfAFailedCaseEndedIsBesideTheFailure) {
   const pugi::xml_document document = Parse(Write({{kTime, first},
                                                    {kTime, last},
                                                    {kTime, other},
-                                                   {kTime, Warning{"of the second", about(2)}},
+                                                   {kTime, Warning{"why\nof the second\nwhy", about(2)}},
                                                    {kTime, Warning{"of the <first>\nmore", about(1)}},
                                                    {kTime, Warning{"of the run"}},
                                                    {kTime, RunFinished{}}}));
   ExpectValid(path_);
   std::map<std::string, pugi::xml_node> nodes = ByName(document);
-  EXPECT_STREQ(nodes["a"].child_value("system-err"), "of the second");
+  const std::string mark = "[... the failure's text ...]";
+  EXPECT_EQ(nodes["a"].child_value("system-err"), absl::StrCat(mark, "\nof the second\n", mark));
   EXPECT_STREQ(nodes["a"].child("rerunFailure").child_value("system-err"), "of the <first>\nmore");
   EXPECT_STREQ(nodes["a"].child_value("failure"), "why");
   EXPECT_FALSE(nodes["b"].child("system-err"));
@@ -501,6 +502,8 @@ TEST_F(JUnit, EachTextStandsOnce) {
   EXPECT_EQ(outputs(absl::StrCat(first, "\n", second), absl::StrCat(first, "\nbetween\n", second, "\n")),
             absl::StrCat(mark, "\nbetween\n", mark, "\n"));
   EXPECT_EQ(outputs(first, "other\n"), "other\n");
+  EXPECT_EQ(outputs(absl::StrCat(first, "\nthe process ended badly: \nwhy"), absl::StrCat(first, "\nrest\n")),
+            absl::StrCat(mark, "\nrest\n"));
 }
 
 TEST_F(JUnit, OutputIsThereAsItWasKept) {

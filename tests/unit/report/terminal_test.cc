@@ -241,7 +241,7 @@ TEST(Terminal, WhatWasStillRunningAtTheEndIsNamed) {
   EXPECT_TRUE(absl::StartsWith(screenless.text, "\nstill running at the end:\n  [   2.000s] t S.c0 (h)\n"))
       << screenless.text;
   EXPECT_TRUE(absl::StrContains(screenless.text,
-                                "t S.c19 (h)\n  and 5 more; --junit names all\n\n"
+                                "t S.c19 (h)\n  ... and 5 more, in the event log and the JUnit file\n\n"
                                 "interrupted\n25 cases: "))
       << screenless.text;
 }
@@ -264,9 +264,10 @@ TEST(Terminal, WhatWasNotRunIsNamed) {
   for (const RunEnd end : {RunEnd::kInterrupted, RunEnd::kNoHosts, RunEnd::kTimedOut}) {
     const std::string text = shown(end, 0);
     EXPECT_TRUE(absl::StrContains(text, "\n25 cases not run:\n  t S.c0\n  t S.c1\n")) << text;
-    EXPECT_TRUE(absl::StrContains(text,
-                                  "  t S.c19\n  and 5 more; --junit names all\n\n1 executable not listed:\n"
-                                  "  late\\n\n\n"))
+    EXPECT_TRUE(absl::StrContains(
+        text,
+        "  t S.c19\n  ... and 5 more, in the event log and the JUnit file\n\n1 executable not listed:\n"
+        "  late\\n\n\n"))
         << text;
     EXPECT_TRUE(absl::StrContains(shown(end, 1), "  t S.c24\n\n1 executable")) << shown(end, 1);
     EXPECT_FALSE(absl::StrContains(shown(end, -1), "S.c0")) << shown(end, -1);
@@ -292,7 +293,8 @@ TEST(Terminal, WhatHasNoVerdictIsNamedInListingOrder) {
                                   {kTime, RunFinished{RunEnd::kInterrupted, "the coordinator died"}}});
   EXPECT_TRUE(absl::StrContains(text, "\n58 cases without a verdict:\n  t S.c0\n  t S.c0 (repeat 2)\n  t S.c2\n"))
       << text;
-  EXPECT_TRUE(absl::StrContains(text, "  t S.c10 (repeat 2)\n  and 38 more; --junit names all\n")) << text;
+  EXPECT_TRUE(absl::StrContains(text, "  t S.c10 (repeat 2)\n  ... and 38 more, in the event log and the JUnit file\n"))
+      << text;
 }
 
 TEST(Terminal, AFailureEndsWithTheCommandThatRunsItAgain) {
