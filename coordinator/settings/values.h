@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/settings/options.h"
 
 namespace dtest {
 
