@@ -194,6 +194,18 @@ absl::StatusOr<ConfigFile> ReadConfig(const std::string& asked, const std::strin
   return ReadConfigFile(file, here ? "dtest.toml" : path, above == directory ? "" : above, profile);
 }
 
+// What the environment or the command line says of all cases is stronger than what a file says of some.
+void WeakenOverridesOfFiles(const SettingLayer& command_line, const SettingLayer& environment, Options* options) {
+  const GivenSetting* const own = FindIn(command_line, "override");
+  const size_t of_files = options->overrides.size() - (own == nullptr ? 0 : own->values.size());
+  const auto given = [&](const char* name) { return !Stronger(command_line, environment, name).empty(); };
+  for (size_t i = 0; i < of_files; ++i) {
+    if (given("timeout")) options->overrides[i].time_limit.reset();
+    if (given("retries")) options->overrides[i].retries.reset();
+    if (given("processes")) options->overrides[i].processes.reset();
+  }
+}
+
 // What is wrong with options that are right one by one; empty: nothing.
 std::string Contradiction(const Options& options, const SettingLayers& layers) {
   const auto both = [&layers](const char* a, const char* b) {
@@ -290,11 +302,12 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   if (!config.ok()) return WrongUsage(config.status().message());
   parsed.layers.Add(std::move(config->settings));
   for (SettingLayer& profile : config->profiles) parsed.layers.Add(std::move(profile));
-  parsed.layers.Add(std::move(variables.layer));
-  parsed.layers.Add(std::move(words->layer));
+  parsed.layers.Add(variables.layer);
+  parsed.layers.Add(words->layer);
   if (absl::Status status = parsed.layers.Read(options.command, &options); !status.ok()) {
     return WrongUsage(status.message());
   }
+  WeakenOverridesOfFiles(words->layer, variables.layer, &options);
   if (const std::string problem = Contradiction(options, parsed.layers); !problem.empty()) return WrongUsage(problem);
 
   if (options.cache_dir.empty()) options.cache_dir = DefaultDirectory(surroundings.variables, "XDG_CACHE_HOME", ".cache");

@@ -103,7 +103,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.scheduler.speculate = options.speculate;
   loop.scheduler.run_timeout = options.run_timeout;
   loop.scheduler.kill_grace = options.kill_grace;
-  loop.policy = PolicyOf(options);
+  loop.policies = PoliciesOf(options);
 
   loop.settings.list_timeout = options.list_timeout;
   loop.settings.kill_grace = options.kill_grace;

@@ -24,6 +24,7 @@
 #include "coordinator/event/sink_set.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
+#include "coordinator/settings/overrides.h"
 #include "coordinator/inventory/inventory.h"
 #include "coordinator/report/terminal.h"
 #include "coordinator/run/bundle.h"
@@ -50,7 +51,7 @@ class RunLoop : public Hosts::Delegate {
     std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
     absl::Time began = absl::InfiniteFuture();   // when the command was given, for RunStarted::setup
     SchedulerOptions scheduler;
-    CasePolicy policy;             // of every case
+    CasePolicies policies;
     RunSettings settings;          // as in Welcomer::Options, but for run_id
     std::optional<uint32_t> jobs;  // slots of a host whose line gives none
     uint32_t min_hosts = 0;        // the run ends as soon as it is certain that fewer come up

@@ -52,7 +52,7 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   } else {
     TellSelected(id);
     History* const history = options_.scheduler.together ? nullptr : out_.history;
-    CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policy, startup, history,
+    CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, history,
                                      options_.durations.get());
     known.unlisted_too = selection_.TakesAll();
     Schedule(std::move(known));

@@ -1,7 +1,6 @@
 #include "coordinator/settings/config_file.h"
 
 #include <fcntl.h>
-#include <toml++/toml.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/settings/nearest.h"
+#include "coordinator/settings/toml_values.h"
 #include "dtest/base/fd.h"
 #include "dtest/base/io.h"
 #include "dtest/base/paths.h"
@@ -26,14 +26,13 @@ constexpr absl::string_view kProfiles = "profile";
 constexpr absl::string_view kInherits = "inherits";
 constexpr absl::string_view kEnv = "env";
 constexpr absl::string_view kHosts = "hosts";
+constexpr absl::string_view kOverride = "override";
 // What [hosts] calls the settings of the command line.
 struct HostsKey {
   absl::string_view key;
   const char* setting;
 };
 constexpr HostsKey kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
-
-absl::string_view NameOf(const toml::key& key) { return {key.str().data(), key.str().size()}; }
 
 // Reads one file; its mistakes add up.
 class Reader {
@@ -137,6 +136,7 @@ class Reader {
   void ReadKey(const toml::key& key, const toml::node& node, SettingLayer* layer) {
     if (NameOf(key) == kHosts && node.is_table()) return ReadHosts(*node.as_table(), layer);
     if (NameOf(key) == kEnv && node.is_table()) return ReadEnv(*node.as_table(), layer);
+    if (NameOf(key) == kOverride) return ReadOverrides(key, node, layer);
     const Setting* const setting = FindSetting(NameOf(key));
     if (setting == nullptr || !setting->in_files) {
       std::vector<absl::string_view> names;
@@ -171,13 +171,23 @@ class Reader {
   void ReadEnv(const toml::table& table, SettingLayer* layer) {
     GivenSetting given{FindSetting(kEnv), {}, ""};
     for (const auto& [key, node] : table) {
-      std::string text;
-      if (!TextOf(node, &text)) {
+      const std::optional<std::string> text = TextOf(node);
+      if (!text.has_value()) {
         Fail(node.source().begin, absl::StrCat("env.", NameOf(key), ": give a text, a number or true or false"));
         continue;
       }
       if (given.origin.empty()) given.origin = Origin(key.source().begin);
-      given.values.push_back(absl::StrCat(NameOf(key), "=", text));
+      given.values.push_back(absl::StrCat(NameOf(key), "=", *text));
+    }
+    if (!given.values.empty()) layer->push_back(std::move(given));
+  }
+
+  void ReadOverrides(const toml::key& key, const toml::node& node, SettingLayer* layer) {
+    if (!node.is_array_of_tables()) return Fail(key.source().begin, "overrides are tables: [[override]]");
+    GivenSetting given{FindSetting(kOverride), {}, Origin(key.source().begin)};
+    for (const toml::node& one : *node.as_array()) {
+      const auto fail = [this](const toml::source_position& place, const std::string& what) { Fail(place, what); };
+      if (ReadOverride(*one.as_table(), fail).has_value()) given.values.push_back(InlineText(*one.as_table()));
     }
     if (!given.values.empty()) layer->push_back(std::move(given));
   }
@@ -188,9 +198,9 @@ class Reader {
     const bool list = setting.kind == SettingKind::kReplacingList || setting.kind == SettingKind::kAddingList;
     bool good = true;
     const auto add = [&](const toml::node& one) {
-      std::string text;
-      good = good && TextOf(one, &text);
-      if (good) given.values.push_back(setting.is_path ? Absolute(text) : text);
+      const std::optional<std::string> text = TextOf(one);
+      good = good && text.has_value();
+      if (good) given.values.push_back(setting.is_path ? Absolute(*text) : *text);
     };
     if (list && node.is_array()) {
       for (const toml::node& one : *node.as_array()) add(one);
@@ -213,22 +223,6 @@ class Reader {
       return Fail(key.source().begin, absl::StrCat(NameOf(key), ": was given before, at ", same->origin));
     }
     layer->push_back(std::move(given));
-  }
-
-  // As the command line has it.
-  static bool TextOf(const toml::node& node, std::string* text) {
-    if (const auto* string = node.as_string()) {
-      *text = string->get();
-    } else if (const auto* integer = node.as_integer()) {
-      *text = absl::StrCat(integer->get());
-    } else if (const auto* real = node.as_floating_point()) {
-      *text = absl::StrCat(real->get());
-    } else if (const auto* boolean = node.as_boolean()) {
-      *text = boolean->get() ? "true" : "false";
-    } else {
-      return false;
-    }
-    return true;
   }
 
   std::string Absolute(const std::string& path) const {

@@ -8,6 +8,9 @@
 //   tags = ["gpu"]                 # --tag
 //   [env]
 //   TZ = "UTC"
+//   [[override]]                   # these cases are run otherwise (overrides.h)
+//   filter = "label(slow)"
+//   timeout = "10m"
 //   [profile.nightly]              # any of the above, where --profile nightly asks for it
 //   inherits = "ci"                # and before that, what [profile.ci] says
 //

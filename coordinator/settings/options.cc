@@ -6,8 +6,9 @@ SuccessOutput SuccessOutputOf(const Options& options) {
   return options.success_output.value_or(options.verbosity >= 2 ? SuccessOutput::kImmediate : SuccessOutput::kNever);
 }
 
-CasePolicy PolicyOf(const Options& options) {
-  return {.time_limit = options.timeout, .retries = options.retries, .processes = options.processes};
+CasePolicies PoliciesOf(const Options& options) {
+  return CasePolicies({.time_limit = options.timeout, .retries = options.retries, .processes = options.processes},
+                      options.overrides);
 }
 
 bool KeepsAllOutput(const Options& options) {

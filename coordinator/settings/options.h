@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/settings/overrides.h"
 #include "dtest/messages.h"
 
 namespace dtest {
@@ -67,6 +68,7 @@ struct Options {
   // How they run.
   Processes processes = Processes::kBatch;
   absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
+  std::vector<PolicyOverride> overrides;       // of these three, for some cases; the last that matches counts
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);
@@ -103,8 +105,8 @@ struct Options {
 
 // What is asked for by --success-output, or by -vv without it.
 SuccessOutput SuccessOutputOf(const Options& options);
-// How the command line asks for cases to be run.
-CasePolicy PolicyOf(const Options& options);
+// How cases are asked to be run.
+CasePolicies PoliciesOf(const Options& options);
 // Whether hosts are to send the output of cases that passed, too.
 bool KeepsAllOutput(const Options& options);
 

@@ -62,6 +62,15 @@ absl::Status ReadEnv(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
+absl::Status ReadOverrides(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    absl::StatusOr<PolicyOverride> one = ParseOverride(value);
+    if (!one.ok()) return one.status();
+    options->overrides.push_back(*std::move(one));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadShard(const Values& values, Options* options) {
   const absl::StatusOr<std::pair<uint32_t, uint32_t>> shard = ParseShard(values.back());
   if (!shard.ok()) return shard.status();
@@ -293,6 +302,14 @@ constexpr Setting kSettings[] = {
      .text = "Limit of the whole run",
      .commands = kOfRuns,
      .read = Into<&Options::run_timeout, ParseDurationOption>},
+    {.name = "override",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "TABLE",
+     .text = "Other values for some cases: {filter = \"label(slow)\", timeout = \"10m\"}",
+     .commands = kOfRuns,
+     .has_variable = false,
+     .read = ReadOverrides},
     {.name = "grace",
      .group = SettingGroup::kRun,
      .value = "DUR",

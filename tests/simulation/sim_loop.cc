@@ -17,7 +17,7 @@ constexpr uint64_t kMostSleepsAtOnce = 10000;
 RunLoop::Options LoopOptions(const Scenario& scenario, const std::vector<Bundle::Unit>& units) {
   RunLoop::Options options;
   options.scheduler = scenario.scheduler;
-  options.policy = scenario.policy;
+  options.policies = CasePolicies(scenario.policy);
   options.settings.list_timeout = scenario.list_timeout;
   options.settings.kill_grace = scenario.kill_grace;
   options.heartbeat_interval = scenario.heartbeat_interval;

@@ -29,7 +29,7 @@ RULES = {
     "coordinator/report": COMMON + ["coordinator/event"],
     "coordinator/run": COMMON + [COORDINATOR + room for room in
                                  ["event", "filter", "inventory", "bundle", "launch", "schedule", "history",
-                                  "report"]],
+                                  "report", "settings"]],
     "coordinator/settings": COMMON + ["coordinator/filter", "coordinator/schedule"],
     "coordinator/cli": COMMON + [COORDINATOR + room for room in
                                  ["event", "filter", "inventory", "bundle", "launch", "schedule", "history", "report",

@@ -148,6 +148,18 @@ TEST_F(InADirectory, FoundAboveItsPathsAreThere) {
   EXPECT_EQ(Parse({"x"}, {}, "/below").layers.InForce(*FindSetting("retries"))[0]->origin, directory_ + "/dtest.toml:1");
 }
 
+TEST_F(InADirectory, WhatIsSaidOfAllCasesHereIsStrongerThanAFilesOverrides) {
+  std::ofstream(directory_ + "/dtest.toml", std::ios::app)
+      << "[[override]]\nfilter = 'all()'\ntimeout = '1h'\nretries = 7\n";
+  const std::vector<std::string> own = {"x", "--override", "{filter = 'a', timeout = '2h'}"};
+  EXPECT_EQ(Parse({"x"}, {}).options->overrides[0].time_limit, absl::Hours(1));
+  const Options options = *Parse({"x", "--timeout", "5", own[1], own[2]}, {{"DTEST_RETRIES", "3"}}).options;
+  ASSERT_EQ(options.overrides.size(), 2u);
+  EXPECT_EQ(options.overrides[0].time_limit, std::nullopt);
+  EXPECT_EQ(options.overrides[0].retries, std::nullopt);
+  EXPECT_EQ(options.overrides[1].time_limit, absl::Hours(2));
+}
+
 TEST_F(InADirectory, TheSameAsOneCommandLine) {
   EXPECT_THAT(Parse({"x", "--profile=ci", "--", "-a"}, {{"DTEST_PEERS", "no"}}).options->equivalent,
               ElementsAre("dtest", "run", "--config=none", "--hosts=h.txt", "--peers=no", "--timeout=5", "--retries=2", "x",

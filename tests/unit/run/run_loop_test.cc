@@ -42,7 +42,7 @@ class RunLoopTest : public testing::Test {
     options_.run_id = "r1";
     options_.scheduler.hosts = 2;
     options_.scheduler.host_names = {"a", "b"};
-    options_.policy = {.time_limit = absl::Minutes(1), .processes = Processes::kCase};
+    options_.policies = CasePolicies({.time_limit = absl::Minutes(1), .processes = Processes::kCase});
     options_.host_timeout = absl::Seconds(20);
     hosts_.answer = [this](HostId host, const ToAgent& message) { Answer(host, message); };
   }

@@ -93,6 +93,44 @@ TEST(ConfigFile, Profiles) {
   EXPECT_THAT(Wrong("[profile.a]\ninherits='x'\n[profile.ci]\n"), HasSubstr("there is no [profile.x] to inherit from; it has a, ci"));
 }
 
+TEST(ConfigFile, Overrides) {
+  const ConfigFile config = Parsed(
+      "[[override]]\n"
+      "filter = 'label(slow)'\n"
+      "timeout = '10m'\n"
+      "[[override]]\n"
+      "filter = 'Net.*'\n"
+      "retries = 2\n"
+      "[[profile.ci.override]]\n"
+      "filter = 'all()'\n"
+      "processes = 'case'\n",
+      "ci");
+  ASSERT_EQ(config.settings.size(), 1u);
+  EXPECT_EQ(config.settings[0].origin, "dtest.toml:1");
+  ASSERT_EQ(config.settings[0].values.size(), 2u);
+  EXPECT_EQ(ParseOverride(config.settings[0].values[0])->time_limit, absl::Minutes(10)) << config.settings[0].values[0];
+  EXPECT_EQ(ParseOverride(config.settings[0].values[1])->retries, 2u);
+  ASSERT_EQ(config.profiles.size(), 1u);
+  EXPECT_EQ(ParseOverride(config.profiles[0][0].values[0])->processes, Processes::kCase);
+
+  EXPECT_EQ(Wrong("[[override]]\ntimeout = '1s'\n[[override]]\nfilter = 'label('\nretrys = 1\nretries = 'x'\n"),
+            "dtest.toml:1:1: an override needs a filter, which says of which cases it is; all() is all\n"
+            "    1 | [[override]]\n"
+            "      | ^\n"
+            "dtest.toml:4:10: filter: at character 6: this parenthesis is not closed\n"
+            "    4 | filter = 'label('\n"
+            "      |          ^\n"
+            "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes; did you mean "
+            "'retries'?\n"
+            "    5 | retrys = 1\n"
+            "      | ^\n"
+            "dtest.toml:6:11: retries: 'x' is not a number from 0 to 100\n"
+            "    6 | retries = 'x'\n"
+            "      |           ^");
+  EXPECT_THAT(Wrong("override = 1"), HasSubstr("overrides are tables: [[override]]"));
+  EXPECT_THAT(Wrong("[[override]]\nfilter = 'failed()'"), HasSubstr("choose what to run, not how"));
+}
+
 TEST(ConfigFile, AllMistakesAtOnceWithTheirPlaces) {
   EXPECT_EQ(Wrong("retrys = 2\n"
                   "timeout = 'soon'\n"
