@@ -24,7 +24,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "agent/execute/capture.h"
+#include "agent/frameworks/capture.h"
 #include "agent/frameworks/framework.h"
 #include "agent/frameworks/lines.h"
 #include "agent/frameworks/xml_stream.h"

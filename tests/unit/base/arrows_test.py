@@ -27,10 +27,10 @@ RULES = {
     "coordinator/schedule": COMMON + ["coordinator/event"],
     "coordinator/history": COMMON + ["coordinator/event"],
     "coordinator/report": COMMON + ["coordinator/event"],
+    "coordinator/settings": COMMON + ["coordinator/filter", "coordinator/schedule"],
     "coordinator/run": COMMON + [COORDINATOR + room for room in
                                  ["event", "filter", "inventory", "bundle", "launch", "schedule", "history",
                                   "report", "settings"]],
-    "coordinator/settings": COMMON + ["coordinator/filter", "coordinator/schedule"],
     "coordinator/cli": COMMON + [COORDINATOR + room for room in
                                  ["event", "filter", "inventory", "bundle", "launch", "schedule", "history", "report",
                                   "run", "settings"]],
