@@ -92,6 +92,8 @@ class TestFramework {
   // FailedPrecondition that the program did not list but ran its tests: it is one case then.
   virtual absl::StatusOr<CaseInfos> ParseListing(absl::string_view output,
                                                  absl::Span<const std::string> files) const = 0;
+  // Whether a process that listed, as ParseListing could read, may exit so.
+  virtual bool ListsWithStatus(int exit_code) const { return exit_code == 0; }
 
   // How many of the request's cases, from the first on, one process can be told to run; at least one.
   virtual size_t CasesAProcess(const BatchRequest& request) const { return request.cases.size(); }

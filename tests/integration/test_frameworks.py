@@ -1,9 +1,12 @@
 """Test frameworks other than GoogleTest: what their programs say becomes cases, verdicts and messages."""
 
+import os
+import shutil
+import subprocess
 import textwrap
 
 import harness
-from harness import FAILED, PASSED, USAGE, DtestCase
+from harness import FAILED, NOTHING, PASSED, USAGE, DtestCase, text_of
 
 PERL = """\
     #!/usr/bin/perl
@@ -131,7 +134,142 @@ class TapTest(DtestCase):
     def test_an_unknown_protocol(self):
         result = self.dtest(self.shell("a_test", "true"), "--protocol", "tip")
         self.assertExit(result, USAGE)
-        self.assertSays(result, "--protocol: 'tip' is not one of googletest, tap, plain")
+        self.assertSays(result, "--protocol: 'tip' is not one of googletest, catch2v2, catch2, tap, plain")
+
+
+LONG = "a name so long that a list for people breaks it into lines,   which takes blanks away: here, or-here"
+
+CATCH2 = {
+    "passes": "passed", "fails": "failed", "fails with words": "failed", "fails twice": "failed", "throws": "failed",
+    "warns": "passed", 'commas, [brackets], "quotes", \\ and *': "passed", "  blanks around  ": "passed",
+    "blanks around": "passed", "PASSES": "passed", "*": "passed", "exclude:this": "passed", "~not this": "passed",
+    "#number": "passed", "two\nlines": "passed", b"caf\xe9": "passed", LONG: "passed", "is hidden": "skipped",
+    "is hidden by its tag": "skipped", "should fail": "passed", "should fail and does not": "failed",
+    "may fail": "passed", "sections": "failed", "Scenario: a stack": "passed", "sizes - int": "passed",
+    "sizes - char": "failed", "crashes": "crashed", "exits": "crashed", "runs after those": "passed"}
+
+
+class Catch2Tests:
+    """Of one version; `version` and `more` (its own cases) are the subclass'."""
+
+    def setUp(self):
+        super().setUp()
+        self.programs = os.path.join(os.environ["DTEST_FIXTURES"], f"catch2v{self.version}")
+        if not os.path.isdir(self.programs):
+            self.skipTest(f"the fixtures were built without Catch2 {self.version}: CMake did not find it")
+
+    def program(self, name="catch2_test"):
+        """A copy of the program in the test's directory."""
+        os.makedirs(self.path("tests"), exist_ok=True)
+        return shutil.copy(os.path.join(self.programs, name), self.path("tests"))
+
+    def expected(self):
+        return {**CATCH2, **self.more}
+
+    def test_every_outcome_in_every_report(self):
+        program = self.program()
+        for processes in ("batch", "case"):
+            result = self.dtest(program, "--processes", processes, "--no-list-cache")
+            self.assertExit(result, FAILED)
+            self.assertEqual(result.names(), self.expected(), processes)
+            said = {text_of(event["name"]): event for event in result.attempts()}
+            failed = said["fails"]
+            self.assertRegex(failed["message"], r"^\S*catch2_test.cc:\d+: CHECK\( x == 3 \)\n  which is: 2 == 3\n"
+                             r"  x is even\n  x := 2\n\S*catch2_test.cc:\d+: REQUIRE\( x == 4 \)\n  which is: 2 == 4\n")
+            self.assertIn("not in a scope", failed["message"])
+            for text in ("on cout", "on cerr"):
+                self.assertIn(text, failed["output"])
+            self.assertIn('failed: given <up> & "out"', said["fails with words"]["message"])
+            self.assertRegex(said["fails twice"]["message"], r"failed: one\n.*failed: two")
+            self.assertIn("unexpected exception: nobody catches this", said["throws"]["message"])
+            self.assertIn("look here", said["warns"]["warning"])
+            self.assertIn("[!mayfail]", said["may fail"]["warning"])
+            self.assertIn("[!shouldfail]", said["should fail and does not"]["message"])
+            self.assertIn("in: outer / inner <1>", said["sections"]["message"])
+            self.assertIn("Segmentation fault", said["crashes"]["message"])
+            self.assertIn("SIGSEGV", said["crashes"]["output"])
+            self.assertIn("exited with status 0 before the test had ended", said["exits"]["message"])
+            self.assertEqual(said["is hidden"]["message"], "hidden")
+        # By itself, each: also what other names are like.
+        alone = {text_of(event["name"]): event for event in result.attempts()}
+        self.assertIn("by printf", alone["fails"]["output"])
+        junit = {case[1]: kind for case, kind in result.junit_kinds().items()}
+        self.assertEqual(junit["fails"], "failure")
+        self.assertEqual(junit["crashes"], "error")
+        self.assertEqual(junit["is hidden"], "skipped")
+        self.assertEqual(junit[LONG], "passed")
+        self.assertEqual(len(junit), len(self.expected()))
+
+    def test_each_case_by_its_name_alone(self):
+        program = self.program()
+        for name in ("passes", "PASSES", "*", "  blanks around  ", "blanks around", "exclude:this", "~not this", "#number",
+                     'commas, [brackets], "quotes", \\ and *'):
+            with self.subTest(name=name):
+                result = self.dtest(program, "-k", name.replace(":", "?") if ":" in name else f"={name}")
+                ran = result.names()
+                self.assertEqual(ran.get(name), "passed", result.text)
+
+    def test_hidden_ones_run_when_asked_for(self):
+        result = self.dtest(self.program(), "--run-disabled")
+        expected = {**self.expected(), "is hidden": "failed", "is hidden by its tag": "passed"}
+        self.assertEqual(result.names(), expected)
+
+    def test_what_the_listing_knows(self):
+        result = self.dtest(self.program(), "-k", "fails:sizes - *")
+        selected, = result.events("cases_selected")
+        cases = {case["name"]: case for case in selected["cases"]}
+        self.assertTrue(selected["files"][cases["fails"]["file"]].endswith("catch2_test.cc"))
+        with open(os.path.join(os.path.dirname(__file__), os.pardir, "fixtures", "catch2_test.cc"), "rb") as source:
+            self.assertIn(b'TEST_CASE("fails"', source.read().splitlines()[cases["fails"]["line"] - 1])
+        listed = self.dtest("list", self.program(), reports=False)
+        self.assertExit(listed, PASSED)
+        self.assertIn(LONG, listed.stdout)
+
+    def test_stripped_it_is_recognised_in_a_directory(self):
+        program = self.program()
+        subprocess.run(["strip", program], check=True)
+        os.rename(program, self.path("tests", "anything"))
+        result = self.dtest(self.path("tests"), "-k", "=passes")
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.names(), {"passes": "passed"})
+
+    def test_no_tests(self):
+        result = self.dtest(self.program("catch2_empty_test"))
+        self.assertExit(result, NOTHING)
+
+    def test_a_main_that_prints(self):
+        result = self.dtest(self.program("catch2_own_main_test"))
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.names(), {"first": "passed", "second": "passed"})
+
+    def test_a_main_that_hands_on_no_arguments(self):
+        result = self.dtest(self.program("catch2_own_main_test"), "--env", "FIXTURE_DEAF=1")
+        self.assertExit(result, PASSED)
+        self.assertEqual(list(result.names().values()), ["passed"])
+        self.assertTrue(list(result.names())[0].endswith("catch2_own_main_test"))
+
+    def test_two_tests_of_one_name(self):
+        result = self.dtest(self.program("catch2_own_main_test"), "--env", "FIXTURE_TWICE=1")
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "listing the tests of tests/catch2_own_main_test", "first", "already defined")
+
+    def test_names_that_change(self):
+        result = self.dtest(self.program("catch2_own_main_test"), "--env", "FIXTURE_NAMES_CHANGE=1", "--processes", "case")
+        self.assertNotEqual(result.code, PASSED)
+        verdicts = result.names()
+        self.assertEqual((verdicts.pop("first"), verdicts.pop("second")), ("passed", "passed"))
+        self.assertEqual(list(verdicts.values()), ["infra error"])
+        self.assertSays(result, "does not run it by that name")
+
+
+class Catch2Version2Test(Catch2Tests, DtestCase):
+    version = 2
+    more = {}
+
+
+class Catch2Version3Test(Catch2Tests, DtestCase):
+    version = 3
+    more = {"skips": "skipped"}
 
 
 if __name__ == "__main__":
