@@ -72,8 +72,8 @@ class OutputReader {
   virtual bool Start(CaseSink* sink) = 0;
   // Bytes of stdout and stderr as they come, cut anywhere.
   virtual void Feed(absl::string_view bytes, CaseSink* sink) = 0;
-  // Bytes of the report as they come, cut anywhere: only with Invocation::report. Nothing is said of which came first,
-  // of what was written there and what was printed.
+  // Bytes of the report as they come, cut anywhere: only with Invocation::report. What was printed by then has been
+  // fed; nothing else is said of which came first, of what was written there and what was printed.
   virtual void FeedReport(absl::string_view /*bytes*/, CaseSink* /*sink*/) {}
   // Output and report have ended. `files` are the contents of Invocation::read_back, empty where there is no such file.
   virtual void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) = 0;
