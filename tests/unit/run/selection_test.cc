@@ -119,8 +119,11 @@ TEST(Selection, AFilterThatMatchesNothingIsNamed) {
 
 TEST(Selection, WhatHistoryKnows) {
   std::vector<std::optional<CaseHistory>> known(Cases().size());
-  known[0] = CaseHistory{.runs = 3, .last_outcome = Outcome::kFailed};
-  known[1] = CaseHistory{.runs = 3, .last_outcome = Outcome::kPassed};
+  CaseHistory history;
+  history.runs = 3;
+  known[1] = history;
+  history.last_outcome = Outcome::kFailed;
+  known[0] = history;
   const auto select = [&](const char* filter) { return Selection::Make({filter})->Select("io_test", Cases(), known); };
   EXPECT_THAT(select("failed()"), ElementsAre(0));
   EXPECT_THAT(select("new()"), ElementsAre(2, 3, 4));
