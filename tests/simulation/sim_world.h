@@ -112,7 +112,7 @@ class World : private AgentWorld, private LoopWorld {
   // ---- AgentWorld
   void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) override;
   void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) override;
-  void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) override;
+  void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, std::optional<Outcome> said) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
   void BatchStarts(uint32_t host, absl::Duration idle, bool begrudged) override;
@@ -193,9 +193,9 @@ class World : private AgentWorld, private LoopWorld {
   // Both were declared to run the same attempt.
   bool MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const;
   absl::flat_hash_map<CaseKey, std::vector<Place>> running_;
-  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_;         // and on which host
-  absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;  // that were started
-  absl::flat_hash_set<CaseKey> copied_;                              // now
+  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_, skipped_;  // and on which host
+  absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;     // that were started
+  absl::flat_hash_set<CaseKey> copied_;                                 // now
   absl::flat_hash_set<CaseKey> selected_, verdicts_;
   // Attempts, numbered within their iteration: where they ended, and those that have their property.
   absl::flat_hash_map<std::pair<CaseKey, uint32_t>, HostId> ended_;
