@@ -153,18 +153,19 @@ class World : private AgentWorld, private LoopWorld {
   void Schedule(SchedulerEvent event);
   void WakeScheduler();
   void Do(const SendTo& action);
-  void Do(const AttemptEnded& action);
   void Do(const ListingFailed& action);
   void Do(const Warn& action);
   void Do(const Finish& action);
+  void TellCases(uint32_t unit);
+  bool HasLivesLeft(uint32_t host) const;
+
+  // ---- Checks (sim_checks.cc)
+  void Do(const AttemptEnded& action);
   void Do(const AttemptCopied& action);
   void Do(const PropertiesCame& action);
   bool WouldEndInTime(const AttemptEnded& attempt) const;
   void CheckProperties(const CaseKey& key, uint32_t attempt,
                        const std::vector<std::pair<std::string, std::string>>& properties);
-  void TellCases(uint32_t unit);
-  bool HasLivesLeft(uint32_t host) const;
-
   void Broken(const std::string& what);
   double Uniform() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
