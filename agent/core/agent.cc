@@ -142,7 +142,7 @@ void Agent::Impl::OnMessage(Cancel&& message) {
   Slot* slot = SlotOf(lease);
   if (slot != nullptr && slot->HasProcess()) {
     slot->cancelled = message.lease;
-    Doom(slot, SIGKILL, absl::InfiniteFuture());
+    DropProcess(slot, SIGKILL, absl::InfiniteFuture());
   } else {
     slot == nullptr ? void(queue_.erase(std::find(queue_.begin(), queue_.end(), lease))) : FreeSlot(slot);
     Send(Released{message.lease});
@@ -160,7 +160,7 @@ void Agent::Impl::OnMessage(Interrupt&& message) {
     const int signal = at_once ? SIGKILL : SIGINT;
     const absl::Time kill_at = at_once ? absl::InfiniteFuture() : now_ + message.grace;
     if (lease == nullptr) {
-      if (slot.HasProcess()) Doom(&slot, signal, kill_at);
+      if (slot.HasProcess()) DropProcess(&slot, signal, kill_at);
     } else if (!slot.HasProcess()) {
       FinishLease(&slot);
       FreeSlot(&slot);

@@ -1,6 +1,6 @@
-// Inside of the agent core (agent/core/agent.h), spread over four sources: what the coordinator says (agent.cc), slots
-// and time (agent_slots.cc), what processes do (agent_cases.cc), and which of their cases made them end badly
-// (agent_inquest.cc). Include agent.h instead.
+// Inside of the agent core (agent/core/agent.h), spread over five sources: what the coordinator says (agent.cc), slots
+// and time (agent_slots.cc), what processes do (agent_cases.cc), what becomes of their cases as they end
+// (agent_verdicts.cc), and which of these made one end badly (agent_inquest.cc). Include agent.h instead.
 
 #ifndef DTEST_AGENT_CORE_AGENT_IMPL_H_
 #define DTEST_AGENT_CORE_AGENT_IMPL_H_
@@ -139,7 +139,7 @@ class Agent::Impl {
   void Signal(Slot* slot, int signal) { actions_->emplace_back(KillSlot{IdOf(slot), signal}); }
 
   // The process goes, and with it all that it still says. Its lease is the caller's business.
-  void Doom(Slot* slot, int signal, absl::Time kill_at);
+  void DropProcess(Slot* slot, int signal, absl::Time kill_at);
   void SendIdleIfOwed();
 
   // ---- What processes do

@@ -98,7 +98,7 @@ Agent::Impl::Slot* Agent::Impl::Live(SlotId id, Slot::State state) {
   return &slots_[id.value()];
 }
 
-void Agent::Impl::Doom(Slot* slot, int signal, absl::Time kill_at) {
+void Agent::Impl::DropProcess(Slot* slot, int signal, absl::Time kill_at) {
   slot->lease = nullptr;
   slot->held.reset();
   slot->doubtful.clear();

@@ -5,6 +5,7 @@ import shutil
 
 import fixtures
 import harness
+from farm import HostSpec
 from harness import FAILED, PASSED, FarmCase, fixture, text_of
 
 
@@ -172,6 +173,35 @@ class ShippingTest(FarmCase):
             result = self.dtest(*self.on_farm(host), self.path("other"), "--data", "testdata", "-k", "HoldsTheData")
             self.assertEqual({text_of(event["name"]): event["outcome"] for event in result.attempts()},
                              {"WorkingDirectory.HoldsTheData": "passed"}, host)
+
+
+class DriverTest(FarmCase):
+    """A library of a driver, which each machine has for itself."""
+
+    @staticmethod
+    def specs():
+        return [HostSpec("driven", shell="/bin/bash", home_files={".bashrc": "export LD_LIBRARY_PATH=$HOME/driver\n"}),
+                HostSpec("bare")]
+
+    @staticmethod
+    def driver_of(machine):
+        return os.path.join(os.environ["DTEST_FIXTURES"], f"driver_{machine}")
+
+    def run_on(self, host):
+        return self.dtest(*self.on_farm(host), self.suite("driver_test"),
+                          env={"LD_LIBRARY_PATH": self.driver_of("coordinator")})
+
+    def test_the_hosts_own_is_used(self):
+        host = self.farm["driven"]
+        shutil.copytree(self.driver_of("host"), host.path(f"{host.home}/driver"), dirs_exist_ok=True)
+        result = self.run_on("driven")
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.names(), {"Driver.IsTheHosts": "passed"})
+
+    def test_a_host_without_one_says_so(self):
+        result = self.run_on("bare")
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "no host could list it: bare:", "libcuda.so.1")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,213 @@
+// What becomes of cases as their process ends: the last result, corrections of earlier ones, and crashes that may be
+// another case's.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "agent/core/agent_impl.h"
+#include "agent/core/blame.h"
+#include "agent/frameworks/capture.h"
+
+namespace dtest {
+
+bool Agent::Impl::Explained(const Slot& slot, const ProcessEnded& event) {
+  return slot.any_failed && event.signal == 0 && event.exit_code == 1 && !absl::StrContains(event.warning, "ERROR: ");
+}
+
+std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* event) {
+  std::optional<CaseResult> result = std::exchange(slot->held, std::nullopt);
+  bool keep_output = true;
+  const bool clean = event->signal == 0 && event->exit_code == 0 && !event->premature;
+  const bool finished = event->signal == 0 && !event->premature;
+  if (finished && !slot->report && slot->fate == Slot::Fate::kOpen && slot->batch_left > 0) {
+    units_[slot->unit].report = true;  // it does not print all after all: once more, with a report
+    return std::nullopt;
+  }
+  if (slot->fate != Slot::Fate::kOpen) {
+    if (!result.has_value()) return std::nullopt;
+  } else if (slot->running != HeldLease::kNone) {
+    result = Verdict(*slot, slot->running, Outcome::kCrashed,
+                     absl::StrCat(DescribeEnd(event->exit_code, event->signal),
+                                  event->signal == 0 ? " before the test had ended" : ""));
+    if (MayBeAnothers(*slot, *event)) {
+      result->leaky = event->leaky;
+      slot->lease->doubt = HeldLease::Doubt{*std::move(result), std::nullopt};
+      return std::nullopt;
+    }
+    FinishCase(slot, slot->running);
+  } else if (result.has_value()) {
+    if (!clean && !Explained(*slot, *event)) {
+      const std::string how = DescribeEnd(event->exit_code, event->signal);
+      AfterLast(&*result, absl::StrCat(event->signal == 0 ? "" : "was ", how), Outcome::kFailed);
+      if (!event->warning.empty()) absl::StrAppend(&result->message, ": ", event->warning);
+    } else {
+      keep_output = !event->warning.empty();  // else they are the framework's closing words
+    }
+    if (result->warning.empty()) result->warning = event->warning;
+    DropOutput(&*result);
+  } else if (!slot->any_finished) {
+    slot->began = slot->spawned;
+    result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
+                   clean ? std::string("exited with status 0 without running the test")
+                         : absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
+                                        event->in_suite ? kInSuiteSetUp : kInGlobalSetUp));
+  } else if (!finished && !event->after_failure) {
+    slot->began = now_;
+    result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
+                   absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
+                                event->in_suite ? kInNextSuiteSetUp : kBetween));
+  } else {
+    return std::nullopt;
+  }
+  result->leaky |= event->leaky;
+  if (keep_output) AddOutput(&*result, event);
+  return result;
+}
+
+void Agent::Impl::AddOutput(CaseResult* result, ProcessEnded* event) const {
+  if (event->output.empty()) return;
+  Capture output(welcome_.settings.output_cap);
+  output.Append(result->output);
+  output.Append(event->output);
+  result->output_cut += event->output_cut + output.cut();
+  result->output = output.Take();
+}
+
+void Agent::Impl::DropOutput(CaseResult* result) const {
+  if (IsFailure(result->outcome) || !result->warning.empty() || welcome_.settings.keep_all_output) return;
+  result->output.clear();
+  result->output_cut = 0;
+}
+
+void Agent::Impl::EndInterrupted(Slot* slot, ProcessEnded* event) {
+  if (slot->running != HeldLease::kNone) {
+    CaseResult result =
+        Blame(slot, slot->running, Outcome::kNotRun, DescribeInterrupt(now_ - slot->began, event->signal));
+    result.leaky = event->leaky;
+    AddOutput(&result, event);
+    Gather(slot->lease, std::move(result));
+  }
+  FinishLease(slot);
+  FreeSlot(slot);
+  SendIdleIfOwed();
+}
+
+void Agent::Impl::MakeFailed(CaseResult* result, const std::string& message) {
+  if (!IsFailure(result->outcome)) {
+    result->outcome = Outcome::kFailed;
+    result->message.clear();
+  }
+  absl::StrAppend(&result->message, result->message.empty() ? "" : "\n", message);
+}
+
+void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event) {
+  for (const ProcessEnded::Correction& correction : event.corrections) {
+    slot->any_failed = true;
+    if (CaseResult* result = StillHere(slot, correction.index); result != nullptr) {
+      MakeFailed(result, correction.message);
+      continue;
+    }
+    const auto ran = std::find_if(slot->ran.begin(), slot->ran.end(),
+                                  [&](const RanCase& r) { return r.told.index == correction.index; });
+    if (ran == slot->ran.end()) continue;
+    LateFailure late{ran->told.outcome, ran->told};
+    MakeFailed(&late.result, correction.message);
+    ran->told.outcome = late.result.outcome;
+    late.result.output = event.output;
+    late.result.output_cut = event.output_cut;
+    slot->lease->late_failures.push_back(std::move(late));
+    Gathered(slot->lease, correction.message.size() + event.output.size());
+  }
+}
+
+CaseResult* Agent::Impl::StillHere(Slot* slot, uint32_t index) {
+  if (slot->held.has_value() && slot->held->index == index) return &*slot->held;
+  for (std::vector<CaseResult>* results : {&slot->doubtful, &slot->lease->gathered}) {
+    const auto found =
+        std::find_if(results->begin(), results->end(), [&](const CaseResult& r) { return r.index == index; });
+    if (found != results->end()) return &*found;
+  }
+  return nullptr;
+}
+
+bool Agent::Impl::MayBeAnothers(const Slot& slot, const ProcessEnded& event) const {
+  return slot.batch_left > 1 && event.output.empty() && !slot.lease->doubt.has_value();
+}
+
+std::optional<CaseResult> Agent::Impl::Confirmed(Slot* slot, const ProcessEnded& event, CaseResult result) {
+  HeldLease::Doubt& doubt = *slot->lease->doubt;
+  if (!IsFailure(result.outcome) && slot->lost_output) {
+    doubt.alone = std::move(result);
+    slot->lease->one_by_one = true;
+    return std::nullopt;
+  }
+  // Alone it passes, but could have been heard: it was the one.
+  if (!IsFailure(result.outcome)) result = std::move(doubt.crash);
+  result.leaky |= event.leaky;
+  slot->lease->doubt.reset();
+  return result;
+}
+
+CaseResult Agent::Impl::Condemn(HeldLease* lease) {
+  CaseResult crash = std::move(lease->doubt->crash);
+  lease->doubt.reset();
+  if (const size_t position = lease->Find(crash.index); position != HeldLease::kNone) lease->Finish(position);
+  return crash;
+}
+
+void Agent::Impl::SettleDoubt(HeldLease* lease) {
+  if (lease->doubt.has_value()) Gather(lease, Condemn(lease));
+}
+
+void Agent::Impl::AttachProperties(Slot* slot, CaseResult* last, std::vector<ProcessEnded::Property>* properties) {
+  HeldLease* lease = slot->lease;
+  for (ProcessEnded::Property& property : *properties) {
+    const uint64_t bytes = property.key.size() + property.value.size();
+    std::vector<LateProperties>& late = lease->late_properties;
+    CaseResult* result = last;
+    if (last == nullptr || last->index != property.index) result = StillHere(slot, property.index);
+    if (result != nullptr) {
+      result->properties.emplace_back(std::move(property.key), std::move(property.value));
+    } else if (const LeasedCase* told = lease->Finished(property.index); told != nullptr) {
+      if (late.empty() || late.back().index != told->index) late.push_back({told->index, told->attempt, {}});
+      late.back().properties.emplace_back(std::move(property.key), std::move(property.value));
+    }
+    if (!lease->gathered.empty() || !late.empty()) Gathered(lease, bytes);
+  }
+}
+
+void Agent::Impl::AfterLast(CaseResult* result, const std::string& what, Outcome outcome) {
+  if (!IsFailure(result->outcome)) {
+    result->outcome = outcome;
+    result->message.clear();
+  }
+  absl::StrAppend(&result->message, result->message.empty() ? "" : "\n", "the process ", what, " ", kInTearDown);
+}
+
+CaseResult Agent::Impl::Verdict(const Slot& slot, size_t position, Outcome outcome, std::string message) {
+  CaseResult result;
+  result.index = slot.lease->at(position).index;
+  result.outcome = outcome;
+  result.message = std::move(message);
+  Fill(slot, position, &result);
+  return result;
+}
+
+CaseResult Agent::Impl::Blame(Slot* slot, size_t position, Outcome outcome, std::string message) {
+  CaseResult result = Verdict(*slot, position, outcome, std::move(message));
+  FinishCase(slot, position);
+  return result;
+}
+
+void Agent::Impl::Fill(const Slot& slot, size_t position, CaseResult* result) {
+  result->attempt = slot.lease->at(position).attempt;
+  result->slot = IdOf(&slot);
+  result->process = slot.process;
+  result->place = slot.running == position ? slot.begun - 1 : slot.begun;
+  result->start = slot.began - hello_;
+  result->duration = now_ - slot.began;
+}
+
+}  // namespace dtest
