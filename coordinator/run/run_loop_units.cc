@@ -17,6 +17,7 @@ constexpr size_t kSelectedPerEvent = 1000;
 }  // namespace
 
 void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings) {
+  if (end_.has_value()) return;  // as HostListed
   for (const std::string& text : warnings) Emit(Warning{text});
   const Bundle::Unit& unit = out_.bundle->unit(id);
   --units_pending_;

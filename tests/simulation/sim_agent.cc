@@ -219,19 +219,19 @@ void SimAgent::EndCase(Run& run, Fate fate) {
   run.failed |= outcome == Outcome::kFailed;
   run.spoiled |= fate == Fate::kSpoil;
   run.process->Prints(CaseEnds(scenario_.units[run.invoked.unit], run.invoked.cases, run.position, outcome));
-  StopRunning(run, outcome == Outcome::kPassed);
+  StopRunning(run, outcome);
   ++run.position;
   NextCase(run);
 }
 
-void SimAgent::StopRunning(Run& run, bool passed) {
+void SimAgent::StopRunning(Run& run, std::optional<Outcome> said) {
   if (!run.running) return;
   run.running = false;
-  world_.CaseStops(number_, run.invoked.unit, run.invoked.iteration, run.cases[run.position], passed);
+  world_.CaseStops(number_, run.invoked.unit, run.invoked.iteration, run.cases[run.position], said);
 }
 
 void SimAgent::EndProcess(Run& run, int exit_code, int signal) {
-  StopRunning(run, false);
+  StopRunning(run, std::nullopt);
   const Invoked& invoked = run.invoked;
   if (!invoked.lists && signal == 0 && run.position == run.cases.size()) {
     directories_.files.erase(invoked.premature_file);
@@ -256,7 +256,7 @@ void SimAgent::Gone(FakeProcess* process) {
   const uint32_t slot = process->slot().value();
   Run& run = runs_[slot];
   if (run.process != process) return;
-  StopRunning(run, false);
+  StopRunning(run, std::nullopt);
   run.process = nullptr;
   if (!run.invoked.lists) idle_[slot] = {clock_.now(), world_.OthersHaveBacklog(number_)};
 }

@@ -31,8 +31,9 @@ class AgentWorld {
   virtual ~AgentWorld() = default;
   virtual void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) = 0;
   virtual void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) = 0;
-  // `passed`: its process said so, before anybody signalled it.
-  virtual void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) = 0;
+  // `said`: what its process said of it, before anybody signalled that; nothing, if it did not come so far.
+  virtual void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c,
+                         std::optional<Outcome> said) = 0;
   // A case took the machine down that this life of the agent is on.
   virtual void HostDies(uint32_t host, Epoch epoch) = 0;
   virtual void AgentLeft(uint32_t host, Epoch epoch) = 0;  // its processes are dead by now
@@ -91,7 +92,7 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
   void List(Run& run);
   void NextCase(Run& run);
   void EndCase(Run& run, Fate fate);
-  void StopRunning(Run& run, bool passed);
+  void StopRunning(Run& run, std::optional<Outcome> said);
   void EndProcess(Run& run, int exit_code, int signal);
 
   // Dealer

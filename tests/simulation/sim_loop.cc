@@ -275,6 +275,7 @@ absl::Status SimLoop::Handle(const RunEvent& event) {
     attempt.iteration = ended->iteration;
     attempt.final = ended->final;
     attempt.flaky = ended->flaky;
+    attempt.replaces = ended->replaces;
     attempt.result = ended->result;
     if (attempt.host.has_value() && ended->started < start_) world_.Breaks("it is not known when an attempt began");
     world_.Check(attempt);

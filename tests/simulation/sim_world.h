@@ -112,7 +112,7 @@ class World : private AgentWorld, private LoopWorld {
   // ---- AgentWorld
   void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) override;
   void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) override;
-  void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) override;
+  void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, std::optional<Outcome> said) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
   void BatchStarts(uint32_t host, absl::Duration idle, bool begrudged) override;
@@ -153,18 +153,19 @@ class World : private AgentWorld, private LoopWorld {
   void Schedule(SchedulerEvent event);
   void WakeScheduler();
   void Do(const SendTo& action);
-  void Do(const AttemptEnded& action);
   void Do(const ListingFailed& action);
   void Do(const Warn& action);
   void Do(const Finish& action);
+  void TellCases(uint32_t unit);
+  bool HasLivesLeft(uint32_t host) const;
+
+  // ---- Checks (sim_checks.cc)
+  void Do(const AttemptEnded& action);
   void Do(const AttemptCopied& action);
   void Do(const PropertiesCame& action);
   bool WouldEndInTime(const AttemptEnded& attempt) const;
   void CheckProperties(const CaseKey& key, uint32_t attempt,
                        const std::vector<std::pair<std::string, std::string>>& properties);
-  void TellCases(uint32_t unit);
-  bool HasLivesLeft(uint32_t host) const;
-
   void Broken(const std::string& what);
   double Uniform() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
@@ -193,9 +194,9 @@ class World : private AgentWorld, private LoopWorld {
   // Both were declared to run the same attempt.
   bool MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const;
   absl::flat_hash_map<CaseKey, std::vector<Place>> running_;
-  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_;         // and on which host
-  absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;  // that were started
-  absl::flat_hash_set<CaseKey> copied_;                              // now
+  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_, skipped_;  // and on which host
+  absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;     // that were started
+  absl::flat_hash_set<CaseKey> copied_;                                 // now
   absl::flat_hash_set<CaseKey> selected_, verdicts_;
   // Attempts, numbered within their iteration: where they ended, and those that have their property.
   absl::flat_hash_map<std::pair<CaseKey, uint32_t>, HostId> ended_;

@@ -137,14 +137,14 @@ TEST_F(AgentCore, NonZeroExitIsExplainedByAFailedCase) {
   RunCase(0, Outcome::kFailed);
   RunCase(1);
   EXPECT_THAT(Ends(0, SIGBUS), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
   Get(Cancel{LeaseId(2)});
   Ends(0, SIGKILL);
   GetLease(3, {0, 1});
   RunCase(0, Outcome::kFailed);
   RunCase(1);
   EXPECT_THAT(EndsLate(1, "text", "ERROR: AddressSanitizer"), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
 }
 
 TEST_F(AgentCore, OtherExitStatusThanOneIsNeverExplained) {
@@ -153,7 +153,7 @@ TEST_F(AgentCore, OtherExitStatusThanOneIsNeverExplained) {
   RunCase(0, Outcome::kFailed);
   RunCase(1);
   EXPECT_THAT(Ends(23), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
 }
 
 TEST_F(AgentCore, DoubtfulResultWaitsForTheEndOfTheProcess) {

@@ -328,6 +328,17 @@ TEST_F(RunLoopTest, HostsThatDoNotLeaveAreNotWaitedForForEver) {
   EXPECT_LE(waited, absl::Minutes(1));
 }
 
+// Nobody would give its cases a verdict.
+TEST_F(RunLoopTest, AUnitThatIsReadyAfterTheEndIsNotListed) {
+  const UnitId late = bundle_.AddListed("late", DottedCases({"A.One"}));
+  BecomesReady(late, absl::Seconds(3));
+  ComesUp(kA);
+  hosts_.leave_when_asked = false;
+  hosts_.After(absl::Seconds(1), [this] { signals_.Send(SIGTERM); });
+  EXPECT_EQ(Run(), RunEnd::kInterrupted);
+  EXPECT_THAT(sink_.LinesThatBegin("listed"), ElementsAre("listed late 0/0 unreached"));
+}
+
 TEST_F(RunLoopTest, WhoWillNotWaitForHostsToLeaveSaysSo) {
   ListedUnit("math", {"A.One"});
   hosts_.leave_when_asked = false;
