@@ -20,7 +20,6 @@ namespace dtest {
 namespace {
 
 constexpr int kWrongUsage = 4;
-constexpr char kCommandLineOrigin[] = "command line";
 
 std::string Or(const Variables& variables, const char* name) {
   const auto found = variables.find(name);

@@ -50,7 +50,10 @@ absl::Status SettingLayers::Read(Command command, Options* options) const {
     if (in_force.empty()) continue;
     const absl::Status status = setting.read(Values(setting), options);
     if (!status.ok()) {
-      problems.push_back(absl::StrCat(in_force.back()->origin, ": ", setting.name, ": ", status.message()));
+      const std::string& origin = in_force.back()->origin;
+      const std::string shown =
+          origin == kCommandLineOrigin ? absl::StrCat("--", setting.name) : absl::StrCat(origin, ": ", setting.name);
+      problems.push_back(absl::StrCat(shown, ": ", status.message()));
     }
   }
   if (problems.empty()) return absl::OkStatus();

@@ -14,11 +14,13 @@
 
 namespace dtest {
 
+inline constexpr char kCommandLineOrigin[] = "command line";
+
 // One setting in one layer.
 struct GivenSetting {
   const Setting* setting = nullptr;
   std::vector<std::string> values;  // at least one
-  std::string origin;               // for people: "dtest.toml:12", "DTEST_RETRIES", "command line"
+  std::string origin;               // for people: "dtest.toml:12", "DTEST_RETRIES", kCommandLineOrigin
 };
 using SettingLayer = std::vector<GivenSetting>;
 

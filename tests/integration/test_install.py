@@ -39,7 +39,7 @@ class InstallTest(DtestCase):
     def test_the_installed_program_finds_its_agent(self):
         environment = {key: value for key, value in os.environ.items() if key != "DTEST_AGENT"}
         environment["HOME"] = self.directory
-        done = subprocess.run([os.path.join(self.prefix, "bin", "dtest"), fixture("typed_test")], cwd=self.directory,
+        done = subprocess.run([os.path.join(self.prefix, "bin", "dtest"), fixture("many_test")], cwd=self.directory,
                               env=environment, capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 

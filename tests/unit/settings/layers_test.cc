@@ -94,7 +94,7 @@ TEST(SettingLayers, AllThatCannotBeReadIsToldWithItsOrigin) {
   Options options;
   const absl::Status status = layers.Read(Command::kRun, &options);
   EXPECT_THAT(status.message(), testing::HasSubstr("DTEST_RETRIES: retries: 'many' is not a number from 0 to 100"));
-  EXPECT_THAT(status.message(), testing::HasSubstr("command line: timeout: 'soon' is not a duration"));
+  EXPECT_THAT(status.message(), testing::HasSubstr("--timeout: 'soon' is not a duration"));
   EXPECT_TRUE(layers.Read(Command::kHosts, &options).ok()) << "hosts has neither";
 }
 
