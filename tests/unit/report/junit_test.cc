@@ -492,7 +492,7 @@ TEST_F(JUnit, EachTextStandsOnce) {
     const pugi::xml_node node = document.child("testsuites").child("testsuite").child("testcase");
     EXPECT_EQ(node.child("failure").child_value(), last.result.message);
     EXPECT_EQ(node.child("rerunFailure").child_value("stackTrace"), last.result.message);
-    EXPECT_STREQ(node.child("failure").attribute("message").value(), "a.cc:1: expected: one");
+    EXPECT_TRUE(absl::StartsWith(node.child("failure").attribute("message").value(), "a.cc:1: expected: one"));
     EXPECT_STREQ(node.child_value("system-out"), node.child("rerunFailure").child_value("system-out"));
     return std::string(node.child_value("system-out"));
   };
