@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "coordinator/cli/commands.h"
-#include "coordinator/cli/options.h"
+#include "coordinator/cli/command_line.h"
 #include "coordinator/cli/standard_output.h"
 #include "dtest/base/descriptor_limit.h"
 
@@ -29,12 +29,14 @@ int main(int argc, char** argv) {
   FillClosedDescriptors();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of a write
   dtest::RaiseDescriptorLimit();
-  dtest::ParsedCommandLine parsed = dtest::ParseCommandLine(std::vector<std::string>(argv, argv + argc));
+  dtest::ParsedCommandLine parsed =
+      dtest::ParseCommandLine(std::vector<std::string>(argv, argv + argc), dtest::ProcessSurroundings());
   if (!parsed.options) {
     if (parsed.exit_status == 0) return dtest::StatusAfterOutput(dtest::WriteOutput(parsed.text), 0);
     std::fputs(parsed.text.c_str(), stderr);
     return parsed.exit_status;
   }
+  for (const std::string& warning : parsed.warnings) std::fprintf(stderr, "dtest: warning: %s\n", warning.c_str());
   switch (parsed.options->command) {
     case dtest::Command::kRun:
     case dtest::Command::kList:
@@ -47,5 +49,7 @@ int main(int argc, char** argv) {
       return dtest::ReproduceCommand(*parsed.options);
     case dtest::Command::kHistory:
       return dtest::HistoryCommand(*parsed.options);
+    case dtest::Command::kConfig:
+      return dtest::ConfigCommand(*parsed.options, parsed.layers);
   }
 }

@@ -23,6 +23,7 @@ using zmq_common::TryReceive;
 
 // sun_path with its terminating zero holds 108 bytes on Linux.
 constexpr size_t kMaxUnixPath = 107;
+constexpr int kBacklog = 4096;
 constexpr absl::Duration kReconnectAtMost = absl::Seconds(2);
 // zmq_poll counts in int milliseconds: longer sleeps are several.
 constexpr absl::Duration kLongestPoll = absl::Hours(24);
@@ -158,6 +159,8 @@ class RouterTransport::Impl {
     // An agent that reconnects before its old connection is known to be dead gets its identity back. Whoever could
     // misuse that knows the identity, which is the agent's secret token.
     fresh.set(zmq::sockopt::router_handover, true);
+    // Hundreds of hosts may connect at the same moment. The system has a limit of its own (net.core.somaxconn).
+    fresh.set(zmq::sockopt::backlog, kBacklog);
     return fresh;
   }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
 #include "agent/core/blame.h"
@@ -82,8 +83,9 @@ void Agent::Impl::Accuse(Slot* slot, const RanCase& ran, CaseResult failure) {
   }
   const bool failed = IsFailure(told->outcome);
   if (!failed) told->outcome = failure.outcome;
-  if (!failed) told->message.clear();
-  absl::StrAppend(&told->message, told->message.empty() ? "" : "\n", failure.message);
+  // It says what was told, too, where the case failed alone as it had failed before.
+  const bool more = failed && !absl::StrContains(failure.message, told->message);
+  told->message = more ? absl::StrCat(told->message, "\n", failure.message) : std::move(failure.message);
   told->output = std::move(failure.output);
   told->output_cut = failure.output_cut;
   told->leaky |= failure.leaky;

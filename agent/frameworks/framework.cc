@@ -14,4 +14,12 @@ const TestFramework* FindFramework(absl::string_view name) {
   return nullptr;
 }
 
+const TestFramework* FrameworkThatClaims(absl::string_view output) {
+#define DTEST_FRAMEWORK(id, ...) \
+  if (id##Adapter().Claims(output)) return &id##Adapter();
+#include "dtest/frameworks.def"
+#undef DTEST_FRAMEWORK
+  return nullptr;
+}
+
 }  // namespace dtest

@@ -72,8 +72,8 @@ class OutputReader {
   virtual bool Start(CaseSink* sink) = 0;
   // Bytes of stdout and stderr as they come, cut anywhere.
   virtual void Feed(absl::string_view bytes, CaseSink* sink) = 0;
-  // Bytes of the report as they come, cut anywhere: only with Invocation::report. Nothing is said of which came first,
-  // of what was written there and what was printed.
+  // Bytes of the report as they come, cut anywhere: only with Invocation::report. What was printed by then has been
+  // fed; nothing else is said of which came first, of what was written there and what was printed.
   virtual void FeedReport(absl::string_view /*bytes*/, CaseSink* /*sink*/) {}
   // Output and report have ended. `files` are the contents of Invocation::read_back, empty where there is no such file.
   virtual void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) = 0;
@@ -92,15 +92,25 @@ class TestFramework {
   // FailedPrecondition that the program did not list but ran its tests: it is one case then.
   virtual absl::StatusOr<CaseInfos> ParseListing(absl::string_view output,
                                                  absl::Span<const std::string> files) const = 0;
+  // Whether a process that listed, as ParseListing could read, may exit so.
+  virtual bool ListsWithStatus(int exit_code) const { return exit_code == 0; }
 
   // How many of the request's cases, from the first on, one process can be told to run; at least one.
   virtual size_t CasesAProcess(const BatchRequest& request) const { return request.cases.size(); }
   virtual Invocation RunInvocation(const BatchRequest& request) const = 0;
   virtual std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const = 0;
+
+  // Whether a program that nothing else tells of is one of this framework, by the first lines that it printed: stdout
+  // and stderr, the last line perhaps cut. Then a reader of this framework takes over: its Start is called with the
+  // case begun, then it is fed from the first byte on. Only where nothing is listed and RunInvocation adds nothing.
+  virtual bool Claims(absl::string_view /*output*/) const { return false; }
 };
 
 // By its name (UnitSpec::framework); null: there is none of that name. Static storage.
 const TestFramework* FindFramework(absl::string_view name);
+
+// The first that claims this output; null: none does. Static storage.
+const TestFramework* FrameworkThatClaims(absl::string_view output);
 
 }  // namespace dtest
 

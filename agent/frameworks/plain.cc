@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/frameworks/capture.h"
 #include "agent/frameworks/sanitizer.h"
@@ -9,26 +10,46 @@
 namespace dtest {
 namespace {
 
+// Of a case that has begun already.
+class BegunCase : public CaseSink {
+ public:
+  void Began(uint32_t /*index*/) override {}
+  void Finished(CaseResult /*result*/, Standing /*standing*/) override {}
+};
+
 class PlainReader : public OutputReader {
  public:
   explicit PlainReader(const BatchRequest& request)
-      : index_(request.cases.front().index), capture_(request.output_cap) {}
+      : case_(request.cases.front()), request_(request), capture_(request.output_cap) {
+    request_.cases = absl::MakeConstSpan(&case_, 1);
+  }
 
   bool Start(CaseSink* sink) override {
-    sink->Began(index_);
+    sink->Began(case_.index);
     return true;
   }
 
-  void Feed(absl::string_view bytes, CaseSink* /*sink*/) override { capture_.Append(bytes); }
+  void Feed(absl::string_view bytes, CaseSink* sink) override {
+    if (claimant_ != nullptr) return claimant_->Feed(bytes, sink);
+    capture_.Append(bytes);
+    if (!may_be_claimed_) return;
+    const absl::string_view head = bytes.substr(0, PlainFramework::kHead - head_.size());
+    head_.append(head.data(), head.size());
+    if (absl::StrContains(head, '\n')) LookForClaim(sink);
+    if (claimant_ != nullptr) return claimant_->Feed(bytes.substr(head.size()), sink);
+    if (head_.size() == PlainFramework::kHead) ForgetHead();
+  }
 
-  void Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* sink) override {
+  void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) override {
+    if (may_be_claimed_) LookForClaim(sink);
+    if (claimant_ != nullptr) return claimant_->Ended(files, end, sink);
     if (end->signal != 0) {  // a crash, in the words of the core
       end->output_cut = capture_.cut();
       end->output = capture_.Take();
       return;
     }
     CaseResult result;
-    result.index = index_;
+    result.index = case_.index;
     if (end->exit_code == PlainFramework::kSkipStatus) {
       result.outcome = Outcome::kSkipped;
       result.message = absl::StrCat("exited with status ", end->exit_code);
@@ -44,8 +65,27 @@ class PlainReader : public OutputReader {
   }
 
  private:
-  const uint32_t index_;
+  void LookForClaim(CaseSink* sink) {
+    const TestFramework* const framework = FrameworkThatClaims(head_);
+    if (framework == nullptr) return;
+    claimant_ = framework->NewReader(request_);
+    BegunCase begun;
+    claimant_->Start(&begun);
+    claimant_->Feed(head_, sink);
+    ForgetHead();
+    capture_.Clear();
+  }
+  void ForgetHead() {
+    may_be_claimed_ = false;
+    head_ = std::string();
+  }
+
+  const LeasedCase case_;
+  BatchRequest request_;
   Capture capture_;
+  std::string head_;  // all that was printed, while it may be claimed
+  bool may_be_claimed_ = true;
+  std::unique_ptr<OutputReader> claimant_;
 };
 
 }  // namespace

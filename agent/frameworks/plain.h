@@ -1,4 +1,5 @@
 // A plain executable is one case: exit status 0 passes, 77 skips (as in Automake and Meson), anything else fails.
+// Unless its output is claimed by another framework (TestFramework::Claims), which then has its word.
 
 #ifndef DTEST_AGENT_FRAMEWORKS_PLAIN_H_
 #define DTEST_AGENT_FRAMEWORKS_PLAIN_H_
@@ -14,6 +15,7 @@ namespace dtest {
 class PlainFramework : public TestFramework {
  public:
   static constexpr int kSkipStatus = 77;
+  static constexpr size_t kHead = 64 << 10;  // bytes of output by which another framework may claim it
 
   bool NeedsListing() const override { return false; }
   Invocation ListInvocation(absl::string_view temp_dir) const override;

@@ -106,9 +106,10 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
     return;
   }
   const RunSettings& settings = options_.welcome->settings;
-  // The one case of a unit that does not list is named like the unit.
-  const bool whole = program.cases.size() == 1 && program.cases.name(0) == program.spec.name;
-  const TestFramework* const framework = FindFramework(whole ? kPlainFramework : program.spec.framework);
+  const TestFramework* framework = FindFramework(program.spec.framework);
+  // One that ran its tests in place of listing them is known by its name only.
+  const bool whole = program.cases.size() == 1 && program.cases[0] == CaseInfo{.name = program.spec.name};
+  if (framework != nullptr && framework->NeedsListing() && whole) framework = FindFramework(kPlainFramework);
   if (framework == nullptr) {
     ended.spawn_error = UnknownFramework(program);
     options_.emit(std::move(ended));
@@ -221,6 +222,8 @@ void SlotRunner::FeedReader(Pipe pipe, absl::string_view bytes) {
 }
 
 void SlotRunner::Drain(Pipe pipe) {
+  // What was printed before a report is of the case that runs until then.
+  if (pipe == Pipe::kReport) Drain(Pipe::kOutput);
   if (process_ == nullptr || process_->fd(pipe) < 0) return;
   const std::optional<size_t> got = ReadPipe(pipe);
   if (pipe == Pipe::kOutput) {
@@ -351,12 +354,15 @@ void SlotRunner::EndListing() {
   ended.slot = options_.slot;
   ended.duration = options_.clock() - listing_started_;
   const absl::string_view name = program_->spec.name;
-  absl::StatusOr<CaseInfos> cases = FindFramework(program_->spec.framework)->ParseListing(listing_, ReadBack());
+  const TestFramework* const framework = FindFramework(program_->spec.framework);
+  absl::StatusOr<CaseInfos> cases = framework->ParseListing(listing_, ReadBack());
+  const bool ended_well =
+      status.signal == 0 && (status.exit_code == 0 || (cases.ok() && framework->ListsWithStatus(status.exit_code)));
   if (listing_too_long_) {
     ended.error = absl::StrCat("listing the tests of ", name, " printed more than ", kLongestListing >> 20, " MiB");
   } else if (absl::IsFailedPrecondition(cases.status()) && status.signal == 0) {
     ended.cases = {program_->spec.name};
-  } else if (status.signal != 0 || status.exit_code != 0) {
+  } else if (!ended_well) {
     ended.error = absl::StrCat("listing the tests of ", name, ": ", DescribeEnd(status.exit_code, status.signal));
   } else if (!cases.ok()) {
     ended.error = absl::StrCat("listing the tests of ", name, ": ", cases.status().message());

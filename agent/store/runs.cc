@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <set>
 #include <utility>
@@ -20,6 +22,10 @@ namespace dtest::store {
 namespace {
 
 constexpr const char* kSubdirectories[] = {"/runs", "/trees", "/tmp"};
+// Looking for dead runs takes time for each run there is: where hundreds begin on one store, as many hosts with one home
+// do, each of them would look at all others. So of more than kCrowd runs the dead are looked for once in kSweepInterval.
+constexpr size_t kCrowd = 16;
+constexpr absl::Duration kSweepInterval = absl::Seconds(10);
 // A run that another boot registered is dead when it has claimed nothing for so long.
 constexpr absl::Duration kForeignAge = absl::Hours(7 * 24);
 
@@ -48,6 +54,20 @@ bool IsOldOrMissing(const std::string& path) {
   return lstat(path.c_str(), &st) == 0 ? IsOld(st) : errno == ENOENT;
 }
 
+// The lock's file was last touched when somebody looked.
+bool IsTimeToSweep(const std::string& root, const Fd& lock) {
+  struct stat st;
+  if (ListDirectory(absl::StrCat(root, "/runs")).size() <= kCrowd || fstat(lock.get(), &st) != 0) return true;
+  const absl::Duration since = absl::Now() - absl::TimeFromTimespec(st.st_mtim);
+  return since > kSweepInterval || since < absl::ZeroDuration();
+}
+
+// In a crowd nobody tries the names of all others first.
+std::string NameOfCopy(const std::string& run_id, size_t copy) {
+  if (copy == 1) return run_id;
+  return copy <= kCrowd ? absl::StrCat(run_id, "~", copy) : absl::StrCat(run_id, "~", getpid(), ".", copy);
+}
+
 // Under the store's lock, which may be one of this machine only.
 bool IsDead(const std::string& root, const std::string& name) {
   const Fd run = store::Open(absl::StrCat(root, "/runs/", name), O_RDWR);
@@ -72,7 +92,10 @@ absl::StatusOr<std::unique_ptr<Runs>> Runs::Open(const std::string& root, const 
   runs->lock_ = store::Open(lock_path, O_RDWR | O_CREAT, 0600);
   if (!runs->lock_.ok()) return ErrnoStatus(errno, "open file", lock_path);
   if (const int error = Lock(runs->lock_.get(), LOCK_EX); error != 0) return ErrnoStatus(error, "lock file", lock_path);
-  MoveDeadAside(root);
+  if (IsTimeToSweep(root, runs->lock_)) {
+    MoveDeadAside(root);
+    futimens(runs->lock_.get(), nullptr);
+  }
   absl::Status status = runs->Register(root, run_id);
   Lock(runs->lock_.get(), LOCK_UN);
   if (!status.ok()) return status;
@@ -81,8 +104,8 @@ absl::StatusOr<std::unique_ptr<Runs>> Runs::Open(const std::string& root, const 
 }
 
 absl::Status Runs::Register(const std::string& root, const std::string& run_id) {
-  std::string name = run_id;
-  for (int copy = 2;; name = absl::StrCat(run_id, "~", copy++)) {
+  for (size_t copy = 1;; ++copy) {
+    const std::string name = NameOfCopy(run_id, copy);
     const std::string path = absl::StrCat(root, "/runs/", name);
     const std::string tree = absl::StrCat(root, "/trees/", name);
     // A dead run's tree that could not be removed, because it has another user's files, say.

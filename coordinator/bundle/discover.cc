@@ -73,6 +73,7 @@ std::string WithoutDots(const std::string& root, const std::string& given, const
 struct Found {
   TestProgram program;
   bool by_name = false;
+  bool recognised = false;  // it shows its framework
 };
 
 class Finder {
@@ -263,7 +264,7 @@ void Finder::AddUnrunnable(const WalkedFile& file, std::string why) {
   program.path = file.path;
   program.name = UnitName(root_, absl::StrCat(directory_, "/", file.relative));
   program.unrunnable = std::move(why);
-  found_.push_back({std::move(program), false});
+  found_.push_back({std::move(program), false, false});
 }
 
 bool Finder::WantedPlain(const WalkedFile& file) {
@@ -285,8 +286,10 @@ void Finder::AddProgram(const std::string& path, const std::string& shown, bool 
   program.name = UnitName(root_, shown);
   program.script = file.kind == ProgramFile::Kind::kScript;
   if (!program.script) program.framework = FrameworkOf(path, file.elf);
+  const bool recognised = program.framework != kPlainFramework;
+  if (!recognised) program.framework = options_.protocol;
   program.elf = std::move(file.elf);
-  found_.push_back({std::move(program), by_name});
+  found_.push_back({std::move(program), by_name, recognised});
 }
 
 // Whatever runs as a test without saying so itself is told before it does.
@@ -296,7 +299,7 @@ void Finder::NotePlain() {
   size_t others = 0;
   for (const Found& found : found_) {
     if (!found.program.unrunnable.empty()) continue;  // told as an error
-    if (found.program.framework != kPlainFramework) {
+    if (found.recognised) {
       ++others;
       continue;
     }
@@ -304,8 +307,11 @@ void Finder::NotePlain() {
     by_name = by_name && found.by_name;
   }
   if (plain.empty()) return;
-  result_.notes.push_back(absl::StrCat(others > 0 ? "also running " : "running ", Count(plain.size(), "plain program"),
-                                       " as one case each: ", JoinSome(plain, kPlainNamesInNote),
+  const bool chosen = options_.protocol != kPlainFramework;
+  const std::string what = chosen ? absl::StrCat(Count(plain.size(), "program"), ", read as ", options_.protocol, ": ")
+                                  : absl::StrCat(Count(plain.size(), "plain program"), " as one case each: ");
+  result_.notes.push_back(absl::StrCat(others > 0 ? "also running " : "running ", what,
+                                       JoinSome(plain, kPlainNamesInNote),
                                        by_name ? "" : "; --plain none leaves them out"));
 }
 

@@ -2,11 +2,9 @@
 //
 // A file given by name is a test, or an error that says why it cannot be. Of what is in a directory (walked
 // recursively, see directory_walk.h for what is not entered):
-//   - every ELF program of a framework that framework_table.h knows, itself or by a library it needs, is a test,
-//   whatever
-//     its name;
-//   - any other ELF program, and a script with #!, is one according to DiscoverOptions::plain: a plain program, whose
-//     one case is the program;
+//   - every ELF program that shows a framework, itself or by a library it needs, is a test, whatever its name;
+//   - any other ELF program, and a script with #!, is one according to DiscoverOptions::plain: of the framework that
+//     DiscoverOptions::protocol names, most often a plain program, whose one case is the program;
 //   - what looks like a test and cannot be started is in the result as an unrunnable program: it fails the run. Those
 //     are a program of a framework without its execute bit, and, if they are named as tests (test_names.h): another
 //     program or script without it, a script whose interpreter is missing or not named or whose first line ends in CR,
@@ -59,11 +57,11 @@ struct DiscoverOptions {
     kNone,  // nor is any of these an unrunnable test
   };
   Plain plain = Plain::kAuto;
-  bool allow_unrunnable = false;  // what cannot be started is a warning, and no test
-  bool here = false;              // all tests run on this machine: what it cannot run cannot be run
-  std::string root;               // what names are relative to: absolute; empty: the working directory
-  // Finds the framework of a program that has it in a shared library. Null: one of its own, with this process'
-  // environment.
+  bool allow_unrunnable = false;           // what cannot be started is a warning, and no test
+  bool here = false;                       // all tests run on this machine: what it cannot run cannot be run
+  std::string protocol = kPlainFramework;  // the framework of programs that show none: a name of the table
+  std::string root;                        // what names are relative to: absolute; empty: the working directory
+  // Tells a program whose framework is in a shared library. Null: one of its own, with this process' environment.
   LibraryResolver* resolver = nullptr;
 };
 

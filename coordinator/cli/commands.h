@@ -5,7 +5,8 @@
 #define DTEST_COORDINATOR_CLI_COMMANDS_H_
 
 #include "absl/status/status.h"
-#include "coordinator/cli/options.h"
+#include "coordinator/settings/layers.h"
+#include "coordinator/settings/options.h"
 
 namespace dtest {
 
@@ -22,6 +23,9 @@ int ReproduceCommand(const Options& options);
 
 // `dtest history`: what is known; export; forget.
 int HistoryCommand(const Options& options);
+
+// `dtest config`: the settings in force, or those that are named, and where they come from.
+int ConfigCommand(const Options& options, const SettingLayers& layers);
 
 // Prints "dtest: ..." and returns what a run that could not start exits with: 3 for Internal,
 // Unavailable and ResourceExhausted, else 4.

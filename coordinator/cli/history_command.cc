@@ -84,7 +84,14 @@ int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::
   const absl::StatusOr<Selection> selection = Selection::Make(filters);
   if (!selection.ok()) return ExplainFailure(selection.status());
   all.erase(std::remove_if(all.begin(), all.end(),
-                           [&](const KnownCase& known) { return !selection->Matches(known.unit, known.name, std::nullopt); }),
+                           [&](const KnownCase& known) {
+                             FilterSubject subject;
+                             subject.unit = known.unit;
+                             subject.info.name = known.name;
+                             subject.has_info = false;
+                             subject.failed_last = IsFailure(known.history.last_outcome);
+                             return !selection->Matches(subject);
+                           }),
             all.end());
   if (all.empty()) {
     std::fprintf(stderr, "dtest: no case that is known matches\n");

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "coordinator/cli/options.h"
+#include "coordinator/settings/options.h"
 #include "coordinator/inventory/inventory.h"
 #include "coordinator/run/host_pool.h"
 

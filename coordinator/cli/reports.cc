@@ -11,7 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/reproduce_command.h"
 #include "coordinator/cli/standard_output.h"
+#include "coordinator/report/text.h"
 
 namespace dtest {
 namespace {
@@ -76,13 +78,15 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
   reports->summary_ = std::make_unique<RunSummary>(summary_options);
   reports->sinks_.Add("summary", reports->summary_.get());
   const bool output_at_end = terminal && SuccessOutputOf(options) == SuccessOutput::kFinal;
-  if (output_at_end || !options.junit.empty()) {
+  // A run that goes on gives each case a verdict itself, but a log may lack some.
+  if (output_at_end || !options.junit.empty() || options.command == Command::kReport) {
     reports->record_ = std::make_unique<RunRecord>(reports->summary_.get());
     reports->sinks_.Add("record", reports->record_.get());
   }
   if (terminal) {
     TerminalReport::Options terminal_options = TerminalOptions(options);
-    if (output_at_end) terminal_options.passed_output_at_end = reports->record_.get();
+    terminal_options.passed_output_at_end = output_at_end;
+    terminal_options.record = reports->record_.get();
     reports->terminal_ = std::make_unique<TerminalReport>(terminal_options, reports->summary_.get());
   }
   if (terminal && (options.timings || options.verbosity >= 1)) {
@@ -106,28 +110,41 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
   return reports;
 }
 
+void Reports::ShowHowToReproduce(const Options& options, const std::string& log) {
+  if (terminal_ == nullptr) return;
+  std::error_code error;
+  const fs::path path = fs::absolute(log, error);
+  const bool kept = path.parent_path() == RunsDirectory(options.state_dir) && !options.own_state_dir;
+  terminal_->SetReproduce([before = absl::StrCat(ShellWord(options.program), " reproduce "),
+                           after = absl::StrCat(" ", ShellWord(kept ? path.stem().string() : path.string()))](
+                              absl::string_view unit, absl::string_view name) {
+    return absl::StrCat(before, ShellWord(NameToReproduce(unit, name)), after);
+  });
+}
+
 int Reports::FinishOutput(int exit_status) const {
   int error = terminal_ == nullptr ? 0 : terminal_->output_error();
   if (error == 0 && timings_ != nullptr) error = WriteOutput(absl::StrCat("\n", TimingsText(timings_->Get())));
   return StatusAfterOutput(error, exit_status);
 }
 
-void Reports::KeepEventLog(const std::string& state_dir, const std::string& run_id) {
-  const fs::path directory = RunsDirectory(state_dir);
+void Reports::KeepEventLog(const Options& options, const std::string& run_id) {
+  const fs::path directory = RunsDirectory(options.state_dir);
   std::error_code error;
   fs::create_directories(directory, error);
-  absl::StatusOr<std::unique_ptr<EventLogWriter>> log =
-      EventLogWriter::Open((directory / (run_id + ".jsonl")).string());
+  const std::string path = (directory / (run_id + ".jsonl")).string();
+  absl::StatusOr<std::unique_ptr<EventLogWriter>> log = EventLogWriter::Open(path);
   if (!log.ok()) {
     if (terminal_ != nullptr) {
-      terminal_->PrintLines(
-          {absl::StrCat("warning: this run is not kept for `dtest report`: ", log.status().message())});
+      terminal_->PrintLines({absl::StrCat("warning: this run is not kept for `dtest report` and `dtest reproduce`: ",
+                                          log.status().message())});
     }
     return;
   }
   RemoveOldLogs(directory);
   logs_.push_back(*std::move(log));
   sinks_.Add("event log", logs_.back().get());
+  ShowHowToReproduce(options, path);
 }
 
 }  // namespace dtest

@@ -1,4 +1,5 @@
-// The sinks that a command line asks for, wired together. Shared by `dtest run` and `dtest report`.
+// The sinks that a command line asks for, wired together: each handed its events after those that it borrows from.
+// Shared by `dtest run` and `dtest report`. One thread (the loop's).
 
 #ifndef DTEST_COORDINATOR_CLI_REPORTS_H_
 #define DTEST_COORDINATOR_CLI_REPORTS_H_
@@ -8,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "coordinator/cli/options.h"
+#include "coordinator/settings/options.h"
 #include "coordinator/event/sink_set.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/junit.h"
@@ -32,8 +33,11 @@ class Reports {
   // written its end. Returns `exit_status`, or kExitBroken, explained, if not all that is shown could be written.
   int FinishOutput(int exit_status) const;
 
-  // Adds the run's own event log. It is kept if it can be: a failure is a warning, not an error.
-  void KeepEventLog(const std::string& state_dir, const std::string& run_id);
+  // Adds the run's own event log, and has failures end with the command that reproduces them from it. It is kept if it
+  // can be: a failure is a warning, not an error.
+  void KeepEventLog(const Options& options, const std::string& run_id);
+  // Has failures end with the command that reproduces them from `log`, the path of an event log.
+  void ShowHowToReproduce(const Options& options, const std::string& log);
 
  private:
   Reports() = default;

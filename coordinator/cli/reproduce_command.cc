@@ -1,5 +1,7 @@
 // `dtest reproduce`: what the event log says of how a case ran, made into options of a run.
 
+#include "coordinator/cli/reproduce_command.h"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,10 +14,13 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "coordinator/cli/command_line.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/run_log.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
+#include "coordinator/settings/values.h"
+#include "dtest/base/paths.h"
 
 namespace dtest {
 namespace {
@@ -51,32 +56,52 @@ absl::StatusOr<Log> ReadLog(const std::string& path) {
   return log;
 }
 
-bool IsNamed(const Attempt& attempt, const std::string& wanted) {
-  if (attempt.name == wanted) return true;
-  // Its executable by path, as reports have it, or by name alone.
-  const absl::string_view path = attempt.unit;
-  for (const absl::string_view unit : {path, path.substr(path.rfind('/') + 1)}) {
-    if (absl::StrCat(unit, ".", attempt.name) == wanted || absl::StrCat(unit, " ", attempt.name) == wanted) return true;
+// How well `wanted` names the attempt's case; the lower the better.
+enum class Match : uint8_t { kWhole, kShown, kShort, kNone };
+
+Match MatchOf(const Attempt& attempt, const std::string& wanted) {
+  const absl::string_view unit = attempt.unit, name = attempt.name;
+  const bool plain = name == unit;
+  if (wanted == (plain ? std::string(unit) : absl::StrCat(unit, ".", name))) return Match::kWhole;
+  if (wanted == NameToReproduce(unit, name)) return Match::kShown;
+  // With a space, as in reports; the executable without its directory; the case alone.
+  for (const bool shown : {false, true}) {
+    const auto text = [&](absl::string_view raw) { return shown ? NameLine(raw) : std::string(raw); };
+    if (wanted == text(plain ? BaseName(unit) : name)) return Match::kShort;
+    for (const absl::string_view executable : {unit, BaseName(unit)}) {
+      for (const char* joint : {".", " "}) {
+        if (!plain && wanted == absl::StrCat(text(executable), joint, text(name))) return Match::kShort;
+      }
+    }
   }
-  return false;
+  return Match::kNone;
 }
 
-// The last attempt that failed, or else the last.
+// The last attempt that failed, or else the last, of the case that `wanted` names.
 absl::StatusOr<Attempt> FindAttempt(const Log& log, const std::string& wanted, const std::string& path) {
-  const Attempt* found = nullptr;
+  Match best = Match::kNone;
+  std::vector<const Attempt*> found;
   for (const Attempt& attempt : log.attempts) {
-    if (!IsNamed(attempt, wanted)) continue;
-    if (found != nullptr && found->unit != attempt.unit) {
-      return absl::InvalidArgumentError(absl::StrCat("'", wanted, "' is a case of ", found->unit, " and of ",
-                                                     attempt.unit, "; name it ", found->unit, ".", wanted));
+    const Match match = MatchOf(attempt, wanted);
+    if (match < best) found.clear();
+    best = std::min(best, match);
+    if (match == best && match != Match::kNone) found.push_back(&attempt);
+  }
+  if (found.empty()) {
+    return absl::NotFoundError(absl::StrCat("no case '", OneLine(wanted), "' ran in ", path,
+                                            "; name it in full, as the reports do: `dtest report", " ", ShellWord(path),
+                                            " -v` shows all"));
+  }
+  const Attempt* last = found.front();
+  for (const Attempt* attempt : found) {
+    if (attempt->unit != last->unit || attempt->name != last->name) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", OneLine(wanted), "' is ", NameToReproduce(last->unit, last->name), " as well as ",
+                       NameToReproduce(attempt->unit, attempt->name), "; give one of these names"));
     }
-    if (found == nullptr || attempt.failed || !found->failed) found = &attempt;
+    if (attempt->failed || !last->failed) last = attempt;
   }
-  if (found == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("no case '", wanted, "' ran in ", path, "; it is to be named as in the reports, in full"));
-  }
-  return *found;
+  return *last;
 }
 
 // Those that ran in its process until it ended, in order.
@@ -96,7 +121,20 @@ std::vector<Attempt> Batch(const Log& log, const Attempt& last) {
   return batch;
 }
 
+// The command that a log has says everything: neither dtest.toml nor variables that changed since add to it.
+Surroundings RecordedSurroundings() {
+  Surroundings recorded;
+  for (const char* name : {"HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"}) {
+    if (std::string value = Environment(name); !value.empty()) recorded.variables[name] = std::move(value);
+  }
+  return recorded;
+}
+
 }  // namespace
+
+std::string NameToReproduce(absl::string_view unit, absl::string_view name) {
+  return name == unit ? NameLine(unit) : absl::StrCat(NameLine(unit), ".", NameLine(name));
+}
 
 int ReproduceCommand(const Options& options) {
   const std::string& wanted = options.paths.front();
@@ -108,7 +146,7 @@ int ReproduceCommand(const Options& options) {
   const absl::StatusOr<Attempt> attempt = FindAttempt(*log, wanted, *path);
   if (!attempt.ok()) return ExplainFailure(attempt.status());
 
-  ParsedCommandLine parsed = ParseCommandLine(log->started.command);
+  ParsedCommandLine parsed = ParseCommandLine(log->started.command, RecordedSurroundings());
   if (!parsed.options.has_value() || parsed.options->command != Command::kRun) {
     return ExplainFailure(absl::FailedPreconditionError(
         absl::StrCat("the run of ", *path, " was started by a command that this dtest does not take: ", parsed.text)));
@@ -139,8 +177,10 @@ int ReproduceCommand(const Options& options) {
   run.verbosity = options.verbosity;
   run.cache_dir = options.cache_dir;
   run.state_dir = options.state_dir;
-  std::fprintf(stderr, "dtest: note: %s on %s, in one process%s\n", OneLine(run.together.back()).c_str(),
-               OneLine(attempt->host).c_str(),
+  run.own_state_dir = options.own_state_dir;
+  run.program = options.program;
+  std::fprintf(stderr, "dtest: note: %s on %s, in one process%s\n",
+               NameToReproduce(attempt->unit, attempt->name).c_str(), OneLine(attempt->host).c_str(),
                batch.size() == 1 ? "" : absl::StrCat(" behind the ", batch.size() - 1, " that ran before it").c_str());
   return RunCommand(run);
 }

@@ -42,6 +42,7 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   discover.resolver = &resolver;
   discover.allow_unrunnable = options.allow_unrunnable;
   discover.here = !AnyRemote(hosts);
+  discover.protocol = options.protocol;
   switch (options.plain) {
     case PlainTests::kAuto:
       discover.plain = DiscoverOptions::Plain::kAuto;
@@ -78,10 +79,10 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   RunLoop::Options loop;
   loop.run_id = run_id;
   loop.version = Version();
-  loop.command = options.arguments;
+  loop.command = options.equivalent;
   if (options.shuffle) {
     // With the seed that was drawn, so that the log has all that makes the order again.
-    std::replace(loop.command.begin(), loop.command.end(), std::string("--shuffle"),
+    std::replace(loop.command.begin(), loop.command.end(), std::string("--shuffle=true"),
                  absl::StrCat("--shuffle=", *options.shuffle));
   }
   std::error_code error;
@@ -102,7 +103,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.scheduler.speculate = options.speculate;
   loop.scheduler.run_timeout = options.run_timeout;
   loop.scheduler.kill_grace = options.kill_grace;
-  loop.policy = PolicyOf(options);
+  loop.policies = PoliciesOf(options);
 
   loop.settings.list_timeout = options.list_timeout;
   loop.settings.kill_grace = options.kill_grace;
@@ -253,6 +254,10 @@ int RunCommand(const Options& options) {
   }
   absl::StatusOr<Selection> selection = Selection::Make(options.filters, options.shard_index, options.shard_count);
   if (!selection.ok()) return ExplainFailure(selection.status());
+  if (selection->NeedsHistory() && options.shard_count > 1) {
+    return ExplainFailure(absl::InvalidArgumentError(
+        "--filter has failed() or new(), and --shard: shards that know another history would leave cases out"));
+  }
   if (!options.together.empty()) selection->TakeOnly(options.together);
   std::shared_ptr<const Durations> durations;
   if (!options.shard_durations.empty()) {
@@ -295,13 +300,16 @@ int RunCommand(const Options& options) {
 
   std::string history_warning;
   std::unique_ptr<History> history;
-  if (!list_only) {
-    (*reports)->KeepEventLog(options.state_dir, run_id);
+  if (!list_only) (*reports)->KeepEventLog(options, run_id);
+  if (!list_only || selection->NeedsHistory()) {
     absl::StatusOr<std::unique_ptr<History>> opened = History::Open(options.state_dir + "/history.db");
     if (opened.ok()) {
       history = *std::move(opened);
       history_warning = history->warning();
-      (*reports)->sinks().Add("history", history.get());
+      if (!list_only) (*reports)->sinks().Add("history", history.get());
+    } else if (selection->NeedsHistory()) {
+      return ExplainFailure(absl::UnavailableError(
+          absl::StrCat("failed() and new() ask the history, which cannot be read: ", opened.status().message())));
     } else {
       history_warning = std::string(opened.status().message());
     }
@@ -325,6 +333,13 @@ int RunCommand(const Options& options) {
   const int exit_status = (*reports)->FinishOutput(summary.ExitStatus());
   if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty())
     SayNothingSelected(options, summary);
+  // Of units that could not be listed nothing is known.
+  if (end == RunEnd::kCompleted && summary.selected() > 0 && summary.unlisted().empty()) {
+    for (const std::string& filter : loop.UnmatchedFilters()) {
+      std::fprintf(stderr, "dtest: warning: --filter '%s' matches none of the %s cases\n", OneLine(filter).c_str(),
+                   CountText(summary.listed()).c_str());
+    }
+  }
   if (!list_only) return exit_status;
 
   const int error = WriteOutput(ListingsText(loop.TakeListings()));

@@ -1,9 +1,10 @@
-// RunEvent: everything that happens in a run, in the order it happened. The event log is the run's one truth; the
-// terminal, JUnit, history, `dtest report` and `dtest rerun` are readers (sinks) of this one stream, live or replayed.
+// RunEvent: everything that happens in a run, in the order in which it happened. The event log, the terminal, JUnit and
+// history are readers (Sink) of this one stream; the log holds all of it, so `dtest report` and `dtest reproduce` read
+// the same events later.
 //
-// Shapes: times are wall-clock instants of the coordinator (hosts' clocks are never trusted); durations were measured
-// on the agent's monotonic clock. Strings that are views are valid for the duration of Sink::Handle only; a sink
-// copies what it keeps. Bytes in names and output may be anything, also not UTF-8.
+// Values, built on the loop's thread. Times are wall-clock instants of the coordinator, since hosts' clocks may be
+// wrong; durations were measured on the agent's monotonic clock. A string_view in an event is valid until Sink::Handle
+// returns: a sink copies what it keeps. Names and output may hold any bytes, not only UTF-8.
 
 #ifndef DTEST_COORDINATOR_EVENT_RUN_EVENT_H_
 #define DTEST_COORDINATOR_EVENT_RUN_EVENT_H_
@@ -31,6 +32,7 @@ struct RunStarted {
   std::vector<std::string> hosts;               // names; HostId indexes this
   absl::Duration setup = absl::ZeroDuration();  // what the command took before this: finding tests, history
   uint32_t repeat = 1;                          // how often each selected case is to run
+  std::vector<std::string> units = {};  // names; UnitId indexes this. Empty: not told (logs of earlier versions)
 };
 
 struct HostUp {
@@ -40,15 +42,15 @@ struct HostUp {
   std::string system;
 };
 
-// The host never came up (`was_up` false) or was lost later. Its cases go elsewhere.
+// The host never came up (`was_up` false) or was lost later. Its cases run elsewhere.
 struct HostDown {
   HostId host;
   bool was_up = false;
   std::string reason;
 };
 
-// What one test unit holds. `error` non-empty: it could not be listed, counted as a failure of the run. Where that
-// comes second, without cases: what it lists is not what it runs.
+// A unit was listed, or could not be: then `error` says why, and the run fails. A second one for the same unit, with an
+// error and no cases, says that the unit runs other cases than it listed.
 struct UnitListed {
   UnitId unit;
   std::string name;       // as in reports; unique in the run
@@ -56,13 +58,13 @@ struct UnitListed {
   uint32_t selected = 0;  // after --filter and --shard, each counted once however often it is repeated
   std::string error;
   std::string output;                             // of the failed listing
-  bool unreached = false;                         // the run ended before it was listed, which is no failure of its own
+  bool unreached = false;                         // the run ended before it was listed; no failure by itself
   absl::Duration ready = absl::ZeroDuration();    // since RunStarted: when its files had been hashed
   absl::Duration listing = absl::ZeroDuration();  // what the process that listed it took; zero: there was none
 };
 
-// Some of the cases that UnitListed::selected counts, in listing order: what will have a verdict each in a run that
-// completes. Comes after the UnitListed, in several parts if they are many, and before anything else of the cases.
+// The cases that UnitListed::selected counts, in listing order. In a run that completes each has a final CaseEnded in
+// each iteration. Comes after the UnitListed and before other events of these cases; in several parts if they are many.
 struct CasesSelected {
   struct Case {
     uint32_t index = 0;  // CaseId::index
@@ -73,7 +75,7 @@ struct CasesSelected {
   std::vector<Case> cases;
 };
 
-// One attempt at one case ended, or the case was given up (not run).
+// One attempt at one case ended, or the case was given up without one (kNotRun, kInfraError).
 struct CaseEnded {
   CaseId id;
   absl::string_view unit;
@@ -91,26 +93,30 @@ struct CaseEnded {
   // The verdict that a CaseEnded told of this case and iteration before, which this one takes the place of: the case
   // failed after all, as its process ended. Final or not, as any failure.
   std::optional<Outcome> replaces;
-  // Not empty: it is order-dependent. It failed behind these, in this order, in one process, and passed alone. Then it
-  // is flaky, or, where no retry was left (--explain), it has failed and `result` is that failure.
+  // Not empty: the case is order-dependent. It failed in a process that had run these cases before it, in this order,
+  // and passed alone. It is flaky then; with --explain and no retries it has failed, and `result` is that failure.
   std::vector<absl::string_view> before;
   std::string hint;  // what may help with this failure, for a person; empty: nothing is known
 };
 
-// RecordProperty values of one attempt that were known only after its CaseEnded; they follow those of its result. Comes
-// after that CaseEnded, in parts if they are many.
-struct CaseProperties {
+// One attempt at a case that ran.
+struct CaseAttempt {
   CaseId id;
   absl::string_view unit;
   absl::string_view name;
   absl::string_view host;
   uint32_t iteration = 1;
   uint32_t attempt = 1;  // within the iteration
+};
+
+// RecordProperty values of one attempt that were known only after its CaseEnded; they follow those of its result. Comes
+// after that CaseEnded, in parts if they are many.
+struct CaseProperties : CaseAttempt {
   std::vector<std::pair<std::string, std::string>> properties;
 };
 
-// A speculative copy (--speculate): one attempt of a case runs on two hosts. For each kStarted one kWon or kLost
-// follows, before the CaseEnded of that attempt. Only one of the two is ever reported.
+// A speculative copy (--speculate): one attempt at a case runs on two hosts, and the first result counts. Each kStarted
+// is followed by one kWon or kLost, before the CaseEnded of that attempt, which comes once.
 enum class CopyStage : uint8_t {
   kStarted = 0,
   kWon = 1,   // the copy's result counts, or its original came to nothing and the case is the copy's alone
@@ -128,19 +134,23 @@ struct CaseCopied {
   CopyStage stage = CopyStage::kStarted;
 };
 
-// Bundle bytes that went to a host since the last such event, from the coordinator and from other hosts, and whether it
-// waits for some. Comes at most once a second, and whenever `fetching` changes.
+// Bytes of test files that a host was sent since its last HostShipped, and whether it waits for more. Comes at most
+// once a second, and whenever `fetching` changes.
 struct HostShipped {
   HostId host;
-  uint64_t bytes = 0;  // of bundle, as sent (compressed), since the last such event
+  uint64_t bytes = 0;  // by the coordinator, compressed as they were sent
   uint64_t chunks = 0;
-  uint64_t peer_bytes = 0;
+  uint64_t peer_bytes = 0;  // by other hosts
   uint64_t peer_chunks = 0;
   bool fetching = false;  // from now on: something it was told to list or run is not all there yet
 };
 
+// Something that a person should know and that changes no verdict.
 struct Warning {
   std::string text;
+  // Set: this attempt had failed, and then its process ended badly, too. `text` says how, and what was printed then.
+  // Comes after the attempt's CaseEnded.
+  std::optional<CaseAttempt> about = {};
 };
 
 enum class RunEnd : uint8_t {

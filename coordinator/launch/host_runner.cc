@@ -32,6 +32,8 @@ namespace {
 constexpr int kBootstrapPatience = 3;  // times connect_timeout, once the host has answered
 // An exit status follows the end of stdout, if it comes; a busy sshd takes its time.
 constexpr absl::Duration kExitStatusWait = absl::Seconds(5);
+// Between tries to connect to a ROUTER whose backlog is full, as when hundreds of hosts come up at once.
+constexpr absl::Duration kLongestRouterDelay = absl::Milliseconds(50);
 constexpr size_t kLinkBuffer = 1 << 20;  // each way, in the relay
 
 std::string MakeNonce() {
@@ -281,14 +283,13 @@ class Runner {
     // Non-blocking from the start: a full backlog answers EAGAIN at once instead of holding up Close.
     Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd.ok()) return absl::InternalError(absl::StrCat("socket: ", std::strerror(errno)));
-    for (absl::Duration delay = absl::Milliseconds(1);; delay *= 2) {
+    const absl::Time deadline = absl::Now() + options_.connect_timeout;
+    for (absl::Duration delay = absl::Milliseconds(1);; delay = std::min(2 * delay, kLongestRouterDelay)) {
       if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
       const int error = errno;
+      const absl::Time now = absl::Now();
       std::vector<pollfd> none;
-      if (error == EAGAIN && delay < absl::Seconds(2) &&
-          absl::IsDeadlineExceeded(control_->Wait(&none, absl::Now() + delay))) {
-        continue;
-      }
+      if (error == EAGAIN && now < deadline && absl::IsDeadlineExceeded(control_->Wait(&none, now + delay))) continue;
       return absl::InternalError(
           absl::StrCat("cannot connect to the ROUTER at ", options_.router_socket, ": ", std::strerror(error)));
     }

@@ -35,6 +35,7 @@ inline constexpr char kError[] = "error";
 inline constexpr char kEvent[] = "event";
 inline constexpr char kExecutable[] = "executable";
 inline constexpr char kExecutableId[] = "executable_id";
+inline constexpr char kExecutables[] = "executables";
 inline constexpr char kFetching[] = "fetching";
 inline constexpr char kFile[] = "file";
 inline constexpr char kFiles[] = "files";

@@ -1,9 +1,8 @@
-#include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -11,160 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/event_log_fields.h"
+#include "coordinator/report/json_fields.h"
+#include "coordinator/report/listed_cases.h"
 
 namespace dtest {
 namespace {
-
-using Json = nlohmann::json;
-
-// Typed access to one line's object. The first thing wrong is kept in problem(); later values are then of no use.
-class Fields {
- public:
-  explicit Fields(const Json& object) : object_(object) {}
-
-  const std::string& problem() const { return problem_; }
-  void Fail(absl::string_view key, absl::string_view what) {
-    if (problem_.empty()) problem_ = absl::StrCat("field \"", key, "\" ", what);
-  }
-
-  std::string Text(const char* key) {
-    const Json* value = Required(key);
-    return value == nullptr ? std::string() : Decode(key, *value);
-  }
-  std::string TextOr(const char* key) { return object_.contains(key) ? Text(key) : std::string(); }
-
-  uint64_t Number(const char* key, uint64_t max) {
-    const Json* value = Required(key);
-    if (value == nullptr) return 0;
-    if (!value->is_number_unsigned() || value->get<uint64_t>() > max) {
-      Fail(key, absl::StrCat("is not a whole number from 0 to ", max));
-      return 0;
-    }
-    return value->get<uint64_t>();
-  }
-  uint32_t Number32(const char* key) { return static_cast<uint32_t>(Number(key, UINT32_MAX)); }
-
-  uint32_t Number32Or(const char* key) { return object_.contains(key) ? Number32(key) : 0; }
-  uint64_t NumberOr(const char* key) { return object_.contains(key) ? Number(key, UINT64_MAX) : 0; }
-
-  bool Flag(const char* key) {
-    const Json* value = Required(key);
-    if (value != nullptr && !value->is_boolean()) Fail(key, "is neither true nor false");
-    return value != nullptr && value->is_boolean() && value->get<bool>();
-  }
-  bool FlagOr(const char* key) { return object_.contains(key) && Flag(key); }
-
-  absl::Time Time(const char* key) {
-    const std::string text = Text(key);
-    absl::Time time;
-    std::string error;
-    if (problem_.empty() && !absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
-      Fail(key, absl::StrCat("is not an RFC 3339 time: ", error));
-    }
-    return time;
-  }
-
-  absl::Duration Seconds(const char* key) {
-    const Json* value = Required(key);
-    if (value == nullptr) return absl::ZeroDuration();
-    const double seconds = value->is_number() ? value->get<double>() : NAN;
-    if (!(std::fabs(seconds) < 9.3e9)) {  // the range of 64-bit nanoseconds
-      Fail(key, "is not a number of seconds");
-      return absl::ZeroDuration();
-    }
-    // Integer nanoseconds, as they were written: a double holds them exactly for 104 days.
-    const double whole = std::trunc(seconds);
-    return absl::Seconds(static_cast<int64_t>(whole)) +
-           absl::Nanoseconds(static_cast<int64_t>(std::llround((seconds - whole) * 1e9)));
-  }
-
-  absl::Duration SecondsOr(const char* key) { return object_.contains(key) ? Seconds(key) : absl::ZeroDuration(); }
-
-  std::vector<std::string> TextsOr(const char* key) {
-    return object_.contains(key) ? Texts(key) : std::vector<std::string>();
-  }
-
-  // The objects of a list, one after the other; `read` may fail as this does.
-  template <typename Read>
-  void Objects(const char* key, Read read) {
-    const Json* value = Required(key);
-    if (value == nullptr) return;
-    if (!value->is_array()) Fail(key, "is not a list");
-    for (const Json& element : *value) {
-      if (!element.is_object()) return Fail(key, "holds something that is not an object");
-      Fields fields(element);
-      read(&fields);
-      if (!fields.problem().empty()) Fail(key, absl::StrCat("holds one whose ", fields.problem()));
-      if (!problem_.empty()) return;
-    }
-  }
-
-  // One of `texts` by its number; empty where it is not there.
-  absl::string_view NumberedOr(const char* key, const std::vector<std::string>& texts) {
-    if (!object_.contains(key)) return {};
-    const uint64_t number = Number(key, UINT32_MAX);
-    if (number < texts.size()) return texts[number];
-    Fail(key, "is the number of no text");
-    return {};
-  }
-
-  std::vector<std::string> Texts(const char* key) {
-    std::vector<std::string> texts;
-    const Json* value = Required(key);
-    if (value == nullptr) return texts;
-    if (!value->is_array()) Fail(key, "is not a list");
-    for (const Json& text : *value) texts.push_back(Decode(key, text));
-    return texts;
-  }
-
-  std::vector<std::pair<std::string, std::string>> Pairs(const char* key) {
-    std::vector<std::pair<std::string, std::string>> pairs;
-    const auto value = object_.find(key);
-    if (value == object_.end()) return pairs;
-    if (!value->is_array()) Fail(key, "is not a list");
-    for (const Json& pair : *value) {
-      if (!pair.is_array() || pair.size() != 2) {
-        Fail(key, "holds something that is not a pair");
-        return pairs;
-      }
-      pairs.emplace_back(Decode(key, pair[0]), Decode(key, pair[1]));
-    }
-    return pairs;
-  }
-
-  // The number of the word among `names`, which are `count`.
-  template <typename Name>
-  int Word(const char* key, int count, Name name) {
-    const std::string word = Text(key);
-    for (int i = 0; i < count; ++i) {
-      if (word == name(i)) return i;
-    }
-    Fail(key, absl::StrCat("is \"", absl::CHexEscape(word), "\", which this dtest does not know"));
-    return 0;
-  }
-
- private:
-  const Json* Required(const char* key) {
-    const auto value = object_.find(key);
-    if (value != object_.end()) return &*value;
-    Fail(key, "is missing");
-    return nullptr;
-  }
-
-  std::string Decode(const char* key, const Json& value) {
-    if (value.is_string()) return value.get<std::string>();
-    std::string bytes;
-    if (value.is_object() && value.size() == 1 && value.contains("base64") && value["base64"].is_string() &&
-        absl::Base64Unescape(value["base64"].get<std::string>(), &bytes)) {
-      return bytes;
-    }
-    Fail(key, "is neither a string nor {\"base64\": \"...\"}");
-    return std::string();
-  }
-
-  const Json& object_;
-  std::string problem_;
-};
 
 // Strings that a CaseEnded, CaseProperties, CaseCopied or CasesSelected only views.
 struct CaseStrings {
@@ -172,7 +22,7 @@ struct CaseStrings {
   std::vector<std::string> before = {};
 };
 
-CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
+CaseEnded DecodeCase(JsonFields* fields, CaseStrings* strings) {
   CaseEnded ended;
   strings->unit = fields->Text(field::kExecutable);
   strings->name = fields->Text(field::kName);
@@ -196,64 +46,67 @@ CaseEnded DecodeCase(Fields* fields, CaseStrings* strings) {
   result.duration = fields->Seconds(field::kDuration);
   result.message = fields->TextOr(field::kMessage);
   result.output = fields->TextOr(field::kOutput);
-  result.properties = fields->Pairs(field::kProperties);
+  result.properties = fields->PairsOr(field::kProperties);
   result.warning = fields->TextOr(field::kWarning);
   ended.hint = fields->TextOr(field::kHint);
   return ended;
 }
 
-CaseProperties DecodeProperties(Fields* fields, CaseStrings* strings) {
-  *strings = {fields->Text(field::kExecutable), fields->Text(field::kName), fields->Text(field::kHost), ""};
+CaseAttempt DecodeAttempt(JsonFields* fields, CaseStrings* strings) {
+  strings->unit = fields->Text(field::kExecutable);
+  strings->name = fields->Text(field::kName);
+  strings->host = fields->Text(field::kHost);
   return {CaseId{UnitId(fields->Number32(field::kExecutableId)), fields->Number32(field::kIndex)},
           strings->unit,
           strings->name,
           strings->host,
           fields->Number32(field::kIteration),
-          fields->Number32(field::kAttempt),
-          fields->Pairs(field::kProperties)};
+          fields->Number32(field::kAttempt)};
 }
 
-CaseCopied DecodeCopy(Fields* fields, CaseStrings* strings) {
-  *strings = {fields->Text(field::kExecutable), fields->Text(field::kName), fields->Text(field::kHost),
-              fields->Text(field::kOriginal)};
-  CaseCopied copied;
-  copied.id = CaseId{UnitId(fields->Number32(field::kExecutableId)), fields->Number32(field::kIndex)};
-  copied.unit = strings->unit;
-  copied.name = strings->name;
-  copied.host = strings->host;
-  copied.original = strings->original;
-  copied.iteration = fields->Number32(field::kIteration);
-  copied.attempt = fields->Number32(field::kAttempt);
-  copied.stage = static_cast<CopyStage>(
-      fields->Word(field::kStage, kCopyStageCount, [](int i) { return CopyStageName(static_cast<CopyStage>(i)); }));
-  return copied;
+CaseCopied DecodeCopy(JsonFields* fields, CaseStrings* strings) {
+  const CaseAttempt copy = DecodeAttempt(fields, strings);
+  strings->original = fields->Text(field::kOriginal);
+  return {copy.id,
+          copy.unit,
+          copy.name,
+          copy.host,
+          strings->original,
+          copy.iteration,
+          copy.attempt,
+          static_cast<CopyStage>(fields->Word(field::kStage, kCopyStageCount,
+                                              [](int i) { return CopyStageName(static_cast<CopyStage>(i)); }))};
+}
+
+Warning DecodeWarning(JsonFields* fields, CaseStrings* strings) {
+  Warning warning{fields->Text(field::kText)};
+  if (fields->Has(field::kExecutableId)) warning.about = DecodeAttempt(fields, strings);
+  return warning;
 }
 
 // What the log said of the selected cases so far.
 class SelectedCases {
  public:
   // Reads a part, and keeps it: the event views what is kept.
-  CasesSelected Decode(Fields* fields, CaseStrings* strings) {
+  CasesSelected Decode(JsonFields* fields, CaseStrings* strings) {
     strings->unit = fields->Text(field::kExecutable);
-    const UnitId id(fields->Number32(field::kExecutableId));
+    CasesSelected selected{UnitId(fields->Number32(field::kExecutableId)), strings->unit, {}};
     const std::vector<std::string> suites = fields->Texts(field::kSuites), files = fields->Texts(field::kFiles);
-    Unit& unit = units_[id.value()];
-    const size_t first = unit.indices.size();
-    fields->Objects(field::kCases, [&](Fields* one) {
+    ListedCases& unit = units_[selected.unit.value()];
+    const size_t first = unit.size();
+    fields->Objects(field::kCases, [&](JsonFields* one) {
       const uint32_t index = one->Number32(field::kIndex);
-      if (!unit.indices.empty() && index <= unit.indices.back()) one->Fail(field::kIndex, "is not in listing order");
+      if (unit.size() > 0 && index <= unit.index(unit.size() - 1)) one->Fail(field::kIndex, "is not in listing order");
       const std::string name = one->Text(field::kName), parameter = one->TextOr(field::kParameter);
       const std::vector<std::string> labels = one->TextsOr(field::kLabels);
-      unit.indices.push_back(index);
-      unit.cases.Add({.name = name,
-                      .suite = one->NumberedOr(field::kSuite, suites),
-                      .parameter = parameter,
-                      .file = one->NumberedOr(field::kFile, files),
-                      .line = one->Number32Or(field::kLine),
-                      .labels = std::vector<absl::string_view>(labels.begin(), labels.end())});
+      unit.Add(index, {.name = name,
+                       .suite = one->NumberedOr(field::kSuite, suites),
+                       .parameter = parameter,
+                       .file = one->NumberedOr(field::kFile, files),
+                       .line = one->Number32Or(field::kLine),
+                       .labels = std::vector<absl::string_view>(labels.begin(), labels.end())});
     });
-    CasesSelected selected{id, strings->unit, {}};
-    for (size_t i = first; i < unit.indices.size(); ++i) selected.cases.push_back({unit.indices[i], unit.cases[i]});
+    for (size_t i = first; i < unit.size(); ++i) selected.cases.push_back({unit.index(i), unit.info(i)});
     return selected;
   }
 
@@ -266,10 +119,9 @@ class SelectedCases {
     }
     const auto unit = units_.find(ended->id.unit.value());
     if (unit == units_.end()) return;
-    const std::vector<uint32_t>& indices = unit->second.indices;
-    const auto found = std::lower_bound(indices.begin(), indices.end(), ended->id.index);
-    if (found == indices.end() || *found != ended->id.index) return;
-    const CaseInfo info = unit->second.cases[static_cast<size_t>(found - indices.begin())];
+    const std::optional<size_t> position = unit->second.Find(ended->id.index);
+    if (!position.has_value()) return;
+    const CaseInfo info = unit->second.info(*position);
     ended->suite = info.suite;
     ended->parameter = info.parameter;
     ended->file = info.file;
@@ -277,30 +129,25 @@ class SelectedCases {
   }
 
  private:
-  struct Unit {
-    CaseInfos cases;
-    std::vector<uint32_t> indices;  // of the cases, ascending
-  };
-  absl::flat_hash_map<uint32_t, Unit> units_;
+  absl::flat_hash_map<uint32_t, ListedCases> units_;
 };
 
 // Everything of `event` but its time.
-void DecodeWhat(Fields* fields, uint64_t version, SelectedCases* selected, RunEvent* event, CaseStrings* strings,
-                const Json& object) {
+void DecodeWhat(JsonFields* fields, uint64_t version, SelectedCases* selected, RunEvent* event, CaseStrings* strings) {
   const std::string kind = fields->Text(field::kEvent);
   if (kind == event_kind::kCaseEnded) {
     CaseEnded ended = DecodeCase(fields, strings);
-    if (object.contains(field::kStarted)) ended.started = fields->Time(field::kStarted);
-    if (object.contains(field::kOutputCut)) ended.result.output_cut = fields->Number(field::kOutputCut, UINT64_MAX);
-    if (object.contains(field::kProcess)) {
+    if (fields->Has(field::kStarted)) ended.started = fields->Time(field::kStarted);
+    ended.result.output_cut = fields->NumberOr(field::kOutputCut);
+    if (fields->Has(field::kProcess)) {
       ended.result.process = fields->Number32(field::kProcess);
       ended.result.place = fields->Number32(field::kPlace);
     }
-    if (object.contains(field::kBefore)) {
+    if (fields->Has(field::kBefore)) {
       strings->before = fields->Texts(field::kBefore);
       ended.before.assign(strings->before.begin(), strings->before.end());
     }
-    if (object.contains(field::kReplaces)) {
+    if (fields->Has(field::kReplaces)) {
       ended.replaces = static_cast<Outcome>(
           fields->Word(field::kReplaces, kOutcomeCount, [](int i) { return OutcomeName(static_cast<Outcome>(i)); }));
     }
@@ -309,17 +156,14 @@ void DecodeWhat(Fields* fields, uint64_t version, SelectedCases* selected, RunEv
   } else if (kind == event_kind::kCasesSelected) {
     event->what = selected->Decode(fields, strings);
   } else if (kind == event_kind::kCaseProperties) {
-    event->what = DecodeProperties(fields, strings);
+    event->what = CaseProperties{DecodeAttempt(fields, strings), fields->Pairs(field::kProperties)};
   } else if (kind == event_kind::kCaseCopied) {
     event->what = DecodeCopy(fields, strings);
   } else if (kind == event_kind::kRunStarted) {
-    event->what = RunStarted{fields->Text(field::kRunId),
-                             fields->Text(field::kVersion),
-                             fields->Texts(field::kCommand),
-                             fields->Text(field::kWorkingDirectory),
-                             fields->Texts(field::kHosts),
-                             fields->SecondsOr(field::kSetup),
-                             object.contains(field::kRepeat) ? fields->Number32(field::kRepeat) : 1};
+    event->what = RunStarted{fields->Text(field::kRunId),           fields->Text(field::kVersion),
+                             fields->Texts(field::kCommand),        fields->Text(field::kWorkingDirectory),
+                             fields->Texts(field::kHosts),          fields->SecondsOr(field::kSetup),
+                             fields->Number32Or(field::kRepeat, 1), fields->TextsOr(field::kExecutables)};
   } else if (kind == event_kind::kHostUp) {
     event->what = HostUp{HostId(fields->Number32(field::kHostId)), fields->Number32(field::kSlots),
                          fields->Text(field::kMachine), fields->Text(field::kSystem)};
@@ -337,16 +181,16 @@ void DecodeWhat(Fields* fields, uint64_t version, SelectedCases* selected, RunEv
                              fields->SecondsOr(field::kReady),
                              fields->SecondsOr(field::kListing)};
   } else if (kind == event_kind::kHostShipped) {
-    HostShipped shipped{HostId(fields->Number32(field::kHostId)), fields->Number(field::kBytes, UINT64_MAX),
-                        fields->Number(field::kChunks, UINT64_MAX)};
-    if (object.contains(field::kPeerChunks)) {
-      shipped.peer_bytes = fields->Number(field::kPeerBytes, UINT64_MAX);
-      shipped.peer_chunks = fields->Number(field::kPeerChunks, UINT64_MAX);
+    HostShipped shipped{HostId(fields->Number32(field::kHostId)), fields->Number(field::kBytes),
+                        fields->Number(field::kChunks)};
+    if (fields->Has(field::kPeerChunks)) {
+      shipped.peer_bytes = fields->Number(field::kPeerBytes);
+      shipped.peer_chunks = fields->Number(field::kPeerChunks);
     }
     shipped.fetching = fields->FlagOr(field::kFetching);
     event->what = shipped;
   } else if (kind == event_kind::kWarning) {
-    event->what = Warning{fields->Text(field::kText)};
+    event->what = DecodeWarning(fields, strings);
   } else if (kind == event_kind::kRunFinished) {
     const int end = fields->Word(field::kEnd, kRunEndCount, [](int i) { return RunEndName(static_cast<RunEnd>(i)); });
     event->what = RunFinished{static_cast<RunEnd>(end), fields->TextOr(field::kReason),
@@ -393,9 +237,9 @@ class Replayer {
     RunEvent event;
     CaseStrings strings;
     try {
-      const Json object = Json::parse(line.begin(), line.end());
+      const JsonFields::Json object = JsonFields::Json::parse(line.begin(), line.end());
       if (!object.is_object()) return "not a JSON object";
-      Fields fields(object);
+      JsonFields fields(object);
       if (line_ == 1) {
         version_ = fields.Number(field::kVersionOfLog, UINT32_MAX);
         if (fields.problem().empty() && (version_ < 1 || version_ > kEventLogVersion)) {
@@ -404,9 +248,9 @@ class Replayer {
         }
       }
       event.time = fields.Time(field::kTime);
-      DecodeWhat(&fields, version_, &selected_, &event, &strings, object);
+      DecodeWhat(&fields, version_, &selected_, &event, &strings);
       if (!fields.problem().empty()) return fields.problem();
-    } catch (const Json::exception& e) {
+    } catch (const JsonFields::Json::exception& e) {
       return e.what();
     }
     ++end_.events;

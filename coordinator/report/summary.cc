@@ -33,6 +33,8 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
   } else if (const auto* listed = std::get_if<UnitListed>(&event.what)) {
     On(*listed);
   } else if (const auto* started = std::get_if<RunStarted>(&event.what)) {
+    run_id_ = started->run_id;
+    working_directory_ = started->working_directory;
     repeat_ = started->repeat;
     hosts_.resize(std::max(hosts_.size(), started->hosts.size()));
     for (size_t i = 0; i < started->hosts.size(); ++i) hosts_[i].name = started->hosts[i];
@@ -65,7 +67,7 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
 
 void RunSummary::On(const UnitListed& listed) {
   units_ += seen_.insert(listed.unit).second;  // what proves to be listed wrongly is told of twice
-  unreached_ += listed.unreached;
+  if (listed.unreached) unreached_.push_back(listed.name);
   listed_ += listed.cases;
   selected_ += listed.selected;
   if (!listed.error.empty()) unlisted_.push_back({listed.name, listed.error, listed.output});
@@ -85,9 +87,10 @@ void RunSummary::On(const CaseEnded& ended) {
   if (ended.flaky) ++flaky_;
   const bool leaked_before = !leaky_before_.empty() && leaky_before_.erase(key) > 0;
   if (ended.result.leaky || leaked_before) ++leaky_;
-  if (outcome == Outcome::kNotRun && !ended.host.empty()) {
-    ++interrupted_count_;
-    if (interrupted_.size() < options_.max_failures) interrupted_.push_back(ToAttempt(ended));
+  if (outcome == Outcome::kNotRun) {
+    std::vector<Attempt>& cut = ended.host.empty() ? not_begun_ : interrupted_;
+    if (!ended.host.empty()) ++interrupted_count_;
+    if (cut.size() < options_.max_failures) cut.push_back(ToAttempt(ended));
   }
   if (IsFailure(outcome) && failed_.size() < options_.max_failures) {
     failed_.push_back(ToAttempt(ended));

@@ -1,6 +1,6 @@
 // What a run came to: the aggregate that the closing lines, the status line and the exit status are made from.
 //
-// One thread (the loop's). Sinks that borrow a RunSummary are handed each event after it.
+// One thread (the loop's). A sink that borrows a RunSummary is handed each event after the summary was.
 
 #ifndef DTEST_COORDINATOR_REPORT_SUMMARY_H_
 #define DTEST_COORDINATOR_REPORT_SUMMARY_H_
@@ -45,7 +45,7 @@ class RunSummary : public Sink {
     uint32_t attempt = 1;
     Outcome outcome = Outcome::kPassed;
     absl::Duration duration;
-    std::string headline;  // of its message, clean (report/text.h); empty in slowest() and interrupted()
+    std::string headline;  // of its message, clean (report/text.h); only in failed()
   };
   struct Host {
     std::string name;
@@ -82,14 +82,18 @@ class RunSummary : public Sink {
   uint64_t listed() const { return listed_; }
   uint32_t units() const { return units_; }  // known by now, also those that could not be listed
   const std::vector<Unlisted>& unlisted() const { return unlisted_; }
-  uint32_t unreached() const { return unreached_; }  // units that the run ended before
+  // Names of units that the run ended before, as far as it is known that there are any.
+  const std::vector<std::string>& unreached() const { return unreached_; }
 
-  // Final failures in the order they ended, the first Options::max_failures of failures().
+  // Final failures in the order in which they ended, the first Options::max_failures of failures().
   const std::vector<Attempt>& failed() const { return failed_; }
   // Cases that were running when the run ended (not run, but with a host), the first Options::max_failures of
   // interrupted_count().
   const std::vector<Attempt>& interrupted() const { return interrupted_; }
   uint64_t interrupted_count() const { return interrupted_count_; }
+  // Cases that were not run and had not begun, the first Options::max_failures of not_begun_count().
+  const std::vector<Attempt>& not_begun() const { return not_begun_; }
+  uint64_t not_begun_count() const { return count(Outcome::kNotRun) - interrupted_count_; }
   // The slowest attempts of any outcome, slowest first.
   std::vector<Attempt> Slowest() const;
 
@@ -100,6 +104,8 @@ class RunSummary : public Sink {
   uint64_t shipped_bytes() const;
   uint32_t shipped_hosts() const;  // that were sent anything
 
+  const std::string& run_id() const { return run_id_; }  // as in RunStarted, and so is the next
+  const std::string& working_directory() const { return working_directory_; }
   bool finished() const { return finished_; }
   const RunFinished& end() const { return end_; }
   absl::Time started() const { return started_; }  // the first event
@@ -123,13 +129,16 @@ class RunSummary : public Sink {
   uint64_t flaky_ = 0, leaky_ = 0, selected_ = 0, listed_ = 0;
   uint64_t copies_ = 0, copies_won_ = 0;
   uint64_t repeat_ = 1;
-  uint32_t units_ = 0, unreached_ = 0, hosts_up_ = 0;
+  uint32_t units_ = 0, hosts_up_ = 0;
   absl::flat_hash_set<UnitId> seen_;
   absl::flat_hash_set<std::pair<CaseId, uint32_t>> leaky_before_;  // an attempt leaked, the last has not ended
+  std::string run_id_, working_directory_;
   std::vector<Unlisted> unlisted_;
+  std::vector<std::string> unreached_;
   std::vector<Attempt> failed_;
   std::vector<Attempt> interrupted_;
   uint64_t interrupted_count_ = 0;
+  std::vector<Attempt> not_begun_;
   std::vector<Attempt> slowest_;  // a heap with the fastest on top
   std::vector<Host> hosts_;
   absl::Time started_ = absl::InfiniteFuture();

@@ -1,25 +1,18 @@
 #include "coordinator/report/terminal.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
+#include "dtest/base/paths.h"
 
 namespace dtest {
 namespace {
 
 constexpr absl::Duration kInterruptedPatience = absl::Seconds(1);
-
-constexpr absl::Duration kRepaint = absl::Milliseconds(100);
-constexpr absl::Duration kPlainProgress = absl::Seconds(30);  // a line at least this often, whatever has changed
-constexpr absl::Duration kPlainPause = absl::Seconds(1);      // and never more often than this
-constexpr absl::Duration kLongCase = absl::Seconds(5);        // a case is named once it has run for so long
-constexpr size_t kShortestName = 16;                          // bytes of its name that are worth a place
-constexpr absl::Duration kRateWindow = absl::Seconds(5);
-constexpr absl::string_view kEraseLine = "\r\x1b[K";
 constexpr size_t kEmitAt = 64 << 10;  // bytes of lines that are not kept until the next Flush
 
 // Of an output shown at the default verbosity; the rest is in the reports.
@@ -27,6 +20,7 @@ constexpr size_t kHeadLines = 20;
 constexpr size_t kNamesBefore = 10;  // without -v
 constexpr size_t kTailLines = 40;
 constexpr size_t kLineBytes = 2000;
+constexpr size_t kParameterBytes = 200;
 
 const char* Label(Outcome outcome) {
   static constexpr const char* kLabels[kOutcomeCount] = {"PASS", "FAIL",  "CRASH",  "TIMEOUT",
@@ -34,30 +28,7 @@ const char* Label(Outcome outcome) {
   return kLabels[static_cast<int>(outcome)];
 }
 
-// "exe Suite.Case", or "exe" for a plain unit.
-std::string DisplayName(absl::string_view unit, absl::string_view name, uint32_t iteration) {
-  std::string display = NameLine(unit);
-  if (name != unit) absl::StrAppend(&display, " ", NameLine(name));
-  if (iteration > 1) absl::StrAppend(&display, " (repeat ", iteration, ")");
-  return display;
-}
-
-std::string InParentheses(absl::string_view host) {
-  return host.empty() ? std::string() : absl::StrCat(" (", OneLine(host), ")");
-}
-
-// "90 s", "2 min 05 s".
-std::string WholeSeconds(absl::Duration duration) {
-  return duration < absl::Seconds(120) ? absl::StrCat(absl::ToInt64Seconds(duration), " s") : SecondsText(duration);
-}
-
 }  // namespace
-
-std::string LongCaseText(const LongCase& running, absl::Time now) {
-  const absl::Duration elapsed = absl::Floor(now - running.since, absl::Seconds(1));
-  return absl::StrCat(DisplayName(running.unit, running.name, 1), " for ", WholeSeconds(elapsed),
-                      InParentheses(running.host));
-}
 
 TerminalReport::TerminalReport(Options options, const RunSummary* summary)
     : options_(std::move(options)), summary_(*summary) {
@@ -81,8 +52,7 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
   } else if (const auto* listed = std::get_if<UnitListed>(&event.what)) {
     On(*listed);
   } else if (const auto* warning = std::get_if<Warning>(&event.what)) {
-    AppendColored(Color::kYellow, "warning:");
-    AppendMessage(warning->text);
+    On(*warning);
   } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
     if (options_.verbosity >= 2 && shipped->chunks + shipped->peer_chunks > 0) {
       absl::StrAppend(&lines_, "shipped ", BytesText(shipped->bytes), " (", Plural(shipped->chunks, "chunk"), ") to ",
@@ -150,20 +120,39 @@ void TerminalReport::On(const CaseEnded& ended) {
   AppendCaseLine(ended);
   AppendBefore(ended);
   if (failure) {
+    AppendPlace(ended);
     // GoogleTest prints the message too; showing it twice would only push other failures off the screen.
-    const bool repeated = !result.message.empty() && result.output.find(result.message) != std::string::npos;
-    if (!repeated) AppendBlock(result.message, 0);
-    AppendBlock(result.output, result.output_cut);
+    if (absl::StrContains(result.output, result.message)) {
+      AppendBlock(result.output, result.output_cut);
+    } else {
+      AppendBlock(result.message, 0);
+      AppendBlock(result.output_cut > 0 ? result.output : WithoutMessage(result.output, result.message),
+                  result.output_cut);
+    }
     if (!ended.hint.empty()) AppendBlock(absl::StrCat("hint: ", ended.hint), 0);
   } else if (with_output) {
     AppendBlock(result.output, result.output_cut);
   }
+  if (reproduce_ && ended.final && !ended.host.empty() && (failure || ended.flaky)) {
+    lines_ += "    ";
+    AppendColored(Color::kDim, reproduce_(ended.unit, ended.name));
+    lines_ += '\n';
+  }
+}
+
+void TerminalReport::On(const Warning& warning) {
+  AppendColored(Color::kYellow, "warning:");
+  if (warning.about.has_value()) {
+    const CaseAttempt& about = *warning.about;
+    absl::StrAppend(&lines_, " ", CaseLine(about.unit, about.name, about.iteration, about.host), ", which failed:");
+  }
+  AppendMessage(warning.text);
 }
 
 void TerminalReport::On(const CaseCopied& copied) {
   if (options_.verbosity < 2) return;
   absl::StrAppend(&lines_, "speculative copy ", CopyStageName(copied.stage), ": ",
-                  DisplayName(copied.unit, copied.name, copied.iteration), " on ", OneLine(copied.host),
+                  CaseLine(copied.unit, copied.name, copied.iteration), " on ", OneLine(copied.host),
                   ", the original on ", OneLine(copied.original), "\n");
 }
 
@@ -178,11 +167,26 @@ void TerminalReport::AppendCaseLine(const CaseEnded& ended) {
                          : Color::kGreen,
                 ended.final ? std::string(label) : absl::StrCat("TRY ", result.attempt, " ", label));
   absl::StrAppend(&lines_, " [", FixedSeconds(result.duration, 3, 8), "s] ",
-                  DisplayName(ended.unit, ended.name, ended.iteration), InParentheses(ended.host));
+                  CaseLine(ended.unit, ended.name, ended.iteration, ended.host));
   if (result.leaky) absl::StrAppend(&lines_, " (leaky)");
   if (!failure && !result.message.empty()) absl::StrAppend(&lines_, ": ", Headline(result.message));
   if (!failure && !result.warning.empty()) absl::StrAppend(&lines_, ": warning: ", OneLine(result.warning));
   lines_ += '\n';
+}
+
+void TerminalReport::AppendPlace(const CaseEnded& ended) {
+  std::string place;
+  const absl::string_view file = PathBelow(summary_.working_directory(), ended.file);
+  // A failure that names a line of that file says more.
+  if (!file.empty() && !absl::StrContains(ended.result.message, absl::StrCat(BaseName(file), ":"))) {
+    place = absl::StrCat("at ", OneLine(file), ended.line == 0 ? "" : absl::StrCat(":", ended.line));
+  }
+  if (!ended.parameter.empty()) {
+    const std::string parameter = OneLine(ended.parameter);
+    absl::StrAppend(&place, place.empty() ? "with parameter " : ", with parameter ",
+                    Utf8Prefix(parameter, kParameterBytes), parameter.size() > kParameterBytes ? " [...]" : "");
+  }
+  if (!place.empty()) absl::StrAppend(&lines_, "    ", place, "\n");
 }
 
 void TerminalReport::AppendBefore(const CaseEnded& ended) {
@@ -256,123 +260,6 @@ void TerminalReport::PrintLines(const std::vector<std::string>& lines) {
     AppendClean(line, options_.color ? Colors::kKeep : Colors::kDrop, &lines_);
     lines_ += '\n';
   }
-}
-
-// ---- Progress --------------------------------------------------------------------------------------------------
-
-void TerminalReport::UpdateRate(absl::Time now) {
-  const absl::Duration passed = now - rate_time_;
-  if (passed < kRepaint) return;
-  const double current = static_cast<double>(progress_.finished - std::min(rate_finished_, progress_.finished)) /
-                         absl::ToDoubleSeconds(passed);
-  const double weight = rate_ == 0 ? 1 : 1 - std::exp(-absl::FDivDuration(passed, kRateWindow));
-  rate_ += weight * (current - rate_);
-  rate_time_ = now;
-  rate_finished_ = progress_.finished;
-}
-
-std::string TerminalReport::ProgressText() const {
-  std::string text;
-  if (summary_.failures() > 0) absl::StrAppend(&text, ", ", CountText(summary_.failures()), " failed");
-  if (const uint64_t running = std::min<uint64_t>(progress_.queued_or_running, progress_.slots); running > 0) {
-    absl::StrAppend(&text, ", ", CountText(running), " running");
-  }
-  if (rate_ >= 0.05) {
-    absl::StrAppend(
-        &text, ", ",
-        rate_ < 9.95 ? FixedSeconds(absl::Seconds(rate_), 1, 0) : CountText(static_cast<uint64_t>(std::llround(rate_))),
-        "/s");
-  }
-  if (progress_.unlisted > 0) {
-    absl::StrAppend(&text, ", ", Plural(progress_.unlisted, "executable"), " to list");
-  } else if (progress_.time_left != absl::InfiniteDuration() && progress_.finished < progress_.selected) {
-    absl::StrAppend(&text, ", ", WholeSeconds(absl::Ceil(progress_.time_left, absl::Seconds(1))), " left");
-  }
-  if (progress_.hosts_up == progress_.hosts_total) {
-    absl::StrAppend(&text, ", ", Plural(progress_.hosts_total, "host"));
-  } else {
-    absl::StrAppend(&text, ", ", progress_.hosts_up, "/", Plural(progress_.hosts_total, "host"));
-  }
-  return text;
-}
-
-std::string TerminalReport::LongestText(absl::Time now, size_t room) const {
-  if (!longest_) return "";
-  const std::optional<LongCase> running = longest_();
-  if (!running.has_value() || now - running->since < kLongCase) return "";
-  constexpr absl::string_view kBefore = ", longest ";
-  std::string text = absl::StrCat(kBefore, LongCaseText(*running, now));
-  if (text.size() <= room) return text;
-  // The name gives way to the rest.
-  const std::string name = DisplayName(running->unit, running->name, 1);
-  const std::string after = absl::StrCat("...", text.substr(kBefore.size() + name.size()));
-  const size_t fixed = kBefore.size() + after.size();
-  if (room < fixed + kShortestName) return "";
-  return absl::StrCat(kBefore, Utf8Prefix(name, room - fixed), after);
-}
-
-std::string TerminalReport::StatusLine(absl::Time now) const {
-  const std::string total = CountText(progress_.selected);
-  std::string done = CountText(progress_.finished);
-  done.insert(0, total.size() - std::min(total.size(), done.size()), ' ');
-  std::string line =
-      absl::StrCat("[", done, "/", total, progress_.unlisted > 0 ? "+" : "", "]", ProgressText().substr(1));
-  const size_t columns = static_cast<size_t>(width_ - 1);
-  if (line.size() < columns) line += LongestText(now, columns - line.size());
-  return std::string(Utf8Prefix(line, columns));
-}
-
-void TerminalReport::FlushTty(absl::Time now) {
-  if (lines_.empty() && (!changed_ && now < last_paint_ + absl::Seconds(1))) return;
-  if (lines_.empty() && now < last_paint_ + kRepaint) return;
-  const bool repaint = now >= last_paint_ + kRepaint;
-  std::string status = shown_;
-  if (repaint && shows_progress() && !finished_) {
-    status = StatusLine(now);
-    last_paint_ = now;
-    changed_ = false;
-  }
-  if (lines_.empty() && status == shown_) return;
-  if (!shown_.empty()) absl::StrAppend(&bytes_, kEraseLine);
-  bytes_ += lines_;
-  bytes_ += status;
-  lines_.clear();
-  shown_ = std::move(status);
-}
-
-void TerminalReport::FlushPlain(absl::Time now) {
-  if (shows_progress() && !finished_ && now >= last_paint_ + kPlainPause) {
-    // While units are still being listed, a share of the work known so far would only mislead.
-    const bool share_known = progress_.unlisted == 0 && progress_.selected > 0;
-    const uint64_t tenth = share_known ? 10 * progress_.finished / progress_.selected : 0;
-    if ((tenth > last_tenth_ && tenth < 10) || now >= last_paint_ + kPlainProgress) {
-      absl::StrAppend(&lines_, "progress: ", CountText(progress_.finished), "/", CountText(progress_.selected),
-                      share_known ? absl::StrCat(" (", 100 * progress_.finished / progress_.selected, "%)") : "+",
-                      ProgressText(), LongestText(now, kLineBytes), "\n");
-      last_tenth_ = std::max(last_tenth_, tenth);
-      last_paint_ = now;
-      changed_ = false;
-    }
-  }
-  bytes_ += lines_;
-  lines_.clear();
-}
-
-absl::Status TerminalReport::Flush(absl::Time now) {
-  UpdateRate(now);
-  if (options_.tty) {
-    FlushTty(now);
-  } else {
-    FlushPlain(now);
-  }
-  return Emit(/*wait=*/false);
-}
-
-absl::Time TerminalReport::NextFlush() const {
-  if (output_ != nullptr && output_->pending() > 0) return rate_time_ + kRepaint;
-  if (finished_ || !shows_progress() || last_paint_ == absl::InfinitePast()) return absl::InfiniteFuture();
-  if (!options_.tty) return last_paint_ + kPlainProgress;
-  return last_paint_ + (changed_ ? kRepaint : absl::Seconds(1));
 }
 
 absl::Status TerminalReport::Emit(bool wait) {

@@ -50,18 +50,18 @@ class TerminalReport : public Sink {
   enum class ProgressMode : uint8_t { kAuto, kNone };
   struct Options {
     int fd = 1;  // borrowed
-    // In place of fd, if set. Must not block.
+    // Set: takes the bytes in place of `fd`. Must not block.
     std::function<absl::Status(absl::string_view)> write;
     bool tty = false;
-    int width = 80;      // columns, for the status line; less than 20 counts as 80
-    bool color = false;  // decided by the caller: --color, NO_COLOR, CLICOLOR_FORCE, CI
-    int verbosity =
-        0;  // -1 failures and the closing lines only; 1 every case, and all of what is shown; 2 all that happens
+    int width = 80;        // columns, for the status line; less than 20 counts as 80
+    bool color = false;    // decided by the caller: --color, NO_COLOR, CLICOLOR_FORCE, CI
+    int verbosity = 0;     // -1: failures and the closing lines; 1: every case, outputs whole; 2: all that happens
     size_t durations = 0;  // slowest attempts shown at the end; as many as RunSummary::Options::slowest
     ProgressMode progress = ProgressMode::kAuto;
-    bool passed_output = false;  // outputs of cases that passed are shown as they end
-    // Not null: at the end, from here. Outlives the report and is handed each event before it.
-    const RunRecord* passed_output_at_end = nullptr;
+    bool passed_output = false;         // outputs of cases that passed are shown as they end
+    bool passed_output_at_end = false;  // and at the end; needs `record`
+    // Null: what only it knows is not shown. Outlives the report and is handed each event before it.
+    const RunRecord* record = nullptr;
   };
 
   // `summary` is borrowed, outlives this sink and is handed each event before it.
@@ -76,6 +76,11 @@ class TerminalReport : public Sink {
   // `longest` tells which case has run longest, none if nothing runs. It is asked when progress is painted, and no more
   // once RunFinished was handled.
   void SetLongest(std::function<std::optional<LongCase>()> longest) { longest_ = std::move(longest); }
+  // `reproduce` tells the command that runs a case again as it ran. Each case that failed, or that is flaky, ends with
+  // that line.
+  void SetReproduce(std::function<std::string(absl::string_view unit, absl::string_view name)> reproduce) {
+    reproduce_ = std::move(reproduce);
+  }
   // While the end of the report waits for a reader, `stop` is asked whenever `fd` is readable: whether a person wants
   // dtest to end all the same.
   void SetStop(int fd, std::function<bool()> stop) {
@@ -91,6 +96,7 @@ class TerminalReport : public Sink {
 
  private:
   enum class Color : uint8_t { kNone, kRed, kGreen, kYellow, kDim };
+  static constexpr absl::string_view kEraseLine = "\r\x1b[K";
 
   void On(const CaseEnded& ended);
   void On(const CaseCopied& copied);
@@ -98,7 +104,9 @@ class TerminalReport : public Sink {
   void On(const HostDown& down);
   void On(const UnitListed& listed);
   void On(const RunFinished& finished);
+  void On(const Warning& warning);
   void AppendCaseLine(const CaseEnded& ended);
+  void AppendPlace(const CaseEnded& ended);   // of its code, and its parameter
   void AppendBefore(const CaseEnded& ended);  // where it is order-dependent
   // The first line after what is there already, the others as a block below it.
   void AppendMessage(absl::string_view text);
@@ -106,7 +114,13 @@ class TerminalReport : public Sink {
   void AppendColored(Color color, absl::string_view text);
   void AppendDown(const HostDown& down);
   void AppendLosses(RunEnd end);
+  void AppendNotBegun();
+  void AppendWithoutVerdict();
+  void AppendUnreached();
   void AppendInterrupted();
+  // The first of them, and how many more there are: of `count` in all.
+  void AppendNames(const std::vector<std::string>& names, uint64_t count);
+  void AppendMore(uint64_t count);
   void AppendPassedOutput();
   void AppendFailures();
   void AppendSlowest();
@@ -128,7 +142,8 @@ class TerminalReport : public Sink {
   std::unique_ptr<TerminalOutput> output_;  // null if options_.write is used
   int width_;
   ProgressInfo progress_;
-  std::function<std::optional<LongCase>()> longest_;  // may be empty
+  std::function<std::optional<LongCase>()> longest_;                            // may be empty
+  std::function<std::string(absl::string_view, absl::string_view)> reproduce_;  // as well
   std::vector<HostDown> held_;  // hosts that went down while no other was up: said when one comes up, or at the end
   std::string lines_;           // to be shown above the status line
   std::string bytes_;           // ready for the output

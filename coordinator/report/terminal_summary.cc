@@ -13,28 +13,35 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kFailuresShown = 200;    // at the default verbosity
-constexpr size_t kInterruptedShown = 20;  // at the default verbosity
-constexpr size_t kWidestHost = 50;        // columns of a name that others are aligned with
+constexpr size_t kFailuresShown = 200;  // at the default verbosity
+constexpr size_t kNamed = 20;           // of others, at the default verbosity
+constexpr size_t kNamedVerbose = 1000;  // with -v
+constexpr size_t kWidestHost = 50;      // columns of a name that others are aligned with
 
-std::string AttemptName(const RunSummary::Attempt& attempt) {
-  std::string name = NameLine(attempt.unit);
-  if (attempt.name != attempt.unit) absl::StrAppend(&name, " ", NameLine(attempt.name));
-  if (attempt.iteration > 1) absl::StrAppend(&name, " (repeat ", attempt.iteration, ")");
-  if (!attempt.host.empty()) absl::StrAppend(&name, " (", OneLine(attempt.host), ")");
-  return name;
+std::string NameOf(const RunSummary::Attempt& attempt) {
+  return CaseLine(attempt.unit, attempt.name, attempt.iteration, attempt.host);
+}
+
+std::string NameOf(const RunRecord& run, const UnitRecord& unit, const CaseRecord& record) {
+  return CaseLine(unit.name, RunRecord::Info(unit, record).name, record.iteration, run.Host(record));
 }
 
 }  // namespace
 
 void TerminalReport::On(const RunFinished& finished) {
   finished_ = true;
-  if (!shown_.empty()) bytes_ += "\r\x1b[K";
+  if (!shown_.empty()) absl::StrAppend(&bytes_, kEraseLine);
   shown_.clear();
   held_.clear();
   AppendLosses(finished.end);
-  if (options_.passed_output_at_end != nullptr) AppendPassedOutput();
+  if (options_.passed_output_at_end) AppendPassedOutput();
   if (options_.verbosity >= 0) {
+    // Who asked for the end at the first failures knows that the rest was not run.
+    if (finished.end != RunEnd::kFailFast || options_.verbosity >= 1) {
+      AppendNotBegun();
+      AppendUnreached();
+    }
+    AppendWithoutVerdict();
     AppendFailures();
     AppendInterrupted();
     AppendSlowest();
@@ -80,36 +87,69 @@ void TerminalReport::AppendLosses(RunEnd end) {
 }
 
 void TerminalReport::AppendPassedOutput() {
-  const RunRecord& run = *options_.passed_output_at_end;
+  const RunRecord& run = *options_.record;
   bool first = true;
   for (const UnitRecord& unit : run.units()) {
     for (const CaseRecord& record : unit.cases) {
       const CaseDetail* detail = run.Detail(record);
       if (record.outcome != Outcome::kPassed || detail == nullptr || detail->last.output.empty()) continue;
       if (std::exchange(first, false)) lines_ += "\noutput of cases that passed:\n";
-      RunSummary::Attempt attempt;
-      attempt.unit = unit.name;
-      attempt.name = std::string(run.Name(unit, record));
-      attempt.host = std::string(run.Host(record));
-      attempt.iteration = record.iteration;
-      absl::StrAppend(&lines_, "  [", FixedSeconds(record.duration, 3, 8), "s] ", AttemptName(attempt), "\n");
+      absl::StrAppend(&lines_, "  [", FixedSeconds(record.duration, 3, 8), "s] ", NameOf(run, unit, record), "\n");
       AppendBlock(detail->last.output, detail->last.output_cut);
     }
   }
 }
 
+void TerminalReport::AppendNames(const std::vector<std::string>& names, uint64_t count) {
+  const size_t shown = std::min(names.size(), options_.verbosity >= 1 ? kNamedVerbose : kNamed);
+  for (size_t i = 0; i < shown; ++i) absl::StrAppend(&lines_, "  ", names[i], "\n");
+  AppendMore(count - shown);
+}
+
+void TerminalReport::AppendMore(uint64_t count) {
+  if (count > 0)
+    absl::StrAppend(&lines_, "  ... and ", CountText(count), " more, in the event log and the JUnit file\n");
+}
+
+void TerminalReport::AppendNotBegun() {
+  if (summary_.not_begun().empty()) return;
+  absl::StrAppend(&lines_, "\n", Plural(summary_.not_begun_count(), "case"), " not run:\n");
+  std::vector<std::string> names;
+  for (const RunSummary::Attempt& attempt : summary_.not_begun()) names.push_back(NameOf(attempt));
+  AppendNames(names, summary_.not_begun_count());
+}
+
+void TerminalReport::AppendWithoutVerdict() {
+  const uint64_t missing = summary_.without_verdict();
+  if (missing == 0 || options_.record == nullptr) return;
+  std::vector<std::string> names;
+  for (const UnitRecord& unit : options_.record->units()) {
+    for (const CaseRecord& record : unit.cases) {
+      if (names.size() == kNamedVerbose) break;
+      if (!record.has_verdict) names.push_back(NameOf(*options_.record, unit, record));
+    }
+  }
+  if (names.empty()) return;  // a log of an earlier version counts them only
+  absl::StrAppend(&lines_, "\n", Plural(missing, "case"), " without a verdict:\n");
+  AppendNames(names, missing);
+}
+
+void TerminalReport::AppendUnreached() {
+  if (summary_.unreached().empty()) return;
+  absl::StrAppend(&lines_, "\n", Plural(summary_.unreached().size(), "executable"), " not listed:\n");
+  std::vector<std::string> names;
+  for (const std::string& unit : summary_.unreached()) names.push_back(NameLine(unit));
+  AppendNames(names, names.size());
+}
+
 void TerminalReport::AppendInterrupted() {
-  const std::vector<RunSummary::Attempt>& interrupted = summary_.interrupted();
-  if (interrupted.empty()) return;
+  if (summary_.interrupted().empty()) return;
   lines_ += "\nstill running at the end:\n";
-  const size_t shown = options_.verbosity >= 1 ? interrupted.size() : std::min(interrupted.size(), kInterruptedShown);
-  for (size_t i = 0; i < shown; ++i) {
-    absl::StrAppend(&lines_, "  [", FixedSeconds(interrupted[i].duration, 3, 8), "s] ", AttemptName(interrupted[i]),
-                    "\n");
+  std::vector<std::string> names;
+  for (const RunSummary::Attempt& attempt : summary_.interrupted()) {
+    names.push_back(absl::StrCat("[", FixedSeconds(attempt.duration, 3, 8), "s] ", NameOf(attempt)));
   }
-  if (shown < summary_.interrupted_count()) {
-    absl::StrAppend(&lines_, "  and ", CountText(summary_.interrupted_count() - shown), " more\n");
-  }
+  AppendNames(names, summary_.interrupted_count());
 }
 
 void TerminalReport::AppendFailures() {
@@ -126,13 +166,10 @@ void TerminalReport::AppendFailures() {
   for (size_t i = 0; i < shown; ++i) {
     lines_ += "  ";
     AppendColored(Color::kRed, OutcomeName(failed[i].outcome));
-    absl::StrAppend(&lines_, " [", FixedSeconds(failed[i].duration, 3, 8), "s] ", AttemptName(failed[i]),
+    absl::StrAppend(&lines_, " [", FixedSeconds(failed[i].duration, 3, 8), "s] ", NameOf(failed[i]),
                     failed[i].headline.empty() ? "" : ": ", failed[i].headline, "\n");
   }
-  if (shown < summary_.failures()) {
-    absl::StrAppend(&lines_, "  ... and ", CountText(summary_.failures() - shown),
-                    " more, in the event log and the JUnit file\n");
-  }
+  AppendMore(summary_.failures() - shown);
 }
 
 void TerminalReport::AppendSlowest() {
@@ -142,7 +179,7 @@ void TerminalReport::AppendSlowest() {
   if (shown == 0) return;
   absl::StrAppend(&lines_, "\nslowest ", shown, ":\n");
   for (size_t i = 0; i < shown; ++i) {
-    absl::StrAppend(&lines_, "  [", FixedSeconds(slowest[i].duration, 3, 8), "s] ", AttemptName(slowest[i]));
+    absl::StrAppend(&lines_, "  [", FixedSeconds(slowest[i].duration, 3, 8), "s] ", NameOf(slowest[i]));
     if (slowest[i].outcome != Outcome::kPassed) absl::StrAppend(&lines_, " ", OutcomeName(slowest[i].outcome));
     if (slowest[i].attempt > 1) absl::StrAppend(&lines_, " (attempt ", slowest[i].attempt, ")");
     lines_ += '\n';
@@ -170,8 +207,9 @@ void TerminalReport::AppendClosing() {
   if (!summary_.unlisted().empty()) {
     absl::StrAppend(&verdicts, "; ", Plural(summary_.unlisted().size(), "executable"), " could not be listed");
   }
-  if (summary_.unreached() > 0) {
-    absl::StrAppend(&verdicts, "; ", Plural(summary_.unreached(), "executable"), " not listed: the run ended first");
+  if (!summary_.unreached().empty()) {
+    absl::StrAppend(&verdicts, "; ", Plural(summary_.unreached().size(), "executable"),
+                    " not listed: the run ended first");
   }
   if (summary_.cases() == 0 && missing == 0 && summary_.listed() > 0) {
     absl::StrAppend(&verdicts, " (", Plural(summary_.listed(), "case"), " listed)");

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 
 namespace dtest {
@@ -174,6 +175,23 @@ std::string NameLine(absl::string_view name) {
   return OnOneLine(std::move(text));
 }
 
+std::string CaseLine(absl::string_view unit, absl::string_view name, uint32_t iteration, absl::string_view host) {
+  std::string line = NameLine(unit);
+  if (name != unit) absl::StrAppend(&line, " ", NameLine(name));
+  if (iteration > 1) absl::StrAppend(&line, " (repeat ", iteration, ")");
+  if (!host.empty()) absl::StrAppend(&line, " (", OneLine(host), ")");
+  return line;
+}
+
+std::string ShellWord(absl::string_view text) {
+  constexpr absl::string_view kPlainMarks = "%+,-./:@_";
+  const bool plain = std::all_of(text.begin(), text.end(), [&](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains(kPlainMarks, c);
+  });
+  if (plain && !text.empty()) return std::string(text);
+  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
+}
+
 std::string Headline(absl::string_view message, size_t limit) {
   std::string clean;
   AppendClean(message.substr(0, 16 * limit), Colors::kDrop, &clean);
@@ -207,10 +225,13 @@ std::string Headline(absl::string_view message, size_t limit) {
 std::string WithoutMessage(absl::string_view output, absl::string_view message) {
   if (message.empty()) return std::string(output);
   constexpr absl::string_view kMark = "[... the failure's text ...]";
+  constexpr int kMostAddedLines = 4;
   std::vector<absl::string_view> blocks;
-  if (absl::StrContains(output, message)) {
+  for (size_t at = output.find(message); at != absl::string_view::npos;
+       at = output.find(message, at + message.size())) {
     blocks.push_back(message);
-  } else {
+  }
+  if (blocks.empty()) {
     for (size_t begin = 0, line = 0; line < message.size();) {
       const size_t next = std::min(message.find('\n', line), message.size() - 1) + 1;
       const bool last = next == message.size();
@@ -224,8 +245,14 @@ std::string WithoutMessage(absl::string_view output, absl::string_view message) 
   std::string kept;
   bool other = false;
   size_t copied = 0;
-  for (const absl::string_view block : blocks) {
-    const size_t found = block.empty() ? absl::string_view::npos : output.find(block, copied);
+  for (absl::string_view block : blocks) {
+    size_t found = block.empty() ? absl::string_view::npos : output.find(block, copied);
+    // What was added below a failure, as its process ended, was not printed.
+    for (int added = 0; found == absl::string_view::npos && added < kMostAddedLines; ++added) {
+      block = block.substr(0, std::min(block.rfind('\n'), block.size()));
+      if (!absl::StrContains(block, '\n')) break;
+      found = output.find(block, copied);
+    }
     if (found == absl::string_view::npos) continue;
     const absl::string_view before = output.substr(copied, found - copied);
     other |= !absl::StripAsciiWhitespace(before).empty();

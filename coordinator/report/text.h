@@ -41,9 +41,17 @@ void AppendName(absl::string_view name, std::string* out);
 // The same on one line: "\\n" and "\\t".
 std::string NameLine(absl::string_view name);
 
+// "exe Suite.Case (repeat 2) (host)", on one line; "exe" for a unit that is one case named like it. `host` may be
+// empty.
+std::string CaseLine(absl::string_view unit, absl::string_view name, uint32_t iteration = 1,
+                     absl::string_view host = "");
+
+// One word of a POSIX shell that stands for these bytes, none of which is zero: as it is, or in single quotes.
+std::string ShellWord(absl::string_view text);
+
 // `output` without what `message` says, so that a report that has the message need not show it twice: where the whole
-// of it stands, or else where each of its GoogleTest blocks does, a line says that it is left out. Empty if nothing
-// else is left.
+// of it stands, or else where each of its GoogleTest blocks does (less its last lines, if it is there without them), a
+// line says that it is left out. Empty if nothing else is left.
 std::string WithoutMessage(absl::string_view output, absl::string_view message);
 
 std::string CountText(uint64_t count);                                     // "12,345"

@@ -18,11 +18,11 @@
 //   listing      what listing processes took (UnitListed::listing)
 //   files        nothing ran on it while its host waited for files (HostShipped::fetching)
 //
-// Start-up and listing are sums that agents measured, so it is not known when they were. They are taken out of what
-// was not cases, tail or lost, and files out of what is left then; none makes idle negative.
+// Start-up and listing are sums that agents measured; when they fell is not known. They are subtracted from the time
+// that was not cases, tail or lost, then files from what remains, each at most as much as there is.
 //
-// A start is as in CaseEnded::started, which is late by the way of the agent's Hello: no case is taken to have ended
-// after its result came.
+// CaseEnded::started is later than the real start by the time that the agent's first message was under way, so a case
+// is taken to have ended no later than its result came.
 
 #ifndef DTEST_COORDINATOR_REPORT_TIMINGS_H_
 #define DTEST_COORDINATOR_REPORT_TIMINGS_H_

@@ -21,11 +21,12 @@ void FillIn(const Durations& durations, const std::string& unit, const CaseInfos
 }  // namespace
 
 CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
-                         const std::vector<uint32_t>& selected, const CasePolicy& policy, absl::Duration startup,
+                         const std::vector<uint32_t>& selected, const CasePolicies& policies, absl::Duration startup,
                          History* history, const Durations* durations) {
   CasesKnown known;
   known.unit = id;
-  known.policies = {policy};
+  CasePolicies::OfUnit resolved = policies.Resolve(unit, cases, selected);
+  known.policies = std::move(resolved.policies);
   known.startup = startup;
   std::vector<std::optional<CaseHistory>> histories(cases.size());
   if (history != nullptr) {
@@ -40,6 +41,7 @@ CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& ca
     const absl::string_view its_suite = cases.suite(index);
     if (its_suite != suite_name) ++suite, suite_name = its_suite;
     SelectedCase& expected = known.cases.emplace_back(SelectedCase{index, std::nullopt, absl::ZeroDuration()});
+    expected.policy = resolved.of_case[known.cases.size() - 1];
     if (histories[index].has_value()) {
       expected.expected = histories[index]->duration;
       expected.high = histories[index]->high;

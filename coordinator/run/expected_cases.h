@@ -12,15 +12,16 @@
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/schedule/scheduler.h"
+#include "coordinator/settings/overrides.h"
 #include "dtest/case_info.h"
 #include "dtest/ids.h"
 
 namespace dtest {
 
 // `cases`: all of the unit; `selected`: indices into them, ascending; `startup`: as listing measured it,
-// which history overrules. `policy`: of all of them. `history` and `durations` may be null.
+// which history overrules. `history` and `durations` may be null.
 CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
-                         const std::vector<uint32_t>& selected, const CasePolicy& policy, absl::Duration startup,
+                         const std::vector<uint32_t>& selected, const CasePolicies& policies, absl::Duration startup,
                          History* history, const Durations* durations);
 
 }  // namespace dtest

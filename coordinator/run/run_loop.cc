@@ -88,6 +88,7 @@ void RunLoop::Begin() {
                      NamesOf(welcomer_.hosts()),
                      std::max(started_ - options_.began, absl::ZeroDuration()),
                      options_.scheduler.repeat};
+  for (const RunUnit& unit : units_) started.units.push_back(unit.name);
   Emit(std::move(started));
   if (out_.terminal != nullptr) {
     out_.terminal->SetLongest([this] { return status_.Longest(); });
@@ -259,8 +260,10 @@ void RunLoop::Perform(AttemptEnded& action) {
   const RunUnit& unit = Unit(action.id.unit);
   // It counts as a failure already, and may be under way once more: what is new is said beside it.
   if (action.replaces.has_value() && IsFailure(*action.replaces)) {
-    Emit(Warning{absl::StrCat(unit.name, " ", unit.cases.name(action.id.index),
-                              ", which failed: ", action.result.message, "\n", action.result.output)});
+    const std::string host = action.host.has_value() ? HostName(*action.host) : "";
+    Emit(Warning{absl::StrCat(action.result.message, "\n", action.result.output),
+                 CaseAttempt{action.id, unit.name, unit.cases.name(action.id.index), host, action.iteration,
+                             action.result.attempt}});
     return;
   }
   CaseEnded event;

@@ -24,6 +24,7 @@
 #include "coordinator/event/sink_set.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
+#include "coordinator/settings/overrides.h"
 #include "coordinator/inventory/inventory.h"
 #include "coordinator/report/terminal.h"
 #include "coordinator/run/bundle.h"
@@ -50,7 +51,7 @@ class RunLoop : public Hosts::Delegate {
     std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
     absl::Time began = absl::InfiniteFuture();   // when the command was given, for RunStarted::setup
     SchedulerOptions scheduler;
-    CasePolicy policy;             // of every case
+    CasePolicies policies;
     RunSettings settings;          // as in Welcomer::Options, but for run_id
     std::optional<uint32_t> jobs;  // slots of a host whose line gives none
     uint32_t min_hosts = 0;        // the run ends as soon as it is certain that fewer come up
@@ -62,7 +63,7 @@ class RunLoop : public Hosts::Delegate {
     std::function<std::string(const CaseResult& failure, absl::string_view host)> hint;
   };
 
-  // What the loop reads and writes besides hosts. All outlive it; `history` and `terminal` may be null.
+  // What the loop reads and writes besides hosts. All outlive it; `terminal` may be null, and `history` but for a selection that needs it.
   struct Surroundings {
     SinkSet* sinks;
     History* history;
@@ -86,6 +87,8 @@ class RunLoop : public Hosts::Delegate {
     std::vector<uint32_t> selected;
   };
   std::vector<Listing> TakeListings();
+  // After Run: filters that match no case.
+  std::vector<std::string> UnmatchedFilters() const { return selection_.Unmatched(); }
 
   const Scheduler& scheduler() const { return scheduler_; }  // for its CheckInvariants
 
@@ -139,7 +142,7 @@ class RunLoop : public Hosts::Delegate {
 
   // Constant after construction.
   const Options options_;
-  const Selection selection_;
+  Selection selection_;
   const Surroundings out_;
   const absl::Time started_;
   Hosts* hosts_ = nullptr;  // from Run on

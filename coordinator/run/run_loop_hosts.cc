@@ -83,7 +83,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
 void RunLoop::HostHasResults(HostId id, Results results) {
   status_.Ended(id, results);
   const bool known = results.unit.value() < units_.size();
-  if (known && (options_.policy.retries > 0 || options_.scheduler.explain)) {
+  if (known && (options_.policies.MayRetry() || options_.scheduler.explain)) {
     for (const CaseResult& result : results.results) {
       if (result.index < Unit(results.unit).cases.size()) predecessors_.Add(id, results.unit, result);
     }

@@ -17,6 +17,7 @@ constexpr size_t kSelectedPerEvent = 1000;
 }  // namespace
 
 void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings) {
+  if (end_.has_value()) return;  // as HostListed
   for (const std::string& text : warnings) Emit(Warning{text});
   const Bundle::Unit& unit = out_.bundle->unit(id);
   --units_pending_;
@@ -40,7 +41,9 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   if (unit.listed) return;
   unit.listed = true;
   unit.cases = std::move(cases);
-  unit.selected = selection_.Select(unit.name, unit.cases);
+  std::vector<std::optional<CaseHistory>> known;
+  if (selection_.NeedsHistory()) known = out_.history->Cases(unit.name, unit.cases);
+  unit.selected = selection_.Select(unit.name, unit.cases, known);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(unit.name, " lists no case at all: were its tests linked into it?")});
   }
@@ -51,7 +54,7 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   } else {
     TellSelected(id);
     History* const history = options_.scheduler.together ? nullptr : out_.history;
-    CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policy, startup, history,
+    CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, history,
                                      options_.durations.get());
     known.unlisted_too = selection_.TakesAll();
     Schedule(std::move(known));

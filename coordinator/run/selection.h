@@ -1,13 +1,5 @@
-// Which cases of a listing run: --filter and --shard. Pure; any thread.
-//
-// An expression is one or more patterns joined by ':'. A leading '-' makes the whole expression exclude; inside one, as
-// in GoogleTest's filters, what follows "-" after a ':' excludes ("Net*:-*Slow*"). A pattern
-//   with '*' or '?'   must match all of SUITE.CASE or of EXECUTABLE.SUITE.CASE (gtest's glob);
-//   starting with '=' must be equal to SUITE.CASE, EXECUTABLE.SUITE.CASE, SUITE or EXECUTABLE;
-//   else              must be found somewhere in EXECUTABLE.SUITE.CASE.
-// EXECUTABLE is the unit's name (a path) or its base name; of the last kind, only a pattern with a '/' is looked for in
-// the path, so that "route" does not select all that is built in route/.
-// A case is selected when some including pattern matches it (or there is none) and no excluding one does.
+// Which cases of a listing run: --filter and --shard. A case is selected when some including filter matches it (or there
+// is none), no excluding one does, and it is in the shard. Pure; one thread.
 
 #ifndef DTEST_COORDINATOR_RUN_SELECTION_H_
 #define DTEST_COORDINATOR_RUN_SELECTION_H_
@@ -20,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "coordinator/filter/filter.h"
+#include "coordinator/history/history.h"
 #include "coordinator/run/shard_plan.h"
 #include "dtest/case_info.h"
 
@@ -27,7 +21,8 @@ namespace dtest {
 
 class Selection {
  public:
-  // InvalidArgument for an empty pattern. `shard_index` is 1-based, at most `shard_count`.
+  // Each filter is an expression (filter.h); one that begins with '-' excludes. InvalidArgument quotes the one that
+  // cannot be read. `shard_index` is 1-based, at most `shard_count`.
   static absl::StatusOr<Selection> Make(const std::vector<std::string>& filters, uint32_t shard_index = 1,
                                         uint32_t shard_count = 1);
 
@@ -42,31 +37,28 @@ class Selection {
   // By part (0-based): what those cases take.
   const std::vector<absl::Duration>& expected() const { return plan_.expected(); }
 
-  // `name` and `suite` as in CaseInfo. Where the suite is not known (history and files of durations do not say it), any
-  // beginning of the name that is followed by a dot is taken for it.
-  bool Matches(absl::string_view unit, absl::string_view name, std::optional<absl::string_view> suite) const;
+  bool Matches(const FilterSubject& subject) const;
 
-  // Positions of those that are selected, in order.
-  std::vector<uint32_t> Select(absl::string_view unit, const CaseInfos& cases) const;
+  // Whether a filter has failed() or new(): Select must then be told what history knows.
+  bool NeedsHistory() const;
+
+  // Positions of those that are selected, in order. `known`: parallel to `cases`, or empty where nothing is known.
+  std::vector<uint32_t> Select(absl::string_view unit, const CaseInfos& cases,
+                               const std::vector<std::optional<CaseHistory>>& known = {});
+
+  // Filters, as they were given, that matched no case of any Select so far.
+  std::vector<std::string> Unmatched() const;
 
  private:
-  struct Pattern {
-    enum class Kind { kGlob, kExact, kPart, kWhole } kind;
+  struct One {
     std::string text;
+    Filter filter;
+    bool matched = false;
   };
-  // What a pattern is held against.
-  struct Subject {
-    absl::string_view unit;
-    absl::string_view name;
-    std::optional<absl::string_view> suite;
-  };
-  bool PassesFilters(const Subject& subject) const;
-  static absl::Status Add(absl::string_view text, std::vector<Pattern>* patterns);
-  static bool MatchesAny(const std::vector<Pattern>& patterns, const Subject& subject);
-  static bool InSuite(const Subject& subject, absl::string_view suite);
+  bool PassesFilters(const FilterSubject& subject) const;
 
-  std::vector<Pattern> including_;
-  std::vector<Pattern> excluding_;
+  std::vector<One> including_;
+  std::vector<One> excluding_;
   uint32_t shard_index_ = 1;
   ShardPlan plan_ = ShardPlan(1);
 };

@@ -51,7 +51,8 @@ struct CaseResult {
   std::string output;       // stdout and stderr in the order they were read, cut in the middle past the cap. Empty when
                             // passed or skipped, unless there is a warning or RunSettings::keep_all_output
   uint64_t output_cut = 0;  // bytes left out of `output`
-  std::string warning;      // what a sanitizer said first, where that failed nothing; `output` has all of it
+  std::string warning;      // what failed nothing and is told all the same, in a line: what a sanitizer said first,
+                            // which parts of the case were skipped. `output` has all of it
   // Which of its agent's test processes ran it, from 1 (0: none), and how many cases had begun there before it. So what
   // ran before it in its process are the results with equal `process` and smaller `place`.
   uint32_t process = 0;

@@ -38,11 +38,11 @@ def sleep_1000(bench):
     with farm.Farm([farm.HostSpec(f"h{i}", slots=5) for i in range(1, 6)]) as hosts:
         options = on(bench, hosts)
         bench.dtest(bench.suite("tiny_suite"), *options, state="warm", note=False)
-        for isolation in ("batch", "process"):
+        for processes in ("batch", "case"):
             for when, reach in (("first run", 0.93), ("with history", 0.97)):
-                run = bench.dtest(suite, "--isolate", isolation, *options, state=isolation, cache=isolation,
+                run = bench.dtest(suite, "--processes", processes, *options, state=processes, cache=processes,
                                   events=True)
-                figures.append(at_least(f"{isolation}, {when}", ideal / run.seconds, reach,
+                figures.append(at_least(f"{processes}, {when}", ideal / run.seconds, reach,
                                         f" ({ideal:.2f} s / {run.seconds:.2f} s; slots idle {run.lost()})", 3))
     return figures
 
@@ -217,22 +217,22 @@ def steal_latency(bench):
     arguments = [bench.suite("backlog_suite"), "--hosts", hosts]
     trip = round_trip([line, "10", "cat"])
     figures = []
-    for isolation in ("batch", "process"):
-        common = [*arguments, "--isolate", isolation]
-        bench.dtest(*common, state=isolation)
+    for processes in ("batch", "case"):
+        common = [*arguments, "--processes", processes]
+        bench.dtest(*common, state=processes)
         first, every = [], []
         for number in range(4):
-            state = shutil.copytree(bench.path(isolation), bench.path(f"{isolation}-{number}"))
+            state = shutil.copytree(bench.path(processes), bench.path(f"{processes}-{number}"))
             run = bench.dtest(*common, "--env", "SLEEP_SLOW=slow=10", state=os.path.basename(state), events=True,
                               verbosity="-vv", note=number == 0)
             for total, some in zip((first, every), idle_before_stolen(run)):
                 total += some
         if not first:
-            figures.append(Figure(f"{isolation}: median idle / round trip", "not measured: no slot stole", "below 1"))
+            figures.append(Figure(f"{processes}: median idle / round trip", "not measured: no slot stole", "below 1"))
             continue
         idle = statistics.median(first)
         figures.append(Figure(
-            f"{isolation}: median idle / round trip",
+            f"{processes}: median idle / round trip",
             f"{idle / trip:.2f} ({idle * 1e3:.0f} ms of {trip * 1e3:.1f} ms, worst {max(first) * 1e3:.0f} ms, "
             f"{len(first)} slots; before each of {len(every)} stolen leases {statistics.median(every) * 1e3:.0f} ms)",
             "below 1", idle < trip))

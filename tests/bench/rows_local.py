@@ -54,8 +54,8 @@ def tiny_100k(bench):
 @row("spawn-4000")
 def spawn_4000(bench):
     """4,000 cases, each in a process of its own, as many at once as there are cores: 40 executables of 100 trivial
-    GoogleTest cases. Every side starts the same 4,000 processes with the same filters: dtest with `--isolate
-    process`, a bare loop around posix_spawn(3) (`tests/bench/spawn_loop.cc`, output to /dev/null), ctest with one
+    GoogleTest cases. Every side starts the same 4,000 processes with the same filters: dtest with `--processes
+    case`, a bare loop around posix_spawn(3) (`tests/bench/spawn_loop.cc`, output to /dev/null), ctest with one
     add_test a case, xargs and GNU parallel with one line a case. In turn, twice; dtest and the loop twice in each
     turn."""
     suites = bench.path("suites")
@@ -76,9 +76,9 @@ def spawn_4000(bench):
     suite, filters = bench.suite("tiny_suite_100"), bench.path("filters")
     with open(filters, "w", encoding="ascii") as file:
         file.writelines(f"{option}\n" for _, option in lines)
-    bench.dtest(suites, "--isolate", "process", "-j", jobs, note=False)
+    bench.dtest(suites, "--processes", "case", "-j", jobs, note=False)
     bare = lambda: bench.timed([bench.suite("spawn_loop"), jobs, bench.path("lines")])
-    ours = lambda: bench.dtest(suites, "--isolate", "process", "-j", jobs).seconds
+    ours = lambda: bench.dtest(suites, "--processes", "case", "-j", jobs).seconds
     xargs = lambda: bench.timed(["sh", "-c", f"xargs -a {filters} -P {jobs} -n 1 {suite} > /dev/null"])
     ctest = lambda: bench.timed(["ctest", "--test-dir", bench.path("ctest"), "-j", jobs, "-Q"])
     parallel = lambda: bench.timed(

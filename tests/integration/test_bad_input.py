@@ -178,7 +178,7 @@ class OptionsTest(DtestCase):
         self.assertSays(result, "DTEST_TEST_UNSET is not set here")
         result = self.dtest(tests, "--data", "")
         self.assertExit(result, USAGE)
-        self.assertSays(result, "--data: the pattern is empty")
+        self.assertSays(result, "--data: one of its values is empty")
 
     def test_report_names_that_cannot_be_meant(self):
         tests = self.suite("mixed_test")
@@ -263,7 +263,7 @@ class OptionsTest(DtestCase):
     def test_help_and_version(self):
         self.assertRegex(self.dtest("--version", reports=False).stdout, r"^dtest \d+\.\d+")
         text = self.dtest("--help", reports=False).stdout
-        for option in ("--hosts", "--junit", "--retries", "--isolate", "Exit status"):
+        for option in ("--hosts", "--junit", "--retries", "--processes", "Exit status"):
             self.assertIn(option, text)
 
 

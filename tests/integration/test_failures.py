@@ -15,9 +15,9 @@ class OutcomeTest(FarmCase):
 
     def test_every_outcome(self):
         tests = self.suite("mixed_test", "hang_test", "leak_test", "output_test", "typed_test")
-        for isolation in ("batch", "process"):
-            with self.subTest(isolation=isolation):
-                result = self.dtest(*self.on_farm(), tests, "--isolate", isolation, "--timeout", "10s", "--grace",
+        for processes in ("batch", "case"):
+            with self.subTest(processes=processes):
+                result = self.dtest(*self.on_farm(), tests, "--processes", processes, "--timeout", "10s", "--grace",
                                     "300ms")
                 self.assertExit(result, FAILED)
                 self.assertEqual(result.names(), {
@@ -30,7 +30,7 @@ class OutcomeTest(FarmCase):
 
     def test_leaks_are_killed_on_every_kind_of_host(self):
         for host in ("h1", "h4"):
-            result = self.dtest(*self.on_farm(host), self.suite("leak_test"), "--isolate", "process")
+            result = self.dtest(*self.on_farm(host), self.suite("leak_test"), "--processes", "case")
             self.assertExit(result, PASSED)
             leaky = {text_of(event["name"]) for event in result.attempts() if event.get("leaky")}
             self.assertEqual(leaky, {"Leaking.InItsGroup", "Leaking.InItsOwnSession"}, host)
@@ -60,7 +60,7 @@ class OutcomeTest(FarmCase):
 
     def test_every_worker_is_numbered_once(self):
         result = self.dtest(*self.on_farm(), self.suite("environment_test"), "-k", "Variables/*", "--repeat", "30",
-                            "--isolate", "process")
+                            "--processes", "case")
         workers = {}
         for event in result.attempts():
             if text_of(event["name"]).endswith("/DTEST_WORKER"):
@@ -251,6 +251,9 @@ class EndOfCoordinatorTest(FarmCase):
                  for (classname, name), kind in killed.junit_kinds().items()}
         for name, outcome in finished.items():
             self.assertEqual(kinds[name], fixtures.JUNIT[outcome], name)
+        names = {case["name"] for event in killed.events("cases_selected") for case in event["cases"]}
+        self.assertEqual(len(names), selected)
+        self.assertEqual({kinds[name] for name in names - set(finished)}, {"error"})
 
     def test_local_agent_does_not_outlive_a_killed_coordinator(self):
         running = self.start(self.suite("hang_test", "typed_test"), "-k", "-*Short*", "--host-timeout", "5s")

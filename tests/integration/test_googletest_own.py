@@ -118,10 +118,10 @@ class GoogleTestOwnTest(FarmCase):
         # Cases that depend on what else runs in their process: where processes are shared, no verdict is the right one.
         self.assertLess(len(differences(self.whole, self.alone)), 0.02 * len(self.whole))
 
-    def assertVerdicts(self, result, isolation):
+    def assertVerdicts(self, result, processes):
         self.assertExit(result, FAILED)
         found = result.verdicts()
-        dependent = differences(self.whole, self.alone) if isolation == "batch" else {}
+        dependent = differences(self.whole, self.alone) if processes == "batch" else {}
         expected = {key: found.get(key, "none") if key in dependent else verdict for key, verdict in self.alone.items()}
         self.assertEqual(differences(expected, found), {})
         kinds = {f"{classname}.{case}": kind for (classname, case), kind in result.junit_kinds().items()}
@@ -130,21 +130,21 @@ class GoogleTestOwnTest(FarmCase):
                                       for (name, case), verdict in expected.items()}, kinds), {})
 
     def test_verdicts_and_names_over_the_farm(self):
-        for isolation in ("batch", "process"):
-            with self.subTest(isolation=isolation):
-                result = self.dtest(*self.on_farm(), "--isolate", isolation, *self.paths(self.ordinary), seconds=400)
-                self.assertVerdicts(result, isolation)
+        for processes in ("batch", "case"):
+            with self.subTest(processes=processes):
+                result = self.dtest(*self.on_farm(), "--processes", processes, *self.paths(self.ordinary), seconds=400)
+                self.assertVerdicts(result, processes)
                 # In batches all is over about when the slowest host is up. A process a case takes ten times as long as that.
-                if isolation == "process":
+                if processes == "case":
                     self.assertEqual(result.hosts_used(), set(self.farm.hosts), "a host did nothing")
                 self.assertHostsClean()
 
     def test_verdicts_on_the_host_without_a_c_library(self):
-        for isolation in ("batch", "process"):
-            with self.subTest(isolation=isolation):
-                result = self.dtest(*self.on_farm("h4"), "--isolate", isolation, *self.paths(self.ordinary),
+        for processes in ("batch", "case"):
+            with self.subTest(processes=processes):
+                result = self.dtest(*self.on_farm("h4"), "--processes", processes, *self.paths(self.ordinary),
                                     seconds=400)
-                self.assertVerdicts(result, isolation)
+                self.assertVerdicts(result, processes)
 
     def test_peculiar_programs_get_one_verdict_a_case_or_a_clear_error(self):
         result = self.dtest(*self.on_farm(), "--timeout", "30s", *self.paths(PECULIAR), seconds=300)

@@ -15,7 +15,7 @@ class LaunchTest(FarmCase):
 
     def runs_on(self, *arguments, hosts, **options):
         """Runs a small suite and checks that it ran on these hosts, named so."""
-        result = self.dtest(*arguments, self.suite("typed_test"), "-k", "Typed/*", "--repeat", "10", "--isolate",
+        result = self.dtest(*arguments, self.suite("typed_test"), "-k", "Typed/*", "--repeat", "10", "--processes",
                             "process", **options)
         self.assertExit(result, PASSED)
         self.assertEqual(len(result.verdicts()), 30)
@@ -86,7 +86,7 @@ class LaunchTest(FarmCase):
         path = self.write("hosts.txt", f'pod slots=1 command="ssh -F {self.farm.ssh_config} h1 sh"\n'
                           "local slots=1\nh4 slots=1\n")
         result = self.dtest("--hosts", path, "--ssh-config", self.farm.ssh_config, self.suite("slow_test"), "--env",
-                            "FIXTURE_MS=300", "--isolate", "process")  # by one of them alone: 18 s
+                            "FIXTURE_MS=300", "--processes", "case")  # by one of them alone: 18 s
         self.assertExit(result, PASSED)
         self.assertEqual(result.hosts_used(), {"pod", "local", "h4"})
         self.assertHostsClean()

@@ -59,17 +59,16 @@ class LocalTest(DtestCase):
         with open(again, "rb") as one, open(result.junit_path, "rb") as other:
             self.assertEqual(one.read(), other.read())
 
-    def test_isolate_process_gives_the_same_verdicts(self):
-        result = self.dtest(self.suite("mixed_test"), "--isolate", "process")
+    def test_a_process_a_case_gives_the_same_verdicts(self):
+        result = self.dtest(self.suite("mixed_test"), "--processes", "case")
         self.assertEqual(result.names(), fixtures.MIXED)
 
-    def test_isolation_decides_how_cases_share_processes(self):
-        for isolation, expect in (("process", lambda processes: processes == 20),
-                                  ("batch", lambda processes: processes < 20)):
-            result = self.dtest(self.suite("isolation_test"), "--isolate", isolation)
+    def test_processes_decides_how_cases_share_them(self):
+        for processes, expect in (("case", lambda count: count == 20), ("batch", lambda count: count < 20)):
+            result = self.dtest(self.suite("isolation_test"), "--processes", processes)
             self.assertExit(result, PASSED)
-            processes = {dict(event["properties"])["pid"] for event in result.attempts()}
-            self.assertTrue(expect(len(processes)), f"{isolation}: {len(processes)} processes")
+            seen = {dict(event["properties"])["pid"] for event in result.attempts()}
+            self.assertTrue(expect(len(seen)), f"{processes}: {len(seen)} processes")
 
     def test_parameterised_names(self):
         result = self.dtest(self.suite("typed_test"))
@@ -260,7 +259,7 @@ class LocalTest(DtestCase):
                 self.assertEqual(len(result.junit()), len(result.verdicts()))
 
     def test_leaks_are_found_and_killed(self):
-        result = self.dtest(self.suite("leak_test"), "--isolate", "process")
+        result = self.dtest(self.suite("leak_test"), "--processes", "case")
         self.assertExit(result, PASSED)
         leaky = {text_of(event["name"]): event.get("leaky", False) for event in result.attempts()}
         self.assertEqual(leaky, {"Leaking.None": False, "Leaking.InItsGroup": True, "Leaking.InItsOwnSession": True})
@@ -291,7 +290,7 @@ class LocalTest(DtestCase):
 
     def test_first_run_longer_than_a_second(self):
         # The local agent hears nothing for longer than any of its first deadlines.
-        for extra in ([], ["--isolate", "process"]):
+        for extra in ([], ["--processes", "case"]):
             result = self.dtest(self.suite("slow_test"), "-k", "*/1", "-k", "*/2", "--env", "FIXTURE_MS=2500", *extra)
             self.assertExit(result, PASSED)
             self.assertEqual(set(result.names().values()), {"passed"})
@@ -337,14 +336,14 @@ class LocalTest(DtestCase):
         self.assertSays(result, "before the first test, in the set-up of its suite")
 
     def test_cases_after_lines_that_nobody_ended(self):
-        for isolation in ("batch", "process"):
-            result = self.dtest(self.suite("unfinished_lines_test"), "--isolate", isolation)
+        for processes in ("batch", "case"):
+            result = self.dtest(self.suite("unfinished_lines_test"), "--processes", processes)
             self.assertEqual(result.names(), {"Database.Fails": "failed", "Queue.Dies": "crashed"})
             self.assertNotIn("set-up", result.text)
 
     def test_names_that_differ_from_process_to_process(self):
-        for isolation in ("batch", "process"):
-            result = self.dtest(self.suite("names_change_test"), "--isolate", isolation)
+        for processes in ("batch", "case"):
+            result = self.dtest(self.suite("names_change_test"), "--processes", processes)
             self.assertExit(result, FAILED)
             self.assertSays(result, "its names differ from one process to the next")
             self.assertEqual(set(result.names().values()), {"infra error"})
@@ -374,9 +373,9 @@ class LocalTest(DtestCase):
                  ("LeakSanitizer: detected memory leaks", "Direct leak of 77 byte", "leaks_memory_test.cc:8")),
                 ("races_test", "Threads.Race", ("Wait", "Follow"),
                  ("ThreadSanitizer: data race", "races_test.cc:12"))):
-            for isolation in ("batch", "process"):
-                with self.subTest(suite=suite, isolation=isolation):
-                    result = self.dtest(self.suite(suite, directory=suite), "--isolate", isolation, "-v")
+            for processes in ("batch", "case"):
+                with self.subTest(suite=suite, processes=processes):
+                    result = self.dtest(self.suite(suite, directory=suite), "--processes", processes, "-v")
                     self.assertExit(result, FAILED)
                     prefix, name = culprit.split(".")
                     self.assertEqual(result.names(), {f"{prefix}.{other}": "passed" for other in others} |
@@ -404,17 +403,46 @@ class LocalTest(DtestCase):
         self.assertEqual(len(result.junit()["fails_at_exit_test.AtExit", "Breaks"].findall("rerunFailure")), 2)
         self.assertSays(result, "4 cases: 3 passed, 1 failed")
 
+    def test_a_failed_case_whose_process_ends_badly_too(self):
+        for processes in ("batch", "case"):
+            with self.subTest(processes=processes):
+                # Once more, what is known to be short is one batch; in the third the failure is told before.
+                runs = [self.dtest(self.suite("fails_twice_test"), "-j", "1", "--processes", processes, "--env",
+                                   f"FIXTURE_MS={milliseconds}") for milliseconds in (0, 0, 1000)]
+                apart = [result.junit()["fails_twice_test.AtExit", "Breaks"].find("system-err") is not None
+                         for result in runs]
+                self.assertEqual(apart, [False, False, processes == "batch"])
+                for result in runs:
+                    self.assertExit(result, FAILED)
+                    self.assertEqual(set(result.names().items()) - {("AtExit.Breaks", "failed")},
+                                     {(f"AtExit.{name}", "passed") for name in ("Passes", "Follows", "IsLast")})
+                    self.assertSays(result, "4 cases: 3 passed, 1 failed", "invariant broken")
+                    case = result.junit()["fails_twice_test.AtExit", "Breaks"]
+                    texts = [text for element in case for text in (element.text, element.get("message")) if text]
+                    for said in ("the first failure", "invariant broken"):
+                        self.assertTrue(any(said in text for text in texts), texts)
+                    self.assertEqual(sum(text.count("invariant broken") for text in texts), 1, texts)
+                    self.assertEqual(sum(element.text.count("the first failure") for element in case if element.text),
+                                     1, texts)
+                    again = self.path("again.xml")
+                    self.dtest("report", result.events_path, "--junit", again, reports=False)
+                    with open(again, "rb") as one, open(result.junit_path, "rb") as other:
+                        self.assertEqual(one.read(), other.read())
+
     def test_what_a_sanitizer_says_of_a_case_that_passes(self):
-        for isolation in ("batch", "process"):
-            result = self.dtest(self.suite("overflows_test"), "--isolate", isolation)
+        for processes in ("batch", "case"):
+            result = self.dtest(self.suite("overflows_test"), "--processes", processes)
             self.assertExit(result, PASSED)
             self.assertSays(result, "runtime error: signed integer overflow")
             self.assertIn("runtime error", result.junit()["overflows_test.Numbers", "Overflow"].find("system-out").text)
             self.assertIsNone(result.junit()["overflows_test.Numbers", "Fit"].find("system-out"))
+            properties = {item.get("name"): item.get("value")
+                          for item in result.junit()["overflows_test.Numbers", "Overflow"].iter("property")}
+            self.assertIn("runtime error: signed integer overflow", properties["warning"])
 
     def test_a_case_that_signals_its_agent(self):
-        for isolation in ("batch", "process"):
-            result = self.dtest(self.suite("signals_parent_test"), "--isolate", isolation, "-j", "2")
+        for processes in ("batch", "case"):
+            result = self.dtest(self.suite("signals_parent_test"), "--processes", processes, "-j", "2")
             self.assertExit(result, FAILED)
             self.assertEqual(result.names(), {"Parent.IsLeftAlone": "passed", "Parent.IsSignalled": "failed",
                                               "Parent.IsStillThere": "passed"})
@@ -546,19 +574,6 @@ class FailurePolicyTest(DtestCase):
             with open(again, "rb") as one, open(result.junit_path, "rb") as other:
                 self.assertEqual(one.read(), other.read())
 
-    def test_reproduce_runs_a_case_behind_what_ran_before_it(self):
-        self.dtest(self.suite("order_dependent_test"), "-j", "1")  # once more, what is known to be short is one batch
-        first = self.dtest(self.suite("order_dependent_test"), "-j", "1", "--env", "OF_THE_RUN=yes")
-        ran = {event["name"]: (event["process"], event["place"]) for event in first.attempts()}
-        for _ in range(2):  # what it logs can be reproduced, too
-            result = self.dtest("reproduce", "Order.NeedsTidiness", reports=False)
-            self.assertExit(result, FAILED)
-            self.assertSays(result, "behind the 3 that ran before it", "4 cases: 3 passed, 1 failed")
-        self.assertEqual(ran["Order.NeedsTidiness"][1], 3)
-        result = self.dtest("reproduce", "order_dependent_test.Order.Last", first.events_path, reports=False)
-        self.assertSays(result, "6 cases: 4 passed, 2 failed")
-        self.assertExit(self.dtest("reproduce", "Order.None", reports=False), 4)
-
     def test_flaky_alone_passes(self):
         result = self.dtest(self.suite("flaky_test"), "--retries", "2", "-k", "-Flaky.NeverPasses")
         self.assertExit(result, PASSED)
@@ -599,6 +614,29 @@ class FailurePolicyTest(DtestCase):
 
 
 class ReportTest(DtestCase):
+
+    def test_a_killed_run_names_what_has_no_verdict(self):
+        running = self.start(self.suite("slow_test", "lists_forever_test"), "-j", "2", "--env", "FIXTURE_MS=100")
+        running.wait_for("case_ended", 3)
+        running.signal(signal.SIGKILL)
+        killed = running.finish(10)
+        killed.junit_path = self.path("again.xml")
+        report = self.dtest("report", killed.events_path, "--junit", killed.junit_path, "-v", reports=False)
+        self.assertExit(report, INTERRUPTED)
+        [selected] = killed.events("cases_selected")
+        names = {case["name"] for case in selected["cases"]}
+        missing = names - set(killed.names())
+        self.assertTrue(missing)
+        self.assertSays(report, f"\n{len(missing)} cases without a verdict:\n",
+                        "\n1 executable not listed:\n  tests/lists_forever_test\n")
+        shown = re.findall(r"^  tests/slow_test (\S+)$", report.stdout, re.MULTILINE)
+        self.assertEqual(shown, [case["name"] for case in selected["cases"] if case["name"] in missing])
+        kinds = killed.junit_kinds()
+        self.assertEqual(kinds.pop(("lists_forever_test", "[listing]")), "skipped")
+        self.assertEqual({name for (_, name), kind in kinds.items() if kind == "error"},
+                         {name.split(".", 1)[1] for name in missing})
+        self.assertEqual(len(kinds), len(names))
+        self.assertIsNotNone(killed.run_error)
 
     def test_report_makes_the_same_junit_from_the_log(self):
         result = self.dtest(self.suite("mixed_test", "flaky_test"), "--retries", "1")

@@ -24,7 +24,7 @@ class ShippingTest(FarmCase):
     def run_relinked(self, version, *hosts):
         os.makedirs(self.path("tests"), exist_ok=True)
         shutil.copy(relinked(version), self.path("tests/relinked_test"))
-        result = self.dtest(*self.on_farm(*hosts), self.path("tests"), "--repeat", "8", "--isolate", "process")
+        result = self.dtest(*self.on_farm(*hosts), self.path("tests"), "--repeat", "8", "--processes", "case")
         self.assertExit(result, PASSED)
         self.assertEqual({dict(event["properties"])["version"] for event in result.attempts()}, {str(version)})
         return result

@@ -56,9 +56,9 @@ class SpeculationTest(FarmCase):
         return cases
 
     def test_a_copy_wins_and_the_straggler_is_killed(self):
-        for isolation in ("batch", "process"):
-            with self.subTest(isolation=isolation):
-                result, _ = self.run_stuck("--speculate", "--isolate", isolation)
+        for processes in ("batch", "case"):
+            with self.subTest(processes=processes):
+                result, _ = self.run_stuck("--speculate", "--processes", processes)
                 self.assertExit(result, PASSED)
                 self.assertAllPassed(result)
                 self.assertHostsClean()

@@ -50,9 +50,13 @@ void SimAgent::Receive(Session::Frame frame) {
 }
 
 void SimAgent::StreamEnds() {
-  if (!loop_.has_value() || loop_->ended()) return;
-  loop_->StreamEnded();
+  stream_ended_ = true;
   Turn();
+}
+
+void SimAgent::Stall(absl::Duration length) {
+  stalled_until_ = clock_.now() + length;
+  Later(length, [] {});
 }
 
 void SimAgent::IsLeased(const Lease& lease) {
@@ -62,14 +66,16 @@ void SimAgent::IsLeased(const Lease& lease) {
 // ---- The loop's time
 
 void SimAgent::Turn() {
-  if (!loop_.has_value() || loop_->ended()) return;
+  if (!loop_.has_value() || loop_->ended() || clock_.now() < stalled_until_) return;
+  if (stream_ended_) loop_->StreamEnded();
+  for (PreparedUnit& unit : std::exchange(prepared_, {})) loop_->UnitIsPrepared(std::move(unit));
   int turns = 0;
-  do {
+  while (!loop_->ended()) {
     poller_.Call();
     if (!loop_->ended()) loop_->Turn();
     if (++turns > kMostTurnsAtOnce) return world_.Breaks("an agent's loop turns without end at one moment");
-  } while (!loop_->ended() && (poller_.AnyReady() || loop_->NextTurn() <= clock_.now()));
-  if (!loop_->ended()) return WakeAt(loop_->NextTurn());
+    if (!loop_->ended() && !poller_.AnyReady() && loop_->NextTurn() > clock_.now()) return WakeAt(loop_->NextTurn());
+  }
   Later(kLeavingTakes, [this] {
     Die();
     world_.AgentLeft(number_, epoch_);
@@ -131,9 +137,8 @@ void SimAgent::Prepare(const RunSettings&, const UnitSpec* spec) {
     unit.path = ProgramOf(e);
     unit.working_directory = "/";
   }
-  Later(absl::Milliseconds(1) + absl::Seconds(bytes / scenario_.network.bytes_per_second), [this, unit] {
-    if (!loop_->ended()) loop_->UnitIsPrepared(unit);
-  });
+  Later(absl::Milliseconds(1) + absl::Seconds(bytes / scenario_.network.bytes_per_second),
+        [this, unit] { prepared_.push_back(unit); });
 }
 
 // ---- Processes
@@ -214,19 +219,19 @@ void SimAgent::EndCase(Run& run, Fate fate) {
   run.failed |= outcome == Outcome::kFailed;
   run.spoiled |= fate == Fate::kSpoil;
   run.process->Prints(CaseEnds(scenario_.units[run.invoked.unit], run.invoked.cases, run.position, outcome));
-  StopRunning(run, outcome != Outcome::kFailed);
+  StopRunning(run, outcome);
   ++run.position;
   NextCase(run);
 }
 
-void SimAgent::StopRunning(Run& run, bool passed) {
+void SimAgent::StopRunning(Run& run, std::optional<Outcome> said) {
   if (!run.running) return;
   run.running = false;
-  world_.CaseStops(number_, run.invoked.unit, run.invoked.iteration, run.cases[run.position], passed);
+  world_.CaseStops(number_, run.invoked.unit, run.invoked.iteration, run.cases[run.position], said);
 }
 
 void SimAgent::EndProcess(Run& run, int exit_code, int signal) {
-  StopRunning(run, false);
+  StopRunning(run, std::nullopt);
   const Invoked& invoked = run.invoked;
   if (!invoked.lists && signal == 0 && run.position == run.cases.size()) {
     directories_.files.erase(invoked.premature_file);
@@ -251,7 +256,7 @@ void SimAgent::Gone(FakeProcess* process) {
   const uint32_t slot = process->slot().value();
   Run& run = runs_[slot];
   if (run.process != process) return;
-  StopRunning(run, false);
+  StopRunning(run, std::nullopt);
   run.process = nullptr;
   if (!run.invoked.lists) idle_[slot] = {clock_.now(), world_.OthersHaveBacklog(number_)};
 }

@@ -31,8 +31,9 @@ class AgentWorld {
   virtual ~AgentWorld() = default;
   virtual void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) = 0;
   virtual void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) = 0;
-  // `passed`: its process said so, or that it was skipped, before anybody signalled it.
-  virtual void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) = 0;
+  // `said`: what its process said of it, before anybody signalled that; nothing, if it did not come so far.
+  virtual void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c,
+                         std::optional<Outcome> said) = 0;
   // A case took the machine down that this life of the agent is on.
   virtual void HostDies(uint32_t host, Epoch epoch) = 0;
   virtual void AgentLeft(uint32_t host, Epoch epoch) = 0;  // its processes are dead by now
@@ -56,6 +57,8 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
   void Receive(Session::Frame frame);
   // The coordinator has closed its stream.
   void StreamEnds();
+  // Its loop is kept from turning for so long: by a busy machine. Its processes go on.
+  void Stall(absl::Duration length);
   // Power failure: nothing of it acts any more. Cases that ran have stopped.
   void Die();
   Epoch epoch() const { return epoch_; }
@@ -89,7 +92,7 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
   void List(Run& run);
   void NextCase(Run& run);
   void EndCase(Run& run, Fate fate);
-  void StopRunning(Run& run, bool passed);
+  void StopRunning(Run& run, std::optional<Outcome> said);
   void EndProcess(Run& run, int exit_code, int signal);
 
   // Dealer
@@ -121,12 +124,16 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
   uint32_t shipped_ = 0;
   // By unit, index and iteration: the attempt that was leased last.
   absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t>, uint32_t> attempts_;
+  // What waits for the loop's next turn.
   std::deque<Session::Frame> arrived_;
+  std::vector<PreparedUnit> prepared_;
+  bool stream_ended_ = false;
   FakePoller poller_;
   FakeLauncher launcher_;
   FakeDirectories directories_;
   std::optional<AgentLoop> loop_;  // none: it is dead
   absl::Time wakes_ = absl::InfiniteFuture();
+  absl::Time stalled_until_ = absl::InfinitePast();
 };
 
 }  // namespace dtest::simulation

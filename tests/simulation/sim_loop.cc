@@ -17,7 +17,7 @@ constexpr uint64_t kMostSleepsAtOnce = 10000;
 RunLoop::Options LoopOptions(const Scenario& scenario, const std::vector<Bundle::Unit>& units) {
   RunLoop::Options options;
   options.scheduler = scenario.scheduler;
-  options.policy = scenario.policy;
+  options.policies = CasePolicies(scenario.policy);
   options.settings.list_timeout = scenario.list_timeout;
   options.settings.kill_grace = scenario.kill_grace;
   options.heartbeat_interval = scenario.heartbeat_interval;
@@ -129,8 +129,9 @@ class SimLoop::Watched final : public Hosts, public Hosts::Delegate {
 };
 
 SimLoop::SimLoop(const Scenario* scenario, SimClock* clock, LoopWorld* world)
-    : scenario_(*scenario), clock_(*clock), world_(*world), start_(clock->now()) {
+    : scenario_(*scenario), clock_(*clock), world_(*world), start_(clock->now()), random_(scenario->seed) {
   MakeUnits();
+  PlanStall();
   sinks_.Add("checks", this);
   loop_.emplace(LoopOptions(scenario_, units_), HostSpecs(scenario_), *Selection::Make({"-*.X*"}),
                 RunLoop::Surroundings{&sinks_, nullptr, nullptr, this, this, [this] { return clock_.now(); }});
@@ -169,6 +170,13 @@ void SimLoop::PlanSignals() {
   }
 }
 
+void SimLoop::PlanStall() {
+  if (scenario_.mean_time_to_stall == absl::InfiniteDuration()) return;
+  std::exponential_distribution<double> exponential(1);
+  stall_at_ = clock_.now() + scenario_.mean_time_to_stall * exponential(random_);
+  stall_ = scenario_.mean_stall * exponential(random_);
+}
+
 void SimLoop::Run() {
   PlanSignals();
   loop_->Run(hosts_.get());
@@ -191,11 +199,18 @@ absl::Status SimLoop::Sleep(absl::Duration timeout) {
   sleeps_at_once_ = clock_.now() == last_sleep_ ? sleeps_at_once_ + 1 : 0;
   last_sleep_ = clock_.now();
   if (sleeps_at_once_ > kMostSleepsAtOnce) world_.Breaks("the loop turns without end at one moment");
-  const absl::Time deadline = clock_.now() + timeout;
+  absl::Time deadline = clock_.now() + timeout;
+  absl::Time earliest = clock_.now();  // that it wakes up at
+  if (clock_.now() >= stall_at_) {
+    earliest += stall_;
+    deadline = std::max(deadline, earliest);
+    PlanStall();
+  }
   woken_ = !frames_.empty();
-  while (!woken_ && !world_.IsBroken()) {
-    if (clock_.next() > deadline) {
-      clock_.Skip(deadline);
+  while ((!woken_ || clock_.now() < earliest) && !world_.IsBroken()) {
+    const absl::Time until = woken_ ? earliest : deadline;
+    if (clock_.next() > until) {
+      clock_.Skip(until);
       break;
     }
     if (!clock_.Step()) world_.Breaks("nothing is left to happen, and the run has not ended");

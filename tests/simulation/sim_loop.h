@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -67,10 +68,11 @@ class SimLoop : private Bundle, private Sink, private SignalSource {
 
   // There is something to look at.
   void Wake() { woken_ = true; }
-  // Lets time pass until there is, or so long.
+  // Lets time pass until there is, or so long; longer where the scenario has the loop stall.
   absl::Status Sleep(absl::Duration timeout);
   void MakeUnits();
   void PlanSignals();
+  void PlanStall();
   HostId HostNamed(absl::string_view name) const;
 
   // Bundle
@@ -106,6 +108,9 @@ class SimLoop : private Bundle, private Sink, private SignalSource {
   std::optional<RunLoop> loop_;
   std::unique_ptr<Watched> hosts_;
   bool woken_ = false;
+  std::mt19937_64 random_;
+  absl::Time stall_at_ = absl::InfiniteFuture();
+  absl::Duration stall_;
   absl::Time last_sleep_ = absl::InfinitePast();
   uint64_t sleeps_at_once_ = 0;
 };

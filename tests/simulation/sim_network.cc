@@ -55,6 +55,15 @@ void World::LoseHostSometime(uint32_t host) {
   });
 }
 
+void World::StallAgentSometime(uint32_t host) {
+  if (scenario_.mean_time_to_agent_stall == absl::InfiniteDuration()) return;
+  std::exponential_distribution<double> until(1), lasts(1);
+  clock_.After(scenario_.mean_time_to_agent_stall * until(random_), [this, host, length = lasts(random_)] {
+    if (links_[host].agent) links_[host].agent->Stall(scenario_.mean_stall * length);
+    StallAgentSometime(host);
+  });
+}
+
 void World::FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) {
   Transmit(host, false, epoch, std::move(frame));
 }
@@ -82,8 +91,8 @@ void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t itera
   places.push_back(here);
   // The slower of two copies may begin before it hears that the other has ended.
   if (MayRunTwice(key, here, here)) return;
-  // Its process ended badly: it runs once more where it passed, to see whether it does that.
-  if (scenario_.spoils > 0 && passed_.contains({key, host})) return;
+  // Its process ended badly: it runs once more where it did not fail, to see whether it does that.
+  if (scenario_.spoils > 0 && (passed_.contains({key, host}) || skipped_.contains({key, host}))) return;
   if (scenario_.check_every_step && verdicts_.contains(key) && !outcomes_.end) {
     // Only an agent that was given up may still do this.
     if (links_[host].up && links_[host].epoch == epoch)
@@ -91,12 +100,13 @@ void World::CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t itera
   }
 }
 
-void World::CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) {
+void World::CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, std::optional<Outcome> said) {
   const CaseKey key{unit, c.index, iteration};
   const auto places = running_.find(key);
   std::erase(places->second, Place{host, c.attempt});
   if (places->second.empty()) running_.erase(places);
-  if (passed) passed_.insert({key, host});
+  if (said == Outcome::kPassed) passed_.insert({key, host});
+  if (said == Outcome::kSkipped) skipped_.insert({key, host});
 }
 
 void World::HostDies(uint32_t host, Epoch epoch) {

@@ -141,6 +141,14 @@ Scenario RandomScenario(uint64_t seed) {
   options.speculate = one_in(2);
   if (one_in(2)) s.stalls = 0.2 * unit();
   s.properties = one_in(2);
+  if (one_in(3)) {
+    s.mean_time_to_agent_stall = absl::Seconds(5 + 60 * unit());
+    s.mean_stall = absl::Seconds(30 * unit() * unit());
+  }
+  if (one_in(4)) {
+    s.mean_time_to_stall = absl::Seconds(10 + 60 * unit());
+    s.mean_stall = absl::Seconds(40 * unit() * unit());
+  }
   return s;
 }
 

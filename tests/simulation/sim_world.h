@@ -4,9 +4,9 @@
 //
 // Checked all the time: the invariants of the scheduler and of every agent core; that no case runs in two places at
 // once, but for a speculative copy that was declared, and then in two only, as the same attempt; that every attempt
-// that passed did pass in a process that nobody had signalled; that every case gets exactly one final verdict per
-// iteration, and nothing comes after the end; that properties are those of the attempt they are told of; that the
-// scheduler asks for no turn without progress; that the run ends.
+// that passed did pass in a process that nobody had signalled; that none is timed out that would have ended in time;
+// that every case gets exactly one final verdict per iteration, and nothing comes after the end; that properties are
+// those of the attempt they are told of; that the scheduler asks for no turn without progress; that the run ends.
 
 #ifndef DTEST_TESTS_SIMULATION_SIM_WORLD_H_
 #define DTEST_TESTS_SIMULATION_SIM_WORLD_H_
@@ -107,11 +107,12 @@ class World : private AgentWorld, private LoopWorld {
   void Transmit(uint32_t host, bool to_agent, Epoch epoch, Session::Frame frame);
   void PartitionSometime(uint32_t host);
   void LoseHostSometime(uint32_t host);
+  void StallAgentSometime(uint32_t host);
 
   // ---- AgentWorld
   void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) override;
   void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) override;
-  void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, bool passed) override;
+  void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, std::optional<Outcome> said) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
   void BatchStarts(uint32_t host, absl::Duration idle, bool begrudged) override;
@@ -152,17 +153,19 @@ class World : private AgentWorld, private LoopWorld {
   void Schedule(SchedulerEvent event);
   void WakeScheduler();
   void Do(const SendTo& action);
-  void Do(const AttemptEnded& action);
   void Do(const ListingFailed& action);
   void Do(const Warn& action);
   void Do(const Finish& action);
-  void Do(const AttemptCopied& action);
-  void Do(const PropertiesCame& action);
-  void CheckProperties(const CaseKey& key, uint32_t attempt,
-                       const std::vector<std::pair<std::string, std::string>>& properties);
   void TellCases(uint32_t unit);
   bool HasLivesLeft(uint32_t host) const;
 
+  // ---- Checks (sim_checks.cc)
+  void Do(const AttemptEnded& action);
+  void Do(const AttemptCopied& action);
+  void Do(const PropertiesCame& action);
+  bool WouldEndInTime(const AttemptEnded& attempt) const;
+  void CheckProperties(const CaseKey& key, uint32_t attempt,
+                       const std::vector<std::pair<std::string, std::string>>& properties);
   void Broken(const std::string& what);
   double Uniform() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
@@ -191,9 +194,9 @@ class World : private AgentWorld, private LoopWorld {
   // Both were declared to run the same attempt.
   bool MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const;
   absl::flat_hash_map<CaseKey, std::vector<Place>> running_;
-  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_;         // and on which host
-  absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;  // that were started
-  absl::flat_hash_set<CaseKey> copied_;                              // now
+  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_, skipped_;  // and on which host
+  absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;     // that were started
+  absl::flat_hash_set<CaseKey> copied_;                                 // now
   absl::flat_hash_set<CaseKey> selected_, verdicts_;
   // Attempts, numbered within their iteration: where they ended, and those that have their property.
   absl::flat_hash_map<std::pair<CaseKey, uint32_t>, HostId> ended_;

@@ -14,6 +14,10 @@ namespace dtest {
 absl::string_view DirectoryOf(absl::string_view path);
 absl::string_view BaseName(absl::string_view path);
 
+// `path` as seen from `directory`, where it lies below it ("/a/b" in "/a" is "b"); else all of it. By their bytes alone:
+// neither is looked up. A view into `path`.
+absl::string_view PathBelow(absl::string_view directory, absl::string_view path);
+
 // realpath(3): absolute, without symbolic links. nullopt with errno set where that fails.
 std::optional<std::string> RealPath(const std::string& path);
 

@@ -115,7 +115,7 @@ class AgentLoopTest : public testing::Test {
 
   void RunCases(LeaseId lease, std::vector<uint32_t> cases) {
     Lease message{lease, kUnit, {}};
-    for (const uint32_t index : cases) message.cases.push_back({index, 1});
+    for (const uint32_t index : cases) message.cases.push_back({index, 1, limit_});
     Say(std::move(message));
     Turn();
   }
@@ -142,6 +142,7 @@ class AgentLoopTest : public testing::Test {
   AgentLoop::Options options_;
   Welcome welcome_;
   std::unique_ptr<AgentLoop> loop_;
+  absl::Duration limit_ = absl::Seconds(60);  // of each case
   int heartbeats_ = 0;
   bool answers_ = true;
 

@@ -30,12 +30,13 @@ class SlotRunnerTest : public testing::Test {
     welcome_.settings.output_cap = 64 << 10;
   }
 
-  void RunScript(const std::string& body) {
+  void RunScript(const std::string& body, const std::string& framework = kPlainFramework) {
     program_.spec.name = "script";
-    program_.spec.framework = kPlainFramework;
+    program_.spec.framework = framework;
     program_.path = scratch_.path() + "/script";
     program_.working_directory = scratch_.path();
-    program_.cases = {"script"};
+    program_.cases = CaseInfos();
+    program_.cases.Add({.name = framework == kPlainFramework ? "script" : "a test", .file = "a.cc", .line = 1});
     std::ofstream(program_.path) << "#!/bin/sh\n" << body << "\n";
     chmod(program_.path.c_str(), 0755);
     runner_.Start(program_, StartBatch{SlotId(0), program_.spec.id, {{0, 1}}, false});
@@ -96,6 +97,16 @@ TEST_F(SlotRunnerTest, TheEndIsToldBeforeThatOfWhatItLeftBehind) {
   WaitForEnd();
   runner_.CatchUp();
   EXPECT_THAT(said_, ElementsAre("began", "exited"));
+}
+
+TEST_F(SlotRunnerTest, WhatWasPrintedBeforeAReportIsOfTheCaseThatItEnds) {
+  RunScript(
+      "echo '<Catch><TestCase name=\"a test\" filename=\"a.cc\" line=\"1\">' > /proc/self/fd/3; echo words; echo "
+      "'<OverallResult success=\"false\"/></TestCase></Catch>' > /proc/self/fd/3",
+      "catch2");
+  WaitForEnd();
+  while (said_.empty() || said_.back() != "ended") ASSERT_TRUE(poller_.Wait(absl::Minutes(1)).ok());
+  EXPECT_THAT(said_, ElementsAre("began", "finished <words\n>", "ended"));
 }
 
 }  // namespace

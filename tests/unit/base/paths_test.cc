@@ -20,6 +20,17 @@ TEST(Paths, InTwo) {
   EXPECT_EQ(BaseName("a/"), "");
 }
 
+TEST(Paths, BelowADirectory) {
+  EXPECT_EQ(PathBelow("/a", "/a/b/c"), "b/c");
+  EXPECT_EQ(PathBelow("/a/", "/a/b/c"), "b/c");
+  EXPECT_EQ(PathBelow("/a", "/ab/c"), "/ab/c");
+  EXPECT_EQ(PathBelow("/a", "/a"), "/a");
+  EXPECT_EQ(PathBelow("/a", "/a/"), "/a/");
+  EXPECT_EQ(PathBelow("/a", "b/c"), "b/c");
+  EXPECT_EQ(PathBelow("", "/b"), "/b");
+  EXPECT_EQ(PathBelow("/", "/b"), "/b");
+}
+
 TEST(Paths, RealPathFollowsLinksAndSaysWhyItCannot) {
   std::string made = ::testing::TempDir() + "/paths-XXXXXX";
   ASSERT_NE(mkdtemp(made.data()), nullptr);

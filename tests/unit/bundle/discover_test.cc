@@ -387,6 +387,21 @@ TEST(DiscoverTest, WhatCannotBeReadIsNamed) {
   ASSERT_EQ(seteuid(root ? 0 : geteuid()), 0);
 }
 
+TEST(DiscoverTest, AProtocolIsForProgramsThatShowNoFramework) {
+  const TempTree temp;
+  temp.Copy(Fixture("gtest_linked"), "suite");
+  temp.Copy(Fixture("plain"), "b_test");
+  temp.Write("a_test", kScript, 0755);
+  DiscoverOptions options;
+  options.protocol = "tap";
+  const absl::StatusOr<Discovery> found = Discover({temp.root()}, options);
+  ASSERT_THAT(NamesOf(found), ElementsAre("a_test", "b_test", "suite"));
+  EXPECT_EQ(found->programs[0].framework, "tap");
+  EXPECT_EQ(found->programs[1].framework, "tap");
+  EXPECT_EQ(found->programs[2].framework, "googletest");
+  EXPECT_THAT(found->notes, testing::Contains(HasSubstr("also running 2 programs, read as tap: ")));
+}
+
 TEST(DiscoverTest, TenThousandOtherFilesAreNoTests) {
   const TempTree temp;
   for (int i = 0; i < 10000; ++i) {

@@ -170,9 +170,9 @@ SshAgent::SshAgent() {
   if (!agent.ok()) return;
   process_ = *std::move(agent);
   char buffer[512];
-  pollfd fd = {process_->out, POLLIN, 0};
+  pollfd fd = {process_->out.get(), POLLIN, 0};
   poll(&fd, 1, 10000);  // it prints its variables once it listens
-  running_ = read(process_->out, buffer, sizeof(buffer)) > 0;
+  running_ = read(process_->out.get(), buffer, sizeof(buffer)) > 0;
 }
 SshAgent::~SshAgent() {
   if (!process_.has_value()) return;
@@ -226,10 +226,10 @@ bool Sshd::Run(std::string* why_not) {
   process_ = *std::move(child);
   std::string said;
   while (!absl::StrContains(said, "Server listening")) {
-    pollfd fd = {process_->err, POLLIN, 0};
+    pollfd fd = {process_->err.get(), POLLIN, 0};
     char buffer[1024];
     poll(&fd, 1, 10000);
-    const ssize_t got = read(process_->err, buffer, sizeof(buffer));
+    const ssize_t got = read(process_->err.get(), buffer, sizeof(buffer));
     if (got <= 0) {
       *why_not = absl::StrCat("sshd did not start: ", said);
       return false;

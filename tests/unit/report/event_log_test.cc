@@ -89,8 +89,8 @@ TEST(EventLog, WhereACaseRanAndWhatItTakesThePlaceOfRoundTrip) {
 }
 
 TEST(EventLog, CasePropertiesRoundTrip) {
-  const CaseProperties late{
-      CaseId{UnitId(3), 4}, kNasty, kNotUtf8, "h2", 5, 6, {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}}};
+  const CaseProperties late{{CaseId{UnitId(3), 4}, kNasty, kNotUtf8, "h2", 5, 6},
+                            {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}}};
   RoundTrip<CaseProperties>(late, [&](const CaseProperties& read) {
     EXPECT_EQ(read.id, late.id);
     EXPECT_EQ(read.unit, late.unit);
@@ -108,8 +108,9 @@ TEST(EventLog, AnUnreachedExecutableRoundTrips) {
 }
 
 TEST(EventLog, RunStartedRoundTrips) {
-  const RunStarted started{
-      "run", kNasty, {"dtest", "", kNotUtf8, kNasty}, kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1), 7};
+  const RunStarted started{"run",    kNasty,          {"dtest", "", kNotUtf8, kNasty},
+                           kNotUtf8, {"a", kNotUtf8}, absl::Nanoseconds(1),
+                           7,        {"t", kNotUtf8}};
   RoundTrip<RunStarted>(started, [&](const RunStarted& read) {
     EXPECT_EQ(read.run_id, started.run_id);
     EXPECT_EQ(read.version, started.version);
@@ -118,6 +119,7 @@ TEST(EventLog, RunStartedRoundTrips) {
     EXPECT_EQ(read.hosts, started.hosts);
     EXPECT_EQ(read.setup, started.setup);
     EXPECT_EQ(read.repeat, started.repeat);
+    EXPECT_EQ(read.units, started.units);
   });
 }
 
@@ -224,7 +226,19 @@ TEST(EventLog, EveryOutcomeAndDurationRoundTrips) {
 }
 
 TEST(EventLog, WarningAndRunFinishedRoundTrip) {
-  RoundTrip<Warning>({kNasty}, [](const Warning& read) { EXPECT_EQ(read.text, kNasty); });
+  RoundTrip<Warning>({kNasty}, [](const Warning& read) {
+    EXPECT_EQ(read.text, kNasty);
+    EXPECT_FALSE(read.about.has_value());
+  });
+  RoundTrip<Warning>({"", CaseAttempt{CaseId{UnitId(3), 4}, kNasty, kNotUtf8, "h2", 5, 6}}, [](const Warning& read) {
+    ASSERT_TRUE(read.about.has_value());
+    EXPECT_EQ(read.about->id, (CaseId{UnitId(3), 4}));
+    EXPECT_EQ(read.about->unit, kNasty);
+    EXPECT_EQ(read.about->name, kNotUtf8);
+    EXPECT_EQ(read.about->host, "h2");
+    EXPECT_EQ(read.about->iteration, 5u);
+    EXPECT_EQ(read.about->attempt, 6u);
+  });
   for (int i = 0; i < kRunEndCount; ++i) {
     RoundTrip<RunFinished>({static_cast<RunEnd>(i), i == 0 ? "" : kNotUtf8}, [&](const RunFinished& read) {
       EXPECT_EQ(static_cast<int>(read.end), i);

@@ -53,17 +53,26 @@ std::vector<FixtureCase> MakeCases() {
                    "failure",
                    {},
                    "math_test Add.Wrong"});
+  cases.back().file = "/home/ci/project/tests/math_test.cc";
+  cases.back().line = 10;
   cases.push_back({at(math, 2),
                    "math_test",
                    "Inst/Typed/0.Case/1",
                    1,
                    false,
-                   {{.host = "build02", .duration = absl::Seconds(2), .properties = {{"answer", "4<2"}}}},
+                   {{.host = "build02",
+                     .duration = absl::Seconds(2),
+                     .output = "typed.h:9:3: runtime error: shift exponent 40 is too large\n",
+                     .properties = {{"answer", "4<2"}},
+                     .warning = "typed.h:9:3: runtime error: shift exponent 40 is too large"}},
                    "math_test.Inst/Typed/0",
                    "Case/1",
                    "",
                    {},
                    "math_test Inst/Typed/0.Case/1"});
+  cases.back().parameter = "unsigned int";
+  cases.back().file = "/usr/include/typed.h";
+  cases.back().line = 7;
   cases.push_back({at(math, 3),
                    "math_test",
                    "Add.DISABLED_Later",
@@ -127,6 +136,10 @@ std::vector<FixtureCase> MakeCases() {
                    "error",
                    {},
                    "io_test Read.Crash"});
+  cases.back().parameter = "(3, \"<x>\n\")";
+  cases.back().file = "/home/ci/project/tests/io_test.cc";
+  cases.back().line = 42;
+  cases.back().labels = {"slow", "disk"};
   cases.push_back({at(io, 3),
                    "io_test",
                    "Read.Forever",
@@ -224,6 +237,15 @@ absl::string_view SuiteOf(const FixtureCase& one) {
   return one.name == one.unit || dot == std::string::npos ? "" : absl::string_view(one.name).substr(0, dot);
 }
 
+CaseInfo InfoOf(const FixtureCase& one) {
+  return {.name = one.name,
+          .suite = SuiteOf(one),
+          .parameter = one.parameter,
+          .file = one.file,
+          .line = one.line,
+          .labels = std::vector<absl::string_view>(one.labels.begin(), one.labels.end())};
+}
+
 std::vector<RunEvent> MakeEvents() {
   std::vector<RunEvent> events;
   absl::Time now = kStart;
@@ -233,7 +255,9 @@ std::vector<RunEvent> MakeEvents() {
                  {"dtest", "--hosts", "hosts.txt", "./te sts\xff"},
                  "/home/ci/project",
                  {"build01", "build02", "build03", "pod-4"},
-                 absl::Milliseconds(12)});
+                 absl::Milliseconds(12),
+                 1,
+                 {"math_test", "io_test", "smoke.sh", "broken_test"}});
   now += absl::Milliseconds(300);
   add(HostUp{HostId(0), 16, "x86_64", "Linux 6.1.0"});
   add(HostUp{HostId(1), 32, "x86_64", "Linux 6.1.0"});
@@ -254,7 +278,7 @@ std::vector<RunEvent> MakeEvents() {
     for (const FixtureCase& one : FixtureCases()) {
       if (one.id.unit != selected.unit || one.iteration != 1) continue;
       selected.unit_name = one.unit;
-      selected.cases.push_back({one.id.index, {.name = one.name, .suite = SuiteOf(one)}});
+      selected.cases.push_back({one.id.index, InfoOf(one)});
     }
     absl::c_sort(selected.cases, [](const auto& a, const auto& b) { return a.index < b.index; });
     add(std::move(selected));
@@ -268,7 +292,11 @@ std::vector<RunEvent> MakeEvents() {
       ended.id = one.id;
       ended.unit = one.unit;
       ended.name = one.name;
-      ended.suite = SuiteOf(one);
+      const CaseInfo info = InfoOf(one);
+      ended.suite = info.suite;
+      ended.parameter = info.parameter;
+      ended.file = info.file;
+      ended.line = info.line;
       ended.host = attempt.host;
       ended.iteration = one.iteration;
       ended.final = i + 1 == one.attempts.size();
@@ -285,18 +313,17 @@ std::vector<RunEvent> MakeEvents() {
       ended.result.output = attempt.output;
       ended.result.output_cut = attempt.output_cut;
       ended.result.properties = attempt.properties;
+      ended.result.warning = attempt.warning;
       ended.hint = attempt.hint;
       add(std::move(ended));
       if (attempt.outcome == Outcome::kTimedOut) add(HostDown{HostId(3), true, "no heartbeat for 30 s"});
     }
   }
+  const FixtureCase& wrong = FixtureCases()[2];
+  add(Warning{"was killed by SIGSEGV after its last test\n==7==ERROR: AddressSanitizer: SEGV on unknown address\n",
+              CaseAttempt{wrong.id, wrong.unit, wrong.name, wrong.attempts[0].host, wrong.iteration, 1}});
   const FixtureCase& repeated = FixtureCases()[1];
-  add(CaseProperties{repeated.id,
-                     repeated.unit,
-                     repeated.name,
-                     repeated.attempts[0].host,
-                     repeated.iteration,
-                     1,
+  add(CaseProperties{{repeated.id, repeated.unit, repeated.name, repeated.attempts[0].host, repeated.iteration, 1},
                      {{"told", "late & last"}}});
   now += absl::Milliseconds(4);
   add(RunFinished{RunEnd::kFailFast, "6 failures (--max-fail 6)", 12, absl::Milliseconds(60)});

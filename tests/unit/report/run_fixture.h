@@ -20,6 +20,7 @@ struct FixtureAttempt {
   std::string output = {};
   uint64_t output_cut = 0;
   std::vector<std::pair<std::string, std::string>> properties = {};
+  std::string warning = {};
 };
 
 struct FixtureCase {
@@ -35,6 +36,10 @@ struct FixtureCase {
   std::vector<std::string> earlier_elements;  // flakyFailure...
   // What the terminal must show of it:
   std::string display;
+  // What its listing says beside its name:
+  std::string parameter = {}, file = {};
+  uint32_t line = 0;
+  std::vector<std::string> labels = {};
 
   Outcome outcome() const { return attempts.back().outcome; }
 };

@@ -34,7 +34,8 @@ class Screenless {
       ++writes;
       return absl::OkStatus();
     };
-    if (at_end) options.passed_output_at_end = &record_;
+    options.passed_output_at_end = at_end;
+    options.record = &record_;
     report = std::make_unique<TerminalReport>(options, &summary_);
   }
   void Feed(const RunEvent& event) {
@@ -81,17 +82,27 @@ CaseEnded Case(Outcome outcome, std::string message = "", std::string output = "
   return ended;
 }
 
+// As `dtest` shows the table.
+std::string ShownWhole(const TerminalReport::Options& options) {
+  Screenless screenless(options);
+  screenless.report->SetReproduce([](absl::string_view unit, absl::string_view name) {
+    return absl::StrCat("dtest reproduce ", unit, name == unit ? "" : absl::StrCat(".", name), " 20261121-120000-abcd");
+  });
+  screenless.Feed(FixtureEvents());
+  return screenless.text;
+}
+
 TEST(Terminal, OnAPipe) {
   TerminalReport::Options options;
   options.durations = 4;
-  ExpectGolden("terminal_pipe.txt", Shown(FixtureEvents(), options));
+  ExpectGolden("terminal_pipe.txt", ShownWhole(options));
 }
-TEST(Terminal, OnAPipeQuiet) { ExpectGolden("terminal_quiet.txt", Shown(FixtureEvents(), Verbosity(-1))); }
-TEST(Terminal, OnAPipeVerbose) { ExpectGolden("terminal_verbose.txt", Shown(FixtureEvents(), Verbosity(2))); }
+TEST(Terminal, OnAPipeQuiet) { ExpectGolden("terminal_quiet.txt", ShownWhole(Verbosity(-1))); }
+TEST(Terminal, OnAPipeVerbose) { ExpectGolden("terminal_verbose.txt", ShownWhole(Verbosity(2))); }
 TEST(Terminal, InColour) {
   TerminalReport::Options options;
   options.color = true;
-  ExpectGolden("terminal_color.txt", Shown(FixtureEvents(), options));
+  ExpectGolden("terminal_color.txt", ShownWhole(options));
 }
 
 TEST(Terminal, SaysWhatTheTableSays) {
@@ -229,8 +240,106 @@ TEST(Terminal, WhatWasStillRunningAtTheEndIsNamed) {
   screenless.Feed({kTime, RunFinished{RunEnd::kInterrupted, "interrupted"}});
   EXPECT_TRUE(absl::StartsWith(screenless.text, "\nstill running at the end:\n  [   2.000s] t S.c0 (h)\n"))
       << screenless.text;
-  EXPECT_TRUE(absl::StrContains(screenless.text, "t S.c19 (h)\n  and 5 more\n\ninterrupted\n25 cases: "))
+  EXPECT_TRUE(absl::StrContains(screenless.text,
+                                "t S.c19 (h)\n  ... and 5 more, in the event log and the JUnit file\n\n"
+                                "interrupted\n25 cases: "))
       << screenless.text;
+}
+
+TEST(Terminal, WhatWasNotRunIsNamed) {
+  const auto shown = [](RunEnd end, int verbosity) {
+    Screenless screenless(Verbosity(verbosity));
+    for (uint32_t i = 0; i < 25; ++i) {
+      const std::string name = absl::StrCat("S.c", i);
+      CaseEnded ended = Case(Outcome::kNotRun, "the reason");
+      ended.id.index = i;
+      ended.name = name;
+      ended.host = "";
+      screenless.Feed({kTime, ended});
+    }
+    screenless.Feed({kTime, UnitListed{UnitId(1), "late\n", 0, 0, "", "", /*unreached=*/true}});
+    screenless.Feed({kTime, RunFinished{end, "the reason"}});
+    return screenless.text;
+  };
+  for (const RunEnd end : {RunEnd::kInterrupted, RunEnd::kNoHosts, RunEnd::kTimedOut}) {
+    const std::string text = shown(end, 0);
+    EXPECT_TRUE(absl::StrContains(text, "\n25 cases not run:\n  t S.c0\n  t S.c1\n")) << text;
+    EXPECT_TRUE(absl::StrContains(
+        text,
+        "  t S.c19\n  ... and 5 more, in the event log and the JUnit file\n\n1 executable not listed:\n"
+        "  late\\n\n\n"))
+        << text;
+    EXPECT_TRUE(absl::StrContains(shown(end, 1), "  t S.c24\n\n1 executable")) << shown(end, 1);
+    EXPECT_FALSE(absl::StrContains(shown(end, -1), "S.c0")) << shown(end, -1);
+  }
+  EXPECT_FALSE(absl::StrContains(shown(RunEnd::kFailFast, 0), "cases not run:")) << shown(RunEnd::kFailFast, 0);
+  EXPECT_TRUE(absl::StrContains(shown(RunEnd::kFailFast, 1), "cases not run:"));
+}
+
+TEST(Terminal, WhatHasNoVerdictIsNamedInListingOrder) {
+  CasesSelected selected{UnitId(0), "t", {}};
+  std::vector<std::string> names;
+  for (int i = 0; i < 30; ++i) names.push_back(absl::StrCat("S.c", i));
+  for (uint32_t i = 0; i < 30; ++i) selected.cases.push_back({i, {.name = names[i], .suite = "S"}});
+  CaseEnded passed = Case(Outcome::kPassed), repeated = passed;
+  passed.id.index = repeated.id.index = 1;
+  passed.name = repeated.name = names[1];
+  repeated.iteration = 2;
+  const std::string text = Shown({{kTime, RunStarted{"", "", {}, "", {}, {}, 2}},
+                                  {kTime, UnitListed{UnitId(0), "t", 30, 30, "", ""}},
+                                  {kTime, selected},
+                                  {kTime, passed},
+                                  {kTime, repeated},
+                                  {kTime, RunFinished{RunEnd::kInterrupted, "the coordinator died"}}});
+  EXPECT_TRUE(absl::StrContains(text, "\n58 cases without a verdict:\n  t S.c0\n  t S.c0 (repeat 2)\n  t S.c2\n"))
+      << text;
+  EXPECT_TRUE(absl::StrContains(text, "  t S.c10 (repeat 2)\n  ... and 38 more, in the event log and the JUnit file\n"))
+      << text;
+}
+
+TEST(Terminal, AFailureEndsWithTheCommandThatRunsItAgain) {
+  Screenless screenless;
+  screenless.report->SetReproduce(
+      [](absl::string_view unit, absl::string_view name) { return absl::StrCat("again ", unit, ".", name); });
+  CaseEnded first = Case(Outcome::kFailed, "why"), flaky = Case(Outcome::kPassed),
+            never_ran = Case(Outcome::kInfraError);
+  first.final = false;
+  flaky.flaky = true;
+  never_ran.host = "";
+  screenless.Feed({{kTime, first}, {kTime, Case(Outcome::kFailed, "why", "out\n")}});
+  EXPECT_EQ(screenless.text,
+            "TRY 1 FAIL [   0.000s] t S.c (h)\n    why\nFAIL [   0.000s] t S.c (h)\n    why\n    out\n"
+            "    again t.S.c\n");
+  screenless.text.clear();
+  screenless.Feed(
+      {{kTime, flaky}, {kTime, never_ran}, {kTime, Case(Outcome::kPassed)}, {kTime, Case(Outcome::kSkipped)}});
+  EXPECT_EQ(screenless.text, "FLAKY [   0.000s] t S.c (h)\n    again t.S.c\nINFRA [   0.000s] t S.c\n");
+}
+
+TEST(Terminal, WhereAFailedCaseIsAndItsParameter) {
+  const auto shown = [](std::string message, std::string file, uint32_t line, std::string parameter,
+                        Outcome outcome = Outcome::kFailed) {
+    CaseEnded ended = Case(outcome, std::move(message));
+    ended.file = file;
+    ended.line = line;
+    ended.parameter = parameter;
+    const std::string text = Shown({{kTime, RunStarted{"", "", {}, "/src", {}}}, {kTime, ended}});
+    return text.substr(text.find('\n') + 1);
+  };
+  EXPECT_EQ(shown("why", "/src/a/t.cc", 7, ""), "    at a/t.cc:7\n    why\n");
+  EXPECT_EQ(shown("why", "/other/t.cc", 0, "4\n2"), "    at /other/t.cc, with parameter 4\\n2\n    why\n");
+  EXPECT_EQ(shown("", "", 0, "4"), "    with parameter 4\n");
+  EXPECT_EQ(shown("/src/a/t.cc:9: Failure\nno", "/src/a/t.cc", 7, "4"),
+            "    with parameter 4\n    /src/a/t.cc:9: Failure\n    no\n");
+  const std::string cut = absl::StrCat("    with parameter ", std::string(200, 'x'), " [...]\n");
+  EXPECT_EQ(shown("", "", 0, std::string(300, 'x')), cut);
+  EXPECT_EQ(shown("", "t.cc", 7, "4", Outcome::kSkipped), "");
+}
+
+TEST(Terminal, AWarningNamesTheCaseThatItIsAbout) {
+  EXPECT_EQ(Shown({{kTime, Warning{"the text\nmore"}}}), "warning: the text\n    more\n");
+  EXPECT_EQ(Shown({{kTime, Warning{"the text\nmore", CaseAttempt{CaseId{}, "t", "S.c\n", "h", 2, 1}}}}),
+            "warning: t S.c\\n (repeat 2) (h), which failed: the text\n    more\n");
 }
 
 TEST(Terminal, SpeculativeCopiesAreCountedOnlyIfThereWereAny) {

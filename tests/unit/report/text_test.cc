@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <string>
+
+#include "absl/strings/str_cat.h"
 
 namespace dtest {
 namespace {
@@ -77,6 +80,28 @@ TEST(NameLine, KeepsEveryByteOfAName) {
   std::string name;
   AppendName("a\n\tb\xfe", &name);
   EXPECT_EQ(name, "a\n\tb\\xfe");
+}
+
+TEST(CaseLine, IsWhatPeopleCallACase) {
+  EXPECT_EQ(CaseLine("a/b_test", "S.c"), "a/b_test S.c");
+  EXPECT_EQ(CaseLine("a/b\n", "a/b\n"), "a/b\\n");
+  EXPECT_EQ(CaseLine("t", "S.\xff", 2, "h"), "t S.\\xff (repeat 2) (h)");
+}
+
+TEST(ShellWord, IsTheSameBytesToAShell) {
+  EXPECT_EQ(ShellWord("build/a_test.Suite/0.Case-1@x:y,z+%"), "build/a_test.Suite/0.Case-1@x:y,z+%");
+  EXPECT_EQ(ShellWord(""), "''");
+  std::string all;
+  for (int c = 1; c < 256; ++c) all.push_back(static_cast<char>(c));
+  for (const std::string& text :
+       {std::string("it's \"a\" $HOME `x` \\n !1"), std::string("'"), std::string("-a=b ~"), all}) {
+    FILE* shell = popen(absl::StrCat("printf %s ", ShellWord(text)).c_str(), "r");
+    ASSERT_NE(shell, nullptr);
+    std::string read;
+    for (int c = fgetc(shell); c != EOF; c = fgetc(shell)) read.push_back(static_cast<char>(c));
+    EXPECT_EQ(pclose(shell), 0);
+    EXPECT_EQ(read, text);
+  }
 }
 
 TEST(OneLine, ShowsLineEndsAndTabs) { EXPECT_EQ(OneLine("a\nb\tc\x1b[0m\r\n"), "a\\nb\\tc\\n"); }

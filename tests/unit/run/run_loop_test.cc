@@ -42,7 +42,7 @@ class RunLoopTest : public testing::Test {
     options_.run_id = "r1";
     options_.scheduler.hosts = 2;
     options_.scheduler.host_names = {"a", "b"};
-    options_.policy = {.time_limit = absl::Minutes(1), .processes = Processes::kCase};
+    options_.policies = CasePolicies({.time_limit = absl::Minutes(1), .processes = Processes::kCase});
     options_.host_timeout = absl::Seconds(20);
     hosts_.answer = [this](HostId host, const ToAgent& message) { Answer(host, message); };
   }
@@ -337,6 +337,17 @@ TEST_F(RunLoopTest, HostsThatDoNotLeaveAreNotWaitedForForEver) {
   const absl::Duration waited = sink_.times().back() - sink_.times()[sink_.times().size() - 2];
   EXPECT_GE(waited, absl::Seconds(1));
   EXPECT_LE(waited, absl::Minutes(1));
+}
+
+// Nobody would give its cases a verdict.
+TEST_F(RunLoopTest, AUnitThatIsReadyAfterTheEndIsNotListed) {
+  const UnitId late = bundle_.AddListed("late", DottedCases({"A.One"}));
+  BecomesReady(late, absl::Seconds(3));
+  ComesUp(kA);
+  hosts_.leave_when_asked = false;
+  hosts_.After(absl::Seconds(1), [this] { signals_.Send(SIGTERM); });
+  EXPECT_EQ(Run(), RunEnd::kInterrupted);
+  EXPECT_THAT(sink_.LinesThatBegin("listed"), ElementsAre("listed late 0/0 unreached"));
 }
 
 TEST_F(RunLoopTest, WhoWillNotWaitForHostsToLeaveSaysSo) {

@@ -73,7 +73,8 @@ TEST(Selection, GoogleTestsOwnFilterSyntaxWorks) {
 
 TEST(Selection, AnExecutableIsMeantByItsPathOrItsBaseName) {
   const auto selects = [](const std::string& filter, absl::string_view name = "Net.Connect") {
-    return Selection::Make({filter})->Matches("build/io/io_test", name, std::nullopt);
+    return Selection::Make({filter})->Matches(
+        {.unit = "build/io/io_test", .info = {.name = name}, .has_info = false});
   };
   for (const char* filter :
        {"io_test.Net", "io/io_test", "*io_test.Net.*", "io_test.*", "build/io/io_test.*", "=io_test",
@@ -94,16 +95,41 @@ TEST(Selection, SeveralFiltersAreAUnion) { EXPECT_THAT(Select({"Close", "Read"})
 TEST(Selection, APlainExecutableIsItsOwnCase) {
   absl::StatusOr<Selection> selection = Selection::Make({"=check.sh"});
   ASSERT_TRUE(selection.ok());
-  EXPECT_TRUE(selection->Matches("check.sh", "check.sh", ""));
-  EXPECT_FALSE(selection->Matches("other.sh", "other.sh", ""));
+  EXPECT_TRUE(selection->Matches({.unit = "check.sh", .info = {.name = "check.sh"}}));
+  EXPECT_FALSE(selection->Matches({.unit = "other.sh", .info = {.name = "other.sh"}}));
 }
 
 TEST(Selection, AnEmptyPatternIsAnError) {
-  for (const char* filter : {"", "-", "a::b", "=", "a:"}) {
+  for (const char* filter : {"", "-", "=", "a:"}) {
     absl::StatusOr<Selection> selection = Selection::Make({filter});
     EXPECT_FALSE(selection.ok()) << filter;
     EXPECT_THAT(std::string(selection.status().message()), HasSubstr("empty pattern"));
   }
+}
+
+TEST(Selection, AFilterThatMatchesNothingIsNamed) {
+  Selection selection = *Selection::Make({"Net", "Nte", "-Slow", "-Solw"});
+  (void)selection.Select("io_test", Cases());
+  EXPECT_THAT(selection.Unmatched(), ElementsAre("Nte", "-Solw"));
+  CaseInfos others;
+  others.Add({.name = "Nte.x", .suite = "Nte"});
+  (void)selection.Select("other_test", others);
+  EXPECT_THAT(selection.Unmatched(), ElementsAre("-Solw")) << "in any unit";
+}
+
+TEST(Selection, WhatHistoryKnows) {
+  std::vector<std::optional<CaseHistory>> known(Cases().size());
+  CaseHistory history;
+  history.runs = 3;
+  known[1] = history;
+  history.last_outcome = Outcome::kFailed;
+  known[0] = history;
+  const auto select = [&](const char* filter) { return Selection::Make({filter})->Select("io_test", Cases(), known); };
+  EXPECT_THAT(select("failed()"), ElementsAre(0));
+  EXPECT_THAT(select("new()"), ElementsAre(2, 3, 4));
+  EXPECT_THAT(select("failed() | new() & Disk"), ElementsAre(0, 3, 4));
+  EXPECT_TRUE(Selection::Make({"a", "-new()"})->NeedsHistory());
+  EXPECT_FALSE(Selection::Make({"a"})->NeedsHistory());
 }
 
 TEST(Selection, ShardsPartitionTheCases) {

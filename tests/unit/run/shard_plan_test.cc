@@ -70,12 +70,13 @@ TEST(ShardPlan, PartsNeitherOverlapNorLeaveOut) {
     }
     for (int unit = 0; unit < 4; ++unit) {
       for (int i = 0; i < 100; ++i) {
-        const std::string name = absl::StrCat("S.", i);
+        const std::string in = absl::StrCat("t", unit), name = absl::StrCat("S.", i);
+        const FilterSubject subject = {.unit = in, .info = {.name = name, .suite = "S"}};
         const bool wanted =
             Selection::Make(round % 2 == 0 ? std::vector<std::string>{"-*.1?"} : std::vector<std::string>())
-                ->Matches(absl::StrCat("t", unit), name, "S");
+                ->Matches(subject);
         int parts = 0;
-        for (const Selection& shard : shards) parts += shard.Matches(absl::StrCat("t", unit), name, "S") ? 1 : 0;
+        for (const Selection& shard : shards) parts += shard.Matches(subject) ? 1 : 0;
         ASSERT_EQ(parts, wanted ? 1 : 0) << "N " << count << ", t" << unit << " " << name;
       }
     }

@@ -1,11 +1,14 @@
-#include "coordinator/cli/option_values.h"
+#include "coordinator/settings/values.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 
@@ -78,12 +81,6 @@ absl::StatusOr<Processes> ParseProcesses(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, case"));
 }
 
-absl::StatusOr<Processes> ParseIsolate(absl::string_view text) {
-  if (text == "batch") return Processes::kBatch;
-  if (text == "process") return Processes::kCase;
-  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, process"));
-}
-
 absl::StatusOr<PlainTests> ParsePlain(absl::string_view text) {
   if (text == "auto") return PlainTests::kAuto;
   if (text == "all") return PlainTests::kAll;
@@ -91,13 +88,43 @@ absl::StatusOr<PlainTests> ParsePlain(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of auto, all, none"));
 }
 
+absl::StatusOr<std::string> ParseProtocol(absl::string_view text) {
+  static constexpr absl::string_view kKnown[] = {
+#define DTEST_FRAMEWORK(Id, name, ...) name,
+#include "dtest/frameworks.def"
+#undef DTEST_FRAMEWORK
+  };
+  if (std::find(std::begin(kKnown), std::end(kKnown), text) != std::end(kKnown)) return std::string(text);
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of ", absl::StrJoin(kKnown, ", ")));
+}
+
 absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text) {
-  if (text.empty()) return std::optional<uint64_t>();
+  if (text == "false") return std::optional<uint64_t>();
   uint64_t seed = static_cast<uint64_t>(absl::ToUnixNanos(absl::Now()) % 100000);
-  if (text != "random" && !absl::SimpleAtoi(text, &seed)) {
-    return absl::InvalidArgumentError(absl::StrCat("--shuffle: '", text, "' is not a seed; give a number"));
+  if (text != "true" && !absl::SimpleAtoi(text, &seed)) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a seed; give a number, or none for a new one"));
   }
   return std::optional<uint64_t>(seed);
+}
+
+absl::StatusOr<bool> ParseTransport(absl::string_view text) {
+  if (text == "ssh" || text == "tcp") return text == "tcp";
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of ssh, tcp"));
+}
+
+absl::StatusOr<bool> ParseSwitch(absl::string_view text) {
+  const std::string word = absl::AsciiStrToLower(text);
+  if (word == "true" || word == "yes" || word == "on" || word == "1") return true;
+  if (word == "false" || word == "no" || word == "off" || word == "0") return false;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of true, false"));
+}
+
+absl::StatusOr<uint32_t> ParseNumber(absl::string_view text, uint32_t least, uint32_t most) {
+  uint32_t number = 0;
+  if (!absl::SimpleAtoi(text, &number) || number < least || number > most) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a number from ", least, " to ", most));
+  }
+  return number;
 }
 
 absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text) {

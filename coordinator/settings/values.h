@@ -1,7 +1,7 @@
-// The texts of options as values. Each fails with InvalidArgument, whose message says what is accepted.
+// The texts of settings as values. Each fails with InvalidArgument, whose message says what is accepted.
 
-#ifndef DTEST_COORDINATOR_CLI_OPTION_VALUES_H_
-#define DTEST_COORDINATOR_CLI_OPTION_VALUES_H_
+#ifndef DTEST_COORDINATOR_SETTINGS_VALUES_H_
+#define DTEST_COORDINATOR_SETTINGS_VALUES_H_
 
 #include <cstdint>
 #include <optional>
@@ -11,8 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "coordinator/cli/options.h"
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/settings/options.h"
 
 namespace dtest {
 
@@ -31,15 +31,21 @@ absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_v
 absl::StatusOr<When> ParseWhen(absl::string_view text);
 absl::StatusOr<SuccessOutput> ParseSuccessOutput(absl::string_view text);
 absl::StatusOr<Processes> ParseProcesses(absl::string_view text);
-// --isolate, the former name of --processes: "process" is a process a case.
-absl::StatusOr<Processes> ParseIsolate(absl::string_view text);
 absl::StatusOr<PlainTests> ParsePlain(absl::string_view text);
-// --shuffle: "" is nullopt, "random" a new seed, else the seed itself.
+// The name of a framework (dtest/frameworks.def).
+absl::StatusOr<std::string> ParseProtocol(absl::string_view text);
+// "false" is nullopt, "true" a new seed, else the seed itself.
 absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text);
+// "ssh" or "tcp": whether it is the latter.
+absl::StatusOr<bool> ParseTransport(absl::string_view text);
+// "true", "yes", "on", "1" and their opposites.
+absl::StatusOr<bool> ParseSwitch(absl::string_view text);
+// From `least` to `most`.
+absl::StatusOr<uint32_t> ParseNumber(absl::string_view text, uint32_t least, uint32_t most);
 
 // Of this process; empty where it is not set.
 std::string Environment(const char* name);
 
 }  // namespace dtest
 
-#endif  // DTEST_COORDINATOR_CLI_OPTION_VALUES_H_
+#endif  // DTEST_COORDINATOR_SETTINGS_VALUES_H_

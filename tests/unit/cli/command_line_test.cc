@@ -1,9 +1,12 @@
-#include "coordinator/cli/options.h"
+#include "coordinator/cli/command_line.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "coordinator/cli/option_values.h"
+#include <filesystem>
+#include <fstream>
+
+#include "coordinator/settings/values.h"
 
 namespace dtest {
 namespace {
@@ -14,7 +17,7 @@ using testing::Pair;
 
 ParsedCommandLine Parse(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "dtest");
-  return ParseCommandLine(arguments);
+  return ParseCommandLine(arguments, {{{"HOME", "/home/of"}}, ""});
 }
 
 Options Parsed(std::vector<std::string> arguments) {
@@ -35,7 +38,7 @@ TEST(CommandLine, EveryRunOption) {
   const Options options =
       Parsed({"run",         "a",           "b",           "-j",    "4",       "--retries",  "2",
               "--repeat=3",  "-k",          "-Slow",       "-k",    "Net.*",   "--shard",    "2/4",
-              "--isolate",   "process",     "--timeout",   "90",    "-x",      "--env",      "A=1",
+              "--processes", "case",        "--timeout",   "90",    "-x",      "--env",      "A=1",
               "--env",       "B=x=y",       "--durations", "5",     "-q",      "--color",    "never",
               "--transport", "tcp",         "--grace",     "250ms", "--plain", "all",        "--run-timeout",
               "1h30m",       "--shuffle=7", "--data",      "d/**",  "--host",  "h1 slots=2", "--output-cap",
@@ -104,6 +107,69 @@ TEST(CommandLine, ShardDurationsNeedAShard) {
   EXPECT_THAT(Parse({"x", "--shard-durations", "f"}).text, HasSubstr("no --shard"));
 }
 
+TEST(CommandLine, TheLastOfARepeatedOptionCounts) {
+  EXPECT_EQ(Parsed({"x", "--retries", "1", "--retries", "2"}).retries, 2u);
+  EXPECT_FALSE(Parsed({"x", "--speculate", "--no-speculate"}).speculate);
+  EXPECT_TRUE(Parsed({"x", "--no-peers", "--peers"}).peers);
+  EXPECT_EQ(Parsed({"x", "-vv"}).verbosity, 2);
+  EXPECT_EQ(Parsed({"x", "-x"}).max_fail, 1u);
+}
+
+class InADirectory : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directories(directory_ + "/below");
+    std::ofstream(directory_ + "/dtest.toml") << "retries = 1\ntimeout = 5\nhosts = 'h.txt'\n[profile.ci]\nretries = 2\n";
+  }
+  ParsedCommandLine Parse(std::vector<std::string> arguments, Variables variables, const std::string& below = "") {
+    arguments.insert(arguments.begin(), "dtest");
+    variables["HOME"] = "/home/of";
+    return ParseCommandLine(arguments, {std::move(variables), directory_ + below});
+  }
+  const std::string directory_ = testing::TempDir() + "/command_line_test";
+};
+
+TEST_F(InADirectory, FileProfileEnvironmentAndCommandLine) {
+  EXPECT_EQ(Parse({"x"}, {}).options->retries, 1u);
+  EXPECT_EQ(Parse({"x", "--profile", "ci"}, {}).options->retries, 2u);
+  EXPECT_EQ(Parse({"x"}, {{"DTEST_PROFILE", "ci"}}).options->retries, 2u);
+  EXPECT_EQ(Parse({"x", "--profile", "ci"}, {{"DTEST_RETRIES", "3"}}).options->retries, 3u);
+  EXPECT_EQ(Parse({"x", "--retries=4"}, {{"DTEST_RETRIES", "3"}}).options->retries, 4u);
+  EXPECT_EQ(Parse({"x"}, {}).options->timeout, absl::Seconds(5));
+  EXPECT_EQ(Parse({"x", "--config", "none"}, {}).options->retries, 0u);
+  EXPECT_EQ(Parse({"x"}, {{"DTEST_CONFIG", "none"}}).options->retries, 0u);
+  EXPECT_THAT(Parse({"x", "--profile", "cl"}, {}).text, HasSubstr("did you mean 'ci'?"));
+  EXPECT_THAT(Parse({"x"}, {{"DTEST_RETRIES", "many"}}).text, HasSubstr("DTEST_RETRIES: retries: 'many'"));
+}
+
+TEST_F(InADirectory, FoundAboveItsPathsAreThere) {
+  EXPECT_EQ(Parse({"x"}, {}).options->hosts_file, "h.txt");
+  EXPECT_EQ(Parse({"x"}, {}, "/below").options->hosts_file, directory_ + "/h.txt");
+  EXPECT_EQ(Parse({"x"}, {}, "/below").layers.InForce(*FindSetting("retries"))[0]->origin, directory_ + "/dtest.toml:1");
+}
+
+TEST_F(InADirectory, WhatIsSaidOfAllCasesHereIsStrongerThanAFilesOverrides) {
+  std::ofstream(directory_ + "/dtest.toml", std::ios::app)
+      << "[[override]]\nfilter = 'all()'\ntimeout = '1h'\nretries = 7\n";
+  const std::vector<std::string> own = {"x", "--override", "{filter = 'a', timeout = '2h'}"};
+  EXPECT_EQ(Parse({"x"}, {}).options->overrides[0].time_limit, absl::Hours(1));
+  const Options options = *Parse({"x", "--timeout", "5", own[1], own[2]}, {{"DTEST_RETRIES", "3"}}).options;
+  ASSERT_EQ(options.overrides.size(), 2u);
+  EXPECT_EQ(options.overrides[0].time_limit, std::nullopt);
+  EXPECT_EQ(options.overrides[0].retries, std::nullopt);
+  EXPECT_EQ(options.overrides[1].time_limit, absl::Hours(2));
+}
+
+TEST_F(InADirectory, TheSameAsOneCommandLine) {
+  EXPECT_THAT(Parse({"x", "--profile=ci", "--", "-a"}, {{"DTEST_PEERS", "no"}}).options->equivalent,
+              ElementsAre("dtest", "run", "--config=none", "--hosts=h.txt", "--peers=no", "--timeout=5", "--retries=2", "x",
+                          "--", "-a"));
+  ParsedCommandLine again =
+      ParseCommandLine(Parse({"x", "--profile=ci"}, {}).options->equivalent, {{{"HOME", "/home/of"}}, directory_});
+  ASSERT_TRUE(again.options.has_value()) << again.text;
+  EXPECT_EQ(again.options->retries, 2u);
+}
+
 TEST(CommandLine, HelpAndVersion) {
   const ParsedCommandLine help = Parse({"--help"});
   EXPECT_EQ(help.exit_status, 0);
@@ -122,22 +188,31 @@ TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {
   } kCases[] = {
       {{}, "dtest list"},
       {{"-x"}, "no PATH given"},
+      {{"--hots", "f", "x"}, "there is no option --hots; did you mean '--hosts'?"},
+      {{"lst"}, "'lst' is neither a command nor a file here; did you mean 'list'?"},
+      {{"list", "--retries", "2", "x"}, "--retries is no option of `dtest list`"},
+      {{"help", "reprot"}, "did you mean 'report'?"},
+      {{"-q", "-v", "x"}, "contradict"},
+      {{"-x", "--max-fail", "2", "x"}, "leave one out"},
+      {{"--data", "", "x"}, "empty"},
+      {{"--config", "none", "--profile", "ci", "x"}, "reads none"},
+      {{"--config", "/nowhere.toml", "x"}, "/nowhere.toml"},
       {{"--no-such-option", "x"}, "--no-such-option"},
       {{"-j", "0", "x"}, "1 to 4096"},
       {{"--shard", "5/4", "x"}, "I/N"},
       {{"--shard", "0/4", "x"}, "I/N"},
       {{"--timeout", "soon", "x"}, "not a duration"},
       {{"--timeout", "-1", "x"}, "not a duration"},
-      {{"--isolate", "vm", "x"}, "not one of batch, process"},
-      {{"--retries", "-1", "x"}, "--retries"},
-      {{"--repeat", "0", "x"}, "--repeat"},
+      {{"--processes", "vm", "x"}, "not one of batch, case"},
+      {{"--retries", "-1", "x"}, "retries: '-1'"},
+      {{"--repeat", "0", "x"}, "repeat: '0'"},
       {{"--env", "=x", "y"}, "NAME=VALUE"},
       {{"--shuffle=abc", "x"}, "not a seed"},
       {{"--store-limit", "lots", "x"}, "not a size"},
       {{"--transport", "pigeon", "x"}, "ssh, tcp"},
-      {{"report", "a", "b"}, ""},
+      {{"report", "a", "b"}, "one run"},
       {{"hosts", "./tests"}, "./tests"},
-      {{"--hosts", "", "x"}, "empty name"},
+      {{"--hosts", "", "x"}, "empty"},
       {{"--tag", "gpu", "x"}, "neither is given"},
       {{"--host-timeout", "10ms", "x"}, "less than 2s"},
   };

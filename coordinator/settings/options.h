@@ -1,7 +1,8 @@
-// The command line of `dtest`, as one value. `dtest --help` prints what is here, grouped.
+// What a command of dtest was asked to do, as one value: the settings in force (settings_table.cc says what each means)
+// and the words of the command line. A value.
 
-#ifndef DTEST_COORDINATOR_CLI_OPTIONS_H_
-#define DTEST_COORDINATOR_CLI_OPTIONS_H_
+#ifndef DTEST_COORDINATOR_SETTINGS_OPTIONS_H_
+#define DTEST_COORDINATOR_SETTINGS_OPTIONS_H_
 
 #include <cstdint>
 #include <optional>
@@ -14,10 +15,12 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/settings/overrides.h"
+#include "dtest/messages.h"
 
 namespace dtest {
 
-enum class Command : uint8_t { kRun, kList, kHosts, kReport, kHistory, kReproduce };
+enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig };
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
@@ -28,9 +31,13 @@ enum class PlainTests : uint8_t { kAuto, kAll, kNone };
 
 struct Options {
   Command command = Command::kRun;
+  std::string program;                      // argv[0]
   std::vector<std::string> arguments;       // argv, for the event log
+  // argv that asks for the same without dtest.toml and without variables of the environment.
+  std::vector<std::string> equivalent;
   std::vector<std::string> paths;           // of tests; for kReport: at most one run id or event log;
-                                            // for kHistory: nothing, "export" FILE, or "forget" and patterns
+                                            // for kHistory: nothing, "export" FILE, or "forget" and patterns;
+                                            // for kConfig: names of settings
   std::vector<std::string> test_arguments;  // what follows "--": handed to every test program
 
   // Hosts.
@@ -51,6 +58,7 @@ struct Options {
   uint32_t shard_index = 1, shard_count = 1;  // 1-based
   std::string shard_durations;                // file; empty: divide by hash
   PlainTests plain = PlainTests::kAuto;
+  std::string protocol = kPlainFramework;  // the framework of programs that show none
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;
@@ -60,6 +68,7 @@ struct Options {
   // How they run.
   Processes processes = Processes::kBatch;
   absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
+  std::vector<PolicyOverride> overrides;       // of these three, for some cases; the last that matches counts
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);
@@ -85,26 +94,22 @@ struct Options {
   int verbosity = 0;                            // -1: -q
   uint64_t output_cap = 1 << 20;
 
+  std::string config;   // a file, or "none"; empty: dtest.toml here or above
+  std::string profile;  // empty: none
+
   // Where the coordinator keeps things.
-  std::string cache_dir;  // hashes of files, listings
-  std::string state_dir;  // history, event logs
+  std::string cache_dir;       // hashes of files, listings
+  std::string state_dir;       // history, event logs
+  bool own_state_dir = false;  // --state-dir was given: a dtest that is not told of it looks elsewhere
 };
 
 // What is asked for by --success-output, or by -vv without it.
 SuccessOutput SuccessOutputOf(const Options& options);
-// How the command line asks for cases to be run.
-CasePolicy PolicyOf(const Options& options);
+// How cases are asked to be run.
+CasePolicies PoliciesOf(const Options& options);
 // Whether hosts are to send the output of cases that passed, too.
 bool KeepsAllOutput(const Options& options);
 
-// What ParseCommandLine found: options, or a text to print and an exit status (help, version, wrong usage: 4).
-struct ParsedCommandLine {
-  std::optional<Options> options;
-  std::string text;
-  int exit_status = 0;
-};
-ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments);
-
 }  // namespace dtest
 
-#endif  // DTEST_COORDINATOR_CLI_OPTIONS_H_
+#endif  // DTEST_COORDINATOR_SETTINGS_OPTIONS_H_

@@ -1,0 +1,321 @@
+#include "agent/frameworks/catch2_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "agent/frameworks/catch2.h"
+#include "agent/frameworks/catch2_listing.h"
+#include "agent/frameworks/sanitizer.h"
+
+namespace dtest {
+namespace {
+
+constexpr size_t kLongestLine = 8 << 10;   // of output, to look for a sanitizer's word in
+constexpr size_t kLongestText = 64 << 10;  // of an element
+constexpr int kTestFailed = 42;            // status since 3.6
+constexpr int kAllSkipped = 4;
+constexpr uint64_t kHighestStatus = 255;  // before: the number of failed assertions, at most this
+
+absl::string_view Trimmed(absl::string_view text) { return absl::StripAsciiWhitespace(text); }
+
+std::string PlaceOf(const XmlStream::Attributes& attributes) {
+  const absl::string_view file = XmlAttribute(attributes, "filename");
+  return file.empty() ? "" : absl::StrCat(file, ":", XmlAttribute(attributes, "line"));
+}
+
+uint64_t NumberOf(const XmlStream::Attributes& attributes, absl::string_view name) {
+  uint64_t number = 0;
+  return absl::SimpleAtoi(XmlAttribute(attributes, name), &number) ? number : 0;
+}
+
+void AddTo(std::string* list, absl::string_view separator, absl::string_view text) {
+  if (list->size() > Catch2Reader::kLongestMessage) return;
+  absl::StrAppend(list, list->empty() ? "" : separator, text);
+}
+
+}  // namespace
+
+Catch2Reader::Catch2Reader(const BatchRequest& request)
+    : request_(request), test_(request.output_cap), output_(request.output_cap), lines_(kLongestLine) {
+  for (const LeasedCase& leased : request.cases) {
+    if (!request.run_disabled && IsHiddenCatch2Test(request.listing[leased.index])) {
+      hidden_.push_back(leased.index);
+    } else {
+      expected_.push_back({leased.index});
+    }
+  }
+  std::sort(expected_.begin(), expected_.end(), [](const Expected& a, const Expected& b) { return a.index < b.index; });
+}
+
+bool Catch2Reader::Start(CaseSink* sink) {
+  for (const uint32_t index : hidden_) {
+    sink->Began(index);
+    CaseResult result;
+    result.index = index;
+    result.outcome = Outcome::kSkipped;
+    result.message = "hidden";
+    sink->Finished(std::move(result), Standing::kTold);
+  }
+  return !expected_.empty();
+}
+
+void Catch2Reader::Feed(absl::string_view bytes, CaseSink* /*sink*/) {
+  output_.Append(bytes);
+  lines_.Feed(bytes, [this](absl::string_view line) {
+    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+  });
+}
+
+void Catch2Reader::FeedReport(absl::string_view bytes, CaseSink* sink) {
+  sink_ = sink;
+  xml_.Feed(bytes, this);
+  sink_ = nullptr;
+}
+
+void Catch2Reader::OnStart(absl::string_view name, const XmlStream::Attributes& attributes) {
+  text_.clear();
+  if (!in_test_) {
+    if (name == "TestCase") Begin(attributes);
+    if (name == "OverallResults") failures_ = std::max(failures_, NumberOf(attributes, "failures"));
+    return;
+  }
+  place_ = PlaceOf(attributes);
+  if (name == "Section") {
+    test_.sections.emplace_back(XmlAttribute(attributes, "name"));
+  } else if (name == "Expression") {
+    assertion_ = Assertion();
+    assertion_.open = true;
+    assertion_.success = XmlAttribute(attributes, "success") == "true";
+    assertion_.type = std::string(XmlAttribute(attributes, "type"));
+    assertion_.place = place_;
+  } else if (name == "OverallResult") {
+    test_.success = XmlAttribute(attributes, "success") == "true";
+    test_.skipped = NumberOf(attributes, "skips") > 0;
+    double seconds = 0;
+    if (absl::SimpleAtod(XmlAttribute(attributes, "durationInSeconds"), &seconds) && seconds > 0 && seconds < 1e9) {
+      test_.duration = absl::Seconds(seconds);
+    }
+  }
+}
+
+void Catch2Reader::OnText(absl::string_view text) {
+  if (!in_test_) return;
+  text_.append(text.data(), std::min(text.size(), std::max(kLongestText, request_.output_cap) - text_.size()));
+}
+
+void Catch2Reader::OnEnd(absl::string_view name) {
+  if (!in_test_) return;
+  const absl::string_view text = Trimmed(text_);
+  if (name == "Info") {
+    test_.infos.emplace_back(text);
+  } else if (name == "Warning") {
+    AddTo(&test_.warnings, "; ", absl::StrCat(place_, place_.empty() ? "" : ": ", text));
+  } else if (name == "Original") {
+    assertion_.original = std::string(text);
+  } else if (name == "Expanded") {
+    assertion_.expanded = std::string(text);
+  } else if (name == "Exception" && assertion_.open) {
+    assertion_.exception = std::string(text);
+  } else if (name == "Exception") {
+    AddFailure(absl::StrCat(place_, ": unexpected exception: ", text));
+  } else if (name == "Failure") {
+    AddFailure(absl::StrCat(place_, ": failed", text.empty() ? "" : ": ", text));
+  } else if (name == "FatalErrorCondition") {
+    test_.fatal = absl::StrCat(place_, ": ", text);
+  } else if (name == "Skip") {
+    AddTo(&test_.skips, "; ", InSection(text));
+  } else if (name == "Expression") {
+    EndAssertion();
+  } else if (name == "Section") {
+    if (!test_.sections.empty()) test_.sections.pop_back();
+  } else if ((name == "StdOut" || name == "StdErr") && !text.empty()) {
+    test_.output.Append(absl::StrCat(text, "\n"));
+  } else if (name == "TestCase") {
+    Finish();
+  }
+  text_.clear();
+}
+
+void Catch2Reader::Begin(const XmlStream::Attributes& attributes) {
+  in_test_ = true;
+  test_ = Test(request_.output_cap);
+  test_.tags = std::string(XmlAttribute(attributes, "tags"));
+  assertion_ = Assertion();
+  running_ = kNone;
+  const std::string name = DecodeCatch2Escapes(XmlAttribute(attributes, "name"));
+  const size_t position = Find(Trimmed(name), PlaceOf(attributes));
+  if (position == kNone || expected_[position].done) {
+    other_ = name;
+    return;
+  }
+  running_ = position;
+  next_ = position + 1;
+  sink_->Began(expected_[position].index);
+}
+
+// Names alone are not enough: two may differ in the blanks around them.
+size_t Catch2Reader::Find(absl::string_view name, absl::string_view place) {
+  const auto is_at = [&](uint32_t index) {
+    const CaseInfo info = request_.listing[index];
+    return absl::StrCat(info.file, ":", info.line) == place;
+  };
+  if (next_ < expected_.size() && Trimmed(Name(next_)) == name && is_at(expected_[next_].index)) return next_;
+  if (by_name_.empty()) {
+    for (uint32_t i = 0; i < request_.listing.size(); ++i) by_name_[Trimmed(request_.listing.name(i))].push_back(i);
+  }
+  const auto listed = by_name_.find(name);
+  if (listed == by_name_.end()) {
+    in_stranger_ = true;
+    if (stranger_.empty()) stranger_ = std::string(name);
+    return kNone;
+  }
+  const std::vector<uint32_t>& indices = listed->second;
+  const auto exact = std::find_if(indices.begin(), indices.end(), is_at);
+  const uint32_t index = exact == indices.end() ? indices.front() : *exact;
+  const auto found = std::lower_bound(expected_.begin(), expected_.end(), index,
+                                      [](const Expected& expected, uint32_t i) { return expected.index < i; });
+  if (found == expected_.end() || found->index != index) return kNone;
+  return static_cast<size_t>(found - expected_.begin());
+}
+
+void Catch2Reader::EndAssertion() {
+  const Assertion assertion = std::exchange(assertion_, Assertion());
+  if (assertion.success || !test_.fatal.empty()) {
+    test_.infos.clear();
+    return;
+  }
+  std::string text = absl::StrCat(assertion.place, ": ", assertion.type, "( ", assertion.original, " )");
+  if (assertion.expanded != assertion.original) absl::StrAppend(&text, "\n  which is: ", assertion.expanded);
+  if (!assertion.exception.empty()) {
+    absl::StrAppend(&text, "\n  threw: ", assertion.exception);
+  } else if (absl::StrContains(assertion.type, "_THROWS") && assertion.expanded == assertion.original) {
+    absl::StrAppend(&text, "\n  threw nothing of that kind");
+  }
+  AddFailure(text);
+}
+
+void Catch2Reader::AddFailure(absl::string_view text) {
+  std::string whole(text);
+  if (!test_.sections.empty()) absl::StrAppend(&whole, "\n  in: ", absl::StrJoin(test_.sections, " / "));
+  for (const std::string& info : test_.infos) absl::StrAppend(&whole, "\n  ", info);
+  test_.infos.clear();
+  if (test_.failures.size() + whole.size() > kLongestMessage && !test_.failures.empty()) {
+    ++test_.untold;
+    return;
+  }
+  AddTo(&test_.failures, "\n", absl::string_view(whole).substr(0, kLongestMessage));
+}
+
+std::string Catch2Reader::InSection(absl::string_view text) const {
+  if (test_.sections.empty()) return std::string(text);
+  return absl::StrCat(absl::StrJoin(test_.sections, " / "), text.empty() ? "" : ": ", text);
+}
+
+void Catch2Reader::Finish() {
+  in_test_ = false;
+  any_failed_ |= !test_.success;
+  if (!test_.success && test_.failures.empty()) ++more_failures_;
+  if (!test_.fatal.empty()) return;  // it stays the one that runs
+  if (running_ == kNone) {
+    output_.Clear();
+    other_.clear();
+    in_stranger_ = false;
+    return;
+  }
+  CaseResult result = ResultOf();
+  result.warning = std::exchange(warning_, std::string());
+  const bool sanitizer = !result.warning.empty();
+  if (!sanitizer && result.outcome == Outcome::kPassed) result.warning = test_.warnings;
+  if (result.warning.empty() && result.outcome == Outcome::kPassed && !test_.failures.empty() &&
+      absl::StrContains(test_.tags, "[!mayfail]")) {
+    result.warning =
+        absl::StrCat("failed, as [!mayfail] allows: ", test_.failures.substr(0, test_.failures.find('\n')));
+  }
+  expected_[running_].done = true;
+  running_ = kNone;
+  const bool last = ++done_ == expected_.size();
+  if (IsFailure(result.outcome) || last || sanitizer || !result.warning.empty() || request_.keep_all_output) {
+    const uint64_t cut = test_.output.cut();
+    output_.Append(test_.output.Take());
+    result.output_cut = output_.cut() + cut;
+    result.output = output_.Take();
+  }
+  output_.Clear();
+  sink_->Finished(std::move(result), Standing::kTold);
+}
+
+CaseResult Catch2Reader::ResultOf() {
+  CaseResult result;
+  result.index = expected_[running_].index;
+  result.duration = test_.duration;
+  if (!test_.success) {
+    result.outcome = Outcome::kFailed;
+    result.message = test_.failures;
+    if (test_.untold > 0) absl::StrAppend(&result.message, "\nand ", test_.untold, " more that failed");
+    if (result.message.empty()) {
+      result.message = absl::StrContains(test_.tags, "[!shouldfail]") ? "passed, and [!shouldfail] wants it to fail"
+                                                                      : "failed without naming a reason";
+    }
+  } else if (test_.skipped) {
+    result.outcome = Outcome::kSkipped;
+    result.message = test_.skips;
+  }
+  return result;
+}
+
+void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* /*sink*/) {
+  lines_.End([this](absl::string_view line) {
+    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+  });
+  end->premature = end->signal == 0 && xml_.begun() && !xml_.complete();
+  end->listing_wrong = ListingFault(*end);
+  if (!other_.empty() && done_ == expected_.size()) {  // its end is told when it is asked for
+    *end = ProcessEnd();
+  }
+  if (end->signal == 0 && xml_.complete() && !absl::StrContains(warning_, "ERROR: ") && Explains(end->exit_code)) {
+    end->exit_code = 0;
+  }
+  if (running_ != kNone && !test_.fatal.empty()) output_.Append(absl::StrCat(test_.fatal, "\n"));
+  if (!xml_.problem().empty()) {
+    output_.Append(absl::StrCat(
+        "dtest: the report that Catch2 writes to its descriptor 3 cannot be read: ", xml_.problem(), "\n"));
+  }
+  end->warning = std::exchange(warning_, std::string());
+  end->output_cut = output_.cut();
+  end->output = output_.Take();
+}
+
+bool Catch2Reader::Explains(int exit_code) const {
+  if (!any_failed_) return exit_code == kAllSkipped && failures_ == 0;
+  const auto is = [exit_code](uint64_t failures) {
+    return exit_code == static_cast<int>(std::min(failures, kHighestStatus));
+  };
+  return exit_code == 1 || exit_code == kTestFailed || is(failures_) || is(failures_ + more_failures_);
+}
+
+std::string Catch2Reader::ListingFault(const ProcessEnd& end) const {
+  const auto missing =
+      std::find_if(expected_.begin(), expected_.end(), [](const Expected& expected) { return !expected.done; });
+  const bool finished = end.signal == 0 && xml_.complete();
+  if (!finished && in_stranger_) return absl::StrCat("it died in '", stranger_, "', which it did not list");
+  if (!finished && !other_.empty() && missing != expected_.end()) {
+    return absl::StrCat("it died in '", other_, "' before '", request_.listing.name(missing->index),
+                        "': the filter of Catch2 does not tell the names apart");
+  }
+  if (!finished || running_ != kNone) return "";
+  if (missing != expected_.end()) {
+    return absl::StrCat("it listed '", request_.listing.name(missing->index),
+                        "', and a later process does not run it by that name",
+                        stranger_.empty() ? "" : absl::StrCat(", but '", stranger_, "'"));
+  }
+  if (stranger_.empty()) return "";
+  return absl::StrCat("it was asked for ", expected_.size(), " and runs also '", stranger_,
+                      "', which is not in its listing");
+}
+
+}  // namespace dtest

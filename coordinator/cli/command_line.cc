@@ -1,0 +1,328 @@
+#include "coordinator/cli/command_line.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/cli/help_text.h"
+#include "coordinator/settings/config_file.h"
+#include "coordinator/settings/nearest.h"
+#include "coordinator/settings/values.h"
+#include "dtest/base/paths.h"
+#include "dtest/version.h"
+
+namespace dtest {
+namespace {
+
+constexpr int kWrongUsage = 4;
+
+std::string Or(const Variables& variables, const char* name) {
+  const auto found = variables.find(name);
+  return found == variables.end() ? "" : found->second;
+}
+
+// $XDG_..._HOME/dtest, else ~/<fallback>/dtest. An account without a home has none: in /tmp others could be before us.
+std::string DefaultDirectory(const Variables& variables, const char* variable, absl::string_view fallback) {
+  if (std::string base = Or(variables, variable); !base.empty() && base.front() == '/') return base + "/dtest";
+  if (std::string home = Or(variables, "HOME"); !home.empty()) return absl::StrCat(home, "/", fallback, "/dtest");
+  return "";
+}
+
+std::optional<Command> FindCommand(absl::string_view word) {
+  for (const CommandWord& known : AllCommands()) {
+    if (word == known.word) return known.command;
+  }
+  return std::nullopt;
+}
+
+ParsedCommandLine WrongUsage(absl::string_view message) {
+  ParsedCommandLine parsed;
+  parsed.text = absl::StrCat("dtest: ", message, "\nTry 'dtest --help'.\n");
+  parsed.exit_status = kWrongUsage;
+  return parsed;
+}
+
+ParsedCommandLine Print(std::string text) {
+  ParsedCommandLine parsed;
+  parsed.text = std::move(text);
+  return parsed;
+}
+
+// `dtest help [COMMAND]`, `dtest man`, `dtest completion SHELL`: words without settings.
+std::optional<ParsedCommandLine> TextCommand(const std::vector<std::string>& words) {
+  if (words.empty()) return std::nullopt;
+  const std::string& argument = words.size() > 1 ? words[1] : "";
+  if (words.size() > 2) return std::nullopt;
+  if (words[0] == "help") {
+    if (argument.empty()) return Print(HelpText(std::nullopt));
+    if (argument == "--markdown") return Print(SettingsMarkdown());
+    if (const std::optional<Command> command = FindCommand(argument)) return Print(HelpText(command));
+    std::vector<absl::string_view> known;
+    for (const CommandWord& word : AllCommands()) known.push_back(word.word);
+    return WrongUsage(absl::StrCat("there is no command '", argument, "'", DidYouMean(argument, known)));
+  }
+  if (words[0] == "man" && argument.empty()) return Print(ManPage());
+  if (words[0] == "completion" && !argument.empty()) {
+    if (std::string script = CompletionScript(argument); !script.empty()) return Print(std::move(script));
+    return WrongUsage(absl::StrCat("there is no completion for '", argument, "': give bash, zsh or fish"));
+  }
+  return std::nullopt;
+}
+
+// A word that is no command, no path and much like a command.
+std::string MistypedCommand(const std::vector<std::string>& words) {
+  if (words.empty() || words.front().empty() || absl::StartsWith(words.front(), "-") ||
+      absl::StrContains(words.front(), "/") || access(words.front().c_str(), F_OK) == 0) {
+    return "";
+  }
+  std::vector<absl::string_view> known;
+  for (const CommandWord& word : AllCommands()) known.push_back(word.word);
+  const std::string suggestion = DidYouMean(words.front(), known);
+  return suggestion.empty() ? "" : absl::StrCat("'", words.front(), "' is neither a command nor a file here", suggestion);
+}
+
+// What argv says, as strings.
+struct Words {
+  SettingLayer layer;
+  std::vector<std::string> paths;
+};
+
+// A flag's --NAME is "true", --no-NAME "false"; --NAME=VALUE is understood of every setting.
+std::string FlagNames(const Setting& setting) {
+  std::string names = absl::StrCat("--", setting.name, setting.kind == SettingKind::kCount ? "{1}" : "{true}");
+  if (setting.kind == SettingKind::kFlag) absl::StrAppend(&names, ",--no-", setting.name, "{false}");
+  const std::string meaning = setting.kind == SettingKind::kCount ? "{1}" : "{true}";
+  if (*setting.letter != '\0') absl::StrAppend(&names, ",-", setting.letter, meaning);
+  if (*setting.alias != '\0') absl::StrAppend(&names, ",--", setting.alias, meaning);
+  return names;
+}
+
+std::string ValueNames(const Setting& setting) {
+  std::string names = absl::StrCat("--", setting.name);
+  if (*setting.letter != '\0') absl::StrAppend(&names, ",-", setting.letter);
+  if (*setting.alias != '\0') absl::StrAppend(&names, ",--", setting.alias);
+  return names;
+}
+
+// "--hots" among the extras of a command line.
+std::string UnknownOption(const std::string& word, Command command) {
+  std::vector<std::string> names;
+  for (const Setting& setting : AllSettings()) {
+    if (!setting.commands.Has(command)) continue;
+    names.push_back(absl::StrCat("--", setting.name));
+    if (setting.kind == SettingKind::kFlag) names.push_back(absl::StrCat("--no-", setting.name));
+  }
+  const std::string name = word.substr(0, word.find('='));
+  const Setting* const other = FindSetting(name.substr(std::min<size_t>(2, name.size())));
+  if (other != nullptr) {
+    return absl::StrCat(name, " is no option of `dtest ", WordOf(command).word, "`");
+  }
+  return absl::StrCat("there is no option ", name, DidYouMean(name, std::vector<absl::string_view>(names.begin(), names.end())));
+}
+
+// Through CLI11, which knows how options are written. An error is text for people.
+absl::StatusOr<Words> ReadWords(const std::vector<std::string>& arguments, Command command) {
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();
+  Words words;
+  app.add_option("path", words.paths);
+  const absl::Span<const Setting> settings = AllSettings();
+  std::vector<std::vector<std::string>> values(settings.size());
+  std::vector<CLI::Option*> options(settings.size(), nullptr);
+  for (size_t i = 0; i < settings.size(); ++i) {
+    const Setting& setting = settings[i];
+    if (!setting.commands.Has(command)) continue;
+    options[i] = TakesValue(setting) ? app.add_option(ValueNames(setting), values[i])->allow_extra_args(false)
+                                     : app.add_flag(FlagNames(setting), values[i]);
+    options[i]->take_all();
+  }
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+  } catch (const CLI::Error& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  for (const std::string& extra : app.remaining()) {
+    if (extra.size() > 1 && extra.front() == '-') return absl::InvalidArgumentError(UnknownOption(extra, command));
+    words.paths.push_back(extra);
+  }
+  for (size_t i = 0; i < settings.size(); ++i) {
+    if (options[i] != nullptr && options[i]->count() > 0) {
+      words.layer.push_back({&settings[i], std::move(values[i]), kCommandLineOrigin});
+    }
+  }
+  return words;
+}
+
+const GivenSetting* FindIn(const SettingLayer& layer, absl::string_view name) {
+  const auto found = std::find_if(layer.begin(), layer.end(),
+                                  [name](const GivenSetting& given) { return given.setting->name == name; });
+  return found == layer.end() ? nullptr : &*found;
+}
+
+// What of this name the stronger of two layers says; empty: nothing.
+std::string Stronger(const SettingLayer& command_line, const SettingLayer& environment, absl::string_view name) {
+  for (const SettingLayer* layer : {&command_line, &environment}) {
+    if (const GivenSetting* given = FindIn(*layer, name)) return given->values.back();
+  }
+  return "";
+}
+
+// Of dtest.toml, if there is one or one is asked for.
+absl::StatusOr<ConfigFile> ReadConfig(const std::string& asked, const std::string& profile,
+                                      const std::string& directory) {
+  if (asked == "none") {
+    if (profile.empty()) return ConfigFile();
+    return absl::InvalidArgumentError(absl::StrCat("--profile ", profile, " is looked for in a file, and --config none reads none"));
+  }
+  const std::string path = !asked.empty() ? asked : directory.empty() ? "" : FindConfigFile(directory);
+  if (path.empty()) {
+    if (profile.empty()) return ConfigFile();
+    return absl::InvalidArgumentError(
+        absl::StrCat("--profile ", profile, ": there is no dtest.toml in ", directory, " or above it"));
+  }
+  // Here it is "dtest.toml", and its paths are those of the command line; elsewhere both are absolute.
+  const bool here = path == absl::StrCat(directory, "/dtest.toml");
+  const std::string file = path.front() == '/' || directory.empty() ? path : absl::StrCat(directory, "/", path);
+  const std::string above = std::string(DirectoryOf(file));
+  return ReadConfigFile(file, here ? "dtest.toml" : path, above == directory ? "" : above, profile);
+}
+
+// What the environment or the command line says of all cases is stronger than what a file says of some.
+void WeakenOverridesOfFiles(const SettingLayer& command_line, const SettingLayer& environment, Options* options) {
+  const GivenSetting* const own = FindIn(command_line, "override");
+  const size_t of_files = options->overrides.size() - (own == nullptr ? 0 : own->values.size());
+  const auto given = [&](const char* name) { return !Stronger(command_line, environment, name).empty(); };
+  for (size_t i = 0; i < of_files; ++i) {
+    if (given("timeout")) options->overrides[i].time_limit.reset();
+    if (given("retries")) options->overrides[i].retries.reset();
+    if (given("processes")) options->overrides[i].processes.reset();
+  }
+}
+
+// What is wrong with options that are right one by one; empty: nothing.
+std::string Contradiction(const Options& options, const SettingLayers& layers) {
+  const auto both = [&layers](const char* a, const char* b) {
+    return !layers.InForce(*FindSetting(a)).empty() && !layers.InForce(*FindSetting(b)).empty();
+  };
+  if (both("quiet", "verbose")) return "--quiet and --verbose contradict one another: leave one out";
+  if (both("max-fail", "fail-fast")) return "--fail-fast is --max-fail 1: leave one out";
+  if (!options.junit.empty() && options.junit == options.events) {
+    return absl::StrCat("--junit and --events both name ", options.junit, ": each needs a file of its own");
+  }
+  if (!options.tags.empty() && !options.hosts_file.has_value() && options.hosts.empty()) {
+    return "--tag selects among the hosts of --hosts or --host, and neither is given";
+  }
+  if (options.command == Command::kHosts && !options.paths.empty()) {
+    return absl::StrCat("dtest hosts runs no tests: what is ", options.paths.front(), " for?");
+  }
+  if (!options.test_arguments.empty() && options.command != Command::kRun && options.command != Command::kList) {
+    return absl::StrCat("what follows -- is for test programs, and this command runs none: what is ",
+                        options.test_arguments.front(), " for?");
+  }
+  if (!options.shard_durations.empty() && options.shard_count == 1) {
+    return "--shard-durations says how --shard divides, and no --shard with more than one part is given";
+  }
+  if (options.command == Command::kReport && options.paths.size() > 1) {
+    return absl::StrCat("dtest report shows one run: what is ", options.paths[1], " for?");
+  }
+  if (options.command == Command::kReproduce && (options.paths.empty() || options.paths.size() > 2)) {
+    return "dtest reproduce takes a CASE, named as in the reports, and perhaps a RUN";
+  }
+  if (options.command == Command::kHistory && !options.paths.empty()) {
+    const std::string& word = options.paths.front();
+    if (word != "export" && word != "forget") {
+      return absl::StrCat("dtest history cannot '", word, "': give nothing, export FILE or forget EXPR");
+    }
+    if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
+    if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
+  }
+  if (options.host_timeout < absl::Seconds(2)) {
+    return "--host-timeout: less than 2s would call healthy hosts lost";
+  }
+  if ((options.command == Command::kRun || options.command == Command::kList) && options.paths.empty()) {
+    return "no PATH given: name a test executable or a directory of them.";
+  }
+  return "";
+}
+
+}  // namespace
+
+Surroundings ProcessSurroundings() {
+  std::error_code error;
+  return {ProcessVariables(), std::filesystem::current_path(error).string()};
+}
+
+ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, const Surroundings& surroundings) {
+  Options options;
+  options.arguments = arguments;
+  options.program = arguments.empty() ? "dtest" : arguments.front();
+  std::vector<std::string> rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
+  if (rest.empty()) {
+    ParsedCommandLine parsed = Print(HelpText(std::nullopt));
+    parsed.exit_status = kWrongUsage;
+    return parsed;
+  }
+  if (std::optional<ParsedCommandLine> text = TextCommand(rest)) return *std::move(text);
+  const std::optional<Command> command = FindCommand(rest.front());
+  if (command.has_value()) {
+    options.command = *command;
+    rest.erase(rest.begin());
+  }
+  const auto dashes = std::find(rest.begin(), rest.end(), "--");
+  if (dashes != rest.end()) {
+    options.test_arguments.assign(dashes + 1, rest.end());
+    rest.erase(dashes, rest.end());
+  }
+  for (const std::string& word : rest) {
+    if (word == "-h" || word == "--help") return Print(HelpText(command));
+    if (word == "--version") return Print(absl::StrCat("dtest ", Version(), "\n"));
+  }
+  absl::StatusOr<Words> words = ReadWords(rest, options.command);
+  if (!words.ok()) return WrongUsage(words.status().message());
+  if (!command.has_value()) {
+    if (const std::string mistyped = MistypedCommand(words->paths); !mistyped.empty()) return WrongUsage(mistyped);
+  }
+  options.paths = std::move(words->paths);
+
+  options.own_state_dir = FindIn(words->layer, "state-dir") != nullptr;
+
+  ParsedCommandLine parsed;
+  VariableSettings variables = ReadVariables(surroundings.variables);
+  parsed.warnings = std::move(variables.warnings);
+  absl::StatusOr<ConfigFile> config =
+      ReadConfig(Stronger(words->layer, variables.layer, "config"), Stronger(words->layer, variables.layer, "profile"),
+                 surroundings.directory);
+  if (!config.ok()) return WrongUsage(config.status().message());
+  parsed.layers.Add(std::move(config->settings));
+  for (SettingLayer& profile : config->profiles) parsed.layers.Add(std::move(profile));
+  parsed.layers.Add(variables.layer);
+  parsed.layers.Add(words->layer);
+  if (absl::Status status = parsed.layers.Read(options.command, &options); !status.ok()) {
+    return WrongUsage(status.message());
+  }
+  WeakenOverridesOfFiles(words->layer, variables.layer, &options);
+  if (const std::string problem = Contradiction(options, parsed.layers); !problem.empty()) return WrongUsage(problem);
+
+  if (options.cache_dir.empty()) options.cache_dir = DefaultDirectory(surroundings.variables, "XDG_CACHE_HOME", ".cache");
+  if (options.state_dir.empty()) options.state_dir = DefaultDirectory(surroundings.variables, "XDG_STATE_HOME", ".local/state");
+  if (options.cache_dir.empty() || options.state_dir.empty()) {
+    return WrongUsage("HOME is not set: give --cache-dir and --state-dir directories to keep things in");
+  }
+  options.equivalent = {arguments.front(), WordOf(options.command).word};
+  for (std::string& word : parsed.layers.CommandLine(options.command)) options.equivalent.push_back(std::move(word));
+  options.equivalent.insert(options.equivalent.end(), options.paths.begin(), options.paths.end());
+  if (!options.test_arguments.empty()) {
+    options.equivalent.push_back("--");
+    options.equivalent.insert(options.equivalent.end(), options.test_arguments.begin(), options.test_arguments.end());
+  }
+  parsed.options = std::move(options);
+  return parsed;
+}
+
+}  // namespace dtest

@@ -1,0 +1,83 @@
+// `dtest config`: the settings in force, as lines of dtest.toml, and where each comes from.
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/standard_output.h"
+#include "coordinator/report/text.h"
+#include "coordinator/settings/nearest.h"
+
+namespace dtest {
+namespace {
+
+std::string TomlText(absl::string_view text) {
+  return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}}), "\"");
+}
+
+// As dtest.toml would have it.
+std::string ValueText(const Setting& setting, const std::vector<std::string>& values) {
+  if (setting.kind == SettingKind::kReplacingList || setting.kind == SettingKind::kAddingList) {
+    return absl::StrCat("[", absl::StrJoin(values, ", ", [](std::string* out, const std::string& value) {
+                          out->append(TomlText(value));
+                        }), "]");
+  }
+  const std::string& value = values.back();
+  const bool bare = value == "true" || value == "false" ||
+                    (!value.empty() && value.find_first_not_of("0123456789") == std::string::npos);
+  return bare ? value : TomlText(value);
+}
+
+struct Line {
+  std::string setting, comment;
+};
+
+Line LineOf(const Setting& setting, const SettingLayers& layers) {
+  const std::vector<const GivenSetting*> in_force = layers.InForce(setting);
+  if (in_force.empty()) {
+    // What stands there is for people, so the line is a comment.
+    const absl::string_view fallback = setting.fallback;
+    return {absl::StrCat("# ", setting.name, " = ", fallback.empty() ? "(none)" : fallback), "default"};
+  }
+  std::vector<std::string> origins;
+  for (const GivenSetting* given : in_force) origins.push_back(given->origin);
+  return {absl::StrCat(setting.name, " = ", ValueText(setting, layers.Values(setting))), absl::StrJoin(origins, ", ")};
+}
+
+}  // namespace
+
+int ConfigCommand(const Options& options, const SettingLayers& layers) {
+  std::vector<const Setting*> shown;
+  for (const std::string& name : options.paths) {
+    const Setting* const setting = FindSetting(name);
+    if (setting == nullptr) {
+      std::vector<absl::string_view> names;
+      for (const Setting& known : AllSettings()) names.push_back(known.name);
+      return ExplainFailure(
+          absl::InvalidArgumentError(absl::StrCat("there is no setting '", name, "'", DidYouMean(name, names))));
+    }
+    shown.push_back(setting);
+  }
+  if (shown.empty()) {
+    for (const Setting& setting : AllSettings()) shown.push_back(&setting);
+  }
+  std::vector<Line> lines;
+  size_t width = 0;
+  for (const Setting* setting : shown) {
+    lines.push_back(LineOf(*setting, layers));
+    width = std::max(width, std::min<size_t>(lines.back().setting.size(), 60));
+  }
+  std::string text;
+  for (const Line& line : lines) {
+    absl::StrAppend(&text, line.setting, std::string(width - std::min(width, line.setting.size()), ' '), "  # ", line.comment,
+                    "\n");
+  }
+  return StatusAfterOutput(WriteOutput(text), 0);
+}
+
+}  // namespace dtest

@@ -1,0 +1,276 @@
+#include "coordinator/settings/config_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "coordinator/settings/nearest.h"
+#include "coordinator/settings/toml_values.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/io.h"
+#include "dtest/base/paths.h"
+
+namespace dtest {
+namespace {
+
+constexpr size_t kMostBytes = 16 << 20;
+constexpr absl::string_view kProfiles = "profile";
+constexpr absl::string_view kInherits = "inherits";
+constexpr absl::string_view kEnv = "env";
+constexpr absl::string_view kHosts = "hosts";
+constexpr absl::string_view kOverride = "override";
+// What [hosts] calls the settings of the command line.
+struct HostsKey {
+  absl::string_view key;
+  const char* setting;
+};
+constexpr HostsKey kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
+
+// Reads one file; its mistakes add up.
+class Reader {
+ public:
+  Reader(absl::string_view contents, const std::string& shown, const std::string& directory)
+      : lines_(absl::StrSplit(contents, '\n')), shown_(shown), directory_(directory) {}
+
+  void Read(const toml::table& top) {
+    for (const auto& [key, node] : top) {
+      if (NameOf(key) == kProfiles && node.is_table()) {
+        ReadProfiles(*node.as_table());
+      } else {
+        ReadKey(key, node, &file_);
+      }
+    }
+  }
+
+  void Fail(const toml::source_position& place, absl::string_view what) {
+    std::string text = absl::StrFormat("%s:%d:%d: %s", shown_, place.line, place.column, what);
+    if (place.line >= 1 && place.line <= lines_.size()) {
+      const std::string number = absl::StrFormat("%5d", place.line);
+      absl::StrAppend(&text, "\n", number, " | ", lines_[place.line - 1], "\n", std::string(number.size(), ' '), " | ",
+                      std::string(place.column - 1, ' '), "^");
+    }
+    problems_.emplace_back(place.line, std::move(text));
+  }
+
+  // The layers of the profile that is asked for.
+  absl::StatusOr<ConfigFile> Finish(const std::string& profile) {
+    for (const auto& [name, one] : profiles_) (void)Chain(name, one.place);
+    if (problems_.empty() && !profile.empty() && profiles_.count(profile) == 0) {
+      return absl::InvalidArgumentError(absl::StrCat(shown_, " has no profile '", profile, "'", Known(profile)));
+    }
+    if (!problems_.empty()) {
+      std::stable_sort(problems_.begin(), problems_.end(),
+                       [](const auto& a, const auto& b) { return a.first < b.first; });
+      return absl::InvalidArgumentError(absl::StrJoin(
+          problems_, "\n", [](std::string* out, const auto& problem) { out->append(problem.second); }));
+    }
+    ConfigFile config;
+    if (!profile.empty()) {
+      for (const std::string& name : Chain(profile, {})) config.profiles.push_back(profiles_.at(name).settings);
+    }
+    config.settings = std::move(file_);
+    return config;
+  }
+
+ private:
+  struct Profile {
+    SettingLayer settings;
+    std::string inherits;
+    toml::source_position place;  // of the name that it inherits, else its own
+  };
+
+  // What `name` inherits, before it. A mistake is told where the chain begins.
+  std::vector<std::string> Chain(const std::string& name, const toml::source_position& place) {
+    std::vector<std::string> chain;
+    for (std::string at = name; !at.empty(); at = profiles_.at(at).inherits) {
+      if (profiles_.count(at) == 0) {
+        Fail(place, absl::StrCat("there is no [profile.", at, "] to inherit from", Known(at)));
+        break;
+      }
+      if (std::find(chain.begin(), chain.end(), at) != chain.end()) {
+        Fail(place, absl::StrCat("profile '", name, "' inherits from itself"));
+        break;
+      }
+      chain.insert(chain.begin(), at);
+    }
+    return chain;
+  }
+
+  std::string Known(absl::string_view name) const {
+    std::vector<absl::string_view> names;
+    for (const auto& entry : profiles_) names.push_back(entry.first);
+    std::string text = DidYouMean(name, names);
+    if (text.empty() && !names.empty()) text = absl::StrCat("; it has ", absl::StrJoin(names, ", "));
+    return text;
+  }
+
+  void ReadProfiles(const toml::table& profiles) {
+    for (const auto& [name, node] : profiles) {
+      Profile& profile = profiles_[std::string(NameOf(name))];
+      profile.place = name.source().begin;
+      if (!node.is_table()) {
+        Fail(name.source().begin, absl::StrCat("a profile is a table: [profile.", NameOf(name), "]"));
+        continue;
+      }
+      for (const auto& [key, value] : *node.as_table()) {
+        if (NameOf(key) != kInherits) {
+          ReadKey(key, value, &profile.settings);
+        } else if (value.is_string()) {
+          profile.inherits = **value.as_string();
+          profile.place = value.source().begin;
+        } else {
+          Fail(value.source().begin, "inherits: give the name of one profile, as a text");
+        }
+      }
+    }
+  }
+
+  void ReadKey(const toml::key& key, const toml::node& node, SettingLayer* layer) {
+    if (NameOf(key) == kHosts && node.is_table()) return ReadHosts(*node.as_table(), layer);
+    if (NameOf(key) == kEnv && node.is_table()) return ReadEnv(*node.as_table(), layer);
+    if (NameOf(key) == kOverride) return ReadOverrides(key, node, layer);
+    const Setting* const setting = FindSetting(NameOf(key));
+    if (setting == nullptr || !setting->in_files) {
+      std::vector<absl::string_view> names;
+      for (const Setting& one : AllSettings()) {
+        if (one.in_files) names.push_back(one.name);
+      }
+      names.push_back(kInherits);
+      names.push_back(kProfiles);
+      Fail(key.source().begin,
+           setting == nullptr ? absl::StrCat("unknown key '", NameOf(key), "'", DidYouMean(NameOf(key), names))
+                              : absl::StrCat("'", NameOf(key), "' cannot be set here"));
+      return;
+    }
+    Take(*setting, key, node, layer);
+  }
+
+  void ReadHosts(const toml::table& table, SettingLayer* layer) {
+    for (const auto& [key, node] : table) {
+      const auto* const known = std::find_if(std::begin(kHostsKeys), std::end(kHostsKeys),
+                                             [&key = key](const HostsKey& one) { return one.key == NameOf(key); });
+      if (known != std::end(kHostsKeys)) {
+        Take(*FindSetting(known->setting), key, node, layer);
+        continue;
+      }
+      std::vector<absl::string_view> names;
+      for (const HostsKey& one : kHostsKeys) names.push_back(one.key);
+      Fail(key.source().begin, absl::StrCat("unknown key '", NameOf(key), "' of [hosts]; it has ",
+                                            absl::StrJoin(names, ", "), DidYouMean(NameOf(key), names)));
+    }
+  }
+
+  void ReadEnv(const toml::table& table, SettingLayer* layer) {
+    GivenSetting given{FindSetting(kEnv), {}, ""};
+    for (const auto& [key, node] : table) {
+      const std::optional<std::string> text = TextOf(node);
+      if (!text.has_value()) {
+        Fail(node.source().begin, absl::StrCat("env.", NameOf(key), ": give a text, a number or true or false"));
+        continue;
+      }
+      if (given.origin.empty()) given.origin = Origin(key.source().begin);
+      given.values.push_back(absl::StrCat(NameOf(key), "=", *text));
+    }
+    if (!given.values.empty()) layer->push_back(std::move(given));
+  }
+
+  void ReadOverrides(const toml::key& key, const toml::node& node, SettingLayer* layer) {
+    if (!node.is_array_of_tables()) return Fail(key.source().begin, "overrides are tables: [[override]]");
+    GivenSetting given{FindSetting(kOverride), {}, Origin(key.source().begin)};
+    for (const toml::node& one : *node.as_array()) {
+      const auto fail = [this](const toml::source_position& place, const std::string& what) { Fail(place, what); };
+      if (ReadOverride(*one.as_table(), fail).has_value()) given.values.push_back(InlineText(*one.as_table()));
+    }
+    if (!given.values.empty()) layer->push_back(std::move(given));
+  }
+
+  // One value, or an array where the setting is a list.
+  void Take(const Setting& setting, const toml::key& key, const toml::node& node, SettingLayer* layer) {
+    GivenSetting given{&setting, {}, Origin(key.source().begin)};
+    const bool list = setting.kind == SettingKind::kReplacingList || setting.kind == SettingKind::kAddingList;
+    bool good = true;
+    const auto add = [&](const toml::node& one) {
+      const std::optional<std::string> text = TextOf(one);
+      good = good && text.has_value();
+      if (good) given.values.push_back(setting.is_path ? Absolute(*text) : *text);
+    };
+    if (list && node.is_array()) {
+      for (const toml::node& one : *node.as_array()) add(one);
+    } else {
+      add(node);
+    }
+    if (!good) {
+      Fail(node.source().begin, absl::StrCat(NameOf(key), ": give ", list ? "an array of texts" : "a text, a number or a switch"));
+      return;
+    }
+    if (given.values.empty()) return Fail(node.source().begin, absl::StrCat(NameOf(key), ": the array is empty"));
+    // Read into options of no use, so that all mistakes of the file are told together.
+    Options ignored;
+    if (absl::Status status = setting.read(given.values, &ignored); !status.ok()) {
+      return Fail(node.source().begin, absl::StrCat(NameOf(key), ": ", status.message()));
+    }
+    const auto same = std::find_if(layer->begin(), layer->end(),
+                                   [&](const GivenSetting& other) { return other.setting == &setting; });
+    if (same != layer->end()) {
+      return Fail(key.source().begin, absl::StrCat(NameOf(key), ": was given before, at ", same->origin));
+    }
+    layer->push_back(std::move(given));
+  }
+
+  std::string Absolute(const std::string& path) const {
+    const bool relative = !path.empty() && path.front() != '/' && path.front() != '~' && path != "none" && path != "-";
+    return relative && !directory_.empty() ? absl::StrCat(directory_, "/", path) : path;
+  }
+
+  std::string Origin(const toml::source_position& place) const { return absl::StrCat(shown_, ":", place.line); }
+
+  const std::vector<absl::string_view> lines_;
+  const std::string shown_;
+  const std::string directory_;
+  SettingLayer file_;
+  std::map<std::string, Profile> profiles_;
+  std::vector<std::pair<toml::source_index, std::string>> problems_;
+};
+
+}  // namespace
+
+std::string FindConfigFile(const std::string& directory) {
+  for (absl::string_view at = directory;; at = DirectoryOf(at)) {
+    const std::string path = absl::StrCat(at == "/" ? "" : at, "/dtest.toml");
+    if (access(path.c_str(), F_OK) == 0) return path;
+    if (at.size() <= 1) return "";
+  }
+}
+
+absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path, const std::string& shown,
+                                          const std::string& directory, const std::string& profile) {
+  const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string contents;
+  const int error = file.ok() ? ReadToEnd(file.get(), kMostBytes, &contents) : errno;
+  if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("cannot read the settings in ", shown));
+  if (contents.size() == kMostBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(shown, " is larger than ", kMostBytes, " bytes: no file of settings"));
+  }
+  return ParseConfigFile(contents, shown, directory, profile);
+}
+
+absl::StatusOr<ConfigFile> ParseConfigFile(absl::string_view contents, const std::string& shown,
+                                           const std::string& directory, const std::string& profile) {
+  Reader reader(contents, shown, directory);
+  try {
+    reader.Read(toml::parse(std::string_view(contents.data(), contents.size())));
+  } catch (const toml::parse_error& error) {
+    reader.Fail(error.source().begin, absl::string_view(error.description().data(), error.description().size()));
+  }
+  return reader.Finish(profile);
+}
+
+}  // namespace dtest

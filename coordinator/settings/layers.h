@@ -1,0 +1,51 @@
+// Who said what of the settings: dtest.toml, its profile, the environment and the command line, and which of them is in
+// force. Stronger layers replace what weaker ones say, but for lists that add up (SettingKind).
+//
+// A value; const methods from any thread.
+
+#ifndef DTEST_COORDINATOR_SETTINGS_LAYERS_H_
+#define DTEST_COORDINATOR_SETTINGS_LAYERS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "coordinator/settings/setting.h"
+
+namespace dtest {
+
+inline constexpr char kCommandLineOrigin[] = "command line";
+
+// One setting in one layer.
+struct GivenSetting {
+  const Setting* setting = nullptr;
+  std::vector<std::string> values;  // at least one
+  std::string origin;               // for people: "dtest.toml:12", "DTEST_RETRIES", kCommandLineOrigin
+};
+using SettingLayer = std::vector<GivenSetting>;
+
+class SettingLayers {
+ public:
+  // On top of those that are there: stronger than each of them. At most one entry a setting.
+  void Add(SettingLayer layer) { layers_.push_back(std::move(layer)); }
+
+  // What is in force, weakest first: empty where nobody says anything, several only of a list that adds up.
+  std::vector<const GivenSetting*> InForce(const Setting& setting) const;
+  // The same as values, in order.
+  std::vector<std::string> Values(const Setting& setting) const;
+
+  // Takes all settings of the command that are in force into `options`. InvalidArgument has a line for each that cannot be
+  // read: its origin, its name, what is wrong.
+  absl::Status Read(Command command, Options* options) const;
+
+  // The same settings as words of a command line, without the last of which dtest.toml and the environment still count:
+  // "--config=none", "--retries=2"...
+  std::vector<std::string> CommandLine(Command command) const;
+
+ private:
+  std::vector<SettingLayer> layers_;  // weakest first
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_SETTINGS_LAYERS_H_

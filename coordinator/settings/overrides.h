@@ -1,0 +1,60 @@
+// [[override]]: cases that are run in another way than the rest, and the policy of each case.
+//
+// Values; const methods from any thread.
+
+#ifndef DTEST_COORDINATOR_SETTINGS_OVERRIDES_H_
+#define DTEST_COORDINATOR_SETTINGS_OVERRIDES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "coordinator/filter/filter.h"
+#include "coordinator/schedule/case_policy.h"
+#include "dtest/case_info.h"
+
+namespace dtest {
+
+// What is said of the cases that a filter matches; of what it says nothing, others decide.
+struct PolicyOverride {
+  Filter filter;
+  std::optional<absl::Duration> time_limit;
+  std::optional<uint32_t> retries;
+  std::optional<Processes> processes;
+};
+
+// An inline table of TOML: {filter = "label(slow)", timeout = "10m"}. Its keys are `filter`, which must be there, and those
+// of settings that decide case by case: timeout, retries, processes. InvalidArgument has every mistake, a line each.
+absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text);
+
+// How each case is to be run.
+class CasePolicies {
+ public:
+  CasePolicies() = default;
+  // Of several overrides that match a case and say something of one thing, the last counts.
+  explicit CasePolicies(CasePolicy base, std::vector<PolicyOverride> overrides = {})
+      : base_(base), overrides_(std::move(overrides)) {}
+
+  // The policies that some of the unit's `selected` cases have, each different one once, and which each of these has: its
+  // position, parallel to `selected`.
+  struct OfUnit {
+    std::vector<CasePolicy> policies;
+    std::vector<uint16_t> of_case;
+  };
+  OfUnit Resolve(absl::string_view unit, const CaseInfos& cases, const std::vector<uint32_t>& selected) const;
+
+  // Whether any case may have another attempt after a failure.
+  bool MayRetry() const;
+
+ private:
+  CasePolicy base_;
+  std::vector<PolicyOverride> overrides_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_SETTINGS_OVERRIDES_H_

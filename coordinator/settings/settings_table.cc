@@ -1,0 +1,548 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "coordinator/settings/setting.h"
+#include "coordinator/settings/values.h"
+
+namespace dtest {
+namespace {
+
+using Values = std::vector<std::string>;
+
+// How values become members of Options. A kFlag has "true" or "false".
+template <auto Member, auto Parse>
+absl::Status Into(const Values& values, Options* options) {
+  auto value = Parse(values.back());
+  if (!value.ok()) return value.status();
+  options->*Member = *std::move(value);
+  return absl::OkStatus();
+}
+template <auto Member, uint32_t least, uint32_t most>
+absl::Status Number(const Values& values, Options* options) {
+  const absl::StatusOr<uint32_t> number = ParseNumber(values.back(), least, most);
+  if (!number.ok()) return number.status();
+  options->*Member = *number;
+  return absl::OkStatus();
+}
+template <auto Member>
+absl::Status Flag(const Values& values, Options* options) {
+  return Into<Member, ParseSwitch>(values, options);
+}
+template <auto Member>
+absl::Status Text(const Values& values, Options* options) {
+  options->*Member = values.back();
+  return absl::OkStatus();
+}
+// An empty name, from a variable that is not set, is no wish for no report.
+template <auto Member>
+absl::Status FileName(const Values& values, Options* options) {
+  if (values.back().empty()) return absl::InvalidArgumentError("the path is empty; leave it out to use none");
+  return Text<Member>(values, options);
+}
+template <auto Member>
+absl::Status Texts(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    if (value.empty()) return absl::InvalidArgumentError("one of its values is empty");
+  }
+  options->*Member = values;
+  return absl::OkStatus();
+}
+
+absl::Status ReadEnv(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    absl::StatusOr<std::pair<std::string, std::string>> variable = ParseVariable(value);
+    if (!variable.ok()) return variable.status();
+    options->env.push_back(*std::move(variable));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadOverrides(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    absl::StatusOr<PolicyOverride> one = ParseOverride(value);
+    if (!one.ok()) return one.status();
+    options->overrides.push_back(*std::move(one));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadShard(const Values& values, Options* options) {
+  const absl::StatusOr<std::pair<uint32_t, uint32_t>> shard = ParseShard(values.back());
+  if (!shard.ok()) return shard.status();
+  std::tie(options->shard_index, options->shard_count) = *shard;
+  return absl::OkStatus();
+}
+
+absl::Status ReadFailFast(const Values& values, Options* options) {
+  const absl::StatusOr<bool> on = ParseSwitch(values.back());
+  if (!on.ok()) return on.status();
+  if (*on) options->max_fail = 1;
+  return absl::OkStatus();
+}
+
+absl::Status ReadQuiet(const Values& values, Options* options) {
+  const absl::StatusOr<bool> on = ParseSwitch(values.back());
+  if (!on.ok()) return on.status();
+  if (*on) options->verbosity = -1;
+  return absl::OkStatus();
+}
+
+absl::Status ReadVerbose(const Values& values, Options* options) {
+  uint32_t sum = 0;
+  for (const std::string& value : values) {
+    const absl::StatusOr<uint32_t> number = ParseNumber(value, 0, 9);
+    if (!number.ok()) return number.status();
+    sum += *number;
+  }
+  if (sum > 0) options->verbosity = static_cast<int>(std::min(sum, 9u));
+  return absl::OkStatus();
+}
+
+constexpr CommandSet kOfHosts = {Command::kRun, Command::kList, Command::kHosts, Command::kConfig};
+constexpr CommandSet kOfCases = {Command::kRun, Command::kList, Command::kConfig};
+constexpr CommandSet kOfRuns = {Command::kRun, Command::kConfig};
+constexpr CommandSet kOfReports = {Command::kRun, Command::kReport, Command::kConfig};
+constexpr CommandSet kOfAll = {Command::kRun,       Command::kList,    Command::kHosts, Command::kReport,
+                               Command::kReproduce, Command::kHistory, Command::kConfig};
+
+constexpr Setting kSettings[] = {
+    {.name = "hosts",
+     .group = SettingGroup::kHosts,
+     .value = "FILE",
+     .text = "Hosts to use, one a line (neither this nor --host: this machine)",
+     .commands = kOfHosts,
+     .is_path = true,
+     .choice = "hosts",
+     .read = FileName<&Options::hosts_file>},
+    {.name = "host",
+     .group = SettingGroup::kHosts,
+     .kind = SettingKind::kReplacingList,
+     .value = "HOST",
+     .text = "One host, written like a line of that file",
+     .commands = kOfHosts,
+     .has_variable = false,  // DTEST_HOST is what a test sees of the host that it is on
+     .choice = "hosts",
+     .read = Texts<&Options::hosts>},
+    {.name = "tag",
+     .group = SettingGroup::kHosts,
+     .kind = SettingKind::kReplacingList,
+     .value = "TAG",
+     .text = "Only hosts that have this tag, or all of these",
+     .commands = kOfHosts,
+     .read = Texts<&Options::tags>},
+    {.name = "jobs",
+     .letter = "j",
+     .group = SettingGroup::kHosts,
+     .value = "N",
+     .fallback = "auto",
+     .text = "Slots on a host whose line gives none; auto: its cores",
+     .commands = kOfHosts,
+     .read = Into<&Options::jobs, ParseJobs>},
+    {.name = "transport",
+     .group = SettingGroup::kHosts,
+     .value = "ssh|tcp",
+     .fallback = "ssh",
+     .text = "How agents talk back: through the SSH connection, or by TCP under CURVE",
+     .commands = kOfHosts,
+     .read = Into<&Options::tcp, ParseTransport>},
+    {.name = "peers",
+     .group = SettingGroup::kHosts,
+     .kind = SettingKind::kFlag,
+     .fallback = "on",
+     .text = "All files come from here: hosts open no port for one another",
+     .commands = kOfHosts,
+     .read = Flag<&Options::peers>},
+    {.name = "ssh-config",
+     .letter = "F",
+     .group = SettingGroup::kHosts,
+     .value = "FILE",
+     .fallback = "~/.ssh/config",
+     .text = "Read this in place of ~/.ssh/config; none: neither that nor the system's",
+     .commands = kOfHosts,
+     .is_path = true,
+     .read = FileName<&Options::ssh_config>},
+    {.name = "connect-timeout",
+     .group = SettingGroup::kHosts,
+     .value = "DUR",
+     .fallback = "15s",
+     .text = "Give up a host that is not there after so long",
+     .commands = kOfHosts,
+     .read = Into<&Options::connect_timeout, ParseDurationOption>},
+    {.name = "host-timeout",
+     .group = SettingGroup::kHosts,
+     .value = "DUR",
+     .fallback = "30s",
+     .text = "An agent that hears nothing for so long stops its tests and leaves",
+     .commands = kOfHosts,
+     .read = Into<&Options::host_timeout, ParseDurationOption>},
+    {.name = "min-hosts",
+     .group = SettingGroup::kHosts,
+     .value = "N",
+     .fallback = "1",
+     .text = "Fail as soon as it is certain that fewer hosts come up",
+     .commands = kOfHosts,
+     .read = Number<&Options::min_hosts, 1, 10000>},
+    {.name = "remote-store",
+     .group = SettingGroup::kHosts,
+     .value = "DIR",
+     .fallback = "~/.cache/dtest there",
+     .text = "Where hosts keep what was shipped",
+     .commands = kOfHosts,
+     .read = Text<&Options::remote_store>},
+    {.name = "store-limit",
+     .group = SettingGroup::kHosts,
+     .value = "BYTES",
+     .fallback = "20G",
+     .text = "What a host keeps at most",
+     .commands = kOfHosts,
+     .read = Into<&Options::store_limit, ParseBytesOption>},
+
+    {.name = "filter",
+     .letter = "k",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kReplacingList,
+     .value = "EXPR",
+     .text = "Select cases; a leading - excludes (see below)",
+     .commands = kOfCases,
+     .read = Texts<&Options::filters>},
+    {.name = "shard",
+     .group = SettingGroup::kSelection,
+     .value = "I/N",
+     .text = "Only the I-th of N parts: the same parts on every machine",
+     .commands = kOfCases,
+     .read = ReadShard},
+    {.name = "shard-durations",
+     .group = SettingGroup::kSelection,
+     .value = "FILE",
+     .text = "Make them equally long by this file, the same for all (dtest history export)",
+     .commands = kOfCases,
+     .is_path = true,
+     .read = FileName<&Options::shard_durations>},
+    {.name = "plain",
+     .group = SettingGroup::kSelection,
+     .value = "auto|all|none",
+     .fallback = "auto",
+     .text = "Which other executables in a directory are tests: those named so, all, none",
+     .commands = kOfCases,
+     .read = Into<&Options::plain, ParsePlain>},
+    {.name = "protocol",
+     .group = SettingGroup::kSelection,
+     .value = "NAME",
+     .fallback = "plain",
+     .text = "What programs speak that show no framework: tap, or another that dtest knows",
+     .commands = kOfCases,
+     .read = Into<&Options::protocol, ParseProtocol>},
+    {.name = "allow-unrunnable",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kFlag,
+     .text = "What looks like a test and cannot be started is a warning, in place of failing the run",
+     .commands = kOfCases,
+     .read = Flag<&Options::allow_unrunnable>},
+    {.name = "run-disabled",
+     .alias = "gtest_also_run_disabled_tests",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kFlag,
+     .text = "Run DISABLED_ and hidden cases, too",
+     .commands = kOfCases,
+     .read = Flag<&Options::run_disabled>},
+    {.name = "list-cache",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kFlag,
+     .fallback = "on",
+     .text = "List anew although executable, libraries, --data and --env are as before",
+     .commands = kOfCases,
+     .read = Flag<&Options::list_cache>},
+    {.name = "list-timeout",
+     .group = SettingGroup::kSelection,
+     .value = "DUR",
+     .fallback = "60s",
+     .text = "Limit of listing one executable",
+     .commands = kOfCases,
+     .read = Into<&Options::list_timeout, ParseDurationOption>},
+    {.name = "data",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kAddingList,
+     .value = "GLOB",
+     .text = "Files the tests read, relative to here; ** and directories",
+     .commands = kOfCases,
+     .is_path = true,
+     .read = Texts<&Options::data>},
+    {.name = "env",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kAddingList,
+     .value = "K[=V]",
+     .text = "Set a variable for tests; without =V it is passed on",
+     .commands = kOfCases,
+     .has_variable = false,
+     .read = ReadEnv},
+
+    {.name = "processes",
+     .group = SettingGroup::kRun,
+     .value = "batch|case",
+     .fallback = "batch",
+     .text = "A process for several cases, or one a case",
+     .commands = kOfRuns,
+     .read = Into<&Options::processes, ParseProcesses>},
+    {.name = "timeout",
+     .group = SettingGroup::kRun,
+     .value = "DUR",
+     .fallback = "25m",
+     .text = "Limit of one case",
+     .commands = kOfRuns,
+     .read = Into<&Options::timeout, ParseDurationOption>},
+    {.name = "run-timeout",
+     .group = SettingGroup::kRun,
+     .value = "DUR",
+     .fallback = "none",
+     .text = "Limit of the whole run",
+     .commands = kOfRuns,
+     .read = Into<&Options::run_timeout, ParseDurationOption>},
+    {.name = "override",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "TABLE",
+     .text = "Other values for some cases: {filter = \"label(slow)\", timeout = \"10m\"}",
+     .commands = kOfRuns,
+     .has_variable = false,
+     .read = ReadOverrides},
+    {.name = "grace",
+     .group = SettingGroup::kRun,
+     .value = "DUR",
+     .fallback = "10s",
+     .text = "From asking a test to stop to killing it",
+     .commands = kOfRuns,
+     .read = Into<&Options::kill_grace, ParseDurationOption>},
+    {.name = "retries",
+     .group = SettingGroup::kRun,
+     .value = "N",
+     .fallback = "0",
+     .text = "Further attempts of a case that fails, on another host if there is one",
+     .commands = kOfRuns,
+     .read = Number<&Options::retries, 0, 100>},
+    {.name = "explain",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kFlag,
+     .text = "Run a case that failed behind others in one process once more, alone, to tell if it passes then",
+     .commands = kOfRuns,
+     .read = Flag<&Options::explain>},
+    {.name = "repeat",
+     .group = SettingGroup::kRun,
+     .value = "N",
+     .fallback = "1",
+     .text = "Run every case so many times",
+     .commands = kOfRuns,
+     .read = Number<&Options::repeat, 1, 10000>},
+    {.name = "shuffle",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kOptionalText,
+     .value = "SEED",
+     .text = "Give cases out in random order; with a seed: in the same again",
+     .commands = kOfRuns,
+     .read = Into<&Options::shuffle, ParseSeed>},
+    {.name = "max-fail",
+     .group = SettingGroup::kRun,
+     .value = "N",
+     .text = "Stop after so many failures",
+     .commands = kOfRuns,
+     .choice = "max-fail",
+     .read = Number<&Options::max_fail, 1, 1000000000>},
+    {.name = "fail-fast",
+     .letter = "x",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kFlag,
+     .text = "Stop at the first failure",
+     .commands = kOfRuns,
+     .choice = "max-fail",
+     .read = ReadFailFast},
+    {.name = "speculate",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kFlag,
+     .text = "At the end, idle hosts run a second copy of slow cases: only for tests that bear to run twice at once",
+     .commands = kOfRuns,
+     .read = Flag<&Options::speculate>},
+
+    {.name = "junit",
+     .group = SettingGroup::kReports,
+     .value = "FILE",
+     .text = "Write JUnit XML",
+     .commands = kOfReports,
+     .is_path = true,
+     .read = FileName<&Options::junit>},
+    {.name = "junit-success-output",
+     .group = SettingGroup::kReports,
+     .kind = SettingKind::kFlag,
+     .text = "JUnit and the event log have the output of cases that pass, too",
+     .commands = kOfRuns,
+     .read = Flag<&Options::junit_success_output>},
+    {.name = "events",
+     .group = SettingGroup::kReports,
+     .value = "FILE",
+     .text = "Write the event log here, too (JSON lines)",
+     .commands = kOfRuns,
+     .is_path = true,
+     .read = FileName<&Options::events>},
+    {.name = "success-output",
+     .group = SettingGroup::kReports,
+     .value = "never|final|immediate",
+     .fallback = "never; -vv: immediate",
+     .text = "Show the output of cases that pass: never, at the end, as they end",
+     .commands = kOfReports,
+     .read = Into<&Options::success_output, ParseSuccessOutput>},
+    {.name = "output-cap",
+     .group = SettingGroup::kReports,
+     .value = "BYTES",
+     .fallback = "1M",
+     .text = "Output kept of one case, head and tail, at most 16M",
+     .commands = kOfRuns,
+     .read = Into<&Options::output_cap, ParseOutputCap>},
+    {.name = "durations",
+     .group = SettingGroup::kReports,
+     .value = "N",
+     .text = "Show the N slowest cases; dtest history: so many of each kind",
+     .commands = {Command::kRun, Command::kReport, Command::kHistory, Command::kConfig},
+     .read = Number<&Options::durations, 0, 1000000000>},
+    {.name = "timings",
+     .group = SettingGroup::kReports,
+     .kind = SettingKind::kFlag,
+     .text = "Show where the time went (so does -v)",
+     .commands = kOfReports,
+     .read = Flag<&Options::timings>},
+
+    {.name = "color",
+     .group = SettingGroup::kPresentation,
+     .value = "auto|always|never",
+     .fallback = "auto",
+     .text = "Colours; auto honours NO_COLOR, CLICOLOR_FORCE and TERM=dumb",
+     .commands = kOfAll,
+     .read = Into<&Options::color, ParseWhen>},
+    {.name = "progress",
+     .group = SettingGroup::kPresentation,
+     .value = "auto|always|never",
+     .fallback = "auto",
+     .text = "A status line; auto: on a terminal and not under CI",
+     .commands = kOfAll,
+     .read = Into<&Options::progress, ParseWhen>},
+    {.name = "quiet",
+     .letter = "q",
+     .group = SettingGroup::kPresentation,
+     .kind = SettingKind::kFlag,
+     .text = "Only failures, warnings and the summary",
+     .commands = kOfAll,
+     .choice = "verbosity",
+     .read = ReadQuiet},
+    {.name = "verbose",
+     .letter = "v",
+     .group = SettingGroup::kPresentation,
+     .kind = SettingKind::kCount,
+     .text = "Every case as it ends; twice: what dtest does, too",
+     .commands = kOfAll,
+     .choice = "verbosity",
+     .read = ReadVerbose},
+
+    {.name = "config",
+     .group = SettingGroup::kPlaces,
+     .value = "FILE",
+     .fallback = "dtest.toml here or above",
+     .text = "Read settings from this file; none: from no file",
+     .commands = kOfAll,
+     .in_files = false,
+     .chooses_layers = true,
+     .read = FileName<&Options::config>},
+    {.name = "profile",
+     .group = SettingGroup::kPlaces,
+     .value = "NAME",
+     .text = "Use what dtest.toml says under [profile.NAME], too",
+     .commands = kOfAll,
+     .in_files = false,
+     .chooses_layers = true,
+     .read = FileName<&Options::profile>},
+    {.name = "cache-dir",
+     .group = SettingGroup::kPlaces,
+     .value = "DIR",
+     .fallback = "~/.cache/dtest",
+     .text = "File hashes and listings",
+     .commands = kOfAll,
+     .is_path = true,
+     .read = FileName<&Options::cache_dir>},
+    {.name = "state-dir",
+     .group = SettingGroup::kPlaces,
+     .value = "DIR",
+     .fallback = "~/.local/state/dtest",
+     .text = "History and event logs",
+     .commands = kOfAll,
+     .is_path = true,
+     .read = FileName<&Options::state_dir>},
+};
+
+constexpr CommandWord kCommands[] = {
+    {Command::kRun, "run", "[OPTIONS] PATH... [-- ARG...]",
+     "run the tests in PATH: a test executable, or a directory of them; with ARGs"},
+    {Command::kList, "list", "[OPTIONS] PATH...", "list their cases, one a line"},
+    {Command::kHosts, "hosts", "[OPTIONS]", "check every host and say what is wrong with which"},
+    {Command::kReport, "report", "[OPTIONS] [RUN]",
+     "show the reports of the latest run, or of RUN (an id or an event log)"},
+    {Command::kReproduce, "reproduce", "CASE [RUN]",
+     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in its "
+     "process"},
+    {Command::kHistory, "history", "[export FILE | forget EXPR...]",
+     "show the slowest and the flaky cases that are known; write what is known of durations, for --shard-durations; "
+     "forget these cases"},
+    {Command::kConfig, "config", "[OPTIONS] [SETTING...]",
+     "show the settings in force, and where each comes from: file and line, variable or command line"},
+};
+
+}  // namespace
+
+const char* SettingGroupName(SettingGroup group) {
+  switch (group) {
+    case SettingGroup::kHosts:
+      return "Hosts";
+    case SettingGroup::kSelection:
+      return "Which cases";
+    case SettingGroup::kRun:
+      return "How they run";
+    case SettingGroup::kReports:
+      return "Reports";
+    case SettingGroup::kPresentation:
+      return "Presentation";
+    case SettingGroup::kPlaces:
+      return "Places";
+  }
+  return "";
+}
+
+absl::Span<const Setting> AllSettings() { return kSettings; }
+
+const Setting* FindSetting(absl::string_view name) {
+  for (const Setting& setting : kSettings) {
+    if (name == setting.name) return &setting;
+  }
+  return nullptr;
+}
+
+std::string VariableName(const Setting& setting) {
+  return absl::StrCat("DTEST_", absl::StrReplaceAll(absl::AsciiStrToUpper(setting.name), {{"-", "_"}}));
+}
+
+bool TakesValue(const Setting& setting) {
+  return setting.kind == SettingKind::kText || setting.kind == SettingKind::kReplacingList ||
+         setting.kind == SettingKind::kAddingList;
+}
+
+bool IsOnByDefault(const Setting& setting) {
+  return setting.kind == SettingKind::kFlag && absl::string_view(setting.fallback) == "on";
+}
+
+absl::Span<const CommandWord> AllCommands() { return kCommands; }
+
+const CommandWord& WordOf(Command command) {
+  return *std::find_if(std::begin(kCommands), std::end(kCommands),
+                       [command](const CommandWord& word) { return word.command == command; });
+}
+
+}  // namespace dtest

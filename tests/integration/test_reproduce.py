@@ -1,0 +1,165 @@
+"""`dtest reproduce`, and the command that each failure ends with: pasted into a shell, it runs the case as it ran."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import harness
+from harness import FAILED, PASSED, USAGE, DtestCase, FarmCase, Result, text_of
+
+
+class Reproducing:
+    """For a DtestCase."""
+
+    def commands(self, result):
+        """The commands that failures end with, in order."""
+        program = re.escape(os.environ["DTEST_BINARY"])
+        return [line.strip() for line in result.stdout.splitlines() if re.match(rf" +{program} reproduce ", line)]
+
+    def paste(self, command, directory="/", **env):
+        """What a shell that stands in `directory` makes of it."""
+        ran = subprocess.run(["sh", "-c", command], env=self.environment(**env), cwd=directory, capture_output=True,
+                             text=True, errors="replace", timeout=120, check=False)
+        return Result(ran.returncode, ran.stdout, ran.stderr, None, None)
+
+    def assertReproduces(self, result, count, *said):
+        """Each of the `count` failures fails again, by the command that it ends with."""
+        commands = self.commands(result)
+        self.assertEqual(len(commands), count, result.stdout)
+        for command in commands:
+            with self.subTest(command=command):
+                again = self.paste(command)
+                self.assertExit(again, FAILED)
+                self.assertSays(again, *said)
+                # What it logs can be reproduced in turn.
+                self.assertEqual([line.split(" reproduce ")[1].rsplit(" ", 1)[0] for line in self.commands(again)],
+                                 [command.split(" reproduce ")[1].rsplit(" ", 1)[0]])
+
+
+class ReproduceTest(Reproducing, DtestCase):
+
+    def test_behind_what_ran_before_it(self):
+        self.dtest(self.suite("order_dependent_test"), "-j", "1")  # once more, what is known to be short is one batch
+        first = self.dtest(self.suite("order_dependent_test"), "-j", "1", "--env", "OF_THE_RUN=yes")
+        ran = {event["name"]: (event["process"], event["place"]) for event in first.attempts()}
+        self.assertEqual(ran["Order.NeedsTidiness"][1], 3)
+        commands = self.commands(first)
+        self.assertEqual([command.split()[2] for command in commands],
+                         ["tests/order_dependent_test.Order.NeedsTidiness", "tests/order_dependent_test.Order.AlwaysFails"])
+        for command, said in zip(commands, ("4 cases: 3 passed, 1 failed", "5 cases: 3 passed, 2 failed")):
+            for _ in range(2):  # the run that it names is not the latest any more
+                again = self.paste(command)
+                self.assertExit(again, FAILED)
+                self.assertSays(again, "behind the ", " that ran before it", said)
+
+    def test_names_as_a_person_types_them(self):
+        self.dtest(self.suite("order_dependent_test"), "-j", "1")
+        first = self.dtest(self.suite("order_dependent_test"), "-j", "1")
+        for name in ("Order.Last", "order_dependent_test.Order.Last", "order_dependent_test Order.Last",
+                     "tests/order_dependent_test.Order.Last", "tests/order_dependent_test Order.Last"):
+            result = self.dtest("reproduce", name, first.events_path, reports=False)
+            self.assertSays(result, "6 cases: 4 passed, 2 failed")
+        result = self.dtest("reproduce", "Order.Las", first.events_path, reports=False)
+        self.assertExit(result, USAGE)
+        self.assertSays(result, "no case 'Order.Las' ran in", "as the reports do")
+
+    def test_one_name_of_two_cases(self):
+        self.suite("order_dependent_test", directory="tests/a")
+        self.suite("order_dependent_test", directory="tests/b")
+        first = self.dtest(self.path("tests"), "-k", "Order.AlwaysFails")
+        result = self.dtest("reproduce", "Order.AlwaysFails", first.events_path, reports=False)
+        self.assertExit(result, USAGE)
+        self.assertSays(result, "tests/a/order_dependent_test.Order.AlwaysFails",
+                        "tests/b/order_dependent_test.Order.AlwaysFails")
+        self.assertReproduces(first, 2, "1 case: 0 passed, 1 failed")
+
+    def test_any_name(self):
+        os.makedirs(self.path("it's a \"dir\" $X"))
+        directory = self.suite("odd_names_test", directory="it's a \"dir\" $X")
+        self.write("it's a \"dir\" $X/it's a_test", "#!/bin/sh\nexit 3\n", 0o755)
+        result = self.dtest(directory, "--processes", "case")
+        self.assertExit(result, FAILED)
+        self.assertEqual(sorted(text_of(event["name"]).rsplit("/", 1)[-1] for event in result.attempts()
+                                if event["outcome"] == "failed"),
+                         ["1", "It's odd.a \"b\" $HOME `c`", "It's odd.don't; rm -rf \\n &", "it's a_test"])
+        self.assertReproduces(result, 4, "1 case: 0 passed, 1 failed")
+        self.assertSays(result, "with parameter \"it's \\\"two\\\"\"")
+
+    def test_the_runs_own_options(self):
+        self.write("tests/sees_test.sh", "#!/bin/sh\necho \"$1 $SEEN $PASSED_ON in $PWD\"\nexit 1\n", 0o755)
+        result = self.dtest(self.path("tests"), "--env", "SEEN=it is", "--env", "PASSED_ON", "--", "an argument",
+                            env={"PASSED_ON": "here"})
+        self.assertExit(result, FAILED)
+        said = f"an argument it is here in {self.directory}"
+        self.assertSays(result, said)
+        [command] = self.commands(result)
+        self.assertSays(self.paste(command, PASSED_ON="here"), said)
+        without = self.paste(command)
+        self.assertExit(without, USAGE)
+        self.assertSays(without, "PASSED_ON")
+
+    def test_a_log_that_is_gone(self):
+        result = self.dtest(self.suite("order_dependent_test"), "-k", "AlwaysFails")
+        [command] = self.commands(result)
+        log = command.rsplit(" ", 1)[1]
+        os.remove(log)
+        again = self.paste(command)
+        self.assertExit(again, USAGE)
+        self.assertSays(again, "there is no event log", log)
+
+    def test_the_run_by_its_id(self):
+        # Without --state-dir, as a person calls it, the run has a short name.
+        home = {"XDG_STATE_HOME": self.path("state-home"), "XDG_CACHE_HOME": self.path("cache-home")}
+        program = os.environ["DTEST_BINARY"]
+        first = self.paste(f"{program} {self.suite('order_dependent_test')} -k AlwaysFails", self.directory, **home)
+        self.assertExit(first, FAILED)
+        [command] = self.commands(first)
+        self.assertRegex(command, r" reproduce tests/order_dependent_test.Order.AlwaysFails \d{8}-\d{6}-\w+$")
+        self.assertSays(self.paste(command, **home), "1 case: 0 passed, 1 failed")
+        shown = self.paste(f"{program} report {command.rsplit(' ', 1)[1]}", **home)
+        self.assertEqual(self.commands(shown), [command])
+
+    def test_reports_of_a_log_name_it(self):
+        result = self.dtest(self.suite("order_dependent_test"), "-k", "AlwaysFails")
+        moved = self.path("a log.jsonl")
+        os.rename(result.events_path, moved)
+        shown = self.dtest("report", moved, reports=False)
+        [command] = self.commands(shown)
+        self.assertTrue(command.endswith(f" '{moved}'"), command)
+        self.assertExit(self.paste(command), FAILED)
+
+    def test_nothing_to_run_again(self):
+        self.assertEqual(self.commands(self.dtest(self.suite("plain_pass", directory="good") + "/plain_pass")), [])
+        shutil.rmtree(self.path("state"))
+        self.write("state", "")
+        result = self.dtest(self.suite("order_dependent_test"), "-k", "AlwaysFails")
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "not kept for `dtest report` and `dtest reproduce`")
+        self.assertEqual(self.commands(result), [])
+
+    def test_flaky_cases(self):
+        result = self.dtest(self.suite("flaky_test"), "--retries", "2", "-k", "-Flaky.NeverPasses")
+        self.assertExit(result, PASSED)
+        flaky = {event["name"] for event in result.attempts() if event.get("flaky")}
+        self.assertTrue(flaky)
+        self.assertEqual(len(self.commands(result)), len(flaky))
+
+
+class ReproduceOnAFarmTest(Reproducing, FarmCase):
+
+    def test_on_the_host_where_it_ran(self):
+        result = self.dtest(*self.on_farm(), self.suite("odd_names_test"), "--processes", "case")
+        self.assertExit(result, FAILED)
+        hosts = {event["name"]: event["host"] for event in result.attempts() if event["outcome"] == "failed"}
+        self.assertEqual(len(hosts), 3)
+        for command in self.commands(result):
+            again = self.paste(command)
+            self.assertExit(again, FAILED)
+            [host] = {host for name, host in hosts.items() if f"{name} ({host})" in again.stdout}
+            self.assertSays(again, f" on {host}, in one process", "on 1 host (1 slot)")
+        self.assertHostsClean()
+
+
+if __name__ == "__main__":
+    harness.main(farm=True)

@@ -1,0 +1,97 @@
+// World: the checks of what either coordinator tells of the cases.
+
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "simulation/sim_world.h"
+
+namespace dtest::simulation {
+
+void World::Do(const AttemptEnded& action) {
+  const CaseKey key{action.id.unit.value(), action.id.index, action.iteration};
+  if (verbose) {
+    std::cerr << "    ended " << key.unit << "/" << key.index << " " << OutcomeName(action.result.outcome)
+              << " attempt " << action.result.attempt << " final " << action.final << "\n";
+  }
+  ++outcomes_.attempts;
+  if (replaying_) return;
+  if (!selected_.contains(key)) Broken("a verdict about a case that was not selected");
+  // Beyond the first attempt and its retries there are infra errors, which use up no retries.
+  if (action.result.attempt < 1 || action.result.attempt > scenario_.policy.retries + 4) {
+    Broken("an attempt that is not within the iteration");
+  }
+  if (action.result.outcome == Outcome::kPassed && !passed_.contains({key, action.host->value()})) {
+    Broken("it did not pass there");
+  }
+  if (action.result.outcome == Outcome::kTimedOut && WouldEndInTime(action))
+    Broken("it was timed out, but for no reason");
+  if (action.replaces.has_value()) {
+    if (IsFailure(*action.replaces)) return;  // a remark
+    if (!verdicts_.contains(key)) Broken("a verdict takes the place of none");
+    ++outcomes_.late_failures;
+    --outcomes_.by_outcome[static_cast<int>(*action.replaces)];
+    if (!action.final) {
+      verdicts_.erase(key);
+    } else {
+      ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
+    }
+    return;
+  }
+  if (copied_.contains(key)) Broken("an attempt ends before its copy has won or lost");
+  if (verdicts_.contains(key)) Broken("an attempt ends after the final verdict");
+  if (scenario_.properties && action.host.has_value()) {
+    ended_[{key, action.result.attempt}] = *action.host;
+    CheckProperties(key, action.result.attempt, action.result.properties);
+  }
+  if (!action.final) return;
+  verdicts_.insert(key);
+  ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
+}
+
+bool World::WouldEndInTime(const AttemptEnded& attempt) const {
+  const uint32_t unit = attempt.id.unit.value(), index = attempt.id.index;
+  const uint32_t execution = scenario_.ExecutionOf(attempt.iteration, attempt.result.attempt);
+  const Fate fate = scenario_.FateOf(unit, index, execution);
+  return fate != Fate::kHang && fate != Fate::kStubborn &&
+         scenario_.DurationOn(attempt.host->value(), unit, index) < scenario_.policy.time_limit;
+}
+
+void World::Do(const AttemptCopied& action) {
+  const CaseKey key{action.id.unit.value(), action.id.index, action.iteration};
+  if (verbose) {
+    std::cerr << "    copy of " << key.unit << "/" << key.index << " attempt " << action.attempt << " on "
+              << action.original.value() << " on " << action.host.value() << " stage " << int(action.stage) << "\n";
+  }
+  if (replaying_) return;
+  if (action.stage != CopyStage::kStarted) {
+    if (copied_.erase(key) == 0) Broken("a copy ends that was not started");
+    outcomes_.copies_won += action.stage == CopyStage::kWon;
+    return;
+  }
+  ++outcomes_.copies;
+  if (!scenario_.scheduler.speculate) Broken("a copy nobody asked for");
+  if (!copied_.insert(key).second) Broken("a second copy of an attempt");
+  if (action.host == action.original) Broken("a copy on the host of its original");
+  if (verdicts_.contains(key)) Broken("a copy of a case that has its verdict");
+  copies_[key].push_back(action);
+}
+
+void World::Do(const PropertiesCame& action) {
+  if (replaying_) return;
+  const CaseKey key{action.id.unit.value(), action.id.index, action.iteration};
+  const auto ended = ended_.find({key, action.attempt});
+  if (ended == ended_.end() || ended->second != action.host) Broken("properties of an attempt that did not end there");
+  outcomes_.late_properties += action.properties.size();
+  CheckProperties(key, action.attempt, action.properties);
+}
+
+void World::CheckProperties(const CaseKey& key, uint32_t attempt,
+                            const std::vector<std::pair<std::string, std::string>>& properties) {
+  for (const auto& [name, value] : properties) {
+    ++outcomes_.properties;
+    if (value != absl::StrCat(scenario_.ExecutionOf(key.iteration, attempt))) Broken("properties of another attempt");
+    if (!recorded_.insert({key, attempt}).second) Broken("a property comes twice");
+  }
+}
+
+}  // namespace dtest::simulation

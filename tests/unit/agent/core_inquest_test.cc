@@ -1,0 +1,186 @@
+// The core: inquests, where it cannot be told from one process whose fault it was; and listings that prove wrong.
+
+#include <csignal>
+
+#include "core_fixture.h"
+
+namespace dtest {
+namespace {
+
+using AgentCore = AgentCoreTest;
+
+constexpr char kTornDown[] = " after its last test (global tear-down, leak check or atexit)";
+
+TEST_F(AgentCore, DeathBetweenCasesIsWhoseProcessDiesAlone) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  RunCase(0);
+  EXPECT_THAT(Ends(0), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
+  RunCase(2);
+  EXPECT_THAT(Ends(0),
+              ElementsAre("results 1 [0 passed, 1 crashed (killed by signal 11 (Segmentation fault) before the "
+                          "first test, in global set-up), 2 passed] done"));
+}
+
+// Alone they pass, but the run must not be green.
+TEST_F(AgentCore, DeathBetweenCasesThatNobodyRepeatsIsTheNextOnesWithAllTheirNames) {
+  Join(1);
+  GetLease(2, {0, 1});
+  RunCase(0);
+  ProcessEnded exits;
+  exits.exit_code = 3;
+  exits.premature = exits.in_suite = true;
+  exits.output = "no licence";
+  exits.cases = "A.a";
+  EXPECT_THAT(Do(std::move(exits)), IsEmpty());
+  for (uint32_t index : {0u, 1u}) {
+    EXPECT_THAT(Turn(), ElementsAre(absl::StrCat("run 0 in 0: ", index)));
+    RunCase(index);
+    if (index == 0) {
+      EXPECT_THAT(Ends(0), IsEmpty());
+      continue;
+    }
+    EXPECT_THAT(Ends(0), ElementsAre("results 2 [0 passed, 1 crashed (exited with status 3 before the test, in the "
+                                     "set-up of its suite; none of its cases does that alone, so it may not be this "
+                                     "one's doing. Its cases: A.a) <no licence>] done"));
+  }
+}
+
+// 0 leaks: its result has left, and is taken back.
+TEST_F(AgentCore, WhatFailsAsAProcessEndsIsWhoseProcessFailsAlone) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  RunCase(1);
+  After(absl::Seconds(1));
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed, 1 passed]"));
+  RunCase(2);
+  EXPECT_THAT(EndsLate(23, "leak", "ERROR: LeakSanitizer"), IsEmpty());
+  EXPECT_THAT(Get(Recall{LeaseId(1)}), ElementsAre("refused 1"));
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  RunCase(0);
+  EXPECT_THAT(EndsLate(23, "leak of 0", "ERROR: LeakSanitizer"), IsEmpty());
+  for (uint32_t index : {1u, 2u}) {
+    After(absl::Seconds(1));
+    const Actions turn = Turn();
+    EXPECT_THAT(turn.front(), absl::StrCat("run 0 in 0: ", index));
+    if (index == 1) {
+      EXPECT_THAT(turn.back(),
+                  absl::StrCat("results 1 [] not passed: 0 failed (the process exited with status 23", kTornDown,
+                               ": ERROR: LeakSanitizer) <leak of 0> warning ERROR: "
+                               "LeakSanitizer"));
+    }
+    RunCase(index);
+    if (index == 1) {
+      EXPECT_THAT(EndsLate(0), IsEmpty());
+    } else {
+      EXPECT_THAT(EndsLate(0), ElementsAre("results 1 [2 passed] done"));
+    }
+  }
+}
+
+TEST_F(AgentCore, WhatFailsAsAProcessEndsAndNobodyRepeatsNamesThemAll) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  EndsLate(9, "broken");
+  for (uint32_t index : {0u, 1u}) {
+    Turn();
+    RunCase(index);
+    const Actions last = EndsLate(0);
+    if (index == 0) {
+      EXPECT_THAT(last, IsEmpty());
+      continue;
+    }
+    EXPECT_THAT(last,
+                ElementsAre(absl::StrCat("results 1 [0 passed, 1 failed (the process exited with status 9", kTornDown,
+                                         "; none of its cases does that alone, so it may not be this "
+                                         "one's doing. Its cases: A.a, A.b) <broken>] done")));
+  }
+}
+
+// As races are.
+TEST_F(AgentCore, WhatASanitizerRemarkedOnDidItIfNobodyRepeatsIt) {
+  Join(1);
+  GetLease(1, {0, 1});
+  Begin(0);
+  CaseFinished finished;
+  finished.result.index = 0;
+  finished.result.warning = "WARNING: ThreadSanitizer: data race";
+  Do(std::move(finished));
+  RunCase(1);
+  EndsLate(66);
+  Turn();
+  RunCase(0);
+  EndsLate(0);
+  Turn();
+  RunCase(1);
+  EXPECT_THAT(EndsLate(0),
+              ElementsAre(absl::StrCat("results 1 [0 failed (WARNING: ThreadSanitizer: data race\nand the process "
+                                       "exited with status 66",
+                                       kTornDown,
+                                       "; not so when the case ran alone) warning "
+                                       "WARNING: ThreadSanitizer: data race, 1 passed] done")));
+}
+
+TEST_F(AgentCore, InquestThatAnInterruptCutsTellsWhatItWasAbout) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  EndsLate(9);
+  Turn();
+  Begin(0);
+  EXPECT_THAT(Get(Interrupt{absl::Seconds(1)}),
+              ElementsAre(HasSubstr("1 failed (the process exited with status 9"), "kill 0 with 2"));
+  EXPECT_THAT(Finish(0), IsEmpty());
+  EXPECT_THAT(Ends(0, SIGINT), ElementsAre("results 1 [] done", "idle"));
+}
+
+TEST_F(AgentCore, CaseThatHangsInAnInquestIsTimedOut) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  EndsLate(9);
+  Turn();
+  Begin(0);
+  After(absl::Seconds(60));
+  EXPECT_THAT(Turn(), ElementsAre("kill 0 with 15", "results 1 [0 passed]"));
+  EXPECT_THAT(Ends(0, SIGTERM), IsEmpty());
+  Turn();
+  RunCase(1);
+  EXPECT_THAT(EndsLate(0), ElementsAre(HasSubstr("not passed: 0 timed out (exceeded its time limit of 60 s) done")));
+}
+
+TEST_F(AgentCore, CasesThatAProcessDoesNotKnowAreNobodyElsesFault) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(1);
+  EXPECT_THAT(EndsWrong("it forgot A.a"),
+              ElementsAre("listing of 0 wrong: it forgot A.a",
+                          "results 1 [1 passed, 0 infra error (not run: what is listed is not what runs: it forgot "
+                          "A.a), 2 infra error (not run: what is listed is not what runs: it forgot A.a)] done"));
+}
+
+TEST_F(AgentCore, CaseThatNobodyListedMakesTheListingWrong) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  ProcessEnded ended;
+  ended.exit_code = 1;  // the strange one failed
+  ended.listing_wrong = "it listed 2 and runs 3";
+  EXPECT_THAT(Do(std::move(ended)),
+              ElementsAre("listing of 0 wrong: it listed 2 and runs 3", "results 1 [0 passed, 1 passed] done"));
+}
+
+}  // namespace
+}  // namespace dtest

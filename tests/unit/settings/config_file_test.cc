@@ -1,0 +1,179 @@
+#include "coordinator/settings/config_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using Values = std::map<std::string, std::vector<std::string>>;
+
+Values ValuesOf(const SettingLayer& layer) {
+  Values values;
+  for (const GivenSetting& given : layer) values[given.setting->name] = given.values;
+  return values;
+}
+
+ConfigFile Parsed(absl::string_view text, const std::string& profile = "", const std::string& directory = "") {
+  absl::StatusOr<ConfigFile> config = ParseConfigFile(text, "dtest.toml", directory, profile);
+  EXPECT_TRUE(config.ok()) << config.status().message();
+  return config.ok() ? *std::move(config) : ConfigFile();
+}
+
+std::string Wrong(absl::string_view text, const std::string& profile = "") {
+  absl::StatusOr<ConfigFile> config = ParseConfigFile(text, "dtest.toml", "", profile);
+  EXPECT_FALSE(config.ok()) << text;
+  return std::string(config.status().message());
+}
+
+TEST(ConfigFile, ValuesOfEveryKind) {
+  const ConfigFile config = Parsed(
+      "retries = 2\n"
+      "timeout = 1.5\n"
+      "junit = 'results.xml'\n"
+      "speculate = true\n"
+      "data = ['a/**', 'b']\n"
+      "filter = '-Slow'\n"
+      "shuffle = 7\n");
+  EXPECT_EQ(ValuesOf(config.settings), (Values{{"retries", {"2"}},
+                                               {"timeout", {"1.5"}},
+                                               {"junit", {"results.xml"}},
+                                               {"speculate", {"true"}},
+                                               {"data", {"a/**", "b"}},
+                                               {"filter", {"-Slow"}},
+                                               {"shuffle", {"7"}}}));
+  for (const GivenSetting& given : config.settings) {
+    if (given.setting == FindSetting("junit")) {
+      EXPECT_EQ(given.origin, "dtest.toml:3");
+    }
+  }
+}
+
+TEST(ConfigFile, HostsAndEnvironment) {
+  EXPECT_EQ(ValuesOf(Parsed("[hosts]\nfile = 'h.txt'\nlist = ['a', 'b slots=2']\ntags = 'gpu'\n[env]\nTZ = 'UTC'\nN = 1\n")
+                         .settings),
+            (Values{{"hosts", {"h.txt"}}, {"host", {"a", "b slots=2"}}, {"tag", {"gpu"}}, {"env", {"N=1", "TZ=UTC"}}}));
+  EXPECT_EQ(ValuesOf(Parsed("hosts = 'h.txt'\nenv = ['A=1']").settings), (Values{{"hosts", {"h.txt"}}, {"env", {"A=1"}}}));
+}
+
+TEST(ConfigFile, PathsAreRelativeToTheFile) {
+  EXPECT_EQ(ValuesOf(Parsed("junit = 'r.xml'\nssh-config = 'none'\ncache-dir = '/c'\nhosts='h'\nremote-store = 's'", "", "/project").settings),
+            (Values{{"junit", {"/project/r.xml"}},
+                    {"ssh-config", {"none"}},
+                    {"cache-dir", {"/c"}},
+                    {"hosts", {"/project/h"}},
+                    {"remote-store", {"s"}}}));
+}
+
+TEST(ConfigFile, Profiles) {
+  const std::string text =
+      "retries = 1\n"
+      "[profile.ci]\n"
+      "retries = 2\n"
+      "junit = 'ci.xml'\n"
+      "[profile.nightly]\n"
+      "inherits = 'ci'\n"
+      "repeat = 3\n"
+      "[profile.nightly.env]\n"
+      "NIGHT = true\n";
+  EXPECT_TRUE(Parsed(text).profiles.empty());
+  const ConfigFile nightly = Parsed(text, "nightly");
+  ASSERT_EQ(nightly.profiles.size(), 2u);
+  EXPECT_EQ(ValuesOf(nightly.settings), (Values{{"retries", {"1"}}}));
+  EXPECT_EQ(ValuesOf(nightly.profiles[0]), (Values{{"retries", {"2"}}, {"junit", {"ci.xml"}}}));
+  EXPECT_EQ(ValuesOf(nightly.profiles[1]), (Values{{"repeat", {"3"}}, {"env", {"NIGHT=true"}}}));
+
+  EXPECT_THAT(Wrong(text, "nigthly"), HasSubstr("dtest.toml has no profile 'nigthly'; did you mean 'nightly'?"));
+  EXPECT_THAT(Wrong("[profile.a]\ninherits='b'\n[profile.b]\ninherits='a'\n"), HasSubstr("dtest.toml:2:10: profile 'a' inherits from itself"));
+  EXPECT_THAT(Wrong("[profile.a]\ninherits='x'\n[profile.ci]\n"), HasSubstr("there is no [profile.x] to inherit from; it has a, ci"));
+}
+
+TEST(ConfigFile, Overrides) {
+  const ConfigFile config = Parsed(
+      "[[override]]\n"
+      "filter = 'label(slow)'\n"
+      "timeout = '10m'\n"
+      "[[override]]\n"
+      "filter = 'Net.*'\n"
+      "retries = 2\n"
+      "[[profile.ci.override]]\n"
+      "filter = 'all()'\n"
+      "processes = 'case'\n",
+      "ci");
+  ASSERT_EQ(config.settings.size(), 1u);
+  EXPECT_EQ(config.settings[0].origin, "dtest.toml:1");
+  ASSERT_EQ(config.settings[0].values.size(), 2u);
+  EXPECT_EQ(ParseOverride(config.settings[0].values[0])->time_limit, absl::Minutes(10)) << config.settings[0].values[0];
+  EXPECT_EQ(ParseOverride(config.settings[0].values[1])->retries, 2u);
+  ASSERT_EQ(config.profiles.size(), 1u);
+  EXPECT_EQ(ParseOverride(config.profiles[0][0].values[0])->processes, Processes::kCase);
+
+  EXPECT_EQ(Wrong("[[override]]\ntimeout = '1s'\n[[override]]\nfilter = 'label('\nretrys = 1\nretries = 'x'\n"),
+            "dtest.toml:1:1: an override needs a filter, which says of which cases it is; all() is all\n"
+            "    1 | [[override]]\n"
+            "      | ^\n"
+            "dtest.toml:4:10: filter: at character 6: this parenthesis is not closed\n"
+            "    4 | filter = 'label('\n"
+            "      |          ^\n"
+            "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes; did you mean "
+            "'retries'?\n"
+            "    5 | retrys = 1\n"
+            "      | ^\n"
+            "dtest.toml:6:11: retries: 'x' is not a number from 0 to 100\n"
+            "    6 | retries = 'x'\n"
+            "      |           ^");
+  EXPECT_THAT(Wrong("override = 1"), HasSubstr("overrides are tables: [[override]]"));
+  EXPECT_THAT(Wrong("[[override]]\nfilter = 'failed()'"), HasSubstr("choose what to run, not how"));
+}
+
+TEST(ConfigFile, AllMistakesAtOnceWithTheirPlaces) {
+  EXPECT_EQ(Wrong("retrys = 2\n"
+                  "timeout = 'soon'\n"
+                  "[hosts]\n"
+                  "fil = 'x'\n"
+                  "[profile.ci]\n"
+                  "  jobs = []\n"),
+            "dtest.toml:1:1: unknown key 'retrys'; did you mean 'retries'?\n"
+            "    1 | retrys = 2\n"
+            "      | ^\n"
+            "dtest.toml:2:11: timeout: 'soon' is not a duration; give 90, 90s, 1m30s, 250ms or none\n"
+            "    2 | timeout = 'soon'\n"
+            "      |           ^\n"
+            "dtest.toml:4:1: unknown key 'fil' of [hosts]; it has file, list, tags; did you mean 'file'?\n"
+            "    4 | fil = 'x'\n"
+            "      | ^\n"
+            "dtest.toml:6:10: jobs: give a text, a number or a switch\n"
+            "    6 |   jobs = []\n"
+            "      |          ^");
+}
+
+TEST(ConfigFile, WhatIsNoToml) {
+  for (const char* text : {"retries = ", "[", "a = 1\na = 2", "retries = 'x", "\xff\xfe", "retries == 2"}) {
+    EXPECT_THAT(Wrong(text), HasSubstr("dtest.toml:")) << text;
+  }
+  EXPECT_TRUE(Parsed("").settings.empty());
+  EXPECT_TRUE(Parsed("# nothing\n").settings.empty());
+}
+
+TEST(ConfigFile, WhatCannotStandThere) {
+  EXPECT_THAT(Wrong("config = 'x'"), HasSubstr("'config' cannot be set here"));
+  EXPECT_THAT(Wrong("[profile.a]\nprofile = 'b'"), HasSubstr("'profile' cannot be set here"));
+  EXPECT_THAT(Wrong("data = []"), HasSubstr("the array is empty"));
+  EXPECT_THAT(Wrong("data = [1, [2]]"), HasSubstr("data: give an array of texts"));
+  EXPECT_THAT(Wrong("hosts = 'a'\n[profile]\nci = 1"), HasSubstr("a profile is a table"));
+  EXPECT_THAT(Wrong("[retries]\nx = 1"), HasSubstr("retries: give a text, a number or a switch"));
+  EXPECT_THAT(Wrong("[env]\nA = [1]"), HasSubstr("env.A: give a text"));
+}
+
+TEST(ConfigFile, AFileThatCannotBeRead) {
+  EXPECT_TRUE(absl::IsNotFound(ReadConfigFile("/nowhere/dtest.toml", "dtest.toml", "", "").status()));
+  EXPECT_FALSE(ReadConfigFile("/", "/", "", "").ok()) << "a directory";
+}
+
+}  // namespace
+}  // namespace dtest

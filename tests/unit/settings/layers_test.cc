@@ -1,0 +1,111 @@
+#include "coordinator/settings/layers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::Pair;
+
+GivenSetting Given(const char* name, std::vector<std::string> values, std::string origin) {
+  const Setting* const setting = FindSetting(name);
+  EXPECT_NE(setting, nullptr) << name;
+  return {setting, std::move(values), std::move(origin)};
+}
+
+Options Read(const SettingLayers& layers) {
+  Options options;
+  const absl::Status status = layers.Read(Command::kRun, &options);
+  EXPECT_TRUE(status.ok()) << status;
+  return options;
+}
+
+TEST(SettingTable, NamesAreUniqueAndUsable) {
+  std::set<std::string> names;
+  for (const Setting& setting : AllSettings()) {
+    for (const std::string& name : {std::string(setting.name), std::string(setting.alias), std::string(setting.letter)}) {
+      if (name.empty()) continue;
+      EXPECT_TRUE(names.insert(name).second) << name << " stands twice";
+    }
+    EXPECT_EQ(FindSetting(setting.name), &setting);
+    EXPECT_NE(setting.read, nullptr) << setting.name;
+    EXPECT_EQ(TakesValue(setting) || setting.kind == SettingKind::kOptionalText, *setting.value != '\0') << setting.name;
+    EXPECT_NE(absl::string_view(setting.text), "") << setting.name;
+    EXPECT_FALSE(std::string(setting.text).ends_with('.')) << setting.name << ": a phrase, not a sentence";
+    EXPECT_TRUE(setting.commands.Has(Command::kConfig)) << setting.name << ": dtest config shows all";
+  }
+  EXPECT_EQ(VariableName(*FindSetting("host-timeout")), "DTEST_HOST_TIMEOUT");
+}
+
+TEST(SettingLayers, TheStrongestCounts) {
+  SettingLayers layers;
+  layers.Add({Given("retries", {"1"}, "dtest.toml:1"), Given("timeout", {"10s"}, "dtest.toml:2")});
+  layers.Add({Given("retries", {"2"}, "DTEST_RETRIES")});
+  layers.Add({});
+  const Options options = Read(layers);
+  EXPECT_EQ(options.retries, 2u);
+  EXPECT_EQ(options.timeout, absl::Seconds(10));
+  const auto in_force = layers.InForce(*FindSetting("retries"));
+  ASSERT_EQ(in_force.size(), 1u);
+  EXPECT_EQ(in_force[0]->origin, "DTEST_RETRIES");
+  EXPECT_TRUE(layers.InForce(*FindSetting("repeat")).empty());
+}
+
+TEST(SettingLayers, OfARepeatedOptionTheLastCounts) {
+  SettingLayers layers;
+  layers.Add({Given("retries", {"1", "2"}, "command line"), Given("speculate", {"true", "false"}, "command line")});
+  EXPECT_EQ(Read(layers).retries, 2u);
+  EXPECT_FALSE(Read(layers).speculate);
+}
+
+TEST(SettingLayers, ListsAreReplacedOrAddUp) {
+  SettingLayers layers;
+  layers.Add({Given("filter", {"a", "b"}, "dtest.toml:1"), Given("env", {"A=1", "B=1"}, "dtest.toml:2"),
+              Given("data", {"x"}, "dtest.toml:3")});
+  layers.Add({Given("filter", {"c"}, "command line"), Given("env", {"B=2"}, "command line"),
+              Given("data", {"y"}, "command line")});
+  const Options options = Read(layers);
+  EXPECT_THAT(options.filters, ElementsAre("c"));
+  EXPECT_THAT(options.env, ElementsAre(Pair("A", "1"), Pair("B", "1"), Pair("B", "2")));
+  EXPECT_THAT(options.data, ElementsAre("x", "y"));
+}
+
+TEST(SettingLayers, OneChoiceIsAnsweredByOneLayer) {
+  SettingLayers layers;
+  layers.Add({Given("hosts", {"hosts.txt"}, "dtest.toml:1"), Given("fail-fast", {"true"}, "dtest.toml:2"),
+              Given("quiet", {"true"}, "dtest.toml:3")});
+  EXPECT_EQ(Read(layers).max_fail, 1u);
+  layers.Add({Given("host", {"local"}, "command line"), Given("max-fail", {"5"}, "command line"),
+              Given("verbose", {"1", "1"}, "command line")});
+  const Options options = Read(layers);
+  EXPECT_FALSE(options.hosts_file.has_value()) << "--host says where to run, so the file's hosts are not asked for";
+  EXPECT_THAT(options.hosts, ElementsAre("local"));
+  EXPECT_EQ(options.max_fail, 5u);
+  EXPECT_EQ(options.verbosity, 2);
+}
+
+TEST(SettingLayers, AllThatCannotBeReadIsToldWithItsOrigin) {
+  SettingLayers layers;
+  layers.Add({Given("retries", {"many"}, "DTEST_RETRIES"), Given("timeout", {"soon"}, "command line")});
+  Options options;
+  const absl::Status status = layers.Read(Command::kRun, &options);
+  EXPECT_THAT(status.message(), testing::HasSubstr("DTEST_RETRIES: retries: 'many' is not a number from 0 to 100"));
+  EXPECT_THAT(status.message(), testing::HasSubstr("--timeout: 'soon' is not a duration"));
+  EXPECT_TRUE(layers.Read(Command::kHosts, &options).ok()) << "hosts has neither";
+}
+
+TEST(SettingLayers, AsACommandLine) {
+  SettingLayers layers;
+  layers.Add({Given("retries", {"1"}, "dtest.toml:1"), Given("env", {"A=1"}, "dtest.toml:2")});
+  layers.Add({Given("retries", {"2"}, "command line"), Given("env", {"B=x y"}, "command line"),
+              Given("peers", {"no"}, "command line")});
+  EXPECT_THAT(layers.CommandLine(Command::kRun),
+              ElementsAre("--config=none", "--peers=no", "--env=A=1", "--env=B=x y", "--retries=2"));
+}
+
+}  // namespace
+}  // namespace dtest

@@ -1,0 +1,64 @@
+#include "coordinator/settings/overrides.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+CaseInfos Cases() {
+  CaseInfos cases;
+  cases.Add({.name = "Net.A", .suite = "Net", .labels = {"slow"}});
+  cases.Add({.name = "Net.B", .suite = "Net"});
+  cases.Add({.name = "Disk.A", .suite = "Disk"});
+  cases.Add({.name = "Disk.B", .suite = "Disk", .labels = {"slow"}});
+  return cases;
+}
+
+TEST(Overrides, TheLastThatSaysSomethingCounts) {
+  const CasePolicies policies({.time_limit = absl::Minutes(1), .retries = 1},
+                              {*ParseOverride("{filter = 'suite(Net)', timeout = '2m', retries = 0}"),
+                               *ParseOverride("{filter = 'label(slow)', timeout = '5m'}")});
+  const CasePolicies::OfUnit resolved = policies.Resolve("t", Cases(), {0, 1, 2, 3});
+  std::vector<std::string> said;
+  for (const uint16_t of : resolved.of_case) {
+    const CasePolicy& policy = resolved.policies[of];
+    said.push_back(absl::StrCat(absl::FormatDuration(policy.time_limit), " ", policy.retries));
+  }
+  EXPECT_THAT(said, ElementsAre("5m 0", "2m 0", "1m 1", "5m 1"));
+  EXPECT_EQ(resolved.policies.size(), 4u);
+}
+
+TEST(Overrides, EqualPoliciesAreOne) {
+  const CasePolicies policies({}, {*ParseOverride("{filter = 'label(slow)', processes = 'case'}")});
+  const CasePolicies::OfUnit resolved = policies.Resolve("t", Cases(), {0, 1, 2, 3});
+  EXPECT_THAT(resolved.of_case, ElementsAre(0, 1, 1, 0));
+  EXPECT_EQ(resolved.policies.size(), 2u);
+  EXPECT_THAT(policies.Resolve("t", Cases(), {1, 2}).of_case, ElementsAre(0, 0));
+  EXPECT_THAT(policies.Resolve("t", Cases(), {}).policies, ElementsAre(CasePolicy()));
+  EXPECT_THAT(CasePolicies().Resolve("t", Cases(), {0, 3}).of_case, ElementsAre(0, 0));
+}
+
+TEST(Overrides, WhetherAnyMayRetry) {
+  EXPECT_FALSE(CasePolicies().MayRetry());
+  EXPECT_TRUE(CasePolicies({.retries = 1}).MayRetry());
+  EXPECT_TRUE(CasePolicies({}, {*ParseOverride("{filter = 'x', retries = 1}")}).MayRetry());
+}
+
+TEST(Overrides, Text) {
+  const auto wrong = [](const char* text) { return std::string(ParseOverride(text).status().message()); };
+  for (const char* text : {"", "x", "{", "{filter = 'a'} {", "{filter = 'a'}\nx = 1", "1"}) {
+    EXPECT_THAT(wrong(text), HasSubstr("is no override; give {filter")) << text;
+  }
+  EXPECT_THAT(wrong("{timeout = '1s'}"), HasSubstr("needs a filter"));
+  EXPECT_THAT(wrong("{filter = 'a', timeout = 'soon', retries = []}"),
+              testing::AllOf(HasSubstr("timeout: 'soon' is not a duration"), HasSubstr("retries: give a text or a number")));
+}
+
+}  // namespace
+}  // namespace dtest
