@@ -224,6 +224,17 @@ TEST_F(RunLoopTest, AUnitThatCannotBeShippedIsNamedAndTheOthersRun) {
                                    Contains("ended good A.One passed on a")));
 }
 
+TEST_F(RunLoopTest, AUnitThatIsReadyAfterTheEndTellsNoCases) {
+  const UnitId late = bundle_.AddListed("late", DottedCases({"A.One"}));
+  BecomesReady(late, absl::Seconds(3));
+  ComesUp(kA);
+  hosts_.After(absl::Seconds(1), [this] { signals_.Send(SIGINT); });
+  hosts_.leave_when_asked = false;
+  EXPECT_EQ(Run(), RunEnd::kInterrupted);
+  EXPECT_THAT(sink_.LinesThatBegin("selected"), SizeIs(0));
+  EXPECT_THAT(sink_.LinesThatBegin("listed"), SizeIs(1)) << "as one that was not reached";
+}
+
 TEST_F(RunLoopTest, AListingThatBreaksIsTold) {
   const UnitId unit = bundle_.Add("broken");
   BecomesReady(unit);
