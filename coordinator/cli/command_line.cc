@@ -290,8 +290,6 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   }
   options.paths = std::move(words->paths);
 
-  options.own_state_dir = FindIn(words->layer, "state-dir") != nullptr;
-
   ParsedCommandLine parsed;
   VariableSettings variables = ReadVariables(surroundings.variables);
   parsed.warnings = std::move(variables.warnings);
@@ -310,6 +308,7 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   if (const std::string problem = Contradiction(options, parsed.layers); !problem.empty()) return WrongUsage(problem);
 
   if (options.cache_dir.empty()) options.cache_dir = DefaultDirectory(surroundings.variables, "XDG_CACHE_HOME", ".cache");
+  options.own_state_dir = !options.state_dir.empty();
   if (options.state_dir.empty()) options.state_dir = DefaultDirectory(surroundings.variables, "XDG_STATE_HOME", ".local/state");
   if (options.cache_dir.empty() || options.state_dir.empty()) {
     return WrongUsage("HOME is not set: give --cache-dir and --state-dir directories to keep things in");

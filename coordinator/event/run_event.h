@@ -90,8 +90,8 @@ struct CaseEnded {
   bool flaky = false;      // final, passed, after a failed attempt
   absl::Time started;      // InfinitePast if it never ran
   CaseResult result;       // result.attempt is 1-based within the iteration
-  // The verdict that a CaseEnded told of this case and iteration before, which this one takes the place of: the case
-  // failed after all, as its process ended. Final or not, as any failure.
+  // Set: the case failed after all, when its process ended. This takes the place of the CaseEnded that told this
+  // outcome of the same case and iteration. Final or not, as any failure.
   std::optional<Outcome> replaces;
   // Not empty: the case is order-dependent. It failed in a process that had run these cases before it, in this order,
   // and passed alone. It is flaky then; with --explain and no retries it has failed, and `result` is that failure.

@@ -101,9 +101,9 @@ class RunRecord : public Sink {
 
   void On(const CaseEnded& ended);
   void Replace(UnitRecord* unit, const CaseEnded& ended);  // a verdict told before
-  // That verdict is none any more: it was of this attempt, which is not the last.
+  // Removes that verdict, and gives `attempt`, which it was of and which is tried again, what was known of it.
   void TakeBack(UnitRecord* unit, const CaseEnded& ended, AttemptRecord* attempt);
-  std::vector<CaseRecord>::iterator Told(UnitRecord* unit, const CaseEnded& ended);
+  std::vector<CaseRecord>::iterator Told(UnitRecord* unit, const CaseEnded& ended);  // end() if there is none
   void On(const CaseProperties& late);
   void On(const Warning& warning);
   void On(const UnitListed& listed);

@@ -100,7 +100,7 @@ struct Options {
   // Where the coordinator keeps things.
   std::string cache_dir;       // hashes of files, listings
   std::string state_dir;       // history, event logs
-  bool own_state_dir = false;  // --state-dir was given: a dtest that is not told of it looks elsewhere
+  bool own_state_dir = false;  // it was chosen: a dtest that is not told of it looks elsewhere
 };
 
 // What is asked for by --success-output, or by -vv without it.

@@ -404,30 +404,28 @@ class LocalTest(DtestCase):
         self.assertSays(result, "4 cases: 3 passed, 1 failed")
 
     def test_a_failed_case_whose_process_ends_badly_too(self):
-        for processes in ("batch", "case"):
-            with self.subTest(processes=processes):
-                # Once more, what is known to be short is one batch; in the third the failure is told before.
-                runs = [self.dtest(self.suite("fails_twice_test"), "-j", "1", "--processes", processes, "--env",
-                                   f"FIXTURE_MS={milliseconds}") for milliseconds in (0, 0, 1000)]
-                apart = [result.junit()["fails_twice_test.AtExit", "Breaks"].find("system-err") is not None
-                         for result in runs]
-                self.assertEqual(apart, [False, False, processes == "batch"])
-                for result in runs:
-                    self.assertExit(result, FAILED)
-                    self.assertEqual(set(result.names().items()) - {("AtExit.Breaks", "failed")},
-                                     {(f"AtExit.{name}", "passed") for name in ("Passes", "Follows", "IsLast")})
-                    self.assertSays(result, "4 cases: 3 passed, 1 failed", "invariant broken")
-                    case = result.junit()["fails_twice_test.AtExit", "Breaks"]
-                    texts = [text for element in case for text in (element.text, element.get("message")) if text]
-                    for said in ("the first failure", "invariant broken"):
-                        self.assertTrue(any(said in text for text in texts), texts)
-                    self.assertEqual(sum(text.count("invariant broken") for text in texts), 1, texts)
-                    self.assertEqual(sum(element.text.count("the first failure") for element in case if element.text),
-                                     1, texts)
-                    again = self.path("again.xml")
-                    self.dtest("report", result.events_path, "--junit", again, reports=False)
-                    with open(again, "rb") as one, open(result.junit_path, "rb") as other:
-                        self.assertEqual(one.read(), other.read())
+        tests, go = self.suite("fails_twice_test"), self.path("go")
+        apart = []
+        for options in (["--processes", "case"], ["-j", "1"], ["-j", "1"], ["-j", "1", "--env", f"FIXTURE_GO={go}"]):
+            running = self.start(tests, *options)
+            if "--env" in options:
+                running.wait_for("case_ended", 2)  # the failure is told before the process ends
+                self.write("go", "")
+            result = running.finish()
+            self.assertExit(result, FAILED)
+            self.assertEqual(result.names(), {f"AtExit.{name}": "passed" for name in ("Passes", "Follows", "IsLast")} |
+                             {"AtExit.Breaks": "failed"})
+            self.assertSays(result, "4 cases: 3 passed, 1 failed", "invariant broken")
+            case = result.junit()["fails_twice_test.AtExit", "Breaks"]
+            texts = [element.text for element in case if element.text]
+            for said in ("the first failure", "invariant broken"):
+                self.assertEqual(sum(text.count(said) for text in texts), 1, texts)
+            apart.append(case.find("system-err") is not None)
+            again = self.path("again.xml")
+            self.dtest("report", result.events_path, "--junit", again, reports=False)
+            with open(again, "rb") as one, open(result.junit_path, "rb") as other:
+                self.assertEqual(one.read(), other.read())
+        self.assertEqual(apart, [False, False, False, True])
 
     def test_what_a_sanitizer_says_of_a_case_that_passes(self):
         for processes in ("batch", "case"):

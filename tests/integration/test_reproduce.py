@@ -120,6 +120,16 @@ class ReproduceTest(Reproducing, DtestCase):
         shown = self.paste(f"{program} report {command.rsplit(' ', 1)[1]}", **home)
         self.assertEqual(self.commands(shown), [command])
 
+    def test_a_state_directory_that_dtest_toml_names(self):
+        # Elsewhere, where no dtest.toml says so, the run's id would say nothing.
+        home = {"XDG_STATE_HOME": self.path("state-home"), "XDG_CACHE_HOME": self.path("cache-home")}
+        self.write("dtest.toml", f'state-dir = "{self.path("own state")}"\n')
+        self.suite("order_dependent_test")
+        first = self.paste(f"{os.environ['DTEST_BINARY']} tests -k AlwaysFails", self.directory, **home)
+        [command] = self.commands(first)
+        self.assertIn(self.path("own state"), command)
+        self.assertSays(self.paste(command, **home), "1 case: 0 passed, 1 failed")
+
     def test_reports_of_a_log_name_it(self):
         result = self.dtest(self.suite("order_dependent_test"), "-k", "AlwaysFails")
         moved = self.path("a log.jsonl")
