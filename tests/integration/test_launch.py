@@ -16,7 +16,7 @@ class LaunchTest(FarmCase):
     def runs_on(self, *arguments, hosts, **options):
         """Runs a small suite and checks that it ran on these hosts, named so."""
         result = self.dtest(*arguments, self.suite("typed_test"), "-k", "Typed/*", "--repeat", "10", "--processes",
-                            "process", **options)
+                            "case", **options)
         self.assertExit(result, PASSED)
         self.assertEqual(len(result.verdicts()), 30)
         self.assertLessEqual(result.hosts_used(), set(hosts))
