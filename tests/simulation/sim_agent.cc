@@ -55,6 +55,7 @@ void SimAgent::StreamEnds() {
 }
 
 void SimAgent::Stall(absl::Duration length) {
+  if (clock_.now() < stalled_until_) return;
   stalled_until_ = clock_.now() + length;
   Later(length, [] {});
 }

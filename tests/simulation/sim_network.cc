@@ -1,11 +1,19 @@
 // World: the network, and what agents do to the world.
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "simulation/sim_world.h"
 
 namespace dtest::simulation {
+
+namespace {
+
+// Its processes go on meanwhile. Killing them may not take longer than kLossGrace after its lease, stall and all.
+constexpr absl::Duration kLongestAgentStall = absl::Milliseconds(2500);
+
+}  // namespace
 
 void World::Transmit(uint32_t host, bool to_agent, Epoch epoch, Session::Frame frame) {
   ++outcomes_.frames;
@@ -59,7 +67,7 @@ void World::StallAgentSometime(uint32_t host) {
   if (scenario_.mean_time_to_agent_stall == absl::InfiniteDuration()) return;
   std::exponential_distribution<double> until(1), lasts(1);
   clock_.After(scenario_.mean_time_to_agent_stall * until(random_), [this, host, length = lasts(random_)] {
-    if (links_[host].agent) links_[host].agent->Stall(scenario_.mean_stall * length);
+    if (links_[host].agent) links_[host].agent->Stall(std::min(scenario_.mean_stall * length, kLongestAgentStall));
     StallAgentSometime(host);
   });
 }

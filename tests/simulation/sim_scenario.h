@@ -77,7 +77,7 @@ struct Scenario {
   absl::Duration heartbeat_interval = absl::Seconds(1);
   absl::Duration lease_timeout = absl::Seconds(20);
   absl::Duration mean_time_to_host_loss = absl::InfiniteDuration();  // per host
-  // Of an agent's loop, per host, and of the product's run loop: nothing turns for a while.
+  // Of an agent's loop, per host, for a moment; and of the product's run loop, which may be longer: nothing turns.
   absl::Duration mean_time_to_agent_stall = absl::InfiniteDuration();
   absl::Duration mean_time_to_stall = absl::InfiniteDuration();
   absl::Duration mean_stall = absl::ZeroDuration();
