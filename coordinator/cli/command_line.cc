@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/help_text.h"
 #include "coordinator/settings/config_file.h"
-#include "coordinator/settings/nearest.h"
+#include "dtest/base/nearest.h"
 #include "coordinator/settings/values.h"
 #include "dtest/base/paths.h"
 #include "dtest/version.h"
@@ -82,6 +82,9 @@ std::string MistypedCommand(const std::vector<std::string>& words) {
   }
   std::vector<absl::string_view> known;
   for (const CommandWord& word : AllCommands()) known.push_back(word.word);
+  if (FindCommand(words.front()).has_value()) {
+    return absl::StrCat("there is no file '", words.front(), "' here; a command comes first: dtest ", words.front(), " ...");
+  }
   const std::string suggestion = DidYouMean(words.front(), known);
   return suggestion.empty() ? "" : absl::StrCat("'", words.front(), "' is neither a command nor a file here", suggestion);
 }
@@ -118,11 +121,26 @@ std::string UnknownOption(const std::string& word, Command command) {
     if (setting.kind == SettingKind::kFlag) names.push_back(absl::StrCat("--no-", setting.name));
   }
   const std::string name = word.substr(0, word.find('='));
+  if (name == "--isolate") return "--isolate is --processes now, with batch or case";
   const Setting* const other = FindSetting(name.substr(std::min<size_t>(2, name.size())));
   if (other != nullptr) {
     return absl::StrCat(name, " is no option of `dtest ", WordOf(command).word, "`");
   }
   return absl::StrCat("there is no option ", name, DidYouMean(name, std::vector<absl::string_view>(names.begin(), names.end())));
+}
+
+// CLI11 takes an empty value behind '=' for none, and the next word for the value.
+std::vector<std::string> WithEmptyValuesApart(const std::vector<std::string>& arguments) {
+  std::vector<std::string> words;
+  for (const std::string& word : arguments) {
+    words.push_back(word);
+    if (!absl::StartsWith(word, "--") || word.find('=') != word.size() - 1) continue;
+    const Setting* const setting = FindSetting(absl::string_view(word).substr(2, word.size() - 3));
+    if (setting == nullptr || !TakesValue(*setting)) continue;
+    words.back().pop_back();
+    words.emplace_back();
+  }
+  return words;
 }
 
 // Through CLI11, which knows how options are written. An error is text for people.
@@ -143,7 +161,13 @@ absl::StatusOr<Words> ReadWords(const std::vector<std::string>& arguments, Comma
     options[i]->take_all();
   }
   try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+    const std::vector<std::string> given = WithEmptyValuesApart(arguments);
+    app.parse(std::vector<std::string>(given.rbegin(), given.rend()));  // CLI11 takes them from the back
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string name = std::string(error.what()).substr(0, std::string(error.what()).find(':'));
+    const Setting* const setting = FindSetting(name.substr(std::min<size_t>(2, name.size())));
+    return absl::InvalidArgumentError(setting == nullptr ? error.what()
+                                                         : absl::StrCat(name, " needs ", setting->value));
   } catch (const CLI::Error& error) {
     return absl::InvalidArgumentError(error.what());
   }
@@ -181,6 +205,9 @@ absl::StatusOr<ConfigFile> ReadConfig(const std::string& asked, const std::strin
     return absl::InvalidArgumentError(absl::StrCat("--profile ", profile, " is looked for in a file, and --config none reads none"));
   }
   const std::string path = !asked.empty() ? asked : directory.empty() ? "" : FindConfigFile(directory);
+  if (asked.empty() && !path.empty()) {
+    if (absl::Status status = CheckConfigFile(path); !status.ok()) return status;
+  }
   if (path.empty()) {
     if (profile.empty()) return ConfigFile();
     return absl::InvalidArgumentError(
@@ -205,13 +232,37 @@ void WeakenOverridesOfFiles(const SettingLayer& command_line, const SettingLayer
   }
 }
 
+std::string Origin(const SettingLayers& layers, const char* name) {
+  const std::vector<const GivenSetting*> in_force = layers.InForce(*FindSetting(name));
+  return in_force.empty() ? "default" : in_force.back()->origin;
+}
+
+// What a file or a variable says for runs of another kind does not stand in the way of this one.
+void DropWhatDoesNotApply(const SettingLayer& command_line, Options* options) {
+  const auto typed = [&command_line](const char* name) { return FindIn(command_line, name) != nullptr; };
+  // Looking at a run must not write over the report of another.
+  if (options->command == Command::kReport && !typed("junit")) options->junit.clear();
+  if (options->shard_count == 1 && !typed("shard-durations")) options->shard_durations.clear();
+  const bool other_hosts = typed("host") || typed("hosts");
+  const bool no_hosts = !options->hosts_file.has_value() && options->hosts.empty();
+  if (!typed("tag") && (other_hosts || no_hosts)) options->tags.clear();
+}
+
 // What is wrong with options that are right one by one; empty: nothing.
 std::string Contradiction(const Options& options, const SettingLayers& layers) {
-  const auto both = [&layers](const char* a, const char* b) {
-    return !layers.InForce(*FindSetting(a)).empty() && !layers.InForce(*FindSetting(b)).empty();
+  // Those that are switched on, or are above 0.
+  const auto is_on = [&layers](const char* name) {
+    const std::vector<std::string> values = layers.Values(*FindSetting(name));
+    return !values.empty() && values.back() != "0" && ParseSwitch(values.back()).value_or(true);
   };
-  if (both("quiet", "verbose")) return "--quiet and --verbose contradict one another: leave one out";
-  if (both("max-fail", "fail-fast")) return "--fail-fast is --max-fail 1: leave one out";
+  if (is_on("quiet") && is_on("verbose")) {
+    return absl::StrCat("quiet (", Origin(layers, "quiet"), ") and verbose (", Origin(layers, "verbose"),
+                        ") contradict one another: leave one out");
+  }
+  if (is_on("fail-fast") && is_on("max-fail")) {
+    return absl::StrCat("fail-fast (", Origin(layers, "fail-fast"), ") is max-fail 1, and max-fail (",
+                        Origin(layers, "max-fail"), ") is given, too: leave one out");
+  }
   if (!options.junit.empty() && options.junit == options.events) {
     return absl::StrCat("--junit and --events both name ", options.junit, ": each needs a file of its own");
   }
@@ -241,9 +292,6 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
     }
     if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
     if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
-  }
-  if (options.host_timeout < absl::Seconds(2)) {
-    return "--host-timeout: less than 2s would call healthy hosts lost";
   }
   if ((options.command == Command::kRun || options.command == Command::kList) && options.paths.empty()) {
     return "no PATH given: name a test executable or a directory of them.";
@@ -305,7 +353,10 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
     return WrongUsage(status.message());
   }
   WeakenOverridesOfFiles(words->layer, variables.layer, &options);
-  if (const std::string problem = Contradiction(options, parsed.layers); !problem.empty()) return WrongUsage(problem);
+  DropWhatDoesNotApply(words->layer, &options);
+  if (options.command != Command::kConfig) {
+    if (const std::string problem = Contradiction(options, parsed.layers); !problem.empty()) return WrongUsage(problem);
+  }
 
   if (options.cache_dir.empty()) options.cache_dir = DefaultDirectory(surroundings.variables, "XDG_CACHE_HOME", ".cache");
   options.own_state_dir = !options.state_dir.empty();
@@ -315,6 +366,9 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   }
   options.equivalent = {arguments.front(), WordOf(options.command).word};
   for (std::string& word : parsed.layers.CommandLine(options.command)) options.equivalent.push_back(std::move(word));
+  for (const PolicyOverride& one : options.overrides) {
+    if (SaysSomething(one)) options.equivalent.push_back(absl::StrCat("--override=", OverrideText(one)));
+  }
   options.equivalent.insert(options.equivalent.end(), options.paths.begin(), options.paths.end());
   if (!options.test_arguments.empty()) {
     options.equivalent.push_back("--");

@@ -7,25 +7,29 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/report/text.h"
-#include "coordinator/settings/nearest.h"
+#include "coordinator/settings/overrides.h"
+#include "coordinator/settings/values.h"
+#include "dtest/base/nearest.h"
 
 namespace dtest {
 namespace {
 
-std::string TomlText(absl::string_view text) {
-  return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}}), "\"");
-}
 
 // As dtest.toml would have it.
 std::string ValueText(const Setting& setting, const std::vector<std::string>& values) {
   if (setting.kind == SettingKind::kReplacingList || setting.kind == SettingKind::kAddingList) {
-    return absl::StrCat("[", absl::StrJoin(values, ", ", [](std::string* out, const std::string& value) {
-                          out->append(TomlText(value));
+    const bool tables = setting.name == absl::string_view("override");  // they are TOML as they are
+    return absl::StrCat("[", absl::StrJoin(values, ", ", [tables](std::string* out, const std::string& value) {
+                          out->append(tables ? OneLine(value) : TomlText(value));
                         }), "]");
+  }
+  if (setting.kind == SettingKind::kCount) {
+    uint32_t sum = 0;
+    for (const std::string& value : values) sum += ParseNumber(value, 0, 9).value_or(0);
+    return absl::StrCat(sum);
   }
   const std::string& value = values.back();
   const bool bare = value == "true" || value == "false" ||
@@ -42,11 +46,14 @@ Line LineOf(const Setting& setting, const SettingLayers& layers) {
   if (in_force.empty()) {
     // What stands there is for people, so the line is a comment.
     const absl::string_view fallback = setting.fallback;
-    return {absl::StrCat("# ", setting.name, " = ", fallback.empty() ? "(none)" : fallback), "default"};
+    return {absl::StrCat("# ", setting.name, " = ", !fallback.empty() ? fallback : setting.kind == SettingKind::kFlag ? "false" : "(none)"), "default"};
   }
+  const std::vector<std::string> values = layers.Values(setting);
   std::vector<std::string> origins;
   for (const GivenSetting* given : in_force) origins.push_back(given->origin);
-  return {absl::StrCat(setting.name, " = ", ValueText(setting, layers.Values(setting))), absl::StrJoin(origins, ", ")};
+  // What cannot stand in a file is a comment.
+  const std::string value = values.empty() ? "[]" : ValueText(setting, values);
+  return {absl::StrCat(setting.in_files ? "" : "# ", setting.name, " = ", value), absl::StrJoin(origins, ", ")};
 }
 
 }  // namespace

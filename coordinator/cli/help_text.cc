@@ -21,14 +21,16 @@ constexpr char kTitle[] = "dtest: every machine you can ssh to, used as one big 
 constexpr char kNotes[] =
     "DUR is 90, 90s, 1m30s, 250ms or none.  EXPR without * or ? selects cases whose EXECUTABLE.SUITE.CASE contains it;\n"
     "with them it must match all of SUITE.CASE or EXECUTABLE.SUITE.CASE; =NAME is exact; a leading - excludes.\n"
-    "Several patterns may be joined by ':'. Patterns that exclude win.\n";
+    "Several patterns may be joined by ':'. Patterns that exclude win. Or, with predicates suite, name, unit, parameter,\n"
+    "label, file, failed, new, all: suite(Net*) & !name(/Slow$/) | label(slow). See docs/filters.md.\n"
+    "BYTES is 1048576, 512M or 20G.\n";
 
 constexpr char kStatuses[] =
     "Exit status: 0 all passed; 1 some failed; 2 interrupted; 3 the hosts or dtest itself failed; 4 wrong usage;\n"
     "5 no test selected.\n";
 
 constexpr char kSources[] =
-    "Every setting is also a key of dtest.toml, which is looked for here and above (see docs/configuration.md), and a\n"
+    "A setting is also a key of dtest.toml, which is looked for here and above (see docs/configuration.md), and most are a\n"
     "variable: DTEST_RETRIES=2. The command line is stronger than the environment, that than a profile, that than the\n"
     "rest of the file. `dtest config` shows what is in force and why.\n";
 
@@ -131,6 +133,9 @@ std::string BashCompletion() {
       "# Completion of dtest for bash. Made by `dtest completion bash`.\n"
       "_dtest() {\n"
       "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=run word options\n"
+      // '=' is a word of its own to bash.
+      "  if [[ $current == = ]]; then current=''\n"
+      "  elif [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
       "  COMPREPLY=()\n"
       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
       "    [[ $word == -- ]] && { compopt -o default; return; }\n"
@@ -166,10 +171,14 @@ std::string BashCompletion() {
                   "  if [[ $current == -* ]]; then\n"
                   "    COMPREPLY=($(compgen -W \"$options\" -- \"$current\"))\n"
                   "  else\n"
-                  "    compopt -o default\n"
-                  "    [ \"$COMP_CWORD\" -eq 1 ] && COMPREPLY=($(compgen -W '",
+                  "    compopt -o filenames 2>/dev/null\n"
+                  "    mapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n"
+                  "    [ \"$COMP_CWORD\" -eq 1 ] && COMPREPLY+=($(compgen -W '",
                   CommandWords(),
-                  " help' -- \"$current\"; compgen -f -- \"$current\"))\n"
+                  " help' -- \"$current\"))\n"
+                  "    [ \"${COMP_WORDS[1]}\" = help ] && COMPREPLY=($(compgen -W '",
+                  CommandWords(),
+                  "' -- \"$current\"))\n"
                   "  fi\n"
                   "}\n"
                   "complete -F _dtest dtest\n");

@@ -83,13 +83,18 @@ int Export(const std::vector<KnownCase>& all, const std::string& path) {
 int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::string>& filters) {
   const absl::StatusOr<Selection> selection = Selection::Make(filters);
   if (!selection.ok()) return ExplainFailure(selection.status());
+  if (selection->NeedsInfo()) {
+    return ExplainFailure(absl::InvalidArgumentError(
+        "label(), file() and parameter() cannot be asked here: history knows names only; choose by unit(), suite() or name()"));
+  }
   all.erase(std::remove_if(all.begin(), all.end(),
                            [&](const KnownCase& known) {
                              FilterSubject subject;
                              subject.unit = known.unit;
                              subject.info.name = known.name;
                              subject.has_info = false;
-                             subject.failed_last = IsFailure(known.history.last_outcome);
+                             subject.never_ran = known.history.runs == 0;
+                             subject.failed_last = !subject.never_ran && IsFailure(known.history.last_outcome);
                              return !selection->Matches(subject);
                            }),
             all.end());

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -151,6 +152,10 @@ int ReproduceCommand(const Options& options) {
     return ExplainFailure(absl::FailedPreconditionError(
         absl::StrCat("the run of ", *path, " was started by a command that this dtest does not take: ", parsed.text)));
   }
+  // They are meant from here, not from where the run was started.
+  std::error_code error;
+  const std::string cache_dir = std::filesystem::absolute(options.cache_dir, error).string();
+  const std::string state_dir = std::filesystem::absolute(options.state_dir, error).string();
   if (chdir(log->started.working_directory.c_str()) != 0) {
     return ExplainFailure(absl::ErrnoToStatus(
         errno, absl::StrCat("the run was started in ", log->started.working_directory, ", which cannot be entered")));
@@ -162,6 +167,10 @@ int ReproduceCommand(const Options& options) {
   }
   run.only_host = attempt->host;
   run.filters.clear();
+  for (PolicyOverride& one : run.overrides) {
+    one.retries.reset();
+    one.processes.reset();
+  }
   run.shard_index = run.shard_count = 1;
   run.shard_durations.clear();
   run.processes = Processes::kBatch;
@@ -175,8 +184,8 @@ int ReproduceCommand(const Options& options) {
   run.color = options.color;
   run.progress = options.progress;
   run.verbosity = options.verbosity;
-  run.cache_dir = options.cache_dir;
-  run.state_dir = options.state_dir;
+  run.cache_dir = cache_dir;
+  run.state_dir = state_dir;
   run.own_state_dir = options.own_state_dir;
   run.program = options.program;
   std::fprintf(stderr, "dtest: note: %s on %s, in one process%s\n",

@@ -82,8 +82,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.command = options.equivalent;
   if (options.shuffle) {
     // With the seed that was drawn, so that the log has all that makes the order again.
-    std::replace(loop.command.begin(), loop.command.end(), std::string("--shuffle=true"),
-                 absl::StrCat("--shuffle=", *options.shuffle));
+    const auto own = std::find(loop.command.begin(), loop.command.end(), "--");  // behind it are the tests' arguments
+    std::replace(loop.command.begin(), own, std::string("--shuffle=true"), absl::StrCat("--shuffle=", *options.shuffle));
   }
   std::error_code error;
   loop.working_directory = std::filesystem::current_path(error).string();

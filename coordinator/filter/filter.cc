@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "dtest/base/glob.h"
+#include "dtest/base/nearest.h"
 
 namespace dtest {
 namespace {
@@ -45,7 +46,7 @@ struct Filter::Node {
   bool MatchesPattern(const FilterSubject& subject) const;
   bool MatchesField(const FilterSubject& subject) const;
   bool MatchesText(absl::string_view value) const;
-  bool AsksHistory() const;
+  bool Any(bool (*test)(const Node&)) const;  // of it and all below it
 };
 
 namespace {
@@ -83,6 +84,30 @@ std::string PredicateNames() {
 }
 
 bool IsWordCharacter(char c) { return absl::ascii_isalpha(static_cast<unsigned char>(c)); }
+
+// What looks like the long form and is not: its predicate is mistyped, or stands where only a pattern can. Empty: it does
+// not. A name that is meant so is written "=name", or in quotes.
+std::string LooksLong(absl::string_view text) {
+  if (absl::StartsWith(text, "!")) return "'!' needs a predicate: !name(*...*) is all but that";
+  std::vector<absl::string_view> names;
+  for (const Predicate& predicate : kPredicates) names.push_back(predicate.name);
+  for (size_t i = 0; i < text.size();) {
+    size_t end = i;
+    while (end < text.size() && IsWordCharacter(text[end])) ++end;
+    if (end > i && end < text.size() && text[end] == '(') {
+      const absl::string_view word = text.substr(i, end - i);
+      const bool begins = i == 0 || absl::StrContains(" \t\n!(&|:-", absl::string_view(&text[i - 1], 1));
+      if (begins && FindPredicate(word) != nullptr) {
+        return absl::StrCat(word, "() cannot stand behind ':' or '-'; join with & and !");
+      }
+      if (const std::string meant = DidYouMean(word, names); begins && !meant.empty()) {
+        return absl::StrCat("there is no predicate '", word, "'", meant, " A name is written =", text);
+      }
+    }
+    i = end + (end == i ? 1 : 0);
+  }
+  return "";
+}
 
 // Of a word with an opening parenthesis behind it, at the beginning or behind a blank or an operator.
 bool IsLongForm(absl::string_view text) {
@@ -156,6 +181,9 @@ std::vector<absl::string_view> SplitAtColons(absl::string_view text) {
 }
 
 absl::StatusOr<NodePtr> ParseShort(absl::string_view text) {
+  if (const std::string problem = LooksLong(text); !absl::StartsWith(text, "=") && !problem.empty()) {
+    return absl::InvalidArgumentError(problem);
+  }
   std::vector<NodePtr> including, excluding;
   bool is_excluding = false;
   const std::vector<absl::string_view> patterns =
@@ -194,7 +222,7 @@ class LongForm {
       absl::StatusOr<NodePtr> one = (this->*part)();
       if (!one.ok()) return one;
       parts.push_back(*std::move(one));
-    } while (Consume(joint));
+    } while (Consume(joint) && (Consume(joint) || true));  // "&&" and "||" are what people type, too
     return Join(kind, std::move(parts));
   }
 
@@ -251,8 +279,8 @@ class LongForm {
     SkipBlanks();
     Node node;
     // Else it is a text that begins with a slash: a path.
-    const size_t end = text_.find("/)", at_ + 1);
-    if (at_ < text_.size() && text_[at_] == '/' && end != absl::string_view::npos) {
+    const size_t end = EndOfRegex(*predicate);
+    if (end != absl::string_view::npos) {
       re2::RE2::Options options;
       options.set_log_errors(false);
       options.set_encoding(re2::RE2::Options::EncodingLatin1);  // names are any bytes
@@ -281,6 +309,21 @@ class LongForm {
     node.kind = predicate->kind;
     node.field = predicate->field;
     return Share(std::move(node));
+  }
+
+  // Where the slash is that ends a regular expression which begins here; npos: none does. Paths begin with a slash, too:
+  // of what may be one, the argument ends with the slash, parentheses counted.
+  size_t EndOfRegex(const Predicate& predicate) const {
+    if (at_ >= text_.size() || text_[at_] != '/') return absl::string_view::npos;
+    const bool may_be_path = predicate.field == Node::Field::kUnit || predicate.field == Node::Field::kFile;
+    if (!may_be_path) return text_.find("/)", at_ + 1);
+    int depth = 1;
+    for (size_t end = at_; end < text_.size(); ++end) {
+      if (text_[end] == '(') ++depth;
+      if (text_[end] != ')' || --depth > 0) continue;
+      return end > at_ + 1 && text_[end - 1] == '/' ? end - 1 : absl::string_view::npos;
+    }
+    return absl::string_view::npos;
   }
 
   // Up to the parenthesis that closes the one at `opened`; pairs inside belong to it.
@@ -402,9 +445,9 @@ bool Filter::Node::Matches(const FilterSubject& subject) const {
   return false;
 }
 
-bool Filter::Node::AsksHistory() const {
-  if (kind == Kind::kFailed || kind == Kind::kNew) return true;
-  return std::any_of(children.begin(), children.end(), [](const NodePtr& child) { return child->AsksHistory(); });
+bool Filter::Node::Any(bool (*test)(const Node&)) const {
+  return test(*this) ||
+         std::any_of(children.begin(), children.end(), [test](const NodePtr& child) { return child->Any(test); });
 }
 
 absl::StatusOr<Filter> Filter::Parse(absl::string_view expression) {
@@ -423,6 +466,15 @@ Filter Filter::OfCase(absl::string_view full_name) {
 
 bool Filter::Matches(const FilterSubject& subject) const { return root_->Matches(subject); }
 
-bool Filter::NeedsHistory() const { return root_->AsksHistory(); }
+bool Filter::NeedsHistory() const {
+  return root_->Any([](const Node& node) { return node.kind == Node::Kind::kFailed || node.kind == Node::Kind::kNew; });
+}
+
+bool Filter::NeedsInfo() const {
+  return root_->Any([](const Node& node) {
+    return node.kind == Node::Kind::kPredicate && (node.field == Node::Field::kLabel || node.field == Node::Field::kFile ||
+                                                   node.field == Node::Field::kParameter);
+  });
+}
 
 }  // namespace dtest

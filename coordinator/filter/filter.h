@@ -52,6 +52,8 @@ class Filter {
   bool Matches(const FilterSubject& subject) const;
   // Whether failed() or new() is asked, so that the subject must have been looked up in the history.
   bool NeedsHistory() const;
+  // Whether label(), file() or parameter() is asked, so that more than the name must be known.
+  bool NeedsInfo() const;
 
   struct Node;  // of the tree that the expression is
 

@@ -57,6 +57,12 @@ bool Selection::NeedsHistory() const {
          std::any_of(excluding_.begin(), excluding_.end(), needs);
 }
 
+bool Selection::NeedsInfo() const {
+  const auto needs = [](const One& one) { return one.filter.NeedsInfo(); };
+  return std::any_of(including_.begin(), including_.end(), needs) ||
+         std::any_of(excluding_.begin(), excluding_.end(), needs);
+}
+
 std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos& cases,
                                         const std::vector<std::optional<CaseHistory>>& known) {
   std::vector<uint32_t> selected;

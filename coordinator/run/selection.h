@@ -42,6 +42,9 @@ class Selection {
   // Whether a filter has failed() or new(): Select must then be told what history knows.
   bool NeedsHistory() const;
 
+  // Whether a filter asks for what only a listing says.
+  bool NeedsInfo() const;
+
   // Positions of those that are selected, in order. `known`: parallel to `cases`, or empty where nothing is known.
   std::vector<uint32_t> Select(absl::string_view unit, const CaseInfos& cases,
                                const std::vector<std::optional<CaseHistory>>& known = {});

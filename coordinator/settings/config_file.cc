@@ -1,19 +1,25 @@
 #include "coordinator/settings/config_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <map>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "coordinator/settings/nearest.h"
+#include "absl/strings/strip.h"
+#include "dtest/base/nearest.h"
 #include "coordinator/settings/toml_values.h"
+#include "coordinator/settings/values.h"
 #include "dtest/base/fd.h"
 #include "dtest/base/io.h"
 #include "dtest/base/paths.h"
@@ -54,7 +60,9 @@ class Reader {
     std::string text = absl::StrFormat("%s:%d:%d: %s", shown_, place.line, place.column, what);
     if (place.line >= 1 && place.line <= lines_.size()) {
       const std::string number = absl::StrFormat("%5d", place.line);
-      absl::StrAppend(&text, "\n", number, " | ", lines_[place.line - 1], "\n", std::string(number.size(), ' '), " | ",
+      std::string line(lines_[place.line - 1]);
+      for (char& c : line) c = absl::ascii_iscntrl(static_cast<unsigned char>(c)) ? ' ' : c;
+      absl::StrAppend(&text, "\n", number, " | ", line, "\n", std::string(number.size(), ' '), " | ",
                       std::string(place.column - 1, ' '), "^");
     }
     problems_.emplace_back(place.line, std::move(text));
@@ -143,7 +151,7 @@ class Reader {
       for (const Setting& one : AllSettings()) {
         if (one.in_files) names.push_back(one.name);
       }
-      names.push_back(kInherits);
+      if (layer != &file_) names.push_back(kInherits);
       names.push_back(kProfiles);
       Fail(key.source().begin,
            setting == nullptr ? absl::StrCat("unknown key '", NameOf(key), "'", DidYouMean(NameOf(key), names))
@@ -172,8 +180,12 @@ class Reader {
     GivenSetting given{FindSetting(kEnv), {}, ""};
     for (const auto& [key, node] : table) {
       const std::optional<std::string> text = TextOf(node);
-      if (!text.has_value()) {
-        Fail(node.source().begin, absl::StrCat("env.", NameOf(key), ": give a text, a number or true or false"));
+      if (!text.has_value() || node.is_floating_point()) {
+        Fail(node.source().begin, absl::StrCat("env.", NameOf(key), ": give a text in quotes, a whole number, true or false"));
+        continue;
+      }
+      if (NameOf(key).empty() || absl::StrContains(NameOf(key), "=")) {
+        Fail(key.source().begin, "a variable's name is not empty and has no '='");
         continue;
       }
       if (given.origin.empty()) given.origin = Origin(key.source().begin);
@@ -211,10 +223,10 @@ class Reader {
       Fail(node.source().begin, absl::StrCat(NameOf(key), ": give ", list ? "an array of texts" : "a text, a number or a switch"));
       return;
     }
-    if (given.values.empty()) return Fail(node.source().begin, absl::StrCat(NameOf(key), ": the array is empty"));
     // Read into options of no use, so that all mistakes of the file are told together.
     Options ignored;
-    if (absl::Status status = setting.read(given.values, &ignored); !status.ok()) {
+    if (absl::Status status = given.values.empty() ? absl::OkStatus() : setting.read(given.values, &ignored);
+        !status.ok()) {
       return Fail(node.source().begin, absl::StrCat(NameOf(key), ": ", status.message()));
     }
     const auto same = std::find_if(layer->begin(), layer->end(),
@@ -226,8 +238,9 @@ class Reader {
   }
 
   std::string Absolute(const std::string& path) const {
-    const bool relative = !path.empty() && path.front() != '/' && path.front() != '~' && path != "none" && path != "-";
-    return relative && !directory_.empty() ? absl::StrCat(directory_, "/", path) : path;
+    if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/")) return absl::StrCat(Environment("HOME"), "/", rest);
+    if (path.empty() || path == "none" || path.front() == '/' || directory_.empty()) return path;
+    return std::filesystem::path(absl::StrCat(directory_, "/", path)).lexically_normal().string();
   }
 
   std::string Origin(const toml::source_position& place) const { return absl::StrCat(shown_, ":", place.line); }
@@ -245,9 +258,25 @@ class Reader {
 std::string FindConfigFile(const std::string& directory) {
   for (absl::string_view at = directory;; at = DirectoryOf(at)) {
     const std::string path = absl::StrCat(at == "/" ? "" : at, "/dtest.toml");
-    if (access(path.c_str(), F_OK) == 0) return path;
+    struct stat found;
+    if (lstat(path.c_str(), &found) == 0) return path;
     if (at.size() <= 1) return "";
   }
+}
+
+absl::Status CheckConfigFile(const std::string& path) {
+  struct stat link, file;
+  if (lstat(path.c_str(), &link) != 0 || stat(path.c_str(), &file) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the settings in ", path));
+  }
+  const char* const otherwise = "; --config FILE reads it nevertheless, --config none reads none";
+  if (!S_ISREG(file.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, " is no file", otherwise));
+  for (const uid_t owner : {link.st_uid, file.st_uid}) {
+    if (owner == 0 || owner == geteuid()) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " belongs to another user (", owner, "), who could have any command run by it", otherwise));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path, const std::string& shown,

@@ -30,6 +30,10 @@ namespace dtest {
 
 // dtest.toml in `directory` (absolute) or the nearest one above; empty where there is none.
 std::string FindConfigFile(const std::string& directory);
+// Whether a file that was found, not named, may be read: it can say which commands are run. It must be a file, and belong
+// to this user or to root, as must a link that leads to it: anybody may put one into /tmp. FailedPrecondition says how to
+// read it nevertheless.
+absl::Status CheckConfigFile(const std::string& path);
 
 struct ConfigFile {
   SettingLayer settings;               // of the file itself

@@ -47,8 +47,9 @@ absl::Status SettingLayers::Read(Command command, Options* options) const {
   for (const Setting& setting : AllSettings()) {
     if (!setting.commands.Has(command)) continue;
     const std::vector<const GivenSetting*> in_force = InForce(setting);
-    if (in_force.empty()) continue;
-    const absl::Status status = setting.read(Values(setting), options);
+    const std::vector<std::string> values = Values(setting);
+    if (values.empty()) continue;
+    const absl::Status status = setting.read(values, options);
     if (!status.ok()) {
       const std::string& origin = in_force.back()->origin;
       const std::string shown =
@@ -63,7 +64,8 @@ absl::Status SettingLayers::Read(Command command, Options* options) const {
 std::vector<std::string> SettingLayers::CommandLine(Command command) const {
   std::vector<std::string> words = {"--config=none"};
   for (const Setting& setting : AllSettings()) {
-    if (!setting.commands.Has(command) || setting.chooses_layers) continue;
+    // Overrides depend on what else is said: who knows that adds them.
+    if (!setting.commands.Has(command) || setting.chooses_layers || setting.name == absl::string_view("override")) continue;
     for (const std::string& value : Values(setting)) {
       words.push_back(absl::StrCat("--", setting.name, "=", value));
     }

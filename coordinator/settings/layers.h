@@ -19,7 +19,7 @@ inline constexpr char kCommandLineOrigin[] = "command line";
 // One setting in one layer.
 struct GivenSetting {
   const Setting* setting = nullptr;
-  std::vector<std::string> values;  // at least one
+  std::vector<std::string> values;  // none: an empty array, which takes back what weaker layers say
   std::string origin;               // for people: "dtest.toml:12", "DTEST_RETRIES", kCommandLineOrigin
 };
 using SettingLayer = std::vector<GivenSetting>;
@@ -38,7 +38,7 @@ class SettingLayers {
   // read: its origin, its name, what is wrong.
   absl::Status Read(Command command, Options* options) const;
 
-  // The same settings as words of a command line, without the last of which dtest.toml and the environment still count:
+  // The same settings but for overrides as words of a command line, without the last of which dtest.toml and the environment still count:
   // "--config=none", "--retries=2"...
   std::vector<std::string> CommandLine(Command command) const;
 

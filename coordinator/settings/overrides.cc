@@ -2,7 +2,41 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
 namespace dtest {
+
+std::string TomlText(absl::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      absl::StrAppend(&quoted, "\\", std::string(1, c));
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      absl::StrAppendFormat(&quoted, "\\u%04x", static_cast<unsigned char>(c));
+    } else {
+      quoted.push_back(c);
+    }
+  }
+  return quoted + "\"";
+}
+
+bool SaysSomething(const PolicyOverride& one) {
+  return one.time_limit.has_value() || one.retries.has_value() || one.processes.has_value();
+}
+
+std::string OverrideText(const PolicyOverride& one) {
+  std::string text = absl::StrCat("{filter = ", TomlText(one.filter_text));
+  if (one.time_limit.has_value()) {
+    const bool none = *one.time_limit == absl::InfiniteDuration();
+    absl::StrAppend(&text, ", timeout = ", TomlText(none ? "none" : absl::FormatDuration(*one.time_limit)));
+  }
+  if (one.retries.has_value()) absl::StrAppend(&text, ", retries = ", *one.retries);
+  if (one.processes.has_value()) {
+    absl::StrAppend(&text, ", processes = ", TomlText(*one.processes == Processes::kCase ? "case" : "batch"));
+  }
+  return text + "}";
+}
 
 CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInfos& cases,
                                            const std::vector<uint32_t>& selected) const {

@@ -21,6 +21,7 @@ namespace dtest {
 
 // What is said of the cases that a filter matches; of what it says nothing, others decide.
 struct PolicyOverride {
+  std::string filter_text;  // as it was given
   Filter filter;
   std::optional<absl::Duration> time_limit;
   std::optional<uint32_t> retries;
@@ -30,6 +31,12 @@ struct PolicyOverride {
 // An inline table of TOML: {filter = "label(slow)", timeout = "10m"}. Its keys are `filter`, which must be there, and those
 // of settings that decide case by case: timeout, retries, processes. InvalidArgument has every mistake, a line each.
 absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text);
+
+// A text as a basic string of TOML, in its quotes.
+std::string TomlText(absl::string_view text);
+bool SaysSomething(const PolicyOverride& one);
+// As ParseOverride takes it, on one line.
+std::string OverrideText(const PolicyOverride& one);
 
 // How each case is to be run.
 class CasePolicies {

@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "coordinator/settings/setting.h"
 #include "coordinator/settings/values.h"
 
@@ -38,11 +39,12 @@ absl::Status Text(const Values& values, Options* options) {
   options->*Member = values.back();
   return absl::OkStatus();
 }
-// An empty name, from a variable that is not set, is no wish for no report.
+// An empty name, from a variable that is not set, is no wish for no report; "none" is.
 template <auto Member>
 absl::Status FileName(const Values& values, Options* options) {
-  if (values.back().empty()) return absl::InvalidArgumentError("the path is empty; leave it out to use none");
-  return Text<Member>(values, options);
+  if (values.back().empty()) return absl::InvalidArgumentError("the path is empty; give none to use none");
+  if (values.back() != "none") options->*Member = values.back();
+  return absl::OkStatus();
 }
 template <auto Member>
 absl::Status Texts(const Values& values, Options* options) {
@@ -51,6 +53,29 @@ absl::Status Texts(const Values& values, Options* options) {
   }
   options->*Member = values;
   return absl::OkStatus();
+}
+
+// Of a setting that tells "none" from nothing.
+template <auto Member>
+absl::Status FileNameOrNone(const Values& values, Options* options) {
+  if (values.back().empty()) return absl::InvalidArgumentError("the path is empty; give none to use none");
+  return Text<Member>(values, options);
+}
+absl::Status ReadProfile(const Values& values, Options* options) {
+  if (values.back().empty()) return absl::InvalidArgumentError("the name is empty; leave it out to use none");
+  return Text<&Options::profile>(values, options);
+}
+absl::Status ReadFilters(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    const absl::StatusOr<Filter> filter = Filter::Parse(absl::StripPrefix(value, "-"));
+    if (!filter.ok()) return absl::InvalidArgumentError(absl::StrCat("'", value, "': ", filter.status().message()));
+  }
+  return Texts<&Options::filters>(values, options);
+}
+absl::Status ReadHostTimeout(const Values& values, Options* options) {
+  if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok()) return status;
+  if (options->host_timeout >= absl::Seconds(2)) return absl::OkStatus();
+  return absl::InvalidArgumentError("less than 2s would call healthy hosts lost");
 }
 
 absl::Status ReadEnv(const Values& values, Options* options) {
@@ -165,7 +190,7 @@ constexpr Setting kSettings[] = {
      .text = "Read this in place of ~/.ssh/config; none: neither that nor the system's",
      .commands = kOfHosts,
      .is_path = true,
-     .read = FileName<&Options::ssh_config>},
+     .read = FileNameOrNone<&Options::ssh_config>},
     {.name = "connect-timeout",
      .group = SettingGroup::kHosts,
      .value = "DUR",
@@ -179,7 +204,7 @@ constexpr Setting kSettings[] = {
      .fallback = "30s",
      .text = "An agent that hears nothing for so long stops its tests and leaves",
      .commands = kOfHosts,
-     .read = Into<&Options::host_timeout, ParseDurationOption>},
+     .read = ReadHostTimeout},
     {.name = "min-hosts",
      .group = SettingGroup::kHosts,
      .value = "N",
@@ -207,9 +232,9 @@ constexpr Setting kSettings[] = {
      .group = SettingGroup::kSelection,
      .kind = SettingKind::kReplacingList,
      .value = "EXPR",
-     .text = "Select cases; a leading - excludes (see below)",
+     .text = "Select cases; a leading - excludes",
      .commands = kOfCases,
-     .read = Texts<&Options::filters>},
+     .read = ReadFilters},
     {.name = "shard",
      .group = SettingGroup::kSelection,
      .value = "I/N",
@@ -347,10 +372,10 @@ constexpr Setting kSettings[] = {
     {.name = "max-fail",
      .group = SettingGroup::kRun,
      .value = "N",
-     .text = "Stop after so many failures",
+     .text = "Stop after so many failures; 0: never",
      .commands = kOfRuns,
      .choice = "max-fail",
-     .read = Number<&Options::max_fail, 1, 1000000000>},
+     .read = Number<&Options::max_fail, 0, 1000000000>},
     {.name = "fail-fast",
      .letter = "x",
      .group = SettingGroup::kRun,
@@ -452,7 +477,7 @@ constexpr Setting kSettings[] = {
      .commands = kOfAll,
      .in_files = false,
      .chooses_layers = true,
-     .read = FileName<&Options::config>},
+     .read = FileNameOrNone<&Options::config>},
     {.name = "profile",
      .group = SettingGroup::kPlaces,
      .value = "NAME",
@@ -460,7 +485,7 @@ constexpr Setting kSettings[] = {
      .commands = kOfAll,
      .in_files = false,
      .chooses_layers = true,
-     .read = FileName<&Options::profile>},
+     .read = ReadProfile},
     {.name = "cache-dir",
      .group = SettingGroup::kPlaces,
      .value = "DIR",

@@ -4,9 +4,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "coordinator/settings/nearest.h"
+#include "dtest/base/nearest.h"
 #include "coordinator/settings/setting.h"
 
 namespace dtest {
@@ -34,7 +35,11 @@ std::vector<absl::string_view> KnownKeys() {
 }  // namespace
 
 std::optional<std::string> TextOf(const toml::node& node) {
-  if (const auto* string = node.as_string()) return string->get();
+  if (const auto* string = node.as_string()) {
+    // No argument and no variable can hold a zero byte.
+    if (string->get().find('\0') != std::string::npos) return std::nullopt;
+    return string->get();
+  }
   if (const auto* integer = node.as_integer()) return absl::StrCat(integer->get());
   if (const auto* real = node.as_floating_point()) return absl::StrCat(real->get());
   if (const auto* boolean = node.as_boolean()) return boolean->get() ? "true" : "false";
@@ -52,12 +57,18 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
     mistake(table.source(), "an override needs a filter, which says of which cases it is; all() is all");
     return std::nullopt;
   }
-  absl::StatusOr<Filter> filter = Filter::Parse(TextOf(*filter_node).value_or(""));
+  if (!filter_node->is_string()) {
+    mistake(filter_node->source(), "filter: give one text");
+    return std::nullopt;
+  }
+  const std::string text_of_filter = TextOf(*filter_node).value_or("");
+  absl::StatusOr<Filter> filter = Filter::Parse(text_of_filter);
+  if (absl::StartsWith(text_of_filter, "-")) mistake(filter_node->source(), "filter: what is meant, not what is not: write !");
   if (!filter.ok()) mistake(filter_node->source(), absl::StrCat("filter: ", filter.status().message()));
   if (filter.ok() && filter->NeedsHistory()) {
     mistake(filter_node->source(), "filter: failed() and new() choose what to run, not how");
   }
-  PolicyOverride read{filter.ok() ? *std::move(filter) : *Filter::Parse("all()"), {}, {}, {}};
+  PolicyOverride read{text_of_filter, filter.ok() ? *std::move(filter) : *Filter::Parse("all()"), {}, {}, {}};
   for (const auto& [key, node] : table) {
     const absl::string_view name = NameOf(key);
     if (name == kFilter) continue;
@@ -80,6 +91,7 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
     }
     known->take(options, &read);
   }
+  if (good && !SaysSomething(read)) mistake(table.source(), "an override needs timeout, retries or processes");
   if (!good) return std::nullopt;
   return read;
 }

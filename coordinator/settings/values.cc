@@ -102,7 +102,7 @@ absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text) {
   if (text == "false") return std::optional<uint64_t>();
   uint64_t seed = static_cast<uint64_t>(absl::ToUnixNanos(absl::Now()) % 100000);
   if (text != "true" && !absl::SimpleAtoi(text, &seed)) {
-    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a seed; give a number, or none for a new one"));
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a seed; give a number, or nothing for a new one"));
   }
   return std::optional<uint64_t>(seed);
 }

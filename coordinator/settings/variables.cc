@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "coordinator/settings/nearest.h"
+#include "dtest/base/nearest.h"
 
 namespace dtest {
 namespace {
@@ -33,6 +33,10 @@ VariableSettings ReadVariables(const Variables& variables) {
   VariableSettings read;
   std::vector<std::string> known;
   for (const Setting& setting : AllSettings()) {
+    const auto set = variables.find(VariableName(setting));
+    if (!setting.has_variable && set != variables.end() && setting.name != absl::string_view("host")) {
+      read.warnings.push_back(absl::StrCat(set->first, " is not read: give --", setting.name, ", or set it in dtest.toml"));
+    }
     if (!setting.has_variable) continue;
     known.push_back(VariableName(setting));
     const auto found = variables.find(known.back());

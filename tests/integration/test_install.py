@@ -51,12 +51,16 @@ class InstallTest(DtestCase):
                 ["bash", "-c", 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _dtest 2>/dev/null; '
                  'printf "%s\\n" "${COMPREPLY[@]}"', "bash", script, *words],
                 cwd=self.directory, capture_output=True, text=True, check=True)
-            return done.stdout.split()
+            return [word for word in done.stdout.splitlines() if word]
 
         self.assertEqual(complete("dtest", "--retr"), ["--retries"])
         self.assertEqual(complete("dtest", "hosts", "--retr"), [], "hosts retries nothing")
         self.assertEqual(complete("dtest", "--color", "a"), ["auto", "always"])
         self.assertEqual(complete("dtest", "rep"), ["report", "reproduce"])
+        self.assertEqual(complete("dtest", "--color", "=", "al"), ["always"])
+        self.assertEqual(complete("dtest", "help", "rep"), ["report", "reproduce"])
+        self.write("my tests/a_test", "")
+        self.assertEqual(complete("dtest", "list", "my"), ["my tests"])
         self.assertIn("--no-peers", complete("dtest", "--"))
 
     @needs("fish")

@@ -107,6 +107,17 @@ TEST(CommandLine, ShardDurationsNeedAShard) {
   EXPECT_THAT(Parse({"x", "--shard-durations", "f"}).text, HasSubstr("no --shard"));
 }
 
+TEST(CommandLine, AnEmptyValueTakesNoWord) {
+  EXPECT_THAT(Parse({"--junit=", "a", "b"}).text, HasSubstr("--junit: the path is empty"));
+  EXPECT_THAT(Parse({"--retries=", "a"}).text, HasSubstr("--retries: ''"));
+  const Options store = Parsed({"a", "--remote-store=", "--plain=all"});
+  EXPECT_EQ(store.remote_store, "");
+  EXPECT_EQ(store.plain, PlainTests::kAll);
+  EXPECT_THAT(Parse({"a", "--retries"}).text, HasSubstr("--retries needs N"));
+}
+
+TEST(CommandLine, NoneTakesAPathBack) { EXPECT_EQ(Parsed({"a", "--junit", "x.xml", "--junit", "none"}).junit, ""); }
+
 TEST(CommandLine, TheLastOfARepeatedOptionCounts) {
   EXPECT_EQ(Parsed({"x", "--retries", "1", "--retries", "2"}).retries, 2u);
   EXPECT_FALSE(Parsed({"x", "--speculate", "--no-speculate"}).speculate);
@@ -158,6 +169,28 @@ TEST_F(InADirectory, WhatIsSaidOfAllCasesHereIsStrongerThanAFilesOverrides) {
   EXPECT_EQ(options.overrides[0].time_limit, std::nullopt);
   EXPECT_EQ(options.overrides[0].retries, std::nullopt);
   EXPECT_EQ(options.overrides[1].time_limit, absl::Hours(2));
+}
+
+TEST_F(InADirectory, WhatAFileSaysForOtherRunsDoesNotStandInTheWay) {
+  std::ofstream(directory_ + "/dtest.toml") << "junit = 'r.xml'\nshard-durations = 'd'\n[hosts]\nfile = 'h'\ntags = 'gpu'\n";
+  EXPECT_EQ(Parse({"report"}, {}).options->junit, "") << "looking at a run writes over nothing";
+  EXPECT_EQ(Parse({"report", "--junit", "o.xml"}, {}).options->junit, "o.xml");
+  EXPECT_EQ(Parse({"x"}, {}).options->shard_durations, "");
+  EXPECT_EQ(Parse({"x", "--shard", "1/2"}, {}).options->shard_durations, "d");
+  EXPECT_TRUE(Parse({"x", "--host", "local"}, {}).options->tags.empty());
+  EXPECT_THAT(Parse({"x"}, {}).options->tags, ElementsAre("gpu"));
+  EXPECT_TRUE(Parse({"x", "-v"}, {{"DTEST_QUIET", "0"}}).options.has_value());
+  EXPECT_THAT(Parse({"x", "-v"}, {{"DTEST_QUIET", "1"}, {"DTEST_VERBOSE", "1"}}).options->verbosity, 1);
+}
+
+TEST_F(InADirectory, ReproducedAsItRanWithOverrides) {
+  std::ofstream(directory_ + "/dtest.toml") << "[[override]]\nfilter = 'a'\ntimeout = '10m'\nretries = 3\n";
+  const Options first = *Parse({"x", "--timeout", "1s"}, {}).options;
+  const Options again = *Parse(std::vector<std::string>(first.equivalent.begin() + 1, first.equivalent.end()), {}).options;
+  ASSERT_EQ(again.overrides.size(), 1u);
+  EXPECT_EQ(again.overrides[0].time_limit, std::nullopt) << "the command line was stronger";
+  EXPECT_EQ(again.overrides[0].retries, 3u);
+  EXPECT_EQ(again.timeout, absl::Seconds(1));
 }
 
 TEST_F(InADirectory, TheSameAsOneCommandLine) {

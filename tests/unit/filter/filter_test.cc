@@ -105,6 +105,24 @@ TEST(Filter, WhereOnlyTheNameIsKnown) {
   EXPECT_FALSE(Matches("file(x)", subject));
 }
 
+TEST(Filter, WhatLooksLongAndIsNot) {
+  EXPECT_THAT(Wrong("lable(slow)"), HasSubstr("there is no predicate 'lable'; did you mean 'label'?"));
+  EXPECT_THAT(Wrong("Suite(X)"), HasSubstr("did you mean 'suite'?"));
+  EXPECT_THAT(Wrong("!Fail"), HasSubstr("'!' needs a predicate"));
+  EXPECT_THAT(Wrong("*:-label(slow)"), HasSubstr("label() cannot stand behind ':' or '-'"));
+  EXPECT_THAT(Wrong("-label(slow)"), HasSubstr("label() cannot stand behind")) << "as an override would have it";
+  EXPECT_TRUE(Matches("=lable(slow)", {.unit = "t", .info = {.name = "lable(slow)"}}));
+  EXPECT_TRUE(Matches("add(1, 2)", {.unit = "t", .info = {.name = "add(1, 2) is 3"}})) << "like no predicate at all";
+}
+
+TEST(Filter, DoubledOperatorsAndPaths) {
+  EXPECT_TRUE(Matches("label(slow) && !label(x) || label(y)"));
+  EXPECT_TRUE(Matches("unit(/tmp/b/a_test) & name(/b$/)", {.unit = "/tmp/b/a_test", .info = {.name = "a.b"}}));
+  EXPECT_TRUE(Matches("unit(/a_te.t$/) & name(/b$/)", {.unit = "/tmp/b/a_test", .info = {.name = "a.b"}}));
+  EXPECT_TRUE(Filter::Parse("!label(x)")->NeedsInfo());
+  EXPECT_FALSE(Filter::Parse("name(x) | suite(y)")->NeedsInfo());
+}
+
 TEST(Filter, WhatIsWrongAndWhere) {
   const struct {
     const char* expression;

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 namespace dtest {
@@ -163,11 +168,50 @@ TEST(ConfigFile, WhatIsNoToml) {
 TEST(ConfigFile, WhatCannotStandThere) {
   EXPECT_THAT(Wrong("config = 'x'"), HasSubstr("'config' cannot be set here"));
   EXPECT_THAT(Wrong("[profile.a]\nprofile = 'b'"), HasSubstr("'profile' cannot be set here"));
-  EXPECT_THAT(Wrong("data = []"), HasSubstr("the array is empty"));
+  EXPECT_THAT(Wrong("junit = \"a\\u0000b\""), HasSubstr("junit: give a text"));
   EXPECT_THAT(Wrong("data = [1, [2]]"), HasSubstr("data: give an array of texts"));
   EXPECT_THAT(Wrong("hosts = 'a'\n[profile]\nci = 1"), HasSubstr("a profile is a table"));
   EXPECT_THAT(Wrong("[retries]\nx = 1"), HasSubstr("retries: give a text, a number or a switch"));
   EXPECT_THAT(Wrong("[env]\nA = [1]"), HasSubstr("env.A: give a text"));
+  EXPECT_THAT(Wrong("[env]\nA = 3.10"), HasSubstr("env.A: give a text in quotes"));
+  EXPECT_THAT(Wrong("[env]\n'A=B' = 1"), HasSubstr("has no '='"));
+  EXPECT_THAT(Wrong("filter = 'suite('"), HasSubstr("dtest.toml:1:10: filter: 'suite('"));
+  EXPECT_THAT(Wrong("host-timeout = 1"), HasSubstr("less than 2s"));
+  EXPECT_THAT(Wrong("inherits = 'a'"), testing::Not(HasSubstr("did you mean 'inherits'")));
+}
+
+TEST(ConfigFile, AnEmptyArrayTakesBackWhatWeakerLayersSay) {
+  const ConfigFile config = Parsed("filter = ['a']\n[profile.all]\nfilter = []\n", "all");
+  SettingLayers layers;
+  layers.Add(config.settings);
+  EXPECT_THAT(layers.Values(*FindSetting("filter")), ElementsAre("a"));
+  layers.Add(config.profiles[0]);
+  EXPECT_THAT(layers.Values(*FindSetting("filter")), ElementsAre());
+  Options options;
+  EXPECT_TRUE(layers.Read(Command::kRun, &options).ok());
+  EXPECT_TRUE(options.filters.empty());
+}
+
+TEST(ConfigFile, AFileThatIsFoundMustBeOurs) {
+  const std::string directory = testing::TempDir() + "/config_file_test";
+  std::filesystem::create_directories(directory);
+  const std::string path = directory + "/dtest.toml";
+  std::filesystem::remove(path);
+  std::ofstream(path) << "retries = 1\n";
+  EXPECT_EQ(FindConfigFile(directory), path);
+  EXPECT_TRUE(CheckConfigFile(path).ok());
+  if (geteuid() == 0) {
+    ASSERT_EQ(chown(path.c_str(), 12345, 12345), 0);
+    EXPECT_THAT(CheckConfigFile(path).message(), HasSubstr("belongs to another user (12345)"));
+  }
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink("nowhere", path);
+  EXPECT_EQ(FindConfigFile(directory), path) << "a link that leads nowhere is no absence";
+  EXPECT_FALSE(CheckConfigFile(path).ok());
+  std::filesystem::remove(path);
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THAT(CheckConfigFile(path).message(), HasSubstr("is no file"));
+  std::filesystem::remove(path);
 }
 
 TEST(ConfigFile, AFileThatCannotBeRead) {

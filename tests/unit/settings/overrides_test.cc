@@ -50,12 +50,24 @@ TEST(Overrides, WhetherAnyMayRetry) {
   EXPECT_TRUE(CasePolicies({}, {*ParseOverride("{filter = 'x', retries = 1}")}).MayRetry());
 }
 
+TEST(Overrides, AsText) {
+  const PolicyOverride one = *ParseOverride("{filter = 'name(\"a\\b\")', timeout = '90s', retries = 2, processes = 'case'}");
+  EXPECT_EQ(OverrideText(one), "{filter = \"name(\\\"a\\\\b\\\")\", timeout = \"1m30s\", retries = 2, processes = \"case\"}");
+  const PolicyOverride again = *ParseOverride(OverrideText(one));
+  EXPECT_EQ(again.filter_text, one.filter_text);
+  EXPECT_EQ(again.time_limit, one.time_limit);
+  EXPECT_EQ(ParseOverride(OverrideText(*ParseOverride("{filter = 'a', timeout = 'none'}")))->time_limit, absl::InfiniteDuration());
+}
+
 TEST(Overrides, Text) {
   const auto wrong = [](const char* text) { return std::string(ParseOverride(text).status().message()); };
   for (const char* text : {"", "x", "{", "{filter = 'a'} {", "{filter = 'a'}\nx = 1", "1"}) {
     EXPECT_THAT(wrong(text), HasSubstr("is no override; give {filter")) << text;
   }
   EXPECT_THAT(wrong("{timeout = '1s'}"), HasSubstr("needs a filter"));
+  EXPECT_THAT(wrong("{filter = 'a'}"), HasSubstr("needs timeout, retries or processes"));
+  EXPECT_THAT(wrong("{filter = '-a', retries = 1}"), HasSubstr("write !"));
+  EXPECT_THAT(wrong("{filter = ['a'], retries = 1}"), HasSubstr("give one text"));
   EXPECT_THAT(wrong("{filter = 'a', timeout = 'soon', retries = []}"),
               testing::AllOf(HasSubstr("timeout: 'soon' is not a duration"), HasSubstr("retries: give a text or a number")));
 }

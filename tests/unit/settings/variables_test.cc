@@ -26,6 +26,10 @@ TEST(Variables, WhatTestsSeeIsNoSetting) {
   EXPECT_TRUE(read.warnings.empty());
 }
 
+TEST(Variables, ASettingWithoutAVariableIsTold) {
+  EXPECT_THAT(ReadVariables({{"DTEST_ENV", "A=1"}}).warnings, ElementsAre(HasSubstr("DTEST_ENV is not read: give --env")));
+}
+
 TEST(Variables, SlipsAreTold) {
   const VariableSettings read = ReadVariables({{"DTEST_RETRYS", "2"}, {"DTEST_GOOGLETEST", "elsewhere"}});
   EXPECT_TRUE(read.layer.empty());

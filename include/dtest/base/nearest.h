@@ -1,7 +1,7 @@
 // "Did you mean": the known word that a mistyped one is most like. Pure; any thread.
 
-#ifndef DTEST_COORDINATOR_SETTINGS_NEAREST_H_
-#define DTEST_COORDINATOR_SETTINGS_NEAREST_H_
+#ifndef DTEST_BASE_NEAREST_H_
+#define DTEST_BASE_NEAREST_H_
 
 #include <string>
 
@@ -21,4 +21,4 @@ std::string DidYouMean(absl::string_view word, absl::Span<const absl::string_vie
 
 }  // namespace dtest
 
-#endif  // DTEST_COORDINATOR_SETTINGS_NEAREST_H_
+#endif  // DTEST_BASE_NEAREST_H_

@@ -1,4 +1,4 @@
-#include "coordinator/settings/nearest.h"
+#include "dtest/base/nearest.h"
 
 #include <gtest/gtest.h>
 
