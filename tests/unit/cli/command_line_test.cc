@@ -137,7 +137,7 @@ class InADirectory : public testing::Test {
     variables["HOME"] = "/home/of";
     return ParseCommandLine(arguments, {std::move(variables), directory_ + below});
   }
-  const std::string directory_ = testing::TempDir() + "/command_line_test";
+  const std::string directory_ = testing::TempDir() + "command_line_test";
 };
 
 TEST_F(InADirectory, FileProfileEnvironmentAndCommandLine) {
