@@ -32,6 +32,10 @@ PECULIAR = {
     "gtest_throw_on_failure_ex_test": "throws out of its main by intention",
 }
 
+# Its environment asks GoogleTest what the filter would match. One process of each unit has a filter that says what is left
+# out, so that what was not listed shows (docs/agent.md): it matches more than there is, and the environment complains.
+ASKS_ITS_FILTER = "googletest-param-test-test"
+
 # What these print when they are asked to list is no list, whatever status they end with: an error of the listing.
 NO_LIST = {"googletest-color-test_", "googletest-throw-on-failure-test_", "gtest_throw_on_failure_ex_test"}
 
@@ -123,6 +127,9 @@ class GoogleTestOwnTest(FarmCase):
         found = result.verdicts()
         dependent = differences(self.whole, self.alone) if processes == "batch" else {}
         expected = {key: found.get(key, "none") if key in dependent else verdict for key, verdict in self.alone.items()}
+        complained = [key for key in differences(expected, found) if key[0] == ASKS_ITS_FILTER]
+        self.assertLessEqual(len(complained), 1)
+        expected.update((key, "failed") for key in complained)
         self.assertEqual(differences(expected, found), {})
         kinds = {f"{classname}.{case}": kind for (classname, case), kind in result.junit_kinds().items()}
         self.assertEqual(set(kinds), {f"{name}.{case}" for name in self.ordinary for case in self.listed[name]})
