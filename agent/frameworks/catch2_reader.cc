@@ -273,10 +273,9 @@ void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
     if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
   });
   end->premature = end->signal == 0 && xml_.begun() && !xml_.complete();
-  end->listing_wrong = ListingFault(*end);
-  if (!other_.empty() && done_ == expected_.size()) {  // its end is told when it is asked for
-    *end = ProcessEnd();
-  }
+  const bool spared = !other_.empty() && !in_stranger_ && done_ == expected_.size();
+  if (spared) *end = ProcessEnd();  // the other's end is told when it is asked for
+  end->listing_wrong = ListingFault(*end, spared);
   if (end->signal == 0 && xml_.complete() && !absl::StrContains(warning_, "ERROR: ") && Explains(end->exit_code)) {
     end->exit_code = 0;
   }
@@ -298,10 +297,10 @@ bool Catch2Reader::Explains(int exit_code) const {
   return exit_code == 1 || exit_code == kTestFailed || is(failures_) || is(failures_ + more_failures_);
 }
 
-std::string Catch2Reader::ListingFault(const ProcessEnd& end) const {
+std::string Catch2Reader::ListingFault(const ProcessEnd& end, bool spared) const {
   const auto missing =
       std::find_if(expected_.begin(), expected_.end(), [](const Expected& expected) { return !expected.done; });
-  const bool finished = end.signal == 0 && xml_.complete();
+  const bool finished = spared || (end.signal == 0 && xml_.complete());
   if (!finished && in_stranger_) return absl::StrCat("it died in '", stranger_, "', which it did not list");
   if (!finished && !other_.empty() && missing != expected_.end()) {
     return absl::StrCat("it died in '", other_, "' before '", request_.listing.name(missing->index),

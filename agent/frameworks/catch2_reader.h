@@ -83,7 +83,8 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
   void AddFailure(absl::string_view text);
   std::string InSection(absl::string_view text) const;
   CaseResult ResultOf();
-  std::string ListingFault(const ProcessEnd& end) const;  // empty: none
+  // Empty: none. `spared`: all that was asked for is done, and a listed test that was not has ended the process.
+  std::string ListingFault(const ProcessEnd& end, bool spared) const;
   bool Explains(int exit_code) const;
   absl::string_view Name(size_t position) const { return request_.listing.name(expected_[position].index); }
 

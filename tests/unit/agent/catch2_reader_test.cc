@@ -317,6 +317,20 @@ TEST_P(Catch2ReaderTest, AListingThatIsNotWhatRuns) {
   Ended(0, 11);
   EXPECT_EQ(end_.listing_wrong, "it died in 'strange', which it did not list");
   Batch({0});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Begin("strange", 7), kFatal, End(false), Close(1)));
+  Ended(0, 11);
+  EXPECT_EQ(end_.listing_wrong, "it died in 'strange', which it did not list");
+  EXPECT_EQ(end_.signal, 11);
+  Batch({0});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Begin("strange", 7)));
+  Ended(0);
+  EXPECT_EQ(end_.listing_wrong, "it died in 'strange', which it did not list") << "by exit(0)";
+  Batch({0});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Begin("strange", 7), End(true), Begin("plain", 3), kFatal,
+                      End(false), Close(1)));
+  Ended(0, 11);
+  EXPECT_EQ(end_.listing_wrong, "it was asked for 1 and runs also 'strange', which is not in its listing");
+  Batch({0});
   Report(absl::StrCat(kOpen, Close(0)));
   Ended(2);
   EXPECT_EQ(end_.listing_wrong, "it listed 'plain', and a later process does not run it by that name");
