@@ -285,6 +285,11 @@ void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
         "dtest: the report that Catch2 writes to its descriptor 3 cannot be read: ", xml_.problem(), "\n"));
   }
   end->warning = std::exchange(warning_, std::string());
+  // Of a process that ended well only: a warning of any other is a sanitizer's.
+  const bool well = end->signal == 0 && end->exit_code == 0 && !end->premature && end->listing_wrong.empty();
+  if (request_.unlisted_too && well && end->warning.empty() && !Catch2Filter(request_).empty()) {
+    end->warning = std::string(Catch2FilterOfTheOthers(request_).status().message());
+  }
   end->output_cut = output_.cut();
   end->output = output_.Take();
 }

@@ -88,11 +88,15 @@ class Catch2ReaderTest : public testing::TestWithParam<size_t> {
   }
   std::string BeginSecond() { return Begin("a, &quot;b&quot; \\ [c]", 2); }
 
-  void Batch(const std::vector<uint32_t>& indices, bool run_disabled = false) {
+  void Batch(const std::vector<uint32_t>& indices, bool run_disabled = false, bool unlisted_too = false) {
     cases_.clear();
     for (const uint32_t index : indices) cases_.push_back({index, 1});
-    reader_ = std::make_unique<Catch2Reader>(BatchRequest{
-        .listing = listing_, .cases = cases_, .temp_dir = "/x", .run_disabled = run_disabled, .output_cap = 1 << 20});
+    reader_ = std::make_unique<Catch2Reader>(BatchRequest{.listing = listing_,
+                                                          .cases = cases_,
+                                                          .temp_dir = "/x",
+                                                          .run_disabled = run_disabled,
+                                                          .output_cap = 1 << 20,
+                                                          .unlisted_too = unlisted_too});
     runs_ = reader_->Start(&recorder_);
   }
   std::vector<std::string> Report(absl::string_view text) {
@@ -334,6 +338,23 @@ TEST_P(Catch2ReaderTest, AListingThatIsNotWhatRuns) {
   Report(absl::StrCat(kOpen, Close(0)));
   Ended(2);
   EXPECT_EQ(end_.listing_wrong, "it listed 'plain', and a later process does not run it by that name");
+}
+
+TEST_P(Catch2ReaderTest, WhatCannotBeLookedForIsSaid) {
+  Batch({0}, false, true);
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Close(0)));
+  Ended(0);
+  EXPECT_EQ(end_.warning,
+            "whether it has tests that it does not list could not be checked: no filter leaves out ' plain ' and runs "
+            "'plain'");
+  Batch({0}, false, true);
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Close(0)));
+  Ended(3);
+  EXPECT_EQ(end_.warning, "") << "which would name it as the one to blame";
+  Batch({0, 2}, false, true);
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Begin("plain", 3), End(true), Close(0)));
+  Ended(0);
+  EXPECT_EQ(end_.warning, "");
 }
 
 TEST_P(Catch2ReaderTest, AReportThatIsCutShortIsNeverGreen) {
