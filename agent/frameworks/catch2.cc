@@ -87,7 +87,7 @@ absl::StatusOr<std::string> Catch2FilterOfTheOthers(const BatchRequest& request)
   const std::vector<uint8_t> wanted = Wanted(request);
   absl::flat_hash_map<std::string, uint32_t> runs;  // as Catch2 compares names
   for (const LeasedCase& leased : request.cases) runs.emplace(Compared(listing.name(leased.index)), leased.index);
-  std::string filter = request.run_disabled ? "*" : "~[.]";
+  std::string filter = request.run_disabled ? "\"*\"" : "~[.]";
   for (size_t i = 0; i < listing.size(); ++i) {
     if (wanted[i] || (!request.run_disabled && IsHiddenCatch2Test(listing[i]))) continue;
     const Pattern pattern(listing.name(i));

@@ -18,8 +18,8 @@ namespace {
 constexpr size_t kLongestLine = 8 << 10;   // of output, to look for a sanitizer's word in
 constexpr size_t kLongestText = 64 << 10;  // of an element
 constexpr int kTestFailed = 42;            // status since 3.6
-constexpr int kAllSkipped = 4;
-constexpr uint64_t kHighestStatus = 255;  // before: the number of failed assertions, at most this
+constexpr int kAllSkipped = 4;             // of version 3; version 2 knows no skipped tests
+constexpr uint64_t kHighestStatus = 255;   // before: the number of failed assertions, at most this
 
 absl::string_view Trimmed(absl::string_view text) { return absl::StripAsciiWhitespace(text); }
 
@@ -219,6 +219,7 @@ std::string Catch2Reader::InSection(absl::string_view text) const {
 void Catch2Reader::Finish() {
   in_test_ = false;
   any_failed_ |= !test_.success;
+  (test_.skipped ? any_skipped_ : any_unskipped_) = true;
   if (!test_.success && test_.failures.empty()) ++more_failures_;
   if (!test_.fatal.empty()) return;  // it stays the one that runs
   if (running_ == kNone) {
@@ -295,7 +296,7 @@ void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
 }
 
 bool Catch2Reader::Explains(int exit_code) const {
-  if (!any_failed_) return exit_code == kAllSkipped && failures_ == 0;
+  if (!any_failed_) return exit_code == kAllSkipped && any_skipped_ && !any_unskipped_;
   const auto is = [exit_code](uint64_t failures) {
     return exit_code == static_cast<int>(std::min(failures, kHighestStatus));
   };

@@ -108,6 +108,8 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
   bool in_stranger_ = false;
   std::string other_;           // that runs, or died: a test that was not asked for
   bool any_failed_ = false;     // test, also of those ignored
+  bool any_skipped_ = false;    // as well
+  bool any_unskipped_ = false;  // as well
   uint64_t failures_ = 0;       // assertions, as it counts them at its end
   uint64_t more_failures_ = 0;  // tests that failed without one
 

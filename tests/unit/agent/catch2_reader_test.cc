@@ -227,6 +227,20 @@ TEST_P(Catch2ReaderTest, AllSkippedIsAStatusOfItsOwn) {
   Report(absl::StrCat(kOpen, Begin("plain", 1), "<Skip filename=\"p.cc\" line=\"3\"/>", End(true, 1), Close(0)));
   Ended(4);
   EXPECT_EQ(end_.exit_code, 0);
+  Batch({0});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Close(0)));
+  Ended(4);
+  EXPECT_EQ(end_.exit_code, 4) << "nothing was skipped";
+  Batch({0, 2});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true, 1), Begin("plain", 3), End(true), Close(0)));
+  Ended(4);
+  EXPECT_EQ(end_.exit_code, 4) << "not all were";
+  Batch({0});
+  Report(
+      "<Catch name=\"x\"><Group name=\"x\"><TestCase name=\"plain\" filename=\"p.cc\" line=\"1\">"
+      "<OverallResult success=\"true\"/></TestCase></Group><OverallResults failures=\"0\"/></Catch>");
+  Ended(4);
+  EXPECT_EQ(end_.exit_code, 4) << "version 2 skips nothing";
 }
 
 TEST_P(Catch2ReaderTest, OutputOfTheTest) {
