@@ -1,8 +1,11 @@
 #include "agent/frameworks/catch2.h"
 
+#include <utility>
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -69,14 +72,46 @@ std::string Exclusions(const Pattern& pattern, const CaseInfos& listing, const s
   return exclusions;
 }
 
+std::vector<uint8_t> Wanted(const BatchRequest& request) {
+  std::vector<uint8_t> wanted(request.listing.size(), 0);
+  for (const LeasedCase& leased : request.cases) wanted[leased.index] = 1;
+  return wanted;
+}
+
 }  // namespace
 
 bool IsHiddenCatch2Test(const CaseInfo& info) { return absl::c_linear_search(info.labels, kHidden); }
 
+absl::StatusOr<std::string> Catch2FilterOfTheOthers(const BatchRequest& request) {
+  const CaseInfos& listing = request.listing;
+  const std::vector<uint8_t> wanted = Wanted(request);
+  absl::flat_hash_map<std::string, uint32_t> runs;  // as Catch2 compares names
+  for (const LeasedCase& leased : request.cases) runs.emplace(Compared(listing.name(leased.index)), leased.index);
+  std::string filter = request.run_disabled ? "\"*\"" : "~[.]";
+  for (size_t i = 0; i < listing.size(); ++i) {
+    if (wanted[i] || (!request.run_disabled && IsHiddenCatch2Test(listing[i]))) continue;
+    const Pattern pattern(listing.name(i));
+    const auto lost = pattern.is_wild()
+                          ? absl::c_find_if(runs, [&](const auto& run) { return pattern.Matches(run.first); })
+                          : runs.find(pattern.text);
+    if (lost != runs.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("whether it has tests that it does not list could not be checked: no filter leaves out '",
+                       listing.name(i), "' and runs '", listing.name(lost->second), "'"));
+    }
+    absl::StrAppend(&filter, " ~", Quoted(listing.name(i)));
+    if (filter.size() > Catch2Framework::kLongestFilterArgument) {
+      return absl::ResourceExhaustedError(
+          "whether it has tests that it does not list could not be checked: the names of the tests that are not to run "
+          "with these do not fit into one argument");
+    }
+  }
+  return filter;
+}
+
 std::string Catch2Filter(const BatchRequest& request) {
   const CaseInfos& listing = request.listing;
-  std::vector<uint8_t> wanted(listing.size(), 0);
-  for (const LeasedCase& leased : request.cases) wanted[leased.index] = 1;
+  const std::vector<uint8_t> wanted = Wanted(request);
   bool all = true, any_hidden = false;
   std::string filter;
   for (size_t i = 0; i < listing.size(); ++i) {
@@ -91,8 +126,12 @@ std::string Catch2Filter(const BatchRequest& request) {
       if (filter.size() + exclusions.size() <= Catch2Framework::kLongestFilterArgument) filter += exclusions;
     }
   }
-  if (!all) return filter;
-  return any_hidden ? "*" : "";
+  if (all) return any_hidden ? "*" : "";
+  if (request.unlisted_too) {
+    absl::StatusOr<std::string> others = Catch2FilterOfTheOthers(request);
+    if (others.ok()) return *std::move(others);
+  }
+  return filter;
 }
 
 Invocation Catch2Framework::ListInvocation(absl::string_view temp_dir) const {

@@ -18,6 +18,9 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "agent/frameworks/framework.h"
 
 namespace dtest {
@@ -25,7 +28,8 @@ namespace dtest {
 // Of version 3. The versions differ in how they list.
 class Catch2Framework : public TestFramework {
  public:
-  static constexpr size_t kLongestFilterArgument = 100 << 10;  // MAX_ARG_STRLEN is 128 KiB
+  // MAX_ARG_STRLEN is 32 pages, of 4 KiB at least, and counts the zero at the end.
+  static constexpr size_t kLongestFilterArgument = (128 << 10) - 1;
 
   bool NeedsListing() const override { return true; }
   Invocation ListInvocation(absl::string_view temp_dir) const override;
@@ -48,6 +52,9 @@ const TestFramework& Catch2Version2Adapter();
 
 // It does not run unless it is named.
 bool IsHiddenCatch2Test(const CaseInfo& info);
+// Leaves out what is listed and not requested, so that these cases run and what was not listed. A '*' at an end of a
+// name that is left out stands for anything, and leaves that out, too. An error says why there is no such filter.
+absl::StatusOr<std::string> Catch2FilterOfTheOthers(const BatchRequest& request);
 // The filter that selects these cases of the listing; empty: no filter is needed.
 std::string Catch2Filter(const BatchRequest& request);
 

@@ -18,8 +18,8 @@ namespace {
 constexpr size_t kLongestLine = 8 << 10;   // of output, to look for a sanitizer's word in
 constexpr size_t kLongestText = 64 << 10;  // of an element
 constexpr int kTestFailed = 42;            // status since 3.6
-constexpr int kAllSkipped = 4;
-constexpr uint64_t kHighestStatus = 255;  // before: the number of failed assertions, at most this
+constexpr int kAllSkipped = 4;             // of version 3; version 2 knows no skipped tests
+constexpr uint64_t kHighestStatus = 255;   // before: the number of failed assertions, at most this
 
 absl::string_view Trimmed(absl::string_view text) { return absl::StripAsciiWhitespace(text); }
 
@@ -219,6 +219,7 @@ std::string Catch2Reader::InSection(absl::string_view text) const {
 void Catch2Reader::Finish() {
   in_test_ = false;
   any_failed_ |= !test_.success;
+  (test_.skipped ? any_skipped_ : any_unskipped_) = true;
   if (!test_.success && test_.failures.empty()) ++more_failures_;
   if (!test_.fatal.empty()) return;  // it stays the one that runs
   if (running_ == kNone) {
@@ -273,10 +274,9 @@ void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
     if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
   });
   end->premature = end->signal == 0 && xml_.begun() && !xml_.complete();
-  end->listing_wrong = ListingFault(*end);
-  if (!other_.empty() && done_ == expected_.size()) {  // its end is told when it is asked for
-    *end = ProcessEnd();
-  }
+  const bool spared = !other_.empty() && !in_stranger_ && done_ == expected_.size();
+  if (spared) *end = ProcessEnd();  // the other's end is told when it is asked for
+  end->listing_wrong = ListingFault(*end, spared);
   if (end->signal == 0 && xml_.complete() && !absl::StrContains(warning_, "ERROR: ") && Explains(end->exit_code)) {
     end->exit_code = 0;
   }
@@ -286,22 +286,27 @@ void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
         "dtest: the report that Catch2 writes to its descriptor 3 cannot be read: ", xml_.problem(), "\n"));
   }
   end->warning = std::exchange(warning_, std::string());
+  // Of a process that ended well only: a warning of any other is a sanitizer's.
+  const bool well = end->signal == 0 && end->exit_code == 0 && !end->premature && end->listing_wrong.empty();
+  if (request_.unlisted_too && well && end->warning.empty() && !Catch2Filter(request_).empty()) {
+    end->warning = std::string(Catch2FilterOfTheOthers(request_).status().message());
+  }
   end->output_cut = output_.cut();
   end->output = output_.Take();
 }
 
 bool Catch2Reader::Explains(int exit_code) const {
-  if (!any_failed_) return exit_code == kAllSkipped && failures_ == 0;
+  if (!any_failed_) return exit_code == kAllSkipped && any_skipped_ && !any_unskipped_;
   const auto is = [exit_code](uint64_t failures) {
     return exit_code == static_cast<int>(std::min(failures, kHighestStatus));
   };
   return exit_code == 1 || exit_code == kTestFailed || is(failures_) || is(failures_ + more_failures_);
 }
 
-std::string Catch2Reader::ListingFault(const ProcessEnd& end) const {
+std::string Catch2Reader::ListingFault(const ProcessEnd& end, bool spared) const {
   const auto missing =
       std::find_if(expected_.begin(), expected_.end(), [](const Expected& expected) { return !expected.done; });
-  const bool finished = end.signal == 0 && xml_.complete();
+  const bool finished = spared || (end.signal == 0 && xml_.complete());
   if (!finished && in_stranger_) return absl::StrCat("it died in '", stranger_, "', which it did not list");
   if (!finished && !other_.empty() && missing != expected_.end()) {
     return absl::StrCat("it died in '", other_, "' before '", request_.listing.name(missing->index),

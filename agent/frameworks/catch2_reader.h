@@ -83,7 +83,8 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
   void AddFailure(absl::string_view text);
   std::string InSection(absl::string_view text) const;
   CaseResult ResultOf();
-  std::string ListingFault(const ProcessEnd& end) const;  // empty: none
+  // Empty: none. `spared`: all that was asked for is done, and a listed test that was not has ended the process.
+  std::string ListingFault(const ProcessEnd& end, bool spared) const;
   bool Explains(int exit_code) const;
   absl::string_view Name(size_t position) const { return request_.listing.name(expected_[position].index); }
 
@@ -107,6 +108,8 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
   bool in_stranger_ = false;
   std::string other_;           // that runs, or died: a test that was not asked for
   bool any_failed_ = false;     // test, also of those ignored
+  bool any_skipped_ = false;    // as well
+  bool any_unskipped_ = false;  // as well
   uint64_t failures_ = 0;       // assertions, as it counts them at its end
   uint64_t more_failures_ = 0;  // tests that failed without one
 

@@ -101,7 +101,7 @@ class TestFramework {
   virtual std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const = 0;
 
   // Whether a program that nothing else tells of is one of this framework, by the first lines that it printed: stdout
-  // and stderr, the last line perhaps cut. Then a reader of this framework takes over: its Start is called with the
+  // and stderr, whole lines. Then a reader of this framework takes over: its Start is called with the
   // case begun, then it is fed from the first byte on. Only where nothing is listed and RunInvocation adds nothing.
   virtual bool Claims(absl::string_view /*output*/) const { return false; }
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/frameworks/googletest_listing.h"
@@ -54,16 +55,25 @@ std::string Escape(absl::string_view name) {
   return pattern;
 }
 
-// Leaves out what is listed and not wanted, so that what was not listed runs. Empty if no filter says just that.
-std::string FilterOfTheOthers(const CaseInfos& listing, const std::vector<uint8_t>& wanted, size_t longest) {
-  std::string filter;
-  for (size_t i = 0; i < listing.size(); ++i) {
-    if (wanted[i]) continue;
-    const absl::string_view name = listing.name(i);
-    if (Escape(name) != name || filter.size() + name.size() >= longest) return "";
-    absl::StrAppend(&filter, filter.empty() ? "-" : ":", name);
+// A pattern, behind the '-' of a filter, that matches the name. '-' has no meaning there any more; '*' and ':' have.
+std::string EscapeBehindDash(absl::string_view name) {
+  std::string pattern(name);
+  for (char& c : pattern) {
+    if (c == '*' || c == ':') c = '?';
   }
-  return filter;
+  return pattern;
+}
+
+// Of a pattern that knows no wildcard but '?'.
+bool Matches(absl::string_view pattern, absl::string_view name) {
+  return pattern.size() == name.size() &&
+         std::equal(pattern.begin(), pattern.end(), name.begin(), [](char p, char c) { return p == '?' || p == c; });
+}
+
+std::vector<uint8_t> Wanted(const BatchRequest& request) {
+  std::vector<uint8_t> wanted(request.listing.size(), 0);
+  for (const LeasedCase& leased : request.cases) wanted[leased.index] = 1;
+  return wanted;
 }
 
 bool IsSpecial(absl::string_view name) { return name.find_first_of("*?:-") != absl::string_view::npos; }
@@ -90,16 +100,40 @@ absl::StatusOr<CaseInfos> GoogleTestFramework::ParseListing(absl::string_view ou
   return wrote ? ParseGoogleTestJson(files.front()) : ParseGoogleTestText(output);
 }
 
+absl::StatusOr<std::string> GoogleTestFilterOfTheOthers(const BatchRequest& request) {
+  const CaseInfos& listing = request.listing;
+  const std::vector<uint8_t> wanted = Wanted(request);
+  std::string filter;
+  for (size_t i = 0; i < listing.size(); ++i) {
+    if (wanted[i]) continue;
+    const std::string pattern = EscapeBehindDash(listing.name(i));
+    if (filter.size() + 1 + pattern.size() > GoogleTestFramework::kLongestFilterArgument) {
+      return absl::ResourceExhaustedError(
+          "whether it has tests that it does not list could not be checked: the names of the cases that are not to run "
+          "with these do not fit into one argument");
+    }
+    if (pattern.find('?') != std::string::npos) {
+      for (const LeasedCase& leased : request.cases) {
+        if (!Matches(pattern, listing.name(leased.index))) continue;
+        return absl::InvalidArgumentError(
+            absl::StrCat("whether it has tests that it does not list could not be checked: no filter leaves out ",
+                         listing.name(i), " and runs ", listing.name(leased.index)));
+      }
+    }
+    absl::StrAppend(&filter, filter.empty() ? "-" : ":", pattern);
+  }
+  return filter;
+}
+
 std::string GoogleTestFilter(const BatchRequest& request) {
   const CaseInfos& listing = request.listing;
-  std::vector<uint8_t> wanted(listing.size(), 0);
-  for (const LeasedCase& leased : request.cases) wanted[leased.index] = 1;
+  const std::vector<uint8_t> wanted = Wanted(request);
   const auto runs = [&](size_t i) {
     return request.run_disabled || !IsDisabledGoogleTest(listing.name(i), listing.suite(i));
   };
   if (request.unlisted_too) {
-    std::string filter = FilterOfTheOthers(listing, wanted, GoogleTestFramework::kLongestFilterArgument);
-    if (!filter.empty()) return filter;
+    absl::StatusOr<std::string> filter = GoogleTestFilterOfTheOthers(request);
+    if (filter.ok()) return *std::move(filter);
   }
   std::string filter;
   bool all = true;
@@ -152,7 +186,7 @@ Invocation GoogleTestFramework::RunInvocation(const BatchRequest& request) const
   }
   if (request.run_disabled) invocation.arguments.push_back("--gtest_also_run_disabled_tests");
   const std::string filter = GoogleTestFilter(request);
-  if (!filter.empty()) invocation.arguments.push_back(absl::StrCat("--gtest_filter=", filter));
+  if (!filter.empty()) invocation.arguments.push_back(absl::StrCat(GoogleTestFramework::kFilterFlag, filter));
   invocation.env.emplace_back("TEST_PREMATURE_EXIT_FILE", premature);
   return invocation;
 }

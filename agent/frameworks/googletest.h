@@ -7,10 +7,10 @@
 //
 // A batch is selected by the shortest filter that names it: none at all for all of the executable, Suite.* for whole
 // suites, exact names for the rest, because releases before 1.12 match every test against every pattern. It is one
-// argument: a batch whose filter would not fit (MAX_ARG_STRLEN, 128 KiB) is cut. --gtest_flagfile is no way out: where
-// GoogleTest is built with Abseil's flags, 1.13 dies of it and later releases ignore it, and run everything. Names with
-// characters that mean something in a filter (dynamically registered tests may have them) get '?' in their place;
-// should that select more than was asked for, the reader ignores it.
+// argument: a batch whose filter would not fit (Linux' MAX_ARG_STRLEN, 128 KiB) is cut. --gtest_flagfile is no way out:
+// where GoogleTest is built with Abseil's flags, 1.13 dies of it and later releases ignore it, and run everything.
+// Names with characters that mean something in a filter (dynamically registered tests may have them) get '?' in their
+// place; should that select more than was asked for, the reader ignores it.
 
 #ifndef DTEST_AGENT_FRAMEWORKS_GOOGLETEST_H_
 #define DTEST_AGENT_FRAMEWORKS_GOOGLETEST_H_
@@ -19,13 +19,18 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "agent/frameworks/framework.h"
 
 namespace dtest {
 
 class GoogleTestFramework : public TestFramework {
  public:
-  static constexpr size_t kLongestFilterArgument = 100 << 10;
+  static constexpr absl::string_view kFilterFlag = "--gtest_filter=";
+  // Of the filter alone. MAX_ARG_STRLEN is 32 pages, of 4 KiB at least, and counts the zero at the end.
+  static constexpr size_t kLongestFilterArgument = (128 << 10) - 1 - kFilterFlag.size();
 
   bool NeedsListing() const override { return true; }
   Invocation ListInvocation(absl::string_view temp_dir) const override;
@@ -39,6 +44,10 @@ const TestFramework& GoogleTestAdapter();
 
 // GoogleTest does not run it without --gtest_also_run_disabled_tests.
 bool IsDisabledGoogleTest(absl::string_view name, absl::string_view suite);
+// Leaves out what is listed and not requested, so that these cases run and what was not listed; empty: no filter is
+// needed. '?' stands for a '*' or ':' of a name that is left out, and so leaves out what differs from it in that byte
+// alone. An error says why there is no such filter.
+absl::StatusOr<std::string> GoogleTestFilterOfTheOthers(const BatchRequest& request);
 // The filter that selects these cases of the listing, sorted by index; empty: no filter is needed.
 std::string GoogleTestFilter(const BatchRequest& request);
 

@@ -372,6 +372,10 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
   }
   if (end->signal == 0 && end->exit_code == 0 && !end->premature) SkipAllIfSetUpDid(sink);
   end->warning = std::exchange(warning_, std::string());
+  // Of a process that ended well only: a warning of any other is a sanitizer's.
+  if (request_.unlisted_too && clean && end->listing_wrong.empty() && end->warning.empty()) {
+    end->warning = std::string(GoogleTestFilterOfTheOthers(request_).status().message());
+  }
   end->output_cut = output_.cut();
   end->output = absl::StrCat(global_failure_, output_.Take());
 }

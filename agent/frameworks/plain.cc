@@ -5,10 +5,15 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/frameworks/capture.h"
+#include "agent/frameworks/lines.h"
 #include "agent/frameworks/sanitizer.h"
+#include "agent/frameworks/tap.h"
+#include "agent/frameworks/tap_document.h"
 
 namespace dtest {
 namespace {
+
+constexpr size_t kLongestPoint = 200;  // that a warning repeats
 
 // Of a case that has begun already.
 class BegunCase : public CaseSink {
@@ -20,7 +25,10 @@ class BegunCase : public CaseSink {
 class PlainReader : public OutputReader {
  public:
   explicit PlainReader(const BatchRequest& request)
-      : case_(request.cases.front()), request_(request), capture_(request.output_cap) {
+      : case_(request.cases.front()),
+        request_(request),
+        capture_(request.output_cap),
+        lines_(TapFramework::kLongestLine) {
     request_.cases = absl::MakeConstSpan(&case_, 1);
   }
 
@@ -32,17 +40,19 @@ class PlainReader : public OutputReader {
   void Feed(absl::string_view bytes, CaseSink* sink) override {
     if (claimant_ != nullptr) return claimant_->Feed(bytes, sink);
     capture_.Append(bytes);
+    lines_.Feed(bytes, [this](absl::string_view line) { Line(line); });
     if (!may_be_claimed_) return;
     const absl::string_view head = bytes.substr(0, PlainFramework::kHead - head_.size());
     head_.append(head.data(), head.size());
-    if (absl::StrContains(head, '\n')) LookForClaim(sink);
+    if (absl::StrContains(head, '\n')) LookForClaim(absl::string_view(head_).substr(0, head_.rfind('\n')), sink);
     if (claimant_ != nullptr) return claimant_->Feed(bytes.substr(head.size()), sink);
     if (head_.size() == PlainFramework::kHead) ForgetHead();
   }
 
   void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) override {
-    if (may_be_claimed_) LookForClaim(sink);
+    if (may_be_claimed_) LookForClaim(head_, sink);
     if (claimant_ != nullptr) return claimant_->Ended(files, end, sink);
+    lines_.End([this](absl::string_view line) { Line(line); });
     if (end->signal != 0) {  // a crash, in the words of the core
       end->output_cut = capture_.cut();
       end->output = capture_.Take();
@@ -59,14 +69,27 @@ class PlainReader : public OutputReader {
     }
     result.output_cut = capture_.cut();
     result.output = capture_.Take();
-    result.warning = std::string(SanitizerHeadline(result.output));
+    result.warning = std::move(warning_);
+    if (result.warning.empty() && !IsFailure(result.outcome) && !tap_failure_.empty()) {
+      result.warning = absl::StrCat("it printed a TAP failure ('", tap_failure_,
+                                    "') and was not recognised as TAP: --protocol tap reads it as such");
+    }
     end->exit_code = 0;
     sink->Finished(std::move(result), Standing::kTold);
   }
 
  private:
-  void LookForClaim(CaseSink* sink) {
-    const TestFramework* const framework = FrameworkThatClaims(head_);
+  void Line(absl::string_view line) {
+    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+    if (!tap_failure_.empty() || !absl::StartsWith(line, "not ok ")) return;
+    const auto point = ParseTapPoint(line);
+    if (!point.has_value() || point->directive == TapPoint::Directive::kTodo) return;
+    if (!point->number.has_value() && !absl::StartsWith(line, "not ok - ")) return;  // prose
+    tap_failure_ = std::string(line.substr(0, kLongestPoint));
+  }
+  // `lines`: of `head_`, without one that may go on.
+  void LookForClaim(absl::string_view lines, CaseSink* sink) {
+    const TestFramework* const framework = FrameworkThatClaims(lines);
     if (framework == nullptr) return;
     claimant_ = framework->NewReader(request_);
     BegunCase begun;
@@ -83,7 +106,10 @@ class PlainReader : public OutputReader {
   const LeasedCase case_;
   BatchRequest request_;
   Capture capture_;
-  std::string head_;  // all that was printed, while it may be claimed
+  Lines lines_;
+  std::string warning_;      // a sanitizer's, also where `capture_` leaves it out
+  std::string tap_failure_;  // the first line that would be one
+  std::string head_;         // all that was printed, while it may be claimed
   bool may_be_claimed_ = true;
   std::unique_ptr<OutputReader> claimant_;
 };

@@ -20,7 +20,8 @@ struct ProcessEnd {
   bool after_failure = false;  // the last case to end was the last of its suite, and failed: in that suite's tear-down
   std::string output;          // of the case that still runs, or outside any case since the last one
   uint64_t output_cut = 0;
-  std::string warning;        // the headline of a sanitizer's report in `output`
+  // The headline of a sanitizer's report in `output`; of a process that ended well also what could not be checked.
+  std::string warning;
   std::string listing_wrong;  // how it shows that the listing is not what the process runs; empty: it does not
   // What cases recorded (RecordProperty), where the framework tells it only at the end.
   struct Property {

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -26,11 +27,11 @@ class TapReader : public OutputReader {
 
   void Feed(absl::string_view bytes, CaseSink* /*sink*/) override {
     capture_.Append(bytes);
-    lines_.Feed(bytes, [this](absl::string_view line) { document_.Line(line); });
+    lines_.Feed(bytes, [this](absl::string_view line) { Line(line); });
   }
 
   void Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* sink) override {
-    lines_.End([this](absl::string_view line) { document_.Line(line); });
+    lines_.End([this](absl::string_view line) { Line(line); });
     if (end->signal != 0) {  // a crash, in the words of the core
       end->output_cut = capture_.cut();
       end->output = capture_.Take();
@@ -52,17 +53,23 @@ class TapReader : public OutputReader {
     result.message = std::move(verdict.message);
     result.output_cut = capture_.cut();
     result.output = capture_.Take();
-    result.warning = std::string(SanitizerHeadline(result.output));
+    result.warning = std::move(warning_);
     if (result.warning.empty()) result.warning = std::move(verdict.remarks);
     end->exit_code = 0;
     sink->Finished(std::move(result), Standing::kTold);
   }
 
  private:
+  void Line(absl::string_view line) {
+    document_.Line(line);
+    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+  }
+
   const uint32_t index_;
   Capture capture_;
   Lines lines_;
   TapDocument document_;
+  std::string warning_;  // a sanitizer's, also where `capture_` leaves it out
 };
 
 bool IsNumber(absl::string_view text) {
@@ -90,11 +97,11 @@ bool TapFramework::Claims(absl::string_view output) const {
     absl::ConsumeSuffix(&line, "\r");
     if (const auto version = ParseTapVersion(line); version.has_value() && IsNumber(*version)) return true;
     plan |= ParseTapPlan(line).has_value();
-    if (first && plan) return true;
-    // Many a program says "ok".
     const auto found = ParseTapPoint(line);
-    point |= found.has_value() && found->number.has_value();
-    if (plan && point) return true;
+    point |= found.has_value();
+    if (plan && (first || point)) return true;
+    // Many a program says "ok".
+    if (first && ((found.has_value() && found->number.has_value()) || absl::StartsWith(line, "Bail out!"))) return true;
     first = false;
   }
   return false;

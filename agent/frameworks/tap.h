@@ -5,8 +5,8 @@
 // version that is not known, a status other than 0, and is skipped by "1..0 # SKIP" or if all of its points are. The
 // points that failed are its message.
 //
-// A plain program claims to be one by its output: its first line is a version or a plan, or a version follows, or a
-// point and a plan (lines on stderr may come before).
+// A plain program claims to be one by its output: its first line is a version, a plan, a point with a number or
+// "Bail out!", or a version follows, or a point and a plan (lines on stderr may come before).
 
 #ifndef DTEST_AGENT_FRAMEWORKS_TAP_H_
 #define DTEST_AGENT_FRAMEWORKS_TAP_H_

@@ -88,11 +88,15 @@ class Catch2ReaderTest : public testing::TestWithParam<size_t> {
   }
   std::string BeginSecond() { return Begin("a, &quot;b&quot; \\ [c]", 2); }
 
-  void Batch(const std::vector<uint32_t>& indices, bool run_disabled = false) {
+  void Batch(const std::vector<uint32_t>& indices, bool run_disabled = false, bool unlisted_too = false) {
     cases_.clear();
     for (const uint32_t index : indices) cases_.push_back({index, 1});
-    reader_ = std::make_unique<Catch2Reader>(BatchRequest{
-        .listing = listing_, .cases = cases_, .temp_dir = "/x", .run_disabled = run_disabled, .output_cap = 1 << 20});
+    reader_ = std::make_unique<Catch2Reader>(BatchRequest{.listing = listing_,
+                                                          .cases = cases_,
+                                                          .temp_dir = "/x",
+                                                          .run_disabled = run_disabled,
+                                                          .output_cap = 1 << 20,
+                                                          .unlisted_too = unlisted_too});
     runs_ = reader_->Start(&recorder_);
   }
   std::vector<std::string> Report(absl::string_view text) {
@@ -223,6 +227,20 @@ TEST_P(Catch2ReaderTest, AllSkippedIsAStatusOfItsOwn) {
   Report(absl::StrCat(kOpen, Begin("plain", 1), "<Skip filename=\"p.cc\" line=\"3\"/>", End(true, 1), Close(0)));
   Ended(4);
   EXPECT_EQ(end_.exit_code, 0);
+  Batch({0});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Close(0)));
+  Ended(4);
+  EXPECT_EQ(end_.exit_code, 4) << "nothing was skipped";
+  Batch({0, 2});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true, 1), Begin("plain", 3), End(true), Close(0)));
+  Ended(4);
+  EXPECT_EQ(end_.exit_code, 4) << "not all were";
+  Batch({0});
+  Report(
+      "<Catch name=\"x\"><Group name=\"x\"><TestCase name=\"plain\" filename=\"p.cc\" line=\"1\">"
+      "<OverallResult success=\"true\"/></TestCase></Group><OverallResults failures=\"0\"/></Catch>");
+  Ended(4);
+  EXPECT_EQ(end_.exit_code, 4) << "version 2 skips nothing";
 }
 
 TEST_P(Catch2ReaderTest, OutputOfTheTest) {
@@ -317,9 +335,40 @@ TEST_P(Catch2ReaderTest, AListingThatIsNotWhatRuns) {
   Ended(0, 11);
   EXPECT_EQ(end_.listing_wrong, "it died in 'strange', which it did not list");
   Batch({0});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Begin("strange", 7), kFatal, End(false), Close(1)));
+  Ended(0, 11);
+  EXPECT_EQ(end_.listing_wrong, "it died in 'strange', which it did not list");
+  EXPECT_EQ(end_.signal, 11);
+  Batch({0});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Begin("strange", 7)));
+  Ended(0);
+  EXPECT_EQ(end_.listing_wrong, "it died in 'strange', which it did not list") << "by exit(0)";
+  Batch({0});
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Begin("strange", 7), End(true), Begin("plain", 3), kFatal,
+                      End(false), Close(1)));
+  Ended(0, 11);
+  EXPECT_EQ(end_.listing_wrong, "it was asked for 1 and runs also 'strange', which is not in its listing");
+  Batch({0});
   Report(absl::StrCat(kOpen, Close(0)));
   Ended(2);
   EXPECT_EQ(end_.listing_wrong, "it listed 'plain', and a later process does not run it by that name");
+}
+
+TEST_P(Catch2ReaderTest, WhatCannotBeLookedForIsSaid) {
+  Batch({0}, false, true);
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Close(0)));
+  Ended(0);
+  EXPECT_EQ(end_.warning,
+            "whether it has tests that it does not list could not be checked: no filter leaves out ' plain ' and runs "
+            "'plain'");
+  Batch({0}, false, true);
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Close(0)));
+  Ended(3);
+  EXPECT_EQ(end_.warning, "") << "which would name it as the one to blame";
+  Batch({0, 2}, false, true);
+  Report(absl::StrCat(kOpen, Begin("plain", 1), End(true), Begin("plain", 3), End(true), Close(0)));
+  Ended(0);
+  EXPECT_EQ(end_.warning, "");
 }
 
 TEST_P(Catch2ReaderTest, AReportThatIsCutShortIsNeverGreen) {

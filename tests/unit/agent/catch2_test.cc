@@ -16,6 +16,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pair;
 
 // ---- Listing --------------------------------------------------------------------------------------------------------
 
@@ -226,6 +227,25 @@ TEST_F(Catch2SelectionTest, NamesAreQuoted) {
 TEST_F(Catch2SelectionTest, WhatAStarWouldSelectBesideIsExcluded) {
   EXPECT_EQ(Catch2Filter(Request({4})), "\"Pla*\" ~\"plain\"");
   EXPECT_EQ(Catch2Filter(Request({0, 4})), "\"plain\",\"Pla*\"");
+}
+
+TEST_F(Catch2SelectionTest, WhatWasNotListedIsLeftInWhereItMayRun) {
+  const auto filter = [this](const std::vector<uint32_t>& indices, bool run_disabled = false) {
+    BatchRequest request = Request(indices, run_disabled);
+    request.unlisted_too = true;
+    return std::make_pair(Catch2Filter(request), std::string(Catch2FilterOfTheOthers(request).status().message()));
+  };
+  EXPECT_THAT(filter({0, 4}), Pair("~[.] ~\"a\\, \\\"b\\\" \\\\ [c]\" ~\"*xclude:me\"", ""));
+  EXPECT_THAT(filter({0, 1, 4}, true), Pair("\"*\" ~\"slow\" ~\"*xclude:me\"", ""));
+  EXPECT_THAT(filter({1, 3}), Pair("~[.] ~\"plain\" ~\"Pla*\"", ""));
+  EXPECT_THAT(filter({0, 1, 2, 3, 4}).first, "");
+  EXPECT_THAT(filter({0}), Pair("\"plain\"", HasSubstr("no filter leaves out 'Pla*' and runs 'plain'")));
+  listing_.Add({.name = "PLAIN "});
+  EXPECT_THAT(filter({0, 4}),
+              Pair(HasSubstr("\"plain\""), HasSubstr("no filter leaves out 'PLAIN ' and runs 'plain'")));
+  listing_ = CaseInfos();
+  for (uint32_t i = 0; i < 200; ++i) listing_.Add({.name = absl::StrCat(std::string(1000, 'n'), i)});
+  EXPECT_THAT(filter({7}), Pair(testing::EndsWith("n7\""), HasSubstr("do not fit into one argument")));
 }
 
 TEST_F(Catch2SelectionTest, AllNeedNoFilterButHiddenOnes) {

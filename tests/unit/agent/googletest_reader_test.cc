@@ -52,7 +52,8 @@ class GoogleTestReaderTest : public testing::TestWithParam<size_t> {
                                                               .temp_dir = "/x",
                                                               .run_disabled = run_disabled_,
                                                               .keep_all_output = keep_all_output_,
-                                                              .output_cap = output_cap_});
+                                                              .output_cap = output_cap_,
+                                                              .unlisted_too = unlisted_too_});
     runs_ = reader_->Start(&recorder_);
   }
   std::vector<std::string> Read(absl::string_view text) {
@@ -83,6 +84,7 @@ class GoogleTestReaderTest : public testing::TestWithParam<size_t> {
   std::vector<LeasedCase> cases_;
   bool run_disabled_ = false;
   bool keep_all_output_ = false;
+  bool unlisted_too_ = false;
   uint64_t output_cap_ = 1 << 20;
   bool runs_ = false;
   Recorder recorder_;
@@ -500,6 +502,28 @@ TEST_P(GoogleTestReaderTest, CaseThatWasNotListed) {
                     "[----------] 3 tests from A (0 ms total)\n"));
   End(0);
   EXPECT_EQ(end_.listing_wrong, "it listed 2 and runs 3: A.Strange is not in its listing");
+}
+
+TEST_P(GoogleTestReaderTest, WhatCannotBeLookedForIsSaid) {
+  unlisted_too_ = true;
+  names_ = {"A.One", "A.On*"};
+  Batch({0});
+  const std::string one = "[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n";
+  EXPECT_THAT(Read(one + "[----------] 1 test from A (0 ms total)\n"),
+              ElementsAre("began 0", testing::HasSubstr("0 passed")));
+  End(0);
+  EXPECT_EQ(end_.warning,
+            "whether it has tests that it does not list could not be checked: no filter leaves out A.On* and runs "
+            "A.One");
+  Batch({0});
+  Read(one);
+  End(0, SIGSEGV);
+  EXPECT_EQ(end_.warning, "") << "which would name it as the one to blame";
+  names_ = {"A.One", "A.Two"};
+  Batch({0});
+  Read(one);
+  End(0);
+  EXPECT_EQ(end_.warning, "");
 }
 
 TEST_P(GoogleTestReaderTest, ProgramInASetUpIsNotTheProgram) {

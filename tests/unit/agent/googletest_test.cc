@@ -17,6 +17,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
+using testing::Pair;
 
 // ---- The list as text
 
@@ -246,11 +247,36 @@ TEST_F(GoogleTestFilterTest, WhatWasNotListedIsLeftInWhereItMayRun) {
   };
   EXPECT_EQ(filter({0, 3}), "-A.Two:A.DISABLED_Three:B.Two:C.Only");
   EXPECT_EQ(filter({0, 1, 2, 3, 4, 5}), "");
+  names_ = {"A.x", "A.x:y", "A.x-y", "A.*", "A.b?"};
+  EXPECT_EQ(filter({1}), "-A.x:A.x-y:A.?:A.b?");
+  EXPECT_EQ(filter({0, 1, 3, 4}), "-A.x-y") << "behind the first '-' another has no meaning";
+}
+
+TEST_F(GoogleTestFilterTest, WhyWhatWasNotListedCannotBeLeftIn) {
+  const auto filter = [this](const std::vector<uint32_t>& indices) {
+    Filter(indices);
+    BatchRequest request = Request();
+    request.unlisted_too = true;
+    const auto others = GoogleTestFilterOfTheOthers(request);
+    return std::make_pair(GoogleTestFilter(request), std::string(others.status().message()));
+  };
   names_ = {"A.x", "A.x:y", "A.x-y"};
-  EXPECT_EQ(filter({0, 1}), "A.x:A.x?y") << "what leaves out A.x-y leaves out A.x:y, too";
+  EXPECT_THAT(filter({0, 2}), Pair("A.x:A.x?y", HasSubstr("no filter leaves out A.x:y and runs A.x-y")));
   names_.clear();
   for (uint32_t i = 0; i < 20000; ++i) names_.push_back(absl::StrCat("Suite.CaseNumber", i));
-  EXPECT_EQ(filter({7}), "Suite.CaseNumber7") << "the others are too many to be named";
+  EXPECT_THAT(filter({7}), Pair("Suite.CaseNumber7", HasSubstr("do not fit into one argument")));
+}
+
+// An argument of so many bytes, with the zero at its end, is the longest that Linux takes (MAX_ARG_STRLEN).
+TEST_F(GoogleTestFilterTest, WhatWasNotListedIsLeftInWhereTheFilterJustFits) {
+  const size_t fits = (128 << 10) - 1 - absl::string_view("--gtest_filter=").size() - absl::string_view("-A.").size();
+  for (const size_t size : {fits, fits + 1}) {
+    names_ = {"A.One", absl::StrCat("A.", std::string(size, 'x'))};
+    Filter({0});
+    BatchRequest request = Request();
+    request.unlisted_too = true;
+    EXPECT_EQ(GoogleTestFilter(request) == "A.One", size > fits);
+  }
 }
 
 TEST_F(GoogleTestFilterTest, ShortFilterIsAnArgument) {

@@ -42,7 +42,7 @@ class TapTest : public testing::TestWithParam<size_t> {
     const std::vector<LeasedCase> cases = {{0, 1}};
     Recorder recorder;
     const std::unique_ptr<OutputReader> reader =
-        framework.NewReader({.listing = listing, .cases = cases, .temp_dir = "/x", .output_cap = 1 << 20});
+        framework.NewReader({.listing = listing, .cases = cases, .temp_dir = "/x", .output_cap = kOutputCap});
     reader->Start(&recorder);
     for (absl::string_view rest = text; !rest.empty(); rest.remove_prefix(std::min(GetParam(), rest.size()))) {
       reader->Feed(rest.substr(0, GetParam()), &recorder);
@@ -53,12 +53,14 @@ class TapTest : public testing::TestWithParam<size_t> {
     reader->Ended({}, &end_, &recorder);
     EXPECT_THAT(recorder.text, StartsWith("began 0; "));
     EXPECT_FALSE(absl::StrContains(recorder.text.substr(1), "began"));
-    EXPECT_EQ(signal == 0 ? recorder.output : end_.output, text);
+    const std::string& output = signal == 0 ? recorder.output : end_.output;
+    EXPECT_TRUE(output == text || text.size() > kOutputCap) << output;
     return recorder.text.substr(9);
   }
   std::string Tap(absl::string_view text, int exit_code = 0) { return Read(TapAdapter(), text, exit_code); }
   std::string Plain(absl::string_view text, int exit_code = 0) { return Read(PlainAdapter(), text, exit_code); }
 
+  static constexpr uint64_t kOutputCap = 1 << 20;
   ProcessEnd end_;
 };
 INSTANTIATE_TEST_SUITE_P(Pieces, TapTest, testing::Values(size_t{1}, size_t{7}, size_t{1} << 20),
@@ -290,13 +292,44 @@ TEST_P(TapTest, APlainProgramMayClaimToBeTap) {
   EXPECT_EQ(Plain("+ echo 1..1\n1..1\nnot ok 1\n"), "failed: not ok 1");
 }
 
+TEST_P(TapTest, WhatClaimsWithoutAPlanOrNumbers) {
+  EXPECT_THAT(Plain("not ok 1 - a\nok 2\n"), AllOf(StartsWith("failed: not ok 1 - a"), HasSubstr("no plan")));
+  EXPECT_THAT(Plain("ok 1\n"), StartsWith("failed: it printed no plan"));
+  EXPECT_THAT(Plain("ok 1"), StartsWith("failed: it printed no plan"));
+  EXPECT_THAT(Plain("Bail out! no database\n"), StartsWith("failed: bailed out: no database"));
+  EXPECT_EQ(Plain("hello\nnot ok - a\nok\n1..2\n"), "failed: not ok - a");
+  EXPECT_EQ(Plain("hello\n1..2\nok\nnot ok\n"), "failed: not ok");
+}
+
 TEST_P(TapTest, OtherPlainProgramsAreNot) {
   EXPECT_EQ(Plain("ok\nok\nall is ok 1\n"), "passed");
-  EXPECT_EQ(Plain("range:\n1..2\nok\n"), "passed");
+  EXPECT_EQ(Plain("range:\n1..2\nokay\n"), "passed");
+  EXPECT_EQ(Plain("ok 1st try\n"), "passed");
   EXPECT_EQ(Plain("TAP version of it\n", 77), "skipped: exited with status 77");
   EXPECT_EQ(Plain("", 1), "failed: exited with status 1");
-  EXPECT_EQ(Plain(absl::StrCat(std::string(PlainFramework::kHead, 'x'), "\nTAP version 13\n1..1\nnot ok 1\n")),
-            "passed");
+}
+
+TEST_P(TapTest, AFailureThatNobodyClaimsIsAWarning) {
+  const auto warning = [](absl::string_view line) {
+    return absl::StrCat("passed [it printed a TAP failure ('", line,
+                        "') and was not recognised as TAP: --protocol tap reads it as such]");
+  };
+  const std::string head(PlainFramework::kHead, 'x');
+  EXPECT_EQ(Plain(absl::StrCat(head, "\nTAP version 13\n1..1\nnot ok 1\n")), warning("not ok 1"));
+  EXPECT_EQ(Plain("hello\nok 1\nnot ok 2 - b\n"), warning("not ok 2 - b"));
+  EXPECT_EQ(Plain("hello\nnot ok - b"), warning("not ok - b"));
+  EXPECT_EQ(Plain("hello\nnot ok - b\n", 3), "failed: exited with status 3");
+  EXPECT_EQ(Plain("hello\nnot ok, but well\nnot ok at all\nthis is not ok 1\nnot ok 1 # TODO\n"), "passed");
+}
+
+TEST_P(TapTest, ASanitizersWordCountsWhereTheOutputIsCut) {
+  const std::string noise = absl::StrCat(std::string(1000, 'x'), "\n");
+  std::string text = "hello\n1..1\n";
+  for (int i = 0; i < 1000; ++i) text += noise;
+  text += "x.cc:4:49: runtime error: signed integer overflow\n";
+  for (int i = 0; i < 1000; ++i) text += noise;
+  EXPECT_EQ(Plain(text), "passed [x.cc:4:49: runtime error: signed integer overflow]");
+  EXPECT_EQ(Tap(text + "ok 1\n"), "passed [x.cc:4:49: runtime error: signed integer overflow]");
 }
 
 TEST(TapPointTest, Parts) {
