@@ -126,6 +126,8 @@ class RunLoop : public Hosts::Delegate {
 
   // ---- Units
   void UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings);
+  // Whether the listing that came with it may stand for what it has now.
+  bool MayTrust(const Bundle::Unit& unit) const;
   // `asked`: a host was, which took `startup`.
   void CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked);
   void TellSelected(UnitId id);

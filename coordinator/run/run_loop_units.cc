@@ -24,8 +24,9 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
   Unit(id).ready = now_ - started_;
   if (status.ok()) {
     const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
-    Schedule(UnitAdded{id, unit.shipped ? SpecBytes(spec) : 0, unit.listing.has_value()});
-    if (unit.listing) {
+    const bool known = unit.listing && MayTrust(unit);
+    Schedule(UnitAdded{id, unit.shipped ? SpecBytes(spec) : 0, known});
+    if (known) {
       CasesListed(id, unit.listing->cases, unit.listing->startup, /*asked=*/false);
     }
   } else {
@@ -33,6 +34,14 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
     ListingBroke(id, std::string(status.message()), "");
   }
   if (units_pending_ == 0) Schedule(BundleComplete());
+}
+
+// Cases made from files that nobody named may be others than in an earlier run. Where all cases run, who runs them finds
+// out; where filters choose, a case that is not in the listing would be missed by nobody. To repeat a run, the cases it
+// had are what is wanted.
+bool RunLoop::MayTrust(const Bundle::Unit& unit) const {
+  const bool of_earlier_run = unit.listing_key.has_value();
+  return !of_earlier_run || selection_.TakesAll() || options_.scheduler.together;
 }
 
 void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked) {
