@@ -48,6 +48,7 @@ class RunLoop : public Hosts::Delegate {
     std::vector<std::string> command;
     std::string working_directory;               // absolute; what tests see as their own
     bool list_only = false;                      // list, and run nothing
+    bool allow_unrunnable = false;               // a unit without a case is a warning, no failure
     std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
     absl::Time began = absl::InfiniteFuture();   // when the command was given, for RunStarted::setup
     SchedulerOptions scheduler;

@@ -47,6 +47,12 @@ bool RunLoop::MayTrust(const Bundle::Unit& unit) const {
 void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked) {
   RunUnit& unit = Unit(id);
   if (unit.listed) return;
+  if (cases.empty() && !options_.allow_unrunnable) {
+    return ListingBroke(id,
+                        "lists no case at all: were its tests linked into it? If it has none, leave it out, or go on "
+                        "without it: --allow-unrunnable",
+                        "");
+  }
   unit.listed = true;
   unit.cases = std::move(cases);
   std::vector<std::optional<CaseHistory>> known;
@@ -134,7 +140,7 @@ void RunLoop::HostListed(HostId id, Listed listed) {
   }
   // Other hosts that listed it too hold the same table only if they got the same names.
   if (!Unit(unit).listed) has_table_[id.value()][unit.value()] = true;
-  out_.bundle->Remember(unit, listed.cases, listed.duration);
+  if (!listed.cases.empty()) out_.bundle->Remember(unit, listed.cases, listed.duration);
   CasesListed(unit, std::move(listed.cases), listed.duration, /*asked=*/true);
 }
 

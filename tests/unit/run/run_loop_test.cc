@@ -267,6 +267,27 @@ TEST_F(RunLoopTest, AListingThatBreaksIsTold) {
   EXPECT_THAT(sink_.lines(), Contains("listed broken 0/0: exited with 1"));
 }
 
+TEST_F(RunLoopTest, AUnitThatListsNoCaseFailsTheRun) {
+  UnitToList("empty", {});
+  ListedUnit("good", {"A.One"});
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.LinesThatBegin("listed empty"),
+              ElementsAre(AllOf(HasSubstr("0/0: lists no case at all"), HasSubstr("--allow-unrunnable"))));
+  EXPECT_THAT(sink_.lines(), Contains("ended good A.One passed on a"));
+  EXPECT_THAT(bundle_.remembered(), IsEmpty()) << "the next run asks it again";
+}
+
+TEST_F(RunLoopTest, AUnitThatListsNoCaseMayBeAllowed) {
+  UnitToList("empty", {});
+  ListedUnit("good", {"A.One"});
+  options_.allow_unrunnable = true;
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(), AllOf(Contains("listed empty 0/0"), Contains("ended good A.One passed on a")));
+  EXPECT_THAT(sink_.LinesThatBegin("warning empty lists no case at all"), SizeIs(1));
+}
+
 TEST_F(RunLoopTest, TheCasesOfALostHostRunElsewhere) {
   ListedUnit("math", {"A.One", "A.Two", "A.Three"});
   case_takes_ = absl::Seconds(1);
