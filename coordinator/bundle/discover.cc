@@ -13,6 +13,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -56,8 +57,13 @@ std::string DanglingLink(const std::string& path) {
                       " does not exist");
 }
 
-bool HasBaseNameOf(const std::vector<std::string>& paths, const std::string& path) {
-  return absl::c_any_of(paths, [&](const std::string& other) { return BaseName(other) == BaseName(path); });
+bool LiesBeside(const std::vector<std::string>& paths, const std::string& path) {
+  return absl::c_any_of(paths, [&](const std::string& other) { return DirectoryOf(other) == DirectoryOf(path); });
+}
+
+// What is found beside a script, by `dirname $0`, is another thing where its link is.
+LastLink LastLinkOf(const ProgramFile& program) {
+  return program.kind == ProgramFile::Kind::kScript ? LastLink::kKept : LastLink::kResolved;
 }
 
 // `given` as an absolute path; `real`, which is the same, if that would take ".." for what it may not be behind a link.
@@ -94,12 +100,12 @@ class Finder {
   void Consider(const WalkedFile& file);
   void ConsiderProgram(const WalkedFile& file, ProgramFile program);
   void ConsiderOther(const WalkedFile& file, const ProgramFile& program);
-  // True, with a note, for a program that is a test already, or is one under another name.
-  bool SeenBefore(const WalkedFile& file);
+  // True for a program that is a test already, and, with a note, for what is one under another name.
+  bool SeenBefore(const WalkedFile& file, const ProgramFile& program);
   bool WantedPlain(const WalkedFile& file);
   std::string FrameworkOf(const std::string& path, const ElfInfo& elf);
   void AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile program);
-  void AddUnrunnable(const WalkedFile& file, std::string why);
+  void AddUnrunnable(const WalkedFile& file, std::string why, LastLink last = LastLink::kResolved);
   void NotePlain();
   void NoteTheRest();
   std::string NothingFound(const std::vector<std::string>& paths) const;
@@ -112,6 +118,7 @@ class Finder {
   std::vector<Found> found_;
   Discovery result_;                                                    // less its programs
   absl::flat_hash_map<Inode, std::vector<std::string>> programs_seen_;  // and the paths under which they are tests
+  absl::flat_hash_set<std::string> names_;                              // of those
   size_t files_ = 0;
   std::vector<std::string> skipped_plain_, dangling_, dependencies_, others_;
   size_t not_executable_ = 0, no_programs_ = 0, no_heads_ = 0, special_ = 0;
@@ -152,9 +159,8 @@ absl::Status Finder::AddFile(const std::string& path, const std::string& shown, 
     }
     return program.error.ok() ? absl::InvalidArgumentError(program.problem) : program.error;
   }
-  std::vector<std::string>& seen = programs_seen_[InodeOf(status)];
-  if (HasBaseNameOf(seen, path)) return absl::OkStatus();
-  seen.push_back(path);
+  if (!names_.insert(UnitName(root_, shown, LastLinkOf(program))).second) return absl::OkStatus();
+  programs_seen_[InodeOf(status)].push_back(path);
   AddProgram(path, shown, true, std::move(program));
   return absl::OkStatus();
 }
@@ -189,8 +195,8 @@ void Finder::Consider(const WalkedFile& file) {
     ++not_executable_;
     return;
   }
-  if (SeenBefore(file)) return;
   ProgramFile program = ReadProgramFile(file.path, file.status, options_.here);
+  if (SeenBefore(file, program)) return;
   if (program.kind == ProgramFile::Kind::kElf || program.kind == ProgramFile::Kind::kScript) {
     ConsiderProgram(file, std::move(program));
   } else {
@@ -198,10 +204,12 @@ void Finder::Consider(const WalkedFile& file) {
   }
 }
 
-bool Finder::SeenBefore(const WalkedFile& file) {
+bool Finder::SeenBefore(const WalkedFile& file, const ProgramFile& program) {
   const auto seen = programs_seen_.find(InodeOf(file.status));
   if (seen == programs_seen_.end()) return false;
-  if (!HasBaseNameOf(seen->second, file.path)) {
+  const LastLink last = LastLinkOf(program);
+  if (!names_.contains(UnitName(root_, absl::StrCat(directory_, "/", file.relative), last))) {
+    if (last == LastLink::kKept && !LiesBeside(seen->second, file.path)) return false;
     result_.notes.push_back(absl::StrCat("skipped ", Printable(file.relative), ": the same file as ",
                                          Printable(seen->second.front()),
                                          "; if it is a test of its own under that name, give its path"));
@@ -220,9 +228,11 @@ void Finder::ConsiderProgram(const WalkedFile& file, ProgramFile program) {
     }
     if (!WantedPlain(file)) return;
   }
-  if (!program.problem.empty()) return AddUnrunnable(file, std::move(program.problem));
+  if (!program.problem.empty()) return AddUnrunnable(file, std::move(program.problem), LastLinkOf(program));
+  const std::string shown = absl::StrCat(directory_, "/", file.relative);
+  if (!names_.insert(UnitName(root_, shown, LastLinkOf(program))).second) return;
   programs_seen_[InodeOf(file.status)].push_back(file.path);
-  AddProgram(file.path, absl::StrCat(directory_, "/", file.relative), false, std::move(program));
+  AddProgram(file.path, shown, false, std::move(program));
 }
 
 // What an interrupted build leaves, or a missing line, must not go unnoticed, or its tests would count as passed.
@@ -254,15 +264,16 @@ void Finder::ConsiderOther(const WalkedFile& file, const ProgramFile& program) {
   }
 }
 
-void Finder::AddUnrunnable(const WalkedFile& file, std::string why) {
+void Finder::AddUnrunnable(const WalkedFile& file, std::string why, LastLink last) {
   if (options_.allow_unrunnable) {
     result_.warnings.push_back(std::move(why));
     return;
   }
-  if (file.status.st_ino != 0) programs_seen_[InodeOf(file.status)].push_back(file.path);
   TestProgram program;
   program.path = file.path;
-  program.name = UnitName(root_, absl::StrCat(directory_, "/", file.relative));
+  program.name = UnitName(root_, absl::StrCat(directory_, "/", file.relative), last);
+  if (!names_.insert(program.name).second) return;
+  if (file.status.st_ino != 0) programs_seen_[InodeOf(file.status)].push_back(file.path);
   program.unrunnable = std::move(why);
   found_.push_back({std::move(program), false, false});
 }
@@ -283,7 +294,7 @@ std::string Finder::FrameworkOf(const std::string& path, const ElfInfo& elf) {
 void Finder::AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile file) {
   TestProgram program;
   program.path = path;
-  program.name = UnitName(root_, shown);
+  program.name = UnitName(root_, shown, LastLinkOf(file));
   program.script = file.kind == ProgramFile::Kind::kScript;
   if (!program.script) program.framework = FrameworkOf(path, file.elf);
   const bool recognised = program.framework != kPlainFramework;
@@ -365,10 +376,10 @@ absl::StatusOr<Discovery> Finder::Finish(const std::vector<std::string>& paths) 
 
 }  // namespace
 
-std::string UnitName(const std::string& root, const std::string& path) {
+std::string UnitName(const std::string& root, const std::string& path, LastLink last) {
   const std::unique_ptr<char, decltype(&free)> whole(realpath(path.c_str(), nullptr), &free);
   std::string real = whole == nullptr ? "" : whole.get();
-  if (BaseName(real) != BaseName(path)) {
+  if (last == LastLink::kKept || BaseName(real) != BaseName(path)) {
     const absl::StatusOr<std::string> link = AbsolutePath(path);
     real = link.ok() ? *link : path;
   }

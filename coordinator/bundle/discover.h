@@ -11,9 +11,10 @@
 //     an executable file that is neither ELF nor script, an ELF file cut short or damaged, an executable file without a
 //     byte, a file that cannot be read, a dangling link. So is a directory that cannot be read, whatever its name.
 //   - everything else is counted, and told in `notes` or `details`.
-// A file reached twice (by its inode) under one base name is one test, under the path that was reached first; real
-// files come before symbolic links. Under another name it may be another test (argv[0] decides in some programs): it is
-// one if given by name, and passed over with a note in a directory.
+// What is reached twice under one name (UnitName) is one test, under the path that was reached first; real files come
+// before symbolic links. A file (by its inode) that is a test and has another name, too, may be another test under that
+// one, since argv[0] decides in some programs: it is one if given by name, and passed over with a note in a directory.
+// A script that is reached in several directories is a test in each, since it finds what is beside it by its path.
 //
 // One thread, no state.
 
@@ -68,9 +69,10 @@ struct DiscoverOptions {
 // The name of a program: its path relative to the directory `root`, which is absolute and without symbolic links: one
 // name for one file, however the command line reached it, and whatever other tests there are, come or go. `path` is
 // absolute, as it was given or found. Symbolic links are resolved where what they lead to lies below the root, too, but
-// for a last component that gives the file another base name. A path that leads out of the root by a link keeps the
+// for a last component that gives the file another base name, and for that of a script (kKept). A path that leads out of the root by a link keeps the
 // link's name ("build", if that is one); what is only reached outside of the root is named by its absolute path.
-std::string UnitName(const std::string& root, const std::string& path);
+enum class LastLink : uint8_t { kResolved, kKept };
+std::string UnitName(const std::string& root, const std::string& path, LastLink last = LastLink::kResolved);
 
 // Errors, each with what to do: NotFound: a path does not exist, or is a dangling link; InvalidArgument: a file given
 // by name that is no program, or (unless allow_unrunnable) cannot be started; PermissionDenied; FailedPrecondition:

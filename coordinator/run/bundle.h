@@ -40,7 +40,7 @@ class Bundle {
   virtual size_t size() const = 0;
   // Only its name is known before it is ready.
   virtual const Unit& unit(UnitId id) const = 0;
-  // Keeps a listing for the next run.
+  // Keeps a listing for the next run, in place of an earlier run's.
   virtual void Remember(UnitId id, CaseInfos cases, absl::Duration startup) = 0;
 
   // The unit's listing has turned out to be wrong: the next run lists it again. True if it was an earlier run's.

@@ -127,9 +127,10 @@ Workers::Completion RunBundle::MakeReady(UnitId id, const Ready& ready) {
 }
 
 void RunBundle::Remember(UnitId id, CaseInfos cases, absl::Duration startup) {
-  const Unit& unit = units_[id.value()];
+  Unit& unit = units_[id.value()];
   const std::optional<Digest> key = unit.listing_key;
   if (!key) return;
+  unit.listing.reset();  // an earlier run's, which nobody asked
   const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
   // Not by the workers, who drop what they have not begun when the run ends: it is one small file, without fsync.
   listings_.Put(*key, {std::move(cases), startup, spec.prints_all});

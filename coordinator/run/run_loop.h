@@ -48,6 +48,7 @@ class RunLoop : public Hosts::Delegate {
     std::vector<std::string> command;
     std::string working_directory;               // absolute; what tests see as their own
     bool list_only = false;                      // list, and run nothing
+    bool allow_unrunnable = false;               // a unit without a case is a warning, no failure
     std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
     absl::Time began = absl::InfiniteFuture();   // when the command was given, for RunStarted::setup
     SchedulerOptions scheduler;
@@ -126,6 +127,8 @@ class RunLoop : public Hosts::Delegate {
 
   // ---- Units
   void UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings);
+  // Whether the listing that came with it may stand for what it has now.
+  bool MayTrust(const Bundle::Unit& unit) const;
   // `asked`: a host was, which took `startup`.
   void CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked);
   void TellSelected(UnitId id);

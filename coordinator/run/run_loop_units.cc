@@ -24,8 +24,9 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
   Unit(id).ready = now_ - started_;
   if (status.ok()) {
     const UnitSpec& spec = unit.shipped ? *unit.shipped : *unit.in_place;
-    Schedule(UnitAdded{id, unit.shipped ? SpecBytes(spec) : 0, unit.listing.has_value()});
-    if (unit.listing) {
+    const bool known = unit.listing && MayTrust(unit);
+    Schedule(UnitAdded{id, unit.shipped ? SpecBytes(spec) : 0, known});
+    if (known) {
       CasesListed(id, unit.listing->cases, unit.listing->startup, /*asked=*/false);
     }
   } else {
@@ -35,9 +36,23 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
   if (units_pending_ == 0) Schedule(BundleComplete());
 }
 
+// Cases made from files that nobody named may be others than in an earlier run. Where all cases run, who runs them finds
+// out; where filters choose, a case that is not in the listing would be missed by nobody. To repeat a run, the cases it
+// had are what is wanted.
+bool RunLoop::MayTrust(const Bundle::Unit& unit) const {
+  const bool of_earlier_run = unit.listing_key.has_value();
+  return !of_earlier_run || selection_.TakesAll() || options_.scheduler.together;
+}
+
 void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked) {
   RunUnit& unit = Unit(id);
   if (unit.listed) return;
+  if (cases.empty() && !options_.allow_unrunnable) {
+    return ListingBroke(id,
+                        "lists no case at all: were its tests linked into it? If it has none, leave it out, or go on "
+                        "without it: --allow-unrunnable",
+                        "");
+  }
   unit.listed = true;
   unit.cases = std::move(cases);
   std::vector<std::optional<CaseHistory>> known;
@@ -125,7 +140,7 @@ void RunLoop::HostListed(HostId id, Listed listed) {
   }
   // Other hosts that listed it too hold the same table only if they got the same names.
   if (!Unit(unit).listed) has_table_[id.value()][unit.value()] = true;
-  out_.bundle->Remember(unit, listed.cases, listed.duration);
+  if (!listed.cases.empty()) out_.bundle->Remember(unit, listed.cases, listed.duration);
   CasesListed(unit, std::move(listed.cases), listed.duration, /*asked=*/true);
 }
 

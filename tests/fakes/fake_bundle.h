@@ -30,6 +30,12 @@ class FakeBundle : public Bundle {
     units_[id.value()].listing = CachedListing{std::move(cases), absl::ZeroDuration(), false};
     return id;
   }
+  // By an earlier run.
+  UnitId AddCached(std::string name, CaseInfos cases) {
+    const UnitId id = AddListed(std::move(name), std::move(cases));
+    units_[id.value()].listing_key = Digest();
+    return id;
+  }
 
   // Its specification has been made, or cannot be. Told at the next RunCallbacks.
   void BecomesReady(UnitId id, absl::Status status = absl::OkStatus(), std::vector<std::string> warnings = {}) {

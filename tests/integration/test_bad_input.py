@@ -125,7 +125,14 @@ class PathTest(DtestCase):
 class ListingTest(DtestCase):
 
     def test_lists_nothing(self):
-        self.assertExit(self.dtest(self.suite("lists_nothing_test")), NOTHING)
+        nothing = self.suite("lists_nothing_test")
+        result = self.dtest(nothing)
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "lists no case at all", "--allow-unrunnable")
+        beside_another = self.suite("lists_nothing_test", "typed_test")
+        self.assertExit(self.dtest(beside_another, "-k", "-*IsShort*"), FAILED)
+        self.assertExit(self.dtest(beside_another, "-k", "-*IsShort*", "--allow-unrunnable"), PASSED)
+        self.assertExit(self.dtest(nothing + "/lists_nothing_test", "--allow-unrunnable"), NOTHING)
 
     def test_lists_forever(self):
         result = self.dtest(self.suite("lists_forever_test", "typed_test"), "--list-timeout", "5s", "-k", "-*IsShort*",

@@ -234,8 +234,9 @@ class Catch2Tests:
         self.assertEqual(result.names(), {"passes": "passed"})
 
     def test_no_tests(self):
-        result = self.dtest(self.program("catch2_empty_test"))
-        self.assertExit(result, NOTHING)
+        program = self.program("catch2_empty_test")
+        self.assertExit(self.dtest(program), FAILED)
+        self.assertExit(self.dtest(program, "--allow-unrunnable"), NOTHING)
 
     def test_a_main_that_prints(self):
         result = self.dtest(self.program("catch2_own_main_test"))

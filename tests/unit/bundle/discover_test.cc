@@ -293,8 +293,41 @@ TEST(DiscoverTest, OneFileIsOneTestHoweverItIsReached) {
                                         HasSubstr("running 2 plain programs")));
   EXPECT_THAT(PathsOf(Find({temp.At("bin/a_link_test"), temp.At("bin/./a_link_test"), temp.root()})),
               ElementsAre(temp.At("bin/a_link_test")));
-  temp.Link("../bin/real_test", "again/real_test");
-  EXPECT_THAT(PathsOf(Find({temp.At("bin/real_test"), temp.At("again")})), ElementsAre(temp.At("bin/real_test")));
+}
+
+TEST(DiscoverTest, AScriptIsATestInEachDirectoryThatLinksToIt) {
+  const TempTree temp;
+  temp.Write("common/run.sh", kScript, 0755);  // works by `dirname $0`
+  for (const char* name : {"a/run_test.sh", "b/run_test.sh"}) temp.Link("../common/run.sh", name);
+  temp.Write("c/run_test.sh", kScript, 0755);
+  temp.Link("../c/run_test.sh", "d/run_test.sh");
+  std::filesystem::create_directory(temp.At("e"));
+  ASSERT_EQ(link(temp.At("c/run_test.sh").c_str(), temp.At("e/run_test.sh").c_str()), 0);
+  const std::vector<std::string> all = {temp.At("a/run_test.sh"), temp.At("b/run_test.sh"), temp.At("c/run_test.sh"),
+                                        temp.At("d/run_test.sh"), temp.At("e/run_test.sh")};
+  const absl::StatusOr<Discovery> given = Find(all);
+  ASSERT_EQ(PathsOf(given), all);
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  ASSERT_EQ(PathsOf(found), all);
+  for (size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(found->programs[i].name, all[i]);
+    EXPECT_EQ(given->programs[i].name, all[i]);
+  }
+  EXPECT_EQ(PathsOf(Find({temp.At("a"), temp.At("b/run_test.sh"), temp.root()})), all) << "in any order, each once";
+}
+
+TEST(DiscoverTest, AProgramWithAnotherNameElsewhereIsNotedOrRunIfGiven) {
+  const TempTree temp;
+  temp.Copy(Fixture("plain"), "a/run_test");
+  std::filesystem::create_directory(temp.At("b"));
+  ASSERT_EQ(link(temp.At("a/run_test").c_str(), temp.At("b/run_test").c_str()), 0);
+  temp.Link("../a/run_test", "c/run_test");  // the same name: a link says no other
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  ASSERT_TRUE(found.ok());
+  EXPECT_THAT(found->programs, testing::SizeIs(1));
+  EXPECT_THAT(found->notes, testing::Contains(HasSubstr("run_test: the same file as")));
+  EXPECT_THAT(PathsOf(Find({temp.At("a/run_test"), temp.At("b/run_test"), temp.At("c/run_test")})),
+              ElementsAre(temp.At("a/run_test"), temp.At("b/run_test")));
 }
 
 TEST(DiscoverTest, LoopsOfDirectoryLinksEnd) {
@@ -325,7 +358,7 @@ std::vector<std::string> NamesIn(const std::string& root, const std::vector<std:
 
 TEST(DiscoverTest, OneFileHasOneNameHoweverItIsReached) {
   const TempTree temp;
-  temp.Write("a/dup_test", kScript, 0755);
+  temp.Copy(Fixture("plain"), "a/dup_test");
   temp.Write("b/dup_test", kScript, 0755);
   temp.Write("b/x_test", kScript, 0644);  // cannot be started
   temp.Link("a", "link");

@@ -205,6 +205,37 @@ TEST_F(RunLoopTest, OnlyWhatIsSelectedRuns) {
   EXPECT_EQ(listings[0].cases.name(2), "A.Two");
 }
 
+TEST_F(RunLoopTest, AnEarlierRunsListingIsTakenWhereAllCasesRun) {
+  BecomesReady(bundle_.AddCached("math", DottedCases({"A.One"})));
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(Kinds(kA), Not(Contains("list")));
+  EXPECT_THAT(sink_.LinesThatBegin("ended"), ElementsAre("ended math A.One passed on a"));
+}
+
+// What has come since, from a data file, is not left out by a filter that selects it.
+TEST_F(RunLoopTest, WithFiltersAUnitIsListedAnew) {
+  const UnitId unit = bundle_.AddCached("math", DottedCases({"A.One"}));
+  listings_[unit] = {"A.One", "A.New"};
+  BecomesReady(unit);
+  ListedUnit("plain", {"A.Plain"});  // known without a cache: nobody is asked
+  ComesUp(kA);
+  EXPECT_EQ(Run({"A.*"}), RunEnd::kCompleted);
+  EXPECT_THAT(hosts_.SentOf<List>(), SizeIs(1));
+  EXPECT_THAT(sink_.LinesThatBegin("ended"),
+              UnorderedElementsAre("ended math A.One passed on a", "ended math A.New passed on a",
+                                   "ended plain A.Plain passed on a"));
+  EXPECT_THAT(bundle_.remembered(), SizeIs(1));
+}
+
+TEST_F(RunLoopTest, ARunThatIsRepeatedTakesTheCasesItHad) {
+  BecomesReady(bundle_.AddCached("math", DottedCases({"A.One", "A.Two"})));
+  options_.scheduler.together = true;
+  ComesUp(kA);
+  EXPECT_EQ(Run({"A.One"}), RunEnd::kCompleted);
+  EXPECT_THAT(Kinds(kA), Not(Contains("list")));
+}
+
 TEST_F(RunLoopTest, AListOfTheCasesRunsNone) {
   UnitToList("math", {"A.One"});
   options_.list_only = true;
@@ -234,6 +265,27 @@ TEST_F(RunLoopTest, AListingThatBreaksIsTold) {
   };
   EXPECT_EQ(Run(), RunEnd::kCompleted);
   EXPECT_THAT(sink_.lines(), Contains("listed broken 0/0: exited with 1"));
+}
+
+TEST_F(RunLoopTest, AUnitThatListsNoCaseFailsTheRun) {
+  UnitToList("empty", {});
+  ListedUnit("good", {"A.One"});
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.LinesThatBegin("listed empty"),
+              ElementsAre(AllOf(HasSubstr("0/0: lists no case at all"), HasSubstr("--allow-unrunnable"))));
+  EXPECT_THAT(sink_.lines(), Contains("ended good A.One passed on a"));
+  EXPECT_THAT(bundle_.remembered(), IsEmpty()) << "the next run asks it again";
+}
+
+TEST_F(RunLoopTest, AUnitThatListsNoCaseMayBeAllowed) {
+  UnitToList("empty", {});
+  ListedUnit("good", {"A.One"});
+  options_.allow_unrunnable = true;
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(), AllOf(Contains("listed empty 0/0"), Contains("ended good A.One passed on a")));
+  EXPECT_THAT(sink_.LinesThatBegin("warning empty lists no case at all"), SizeIs(1));
 }
 
 TEST_F(RunLoopTest, TheCasesOfALostHostRunElsewhere) {
