@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -157,21 +157,36 @@ class JsonCursor {
   absl::Status status_;
 };
 
-// Names once each: tests registered twice under one name run as one.
+// "test B of suite A (a.cc:12)".
+std::string Describe(const CaseInfo& info) {
+  return absl::StrCat("test ", NameInSuite(info.name, info.suite), " of suite ", info.suite,
+                      info.file.empty() ? "" : absl::StrCat(" (", info.file, ":", info.line, ")"));
+}
+
+// Two of one full name are an error: a filter runs both, and nothing tells their results apart.
 class Cases {
  public:
   void Add(absl::string_view suite, absl::string_view name, CaseInfo info) {
-    const auto [full, is_new] = seen_.insert(absl::StrCat(suite, ".", name));
-    if (!is_new) return;
-    info.name = *full;
+    const auto [known, is_new] = by_name_.try_emplace(absl::StrCat(suite, ".", name), infos_.size());
+    info.name = known->first;
     info.suite = suite;
-    infos_.Add(info);
+    if (is_new) {
+      infos_.Add(info);
+    } else if (status_.ok()) {
+      status_ = absl::InvalidArgumentError(absl::StrCat("two tests are named ", info.name, ": ",
+                                                        Describe(infos_[known->second]), " and ", Describe(info),
+                                                        "; a name has to tell them apart"));
+    }
   }
-  CaseInfos Take() { return std::move(infos_); }
+  absl::StatusOr<CaseInfos> Take() {
+    if (!status_.ok()) return status_;
+    return std::move(infos_);
+  }
 
  private:
   CaseInfos infos_;
-  absl::flat_hash_set<std::string> seen_;
+  absl::flat_hash_map<std::string, size_t> by_name_;
+  absl::Status status_;
 };
 
 struct JsonCase {

@@ -10,7 +10,7 @@
 namespace dtest {
 
 // The file of --gtest_output=json, as releases since 1.8.1 write it. InvalidArgument: it is cut short, is not of that
-// form or contradicts itself, and where. FailedPrecondition: it is the report of a run.
+// form or contradicts itself, and where, or two tests have one name. FailedPrecondition: it is the report of a run.
 //
 // Not a library's parser, because this is not quite JSON: what is no ASCII letter stands there byte by byte as it is,
 // or as \u00XX with the byte's value (where char is signed), whatever the encoding. Names have to come back to the
@@ -18,8 +18,8 @@ namespace dtest {
 absl::StatusOr<CaseInfos> ParseGoogleTestJson(absl::string_view json);
 
 // What it prints, where there is no such file. Types and values of parameters are cut to 250 characters there, files
-// and lines are missing. InvalidArgument: a line that is neither a suite's nor a case's, nor gtest_main's own.
-// FailedPrecondition: it ran its tests.
+// and lines are missing. InvalidArgument: a line that is neither a suite's nor a case's, nor gtest_main's own, or two
+// tests of one name. FailedPrecondition: it ran its tests.
 //
 //   Suite.                               Suite/0.  # TypeParam = int
 //     Case                                 Case/0  # GetParam() = 7

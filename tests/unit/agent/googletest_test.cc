@@ -69,7 +69,13 @@ TEST(GoogleTestText, ALineThatFitsNowhereIsNamed) {
   }
 }
 
-TEST(GoogleTestText, SameNameTwiceIsOneCase) { EXPECT_THAT(Listing("A.\n  B\nA.\n  B\n"), ElementsAre("A.B")); }
+TEST(GoogleTestText, TwoTestsOfOneNameAreAnError) {
+  const auto cases = ParseGoogleTestText("A.\n  B.C\nA.B.\n  C\n");
+  ASSERT_TRUE(absl::IsInvalidArgument(cases.status())) << cases.status();
+  EXPECT_THAT(std::string(cases.status().message()),
+              HasSubstr("two tests are named A.B.C: test B.C of suite A and test C of suite A.B; "));
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseGoogleTestText("A.\n  B\nA.\n  B\n").status()));
+}
 
 TEST(GoogleTestText, ProgramThatRanItsTestsInstead) {
   const auto cases = ParseGoogleTestText("Hello\n");
@@ -182,6 +188,14 @@ TEST(GoogleTestJson, FieldsOfOtherReleasesArePassedOver) {
   ASSERT_TRUE(cases.ok()) << cases.status();
   EXPECT_EQ(cases->size(), 3u);
   EXPECT_FALSE(ParseGoogleTestJson("{\"more\":" + std::string(1 << 20, '[')).ok()) << "without recursion";
+}
+
+TEST(GoogleTestJson, TwoTestsOfOneNameAreAnError) {
+  const auto cases = ParseGoogleTestJson(absl::StrReplaceAll(kJson, {{"DISABLED_\\u00C3\\u00A9\\u0001", "Ok\\/0"}}));
+  ASSERT_TRUE(absl::IsInvalidArgument(cases.status())) << cases.status();
+  EXPECT_THAT(
+      std::string(cases.status().message()),
+      HasSubstr("two tests are named I/Q.Ok/0: test Ok/0 of suite I/Q (/src/q.cc:7) and test Ok/0 of suite I/Q"));
 }
 
 TEST(GoogleTestJson, AReportOfARunIsNone) {
