@@ -6,8 +6,8 @@
 //   - any other ELF program, and a script with #!, is one according to DiscoverOptions::plain: of the framework that
 //     DiscoverOptions::protocol names, most often a plain program, whose one case is the program;
 //   - what looks like a test and cannot be started is in the result as an unrunnable program: it fails the run. Those
-//     are a program of a framework without its execute bit, and, if they are named as tests (test_names.h): another
-//     program or script without it, a script whose interpreter is missing or not named or whose first line ends in CR,
+//     are a program of a framework without its execute bit, and, if they are named as tests (test_names.h: programs by
+//     HasTestWord, scripts by NamedAsTest): another program or script without it, a shell's script (.sh) without #!, a script whose interpreter is missing or not named or whose first line ends in CR,
 //     an executable file that is neither ELF nor script, an ELF file cut short or damaged, an executable file without a
 //     byte, a file that cannot be read, a dangling link. So is a directory that cannot be read, whatever its name.
 //   - everything else is counted, and told in `notes` or `details`.
@@ -45,7 +45,7 @@ struct TestProgram {
 
 struct Discovery {
   std::vector<TestProgram> programs;  // in the order given; within a directory bytewise by path
-  // For a person. Warnings: what DiscoverOptions::allow_unrunnable let through. Notes: "skipped 3 programs that ... :
+  // For a person. Warnings: what DiscoverOptions::allow_unrunnable let through, and scripts that may be tests. Notes: "skipped 3 programs that ... :
   // a, b, c". Details: what nobody takes for a test, counted.
   std::vector<std::string> warnings, notes, details;
 };
