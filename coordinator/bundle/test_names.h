@@ -15,8 +15,8 @@ namespace dtest {
 //
 // That is the rule for scripts. Two things are wanted that no one rule gives: my_test_main and foo_test_avx2, which a
 // build makes, must not be missed, and a script that clears or deploys something must not be started because "test"
-// says where. What a build calls a test is hardly ever a tool, so for programs HasTestWord decides; of scripts that have
-// it and are not named as tests, the user is told.
+// says where. What a build calls a test is hardly ever a tool, so for programs HasTestWord decides; of scripts that
+// have it and are not named as tests, the user is told.
 bool NamedAsTest(absl::string_view base_name);
 
 // Also true with such a word anywhere: my_test_main, foo_test_avx2, run-tests-all.sh.
