@@ -76,6 +76,15 @@ std::string WithoutDots(const std::string& root, const std::string& given, const
   return path;
 }
 
+// Whether its name says that a file is a test: a script's at its edges only (test_names.h).
+bool SaysTest(const WalkedFile& file, ProgramFile::Kind kind) {
+  const absl::string_view name = BaseName(file.path);
+  using Kind = ProgramFile::Kind;
+  const bool unknown = kind == Kind::kEmpty || kind == Kind::kUnreadable;
+  const bool elf = kind == Kind::kElf || kind == Kind::kDamaged || (unknown && !absl::StrContains(name, '.'));
+  return elf ? HasTestWord(name) : NamedAsTest(name);
+}
+
 struct Found {
   TestProgram program;
   bool by_name = false;
@@ -102,7 +111,7 @@ class Finder {
   void ConsiderOther(const WalkedFile& file, const ProgramFile& program);
   // True for a program that is a test already, and, with a note, for what is one under another name.
   bool SeenBefore(const WalkedFile& file, const ProgramFile& program);
-  bool WantedPlain(const WalkedFile& file);
+  bool WantedPlain(const WalkedFile& file, ProgramFile::Kind kind);
   std::string FrameworkOf(const std::string& path, const ElfInfo& elf);
   void AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile program);
   void AddUnrunnable(const WalkedFile& file, std::string why, LastLink last = LastLink::kResolved);
@@ -120,6 +129,7 @@ class Finder {
   absl::flat_hash_map<Inode, std::vector<std::string>> programs_seen_;  // and the paths under which they are tests
   absl::flat_hash_set<std::string> names_;                              // of those
   size_t files_ = 0;
+  std::vector<std::string> doubtful_;  // scripts that have "test" in the middle of their names
   std::vector<std::string> skipped_plain_, dangling_, dependencies_, others_;
   size_t not_executable_ = 0, no_programs_ = 0, no_heads_ = 0, special_ = 0;
 };
@@ -175,7 +185,7 @@ absl::Status Finder::AddDirectory(const std::string& path, const std::string& sh
   for (const WalkedFile& file : walked.files) Consider(file);
   for (const auto& [entry, error] : walked.unreadable) AddUnrunnable(entry, std::string(error.message()));
   for (const WalkedFile& link : walked.dangling) {
-    if (NamedAsTest(BaseName(link.path)) && MayNameProgram(BaseName(link.path))) {
+    if (SaysTest(link, ProgramFile::Kind::kUnreadable) && MayNameProgram(BaseName(link.path))) {
       AddUnrunnable(link, DanglingLink(link.path));
     } else {
       dangling_.push_back(Printable(link.relative));
@@ -222,11 +232,11 @@ void Finder::ConsiderProgram(const WalkedFile& file, ProgramFile program) {
   const bool executable = (file.status.st_mode & 0111) != 0;
   if (plain) {
     // Without its execute bit a program looks like a test only by its name.
-    if (!executable && (options_.plain == Plain::kNone || !NamedAsTest(BaseName(file.path)))) {
+    if (!executable && (options_.plain == Plain::kNone || !SaysTest(file, program.kind))) {
       ++not_executable_;
       return;
     }
-    if (!WantedPlain(file)) return;
+    if (!WantedPlain(file, program.kind)) return;
   }
   if (!program.problem.empty()) return AddUnrunnable(file, std::move(program.problem), LastLinkOf(program));
   const std::string shown = absl::StrCat(directory_, "/", file.relative);
@@ -240,7 +250,7 @@ void Finder::ConsiderOther(const WalkedFile& file, const ProgramFile& program) {
   using Kind = ProgramFile::Kind;
   const absl::string_view name = BaseName(file.path);
   const bool executable = (file.status.st_mode & 0111) != 0;
-  const bool says_test = NamedAsTest(name) && MayNameProgram(name) && !absl::StrContains(name, ".so.");
+  const bool says_test = SaysTest(file, program.kind) && MayNameProgram(name) && !absl::StrContains(name, ".so.");
   switch (program.kind) {
     case Kind::kElf:
     case Kind::kScript:
@@ -249,7 +259,9 @@ void Finder::ConsiderOther(const WalkedFile& file, const ProgramFile& program) {
       ++no_programs_;
       break;
     case Kind::kNoHead:
-      if (executable && says_test && options_.plain != Plain::kNone) return AddUnrunnable(file, program.problem);
+      if ((executable || NamedAsShellScript(name)) && says_test && options_.plain != Plain::kNone) {
+        return AddUnrunnable(file, program.problem);
+      }
       ++(executable ? no_heads_ : not_executable_);
       break;
     case Kind::kEmpty:
@@ -278,10 +290,11 @@ void Finder::AddUnrunnable(const WalkedFile& file, std::string why, LastLink las
   found_.push_back({std::move(program), false, false});
 }
 
-bool Finder::WantedPlain(const WalkedFile& file) {
+bool Finder::WantedPlain(const WalkedFile& file, ProgramFile::Kind kind) {
   if (options_.plain == Plain::kAll) return true;
-  if (options_.plain == Plain::kAuto && NamedAsTest(BaseName(file.path))) return true;
-  skipped_plain_.push_back(Printable(file.relative));
+  const bool has_word = options_.plain == Plain::kAuto && HasTestWord(BaseName(file.path));
+  if (has_word && SaysTest(file, kind)) return true;
+  (has_word ? doubtful_ : skipped_plain_).push_back(Printable(file.relative));
   return false;
 }
 
@@ -330,6 +343,11 @@ void Finder::NoteTheRest() {
   const auto note = [](size_t number, absl::string_view what, std::vector<std::string>* notes) {
     if (number > 0) notes->push_back(absl::StrCat("passed over ", what, ": ", number));
   };
+  if (!doubtful_.empty()) {
+    result_.warnings.push_back(absl::StrCat(
+        "not run: ", Count(doubtful_.size(), "script"), " with \"test\" in the middle of the name, not first or last: ",
+        JoinSome(doubtful_, kPlainNamesInNote), "; to run one give its path, or rename it as in run_test.sh"));
+  }
   if (!skipped_plain_.empty()) {
     result_.notes.push_back(
         absl::StrCat("skipped ", Count(skipped_plain_.size(), "program"), ", of no test framework that is known here",

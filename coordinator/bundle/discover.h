@@ -6,10 +6,11 @@
 //   - any other ELF program, and a script with #!, is one according to DiscoverOptions::plain: of the framework that
 //     DiscoverOptions::protocol names, most often a plain program, whose one case is the program;
 //   - what looks like a test and cannot be started is in the result as an unrunnable program: it fails the run. Those
-//     are a program of a framework without its execute bit, and, if they are named as tests (test_names.h): another
-//     program or script without it, a script whose interpreter is missing or not named or whose first line ends in CR,
-//     an executable file that is neither ELF nor script, an ELF file cut short or damaged, an executable file without a
-//     byte, a file that cannot be read, a dangling link. So is a directory that cannot be read, whatever its name.
+//     are a program of a framework without its execute bit, and, if they are named as tests (test_names.h: programs by
+//     HasTestWord, scripts by NamedAsTest): another program or script without it, a shell's script (.sh) without #!, a
+//     script whose interpreter is missing or not named or whose first line ends in CR, an executable file that is
+//     neither ELF nor script, an ELF file cut short or damaged, an executable file without a byte, a file that cannot
+//     be read, a dangling link. So is a directory that cannot be read, whatever its name.
 //   - everything else is counted, and told in `notes` or `details`.
 // What is reached twice under one name (UnitName) is one test, under the path that was reached first; real files come
 // before symbolic links. A file (by its inode) that is a test and has another name, too, may be another test under that
@@ -45,8 +46,8 @@ struct TestProgram {
 
 struct Discovery {
   std::vector<TestProgram> programs;  // in the order given; within a directory bytewise by path
-  // For a person. Warnings: what DiscoverOptions::allow_unrunnable let through. Notes: "skipped 3 programs that ... :
-  // a, b, c". Details: what nobody takes for a test, counted.
+  // For a person. Warnings: what DiscoverOptions::allow_unrunnable let through, and scripts that may be tests. Notes:
+  // "skipped 3 programs that ... : a, b, c". Details: what nobody takes for a test, counted.
   std::vector<std::string> warnings, notes, details;
 };
 
@@ -66,12 +67,15 @@ struct DiscoverOptions {
   LibraryResolver* resolver = nullptr;
 };
 
+// What UnitName does with a link that is the last component of a path.
+enum class LastLink : uint8_t { kResolved, kKept };
+
 // The name of a program: its path relative to the directory `root`, which is absolute and without symbolic links: one
 // name for one file, however the command line reached it, and whatever other tests there are, come or go. `path` is
 // absolute, as it was given or found. Symbolic links are resolved where what they lead to lies below the root, too, but
-// for a last component that gives the file another base name, and for that of a script (kKept). A path that leads out of the root by a link keeps the
-// link's name ("build", if that is one); what is only reached outside of the root is named by its absolute path.
-enum class LastLink : uint8_t { kResolved, kKept };
+// for a last component that gives the file another base name, and for that of a script (kKept). A path that leads out
+// of the root by a link keeps the link's name ("build", if that is one); what is only reached outside of the root is
+// named by its absolute path.
 std::string UnitName(const std::string& root, const std::string& path, LastLink last = LastLink::kResolved);
 
 // Errors, each with what to do: NotFound: a path does not exist, or is a dangling link; InvalidArgument: a file given

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
 namespace dtest {
@@ -19,6 +20,8 @@ constexpr absl::string_view kProgramExtensions[] = {
     "awk", "bash", "bats", "bin", "csh",       "dash",     "elf", "exe",  "exp",  "fish",
     "js",  "ksh",  "lua",  "out", "php",       "pl",       "py",  "rb",   "run",  "sh",
     "t",   "tcl",  "tcsh", "zsh", "unittests", "unittest", "mjs", "test", "tests"};
+
+constexpr absl::string_view kShellExtensions[] = {"bash", "csh", "dash", "fish", "ksh", "sh", "tcsh", "zsh"};
 
 bool IsTestWord(absl::string_view word) {
   const std::string lower = absl::AsciiStrToLower(word);
@@ -68,6 +71,18 @@ bool NamedAsTest(absl::string_view base_name) {
   if (extension.empty()) return false;
   base_name.remove_suffix(extension.size() + 1);
   return EdgeWordIsTest(base_name);
+}
+
+bool HasTestWord(absl::string_view base_name) {
+  for (const absl::string_view word : absl::StrSplit(base_name, absl::ByAnyChar(kSeparators))) {
+    if (IsTestWord(word)) return true;
+  }
+  return NamedAsTest(base_name);
+}
+
+bool NamedAsShellScript(absl::string_view base_name) {
+  const std::string extension = absl::AsciiStrToLower(ExtensionOf(base_name));
+  return std::find(std::begin(kShellExtensions), std::end(kShellExtensions), extension) != std::end(kShellExtensions);
 }
 
 bool MayNameProgram(absl::string_view base_name) {

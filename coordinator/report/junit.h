@@ -37,7 +37,8 @@ std::string JUnitPartPath(const std::string& path, size_t part);
 class JUnitReport : public Sink {
  public:
   // Finds out before the run whether `path` can be written: its directory exists and takes a new file, and it is no
-  // directory itself. A symbolic link is followed; a device or pipe is written without a temporary file.
+  // directory itself. A symbolic link is followed; a device or pipe is written without a temporary file,
+  // whole, whatever its length.
   // `run` outlives the report and is handed each event before it.
   static absl::StatusOr<std::unique_ptr<JUnitReport>> Create(const std::string& path, const RunRecord* run);
   ~JUnitReport() override;

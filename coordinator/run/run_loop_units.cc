@@ -36,9 +36,9 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
   if (units_pending_ == 0) Schedule(BundleComplete());
 }
 
-// Cases made from files that nobody named may be others than in an earlier run. Where all cases run, who runs them finds
-// out; where filters choose, a case that is not in the listing would be missed by nobody. To repeat a run, the cases it
-// had are what is wanted.
+// Cases made from files that nobody named may be others than in an earlier run. Where all cases run, who runs them
+// finds out; where filters choose, a case that is not in the listing would be missed by nobody. To repeat a run, the
+// cases it had are what is wanted.
 bool RunLoop::MayTrust(const Bundle::Unit& unit) const {
   const bool of_earlier_run = unit.listing_key.has_value();
   return !of_earlier_run || selection_.TakesAll() || options_.scheduler.together;

@@ -48,6 +48,14 @@ std::vector<std::string> PathsOf(const absl::StatusOr<Discovery>& found) {
   return paths;
 }
 
+std::vector<std::string> UnrunnableOf(const absl::StatusOr<Discovery>& found) {
+  std::vector<std::string> reasons;
+  if (found.ok()) {
+    for (const TestProgram& program : found->programs) reasons.push_back(program.unrunnable);
+  }
+  return reasons;
+}
+
 // One file given by name, which is no test.
 void ExpectRefused(const std::string& path, absl::StatusCode code, const std::string& reason) {
   const absl::Status status = Find({path}).status();
@@ -93,6 +101,35 @@ TEST(DiscoverTest, OnlyTheWordTestMakesATest) {
     temp.Write(name, kScript, 0755);
   }
   EXPECT_THAT(NamesOf(Find({temp.root()})), ElementsAre("good_test"));
+}
+
+TEST(DiscoverTest, AProgramMayHaveTheWordAnywhereAndAScriptIsToldOf) {
+  const TempTree temp;
+  temp.Copy(Fixture("plain"), "foo_test_avx2");
+  temp.Copy(Fixture("plain"), "latest_version");
+  temp.Write("my_test_main", ReadBytes(Fixture("plain")), 0644);  // cannot be started
+  temp.Write("a_test_main", "", 0755);
+  temp.Link("gone", "old_test_main");
+  temp.Link("gone", "old_test_data.sh");
+  temp.Write("run-tests-all.sh", kScript, 0755);
+  temp.Write("clean_test_data.sh", kScript, 0755);
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  EXPECT_THAT(NamesOf(found), ElementsAre("a_test_main", "foo_test_avx2", "my_test_main", "old_test_main"));
+  EXPECT_THAT(UnrunnableOf(found),
+              ElementsAre(HasSubstr("is empty"), "", HasSubstr("chmod +x"), HasSubstr("dangling")));
+  EXPECT_THAT(found->warnings, ElementsAre(AllOf(HasSubstr("not run: 2 scripts"),
+                                                 HasSubstr("clean_test_data.sh, run-tests-all.sh; "))));
+  EXPECT_THAT(NamesOf(Find({temp.At("run-tests-all.sh")})), ElementsAre("run-tests-all.sh"));
+}
+
+TEST(DiscoverTest, AShellScriptWithNeitherExecuteBitNorFirstLineIsNamed) {
+  const TempTree temp;
+  temp.Write("nohead_test.sh", "exit 1\n", 0644);
+  temp.Write("nohead_test.py", "exit(1)\n", 0644);  // a module, which another program runs
+  temp.Write("helper.sh", "x=1\n", 0644);
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  ASSERT_THAT(NamesOf(found), ElementsAre("nohead_test.sh"));
+  EXPECT_THAT(found->programs[0].unrunnable, HasSubstr("no #! line"));
 }
 
 TEST(DiscoverTest, PlainSaysWhichOthersAreTests) {
@@ -153,14 +190,6 @@ TEST(DiscoverTest, ProgramOfAnotherMachineIsFine) {
   const absl::StatusOr<Discovery> found = Find({temp.Write("a_test", bytes, 0755)});
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_EQ(found->programs[0].elf.machine, "riscv64");
-}
-
-std::vector<std::string> UnrunnableOf(const absl::StatusOr<Discovery>& found) {
-  std::vector<std::string> reasons;
-  if (found.ok()) {
-    for (const TestProgram& program : found->programs) reasons.push_back(program.unrunnable);
-  }
-  return reasons;
 }
 
 TEST(DiscoverTest, WhatAnInterruptedBuildLeavesCannotBeRun) {

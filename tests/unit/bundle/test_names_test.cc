@@ -23,6 +23,21 @@ TEST(TestNames, NoOtherWordAndNoPartOfOne) {
   }
 }
 
+TEST(TestNames, AWordAnywhere) {
+  for (const char* name : {"my_test_main", "foo_test_avx2", "run-tests-all.sh", "a.unittest.b", "clean_test_data.sh",
+                           "good_test", "MyTest", "TESTS"}) {
+    EXPECT_TRUE(HasTestWord(name)) << name;
+  }
+  for (const char* name : {"attestation_server", "latest_version", "contest", "my_testing_main", "", "_"}) {
+    EXPECT_FALSE(HasTestWord(name)) << name;
+  }
+}
+
+TEST(TestNames, ShellScripts) {
+  for (const char* name : {"x.sh", "x.BASH", "x.zsh"}) EXPECT_TRUE(NamedAsShellScript(name)) << name;
+  for (const char* name : {"x", "x.py", "sh", ".sh", "x.sh.in"}) EXPECT_FALSE(NamedAsShellScript(name)) << name;
+}
+
 TEST(TestNames, ExtensionsOfPrograms) {
   for (const char* name : {"x", "x.sh", "x.PY", "x.test", "x.bin", "x-1.2", ".hidden"}) {
     EXPECT_TRUE(MayNameProgram(name)) << name;

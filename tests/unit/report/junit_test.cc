@@ -1,15 +1,18 @@
 #include "coordinator/report/junit.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <pugixml.hpp>
 #include <set>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -577,6 +580,38 @@ TEST_F(JUnit, MoreCasesThanAFileHoldsAreSplit) {
   }
   EXPECT_EQ(seen.size(), 200u);
   EXPECT_EQ(RenderJUnit(run).size(), 1u);
+}
+
+TEST_F(JUnit, APipeGetsAllCasesSinceItHasNoSecondPart) {
+  const std::string pipe = directory_ + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::string xml;
+  std::thread reader([&] {
+    std::ifstream in(pipe, std::ios::binary);
+    xml.assign(std::istreambuf_iterator<char>(in), {});
+  });
+  const int opened = open(pipe.c_str(), O_WRONLY | O_CLOEXEC);  // waits for the reader
+  {
+    Reported report(pipe);
+    EXPECT_TRUE(report.status().ok()) << report.status();
+    close(opened);
+    constexpr uint32_t kCases = 32;  // a few more than a file holds
+    std::vector<std::string> names;
+    for (uint32_t i = 0; i < kCases; ++i) {
+      names.push_back(absl::StrCat("Suite.", i, std::string(kJUnitFileLimit / (kCases - 2), 'x')));
+    }
+    std::vector<CaseEnded> cases;
+    for (uint32_t i = 0; i < kCases; ++i) cases.push_back(Case(i, names[i]));
+    for (const RunEvent& event : RunOf(std::move(cases))) EXPECT_TRUE(report.Handle(event).ok());
+  }
+  reader.join();
+  const pugi::xml_document document = Parse(xml);
+  size_t found = 0;
+  for (const pugi::xml_node suite : document.child("testsuites").children("testsuite")) {
+    for (const pugi::xml_node node : suite.children("testcase")) found += node != nullptr;
+  }
+  EXPECT_EQ(found, 32u);
+  EXPECT_EQ(document.child("testsuites").attribute("tests").as_uint(), 32u);
 }
 
 TEST_F(JUnit, PartsOfALongerRunAreRemoved) {
