@@ -50,6 +50,9 @@ Catch2Reader::Catch2Reader(const BatchRequest& request)
     }
   }
   std::sort(expected_.begin(), expected_.end(), [](const Expected& a, const Expected& b) { return a.index < b.index; });
+  if (request.unlisted_too && !Catch2Filter(request).empty()) {
+    unchecked_ = std::string(Catch2FilterOfTheOthers(request).status().message());
+  }
 }
 
 bool Catch2Reader::Start(CaseSink* sink) {
@@ -288,9 +291,7 @@ void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
   end->warning = std::exchange(warning_, std::string());
   // Of a process that ended well only: a warning of any other is a sanitizer's.
   const bool well = end->signal == 0 && end->exit_code == 0 && !end->premature && end->listing_wrong.empty();
-  if (request_.unlisted_too && well && end->warning.empty() && !Catch2Filter(request_).empty()) {
-    end->warning = std::string(Catch2FilterOfTheOthers(request_).status().message());
-  }
+  if (well && end->warning.empty()) end->warning = unchecked_;
   end->output_cut = output_.cut();
   end->output = output_.Take();
 }

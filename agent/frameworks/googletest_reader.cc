@@ -81,6 +81,7 @@ GoogleTestReader::GoogleTestReader(const BatchRequest& request) : request_(reque
     }
   }
   std::sort(expected_.begin(), expected_.end(), [](const Expected& a, const Expected& b) { return a.index < b.index; });
+  if (request.unlisted_too) unchecked_ = std::string(GoogleTestFilterOfTheOthers(request).status().message());
 }
 
 bool GoogleTestReader::Start(CaseSink* sink) {
@@ -373,9 +374,7 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
   if (end->signal == 0 && end->exit_code == 0 && !end->premature) SkipAllIfSetUpDid(sink);
   end->warning = std::exchange(warning_, std::string());
   // Of a process that ended well only: a warning of any other is a sanitizer's.
-  if (request_.unlisted_too && clean && end->listing_wrong.empty() && end->warning.empty()) {
-    end->warning = std::string(GoogleTestFilterOfTheOthers(request_).status().message());
-  }
+  if (clean && end->listing_wrong.empty() && end->warning.empty()) end->warning = unchecked_;
   end->output_cut = output_.cut();
   end->output = absl::StrCat(global_failure_, output_.Take());
 }

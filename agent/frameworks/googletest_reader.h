@@ -86,6 +86,7 @@ class GoogleTestReader : public OutputReader {
   bool LastOfSuite(size_t position) const;
 
   const BatchRequest request_;
+  std::string unchecked_;  // why what is not listed cannot show; empty: it can, or is not to
   std::vector<Expected> expected_;  // in listing order, which is the order GoogleTest runs them in
   std::vector<uint32_t> disabled_;
   size_t done_ = 0;                                         // of expected_
