@@ -125,7 +125,8 @@ class LocalTest(DtestCase):
         with open(trace, encoding="utf-8") as file:
             self.assertEqual(file.read(), "good_test\n")
         self.assertSays(result, "running 1 plain program as one case each: build/good_test; --plain none leaves them out",
-                        "skipped 6 programs", "not looked into, since others wrote what is there: _deps")
+                        "skipped 4 programs", "not run: 2 scripts with \"test\" in the middle",
+                        "not looked into, since others wrote what is there: _deps")
 
     def test_arguments_for_the_tests(self):
         script = self.write("args_test", '#!/bin/sh\nprintf "<%s>" "$@" >&2\nexit 1\n', 0o755)
