@@ -35,7 +35,7 @@ struct Invocation {
   std::vector<std::string> read_back;
 };
 
-// A batch. Everything referred to must outlive the reader.
+// A batch. What is referred to must outlive the reader, but for `cases`: they are there while it is made.
 struct BatchRequest {
   const CaseInfos& listing;            // all cases of the unit
   absl::Span<const LeasedCase> cases;  // those to run; indices are within `listing`
