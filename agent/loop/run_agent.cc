@@ -42,8 +42,10 @@ AgentSignal::From SenderOf(const signalfd_siginfo& info, pid_t parent) {
   if (info.ssi_code > 0 || sender <= kInit || sender == parent || sender == getppid()) {
     return AgentSignal::From::kSystem;
   }
-  const bool gone = kill(sender, 0) != 0 && errno == ESRCH;
-  return gone || DescendsFromUs(sender) ? AgentSignal::From::kPerhapsATest : AgentSignal::From::kOther;
+  // It, or one it descends from, may end between two looks: that it is there is asked last, and its descent once more.
+  const auto gone = [sender] { return kill(sender, 0) != 0 && errno == ESRCH; };
+  const bool test = DescendsFromUs(sender) || gone() || DescendsFromUs(sender) || gone();
+  return test ? AgentSignal::From::kPerhapsATest : AgentSignal::From::kOther;
 }
 
 void ReadSignals(int fd, pid_t parent, AgentLoop* loop) {
