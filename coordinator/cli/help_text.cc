@@ -67,7 +67,7 @@ std::string OptionText(const Setting& setting) {
 
 std::string ExplanationText(const Setting& setting) {
   std::string text = setting.text;
-  if (setting.kind == SettingKind::kReplacingList || setting.kind == SettingKind::kAddingList) {
+  if (IsList(setting)) {
     absl::StrAppend(&text, "; repeatable");
   }
   if (*setting.fallback != '\0' && !IsOnByDefault(setting)) absl::StrAppend(&text, "  [", setting.fallback, "]");
@@ -204,8 +204,7 @@ std::string ZshCompletion() {
     absl::StrAppend(&out, "    ", word.word, ") options=(\n");
     for (const Setting& setting : AllSettings()) {
       if (!setting.commands.Has(word.command)) continue;
-      const bool many = setting.kind == SettingKind::kReplacingList || setting.kind == SettingKind::kAddingList ||
-                        setting.kind == SettingKind::kCount;
+      const bool many = IsList(setting) || setting.kind == SettingKind::kCount;
       const std::string text = absl::StrReplaceAll(
           setting.text, {{"[", "\\["}, {"]", "\\]"}, {":", "\\:"}});
       std::string value;

@@ -207,7 +207,7 @@ class Reader {
   // One value, or an array where the setting is a list.
   void Take(const Setting& setting, const toml::key& key, const toml::node& node, SettingLayer* layer) {
     GivenSetting given{&setting, {}, Origin(key.source().begin)};
-    const bool list = setting.kind == SettingKind::kReplacingList || setting.kind == SettingKind::kAddingList;
+    const bool list = IsList(setting);
     bool good = true;
     const auto add = [&](const toml::node& one) {
       const std::optional<std::string> text = TextOf(one);

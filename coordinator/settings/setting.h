@@ -80,6 +80,8 @@ absl::Span<const Setting> AllSettings();
 const Setting* FindSetting(absl::string_view name);
 // DTEST_HOST_TIMEOUT of host-timeout.
 std::string VariableName(const Setting& setting);
+// May have several values: true of kReplacingList and kAddingList.
+bool IsList(const Setting& setting);
 // What stands behind --NAME on a command line: true of kText, kReplacingList and kAddingList.
 bool TakesValue(const Setting& setting);
 // True of kFlag, and is on where nobody says anything.

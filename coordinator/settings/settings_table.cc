@@ -554,10 +554,11 @@ std::string VariableName(const Setting& setting) {
   return absl::StrCat("DTEST_", absl::StrReplaceAll(absl::AsciiStrToUpper(setting.name), {{"-", "_"}}));
 }
 
-bool TakesValue(const Setting& setting) {
-  return setting.kind == SettingKind::kText || setting.kind == SettingKind::kReplacingList ||
-         setting.kind == SettingKind::kAddingList;
+bool IsList(const Setting& setting) {
+  return setting.kind == SettingKind::kReplacingList || setting.kind == SettingKind::kAddingList;
 }
+
+bool TakesValue(const Setting& setting) { return setting.kind == SettingKind::kText || IsList(setting); }
 
 bool IsOnByDefault(const Setting& setting) {
   return setting.kind == SettingKind::kFlag && absl::string_view(setting.fallback) == "on";

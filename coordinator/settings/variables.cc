@@ -41,9 +41,8 @@ VariableSettings ReadVariables(const Variables& variables) {
     known.push_back(VariableName(setting));
     const auto found = variables.find(known.back());
     if (found == variables.end() || found->second.empty()) continue;
-    const bool list = setting.kind == SettingKind::kReplacingList || setting.kind == SettingKind::kAddingList;
     std::vector<std::string> values = {found->second};
-    if (list) values = absl::StrSplit(found->second, '\n', absl::SkipEmpty());
+    if (IsList(setting)) values = absl::StrSplit(found->second, '\n', absl::SkipEmpty());
     read.layer.push_back({&setting, std::move(values), known.back()});
   }
   constexpr absl::string_view kPrefix = "DTEST_";
