@@ -72,12 +72,19 @@ int Export(const std::vector<KnownCase>& all, const std::string& path) {
     return ExplainFailure(absl::InvalidArgumentError("no case is known to the history: run some first"));
   }
   const std::string text = FormatDurations(durations);
-  if (absl::Status status = ReplaceFile(path, path, text); !status.ok()) return ExplainFailure(status);
-  const absl::StatusOr<Durations> written = ParseDurations(text, path);  // not all names can be in it
+  const bool to_output = path == kStandardOutput;
+  const std::string shown = to_output ? "standard output" : path;
+  int error = 0;
+  if (to_output) {
+    error = WriteOutput(text);
+  } else if (absl::Status status = ReplaceFile(path, path, text); !status.ok()) {
+    return ExplainFailure(status);
+  }
+  const absl::StatusOr<Durations> written = ParseDurations(text, shown);  // not all names can be in it
   if (!written.ok()) return ExplainFailure(written.status());
-  std::fprintf(stderr, "dtest: %s holds %s, digest %s\n", path.c_str(), Plural(written->size(), "case").c_str(),
+  std::fprintf(stderr, "dtest: %s holds %s, digest %s\n", shown.c_str(), Plural(written->size(), "case").c_str(),
                written->digest.c_str());
-  return kExitPassed;
+  return StatusAfterOutput(error, kExitPassed);
 }
 
 int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::string>& filters) {

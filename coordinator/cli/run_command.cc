@@ -278,7 +278,11 @@ int RunCommand(const Options& options) {
     return ExplainFailure(absl::InvalidArgumentError(
         "--filter has failed() or new(), and --shard: shards that know another history would leave cases out"));
   }
-  if (!options.only.empty()) selection->TakeOnly(options.only);
+  if (!options.only.empty()) {
+    selection->TakeOnly(options.only);
+  } else if (!list_only) {
+    for (const PolicyOverride& one : options.overrides) selection->Watch(one.filter_text, one.filter);
+  }
   std::shared_ptr<const Durations> durations;
   if (!options.shard_durations.empty()) {
     absl::StatusOr<Durations> read = ReadDurations(options.shard_durations);
@@ -358,9 +362,14 @@ int RunCommand(const Options& options) {
     SayNothingSelected(options, summary);
   // Of units that could not be listed nothing is known.
   if (end == RunEnd::kCompleted && summary.selected() > 0 && summary.unlisted().empty()) {
-    for (const std::string& filter : loop.UnmatchedFilters()) {
-      std::fprintf(stderr, "dtest: warning: --filter '%s' matches none of the %s cases\n", OneLine(filter).c_str(),
-                   CountText(summary.listed()).c_str());
+    const std::string cases = Plural(summary.listed(), "case");
+    for (const std::string& filter : loop.selection().Unmatched()) {
+      std::fprintf(stderr, "dtest: warning: --filter '%s' matches none of the %s\n", OneLine(filter).c_str(),
+                   cases.c_str());
+    }
+    for (const std::string& filter : loop.selection().UnmatchedWatched()) {
+      std::fprintf(stderr, "dtest: warning: the override of '%s' matches none of the %s\n", OneLine(filter).c_str(),
+                   cases.c_str());
     }
   }
   if (!list_only) return exit_status;

@@ -235,6 +235,7 @@ constexpr Setting kSettings[] = {
      .value = "EXPR",
      .text = "Select cases; a leading - excludes",
      .commands = kOfCases,
+     .none_is_a_value = true,  // a part of a name, too
      .read = ReadFilters},
     {.name = "shard",
      .group = SettingGroup::kSelection,

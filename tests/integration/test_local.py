@@ -1,6 +1,7 @@
 """dtest on this machine alone: no hosts given, one local agent, executables run where they are."""
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -644,6 +645,23 @@ class ReportTest(DtestCase):
         self.assertExit(replayed, FAILED)
         with open(result.junit_path, encoding="utf-8") as first, open(again, encoding="utf-8") as second:
             self.assertEqual(first.read(), second.read())
+
+    def test_a_dash_is_standard_output(self):
+        tests = self.suite("mixed_test")
+        result = self.dtest(tests, "--junit", "-", "--timings", "--override", "{filter = \"Nobody\", retries = 1}", reports=False)
+        self.assertExit(result, FAILED)
+        result.junit_path = self.write("out.xml", result.stdout)
+        self.assertIn("failure", result.junit_kinds().values())
+        for said in ("the question was different", "wall time", "the override of 'Nobody' matches none of the"):
+            self.assertIn(said, result.stderr)
+        replayed = self.dtest("report", "--junit=-", reports=False)
+        self.assertExit(replayed, FAILED)
+        self.assertEqual(replayed.stdout, result.stdout)
+        exported = self.dtest("history", "export", "-", reports=False)
+        self.assertExit(exported, PASSED)
+        self.assertEqual(json.loads(exported.stdout)["dtest_durations"], 1)
+        self.assertIn("standard output holds", exported.stderr)
+        self.assertFalse(os.path.exists(self.path("-")))
 
     def test_report_of_the_latest_run(self):
         self.dtest(self.suite("mixed_test"))
