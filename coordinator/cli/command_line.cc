@@ -303,6 +303,7 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
     if (word != "export" && word != "forget") {
       return absl::StrCat("dtest history cannot '", word, "': give nothing, export FILE or forget EXPR");
     }
+    if (options.json) return absl::StrCat("dtest history ", word, " shows nothing: what is --json for?");
     if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
     if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
   }

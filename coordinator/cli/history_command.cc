@@ -7,9 +7,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/json_document.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
+#include "coordinator/report/json_append.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/selection.h"
@@ -61,6 +63,31 @@ int Show(const std::vector<KnownCase>& all, size_t shown) {
   const std::string text = absl::StrCat(Plural(all.size(), "case"), " known\n", Table("\nslowest:", slowest, shown),
                                         Table("\npassed and failed:", flaky, shown));
   return StatusAfterOutput(WriteOutput(text), kExitPassed);
+}
+
+int ShowAsJson(const std::vector<KnownCase>& all) {
+  JsonDocument document("history");
+  document.BeginList("cases");
+  for (const KnownCase& known : all) {
+    std::string* const text = document.Element();
+    *text += "{\"executable\":";
+    AppendString(known.unit, text);
+    AppendField("name", known.name, text);
+    const CaseHistory& history = known.history;
+    if (history.duration.has_value()) {
+      AppendKey("mean", text);
+      AppendDuration(*history.duration, text);
+      AppendKey("high", text);
+      AppendDuration(history.high, text);
+    }
+    AppendField("runs", history.runs, text);
+    AppendField("failures", history.failures, text);
+    AppendField("last_outcome", OutcomeName(history.last_outcome), text);
+    AppendField("last_run", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", history.last_run, absl::UTCTimeZone()), text);
+    text->push_back('}');
+  }
+  document.EndList();
+  return document.End({}, kExitPassed);
 }
 
 int Export(const std::vector<KnownCase>& all, const std::string& path) {
@@ -119,10 +146,15 @@ int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::
 int HistoryCommand(const Options& options) {
   const std::string path = options.state_dir + "/history.db";
   absl::StatusOr<std::unique_ptr<History>> history = History::Open(path);
-  if (!history.ok()) return ExplainFailure(history.status());
+  const auto fail = [&](const absl::Status& status) {
+    const int exit_status = ExplainFailure(status);
+    return options.json ? EndWithError("history", {"cases"}, status.message(), exit_status) : exit_status;
+  };
+  if (!history.ok()) return fail(history.status());
   if (!(*history)->warning().empty()) std::fprintf(stderr, "dtest: warning: %s\n", (*history)->warning().c_str());
   absl::StatusOr<std::vector<KnownCase>> all = (*history)->All();
-  if (!all.ok()) return ExplainFailure(all.status());
+  if (!all.ok()) return fail(all.status());
+  if (options.json) return ShowAsJson(*all);
   if (options.paths.empty()) return Show(*all, options.durations == 0 ? kShown : options.durations);
   if (options.paths.front() == "export") return Export(*all, options.paths[1]);
   return Forget(history->get(), *std::move(all), {options.paths.begin() + 1, options.paths.end()});

@@ -456,6 +456,15 @@ constexpr Setting kSettings[] = {
      .commands = kOfReports,
      .read = Flag<&Options::timings>},
 
+    {.name = "json",
+     .group = SettingGroup::kReports,
+     .kind = SettingKind::kFlag,
+     .text = "dtest list, hosts, history, config: show one JSON document, for programs (docs/json.md)",
+     .commands = {Command::kList, Command::kHosts, Command::kHistory, Command::kConfig},
+     .has_variable = false,
+     .in_files = false,
+     .read = Flag<&Options::json>},
+
     {.name = "color",
      .group = SettingGroup::kPresentation,
      .value = "auto|always|never",

@@ -300,6 +300,7 @@ TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {
       {{"--events", "-", "x"}, "only --junit can be standard output"},
       {{"--junit", "-", "--events", "-", "x"}, "each needs a file of its own"},
       {{"report", "a", "b"}, "one run"},
+      {{"history", "export", "f", "--json"}, "what is --json for"},
       {{"rerun", "a", "b"}, "one RUN"},
       {{"rerun", "--shard", "1/2"}, "--shard is no option of `dtest rerun`"},
       {{"rerun", "--", "x"}, "with the arguments that they had"},
