@@ -177,7 +177,7 @@ absl::StatusOr<Words> ReadWords(const std::vector<std::string>& arguments, Comma
   }
   for (size_t i = 0; i < settings.size(); ++i) {
     if (options[i] != nullptr && options[i]->count() > 0) {
-      words.layer.push_back({&settings[i], std::move(values[i]), kCommandLineOrigin});
+      words.layer.push_back(Given(settings[i], std::move(values[i]), kCommandLineOrigin));
     }
   }
   return words;
@@ -192,7 +192,8 @@ const GivenSetting* FindIn(const SettingLayer& layer, absl::string_view name) {
 // What of this name the stronger of two layers says; empty: nothing.
 std::string Stronger(const SettingLayer& command_line, const SettingLayer& environment, absl::string_view name) {
   for (const SettingLayer* layer : {&command_line, &environment}) {
-    if (const GivenSetting* given = FindIn(*layer, name)) return given->values.back();
+    const GivenSetting* const given = FindIn(*layer, name);
+    if (given != nullptr && !given->values.empty()) return given->values.back();
   }
   return "";
 }
@@ -266,6 +267,10 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   if (!options.junit.empty() && options.junit == options.events) {
     return absl::StrCat("--junit and --events both name ", options.junit, ": each needs a file of its own");
   }
+  if (options.events == kStandardOutput) {
+    return "--events -: only --junit can be standard output, once the run is over; name a file, or a pipe to read it "
+           "as it grows";
+  }
   if (options.command != Command::kRerun && !options.tags.empty() && !options.hosts_file.has_value() &&
       options.hosts.empty()) {
     return "--tag selects among the hosts of --hosts or --host, and neither is given";
@@ -298,6 +303,7 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
     if (word != "export" && word != "forget") {
       return absl::StrCat("dtest history cannot '", word, "': give nothing, export FILE or forget EXPR");
     }
+    if (options.json) return absl::StrCat("dtest history ", word, " shows nothing: what is --json for?");
     if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
     if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
   }

@@ -7,9 +7,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/json_document.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
+#include "coordinator/report/json_append.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/selection.h"
@@ -63,6 +65,31 @@ int Show(const std::vector<KnownCase>& all, size_t shown) {
   return StatusAfterOutput(WriteOutput(text), kExitPassed);
 }
 
+int ShowAsJson(const std::vector<KnownCase>& all) {
+  JsonDocument document("history");
+  document.BeginList("cases");
+  for (const KnownCase& known : all) {
+    std::string* const text = document.Element();
+    *text += "{\"executable\":";
+    AppendString(known.unit, text);
+    AppendField("name", known.name, text);
+    const CaseHistory& history = known.history;
+    if (history.duration.has_value()) {
+      AppendKey("mean", text);
+      AppendDuration(*history.duration, text);
+      AppendKey("high", text);
+      AppendDuration(history.high, text);
+    }
+    AppendField("runs", history.runs, text);
+    AppendField("failures", history.failures, text);
+    AppendField("last_outcome", OutcomeName(history.last_outcome), text);
+    AppendField("last_run", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", history.last_run, absl::UTCTimeZone()), text);
+    text->push_back('}');
+  }
+  document.EndList();
+  return document.End({}, kExitPassed);
+}
+
 int Export(const std::vector<KnownCase>& all, const std::string& path) {
   Durations durations;
   for (const KnownCase& known : all) {
@@ -72,12 +99,19 @@ int Export(const std::vector<KnownCase>& all, const std::string& path) {
     return ExplainFailure(absl::InvalidArgumentError("no case is known to the history: run some first"));
   }
   const std::string text = FormatDurations(durations);
-  if (absl::Status status = ReplaceFile(path, path, text); !status.ok()) return ExplainFailure(status);
-  const absl::StatusOr<Durations> written = ParseDurations(text, path);  // not all names can be in it
+  const bool to_output = path == kStandardOutput;
+  const std::string shown = to_output ? "standard output" : path;
+  int error = 0;
+  if (to_output) {
+    error = WriteOutput(text);
+  } else if (absl::Status status = ReplaceFile(path, path, text); !status.ok()) {
+    return ExplainFailure(status);
+  }
+  const absl::StatusOr<Durations> written = ParseDurations(text, shown);  // not all names can be in it
   if (!written.ok()) return ExplainFailure(written.status());
-  std::fprintf(stderr, "dtest: %s holds %s, digest %s\n", path.c_str(), Plural(written->size(), "case").c_str(),
+  std::fprintf(stderr, "dtest: %s holds %s, digest %s\n", shown.c_str(), Plural(written->size(), "case").c_str(),
                written->digest.c_str());
-  return kExitPassed;
+  return StatusAfterOutput(error, kExitPassed);
 }
 
 int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::string>& filters) {
@@ -112,10 +146,15 @@ int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::
 int HistoryCommand(const Options& options) {
   const std::string path = options.state_dir + "/history.db";
   absl::StatusOr<std::unique_ptr<History>> history = History::Open(path);
-  if (!history.ok()) return ExplainFailure(history.status());
+  const auto fail = [&](const absl::Status& status) {
+    const int exit_status = ExplainFailure(status);
+    return options.json ? EndWithError("history", {"cases"}, status.message(), exit_status) : exit_status;
+  };
+  if (!history.ok()) return fail(history.status());
   if (!(*history)->warning().empty()) std::fprintf(stderr, "dtest: warning: %s\n", (*history)->warning().c_str());
   absl::StatusOr<std::vector<KnownCase>> all = (*history)->All();
-  if (!all.ok()) return ExplainFailure(all.status());
+  if (!all.ok()) return fail(all.status());
+  if (options.json) return ShowAsJson(*all);
   if (options.paths.empty()) return Show(*all, options.durations == 0 ? kShown : options.durations);
   if (options.paths.front() == "export") return Export(*all, options.paths[1]);
   return Forget(history->get(), *std::move(all), {options.paths.begin() + 1, options.paths.end()});

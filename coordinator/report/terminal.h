@@ -87,6 +87,7 @@ class TerminalReport : public Sink {
     limits_.fd = fd;
     limits_.stop = std::move(stop);
   }
+  int fd() const { return options_.fd; }
   void SetWidth(int columns);  // after SIGWINCH
   // What went wrong first when the report was written, as an errno; 0: nothing.
   int output_error() const { return output_ == nullptr ? 0 : output_->error(); }

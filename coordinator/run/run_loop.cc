@@ -166,7 +166,7 @@ void RunLoop::HandleSignals() {
     } else if (*number == SIGTSTP) {
       Suspend();
     } else if (*number == SIGWINCH) {
-      if (out_.terminal != nullptr) out_.terminal->SetWidth(TerminalColumns(STDOUT_FILENO));
+      if (out_.terminal != nullptr) out_.terminal->SetWidth(TerminalColumns(out_.terminal->fd()));
     } else if (stopping_) {
       Schedule(StopRun{RunEnd::kInterrupted, /*force=*/true});
     } else {

@@ -88,8 +88,8 @@ class RunLoop : public Hosts::Delegate {
     std::vector<uint32_t> selected;
   };
   std::vector<Listing> TakeListings();
-  // After Run: filters that match no case.
-  std::vector<std::string> UnmatchedFilters() const { return selection_.Unmatched(); }
+  // After Run, for what matches no case.
+  const Selection& selection() const { return selection_; }
 
   const Scheduler& scheduler() const { return scheduler_; }  // for its CheckInvariants
 

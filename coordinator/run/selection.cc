@@ -123,7 +123,7 @@ std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos&
     subject.never_ran = known.empty() || !known[i].has_value() || known[i]->runs == 0;
     subject.failed_last = !subject.never_ran && IsFailure(known[i]->last_outcome);
     if (Matches(subject)) selected.push_back(i);
-    for (std::vector<One>* filters : {&including_, &excluding_}) {
+    for (std::vector<One>* filters : {&including_, &excluding_, &watched_}) {
       for (One& one : *filters) one.matched = one.matched || one.filter.Matches(subject);
     }
   }
@@ -136,6 +136,14 @@ std::vector<std::string> Selection::Unmatched() const {
     for (const One& one : *filters) {
       if (!one.matched) unmatched.push_back(one.text);
     }
+  }
+  return unmatched;
+}
+
+std::vector<std::string> Selection::UnmatchedWatched() const {
+  std::vector<std::string> unmatched;
+  for (const One& one : watched_) {
+    if (!one.matched) unmatched.push_back(one.text);
   }
   return unmatched;
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -62,6 +63,11 @@ class Selection {
   // Filters, as they were given, that matched no case of any Select so far.
   std::vector<std::string> Unmatched() const;
 
+  // A filter that chooses no case to be run, but how some are run: Select looks whether there are any.
+  void Watch(std::string text, Filter filter) { watched_.push_back({std::move(text), std::move(filter)}); }
+  // As Unmatched, of these.
+  std::vector<std::string> UnmatchedWatched() const;
+
  private:
   struct One {
     std::string text;
@@ -78,6 +84,7 @@ class Selection {
 
   std::vector<One> including_;
   std::vector<One> excluding_;
+  std::vector<One> watched_;
   std::optional<absl::flat_hash_map<std::string, Wanted>> only_;  // by unit
   uint32_t shard_index_ = 1;
   ShardPlan plan_ = ShardPlan(1);

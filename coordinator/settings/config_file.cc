@@ -206,13 +206,13 @@ class Reader {
 
   // One value, or an array where the setting is a list.
   void Take(const Setting& setting, const toml::key& key, const toml::node& node, SettingLayer* layer) {
-    GivenSetting given{&setting, {}, Origin(key.source().begin)};
+    std::vector<std::string> values;
     const bool list = IsList(setting);
     bool good = true;
     const auto add = [&](const toml::node& one) {
       const std::optional<std::string> text = TextOf(one);
       good = good && text.has_value();
-      if (good) given.values.push_back(setting.is_path ? Absolute(*text) : *text);
+      if (good) values.push_back(setting.is_path ? Absolute(*text) : *text);
     };
     if (list && node.is_array()) {
       for (const toml::node& one : *node.as_array()) add(one);
@@ -223,6 +223,7 @@ class Reader {
       Fail(node.source().begin, absl::StrCat(NameOf(key), ": give ", list ? "an array of texts" : "a text, a number or a switch"));
       return;
     }
+    GivenSetting given = Given(setting, std::move(values), Origin(key.source().begin));
     // Read into options of no use, so that all mistakes of the file are told together.
     Options ignored;
     if (absl::Status status = given.values.empty() ? absl::OkStatus() : setting.read(given.values, &ignored);
@@ -239,7 +240,7 @@ class Reader {
 
   std::string Absolute(const std::string& path) const {
     if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/")) return absl::StrCat(Environment("HOME"), "/", rest);
-    if (path.empty() || path == "none" || path.front() == '/' || directory_.empty()) return path;
+    if (path.empty() || path == "none" || path == "-" || path.front() == '/' || directory_.empty()) return path;
     return std::filesystem::path(absl::StrCat(directory_, "/", path)).lexically_normal().string();
   }
 

@@ -121,6 +121,9 @@ struct Options {
   bool own_state_dir = false;  // it was chosen: a dtest that is not told of it looks elsewhere
 };
 
+// As the name of a report's file.
+inline constexpr char kStandardOutput[] = "-";
+
 // What is asked for by --success-output, or by -vv without it.
 SuccessOutput SuccessOutputOf(const Options& options);
 // How cases are asked to be run.

@@ -235,6 +235,7 @@ constexpr Setting kSettings[] = {
      .value = "EXPR",
      .text = "Select cases; a leading - excludes",
      .commands = kOfCases,
+     .none_is_a_value = true,  // a part of a name, too
      .read = ReadFilters},
     {.name = "shard",
      .group = SettingGroup::kSelection,
@@ -454,6 +455,15 @@ constexpr Setting kSettings[] = {
      .text = "Show where the time went (so does -v)",
      .commands = kOfReports,
      .read = Flag<&Options::timings>},
+
+    {.name = "json",
+     .group = SettingGroup::kReports,
+     .kind = SettingKind::kFlag,
+     .text = "dtest list, hosts, history, config: show one JSON document, for programs (docs/json.md)",
+     .commands = {Command::kList, Command::kHosts, Command::kHistory, Command::kConfig},
+     .has_variable = false,
+     .in_files = false,
+     .read = Flag<&Options::json>},
 
     {.name = "color",
      .group = SettingGroup::kPresentation,

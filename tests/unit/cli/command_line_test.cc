@@ -68,6 +68,12 @@ TEST(CommandLine, EveryRunOption) {
   EXPECT_EQ(options.output_cap, 64u << 10);
 }
 
+TEST(CommandLine, ADashIsStandardOutput) {
+  EXPECT_EQ(Parsed({"x", "--junit", "-"}).junit, kStandardOutput);
+  EXPECT_THAT(Parsed({"x", "--junit", "-"}).paths, ElementsAre("x"));
+  EXPECT_THAT(Parsed({"history", "export", "-"}).paths, ElementsAre("export", kStandardOutput));
+}
+
 TEST(CommandLine, ShuffleWithoutSeedDoesNotEatThePath) {
   const Options options = Parsed({"--shuffle", "./tests"});
   EXPECT_TRUE(options.shuffle.has_value());
@@ -183,6 +189,22 @@ TEST_F(InADirectory, WhatAFileSaysForOtherRunsDoesNotStandInTheWay) {
   EXPECT_THAT(Parse({"x", "-v"}, {{"DTEST_QUIET", "1"}, {"DTEST_VERBOSE", "1"}}).options->verbosity, 1);
 }
 
+TEST_F(InADirectory, ListsOfAFileAreTakenBack) {
+  std::ofstream(directory_ + "/dtest.toml")
+      << "hosts = 'h.txt'\ndata = ['d/**']\n[env]\nA = '1'\n[[override]]\nfilter = 'a'\nretries = 3\n"
+         "[profile.bare]\ndata = []\n";
+  const Options options =
+      *Parse({"x", "--data", "none", "--env=none", "--override", "none", "--host", "none", "--env", "B=2"}, {}).options;
+  EXPECT_THAT(options.data, ElementsAre());
+  EXPECT_THAT(options.env, ElementsAre(Pair("B", "2")));
+  EXPECT_TRUE(options.overrides.empty());
+  EXPECT_FALSE(options.hosts_file.has_value());
+  EXPECT_THAT(options.equivalent, testing::Not(testing::Contains(HasSubstr("--data"))));
+  EXPECT_THAT(Parse({"x"}, {{"DTEST_DATA", "none"}}).options->data, ElementsAre());
+  EXPECT_THAT(Parse({"x"}, {}).options->data, ElementsAre("d/**"));
+  EXPECT_THAT(Parse({"x", "--profile", "bare"}, {}).options->data, ElementsAre()) << "an empty array, as none does";
+}
+
 TEST_F(InADirectory, ReproducedAsItRanWithOverrides) {
   std::ofstream(directory_ + "/dtest.toml") << "[[override]]\nfilter = 'a'\ntimeout = '10m'\nretries = 3\n";
   const Options first = *Parse({"x", "--timeout", "1s"}, {}).options;
@@ -275,7 +297,10 @@ TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {
       {{"--shuffle=abc", "x"}, "not a seed"},
       {{"--store-limit", "lots", "x"}, "not a size"},
       {{"--transport", "pigeon", "x"}, "ssh, tcp"},
+      {{"--events", "-", "x"}, "only --junit can be standard output"},
+      {{"--junit", "-", "--events", "-", "x"}, "each needs a file of its own"},
       {{"report", "a", "b"}, "one run"},
+      {{"history", "export", "f", "--json"}, "what is --json for"},
       {{"rerun", "a", "b"}, "one RUN"},
       {{"rerun", "--shard", "1/2"}, "--shard is no option of `dtest rerun`"},
       {{"rerun", "--", "x"}, "with the arguments that they had"},

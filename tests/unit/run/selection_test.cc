@@ -117,6 +117,15 @@ TEST(Selection, AFilterThatMatchesNothingIsNamed) {
   EXPECT_THAT(selection.Unmatched(), ElementsAre("-Solw")) << "in any unit";
 }
 
+TEST(Selection, AWatchedFilterChoosesNothingAndIsNamedIfItMatchesNothing) {
+  Selection selection = *Selection::Make({"Net.Connect"});
+  selection.Watch("Disk", *Filter::Parse("Disk"));
+  selection.Watch("Disc", *Filter::Parse("Disc"));
+  EXPECT_THAT(selection.Select("io_test", Cases()), ElementsAre(0, 1));
+  EXPECT_THAT(selection.UnmatchedWatched(), ElementsAre("Disc")) << "the other's cases are there, though not selected";
+  EXPECT_THAT(selection.Unmatched(), IsEmpty());
+}
+
 TEST(Selection, WhatHistoryKnows) {
   std::vector<std::optional<CaseHistory>> known(Cases().size());
   CaseHistory history;
