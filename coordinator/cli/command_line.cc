@@ -326,13 +326,9 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   options.arguments = arguments;
   options.program = arguments.empty() ? "dtest" : arguments.front();
   std::vector<std::string> rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
-  if (rest.empty()) {
-    ParsedCommandLine parsed = Print(HelpText(std::nullopt));
-    parsed.exit_status = kWrongUsage;
-    return parsed;
-  }
+  const bool nothing_typed = rest.empty();
   if (std::optional<ParsedCommandLine> text = TextCommand(rest)) return *std::move(text);
-  const std::optional<Command> command = FindCommand(rest.front());
+  const std::optional<Command> command = nothing_typed ? std::nullopt : FindCommand(rest.front());
   if (command.has_value()) {
     options.command = *command;
     rest.erase(rest.begin());
@@ -374,6 +370,14 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   }
   WeakenOverridesOfFiles(typed, variables.layer, &options);
   DropWhatDoesNotApply(typed, &options);
+  if (options.paths.empty() && (options.command == Command::kRun || options.command == Command::kList)) {
+    options.paths = options.usual_paths;
+  }
+  if (nothing_typed && options.paths.empty()) {
+    ParsedCommandLine help = Print(HelpText(std::nullopt));
+    help.exit_status = kWrongUsage;
+    return help;
+  }
   if (options.command != Command::kConfig) {
     if (const std::string problem = Contradiction(options, parsed.layers); !problem.empty()) return WrongUsage(problem);
   }

@@ -65,6 +65,7 @@ struct Options {
   uint64_t store_limit = 0;                         // bytes; 0: the agent's default
 
   // Which cases.
+  std::vector<std::string> usual_paths;  // `paths` of kRun and kList where the command line has none
   std::vector<std::string> filters;
   uint32_t shard_index = 1, shard_count = 1;  // 1-based
   std::string shard_durations;                // file; empty: divide by hash

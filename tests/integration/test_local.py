@@ -583,6 +583,27 @@ class SelectionTest(DtestCase):
         self.assertSays(result, "Passing.*:-*First")
 
 
+class ReadmeTest(DtestCase):
+
+    def test_the_nightly_job(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../README.md"), encoding="utf-8") as readme:
+            section = readme.read().split("\n## A nightly job\n")[1].split("\n## ")[0]
+        [settings], [command] = re.findall(r"```toml\n(.*?)```", section, re.S), re.findall(r"```\ndtest (.*?)\n```", section)
+        self.write("dtest.toml", settings)
+        self.write("hosts.txt", 'local slots=1\nsecond command="sh" slots=1\n')
+        self.write("testdata/a.txt", "")
+        self.suite("flaky_test", directory="build")
+        self.write("build/zone_test", "#!/bin/sh\ntest \"$TZ\" = UTC && test -e testdata/a.txt\n", 0o755)
+        result = self.dtest(*command.split(), reports=False)
+        self.assertExit(result, FAILED)
+        result.junit_path = self.path("results.xml")
+        kinds = result.junit_kinds()
+        self.assertEqual(kinds[("zone_test", "zone_test")], "passed")
+        self.assertEqual(kinds[("flaky_test.Flaky", "NeverPasses")], "failure")
+        self.assertIn(("flaky_test.Flaky", "NeverPasses (repeat 3)"), kinds)
+        self.assertSays(result, "on 2 hosts", "the override of 'suite(*Soak*) | label(slow)' matches none")
+
+
 class FailurePolicyTest(DtestCase):
 
     # For a script that knows the event log.

@@ -189,6 +189,19 @@ TEST_F(InADirectory, WhatAFileSaysForOtherRunsDoesNotStandInTheWay) {
   EXPECT_THAT(Parse({"x", "-v"}, {{"DTEST_QUIET", "1"}, {"DTEST_VERBOSE", "1"}}).options->verbosity, 1);
 }
 
+TEST_F(InADirectory, WhatAFileNamesRunsWhereNothingIsTyped) {
+  EXPECT_EQ(Parse({}, {}).exit_status, 4);
+  EXPECT_THAT(Parse({}, {}).text, HasSubstr("dtest list"));
+  EXPECT_THAT(Parse({"-x"}, {}).text, HasSubstr("no PATH given"));
+  std::ofstream(directory_ + "/dtest.toml") << "path = ['build', 'more']\n";
+  EXPECT_THAT(Parse({}, {}).options->paths, ElementsAre("build", "more"));
+  EXPECT_THAT(Parse({"list"}, {}, "/below").options->paths, ElementsAre(directory_ + "/build", directory_ + "/more"));
+  EXPECT_THAT(Parse({"other"}, {}).options->paths, ElementsAre("other"));
+  EXPECT_TRUE(Parse({"hosts"}, {}).options.has_value());
+  const ParsedCommandLine recorded = ParseCommandLine(Parse({"other"}, {}).options->equivalent, {{{"HOME", "/"}}, ""});
+  EXPECT_THAT(recorded.options->paths, ElementsAre("other"));
+}
+
 TEST_F(InADirectory, ListsOfAFileAreTakenBack) {
   std::ofstream(directory_ + "/dtest.toml")
       << "hosts = 'h.txt'\ndata = ['d/**']\n[env]\nA = '1'\n[[override]]\nfilter = 'a'\nretries = 3\n"
