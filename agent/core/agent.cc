@@ -166,8 +166,9 @@ void Agent::Impl::OnMessage(Interrupt&& message) {
       FreeSlot(&slot);
     } else {
       if (slot.suspect != HeldLease::kNone) {  // what it looked into has its result, or has none
-        SettleInquest(lease);
         slot.held.reset();
+        slot.doubtful.clear();
+        SettleInquest(&slot);
         slot.running = HeldLease::kNone;
       }
       // A held result that is bad news stays true; a pass would be one of a process that was signalled.

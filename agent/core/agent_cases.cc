@@ -139,11 +139,14 @@ void Agent::Impl::On(ProcessEnded&& event) {
     EndWrong(slot, &event);
     return;
   }
-  if (NeedsInquest(*slot, event)) {
-    BeginInquest(slot, &event);
-    return;
+  Questions questions = QuestionsOf(*slot, &event);
+  std::optional<CaseResult> last;
+  if (EndIsAsked(*slot, event)) {
+    last = std::exchange(slot->held, std::nullopt);
+    if (last.has_value()) last->leaky |= event.leaky;
+  } else {
+    last = LastResult(slot, &event);
   }
-  std::optional<CaseResult> last = LastResult(slot, &event);
   AttachProperties(slot, last.has_value() ? &*last : nullptr, &event.properties);
   if (slot->confirms && last.has_value()) last = Confirmed(slot, event, *std::move(last));
   GatherDoubtful(slot);
@@ -152,7 +155,11 @@ void Agent::Impl::On(ProcessEnded&& event) {
     Gather(lease, *std::move(lease->doubt->alone));
     lease->doubt.reset();
   }
-  if (last.has_value()) Gather(lease, *std::move(last));
+  if (!questions.empty()) {
+    BeginInquest(slot, std::move(questions), std::move(last));
+  } else if (last.has_value()) {
+    Gather(lease, *std::move(last));
+  }
   NextProcess(slot);
 }
 
@@ -192,6 +199,10 @@ void Agent::Impl::EndWrong(Slot* slot, ProcessEnded* event) {
   if (slot->held.has_value()) {
     DropOutput(&*slot->held);
     Gather(lease, *std::exchange(slot->held, std::nullopt));
+  }
+  if (Questions questions = QuestionsOf(*slot, event); !questions.empty() && slot->suspect == HeldLease::kNone) {
+    BeginInquest(slot, std::move(questions), std::nullopt);
+    SettleInquest(slot);
   }
   if (slot->confirms) {
     SettleDoubt(lease);

@@ -167,25 +167,34 @@ class Agent::Impl {
 
   // ---- Inquests (agent_inquest.cc)
 
+  using Questions = std::vector<HeldLease::Inquest::Question>;
   // The process ended badly in none of its cases, and more than one may have done it.
-  static bool NeedsInquest(const Slot& slot, const ProcessEnded& event);
-  void BeginInquest(Slot* slot, ProcessEnded* event);
+  static bool EndIsAsked(const Slot& slot, const ProcessEnded& event);
+  // That, and what else went wrong outside of its cases and more than one of them may have done.
+  static Questions QuestionsOf(const Slot& slot, ProcessEnded* event);
+  // Those of the cases that ran in the process, as positions.
+  static std::vector<size_t> Ran(const Slot& slot, const std::vector<uint32_t>& cases);
+  // `last`: the result that the end of the process decided, if any.
+  void BeginInquest(Slot* slot, Questions questions, std::optional<CaseResult> last);
   // One of its processes has ended.
   void EndInquiry(Slot* slot, ProcessEnded* event);
   // The case failed after all; `failure` has why, and with what output.
   void Accuse(Slot* slot, const RanCase& ran, CaseResult failure);
   void Conclude(Slot* slot);
-  // As far as it got: what it was about is told of its last case.
-  void SettleInquest(HeldLease* lease);
+  // As far as it got: what nobody is found to have done is told of the last case that may have.
+  void SettleInquest(Slot* slot);
 
   // The result that the end of the process decides: of the running case, the held one, or the one to blame.
   std::optional<CaseResult> LastResult(Slot* slot, ProcessEnded* event);
 
   // The next case that the process would have begun.
   static size_t NextOf(const Slot& slot);
-  // Makes failures of those results the event names.
+  // Makes failures of those results the event names, and of those that alone may have done what it names.
   void Correct(Slot* slot, const ProcessEnded& event);
-  static void MakeFailed(CaseResult* result, const std::string& message);
+  // The case that ran in this process failed after all. Of a result that has left by a late failure, with `output`.
+  void CorrectOne(Slot* slot, uint32_t index, const CaseResult& failure);
+  static bool EndedWell(const ProcessEnded& event);
+  static void MakeFailed(CaseResult* result, const std::string& message, Outcome outcome);
   // The result of a case of this process that has not left yet; null if there is none.
   CaseResult* StillHere(Slot* slot, uint32_t index);
   // Whether the crash of the running case asks for a second look at it, alone.

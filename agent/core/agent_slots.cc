@@ -61,9 +61,9 @@ void Agent::Impl::StartProcess(Slot* slot) {
   slot->lease = lease;
   slot->unit = lease->unit();
   slot->spawned = now_;
-  slot->confirms = lease->doubt.has_value() && !lease->doubt->alone.has_value();
   slot->process = ++processes_;
   if (lease->inquest.has_value()) slot->suspect = lease->inquest->suspects[lease->inquest->next++];
+  slot->confirms = !lease->inquest.has_value() && lease->doubt.has_value() && !lease->doubt->alone.has_value();
   const bool looks_again = slot->confirms || slot->suspect != HeldLease::kNone;
   std::vector<LeasedCase> cases = slot->suspect != HeldLease::kNone ? std::vector<LeasedCase>{lease->at(slot->suspect)}
                                   : slot->confirms
@@ -147,7 +147,7 @@ void Agent::Impl::Flush(HeldLease* lease) {
 void Agent::Impl::FinishLease(Slot* slot) {
   HeldLease* lease = slot->lease;
   SettleDoubt(lease);
-  SettleInquest(lease);
+  SettleInquest(slot);
   slot->lease = nullptr;
   Results last{lease->id(),
                lease->unit(),

@@ -16,10 +16,14 @@ bool Agent::Impl::Explained(const Slot& slot, const ProcessEnded& event) {
   return slot.any_failed && event.signal == 0 && event.exit_code == 1 && !absl::StrContains(event.warning, "ERROR: ");
 }
 
+bool Agent::Impl::EndedWell(const ProcessEnded& event) {
+  return event.signal == 0 && event.exit_code == 0 && !event.premature && event.torn_down.empty();
+}
+
 std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* event) {
   std::optional<CaseResult> result = std::exchange(slot->held, std::nullopt);
   bool keep_output = true;
-  const bool clean = event->signal == 0 && event->exit_code == 0 && !event->premature;
+  const bool clean = EndedWell(*event);
   const bool finished = event->signal == 0 && !event->premature;
   if (finished && !slot->report && slot->fate == Slot::Fate::kOpen && slot->batch_left > 0) {
     units_[slot->unit].report = true;  // it does not print all after all: once more, with a report
@@ -40,7 +44,11 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
   } else if (result.has_value()) {
     if (!clean && !Explained(*slot, *event)) {
       const std::string how = DescribeEnd(event->exit_code, event->signal);
-      AfterLast(&*result, absl::StrCat(event->signal == 0 ? "" : "was ", how), Outcome::kFailed);
+      if (event->torn_down.empty()) {
+        AfterLast(&*result, absl::StrCat(event->signal == 0 ? "" : "was ", how), Outcome::kFailed);
+      } else {
+        MakeFailed(&*result, absl::StrCat(how, " ", kInSuiteTearDown), Outcome::kCrashed);
+      }
       if (!event->warning.empty()) absl::StrAppend(&result->message, ": ", event->warning);
     } else {
       keep_output = !event->warning.empty();  // else they are the framework's closing words
@@ -53,7 +61,7 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
                    clean ? std::string("exited with status 0 without running the test")
                          : absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
                                         event->in_suite ? kInSuiteSetUp : kInGlobalSetUp));
-  } else if (!finished && !event->after_failure) {
+  } else if (!finished && event->torn_down.empty()) {
     slot->began = now_;
     result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
                    absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
@@ -94,32 +102,54 @@ void Agent::Impl::EndInterrupted(Slot* slot, ProcessEnded* event) {
   SendIdleIfOwed();
 }
 
-void Agent::Impl::MakeFailed(CaseResult* result, const std::string& message) {
+void Agent::Impl::MakeFailed(CaseResult* result, const std::string& message, Outcome outcome) {
   if (!IsFailure(result->outcome)) {
-    result->outcome = Outcome::kFailed;
+    result->outcome = outcome;
     result->message.clear();
   }
   absl::StrAppend(&result->message, result->message.empty() ? "" : "\n", message);
 }
 
-void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event) {
-  for (const ProcessEnded::Correction& correction : event.corrections) {
-    slot->any_failed = true;
-    if (CaseResult* result = StillHere(slot, correction.index); result != nullptr) {
-      MakeFailed(result, correction.message);
-      continue;
-    }
-    const auto ran = std::find_if(slot->ran.begin(), slot->ran.end(),
-                                  [&](const RanCase& r) { return r.told.index == correction.index; });
-    if (ran == slot->ran.end()) continue;
-    LateFailure late{ran->told.outcome, ran->told};
-    MakeFailed(&late.result, correction.message);
-    ran->told.outcome = late.result.outcome;
-    late.result.output = event.output;
-    late.result.output_cut = event.output_cut;
-    slot->lease->late_failures.push_back(std::move(late));
-    Gathered(slot->lease, correction.message.size() + event.output.size());
+void Agent::Impl::CorrectOne(Slot* slot, uint32_t index, const CaseResult& failure) {
+  if (CaseResult* result = StillHere(slot, index); result != nullptr) {
+    MakeFailed(result, failure.message, failure.outcome);
+    return;
   }
+  const auto ran =
+      std::find_if(slot->ran.begin(), slot->ran.end(), [&](const RanCase& r) { return r.told.index == index; });
+  if (ran == slot->ran.end()) return;
+  LateFailure late{ran->told.outcome, ran->told};
+  MakeFailed(&late.result, failure.message, failure.outcome);
+  ran->told.outcome = late.result.outcome;
+  late.result.output = failure.output;
+  late.result.output_cut = failure.output_cut;
+  slot->lease->late_failures.push_back(std::move(late));
+  Gathered(slot->lease, failure.message.size() + failure.output.size());
+}
+
+void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event) {
+  slot->any_failed |= !event.corrections.empty() || !event.outside.empty();
+  CaseResult failure;
+  failure.outcome = Outcome::kFailed;
+  failure.output = event.output;
+  failure.output_cut = event.output_cut;
+  for (const ProcessEnded::Correction& correction : event.corrections) {
+    failure.message = correction.message;
+    CorrectOne(slot, correction.index, failure);
+  }
+  for (const ProcessEnded::Outside& outside : event.outside) {
+    if (outside.cases.size() > 1) continue;
+    failure.message = outside.message;
+    failure.output = outside.output.empty() ? event.output : outside.output;
+    failure.output_cut = outside.output.empty() ? event.output_cut : outside.output_cut;
+    CorrectOne(slot, outside.cases.front(), failure);
+  }
+  if (event.torn_down.size() != 1 || slot->held.has_value() || slot->fate != Slot::Fate::kOpen) return;
+  failure.outcome = Outcome::kCrashed;
+  failure.message = absl::StrCat(DescribeEnd(event.exit_code, event.signal), " ", kInSuiteTearDown);
+  failure.output = event.output;
+  failure.output_cut = event.output_cut;
+  CorrectOne(slot, event.torn_down.front(), failure);
 }
 
 CaseResult* Agent::Impl::StillHere(Slot* slot, uint32_t index) {
@@ -179,11 +209,7 @@ void Agent::Impl::AttachProperties(Slot* slot, CaseResult* last, std::vector<Pro
 }
 
 void Agent::Impl::AfterLast(CaseResult* result, const std::string& what, Outcome outcome) {
-  if (!IsFailure(result->outcome)) {
-    result->outcome = outcome;
-    result->message.clear();
-  }
-  absl::StrAppend(&result->message, result->message.empty() ? "" : "\n", "the process ", what, " ", kInTearDown);
+  MakeFailed(result, absl::StrCat("the process ", what, " ", kInTearDown), outcome);
 }
 
 CaseResult Agent::Impl::Verdict(const Slot& slot, size_t position, Outcome outcome, std::string message) {
