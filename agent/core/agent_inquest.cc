@@ -20,12 +20,12 @@ std::vector<size_t> Agent::Impl::Ran(const Slot& slot, const std::vector<uint32_
 }
 
 bool Agent::Impl::EndIsAsked(const Slot& slot, const ProcessEnded& event) {
-  if (slot.fate != Slot::Fate::kOpen || slot.confirms || slot.running != HeldLease::kNone) return false;
+  if (!slot.Undecided() || slot.confirms || slot.running != HeldLease::kNone) return false;
   if (!event.listing_wrong.empty()) return false;
-  if (slot.held.has_value() && (EndedWell(event) || Explained(slot, event))) return false;
+  if (slot.held.has_value() && (EndedWell(slot, event) || Explained(slot, event))) return false;
   if (!event.torn_down.empty()) return event.torn_down.size() > 1;
   if (slot.held.has_value()) return slot.ran.size() > 1;
-  return slot.any_finished && (event.signal != 0 || event.premature);
+  return slot.any_finished && !slot.stopped.has_value() && (event.signal != 0 || event.premature);
 }
 
 Agent::Impl::Questions Agent::Impl::QuestionsOf(const Slot& slot, ProcessEnded* event) {
@@ -39,16 +39,18 @@ Agent::Impl::Questions Agent::Impl::QuestionsOf(const Slot& slot, ProcessEnded* 
     question.output_cut = outside.output.empty() ? event->output_cut : outside.output_cut;
   }
   if (EndIsAsked(slot, *event)) {
-    const std::string end = DescribeEnd(event->exit_code, event->signal);
+    const std::string end = How(slot, *event);
     HeldLease::Inquest::Question& question = questions.emplace_back();
-    question.outcome = Outcome::kCrashed;
+    question.outcome = slot.stopped ? slot.stopped->outcome : Outcome::kCrashed;
+    question.hung = slot.stopped.has_value();
     for (const RanCase& ran : slot.ran) question.candidates.push_back(ran.position);
     if (!event->torn_down.empty()) {
       question.how = absl::StrCat(end, " ", kInSuiteTearDown);
       question.candidates = Ran(slot, event->torn_down);
     } else if (slot.held.has_value()) {
-      question.outcome = Outcome::kFailed;
-      question.how = absl::StrCat("the process ", event->signal == 0 ? "" : "was ", end, " ", kInTearDown);
+      if (!slot.stopped) question.outcome = Outcome::kFailed;
+      const bool killed = event->signal != 0 && !slot.stopped.has_value();
+      question.how = absl::StrCat("the process ", killed ? "was " : "", end, " ", kInTearDown);
     } else {
       question.how = absl::StrCat(end, " ", event->in_suite ? kInNextSuiteSetUp : kBetween);
       question.candidates.push_back(slot.lease->First());
@@ -91,7 +93,7 @@ void Agent::Impl::EndInquiry(Slot* slot, ProcessEnded* event) {
   Correct(slot, *event);
   const bool badly =
       !unknown && (slot->fate != Slot::Fate::kOpen || !slot->held.has_value() || !event->corrections.empty() ||
-                   !event->outside.empty() || (!EndedWell(*event) && !Explained(*slot, *event)));
+                   !event->outside.empty() || (!EndedWell(*slot, *event) && !Explained(*slot, *event)));
   std::optional<CaseResult> result = LastResult(slot, event);
   if (unknown || !result.has_value()) result = Verdict(*slot, position, Outcome::kInfraError, NotRun(*event));
   HeldLease::Inquest& inquest = *lease->inquest;
@@ -106,6 +108,7 @@ void Agent::Impl::EndInquiry(Slot* slot, ProcessEnded* event) {
     const auto ran = absl::c_find_if(inquest.ran, [&](const RanCase& r) { return r.position == position; });
     Accuse(slot, *ran, *std::move(result));
   }
+  SkipNeedless(&inquest);
   if (inquest.next == inquest.suspects.size()) Conclude(slot);
   NextProcess(slot);
 }
@@ -130,6 +133,15 @@ void Agent::Impl::Accuse(Slot* slot, const RanCase& ran, CaseResult failure) {
   told->leaky |= failure.leaky;
   if (told->warning.empty()) told->warning = std::move(failure.warning);
   if (!last.has_value() || told != &*last) Gathered(lease, told->message.size() + told->output.size());
+}
+
+// Of a hang, one that does it is enough: each would take as long as its time limit.
+void Agent::Impl::SkipNeedless(HeldLease::Inquest* inquest) {
+  const auto asks = [&](const HeldLease::Inquest::Question& question) {
+    return !(question.hung && question.found) &&
+           absl::c_linear_search(question.candidates, inquest->suspects[inquest->next]);
+  };
+  while (inquest->next < inquest->suspects.size() && !absl::c_any_of(inquest->questions, asks)) ++inquest->next;
 }
 
 void Agent::Impl::Conclude(Slot* slot) {

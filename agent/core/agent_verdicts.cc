@@ -12,24 +12,31 @@
 
 namespace dtest {
 
-bool Agent::Impl::Explained(const Slot& slot, const ProcessEnded& event) {
-  return slot.any_failed && event.signal == 0 && event.exit_code == 1 && !absl::StrContains(event.warning, "ERROR: ");
+std::string Agent::Impl::How(const Slot& slot, const ProcessEnded& event) {
+  return slot.stopped.has_value() ? slot.stopped->what : DescribeEnd(event.exit_code, event.signal);
 }
 
-bool Agent::Impl::EndedWell(const ProcessEnded& event) {
-  return event.signal == 0 && event.exit_code == 0 && !event.premature && event.torn_down.empty();
+bool Agent::Impl::EndedWell(const Slot& slot, const ProcessEnded& event) {
+  return !slot.stopped.has_value() && event.signal == 0 && event.exit_code == 0 && !event.premature &&
+         event.torn_down.empty();
+}
+
+bool Agent::Impl::Explained(const Slot& slot, const ProcessEnded& event) {
+  return !slot.stopped.has_value() && slot.any_failed && event.signal == 0 && event.exit_code == 1 &&
+         !absl::StrContains(event.warning, "ERROR: ");
 }
 
 std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* event) {
   std::optional<CaseResult> result = std::exchange(slot->held, std::nullopt);
   bool keep_output = true;
-  const bool clean = EndedWell(*event);
-  const bool finished = event->signal == 0 && !event->premature;
+  const bool clean = EndedWell(*slot, *event);
+  const bool finished = event->signal == 0 && !event->premature && !slot->stopped.has_value();
+  const auto or_stopped = [&](Outcome outcome) { return slot->stopped ? slot->stopped->outcome : outcome; };
   if (finished && !slot->report && slot->fate == Slot::Fate::kOpen && slot->batch_left > 0) {
     units_[slot->unit].report = true;  // it does not print all after all: once more, with a report
     return std::nullopt;
   }
-  if (slot->fate != Slot::Fate::kOpen) {
+  if (!slot->Undecided()) {
     if (!result.has_value()) return std::nullopt;
   } else if (slot->running != HeldLease::kNone) {
     result = Verdict(*slot, slot->running, Outcome::kCrashed,
@@ -43,11 +50,12 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
     FinishCase(slot, slot->running);
   } else if (result.has_value()) {
     if (!clean && !Explained(*slot, *event)) {
-      const std::string how = DescribeEnd(event->exit_code, event->signal);
+      const std::string how = How(*slot, *event);
       if (event->torn_down.empty()) {
-        AfterLast(&*result, absl::StrCat(event->signal == 0 ? "" : "was ", how), Outcome::kFailed);
+        const bool killed = event->signal != 0 && !slot->stopped.has_value();
+        AfterLast(&*result, absl::StrCat(killed ? "was " : "", how), or_stopped(Outcome::kFailed));
       } else {
-        MakeFailed(&*result, absl::StrCat(how, " ", kInSuiteTearDown), Outcome::kCrashed);
+        MakeFailed(&*result, absl::StrCat(how, " ", kInSuiteTearDown), or_stopped(Outcome::kCrashed));
       }
       if (!event->warning.empty()) absl::StrAppend(&result->message, ": ", event->warning);
     } else {
@@ -57,15 +65,14 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
     DropOutput(&*result);
   } else if (!slot->any_finished) {
     slot->began = slot->spawned;
-    result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
+    const char* const where = event->in_suite ? kInSuiteSetUp : slot->stopped.has_value() ? kInSetUp : kInGlobalSetUp;
+    result = Blame(slot, NextOf(*slot), or_stopped(Outcome::kCrashed),
                    clean ? std::string("exited with status 0 without running the test")
-                         : absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
-                                        event->in_suite ? kInSuiteSetUp : kInGlobalSetUp));
+                         : absl::StrCat(How(*slot, *event), " ", where));
   } else if (!finished && event->torn_down.empty()) {
-    slot->began = now_;
-    result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
-                   absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
-                                event->in_suite ? kInNextSuiteSetUp : kBetween));
+    slot->began = slot->stopped ? slot->stopped->since : now_;
+    result = Blame(slot, NextOf(*slot), or_stopped(Outcome::kCrashed),
+                   absl::StrCat(How(*slot, *event), " ", event->in_suite ? kInNextSuiteSetUp : kBetween));
   } else {
     return std::nullopt;
   }
@@ -144,9 +151,9 @@ void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event) {
     failure.output_cut = outside.output.empty() ? event.output_cut : outside.output_cut;
     CorrectOne(slot, outside.cases.front(), failure);
   }
-  if (event.torn_down.size() != 1 || slot->held.has_value() || slot->fate != Slot::Fate::kOpen) return;
-  failure.outcome = Outcome::kCrashed;
-  failure.message = absl::StrCat(DescribeEnd(event.exit_code, event.signal), " ", kInSuiteTearDown);
+  if (event.torn_down.size() != 1 || slot->held.has_value() || !slot->Undecided()) return;
+  failure.outcome = slot->stopped ? slot->stopped->outcome : Outcome::kCrashed;
+  failure.message = absl::StrCat(How(*slot, event), " ", kInSuiteTearDown);
   failure.output = event.output;
   failure.output_cut = event.output_cut;
   CorrectOne(slot, event.torn_down.front(), failure);

@@ -72,6 +72,7 @@ class HeldLease {
       std::string cases;               // all that ran, by name
       std::string output;
       uint64_t output_cut = 0;
+      bool hung = false;  // so asking may take long: one that does it is enough
       bool found = false;
     };
     std::vector<Question> questions;

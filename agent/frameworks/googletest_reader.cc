@@ -323,6 +323,7 @@ bool GoogleTestReader::TryEnd(absl::string_view line, CaseSink* sink) {
     if (LastOfSuite(running_)) {
       ended_->output_cut = output_.cut();
       ended_->output = output_.Take();
+      sink->TearingDown(ended_->index);
     } else {
       Complete(sink);
     }

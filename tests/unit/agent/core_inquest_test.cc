@@ -236,6 +236,62 @@ TEST_F(AgentCore, DeathInASuitesTearDownIsWhoseSuiteDiesAlone) {
                                    "the tear-down of its suite), 1 passed, 2 passed] done"));
 }
 
+// Static destructors, say. One whose process hangs alone is enough: each look takes as long as its limit.
+TEST_F(AgentCore, ProcessThatDoesNotEndIsWhoseProcessDoesNotEndAlone) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  for (uint32_t index : {0u, 1u, 2u}) RunCase(index);
+  const auto hang = [&] {
+    After(absl::Seconds(60));
+    EXPECT_THAT(Turn().front(), "kill 0 with 15");
+    return Ends(0, SIGTERM);
+  };
+  EXPECT_THAT(hang(), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  RunCase(0);
+  EXPECT_THAT(Ends(0), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  RunCase(1);
+  EXPECT_THAT(hang(), ElementsAre(absl::StrCat("results 1 [2 passed] not passed: 1 timed out (the process exceeded its "
+                                               "time limit of 60 s",
+                                               kTornDown, ") done")));
+}
+
+TEST_F(AgentCore, ProcessThatDoesNotEndAndNobodyRepeatsNamesThemAll) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  After(absl::Seconds(60));
+  Turn();
+  EXPECT_THAT(EndsLate(143), IsEmpty()) << "it had a handler";
+  for (uint32_t index : {0u, 1u}) {
+    EXPECT_THAT(Turn(), ElementsAre(absl::StrCat("run 0 in 0: ", index)));
+    RunCase(index);
+    const Actions last = EndsLate(0);
+    if (index == 0) continue;
+    EXPECT_THAT(last,
+                ElementsAre(absl::StrCat(
+                    "results 1 [1 timed out (the process exceeded its time limit of 60 s", kTornDown,
+                    "; none of its cases does that alone, so it may not be this one's doing. Its cases: A.a, A.b)] "
+                    "done")));
+  }
+}
+
+TEST_F(AgentCore, ProcessThatDoesNotEndIsToldAsTheRunEnds) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  After(absl::Seconds(60));
+  EXPECT_THAT(Turn().front(), "kill 0 with 15");
+  EXPECT_THAT(
+      Get(Interrupt{absl::Seconds(1)}),
+      ElementsAre(absl::StrCat("results 1 [1 timed out (the process exceeded its time limit of 60 s", kTornDown, ")]"),
+                  "kill 0 with 2"));
+  EXPECT_THAT(Ends(0, SIGTERM), ElementsAre("results 1 [] done", "idle"));
+}
+
 TEST_F(AgentCore, InquestThatAnInterruptCutsTellsWhatItWasAbout) {
   Join(1);
   GetLease(1, {0, 1});
