@@ -166,10 +166,13 @@ void Agent::Impl::OnMessage(Interrupt&& message) {
       FreeSlot(&slot);
     } else {
       if (slot.suspect != HeldLease::kNone) {  // what it looked into has its result, or has none
-        SettleInquest(lease);
         slot.held.reset();
+        slot.stopped.reset();
+        slot.doubtful.clear();
+        SettleInquest(&slot);
         slot.running = HeldLease::kNone;
       }
+      TellStopped(&slot);
       // A held result that is bad news stays true; a pass would be one of a process that was signalled.
       if (slot.held.has_value() && IsFailure(slot.held->outcome)) Gather(lease, *std::move(slot.held));
       slot.held.reset();

@@ -26,7 +26,16 @@ void Agent::Impl::On(CaseBegan&& event) {
   ++slot->begun;
   slot->running = position;
   slot->began = now_;
+  slot->torn_down = absl::InfiniteFuture();
   if (!interrupted) StartLimit(slot, position);
+}
+
+void Agent::Impl::On(SuiteTearDown&& event) {
+  Slot* slot = Live(event.slot, Slot::State::kRunning);
+  if (slot == nullptr || slot->fate != Slot::Fate::kOpen || slot->running == HeldLease::kNone) return;
+  if (slot->running != PositionIn(*slot, event.index)) return;
+  slot->torn_down = now_;
+  StartLimit(slot, slot->running);
 }
 
 void Agent::Impl::On(ProcessExited&& event) {
@@ -57,7 +66,9 @@ void Agent::Impl::On(CaseFinished&& event) {
   Slot* slot = Live(event.slot, Slot::State::kRunning);
   if (slot == nullptr) return;
   const bool interrupted = slot->fate == Slot::Fate::kInterrupted;
-  if (slot->fate != Slot::Fate::kOpen && !interrupted) {
+  // One that had ended before the process was stopped.
+  const bool before = slot->stopped.has_value() && slot->running != HeldLease::kNone;
+  if (slot->fate != Slot::Fate::kOpen && !interrupted && !before) {
     // The case that timed out says its last: its output is worth keeping.
     if (slot->held.has_value() && slot->held->index == event.result.index && slot->held->output.empty()) {
       slot->held->output = std::move(event.result.output);
@@ -80,6 +91,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   // The framework's own clock does not wait until its output is read.
   const absl::Duration told = result.duration;
   Fill(*slot, position, &result);
+  if (slot->torn_down < now_) result.duration = slot->torn_down - slot->began;
   result.duration = std::max(result.duration, told);
   FinishCase(slot, position);
   if (interrupted) {
@@ -100,7 +112,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   ran.told.warning = result.warning;
   ran.told.process = result.process;
   ran.told.place = result.place;
-  StartLimit(slot, NextOf(*slot) != HeldLease::kNone ? NextOf(*slot) : position);
+  if (slot->fate == Slot::Fate::kOpen) StartLimit(slot, NextOf(*slot) != HeldLease::kNone ? NextOf(*slot) : position);
   if (--slot->batch_left == 0) {
     slot->held = std::move(result);
   } else if (event.doubtful) {
@@ -139,11 +151,14 @@ void Agent::Impl::On(ProcessEnded&& event) {
     EndWrong(slot, &event);
     return;
   }
-  if (NeedsInquest(*slot, event)) {
-    BeginInquest(slot, &event);
-    return;
+  Questions questions = QuestionsOf(*slot, &event);
+  std::optional<CaseResult> last;
+  if (EndIsAsked(*slot, event)) {
+    last = std::exchange(slot->held, std::nullopt);
+    if (last.has_value()) last->leaky |= event.leaky;
+  } else {
+    last = LastResult(slot, &event);
   }
-  std::optional<CaseResult> last = LastResult(slot, &event);
   AttachProperties(slot, last.has_value() ? &*last : nullptr, &event.properties);
   if (slot->confirms && last.has_value()) last = Confirmed(slot, event, *std::move(last));
   GatherDoubtful(slot);
@@ -152,7 +167,11 @@ void Agent::Impl::On(ProcessEnded&& event) {
     Gather(lease, *std::move(lease->doubt->alone));
     lease->doubt.reset();
   }
-  if (last.has_value()) Gather(lease, *std::move(last));
+  if (!questions.empty()) {
+    BeginInquest(slot, std::move(questions), std::move(last));
+  } else if (last.has_value()) {
+    Gather(lease, *std::move(last));
+  }
   NextProcess(slot);
 }
 
@@ -192,6 +211,10 @@ void Agent::Impl::EndWrong(Slot* slot, ProcessEnded* event) {
   if (slot->held.has_value()) {
     DropOutput(&*slot->held);
     Gather(lease, *std::exchange(slot->held, std::nullopt));
+  }
+  if (Questions questions = QuestionsOf(*slot, event); !questions.empty() && slot->suspect == HeldLease::kNone) {
+    BeginInquest(slot, std::move(questions), std::nullopt);
+    SettleInquest(slot);
   }
   if (slot->confirms) {
     SettleDoubt(lease);

@@ -61,6 +61,8 @@ class CaseSink {
  public:
   virtual ~CaseSink() = default;
   virtual void Began(uint32_t index) = 0;
+  // The case that runs has ended, and its suite is being torn down. Finished follows when that is over, too.
+  virtual void TearingDown(uint32_t /*index*/) {}
   virtual void Finished(CaseResult result, Standing standing) = 0;
 };
 

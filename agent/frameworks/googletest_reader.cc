@@ -158,12 +158,39 @@ void GoogleTestReader::EndStretch(bool is_suite) {
   suite_set_up_.clear();
   if (message_kind_ != Message::kFailure || (!any_began_ && !is_suite)) return;
   const std::string text = TakeMessage();
-  for (const auto& [position, suspicion] : suspicions_) {
-    if (absl::StrContains(suspicion.message, text)) return;  // told twice, by a forked child and its parent
+  if (IsTold(text)) return;  // by a forked child, and again by its parent
+  if (any_began_) {
+    SuspectTearDown("", absl::StrCat("in global tear-down, or between suites:\n", text), false);
+  } else {
+    before_first_ = absl::StrCat(text, "\n");
+    global_set_up_ = text;
   }
-  if (!any_began_) global_failure_ = absl::StrCat(text, "\n");
-  Suspect(expected_.size() - 1,
-          absl::StrCat(any_began_ ? "in global tear-down, or between suites:\n" : "in global set-up:\n", text), false);
+}
+
+bool GoogleTestReader::IsTold(absl::string_view text) const {
+  for (const auto& [position, suspicion] : suspicions_) {
+    if (absl::StrContains(suspicion.message, text)) return true;
+  }
+  for (const TearDown& failed : tear_downs_) {
+    if (absl::StrContains(failed.failure.message, text)) return true;
+  }
+  return false;
+}
+
+std::vector<uint32_t> GoogleTestReader::Done(absl::string_view suite) const {
+  std::vector<uint32_t> done;
+  for (size_t i = 0; i < expected_.size(); ++i) {
+    if (expected_[i].done && (suite.empty() || Suite(i) == suite)) done.push_back(expected_[i].index);
+  }
+  return done;
+}
+
+void GoogleTestReader::SuspectTearDown(absl::string_view suite, std::string message, bool certain) {
+  TearDown& failed = tear_downs_.emplace_back();
+  failed.failure.message = std::move(message);
+  failed.failure.cases = Done(suite);
+  failed.suite = suite;
+  failed.certain = certain;
 }
 
 void GoogleTestReader::Suspect(size_t position, std::string message, bool certain) {
@@ -189,17 +216,7 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
   absl::string_view name = WithoutNewline(line.substr(at + kFailed.size()));
   const bool certain = closing_ && running_ == kNone;
   if (certain && absl::ConsumeSuffix(&name, kSuiteFailed)) {
-    size_t last = kNone;
-    for (size_t i = 0; i < expected_.size(); ++i) {
-      if (Suite(i) != name.substr(0, name.find(", where "))) continue;
-      if (const auto known = suspicions_.find(i); known != suspicions_.end()) {
-        known->second.certain = true;
-        return;
-      }
-      if (expected_[i].done) last = i;
-    }
-    Suspect(last == kNone ? expected_.size() - 1 : last,
-            absl::StrCat("SetUpTestSuite or TearDownTestSuite of ", name, " failed"), true);
+    NoteSuiteFailure(name);
     return;
   }
   name = name.substr(0, name.find(", where "));
@@ -214,6 +231,26 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
   std::string text;
   if (running_ == kNone && message_kind_ == Message::kFailure) text = absl::StrCat(":\n", TakeMessage());
   Suspect(position, absl::StrCat(Name(position), " was reported as ended well, and then as failed", text), certain);
+}
+
+void GoogleTestReader::NoteSuiteFailure(absl::string_view name) {
+  const absl::string_view suite = name.substr(0, name.find(", where "));
+  for (TearDown& failed : tear_downs_) {
+    if (failed.suite != suite) continue;
+    failed.certain = true;
+    return;
+  }
+  size_t one = kNone;
+  for (size_t i = 0; i < expected_.size(); ++i) {
+    if (Suite(i) != suite) continue;
+    if (const auto known = suspicions_.find(i); known != suspicions_.end()) {
+      known->second.certain = true;
+      return;
+    }
+    if (expected_[i].done) one = i;
+  }
+  SuspectTearDown(one == kNone ? absl::string_view() : Suite(one),
+                  absl::StrCat("SetUpTestSuite or TearDownTestSuite of ", name, " failed"), true);
 }
 
 bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
@@ -240,7 +277,7 @@ bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
   suite_ = suite;
   const bool failed_before = message_kind_ == Message::kFailure;
   const std::string before = TakeMessage();
-  if (failed_before && !any_began_) global_failure_ = absl::StrCat(before, "\n");
+  if (failed_before && !any_began_) before_first_ = absl::StrCat(before, "\n");
   if (failed_before) suite_set_up_ = before;
   any_began_ = true;
   sink->Began(expected_[position].index);
@@ -283,7 +320,13 @@ bool GoogleTestReader::TryEnd(absl::string_view line, CaseSink* sink) {
       Suspect(running_, absl::StrCat("before the test, in the set-up of its suite:\n", suite_set_up_), false);
     }
     ended_ = std::move(result);
-    if (!LastOfSuite(running_)) Complete(sink);
+    if (LastOfSuite(running_)) {
+      ended_->output_cut = output_.cut();
+      ended_->output = output_.Take();
+      sink->TearingDown(ended_->index);
+    } else {
+      Complete(sink);
+    }
     return true;
   }
   return false;
@@ -323,15 +366,26 @@ void GoogleTestReader::Complete(CaseSink* sink) {
   const size_t position = std::exchange(running_, kNone);
   const bool failed_since = message_kind_ == Message::kFailure;
   std::string message = TakeMessage();
-  if (failed_since && !IsFailure(result.outcome)) {
-    Suspect(position, absl::StrCat("after the test, in the tear-down of its suite:\n", message), false);
+  if (failed_since && !IsTold(message)) {
+    SuspectTearDown(Suite(position), absl::StrCat("after the test, in the tear-down of its suite:\n", message), false);
+    ProcessEnd::Outside& failure = tear_downs_.back().failure;
+    failure.output_cut = output_.cut();
+    failure.output = output_.Take();
+    output_.Append(failure.output);
   }
-  const bool doubtful = !IsFailure(result.outcome) && suspicions_.contains(position);
+  const bool doubtful = !IsFailure(result.outcome) && (failed_since || suspicions_.contains(position));
   result.warning = std::exchange(warning_, std::string());
   const bool last = done_ == expected_.size();
   if (IsFailure(result.outcome) || doubtful || last || !result.warning.empty() || request_.keep_all_output) {
-    result.output_cut = output_.cut();
-    result.output = output_.Take();
+    Capture whole(request_.output_cap);
+    whole.Append(result.output);
+    result.output_cut += output_.cut();
+    whole.Append(output_.Take());
+    result.output_cut += whole.cut();
+    result.output = whole.Take();
+  } else {
+    result.output.clear();
+    result.output_cut = 0;
   }
   output_.Clear();
   sink->Finished(std::move(result), doubtful ? Standing::kDoubtful : Standing::kTold);
@@ -355,10 +409,14 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
     Line(partial_, sink);
     partial_.clear();
   }
-  // A process that ends between a test and the end of its suite died in TearDownTestSuite: the case is left running,
-  // so that it is blamed, unless it has failed already.
-  end->after_failure = ended_.has_value() && IsFailure(ended_->outcome);
-  if (end->after_failure) Complete(sink);
+  if (ended_.has_value()) {
+    // It ended between a test and the end of its suite: in TearDownTestSuite, and what that printed is of the end.
+    end->torn_down = Done(Suite(running_));
+    Capture torn_down(request_.output_cap);
+    std::swap(torn_down, output_);
+    Complete(sink);
+    std::swap(torn_down, output_);
+  }
   // GoogleTest removes this file when it is done: exit(0) in a global tear-down leaves it.
   end->premature = end->signal == 0 && !files[0].empty();
   end->in_suite = in_suite_;
@@ -366,17 +424,27 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
   if (files.size() > 1) ReadReport(files[1], end, sink);
   const bool clean = end->signal == 0 && end->exit_code == 0 && !end->premature;
   end->listing_wrong = ListingFault(*end);
+  // What a case that nobody listed printed is no suspicion of the others.
+  const bool borne_out = !clean && end->listing_wrong.empty();
   for (auto& [position, suspicion] : suspicions_) {
-    // What a case that nobody listed printed is no suspicion of the others.
-    if ((clean || !end->listing_wrong.empty()) && !suspicion.certain) continue;
+    if (!borne_out && !suspicion.certain) continue;
     end->corrections.push_back({expected_[position].index, std::move(suspicion.message)});
+  }
+  if (!global_set_up_.empty() && (borne_out || global_set_up_certain_)) {
+    for (const uint32_t index : Done("")) {
+      end->corrections.push_back({index, absl::StrCat("in global set-up:\n", global_set_up_)});
+    }
+  }
+  for (TearDown& failed : tear_downs_) {
+    if (failed.failure.cases.empty()) continue;  // the process' end tells of those that did not run
+    if (borne_out || failed.certain) end->outside.push_back(std::move(failed.failure));
   }
   if (end->signal == 0 && end->exit_code == 0 && !end->premature) SkipAllIfSetUpDid(sink);
   end->warning = std::exchange(warning_, std::string());
   // Of a process that ended well only: a warning of any other is a sanitizer's.
   if (clean && end->listing_wrong.empty() && end->warning.empty()) end->warning = unchecked_;
   end->output_cut = output_.cut();
-  end->output = absl::StrCat(global_failure_, output_.Take());
+  end->output = absl::StrCat(before_first_, output_.Take());
 }
 
 // Lines in which the process tells what it runs; outside of its cases.
@@ -444,8 +512,12 @@ void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSi
   if (all_done && !outside && !failed && !HasGoogleTestProperties(xml)) return;
   std::vector<uint8_t> found(expected_.size(), 0);
   for (GoogleTestXmlCase& test : ParseGoogleTestXml(xml)) {
-    if (test.name == "." && test.outcome == Outcome::kFailed && !expected_.empty()) {
-      Suspect(expected_.size() - 1, absl::StrCat("in global set-up or tear-down: ", test.message), true);
+    if (test.name == "." && test.outcome == Outcome::kFailed) {
+      bool known = global_set_up_certain_ = !global_set_up_.empty();
+      for (TearDown& failed : tear_downs_) {
+        if (failed.suite.empty()) known = failed.certain = true;
+      }
+      if (!known) SuspectTearDown("", absl::StrCat("in global set-up or tear-down: ", test.message), true);
     }
     const size_t position = Find(test.name);
     if (position == kNone) {

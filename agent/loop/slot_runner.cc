@@ -189,6 +189,8 @@ void SlotRunner::Began(uint32_t index) {
   options_.emit(CaseBegan{options_.slot, index});
 }
 
+void SlotRunner::TearingDown(uint32_t index) { options_.emit(SuiteTearDown{options_.slot, index}); }
+
 void SlotRunner::Finished(CaseResult result, Standing standing) {
   options_.emit(
       CaseFinished{options_.slot, std::move(result), standing == Standing::kDoubtful, standing == Standing::kReport});

@@ -77,6 +77,7 @@ class SlotRunner : private CaseSink {
 
  private:
   void Began(uint32_t index) override;
+  void TearingDown(uint32_t index) override;
   void Finished(CaseResult result, Standing standing) override;
 
   Environment BaseEnvironment(const Program& program, const Invocation& invocation) const;

@@ -59,17 +59,22 @@ TEST_F(AgentCore, CrashLoopingExecutable) {
                   "2 crashed (exited with status 0 without running the test)] done"));
 }
 
-TEST_F(AgentCore, DeathInTheTearDownOfAFailedCasesSuiteIsNotTheNextOnes) {
+TEST_F(AgentCore, DeathInASuitesTearDownIsNotTheNextOnes) {
   Join(1);
-  GetLease(1, {0, 1});
-  RunCase(0, Outcome::kFailed);
-  ProcessEnded ended;
-  ended.signal = SIGSEGV;
-  ended.after_failure = true;
-  EXPECT_THAT(Do(std::move(ended)), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
-  RunCase(1);
-  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 failed, 1 passed] done"));
+  for (const auto outcome : {Outcome::kPassed, Outcome::kFailed}) {
+    GetLease(1 + static_cast<uint64_t>(outcome), {0, 1});
+    RunCase(0, outcome);
+    ProcessEnded ended;
+    ended.signal = SIGSEGV;
+    ended.torn_down = {0};
+    EXPECT_THAT(Do(std::move(ended)), IsEmpty());
+    EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+    RunCase(1);
+    EXPECT_THAT(Ends(0), ElementsAre(HasSubstr(absl::StrCat(
+                             "[0 ", outcome == Outcome::kPassed ? "crashed" : "failed",
+                             " (killed by signal 11 (Segmentation fault) after the test, in the tear-down of its "
+                             "suite), 1 passed] done"))));
+  }
 }
 
 TEST_F(AgentCore, HangBetweenCasesIsTheNextOnes) {
