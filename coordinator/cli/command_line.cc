@@ -9,10 +9,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "coordinator/cli/help_text.h"
 #include "coordinator/settings/config_file.h"
-#include "dtest/base/nearest.h"
 #include "coordinator/settings/values.h"
+#include "dtest/base/nearest.h"
 #include "dtest/base/paths.h"
 #include "dtest/version.h"
 
@@ -249,6 +250,25 @@ void DropWhatDoesNotApply(const SettingLayer& command_line, Options* options) {
   if (!typed("tag") && (other_hosts || no_hosts)) options->tags.clear();
 }
 
+// What a run does that runs cases until one fails, whatever is said of other runs.
+constexpr absl::string_view kNotOfStress[] = {"retries", "repeat", "explain", "speculate"};
+
+void FitToStress(const SettingLayers& layers, Options* options) {
+  options->retries = 0;
+  for (PolicyOverride& one : options->overrides) one.retries.reset();
+  options->repeat = 1;
+  options->explain = options->speculate = false;
+  const bool said = !layers.InForce(*FindSetting("max-fail")).empty() || options->max_fail > 0;
+  if (!said) options->max_fail = 1;
+}
+
+bool IsOfOtherRunsThanStress(absl::string_view word) {
+  return std::any_of(std::begin(kNotOfStress), std::end(kNotOfStress), [word](absl::string_view name) {
+    absl::string_view rest = word;
+    return absl::ConsumePrefix(&rest, "--") && absl::ConsumePrefix(&rest, name) && absl::StartsWith(rest, "=");
+  });
+}
+
 // What is wrong with options that are right one by one; empty: nothing.
 std::string Contradiction(const Options& options, const SettingLayers& layers) {
   // Those that are switched on, or are above 0.
@@ -266,6 +286,12 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   }
   if (!options.junit.empty() && options.junit == options.events) {
     return absl::StrCat("--junit and --events both name ", options.junit, ": each needs a file of its own");
+  }
+  for (const absl::string_view name : kNotOfStress) {
+    const std::string other(name);
+    if (options.stress.has_value() && is_on(other.c_str()) && Origin(layers, other.c_str()) == kCommandLineOrigin) {
+      return absl::StrCat("--stress runs each case as it is, until one fails: what is --", name, " for?");
+    }
   }
   if (options.events == kStandardOutput) {
     return "--events -: only --junit can be standard output, once the run is over; name a file, or a pipe to read it "
@@ -373,6 +399,7 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   if (options.paths.empty() && (options.command == Command::kRun || options.command == Command::kList)) {
     options.paths = options.usual_paths;
   }
+  if (options.stress.has_value()) FitToStress(parsed.layers, &options);
   if (nothing_typed && options.paths.empty()) {
     ParsedCommandLine help = Print(HelpText(std::nullopt));
     help.exit_status = kWrongUsage;
@@ -389,7 +416,9 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
     return WrongUsage("HOME is not set: give --cache-dir and --state-dir directories to keep things in");
   }
   options.equivalent = {arguments.front(), WordOf(options.command).word};
-  for (std::string& word : parsed.layers.CommandLine(options.command)) options.equivalent.push_back(std::move(word));
+  for (std::string& word : parsed.layers.CommandLine(options.command)) {
+    if (!options.stress.has_value() || !IsOfOtherRunsThanStress(word)) options.equivalent.push_back(std::move(word));
+  }
   for (const PolicyOverride& one : options.overrides) {
     if (SaysSomething(one)) options.equivalent.push_back(absl::StrCat("--override=", OverrideText(one)));
   }

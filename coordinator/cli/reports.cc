@@ -92,6 +92,10 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
     terminal_options.record = reports->record_.get();
     reports->terminal_ = std::make_unique<TerminalReport>(terminal_options, reports->summary_.get());
   }
+  if (terminal) {
+    reports->stress_ = std::make_unique<StressReport>();
+    reports->sinks_.Add("stress", reports->stress_.get());
+  }
   if (terminal && (options.timings || options.verbosity >= 1)) {
     reports->timings_ = std::make_unique<RunTimings>();
     reports->sinks_.Add("timings", reports->timings_.get());
@@ -128,6 +132,7 @@ void Reports::ShowHowToReproduce(const Options& options, const std::string& log)
 int Reports::FinishOutput(int exit_status) const {
   const int fd = terminal_ == nullptr ? STDOUT_FILENO : terminal_->fd();
   int error = terminal_ == nullptr ? 0 : terminal_->output_error();
+  if (error == 0 && stress_ != nullptr) error = WriteAll(fd, stress_->Text());
   if (error == 0 && timings_ != nullptr) error = WriteAll(fd, absl::StrCat("\n", TimingsText(timings_->Get())));
   // Of standard error nobody could be told.
   if (fd != STDOUT_FILENO) error = junit_->output_error();

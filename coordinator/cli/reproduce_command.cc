@@ -152,6 +152,7 @@ int ReproduceCommand(const Options& options) {
   run.processes = Processes::kBatch;
   run.retries = run.max_fail = 0;
   run.repeat = 1;
+  run.stress.reset();
   run.explain = run.speculate = false;
   run.shuffle.reset();
   run.run_timeout = absl::InfiniteDuration();

@@ -121,6 +121,11 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.scheduler.explain = options.explain;
   loop.scheduler.together = options.together;
   loop.scheduler.repeat = options.repeat;
+  if (options.stress.has_value()) {
+    loop.scheduler.stress.emplace();
+    loop.scheduler.stress->time = options.stress->time;
+    if (options.stress->times > 0) loop.scheduler.stress->times = options.stress->times;
+  }
   loop.scheduler.max_fail = options.max_fail;
   loop.scheduler.shuffle = options.shuffle;
   loop.scheduler.speculate = options.speculate;

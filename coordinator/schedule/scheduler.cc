@@ -44,6 +44,7 @@ void Scheduler::Impl::EndTurn() {
     // Running cases get a second: the run's verdict stands, nobody waits for them.
     BeginStop(RunEnd::kFailFast, std::min(options_.kill_grace, absl::Seconds(1)));
   }
+  if (StressGoesOn()) AddIterations();
   CheckEnd();
   if (!over_ && !stopping()) Distribute();
   attention_.EndTurn();
@@ -275,6 +276,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     }
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
     for (CaseNumber i : order) pending_.AddBack(i);
+    if (options_.stress.has_value()) std::for_each(order.begin(), order.end(), [this](CaseNumber i) { MayRepeat(i); });
   }
   attention_.WorkCameUp();
   if (placement_.unfit(e) > 0) check_placeable_ = true;
@@ -329,7 +331,10 @@ Scheduler::Progress Scheduler::Impl::progress() const {
 absl::Duration Scheduler::Impl::TimeLeft(absl::Time now) const {
   if (any_unknown_ && !costs_.has_learnt()) return absl::InfiniteDuration();
   const HostTable::Outlook hosts = hosts_.outlook(now);
-  return schedule::TimeLeft(pending_.expected() + hosts.work, hosts.capacity, hosts.longest);
+  const absl::Duration left = schedule::TimeLeft(pending_.expected() + hosts.work, hosts.capacity, hosts.longest);
+  // How often cases run until a time has passed nobody knows; how long that is, everybody does.
+  const bool timed = StressGoesOn() && stress_.until != absl::InfiniteFuture();
+  return timed ? std::max(left, stress_.until - now) : left;
 }
 
 void Scheduler::Impl::CheckInvariants() const {

@@ -167,11 +167,18 @@ using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, 
 
 // ---- The machine -----------------------------------------------------------------------------------------------
 
+// --stress: every case is run again and again, one iteration after the other, on whatever slot is free.
+struct StressLimits {
+  absl::Duration time = absl::InfiniteDuration();  // since the first cases are known; what runs then ends as it does
+  uint32_t times = 1'000'000;                      // iterations of each case, at most
+};
+
 struct SchedulerOptions {
   uint32_t hosts = 0;               // in the inventory: each will join or be gone
   bool together = false;            // all cases of a unit are one lease, whatever they are expected to take
   bool explain = false;             // one more of a case that failed behind others in one process, which does not count
   uint32_t repeat = 1;              // iterations of every case
+  std::optional<StressLimits> stress = {};  // in place of `repeat`
   uint32_t max_fail = 0;            // stop after so many final failures; 0: never
   std::optional<uint64_t> shuffle;  // seed: random order in place of longest first
   bool speculate = false;           // second copies of the last running cases on slots that would be idle

@@ -195,6 +195,14 @@ class Scheduler::Impl {
   // The verdict of a case that was running when the run ended as `end` says.
   void FinalCut(CaseNumber i, const Cut& cut, RunEnd end);
 
+  // ---- stress.cc
+  // The case, in its first iteration, may be run again.
+  void MayRepeat(CaseNumber i);
+  // As many further iterations as the hosts of this turn have room for.
+  void AddIterations();
+  bool AddNextIteration();
+  bool StressGoesOn() const { return options_.stress.has_value() && !stopping() && now_ < stress_.until; }
+
   // ---- stopping.cc
   void BeginStop(RunEnd end, absl::Duration grace);
   void CheckEnd();
@@ -240,6 +248,16 @@ class Scheduler::Impl {
     absl::Time look_not_before = absl::InfinitePast();
     absl::Time look_at_latest = absl::InfiniteFuture();
   } stragglers_;
+
+  struct {
+    struct Case {
+      CaseNumber first;         // its first iteration
+      uint32_t iterations = 1;  // so far
+    };
+    std::vector<Case> cases;
+    size_t next = 0;  // in `cases`: whose turn it is
+    absl::Time until = absl::InfiniteFuture();
+  } stress_;
 
   struct Stop {
     RunEnd end;

@@ -103,6 +103,21 @@ absl::Status ReadShard(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
+// "1000": so often; "90s", "10m": for so long.
+absl::StatusOr<std::optional<Stress>> ParseStress(const std::string& text) {
+  if (text == "none") return std::nullopt;
+  if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos) {
+    const absl::StatusOr<uint32_t> times = ParseNumber(text, 1, 1'000'000);
+    if (!times.ok()) return times.status();
+    return Stress{.times = *times};
+  }
+  const absl::StatusOr<absl::Duration> time = ParseDurationOption(text);
+  if (!time.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is neither how often (1000) nor for how long (10m)"));
+  }
+  return Stress{.time = *time};
+}
+
 absl::Status ReadFailFast(const Values& values, Options* options) {
   const absl::StatusOr<bool> on = ParseSwitch(values.back());
   if (!on.ok()) return on.status();
@@ -388,6 +403,12 @@ constexpr Setting kSettings[] = {
      .text = "Run every case so many times",
      .commands = kOfRuns,
      .read = Number<&Options::repeat, 1, 10000>},
+    {.name = "stress",
+     .group = SettingGroup::kRun,
+     .value = "LIMIT",
+     .text = "Run cases again and again on every slot until one fails: for so long (10m), or so often (1000)",
+     .commands = kOfRuns,
+     .read = Into<&Options::stress, ParseStress>},
     {.name = "shuffle",
      .group = SettingGroup::kRun,
      .kind = SettingKind::kOptionalText,

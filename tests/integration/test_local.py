@@ -668,6 +668,26 @@ class FailurePolicyTest(DtestCase):
         self.assertEqual(outcomes.count("failed"), 3)
         self.assertEqual(outcomes.count("not run"), 17)
 
+    def test_stress(self):
+        tests = self.suite("mixed_test")
+        green = self.dtest(tests, "-k", "Passing.One", "--stress", "1s")
+        self.assertExit(green, PASSED)
+        attempts = len(green.attempts())
+        self.assertGreater(attempts, 10)
+        self.assertRegex(green.stdout, rf"\nstress: {attempts:,} attempts of 1 case in .*, none failed\n  local: ")
+        iterations = sorted(event["iteration"] for event in green.attempts())
+        self.assertEqual(iterations, list(range(1, attempts + 1)))
+        self.write("tests/wears_test", "#!/bin/sh\ntest $DTEST_ITERATION -lt 20\n", 0o755)
+        worn = self.dtest(tests, "-k", "wears_test", "-k", "Passing.One", "--stress", "1h", "--retries=0")
+        self.assertExit(worn, FAILED)
+        self.assertRegex(worn.stdout, r"stress: \d+ attempts of 2 cases in .*, [1-9] failed\n")
+        self.assertEqual({event["name"] for event in worn.attempts() if event["outcome"] == "failed"}, {"tests/wears_test"})
+        self.assertSays(worn, "reproduce tests/wears_test")
+        again = self.dtest("reproduce", "tests/wears_test", worn.events_path, reports=False)
+        self.assertSays(again, "1 case: 1 passed")
+        shown = self.dtest("report", worn.events_path, reports=False)
+        self.assertEqual(shown.stdout[shown.stdout.index("\nstress:"):], worn.stdout[worn.stdout.index("\nstress:"):])
+
     def test_run_timeout(self):
         result = self.dtest(self.suite("slow_test"), "--run-timeout", "8s", "-j", "1", "--env", "FIXTURE_MS=1000",
                             "--grace", "500ms")

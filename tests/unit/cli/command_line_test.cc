@@ -68,6 +68,25 @@ TEST(CommandLine, EveryRunOption) {
   EXPECT_EQ(options.output_cap, 64u << 10);
 }
 
+TEST(CommandLine, StressIsATimeOrANumber) {
+  EXPECT_EQ(Parsed({"x", "--stress", "10m"}).stress->time, absl::Minutes(10));
+  EXPECT_EQ(Parsed({"x", "--stress", "10m"}).stress->times, 0u);
+  EXPECT_EQ(Parsed({"x", "--stress", "90"}).stress->times, 90u);
+  EXPECT_FALSE(Parsed({"x", "--stress", "90", "--stress", "none"}).stress.has_value());
+  EXPECT_EQ(Parsed({"x", "--stress", "1s"}).max_fail, 1u);
+  EXPECT_EQ(Parsed({"x", "--stress", "1s", "--max-fail", "0"}).max_fail, 0u);
+  EXPECT_EQ(Parsed({"x", "--stress", "1s", "--max-fail", "7"}).max_fail, 7u);
+  // What is said of all runs elsewhere does not apply, and does not stand in the way when the run is made again.
+  const ParsedCommandLine parsed =
+      ParseCommandLine({"dtest", "x", "--stress=1s", "--override={filter = 'a', retries = 4}"},
+                       {{{"HOME", "/home/of"}, {"DTEST_RETRIES", "3"}, {"DTEST_REPEAT", "2"}}, ""});
+  ASSERT_TRUE(parsed.options.has_value()) << parsed.text;
+  EXPECT_EQ(parsed.options->retries, 0u);
+  EXPECT_EQ(parsed.options->repeat, 1u);
+  EXPECT_EQ(parsed.options->overrides[0].retries, std::nullopt);
+  EXPECT_TRUE(ParseCommandLine(parsed.options->equivalent, {{{"HOME", "/"}}, ""}).options.has_value());
+}
+
 TEST(CommandLine, ADashIsStandardOutput) {
   EXPECT_EQ(Parsed({"x", "--junit", "-"}).junit, kStandardOutput);
   EXPECT_THAT(Parsed({"x", "--junit", "-"}).paths, ElementsAre("x"));
@@ -312,6 +331,9 @@ TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {
       {{"--transport", "pigeon", "x"}, "ssh, tcp"},
       {{"--events", "-", "x"}, "only --junit can be standard output"},
       {{"--junit", "-", "--events", "-", "x"}, "each needs a file of its own"},
+      {{"--stress", "soon", "x"}, "neither how often (1000) nor for how long (10m)"},
+      {{"--stress", "0", "x"}, "stress: '0'"},
+      {{"--stress", "1s", "--retries", "2", "x"}, "what is --retries for"},
       {{"report", "a", "b"}, "one run"},
       {{"history", "export", "f", "--json"}, "what is --json for"},
       {{"rerun", "a", "b"}, "one RUN"},
