@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/help_text.h"
 #include "coordinator/settings/config_file.h"
-#include "dtest/base/nearest.h"
 #include "coordinator/settings/values.h"
+#include "dtest/base/nearest.h"
 #include "dtest/base/paths.h"
 #include "dtest/version.h"
 
@@ -229,6 +229,9 @@ void WeakenOverridesOfFiles(const SettingLayer& command_line, const SettingLayer
     if (given("timeout")) options->overrides[i].time_limit.reset();
     if (given("retries")) options->overrides[i].retries.reset();
     if (given("processes")) options->overrides[i].processes.reset();
+    if (given("slow")) options->overrides[i].slow_after.reset();
+    if (given("retry-delay")) options->overrides[i].retry_delay.reset();
+    if (given("flaky-result")) options->overrides[i].flaky_fails.reset();
   }
 }
 
@@ -287,9 +290,11 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   }
   if (options.command == Command::kHistory && !options.paths.empty()) {
     const std::string& word = options.paths.front();
-    if (word != "export" && word != "forget") {
-      return absl::StrCat("dtest history cannot '", word, "': give nothing, export FILE or forget EXPR");
+    if (word != "export" && word != "forget" && word != "flaky") {
+      return absl::StrCat("dtest history cannot '", word, "': give nothing, flaky, export FILE or forget EXPR");
     }
+    if (word == "flaky" && options.paths.size() > 1)
+      return absl::StrCat("dtest history flaky takes nothing: what is ", options.paths[1], " for?");
     if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
     if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
   }
