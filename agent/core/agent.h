@@ -177,7 +177,8 @@ struct StartBatch {
   std::vector<LeasedCase> cases;
   bool report = true;         // ask the framework for a report at the end of the process, where it has such a thing
   uint32_t iteration = 1;     // of --repeat
-  bool unlisted_too = false;  // as in Lease
+  bool unlisted_too = false;  // as in Lease, and so is the next
+  std::vector<std::pair<std::string, std::string>> env = {};
 };
 
 // Signal the slot's process group. ProcessEnded (or ListingEnded) follows as always. Harmless if it has just ended.

@@ -73,7 +73,7 @@ void Agent::Impl::StartProcess(Slot* slot) {
   StartLimit(slot, NextOf(*slot));
   slot->report = units_[slot->unit].report || looks_again || lease->one_by_one;
   actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report, lease->iteration(),
-                                    lease->unlisted_too() && !looks_again});
+                                    lease->unlisted_too() && !looks_again, lease->env()});
 }
 
 void Agent::Impl::StartLimit(Slot* slot, size_t position) {

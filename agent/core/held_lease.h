@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -33,6 +34,7 @@ class HeldLease {
   UnitId unit() const { return unit_; }
   uint32_t iteration() const { return iteration_; }  // of all of its cases
   bool unlisted_too() const { return unlisted_too_; }
+  const std::vector<std::pair<std::string, std::string>>& env() const { return env_; }
   size_t remaining() const { return remaining_; }  // neither reported nor held back
   const LeasedCase& at(size_t position) const { return cases_[position]; }
 
@@ -90,6 +92,7 @@ class HeldLease {
   UnitId unit_;
   uint32_t iteration_;
   bool unlisted_too_;
+  std::vector<std::pair<std::string, std::string>> env_;
   std::vector<LeasedCase> cases_;  // by index
   std::vector<uint8_t> finished_;  // parallel to cases_
   size_t remaining_ = 0;

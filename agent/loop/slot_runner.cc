@@ -137,6 +137,7 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
   }
   const Invocation invocation = framework->RunInvocation(request);
   Environment environment = BaseEnvironment(program, invocation);
+  for (const auto& [name, value] : batch.env) environment.Set(name, value);
   // A batch has one environment: where attempts differ, the highest tells most.
   uint32_t attempt = 1;
   for (const LeasedCase& leased : request.cases) attempt = std::max(attempt, leased.attempt);

@@ -231,6 +231,9 @@ void WeakenOverridesOfFiles(const SettingLayer& command_line, const SettingLayer
     if (given("timeout")) options->overrides[i].time_limit.reset();
     if (given("retries")) options->overrides[i].retries.reset();
     if (given("processes")) options->overrides[i].processes.reset();
+    if (given("slow")) options->overrides[i].slow_after.reset();
+    if (given("retry-delay")) options->overrides[i].retry_delay.reset();
+    if (given("flaky-result")) options->overrides[i].flaky_fails.reset();
   }
 }
 
@@ -326,10 +329,13 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   }
   if (options.command == Command::kHistory && !options.paths.empty()) {
     const std::string& word = options.paths.front();
-    if (word != "export" && word != "forget") {
-      return absl::StrCat("dtest history cannot '", word, "': give nothing, export FILE or forget EXPR");
+    if (word != "export" && word != "forget" && word != "flaky") {
+      return absl::StrCat("dtest history cannot '", word, "': give nothing, flaky, export FILE or forget EXPR");
     }
-    if (options.json) return absl::StrCat("dtest history ", word, " shows nothing: what is --json for?");
+    if (options.json) return absl::StrCat("dtest history ", word, " has no JSON: what is --json for?");
+    if (word == "flaky" && options.paths.size() > 1) {
+      return absl::StrCat("dtest history flaky takes nothing: what is ", options.paths[1], " for?");
+    }
     if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
     if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
   }

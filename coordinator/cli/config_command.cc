@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "coordinator/cli/commands.h"
@@ -19,14 +20,18 @@
 namespace dtest {
 namespace {
 
-
 // As dtest.toml would have it.
 std::string ValueText(const Setting& setting, const std::vector<std::string>& values) {
   if (IsList(setting)) {
-    const bool tables = setting.name == absl::string_view("override");  // they are TOML as they are
-    return absl::StrCat("[", absl::StrJoin(values, ", ", [tables](std::string* out, const std::string& value) {
-                          out->append(tables ? OneLine(value) : TomlText(value));
-                        }), "]");
+    const absl::string_view name = setting.name;
+    const bool tables = name == "override" || name == "quarantine";  // they are TOML as they are
+    return absl::StrCat(
+        "[",
+        absl::StrJoin(values, ", ",
+                      [tables](std::string* out, const std::string& value) {
+                        out->append(tables && absl::StartsWith(value, "{") ? OneLine(value) : TomlText(value));
+                      }),
+        "]");
   }
   if (setting.kind == SettingKind::kCount) {
     uint32_t sum = 0;

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
+#include "absl/time/clock.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/json_document.h"
 #include "coordinator/cli/standard_output.h"
@@ -15,6 +17,8 @@
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/selection.h"
+#include "coordinator/settings/quarantine_list.h"
+#include "dtest/base/utf8.h"
 #include "dtest/base/whole_file.h"
 
 namespace dtest {
@@ -27,6 +31,10 @@ constexpr size_t kShown = 20;  // of each kind
 std::string Name(const KnownCase& known) {
   return known.name == known.unit ? NameLine(known.name)
                                   : absl::StrCat(NameLine(known.unit), " ", NameLine(known.name));
+}
+
+double FailureRate(const KnownCase& known) {
+  return static_cast<double>(known.history.failures) / static_cast<double>(known.history.runs);
 }
 
 std::string RightAligned(uint64_t number, size_t width) {
@@ -55,11 +63,8 @@ int Show(const std::vector<KnownCase>& all, size_t shown) {
   }
   std::stable_sort(slowest.begin(), slowest.end(),
                    [](const KnownCase* a, const KnownCase* b) { return *a->history.duration > *b->history.duration; });
-  const auto rate = [](const KnownCase* known) {
-    return static_cast<double>(known->history.failures) / static_cast<double>(known->history.runs);
-  };
   std::stable_sort(flaky.begin(), flaky.end(),
-                   [&](const KnownCase* a, const KnownCase* b) { return rate(a) > rate(b); });
+                   [](const KnownCase* a, const KnownCase* b) { return FailureRate(*a) > FailureRate(*b); });
   const std::string text = absl::StrCat(Plural(all.size(), "case"), " known\n", Table("\nslowest:", slowest, shown),
                                         Table("\npassed and failed:", flaky, shown));
   return StatusAfterOutput(WriteOutput(text), kExitPassed);
@@ -88,6 +93,50 @@ int ShowAsJson(const std::vector<KnownCase>& all) {
   }
   document.EndList();
   return document.End({}, kExitPassed);
+}
+
+constexpr int kDaysOfQuarantine = 30;
+
+// Entries of quarantine for the cases that pass and fail in turns, those that fail most often first, as a dtest.toml
+// that can be pasted. Those that are in quarantine already are only counted.
+int ProposeQuarantine(const std::vector<KnownCase>& all, const Options& options) {
+  std::vector<QuarantineEntry> quarantine = options.quarantine;
+  for (const std::string& file : options.quarantine_files) {
+    absl::StatusOr<std::vector<QuarantineEntry>> read = ReadQuarantineFile(file);
+    if (!read.ok()) return ExplainFailure(read.status());
+    quarantine.insert(quarantine.end(), read->begin(), read->end());
+  }
+  const absl::CivilDay today = absl::ToCivilDay(absl::Now(), absl::UTCTimeZone());
+  std::vector<const KnownCase*> flaky;
+  size_t in_quarantine = 0;
+  for (const KnownCase& known : all) {
+    if (!LooksFlaky(known.history)) continue;
+    FilterSubject subject;
+    subject.unit = known.unit;
+    subject.info.name = known.name;
+    subject.has_info = false;
+    const bool there = std::any_of(quarantine.begin(), quarantine.end(), [&](const QuarantineEntry& entry) {
+      return entry.expires.value_or(today) >= today && entry.filter.Matches(subject);
+    });
+    there ? void(++in_quarantine) : flaky.push_back(&known);
+  }
+  std::stable_sort(flaky.begin(), flaky.end(),
+                   [](const KnownCase* a, const KnownCase* b) { return FailureRate(*a) > FailureRate(*b); });
+  std::string text = absl::StrCat(
+      "# ", Plural(flaky.size(), "case"), flaky.size() == 1 ? " passes and fails" : " pass and fail", " in turns",
+      in_quarantine == 0 ? "" : absl::StrCat(", and ", in_quarantine, " more in quarantine"), "\n");
+  for (const KnownCase* known : flaky) {
+    const std::string name = known->name == known->unit ? known->unit : absl::StrCat(known->unit, ".", known->name);
+    if (!IsUtf8(name)) {
+      absl::StrAppend(&text, "\n# ", Name(*known), " (", RecordText(known->history),
+                      ") has a name that TOML cannot hold\n");
+      continue;
+    }
+    const QuarantineEntry entry{absl::StrCat("=", name), Filter::OfCase(name),
+                                absl::StrCat("flaky: ", RecordText(known->history)), "", today + kDaysOfQuarantine};
+    absl::StrAppend(&text, "\n", QuarantineToml(entry), "# owner = \"who looks into it\"\n");
+  }
+  return StatusAfterOutput(WriteOutput(text), kExitPassed);
 }
 
 int Export(const std::vector<KnownCase>& all, const std::string& path) {
@@ -156,6 +205,7 @@ int HistoryCommand(const Options& options) {
   if (!all.ok()) return fail(all.status());
   if (options.json) return ShowAsJson(*all);
   if (options.paths.empty()) return Show(*all, options.durations == 0 ? kShown : options.durations);
+  if (options.paths.front() == "flaky") return ProposeQuarantine(*all, options);
   if (options.paths.front() == "export") return Export(*all, options.paths[1]);
   return Forget(history->get(), *std::move(all), {options.paths.begin() + 1, options.paths.end()});
 }

@@ -151,6 +151,10 @@ int ReproduceCommand(const Options& options) {
   run.shard_durations.clear();
   run.processes = Processes::kBatch;
   run.retries = run.max_fail = 0;
+  // Whoever asks why it fails is not helped by its failing being let pass.
+  run.quarantine.clear();
+  run.quarantine_files.clear();
+  run.budget.clear();
   run.repeat = 1;
   run.stress.reset();
   run.explain = run.speculate = false;

@@ -97,6 +97,18 @@ absl::StatusOr<std::vector<std::string>> FindData(const Options& options) {
   return files;
 }
 
+// All entries of the command line, dtest.toml and the files that these name.
+absl::StatusOr<Quarantine> MakeQuarantine(const Options& options, absl::Time now) {
+  std::vector<QuarantineEntry> entries = options.quarantine;
+  for (const std::string& file : options.quarantine_files) {
+    absl::StatusOr<std::vector<QuarantineEntry>> read = ReadQuarantineFile(file);
+    if (!read.ok()) return read.status();
+    entries.insert(entries.end(), read->begin(), read->end());
+  }
+  // Everywhere the same day, whatever the zone of this machine.
+  return Quarantine(std::move(entries), absl::ToCivilDay(now, absl::UTCTimeZone()));
+}
+
 RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>& hosts, const std::string& run_id) {
   RunLoop::Options loop;
   loop.run_id = run_id;
@@ -127,6 +139,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
     if (options.stress->times > 0) loop.scheduler.stress->times = options.stress->times;
   }
   loop.scheduler.max_fail = options.max_fail;
+  loop.scheduler.retry_budget = options.retry_budget;
   loop.scheduler.shuffle = options.shuffle;
   loop.scheduler.speculate = options.speculate;
   loop.scheduler.run_timeout = options.run_timeout;
@@ -336,6 +349,10 @@ int RunCommand(const Options& options) {
     durations = std::make_shared<const Durations>(*std::move(read));
     selection->DivideBy(*durations);
   }
+  absl::StatusOr<Quarantine> quarantine = MakeQuarantine(options, began);
+  if (!quarantine.ok()) return ExplainFailure(quarantine.status());
+  absl::StatusOr<Budget> budget = options.budget.empty() ? Budget() : Budget::Read(options.budget);
+  if (!budget.ok()) return ExplainFailure(budget.status());
   absl::StatusOr<Discovery> discovery = FindTests(options, *hosts);
   if (!discovery.ok()) {
     if (list_only || !absl::IsFailedPrecondition(discovery.status())) return fail(discovery.status());
@@ -370,6 +387,8 @@ int RunCommand(const Options& options) {
   loop_options.peer_keys = PeerKeys(options, *hosts);
   loop_options.began = began;
   loop_options.durations = durations;
+  loop_options.quarantine = *std::move(quarantine);
+  loop_options.budget = *std::move(budget);
 
   std::string history_warning;
   std::unique_ptr<History> history;

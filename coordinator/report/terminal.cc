@@ -43,6 +43,8 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
   if (rate_time_ == absl::InfinitePast()) rate_time_ = last_paint_ = event.time;
   if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
     On(*ended);
+  } else if (const auto* slow = std::get_if<CaseSlow>(&event.what)) {
+    On(*slow);
   } else if (const auto* copied = std::get_if<CaseCopied>(&event.what)) {
     On(*copied);
   } else if (const auto* up = std::get_if<HostUp>(&event.what)) {
@@ -112,7 +114,7 @@ void TerminalReport::On(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const bool failure = IsFailure(result.outcome);
   const bool told = ended.flaky || result.leaky || !result.warning.empty();
-  const int wanted_from = failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : told ? 0 : 1;
+  const int wanted_from = ended.forgiven() ? 0 : failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : told ? 0 : 1;
   const bool with_output =
       !result.warning.empty() ||
       (result.outcome == Outcome::kPassed ? options_.passed_output && !result.output.empty() : options_.verbosity >= 2);
@@ -129,6 +131,7 @@ void TerminalReport::On(const CaseEnded& ended) {
       AppendBlock(result.output_cut > 0 ? result.output : WithoutMessage(result.output, result.message),
                   result.output_cut);
     }
+    if (ended.forgiven()) AppendBlock(absl::StrCat("quarantined: ", WhyText(ended.quarantine, ended.owner)), 0);
     if (!ended.hint.empty()) AppendBlock(absl::StrCat("hint: ", ended.hint), 0);
   } else if (with_output) {
     AppendBlock(result.output, result.output_cut);
@@ -149,6 +152,17 @@ void TerminalReport::On(const Warning& warning) {
   AppendMessage(warning.text);
 }
 
+void TerminalReport::On(const CaseSlow& slow) {
+  if (options_.verbosity < 0) return;
+  AppendColored(Color::kYellow, "SLOW");
+  absl::StrAppend(&lines_, " [>", FixedSeconds(slow.elapsed, 3, 7), "s] ",
+                  CaseLine(slow.unit, slow.name, slow.iteration, slow.host));
+  if (slow.expected > absl::ZeroDuration()) {
+    absl::StrAppend(&lines_, ": expected at most ", SecondsText(slow.expected));
+  }
+  lines_ += '\n';
+}
+
 void TerminalReport::On(const CaseCopied& copied) {
   if (options_.verbosity < 2) return;
   absl::StrAppend(&lines_, "speculative copy ", CopyStageName(copied.stage), ": ",
@@ -159,16 +173,17 @@ void TerminalReport::On(const CaseCopied& copied) {
 void TerminalReport::AppendCaseLine(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const bool failure = IsFailure(result.outcome);
-  const bool yellow = result.outcome == Outcome::kSkipped || result.outcome == Outcome::kNotRun || ended.flaky ||
-                      !result.warning.empty();
+  const bool yellow = ended.forgiven() || result.outcome == Outcome::kSkipped || result.outcome == Outcome::kNotRun ||
+                      ended.flaky || !result.warning.empty();
   const absl::string_view label = ended.flaky ? "FLAKY" : Label(result.outcome);
-  AppendColored(failure  ? Color::kRed
-                : yellow ? Color::kYellow
-                         : Color::kGreen,
+  AppendColored(failure && !ended.forgiven() ? Color::kRed
+                : yellow                     ? Color::kYellow
+                                             : Color::kGreen,
                 ended.final ? std::string(label) : absl::StrCat("TRY ", result.attempt, " ", label));
   absl::StrAppend(&lines_, " [", FixedSeconds(result.duration, 3, 8), "s] ",
                   CaseLine(ended.unit, ended.name, ended.iteration, ended.host));
   if (result.leaky) absl::StrAppend(&lines_, " (leaky)");
+  if (!ended.quarantine.empty()) absl::StrAppend(&lines_, " (quarantined)");
   if (!failure && !result.message.empty()) absl::StrAppend(&lines_, ": ", Headline(result.message));
   if (!failure && !result.warning.empty()) absl::StrAppend(&lines_, ": warning: ", OneLine(result.warning));
   lines_ += '\n';

@@ -100,6 +100,7 @@ class TerminalReport : public Sink {
   static constexpr absl::string_view kEraseLine = "\r\x1b[K";
 
   void On(const CaseEnded& ended);
+  void On(const CaseSlow& slow);
   void On(const CaseCopied& copied);
   void On(const HostUp& up);
   void On(const HostDown& down);
@@ -124,6 +125,7 @@ class TerminalReport : public Sink {
   void AppendMore(uint64_t count);
   void AppendPassedOutput();
   void AppendFailures();
+  void AppendQuarantined();
   void AppendSlowest();
   void AppendClosing();
   std::string HostName(HostId id) const;

@@ -84,10 +84,16 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
     Schedule(CasesKnown{.unit = id, .startup = startup});
   } else {
     TellSelected(id);
+    FindQuarantined(&unit);
+    unit.budget = budget_.LimitsOf(unit.name, unit.cases);
     History* const history = options_.scheduler.together ? nullptr : out_.history;
     CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, history,
                                      options_.durations.get());
     known.unlisted_too = selection_.TakesAll();
+    for (SelectedCase& one : known.cases) {
+      const auto found = unit.quarantined.find(one.index);
+      one.quarantined = found != unit.quarantined.end() && !quarantine_.expired(found->second.entry);
+    }
     Schedule(std::move(known));
   }
 }
@@ -102,6 +108,50 @@ void RunLoop::TellSelected(UnitId id) {
     }
     Emit(std::move(selected));
   }
+}
+
+void RunLoop::FindQuarantined(RunUnit* unit) {
+  const absl::flat_hash_map<uint32_t, uint32_t> entries = quarantine_.Find(unit->name, unit->cases);
+  if (entries.empty()) return;
+  std::vector<std::optional<CaseHistory>> known;
+  if (out_.history != nullptr) known = out_.history->Cases(unit->name, unit->cases);
+  for (const uint32_t index : unit->selected) {
+    const auto entry = entries.find(index);
+    if (entry == entries.end()) continue;
+    const bool is_known = !known.empty() && known[index].has_value();
+    unit->quarantined[index] = {entry->second, is_known ? RecordText(*known[index]) : ""};
+    const std::string expired = quarantine_.TakeExpiredText(entry->second);
+    if (!expired.empty()) Emit(Warning{expired});
+  }
+}
+
+void RunLoop::AddQuarantine(const RunUnit& unit, CaseEnded* ended) const {
+  const auto found = unit.quarantined.find(ended->id.index);
+  if (found == unit.quarantined.end()) return;
+  const QuarantineEntry& entry = quarantine_.entry(found->second.entry);
+  const bool failed = IsFailure(ended->result.outcome);
+  if (quarantine_.expired(found->second.entry)) {
+    if (!failed) return;
+    absl::StrAppend(&ended->hint, ended->hint.empty() ? "" : "\n", "its quarantine expired on ",
+                    absl::FormatCivilTime(*entry.expires), ": ", entry.reason, entry.owner.empty() ? "" : " (",
+                    entry.owner, entry.owner.empty() ? "" : ")");
+    return;
+  }
+  ended->quarantine = entry.reason;
+  ended->owner = entry.owner;
+  if (ended->result.outcome == Outcome::kPassed && ended->final) ended->hint = found->second.evidence;
+}
+
+void RunLoop::TellUnmatched() {
+  // Of units that could not be listed nothing is known.
+  const auto unlisted = [](const RunUnit& unit) { return unit.cases.empty() || unit.listing_wrong; };
+  if (std::any_of(units_.begin(), units_.end(), unlisted)) return;
+  const std::vector<std::string> texts = quarantine_.Unmatched([this] {
+    if (out_.history == nullptr) return std::vector<History::KnownCase>();
+    return out_.history->All().value_or(std::vector<History::KnownCase>());
+  });
+  for (const std::string& text : texts) Emit(Warning{text});
+  for (const std::string& text : budget_.Unmatched()) Emit(Warning{text});
 }
 
 void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {

@@ -20,6 +20,7 @@ enum class CaseState : uint8_t {
   kShort,    // pending, in its unit's list
   kLong,     // pending, in its unit's heap of long cases
   kRetry,    // pending, in the queue of cases that run alone and before others
+  kDelayed,  // will be kRetry at its time: until then nobody can have it
   kLeased,   // in the list of the lease `holder`
   kFinished  // has its final verdict
 };
@@ -41,9 +42,11 @@ struct CaseRecord {
   uint8_t returns = 0;          // times it came back as the first of a lease that had yielded nothing
   uint8_t steals = 0;           // times it was moved between hosts unstarted
   PolicyId policy;              // in the scheduler's PolicyTable
-  CaseState state : 6 = CaseState::kShort;
+  CaseState state : 4 = CaseState::kShort;
   bool known : 1 = false;   // `seconds` is from history
   bool behind : 1 = false;  // it last failed in a process that others had begun in before it
+  bool quarantined : 1 = false;
+  bool told_slow : 1 = false;  // of this attempt
 };
 static_assert(sizeof(CaseRecord) <= 48, "a million cases must stay cheap");
 

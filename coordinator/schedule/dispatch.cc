@@ -259,6 +259,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
       const CaseRecord& last = cases_[list.tail];
       // One iteration a lease: an index must not be in it twice.
       if (c.iteration != last.iteration || seconds > long_case || HasOwnProcess(c)) break;
+      if (!ShareEnvironment(c, last)) break;
       if (!c.known && unknown >= most_unknown) {
         *probing = true;
         break;
@@ -284,10 +285,11 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list) {
   message.iteration = cases_[list.head].iteration;
   message.unit = e;
   const std::optional<uint32_t> first = first_of_unit_[e];
+  message.env = policies_[cases_[list.head].policy].env;
   message.cases.reserve(list.count);
   for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
     cut_.Forget(i);
-    message.cases.push_back(Leased(cases_[i]));
+    message.cases.push_back(Leased(h, cases_[i]));
     message.unlisted_too |= first == cases_[i].index && cases_[i].iteration == 1 && cases_[i].attempt == 1;
   }
   Send(h, std::move(message));

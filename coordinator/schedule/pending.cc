@@ -86,6 +86,17 @@ void Pending::AddRetry(CaseNumber i, absl::Time now) {
   Account(i, 1);
 }
 
+void Pending::AddRetryAt(CaseNumber i, absl::Time due) {
+  cases_[i].state = CaseState::kDelayed;
+  retries_.AddAt(due, i);
+}
+
+bool Pending::ReleaseDelayed(absl::Time now) {
+  bool any = false;
+  for (; retries_.next_due() <= now; any = true) AddRetry(retries_.TakeDelayed(), now);
+  return any;
+}
+
 CaseNumber Pending::TakeShort(UnitId unit) {
   const CaseNumber i = units_[unit].list.RemoveAfter(cases_, kNoCase);
   Account(i, -1);
@@ -109,12 +120,23 @@ void Pending::TakeRetry(CaseNumber i) {
 std::vector<CaseNumber> Pending::TakeAll(UnitId unit) {
   std::vector<CaseNumber> all = retries_.CasesOf(unit);
   for (CaseNumber i : all) TakeRetry(i);
+  const std::set<std::pair<absl::Time, CaseNumber>> delayed = retries_.delayed();
+  for (const auto& one : delayed) {
+    if (cases_[one.second].unit != unit) continue;
+    retries_.RemoveDelayed(one);
+    all.push_back(one.second);
+  }
   while (!units_[unit].heap.empty()) all.push_back(TakeLong(unit));
   while (units_[unit].list.count > 0) all.push_back(TakeShort(unit));
   return all;
 }
 
 void Pending::ForEach(const std::function<void(CaseNumber)>& visit) const {
+  for (const auto& [due, i] : retries_.delayed()) visit(i);
+  ForEachNow(visit);
+}
+
+void Pending::ForEachNow(const std::function<void(CaseNumber)>& visit) const {
   for (CaseNumber i : retries_.All()) visit(i);
   for (const Unit& e : units_) {
     for (const Long& one : e.heap) visit(one.i);
@@ -127,7 +149,11 @@ void Pending::CheckInvariants() const {
   int64_t nanos = 0;
   IdVector<UnitId, uint32_t> counts(units_.size());
   IdVector<UnitId, int64_t> sums(units_.size());
-  ForEach([&](CaseNumber i) {
+  for (const auto& [due, i] : retries_.delayed()) {
+    Check(cases_[i].state == CaseState::kDelayed && cases_[i].holder == kNoLease,
+          "what waits for its time is marked so");
+  }
+  ForEachNow([&](CaseNumber i) {
     const CaseRecord& c = cases_[i];
     Check(c.holder == kNoLease, "a pending case is held by no lease");
     ++counts[c.unit];

@@ -39,6 +39,10 @@ void Scheduler::Impl::Handle(absl::Time now, SchedulerEvent event, std::vector<S
 
 void Scheduler::Impl::EndTurn() {
   if (!stopping() && now_ >= run_deadline_) BeginStop(RunEnd::kTimedOut, options_.kill_grace);
+  if (!stopping() && pending_.ReleaseDelayed(now_)) {
+    attention_.WorkCameUp();
+    check_placeable_ = true;
+  }
   if (check_placeable_) CheckPlaceable();
   if (!stopping() && options_.max_fail > 0 && failures_ >= options_.max_fail) {
     // Running cases get a second: the run's verdict stands, nobody waits for them.
@@ -178,6 +182,7 @@ void Scheduler::Impl::OnMessage(HostId h, const Heartbeat& message) {
     hosts_.MarkRunning(*lease, now_);
     lease->shown = running.index;
     lease->shown_since = now_ - std::max(running.elapsed, absl::ZeroDuration());
+    TellIfSlow(*lease, running.index, running.elapsed);
   }
   std::vector<LeaseSlab> missing;
   for (LeaseSlab slab : {host.running.head, host.queued.head}) {
@@ -267,6 +272,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.index = event.cases[k].index;
       c.suite = suites[k];
       c.policy = policies[event.cases[k].policy];
+      c.quarantined = event.cases[k].quarantined;
       c.iteration = iteration;
       c.known = event.cases[k].expected.has_value();
       if (c.known) c.seconds = static_cast<float>(std::max(0.0, absl::ToDoubleSeconds(*event.cases[k].expected)));
@@ -315,7 +321,7 @@ void Scheduler::Impl::CheckPlaceable() {
 absl::Time Scheduler::Impl::NextDeadline() const {
   if (over_) return absl::InfiniteFuture();
   if (stopping()) return stop_->deadline;
-  return std::min({run_deadline_, rebalance_, stragglers_.look_at_latest});
+  return std::min({run_deadline_, rebalance_, stragglers_.look_at_latest, pending_.next_due()});
 }
 
 Scheduler::Progress Scheduler::Impl::progress() const {
@@ -344,7 +350,7 @@ void Scheduler::Impl::CheckInvariants() const {
   uint64_t finished = 0;
   for (CaseNumber i : cases_.ids()) finished += cases_[i].state == CaseState::kFinished;
   Check(finished == finished_, "finished cases are counted");
-  Check(pending_.count() + hosts_.leased_cases() + finished_ == cases_.size(),
+  Check(pending_.count() + pending_.delayed() + hosts_.leased_cases() + finished_ == cases_.size(),
         "every case is in exactly one of pending, leased, finished");
   Check(!over_ || finished_ == cases_.size(), "no case is left without a verdict at the end");
   IdVector<HostId, uint32_t> listings;

@@ -28,6 +28,7 @@
 #include "absl/time/time.h"
 #include "coordinator/event/run_event.h"
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/schedule/retry_budget.h"
 #include "dtest/ids.h"
 #include "dtest/messages.h"
 
@@ -62,6 +63,7 @@ struct SelectedCase {
   std::optional<absl::Duration> expected = {};  // from history
   absl::Duration high = absl::ZeroDuration();   // as well: on a bad day (CaseHistory::high); zero: unknown
   uint16_t policy = 0;                          // position in CasesKnown::policies
+  bool quarantined = false;                     // failures that QuarantineForgives are not counted by max_fail
 };
 
 // The cases to run, in listing order, after filter and shard. May be empty. `startup` is the process start-up cost.
@@ -147,6 +149,16 @@ struct AttemptCopied {
   CopyStage stage = CopyStage::kStarted;
 };
 
+// The case has run for longer than expected, and still does; once an attempt.
+struct CaseIsSlow {
+  CaseId id;
+  HostId host;
+  uint32_t iteration = 1;
+  uint32_t attempt = 1;     // within the iteration
+  absl::Duration elapsed;   // as the host told last
+  absl::Duration expected;  // by history; zero: it knows nothing of the case
+};
+
 // A unit cannot be listed: no host is left that could prepare it. `reason` says why, by host. The loop reports
 // it.
 struct ListingFailed {
@@ -163,7 +175,8 @@ struct Finish {
   RunEnd end = RunEnd::kCompleted;
 };
 
-using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, Finish, AttemptCopied, PropertiesCame>;
+using SchedulerAction =
+    std::variant<SendTo, AttemptEnded, ListingFailed, Warn, Finish, AttemptCopied, PropertiesCame, CaseIsSlow>;
 
 // ---- The machine -----------------------------------------------------------------------------------------------
 
@@ -180,6 +193,7 @@ struct SchedulerOptions {
   uint32_t repeat = 1;              // iterations of every case
   std::optional<StressLimits> stress = {};  // in place of `repeat`
   uint32_t max_fail = 0;            // stop after so many final failures; 0: never
+  RetryBudget retry_budget;         // further attempts of failed cases in the whole run
   std::optional<uint64_t> shuffle;  // seed: random order in place of longest first
   bool speculate = false;           // second copies of the last running cases on slots that would be idle
   absl::Duration run_timeout = absl::InfiniteDuration();

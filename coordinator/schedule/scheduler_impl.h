@@ -26,6 +26,7 @@
 #include "coordinator/schedule/attention.h"
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/schedule/case_times.h"
 #include "coordinator/schedule/cost_model.h"
 #include "coordinator/schedule/cut_cases.h"
 #include "coordinator/schedule/host_table.h"
@@ -120,7 +121,14 @@ class Scheduler::Impl {
   CaseList CutBatch(UnitId unit, double speed, bool* probing);
   absl::Duration EvenShare() const;
   bool HasOwnProcess(const CaseRecord& c) const { return policies_[c.policy].processes == Processes::kCase; }
-  LeasedCase Leased(const CaseRecord& c) const { return {c.index, c.attempt, policies_[c.policy].time_limit}; }
+  // Cases of one process have its environment.
+  bool ShareEnvironment(const CaseRecord& a, const CaseRecord& b) const {
+    return a.policy == b.policy || policies_[a.policy].env == policies_[b.policy].env;
+  }
+  LeasedCase Leased(HostId h, const CaseRecord& c) const {
+    const absl::Duration high = absl::Seconds(c.high);
+    return {c.index, c.attempt, schedule::TimeLimitOf(policies_[c.policy], high, hosts_[h].speed)};
+  }
   void SendLease(HostId h, UnitId unit, const CaseList& list);
 
   // ---- stealing.cc
@@ -165,10 +173,18 @@ class Scheduler::Impl {
   void OnMessage(HostId h, const Results& message);
   void OnLateProperties(const LeaseRecord& lease, const std::vector<LateProperties>& late);
   void OnLateFailures(const LeaseRecord& lease, const std::vector<LateFailure>& late);
-  // Whether a result with this outcome is not the last of the case.
-  bool TriesAgain(const CaseRecord& c, Outcome outcome) const;
-  // The case, in no list, has failed there and runs once more, alone.
-  void TryAgain(HostId h, CaseNumber i);
+  // Whether a result with this outcome is not the last of the case. Says so where only the budget is against it.
+  bool TriesAgain(const CaseRecord& c, Outcome outcome);
+  // The case, whose attempt has failed by its own fault, is tried again.
+  void CountFailure(CaseRecord* c, bool behind);
+  // Whether ending so counts for max_fail.
+  bool CountsAsFailure(const CaseRecord& c, Outcome outcome) const {
+    return IsFailure(outcome) && !(c.quarantined && QuarantineForgives(outcome));
+  }
+  // A heartbeat says that the lease has run this case for so long.
+  void TellIfSlow(const LeaseRecord& lease, uint32_t index, absl::Duration elapsed);
+  // The case, in no list, has failed there and runs once more, alone, after so long.
+  void TryAgain(HostId h, CaseNumber i, absl::Duration delay);
   // Looks into a final failure: true if the case runs once more first.
   bool Explains(HostId h, CaseNumber i, const CaseResult& result);
   // The case is in no list, or stays held by a cancelled lease if it is tried again.
@@ -237,7 +253,9 @@ class Scheduler::Impl {
   bool check_placeable_ = false;  // at the end of the turn
 
   uint64_t finished_ = 0;
-  uint32_t failures_ = 0;  // final
+  uint32_t failures_ = 0;      // final, that count
+  uint64_t retries_made_ = 0;  // after failures
+  bool told_budget_ = false;
   std::mt19937_64 random_;
   uint64_t heartbeats_ = 0;
 

@@ -15,7 +15,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/schedule/retry_budget.h"
 #include "coordinator/settings/overrides.h"
+#include "coordinator/settings/quarantine_list.h"
 #include "dtest/messages.h"
 
 namespace dtest {
@@ -42,8 +44,8 @@ struct Stress {
 
 struct Options {
   Command command = Command::kRun;
-  std::string program;                      // argv[0]
-  std::vector<std::string> arguments;       // argv, for the event log
+  std::string program;                 // argv[0]
+  std::vector<std::string> arguments;  // argv, for the event log
   // argv that asks for the same without dtest.toml and without variables of the environment.
   std::vector<std::string> equivalent;
   std::vector<std::string> paths;           // of tests; for kReport, kRerun: at most one run id or event log;
@@ -83,11 +85,19 @@ struct Options {
   // How they run.
   Processes processes = Processes::kBatch;
   absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
-  std::vector<PolicyOverride> overrides;       // of these three, for some cases; the last that matches counts
+  bool timeout_by_history = false;             // then it is of cases that history does not know
+  std::vector<PolicyOverride> overrides;       // of these and some below, for some cases; the last that matches counts
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);
   uint32_t retries = 0;
+  absl::Duration retry_delay, most_retry_delay;  // CasePolicy has what they mean
+  RetryBudget retry_budget;
+  bool flaky_fails = false;
+  std::optional<absl::Duration> slow_after;  // nullopt: by history
+  std::vector<QuarantineEntry> quarantine;
+  std::vector<std::string> quarantine_files;  // more of these
+  std::string budget;                         // file; empty: none
   bool explain = false;
   uint32_t min_hosts = 0;  // 0: one is enough
   uint32_t repeat = 1;

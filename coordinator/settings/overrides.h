@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -26,14 +27,26 @@ struct PolicyOverride {
   std::optional<absl::Duration> time_limit;
   std::optional<uint32_t> retries;
   std::optional<Processes> processes;
+  bool limit_by_history = false;  // of time_limit
+  // An infinite one is none; nullopt inside: by history.
+  std::optional<std::optional<absl::Duration>> slow_after = {};
+  struct RetryDelay {
+    absl::Duration first, most;
+  };
+  std::optional<RetryDelay> retry_delay = {};
+  std::optional<bool> flaky_fails = {};
+  std::vector<std::pair<std::string, std::string>> env = {};  // adds up
 };
 
-// An inline table of TOML: {filter = "label(slow)", timeout = "10m"}. Its keys are `filter`, which must be there, and those
-// of settings that decide case by case: timeout, retries, processes. InvalidArgument has every mistake, a line each.
+// An inline table of TOML: {filter = "label(slow)", timeout = "10m"}. Its keys are `filter`, which must be there, and
+// those of settings that decide case by case: timeout, retries, processes... InvalidArgument has every mistake, a line
+// each.
 absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text);
 
 // A text as a basic string of TOML, in its quotes.
 std::string TomlText(absl::string_view text);
+// As settings take it: "1m30s", "none".
+std::string DurationText(absl::Duration duration);
 bool SaysSomething(const PolicyOverride& one);
 // As ParseOverride takes it, on one line.
 std::string OverrideText(const PolicyOverride& one);
@@ -46,8 +59,8 @@ class CasePolicies {
   explicit CasePolicies(CasePolicy base, std::vector<PolicyOverride> overrides = {})
       : base_(base), overrides_(std::move(overrides)) {}
 
-  // The policies that some of the unit's `selected` cases have, each different one once, and which each of these has: its
-  // position, parallel to `selected`.
+  // The policies that some of the unit's `selected` cases have, each different one once, and which each of these has:
+  // its position, parallel to `selected`.
   struct OfUnit {
     std::vector<CasePolicy> policies;
     std::vector<uint16_t> of_case;

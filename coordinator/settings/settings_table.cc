@@ -96,6 +96,39 @@ absl::Status ReadOverrides(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
+// A duration, "auto" (nullopt in the second member), or "none".
+absl::Status ReadTimeout(const Values& values, Options* options) {
+  options->timeout_by_history = values.back() == "auto";
+  if (!options->timeout_by_history) return Into<&Options::timeout, ParseDurationOption>(values, options);
+  options->timeout = Options().timeout;
+  return absl::OkStatus();
+}
+
+absl::Status ReadRetryDelay(const Values& values, Options* options) {
+  const absl::StatusOr<std::pair<absl::Duration, absl::Duration>> range = ParseDurationRange(values.back());
+  if (!range.ok()) return range.status();
+  std::tie(options->retry_delay, options->most_retry_delay) = *range;
+  return absl::OkStatus();
+}
+
+// Tables, and names of files with more of them.
+absl::Status ReadQuarantines(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    if (value.empty()) return absl::InvalidArgumentError("the path is empty; give none to use none");
+    if (value == "none") {
+      options->quarantine.clear();
+      options->quarantine_files.clear();
+    } else if (value.front() == '{') {
+      absl::StatusOr<QuarantineEntry> entry = ParseQuarantine(value);
+      if (!entry.ok()) return entry.status();
+      options->quarantine.push_back(*std::move(entry));
+    } else {
+      options->quarantine_files.push_back(value);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadShard(const Values& values, Options* options) {
   const absl::StatusOr<std::pair<uint32_t, uint32_t>> shard = ParseShard(values.back());
   if (!shard.ok()) return shard.status();
@@ -358,9 +391,9 @@ constexpr Setting kSettings[] = {
      .group = SettingGroup::kRun,
      .value = "DUR",
      .fallback = "25m",
-     .text = "Limit of one case",
+     .text = "Limit of one case; auto: by what it took before",
      .commands = kOfRuns,
-     .read = Into<&Options::timeout, ParseDurationOption>},
+     .read = ReadTimeout},
     {.name = "run-timeout",
      .group = SettingGroup::kRun,
      .value = "DUR",
@@ -390,6 +423,49 @@ constexpr Setting kSettings[] = {
      .text = "Further attempts of a case that fails, on another host if there is one",
      .commands = kOfRuns,
      .read = Number<&Options::retries, 0, 100>},
+    {.name = "retry-delay",
+     .group = SettingGroup::kRun,
+     .value = "DUR[..MAX]",
+     .fallback = "0",
+     .text = "Wait so long before a further attempt; with MAX twice as long each time, up to that",
+     .commands = kOfRuns,
+     .read = ReadRetryDelay},
+    {.name = "retry-budget",
+     .group = SettingGroup::kRun,
+     .value = "N|P%",
+     .fallback = "none",
+     .text = "Further attempts in the whole run: so many, or so many per cent of its cases",
+     .commands = kOfRuns,
+     .read = Into<&Options::retry_budget, ParseRetryBudget>},
+    {.name = "flaky-result",
+     .group = SettingGroup::kRun,
+     .value = "pass|fail",
+     .fallback = "pass",
+     .text = "What a case comes to that passes at a further attempt only",
+     .commands = kOfRuns,
+     .read = Into<&Options::flaky_fails, ParseFlakyResult>},
+    {.name = "quarantine",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "FILE",
+     .text = "Cases whose failures are reported and do not fail the run, for now; or a TABLE of it",
+     .commands = {Command::kRun, Command::kHistory, Command::kConfig},
+     .is_path = true,
+     .read = ReadQuarantines},
+    {.name = "slow",
+     .group = SettingGroup::kRun,
+     .value = "DUR",
+     .fallback = "auto",
+     .text = "Tell of a case that has run for so long; auto: for twice what it may take",
+     .commands = kOfRuns,
+     .read = Into<&Options::slow_after, ParseSlow>},
+    {.name = "budget",
+     .group = SettingGroup::kRun,
+     .value = "FILE",
+     .text = "Cases that take longer than this file allows have failed",
+     .commands = kOfRuns,
+     .is_path = true,
+     .read = FileName<&Options::budget>},
     {.name = "explain",
      .group = SettingGroup::kRun,
      .kind = SettingKind::kFlag,
@@ -573,9 +649,9 @@ constexpr CommandWord kCommands[] = {
      "process"},
     {Command::kRerun, "rerun", "[OPTIONS] [RUN]",
      "run again what failed in the latest run, or in RUN, with the settings of that run and these on top"},
-    {Command::kHistory, "history", "[export FILE | forget EXPR...]",
-     "show the slowest and the flaky cases that are known; write what is known of durations, for --shard-durations; "
-     "forget these cases"},
+    {Command::kHistory, "history", "[flaky | export FILE | forget EXPR...]",
+     "show the slowest and the flaky cases that are known; propose a quarantine of the flaky ones; write what is known "
+     "of durations, for --shard-durations; forget these cases"},
     {Command::kConfig, "config", "[OPTIONS] [SETTING...]",
      "show the settings in force, and where each comes from: file and line, variable or command line"},
 };

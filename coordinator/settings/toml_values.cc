@@ -1,19 +1,31 @@
 #include "coordinator/settings/toml_values.h"
 
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <sstream>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "dtest/base/nearest.h"
+#include "absl/strings/str_split.h"
 #include "coordinator/settings/setting.h"
+#include "coordinator/settings/values.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/io.h"
+#include "dtest/base/nearest.h"
 
 namespace dtest {
 namespace {
 
 constexpr absl::string_view kFilter = "filter";
+constexpr absl::string_view kEnv = "env";
+constexpr size_t kMostBytes = 16 << 20;
 
 // A setting that decides case by case, and where its value goes.
 struct OfCases {
@@ -21,15 +33,45 @@ struct OfCases {
   void (*take)(const Options& read, PolicyOverride* to);
 };
 constexpr OfCases kOfCases[] = {
-    {"timeout", [](const Options& read, PolicyOverride* to) { to->time_limit = read.timeout; }},
+    {"timeout",
+     [](const Options& read, PolicyOverride* to) {
+       to->time_limit = read.timeout;
+       to->limit_by_history = read.timeout_by_history;
+     }},
     {"retries", [](const Options& read, PolicyOverride* to) { to->retries = read.retries; }},
     {"processes", [](const Options& read, PolicyOverride* to) { to->processes = read.processes; }},
+    {"slow", [](const Options& read, PolicyOverride* to) { to->slow_after = read.slow_after; }},
+    {"retry-delay",
+     [](const Options& read, PolicyOverride* to) {
+       to->retry_delay = {read.retry_delay, read.most_retry_delay};
+     }},
+    {"flaky-result", [](const Options& read, PolicyOverride* to) { to->flaky_fails = read.flaky_fails; }},
 };
 
 std::vector<absl::string_view> KnownKeys() {
   std::vector<absl::string_view> keys = {kFilter};
   for (const OfCases& one : kOfCases) keys.emplace_back(one.setting);
+  keys.push_back(kEnv);
   return keys;
+}
+
+// {TZ = "UTC"}, or texts as --env takes them.
+void ReadEnv(const toml::node& node, PolicyOverride* to, TomlFailure fail) {
+  const auto add = [&](const toml::node& value, absl::string_view name) {
+    const std::optional<std::string> text = TextOf(value);
+    absl::StatusOr<std::pair<std::string, std::string>> variable =
+        !text.has_value() ? absl::InvalidArgumentError("give texts, as in {TZ = \"UTC\"}")
+                          : ParseVariable(name.empty() ? *text : absl::StrCat(name, "=", *text));
+    if (!variable.ok()) return fail(value.source().begin, absl::StrCat("env: ", variable.status().message()));
+    to->env.push_back(*std::move(variable));
+  };
+  if (const toml::table* const table = node.as_table()) {
+    for (const auto& [key, value] : *table) add(value, NameOf(key));
+  } else if (const toml::array* const array = node.as_array()) {
+    for (const toml::node& value : *array) add(value, "");
+  } else {
+    add(node, "");
+  }
 }
 
 }  // namespace
@@ -46,32 +88,82 @@ std::optional<std::string> TextOf(const toml::node& node) {
   return std::nullopt;
 }
 
+TomlMistakes::TomlMistakes(absl::string_view contents, std::string shown)
+    : lines_(absl::StrSplit(contents, '\n')), shown_(std::move(shown)) {}
+
+void TomlMistakes::Add(const toml::source_position& place, absl::string_view what) {
+  std::string text = absl::StrFormat("%s:%d:%d: %s", shown_, place.line, place.column, what);
+  if (place.line >= 1 && place.line <= lines_.size()) {
+    const std::string number = absl::StrFormat("%5d", place.line);
+    std::string line(lines_[place.line - 1]);
+    for (char& c : line) c = absl::ascii_iscntrl(static_cast<unsigned char>(c)) ? ' ' : c;
+    absl::StrAppend(&text, "\n", number, " | ", line, "\n", std::string(number.size(), ' '), " | ",
+                    std::string(place.column - 1, ' '), "^");
+  }
+  mistakes_.emplace_back(place.line, std::move(text));
+}
+
+absl::Status TomlMistakes::Status() const {
+  auto ordered = mistakes_;
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return absl::InvalidArgumentError(
+      absl::StrJoin(ordered, "\n", [](std::string* out, const auto& mistake) { out->append(mistake.second); }));
+}
+
+absl::StatusOr<std::string> ReadTomlFile(const std::string& path, const std::string& shown) {
+  const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string contents;
+  const int error = file.ok() ? ReadToEnd(file.get(), kMostBytes, &contents) : errno;
+  if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("cannot read ", shown));
+  if (contents.size() == kMostBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(shown, ": more than ", kMostBytes, " bytes: no file of settings"));
+  }
+  return contents;
+}
+
+std::optional<TomlFilter> ReadTomlFilter(const toml::table& table, absl::string_view what, TomlFailure fail) {
+  const toml::node* const node = table.get("filter");
+  if (node == nullptr) {
+    fail(table.source().begin, absl::StrCat(what, " needs a filter, which says of which cases it is; all() is all"));
+    return std::nullopt;
+  }
+  if (!node->is_string()) {
+    fail(node->source().begin, "filter: give one text");
+    return std::nullopt;
+  }
+  std::string text = TextOf(*node).value_or("");
+  absl::StatusOr<Filter> filter = Filter::Parse(text);
+  if (absl::StartsWith(text, "-")) {
+    fail(node->source().begin, "filter: what is meant, not what is not: write !");
+  } else if (!filter.ok()) {
+    fail(node->source().begin, absl::StrCat("filter: ", filter.status().message()));
+  } else if (filter->NeedsHistory()) {
+    fail(node->source().begin, "filter: failed() and new() choose what to run, not how");
+  }
+  // Where it cannot be used, so that what else is wrong is told, too.
+  return TomlFilter{std::move(text), filter.ok() ? *std::move(filter) : *Filter::Parse("all()")};
+}
+
 std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure fail) {
   bool good = true;
   const auto mistake = [&](const toml::source_region& region, const std::string& what) {
     good = false;
     fail(region.begin, what);
   };
-  const toml::node* const filter_node = table.get("filter");
-  if (filter_node == nullptr) {
-    mistake(table.source(), "an override needs a filter, which says of which cases it is; all() is all");
-    return std::nullopt;
-  }
-  if (!filter_node->is_string()) {
-    mistake(filter_node->source(), "filter: give one text");
-    return std::nullopt;
-  }
-  const std::string text_of_filter = TextOf(*filter_node).value_or("");
-  absl::StatusOr<Filter> filter = Filter::Parse(text_of_filter);
-  if (absl::StartsWith(text_of_filter, "-")) mistake(filter_node->source(), "filter: what is meant, not what is not: write !");
-  if (!filter.ok()) mistake(filter_node->source(), absl::StrCat("filter: ", filter.status().message()));
-  if (filter.ok() && filter->NeedsHistory()) {
-    mistake(filter_node->source(), "filter: failed() and new() choose what to run, not how");
-  }
-  PolicyOverride read{text_of_filter, filter.ok() ? *std::move(filter) : *Filter::Parse("all()"), {}, {}, {}};
+  const auto told = [&](const toml::source_position& place, const std::string& what) {
+    good = false;
+    fail(place, what);
+  };
+  std::optional<TomlFilter> filter = ReadTomlFilter(table, "an override", told);
+  if (!filter.has_value()) return std::nullopt;
+  PolicyOverride read{std::move(filter->text), std::move(filter->filter), {}, {}, {}};
   for (const auto& [key, node] : table) {
     const absl::string_view name = NameOf(key);
     if (name == kFilter) continue;
+    if (name == kEnv) {
+      ReadEnv(node, &read, told);
+      continue;
+    }
     const auto* const known = std::find_if(std::begin(kOfCases), std::end(kOfCases),
                                            [name](const OfCases& one) { return name == one.setting; });
     if (known == std::end(kOfCases)) {
@@ -91,7 +183,11 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
     }
     known->take(options, &read);
   }
-  if (good && !SaysSomething(read)) mistake(table.source(), "an override needs timeout, retries or processes");
+  if (good && !SaysSomething(read)) {
+    std::vector<absl::string_view> keys = KnownKeys();
+    keys.erase(keys.begin());  // the filter
+    mistake(table.source(), absl::StrCat("an override needs one of ", absl::StrJoin(keys, ", ")));
+  }
   if (!good) return std::nullopt;
   return read;
 }
@@ -106,17 +202,8 @@ std::string InlineText(toml::table table) {
 absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text) {
   std::vector<std::string> problems;
   const auto fail = [&problems](const toml::source_position&, const std::string& what) { problems.push_back(what); };
-  std::optional<PolicyOverride> read;
-  try {
-    const toml::table table = toml::parse(absl::StrCat("o = ", text));
-    if (const toml::table* const inner = table["o"].as_table(); inner != nullptr && table.size() == 1) {
-      read = ReadOverride(*inner, fail);
-    } else {
-      fail({}, "");
-    }
-  } catch (const toml::parse_error&) {
-    fail({}, "");
-  }
+  std::optional<PolicyOverride> read = ReadInline(
+      text, [&](const toml::table& table) { return ReadOverride(table, fail); }, fail);
   if (read.has_value()) return *std::move(read);
   if (problems.front().empty()) {
     return absl::InvalidArgumentError(

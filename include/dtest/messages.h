@@ -171,6 +171,7 @@ struct Lease {
   uint32_t iteration = 1;  // of --repeat, of all of its cases: DTEST_ITERATION
   // Its process may run what the unit has and did not list, so that it shows: once a unit, in runs of all there is.
   bool unlisted_too = false;
+  std::vector<std::pair<std::string, std::string>> env = {};  // of its processes, beside RunSettings::env and stronger
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 

@@ -125,7 +125,8 @@ TEST(ConfigFile, Overrides) {
             "dtest.toml:4:10: filter: at character 6: this parenthesis is not closed\n"
             "    4 | filter = 'label('\n"
             "      |          ^\n"
-            "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes; did you mean "
+            "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes, slow, "
+            "retry-delay, flaky-result, env; did you mean "
             "'retries'?\n"
             "    5 | retrys = 1\n"
             "      | ^\n"
@@ -134,6 +135,29 @@ TEST(ConfigFile, Overrides) {
             "      |           ^");
   EXPECT_THAT(Wrong("override = 1"), HasSubstr("overrides are tables: [[override]]"));
   EXPECT_THAT(Wrong("[[override]]\nfilter = 'failed()'"), HasSubstr("choose what to run, not how"));
+}
+
+TEST(ConfigFile, QuarantinesAreTablesOrTheNameOfAFile) {
+  const ConfigFile tables = *ParseConfigFile(
+      "[[quarantine]]\nfilter = 'a'\nreason = 'b'\nexpires = 2027-01-31\n[profile.x]\nquarantine = 'q.toml'\n",
+      "dtest.toml", "/d", "x");
+  ASSERT_EQ(tables.settings.size(), 1u);
+  EXPECT_EQ(tables.settings[0].origin, "dtest.toml:1");
+  ASSERT_EQ(tables.settings[0].values.size(), 1u);
+  Options options;
+  EXPECT_TRUE(tables.settings[0].setting->read(tables.settings[0].values, &options).ok());
+  ASSERT_EQ(options.quarantine.size(), 1u);
+  EXPECT_EQ(options.quarantine[0].expires, absl::CivilDay(2027, 1, 31));
+  ASSERT_EQ(tables.profiles.size(), 1u);
+  EXPECT_EQ(tables.profiles[0][0].values, std::vector<std::string>{"/d/q.toml"});
+  EXPECT_EQ(Wrong("[[quarantine]]\nfilter = 'a'\nreasn = 'b'\n"),
+            "dtest.toml:1:1: a quarantine needs a reason, for those who wonder why its failures are let pass\n"
+            "    1 | [[quarantine]]\n"
+            "      | ^\n"
+            "dtest.toml:3:1: unknown key 'reasn' of a quarantine; it has filter, reason, owner, expires; did you mean "
+            "'reason'?\n"
+            "    3 | reasn = 'b'\n"
+            "      | ^");
 }
 
 TEST(ConfigFile, AllMistakesAtOnceWithTheirPlaces) {
