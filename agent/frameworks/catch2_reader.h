@@ -89,7 +89,7 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
   absl::string_view Name(size_t position) const { return request_.listing.name(expected_[position].index); }
 
   const BatchRequest request_;
-  std::string unchecked_;  // why what is not listed cannot show; empty: it can, or is not to
+  std::string unchecked_;           // why what is not listed cannot show; empty: it can, or is not to
   std::vector<Expected> expected_;  // in listing order, which is the order they run in
   std::vector<uint32_t> hidden_;
   size_t next_ = 0;  // where the next one is expected

@@ -20,6 +20,7 @@ constexpr absl::string_view kOk = "[       OK ] ";
 constexpr absl::string_view kFailed = "[  FAILED  ] ";
 constexpr absl::string_view kSkipped = "[  SKIPPED ] ";
 constexpr absl::string_view kSuite = "[----------] ";
+constexpr absl::string_view kFrom = " from ";
 constexpr absl::string_view kProgram = "[==========] ";
 constexpr absl::string_view kRunning = "[==========] Running ";
 // gmock, when the program ends; it then exits with status 1.
@@ -86,12 +87,11 @@ GoogleTestReader::GoogleTestReader(const BatchRequest& request) : request_(reque
 
 bool GoogleTestReader::Start(CaseSink* sink) {
   for (uint32_t index : disabled_) {
-    sink->Began(index);
     CaseResult result;
     result.index = index;
     result.outcome = Outcome::kSkipped;
     result.message = "disabled";
-    sink->Finished(std::move(result), Standing::kTold);
+    sink->Finished(std::move(result), Standing::kNeverRuns);
   }
   return !expected_.empty();
 }
@@ -135,8 +135,12 @@ void GoogleTestReader::Line(absl::string_view line, CaseSink* sink) {
     return;
   } else if (NoteAccount(line); line.front() == '[') {
     const bool suite = absl::StartsWith(line, kSuite), program = absl::StartsWith(line, kProgram);
-    const bool of_suite = suite && absl::StrContains(line, " from ");
+    const bool of_suite = suite && absl::StrContains(line, kFrom);
     if (suite || program) in_suite_ = of_suite && !absl::EndsWith(line, " ms total)\n");
+    if (in_suite_ && suite) {
+      const absl::string_view rest = WithoutNewline(line.substr(line.find(kFrom) + kFrom.size()));
+      set_up_suite_ = std::string(rest.substr(0, rest.find(", where ")));
+    }
     if ((suite || program) && ended_.has_value()) {
       Complete(sink);
       closing_ |= program;
@@ -420,6 +424,9 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
   // GoogleTest removes this file when it is done: exit(0) in a global tear-down leaves it.
   end->premature = end->signal == 0 && !files[0].empty();
   end->in_suite = in_suite_;
+  for (size_t i = 0; i < expected_.size() && in_suite_; ++i) {
+    if (!expected_[i].done && Suite(i) == set_up_suite_) end->setting_up.push_back(expected_[i].index);
+  }
   if (any_began_ && running_ == kNone) EndStretch(false);
   if (files.size() > 1) ReadReport(files[1], end, sink);
   const bool clean = end->signal == 0 && end->exit_code == 0 && !end->premature;

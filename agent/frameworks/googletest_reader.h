@@ -113,6 +113,7 @@ class GoogleTestReader : public OutputReader {
   Message message_kind_ = Message::kNone;
   bool message_open_ = false;  // its block goes on
   bool in_suite_ = false;      // it has begun, but none of its cases
+  std::string set_up_suite_;   // its name
   bool any_began_ = false;
   bool closing_ = false;                    // the closing list has begun
   absl::string_view suite_;                 // of the case begun last

@@ -192,8 +192,8 @@ void SlotRunner::Began(uint32_t index) {
 void SlotRunner::TearingDown(uint32_t index) { options_.emit(SuiteTearDown{options_.slot, index}); }
 
 void SlotRunner::Finished(CaseResult result, Standing standing) {
-  options_.emit(
-      CaseFinished{options_.slot, std::move(result), standing == Standing::kDoubtful, standing == Standing::kReport});
+  options_.emit(CaseFinished{options_.slot, std::move(result), standing == Standing::kDoubtful,
+                             standing == Standing::kReport, standing == Standing::kNeverRuns});
 }
 
 std::optional<size_t> SlotRunner::ReadPipe(Pipe pipe) {
