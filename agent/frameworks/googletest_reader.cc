@@ -28,9 +28,9 @@ constexpr absl::string_view kLeakedMock = "ERROR: this mock object (used in test
 constexpr absl::string_view kSuiteFailed = ": SetUpTestSuite or TearDownTestSuite";
 // Of a process whose filter says what to leave out (BatchRequest::unlisted_too).
 constexpr absl::string_view kOwnFilter =
-    " (or its main() adds to --gtest_filter, and not as one that begins with '-' needs it: with -k '*' nothing runs "
-    "but "
-    "what is listed)";
+    " (or its main() changes --gtest_filter: if it adds to it, -k '*' has only what is listed run; if it puts another "
+    "in "
+    "its place, it must not where it is given one)";
 // A line without end is given to the capture in pieces once it is longer than any marker with a name.
 constexpr size_t kLongestLine = 64 << 10;
 constexpr size_t kLongestMarker = 8 << 10;

@@ -536,6 +536,19 @@ TEST_P(GoogleTestReaderTest, CaseThatWasNotListed) {
   EXPECT_EQ(end_.listing_wrong, "it listed 2 and runs 3: A.Strange is not in its listing");
 }
 
+// The filter that says what to leave out is one that some programs spoil; -k '*' does not help all of them.
+TEST_P(GoogleTestReaderTest, CaseThatWasNotListedMayComeOfTheProgramsOwnFilter) {
+  unlisted_too_ = true;
+  names_ = {"A.One", "A.Two", "A.Three"};
+  Batch({0, 1});
+  Read(absl::StrCat("[==========] Running 3 tests from 1 test suite.\n", kOneAndTwo, kStranger,
+                    "[----------] 3 tests from A (0 ms total)\n"));
+  End(1);
+  EXPECT_THAT(end_.listing_wrong,
+              testing::AllOf(HasSubstr("if it adds to it, -k '*' has only what is listed run"),
+                             HasSubstr("if it puts another in its place, it must not where it is given one")));
+}
+
 TEST_P(GoogleTestReaderTest, WhatCannotBeLookedForIsSaid) {
   unlisted_too_ = true;
   names_ = {"A.One", "A.On*"};
