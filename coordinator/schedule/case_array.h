@@ -45,6 +45,8 @@ struct CaseRecord {
   bool known : 1 = false;   // `seconds` is from history
   bool behind : 1 = false;  // it last failed in a process that others had begun in before it
 };
+// It ran on two hosts as these were lost: no other such case runs on its host, so that the next loss tells them apart.
+inline bool RunsApart(const CaseRecord& c) { return c.lost_hosts > 1; }
 static_assert(sizeof(CaseRecord) <= 48, "a million cases must stay cheap");
 
 class CaseArray {
