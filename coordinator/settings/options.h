@@ -80,6 +80,8 @@ struct Options {
   uint32_t max_fail = 0;  // 0: never stop
   bool speculate = false;
   std::vector<std::pair<std::string, std::string>> env;
+  // `dtest reproduce`: what dtest told the process of where it ran. Like `env`, but listings do not depend on it.
+  std::vector<std::pair<std::string, std::string>> as_it_ran;
   std::vector<std::string> data;  // globs
 
   // Reports.
