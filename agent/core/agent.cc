@@ -19,7 +19,7 @@ void Agent::Impl::Handle(absl::Time now, AgentEvent event, std::vector<AgentActi
   now_ = last_now_ = now;
   actions_ = actions;
   std::visit([this](auto& e) { On(std::move(e)); }, event);
-  if (!exited_ && dispatch_) Dispatch();
+  while (!exited_ && dispatch_) Dispatch();
   actions_ = nullptr;
 }
 

@@ -11,11 +11,12 @@
 // message that came in between (so that such a remainder can be recalled). Listings take a slot like a lease, before
 // any queued lease. A lease whose unit is not prepared waits; others overtake it.
 //
-// Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once, so
-// that a crash in global set-up cannot loop for ever. After its last case (global tear-down, leak check), between
-// cases, or in the tear-down of a suite: an inquest finds out, as it does where the framework says that a tear-down
-// failed. Time limits cover those stretches too. Exit status 1 is explained by a failed case; no other status ever is,
-// and no error of a sanitizer.
+// Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once; if
+// the next process of the unit dies so as well, all that remain (in the set-up of a suite: all of that suite), since it
+// is no case's doing and each would cost a process. A unit none of whose processes gets there runs no more. After its
+// last case (global tear-down, leak check), between cases, or in the tear-down of a suite: an inquest finds out, as it
+// does where the framework says that a tear-down failed. Time limits cover those stretches too. Exit status 1 is
+// explained by a failed case; no other status ever is, and no error of a sanitizer.
 //
 // An inquest runs those cases of that process that may have done it (between cases also the one that would have been
 // next; in a suite's tear-down only that suite's) once more, one a process, but for those that have failed, which the
@@ -115,6 +116,7 @@ struct CaseFinished {
   CaseResult result;
   bool doubtful = false;     // stays here until the process has ended, which may correct it
   bool from_report = false;  // the process never printed it: its output goes elsewhere
+  bool never_runs = false;   // and has not begun: no process is asked to run it
 };
 
 // The slot's process has ended; what it left behind may live and write on, for the leak timeout. Nothing of it is past

@@ -60,6 +60,7 @@ void Agent::Impl::MarkStartup(Slot* slot) {
   if (slot->any_began) return;
   slot->any_began = true;
   slot->startup = now_ - slot->spawned;
+  units_[slot->unit].early_deaths = 0;
 }
 
 void Agent::Impl::On(CaseFinished&& event) {
@@ -78,7 +79,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   }
   const size_t position = PositionIn(*slot, event.result.index);
   if (position == HeldLease::kNone) return;
-  MarkStartup(slot);
+  if (!event.never_runs) MarkStartup(slot);
   if (slot->running != position) {
     if (slot->running != HeldLease::kNone) return;  // another one is running
     slot->began = now_;
@@ -96,6 +97,11 @@ void Agent::Impl::On(CaseFinished&& event) {
   FinishCase(slot, position);
   if (interrupted) {
     if (slot->suspect == HeldLease::kNone) Gather(slot->lease, std::move(result));
+    return;
+  }
+  if (event.never_runs) {
+    --slot->batch_left;
+    Gather(slot->lease, std::move(result));
     return;
   }
   slot->any_finished = true;
@@ -167,11 +173,19 @@ void Agent::Impl::On(ProcessEnded&& event) {
     Gather(lease, *std::move(lease->doubt->alone));
     lease->doubt.reset();
   }
+  CaseResult blamed;
+  const bool early = last.has_value() && IsFailure(last->outcome) && !slot->any_began;
+  if (early) {
+    blamed.index = last->index;
+    blamed.outcome = last->outcome;
+    blamed.message = last->message;
+  }
   if (!questions.empty()) {
     BeginInquest(slot, std::move(questions), std::move(last));
   } else if (last.has_value()) {
     Gather(lease, *std::move(last));
   }
+  if (early) DiedEarly(slot, event, blamed);
   NextProcess(slot);
 }
 

@@ -32,8 +32,10 @@ class Agent::Impl {
   struct Unit {
     enum class State { kKnown, kPreparing, kReady, kFailed };
     State state = State::kKnown;
-    std::string error;   // if kFailed
-    bool report = true;  // its processes are asked for one
+    std::string error;          // if kFailed
+    bool report = true;         // its processes are asked for one
+    uint32_t early_deaths = 0;  // of its processes in a row, before any case began
+    std::string early_death;    // the last of them, as it was told
   };
 
   struct Slot {
@@ -200,6 +202,11 @@ class Agent::Impl {
 
   // The result that the end of the process decides: of the running case, the held one, or the one to blame.
   std::optional<CaseResult> LastResult(Slot* slot, ProcessEnded* event);
+
+  // The process died, or hung, before any case had begun, and one was blamed: so may be the others, without a process.
+  void DiedEarly(Slot* slot, const ProcessEnded& event, const CaseResult& blamed);
+  // Nobody's process comes to its first case: fails all that remains.
+  bool NeverBegins(Slot* slot);
 
   // The next case that the process would have begun.
   static size_t NextOf(const Slot& slot);

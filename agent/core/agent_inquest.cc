@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
 #include "agent/core/blame.h"
+#include "agent/frameworks/sanitizer.h"
 
 namespace dtest {
 
@@ -160,7 +161,8 @@ void Agent::Impl::Conclude(Slot* slot) {
     // None does it alone, at least not every time, as races are: what was remarked on while it ran tells.
     for (size_t i = 0; i < inquest.ran.size() && !question.found; ++i) {
       const RanCase& ran = inquest.ran[i];
-      if (ran.told.warning.empty() || !may_have(ran)) continue;
+      // A framework warns of other things, too.
+      if (SanitizerHeadline(ran.told.warning).empty() || !may_have(ran)) continue;
       accuse(ran, absl::StrCat(ran.told.warning, "\nand ", question.how, "; not so when the case ran alone"));
     }
     // Or one that had failed in it.

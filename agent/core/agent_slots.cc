@@ -61,6 +61,11 @@ void Agent::Impl::StartProcess(Slot* slot) {
   slot->lease = lease;
   slot->unit = lease->unit();
   slot->spawned = now_;
+  if (NeverBegins(slot)) {
+    FinishLease(slot);
+    FreeSlot(slot);
+    return;
+  }
   slot->process = ++processes_;
   if (lease->inquest.has_value()) slot->suspect = lease->inquest->suspects[lease->inquest->next++];
   slot->confirms = !lease->inquest.has_value() && lease->doubt.has_value() && !lease->doubt->alone.has_value();

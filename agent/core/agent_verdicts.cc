@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
@@ -11,6 +12,12 @@
 #include "agent/frameworks/capture.h"
 
 namespace dtest {
+namespace {
+
+constexpr uint32_t kEarlyDeathsThatTell = 2;
+constexpr uint32_t kMostEarlyDeaths = 10;  // a retry may find that what was not there has come
+
+}  // namespace
 
 std::string Agent::Impl::How(const Slot& slot, const ProcessEnded& event) {
   return slot.stopped.has_value() ? slot.stopped->what : DescribeEnd(event.exit_code, event.signal);
@@ -79,6 +86,42 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
   result->leaky |= event->leaky;
   if (keep_output) AddOutput(&*result, event);
   return result;
+}
+
+void Agent::Impl::DiedEarly(Slot* slot, const ProcessEnded& event, const CaseResult& blamed) {
+  if (slot->confirms || !slot->Undecided()) return;
+  HeldLease* lease = slot->lease;
+  Unit& unit = units_[slot->unit];
+  std::vector<size_t> others;  // that would fare alike
+  if (event.in_suite) {
+    const std::vector<uint32_t> before = std::exchange(lease->died_setting_up, event.setting_up);
+    if (!absl::c_linear_search(before, blamed.index)) return;
+    for (const uint32_t index : event.setting_up) {
+      if (const size_t position = lease->Find(index); position != HeldLease::kNone) others.push_back(position);
+    }
+  } else {
+    unit.early_death = blamed.message;
+    if (++unit.early_deaths < kEarlyDeathsThatTell) return;
+    for (const LeasedCase& leased : lease->Remaining(slot->batch_left - 1)) others.push_back(lease->Find(leased.index));
+  }
+  slot->began = now_;
+  for (const size_t position : others) {
+    Gather(lease, Blame(slot, position, blamed.outcome,
+                        absl::StrCat("not run, since two processes in a row did not get to a test: ", blamed.message)));
+  }
+}
+
+bool Agent::Impl::NeverBegins(Slot* slot) {
+  const Unit& unit = units_[slot->unit];
+  HeldLease* lease = slot->lease;
+  if (unit.early_deaths < kMostEarlyDeaths || lease->inquest.has_value() || lease->doubt.has_value()) return false;
+  slot->began = now_;
+  while (lease->remaining() > 0) {
+    Gather(lease, Blame(slot, lease->First(), Outcome::kCrashed,
+                        absl::StrCat("not run, since the last ", unit.early_deaths,
+                                     " processes of this executable here did not get to a test: ", unit.early_death)));
+  }
+  return true;
 }
 
 void Agent::Impl::AddOutput(CaseResult* result, ProcessEnded* event) const {

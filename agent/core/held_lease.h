@@ -62,8 +62,9 @@ class HeldLease {
     CaseResult crash;                 // unless...
     std::optional<CaseResult> alone;  // how the case ended alone, its output lost; another crash makes it the verdict
   };
-  std::optional<Doubt> doubt;  // without `alone`: the case remains, and is run next, alone
-  bool one_by_one = false;     // one process a case from here on
+  std::optional<Doubt> doubt;             // without `alone`: the case remains, and is run next, alone
+  bool one_by_one = false;                // one process a case from here on
+  std::vector<uint32_t> died_setting_up;  // the last process did, a suite with these cases to run
 
   // Something went wrong outside of a process' cases (see agent.h): they are run once more, each alone.
   struct Inquest {

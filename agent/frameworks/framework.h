@@ -49,14 +49,15 @@ struct BatchRequest {
 
 // How much a result weighs.
 enum class Standing {
-  kTold,      // the framework said so as it happened
-  kDoubtful,  // the process' end may turn it into a failure (ProcessEnd::corrections); output is kept for that
-  kReport,    // nothing was said as it happened: from the report that the process wrote at its end
+  kTold,       // the framework said so as it happened
+  kDoubtful,   // the process' end may turn it into a failure (ProcessEnd::corrections); output is kept for that
+  kReport,     // nothing was said as it happened: from the report that the process wrote at its end
+  kNeverRuns,  // the case is disabled: no process is asked to run it
 };
 
-// Where a reader reports to. A case is begun and then finished; one runs at a time. `result` has index, outcome,
-// message, output, output_cut, warning, and duration where the framework told it. The last case of the process has its
-// output whatever became of it: the end of the process may make it a failure.
+// Where a reader reports to. A case is begun, unless it never runs, and then finished; one runs at a time. `result` has
+// index, outcome, message, output, output_cut, warning, and duration where the framework told it. The last case of the
+// process has its output whatever became of it: the end of the process may make it a failure.
 class CaseSink {
  public:
   virtual ~CaseSink() = default;
@@ -69,7 +70,7 @@ class CaseSink {
 class OutputReader {
  public:
   virtual ~OutputReader() = default;
-  // Before the process starts. Cases that never run (disabled) are begun and finished here. False: that was all, there
+  // Before the process starts. Cases that never run (disabled) are finished here. False: that was all, there
   // is no process to start.
   virtual bool Start(CaseSink* sink) = 0;
   // Bytes of stdout and stderr as they come, cut anywhere.

@@ -39,6 +39,7 @@
 #include "absl/strings/string_view.h"
 #include "agent/frameworks/capture.h"
 #include "agent/frameworks/framework.h"
+#include "agent/frameworks/wanted_cases.h"
 
 namespace dtest {
 
@@ -53,12 +54,7 @@ class GoogleTestReader : public OutputReader {
   void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) override;
 
  private:
-  static constexpr size_t kNone = ~size_t{0};
-  struct Expected {
-    uint32_t index;
-    bool done = false;
-    bool failed = false;
-  };
+  static constexpr size_t kNone = WantedCases::kNone;
   struct Suspicion {
     std::string message;
     bool certain = false;  // GoogleTest's closing list or report says so
@@ -94,25 +90,22 @@ class GoogleTestReader : public OutputReader {
   void ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink);
   void SkipAllIfSetUpDid(CaseSink* sink);
   size_t Find(absl::string_view name);
-  absl::string_view Name(size_t position) const { return request_.listing.name(expected_[position].index); }
-  absl::string_view Suite(size_t position) const { return request_.listing.suite(expected_[position].index); }
   bool LastOfSuite(size_t position) const;
 
   const BatchRequest request_;
-  std::string unchecked_;           // why what is not listed cannot show; empty: it can, or is not to
-  std::vector<Expected> expected_;  // in listing order, which is the order GoogleTest runs them in
-  std::vector<uint32_t> disabled_;
-  size_t done_ = 0;                                         // of expected_
-  size_t next_ = 0;                                         // where the next one is expected
+  std::string unchecked_;  // why what is not listed cannot show; empty: it can, or is not to
+  WantedCases wanted_;
+  std::vector<uint8_t> failed_;                             // by position in it
   absl::flat_hash_map<absl::string_view, size_t> by_name_;  // made when one comes out of order
 
   std::string partial_;              // a line without its newline yet
-  size_t running_ = kNone;           // position in expected_
+  size_t running_ = kNone;           // position in wanted_
   std::optional<CaseResult> ended_;  // of running_, with its output: waits for the end of its suite
   Capture output_;                   // of the running case, or outside any since the last one
   Message message_kind_ = Message::kNone;
   bool message_open_ = false;  // its block goes on
   bool in_suite_ = false;      // it has begun, but none of its cases
+  std::string set_up_suite_;   // its name
   bool any_began_ = false;
   bool closing_ = false;                    // the closing list has begun
   absl::string_view suite_;                 // of the case begun last

@@ -15,8 +15,9 @@ struct ProcessEnd {
   int signal = 0;
 
   // ---- Set by the reader, which sets exit_code to 0, too, where the framework took it as a verdict.
-  bool premature = false;  // it exited, with whatever status, but the framework had not finished
-  bool in_suite = false;   // a suite has begun, but none of its cases: it is in that suite's set-up
+  bool premature = false;            // it exited, with whatever status, but the framework had not finished
+  bool in_suite = false;             // a suite has begun, but none of its cases: it is in that suite's set-up
+  std::vector<uint32_t> setting_up;  // the cases of that suite that were to run
   // It ended in the tear-down of a suite: the cases of that suite that had ended, in the order they ran.
   std::vector<uint32_t> torn_down;
   std::string output;  // of the case that still runs, or outside any case since the last one

@@ -80,7 +80,8 @@ class SlotRunner : private CaseSink {
   void TearingDown(uint32_t index) override;
   void Finished(CaseResult result, Standing standing) override;
 
-  Environment BaseEnvironment(const Program& program, const Invocation& invocation) const;
+  // `batch`: null while listing.
+  Environment EnvironmentOf(const Program& program, const Invocation& invocation, const StartBatch* batch) const;
   // Empty if it runs; else why it does not.
   std::string Spawn(const Program& program, const Invocation& invocation, const Environment& environment);
   void WatchOutput(bool watch);

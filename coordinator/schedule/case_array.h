@@ -48,6 +48,8 @@ struct CaseRecord {
   bool quarantined : 1 = false;
   bool told_slow : 1 = false;  // of this attempt
 };
+// It ran on two hosts as these were lost: no other such case runs on its host, so that the next loss tells them apart.
+inline bool RunsApart(const CaseRecord& c) { return c.lost_hosts > 1; }
 static_assert(sizeof(CaseRecord) <= 48, "a million cases must stay cheap");
 
 class CaseArray {

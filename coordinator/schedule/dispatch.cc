@@ -133,12 +133,23 @@ bool Scheduler::Impl::MayPlace(HostId h, UnitId e) const {
 // Not on the host that it failed on while another may take it, now or once it has joined: for kRetryPatience at most.
 bool Scheduler::Impl::MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const {
   const UnitId e = kind.unit;
+  if (kind.apart && HasSuspect(h)) return false;
   const bool failed_here = kind.avoid == h;
   if (failed_here && now_ < since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
   if (MayPlace(h, e)) return true;
   // Shipping does not pay; but the only host that need not be shipped to is the one that it failed on.
   return !failed_here && placement_.hold(h, e) != Hold::kUnfit && placement_.IsOnlyHolder(kind.avoid, e) &&
          placement_.ShipTime(e) <= kMostRetryShipping;
+}
+
+bool Scheduler::Impl::HasSuspect(HostId h) const {
+  for (const LeaseSlab first : {hosts_[h].running.head, hosts_[h].queued.head}) {
+    for (LeaseSlab slab = first; slab != kNoLease; slab = hosts_.lease(slab).next) {
+      const CaseNumber head = hosts_.lease(slab).cases.head;
+      if (head != kNoCase && RunsApart(cases_[head])) return true;
+    }
+  }
+  return false;
 }
 
 bool Scheduler::Impl::GiveRetry(HostId h) {

@@ -82,7 +82,7 @@ void Pending::Add(CaseNumber i, bool front) {
 void Pending::AddRetry(CaseNumber i, absl::Time now) {
   CaseRecord& c = cases_[i];
   c.state = CaseState::kRetry;
-  retries_.Add({c.unit, c.avoid}, i, now);
+  retries_.Add({c.unit, c.avoid, RunsApart(c)}, i, now);
   Account(i, 1);
 }
 
@@ -113,7 +113,7 @@ CaseNumber Pending::TakeLong(UnitId unit) {
 }
 
 void Pending::TakeRetry(CaseNumber i) {
-  retries_.Remove({cases_[i].unit, cases_[i].avoid}, i);
+  retries_.Remove({cases_[i].unit, cases_[i].avoid, RunsApart(cases_[i])}, i);
   Account(i, -1);
 }
 

@@ -88,6 +88,7 @@ void Scheduler::Impl::On(const HostGone& event) {
     for (LeaseSlab slab = host.queued.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
       held.emplace_back(slab, false);
     }
+    const Suspects suspects = SuspectsOf(held);
     // From the last to the first, so that what is put in front ends up in the order it was in.
     for (auto it = held.rbegin(); it != held.rend(); ++it) {
       LeaseRecord& lease = hosts_.lease(it->first);
@@ -103,7 +104,7 @@ void Scheduler::Impl::On(const HostGone& event) {
         absl::Time began;
         running_since = RunningIn(lease, &began) == lease.cases.head ? began : lease.started;
       }
-      Lost(h, EndLease(lease), running_since, event.reason);
+      Lost(h, EndLease(lease), running_since, event.reason, suspects);
     }
     for (UnitId e : listings_.ids()) {
       if (listings_.ListerOf(e) != h) continue;

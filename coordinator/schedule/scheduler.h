@@ -200,7 +200,8 @@ struct SchedulerOptions {
   absl::Duration kill_grace = absl::Seconds(10);         // after an interrupt
   absl::Duration default_case = absl::Milliseconds(50);  // expected duration where nothing is known
   absl::Duration longest_batch = absl::Seconds(2);       // expected run time of a batch of short cases, at most
-  uint32_t hosts_a_case_may_take_down = 2;  // a case that ran when this many hosts were lost is blamed, not retried
+  // A case that ran when this many hosts were lost is blamed, not retried, if no other was there as often.
+  uint32_t hosts_a_case_may_take_down = 2;
   std::vector<std::string> host_names;      // by HostId, for messages only; a host without one is "host <number>"
 };
 

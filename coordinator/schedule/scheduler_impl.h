@@ -111,6 +111,7 @@ class Scheduler::Impl {
   bool GiveOne(HostId h);
   bool GiveListing(HostId h);
   bool MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const;
+  bool HasSuspect(HostId h) const;  // holds a case that runs apart
   bool GiveRetry(HostId h);
   bool GiveLong(HostId h);
   bool GiveShort(HostId h);
@@ -193,8 +194,15 @@ class Scheduler::Impl {
   void NoteLoss(HostId h, CaseNumber i, const std::string& reason);
   // The cases of `list`, in no list now, are pending again, first of all.
   void TakeBack(const CaseList& list);
+  // Of the cases that ran on a host as it was lost: how many hosts those have been lost with that have been with the
+  // most, and how many cases that are.
+  struct Suspects {
+    uint32_t losses = 0, count = 0;
+  };
+  Suspects SuspectsOf(const std::vector<std::pair<LeaseSlab, bool>>& held);
   // The host was lost with these cases of a lease; its first was running since then, if `running_since` says so.
-  void Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since, const std::string& reason);
+  void Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since, const std::string& reason,
+            const Suspects& suspects);
   // `began`: where no agent said so.
   void Final(CaseNumber i, std::optional<HostId> host, CaseResult result,
              std::optional<absl::Time> began = std::nullopt);

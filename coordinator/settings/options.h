@@ -108,6 +108,8 @@ struct Options {
   bool new_first = false;
   std::optional<Stress> stress;
   std::vector<std::pair<std::string, std::string>> env;
+  // `dtest reproduce`: what dtest told the process of where it ran. Like `env`, but listings do not depend on it.
+  std::vector<std::pair<std::string, std::string>> as_it_ran;
   std::vector<std::string> data;  // globs
 
   // Reports.

@@ -28,6 +28,7 @@ class Recorder : public CaseSink {
     if (!result.warning.empty()) absl::StrAppend(&text, " warning ", result.warning);
     if (standing == Standing::kDoubtful) text += " doubtful";
     if (standing == Standing::kReport) text += " from report";
+    if (standing == Standing::kNeverRuns) text += " never runs";
     events.push_back(std::move(text));
     durations.push_back(result.duration);
   }
@@ -170,7 +171,7 @@ TEST_P(GoogleTestReaderTest, AnyOrder) {
 TEST_P(GoogleTestReaderTest, DisabledIsSkippedWithoutRunning) {
   Batch({3, 4});
   EXPECT_TRUE(runs_);
-  EXPECT_THAT(recorder_.events, ElementsAre("began 4", "4 skipped (disabled)"));
+  EXPECT_THAT(recorder_.events, ElementsAre("4 skipped (disabled) never runs"));
   Batch({4});
   EXPECT_FALSE(runs_);
   run_disabled_ = true;
@@ -201,6 +202,7 @@ TEST_P(GoogleTestReaderTest, WhereItEndedBetweenCases) {
   Read("[----------] 1 test from A\n");
   End(0, SIGSEGV);
   EXPECT_TRUE(end_.in_suite);
+  EXPECT_THAT(end_.setting_up, ElementsAre(0));
   Batch({0, 3});
   EXPECT_THAT(Read("[----------] 1 test from A\n[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n"
                    "[----------] 1 test from A (0 ms total)\n"),
@@ -532,6 +534,19 @@ TEST_P(GoogleTestReaderTest, CaseThatWasNotListed) {
                     "[----------] 3 tests from A (0 ms total)\n"));
   End(0);
   EXPECT_EQ(end_.listing_wrong, "it listed 2 and runs 3: A.Strange is not in its listing");
+}
+
+// The filter that says what to leave out is one that some programs spoil; -k '*' does not help all of them.
+TEST_P(GoogleTestReaderTest, CaseThatWasNotListedMayComeOfTheProgramsOwnFilter) {
+  unlisted_too_ = true;
+  names_ = {"A.One", "A.Two", "A.Three"};
+  Batch({0, 1});
+  Read(absl::StrCat("[==========] Running 3 tests from 1 test suite.\n", kOneAndTwo, kStranger,
+                    "[----------] 3 tests from A (0 ms total)\n"));
+  End(1);
+  EXPECT_THAT(end_.listing_wrong,
+              testing::AllOf(HasSubstr("if it adds to it, -k '*' has only what is listed run"),
+                             HasSubstr("if it puts another in its place, it must not where it is given one")));
 }
 
 TEST_P(GoogleTestReaderTest, WhatCannotBeLookedForIsSaid) {
