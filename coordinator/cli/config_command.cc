@@ -21,7 +21,8 @@ namespace {
 // As dtest.toml would have it.
 std::string ValueText(const Setting& setting, const std::vector<std::string>& values) {
   if (IsList(setting)) {
-    const bool tables = setting.name == absl::string_view("override");  // they are TOML as they are
+    const absl::string_view name = setting.name;
+    const bool tables = name == "override" || name == "lock";  // they are TOML as they are
     return absl::StrCat("[", absl::StrJoin(values, ", ", [tables](std::string* out, const std::string& value) {
                           out->append(tables ? OneLine(value) : TomlText(value));
                         }), "]");

@@ -114,7 +114,11 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.heartbeat_interval = HeartbeatInterval(options);
 
   loop.scheduler.hosts = static_cast<uint32_t>(hosts.size());
-  for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
+  for (const HostSpec& host : hosts) {
+    loop.scheduler.host_names.push_back(host.name);
+    loop.scheduler.host_tags.push_back(host.tags);
+    std::sort(loop.scheduler.host_tags.back().begin(), loop.scheduler.host_tags.back().end());
+  }
   loop.scheduler.explain = options.explain;
   loop.scheduler.together = options.together;
   loop.scheduler.repeat = options.repeat;

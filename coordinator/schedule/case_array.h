@@ -11,7 +11,6 @@
 #include <memory>
 #include <vector>
 
-#include "coordinator/schedule/case_policy.h"
 #include "coordinator/schedule/ids.h"
 
 namespace dtest::schedule {
@@ -20,6 +19,7 @@ enum class CaseState : uint8_t {
   kShort,    // pending, in its unit's list
   kLong,     // pending, in its unit's heap of long cases
   kRetry,    // pending, in the queue of cases that run alone and before others
+  kNeedy,    // pending, among those that need more than a slot of any host
   kLeased,   // in the list of the lease `holder`
   kFinished  // has its final verdict
 };
@@ -41,7 +41,8 @@ struct CaseRecord {
   uint8_t returns = 0;          // times it came back as the first of a lease that had yielded nothing
   uint8_t steals = 0;           // times it was moved between hosts unstarted
   PolicyId policy;              // in the scheduler's PolicyTable
-  CaseState state : 6 = CaseState::kShort;
+  CaseState state : 5 = CaseState::kShort;
+  bool needy : 1 = false;   // its policy has needs
   bool known : 1 = false;   // `seconds` is from history
   bool behind : 1 = false;  // it last failed in a process that others had begun in before it
 };

@@ -10,7 +10,8 @@
 // Invariants, checked by CheckInvariants and by the simulator after every step: a case is in exactly one of {unlisted,
 // pending, leased, finished}; it is held under at most one live lease, and two only while a speculative copy of it has
 // been declared (AttemptCopied), on another host; every selected case reaches exactly one final
-// verdict per iteration; sums of pending and leased estimates match their parts.
+// verdict per iteration; sums of pending and leased estimates match their parts; a lock is held by its leases, and by
+// no more than may hold it, and a host's slots suffice for what its leases need.
 //
 // One thread. Owns all it is given.
 
@@ -181,6 +182,7 @@ struct SchedulerOptions {
   absl::Duration longest_batch = absl::Seconds(2);       // expected run time of a batch of short cases, at most
   uint32_t hosts_a_case_may_take_down = 2;  // a case that ran when this many hosts were lost is blamed, not retried
   std::vector<std::string> host_names;      // by HostId, for messages only; a host without one is "host <number>"
+  std::vector<std::vector<std::string>> host_tags;  // by HostId, sorted; a host without an entry has none
 };
 
 class Scheduler {

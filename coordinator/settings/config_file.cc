@@ -33,6 +33,7 @@ constexpr absl::string_view kInherits = "inherits";
 constexpr absl::string_view kEnv = "env";
 constexpr absl::string_view kHosts = "hosts";
 constexpr absl::string_view kOverride = "override";
+constexpr absl::string_view kLock = "lock";
 // What [hosts] calls the settings of the command line.
 struct HostsKey {
   absl::string_view key;
@@ -145,6 +146,7 @@ class Reader {
     if (NameOf(key) == kHosts && node.is_table()) return ReadHosts(*node.as_table(), layer);
     if (NameOf(key) == kEnv && node.is_table()) return ReadEnv(*node.as_table(), layer);
     if (NameOf(key) == kOverride) return ReadOverrides(key, node, layer);
+    if (NameOf(key) == kLock) return ReadLocks(key, node, layer);
     const Setting* const setting = FindSetting(NameOf(key));
     if (setting == nullptr || !setting->in_files) {
       std::vector<absl::string_view> names;
@@ -200,6 +202,26 @@ class Reader {
     for (const toml::node& one : *node.as_array()) {
       const auto fail = [this](const toml::source_position& place, const std::string& what) { Fail(place, what); };
       if (ReadOverride(*one.as_table(), fail).has_value()) given.values.push_back(InlineText(*one.as_table()));
+    }
+    if (!given.values.empty()) layer->push_back(std::move(given));
+  }
+
+  // [lock.NAME], or the array that `dtest config` shows.
+  void ReadLocks(const toml::key& key, const toml::node& node, SettingLayer* layer) {
+    GivenSetting given{FindSetting(kLock), {}, Origin(key.source().begin)};
+    const auto fail = [this](const toml::source_position& place, const std::string& what) { Fail(place, what); };
+    const auto add = [&](const toml::node& one, const std::optional<std::string>& name) {
+      if (!one.is_table()) return Fail(one.source().begin, "a lock is a table: [lock.NAME]");
+      if (const std::optional<CaseLock> lock = ReadLock(*one.as_table(), name, fail); lock.has_value()) {
+        given.values.push_back(LockText(*lock));
+      }
+    };
+    if (node.is_table()) {
+      for (const auto& [name, one] : *node.as_table()) add(one, std::string(NameOf(name)));
+    } else if (node.is_array_of_tables()) {
+      for (const toml::node& one : *node.as_array()) add(one, std::nullopt);
+    } else {
+      Fail(key.source().begin, "locks are tables: [lock.NAME]");
     }
     if (!given.values.empty()) layer->push_back(std::move(given));
   }

@@ -11,6 +11,8 @@
 //   [[override]]                   # these cases are run otherwise (overrides.h)
 //   filter = "label(slow)"
 //   timeout = "10m"
+//   [lock.port-8080]               # and this one that they name is not farm-wide
+//   scope = "host"
 //   [profile.nightly]              # any of the above, where --profile nightly asks for it
 //   inherits = "ci"                # and before that, what [profile.ci] says
 //

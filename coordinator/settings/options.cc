@@ -1,5 +1,8 @@
 #include "coordinator/settings/options.h"
 
+#include <utility>
+#include <vector>
+
 namespace dtest {
 
 SuccessOutput SuccessOutputOf(const Options& options) {
@@ -7,8 +10,10 @@ SuccessOutput SuccessOutputOf(const Options& options) {
 }
 
 CasePolicies PoliciesOf(const Options& options) {
+  std::vector<PolicyOverride> overrides = options.overrides;
+  overrides.insert(overrides.end(), options.exclusive.begin(), options.exclusive.end());
   return CasePolicies({.time_limit = options.timeout, .retries = options.retries, .processes = options.processes},
-                      options.overrides);
+                      std::move(overrides), options.locks);
 }
 
 bool KeepsAllOutput(const Options& options) {

@@ -83,6 +83,8 @@ struct Options {
   Processes processes = Processes::kBatch;
   absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
   std::vector<PolicyOverride> overrides;       // of these three, for some cases; the last that matches counts
+  std::vector<PolicyOverride> exclusive;       // further ones, which make cases exclusive
+  std::vector<CaseLock> locks;                 // that overrides name; the last of a name counts
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);

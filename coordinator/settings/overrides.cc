@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace dtest {
 
@@ -21,8 +22,25 @@ std::string TomlText(absl::string_view text) {
   return quoted + "\"";
 }
 
+namespace {
+
+std::string TomlTexts(const std::vector<std::string>& texts) {
+  return absl::StrCat(
+      "[", absl::StrJoin(texts, ", ", [](std::string* out, const std::string& text) { out->append(TomlText(text)); }),
+      "]");
+}
+
+std::vector<std::string> SortedOnce(std::vector<std::string> texts) {
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  return texts;
+}
+
+}  // namespace
+
 bool SaysSomething(const PolicyOverride& one) {
-  return one.time_limit.has_value() || one.retries.has_value() || one.processes.has_value();
+  return one.time_limit.has_value() || one.retries.has_value() || one.processes.has_value() || one.locks.has_value() ||
+         one.exclusive.has_value() || one.slots.has_value() || one.tags.has_value();
 }
 
 std::string OverrideText(const PolicyOverride& one) {
@@ -35,14 +53,28 @@ std::string OverrideText(const PolicyOverride& one) {
   if (one.processes.has_value()) {
     absl::StrAppend(&text, ", processes = ", TomlText(*one.processes == Processes::kCase ? "case" : "batch"));
   }
+  if (one.locks.has_value()) absl::StrAppend(&text, ", locks = ", TomlTexts(*one.locks));
+  if (one.exclusive.has_value()) absl::StrAppend(&text, ", exclusive = ", *one.exclusive ? "true" : "false");
+  if (one.slots.has_value()) absl::StrAppend(&text, ", slots = ", *one.slots);
+  if (one.tags.has_value()) absl::StrAppend(&text, ", tags = ", TomlTexts(*one.tags));
   return text + "}";
+}
+
+std::vector<CaseLock> CasePolicies::LocksOf(std::vector<std::string> names) const {
+  std::vector<CaseLock> locks;
+  for (std::string& name : SortedOnce(std::move(names))) {
+    const auto known =
+        std::find_if(locks_.rbegin(), locks_.rend(), [&](const CaseLock& lock) { return lock.name == name; });
+    locks.push_back(known != locks_.rend() ? *known : CaseLock{std::move(name)});
+  }
+  return locks;
 }
 
 CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInfos& cases,
                                            const std::vector<uint32_t>& selected) const {
   OfUnit resolved;
   if (overrides_.empty()) {
-    resolved.policies = {base_};
+    resolved.policies.push_back(base_);
     resolved.of_case.assign(selected.size(), 0);
     return resolved;
   }
@@ -57,6 +89,10 @@ CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInf
       policy.time_limit = one.time_limit.value_or(policy.time_limit);
       policy.retries = one.retries.value_or(policy.retries);
       policy.processes = one.processes.value_or(policy.processes);
+      if (one.locks.has_value()) policy.locks = LocksOf(*one.locks);
+      policy.exclusive = one.exclusive.value_or(policy.exclusive);
+      policy.slots = one.slots.value_or(policy.slots);
+      if (one.tags.has_value()) policy.tags = SortedOnce(*one.tags);
     }
     // Neighbours most often have the same.
     auto known = std::find(resolved.policies.rbegin(), resolved.policies.rend(), policy);

@@ -96,6 +96,25 @@ absl::Status ReadOverrides(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
+// An override that makes these cases exclusive.
+absl::Status ReadExclusive(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    absl::StatusOr<PolicyOverride> one =
+        ParseOverride(absl::StrCat("{filter = ", TomlText(value), ", exclusive = true}"));
+    if (!one.ok()) return one.status();
+    options->exclusive.push_back(*std::move(one));
+  }
+  return absl::OkStatus();
+}
+absl::Status ReadLocks(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    absl::StatusOr<CaseLock> lock = ParseLock(value);
+    if (!lock.ok()) return lock.status();
+    options->locks.push_back(*std::move(lock));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadShard(const Values& values, Options* options) {
   const absl::StatusOr<std::pair<uint32_t, uint32_t>> shard = ParseShard(values.back());
   if (!shard.ok()) return shard.status();
@@ -352,6 +371,21 @@ constexpr Setting kSettings[] = {
      .commands = kOfRuns,
      .has_variable = false,
      .read = ReadOverrides},
+    {.name = "exclusive",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "EXPR",
+     .text = "While one of these cases runs, nothing else of this run does on its host",
+     .commands = kOfRuns,
+     .read = ReadExclusive},
+    {.name = "lock",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "TABLE",
+     .text = "A lock that overrides name: {name = \"port-8080\", scope = \"host\", max = 2}",
+     .commands = kOfRuns,
+     .has_variable = false,
+     .read = ReadLocks},
     {.name = "grace",
      .group = SettingGroup::kRun,
      .value = "DUR",

@@ -7,13 +7,21 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "dtest/base/nearest.h"
+#include "absl/types/span.h"
 #include "coordinator/settings/setting.h"
+#include "dtest/base/nearest.h"
 
 namespace dtest {
 namespace {
 
 constexpr absl::string_view kFilter = "filter";
+
+constexpr char kTakesSmallNumber[] = "give a number from 1 to 10000";
+std::optional<uint32_t> SmallNumber(const toml::node& node) {
+  const auto* const number = node.as_integer();
+  if (number == nullptr || number->get() < 1 || number->get() > 10000) return std::nullopt;
+  return static_cast<uint32_t>(number->get());
+}
 
 // A setting that decides case by case, and where its value goes.
 struct OfCases {
@@ -26,11 +34,48 @@ constexpr OfCases kOfCases[] = {
     {"processes", [](const Options& read, PolicyOverride* to) { to->processes = read.processes; }},
 };
 
+// A key that only overrides have. It is read from its value, or what it takes is returned.
+struct OfNeeds {
+  const char* key;
+  const char* (*read)(const toml::node& node, PolicyOverride* to);
+};
+const char* ReadTexts(const toml::node& node, std::optional<std::vector<std::string>>* to) {
+  constexpr const char* kTakes = "give an array of texts";
+  std::vector<std::string>& texts = to->emplace();
+  if (!node.is_array()) return kTakes;
+  for (const toml::node& one : *node.as_array()) {
+    std::optional<std::string> text = one.is_string() ? TextOf(one) : std::nullopt;
+    if (!text.has_value()) return kTakes;
+    if (text->empty()) return "a text is empty";
+    texts.push_back(*std::move(text));
+  }
+  return nullptr;
+}
+constexpr OfNeeds kOfNeeds[] = {
+    {"locks", [](const toml::node& node, PolicyOverride* to) { return ReadTexts(node, &to->locks); }},
+    {"exclusive",
+     [](const toml::node& node, PolicyOverride* to) -> const char* {
+       if (!node.is_boolean()) return "give true or false";
+       to->exclusive = node.as_boolean()->get();
+       return nullptr;
+     }},
+    {"slots",
+     [](const toml::node& node, PolicyOverride* to) -> const char* {
+       to->slots = SmallNumber(node);
+       return to->slots.has_value() ? nullptr : kTakesSmallNumber;
+     }},
+    {"tags", [](const toml::node& node, PolicyOverride* to) { return ReadTexts(node, &to->tags); }},
+};
+
 std::vector<absl::string_view> KnownKeys() {
   std::vector<absl::string_view> keys = {kFilter};
   for (const OfCases& one : kOfCases) keys.emplace_back(one.setting);
+  for (const OfNeeds& one : kOfNeeds) keys.emplace_back(one.key);
   return keys;
 }
+
+constexpr absl::string_view kLockKeys[] = {"scope", "max"};
+constexpr absl::string_view kScopes[] = {"farm", "host"};
 
 }  // namespace
 
@@ -48,6 +93,7 @@ std::optional<std::string> TextOf(const toml::node& node) {
 
 std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure fail) {
   bool good = true;
+  const std::vector<absl::string_view> keys = KnownKeys();
   const auto mistake = [&](const toml::source_region& region, const std::string& what) {
     good = false;
     fail(region.begin, what);
@@ -68,15 +114,23 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
   if (filter.ok() && filter->NeedsHistory()) {
     mistake(filter_node->source(), "filter: failed() and new() choose what to run, not how");
   }
-  PolicyOverride read{text_of_filter, filter.ok() ? *std::move(filter) : *Filter::Parse("all()"), {}, {}, {}};
+  PolicyOverride read{.filter_text = text_of_filter,
+                      .filter = filter.ok() ? *std::move(filter) : *Filter::Parse("all()")};
   for (const auto& [key, node] : table) {
     const absl::string_view name = NameOf(key);
     if (name == kFilter) continue;
+    if (const auto* const need = std::find_if(std::begin(kOfNeeds), std::end(kOfNeeds),
+                                              [name](const OfNeeds& one) { return name == one.key; });
+        need != std::end(kOfNeeds)) {
+      const char* const takes = need->read(node, &read);
+      if (takes != nullptr) mistake(node.source(), absl::StrCat(name, ": ", takes));
+      continue;
+    }
     const auto* const known = std::find_if(std::begin(kOfCases), std::end(kOfCases),
                                            [name](const OfCases& one) { return name == one.setting; });
     if (known == std::end(kOfCases)) {
-      mistake(key.source(), absl::StrCat("unknown key '", name, "' of an override; it has ",
-                                         absl::StrJoin(KnownKeys(), ", "), DidYouMean(name, KnownKeys())));
+      mistake(key.source(), absl::StrCat("unknown key '", name, "' of an override; it has ", absl::StrJoin(keys, ", "),
+                                         DidYouMean(name, keys)));
       continue;
     }
     const std::optional<std::string> text = TextOf(node);
@@ -91,9 +145,49 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
     }
     known->take(options, &read);
   }
-  if (good && !SaysSomething(read)) mistake(table.source(), "an override needs timeout, retries or processes");
+  if (good && !SaysSomething(read)) {
+    mistake(table.source(), absl::StrCat("an override has nothing but its filter; give ",
+                                         absl::StrJoin(absl::MakeSpan(keys).subspan(1), ", ")));
+  }
   if (!good) return std::nullopt;
   return read;
+}
+
+std::optional<CaseLock> ReadLock(const toml::table& table, const std::optional<std::string>& name, TomlFailure fail) {
+  bool good = true;
+  const auto mistake = [&](const toml::source_region& region, const std::string& what) {
+    good = false;
+    fail(region.begin, what);
+  };
+  CaseLock lock;
+  if (name.has_value()) lock.name = *name;
+  for (const auto& [key, node] : table) {
+    const absl::string_view what = NameOf(key);
+    if (what == "name" && !name.has_value()) {
+      lock.name = node.is_string() ? TextOf(node).value_or("") : "";
+    } else if (what == "scope") {
+      const std::string scope = TextOf(node).value_or("");
+      lock.scope = scope == "host" ? LockScope::kHost : LockScope::kFarm;
+      if (std::find(std::begin(kScopes), std::end(kScopes), scope) == std::end(kScopes)) {
+        mistake(node.source(), absl::StrCat("scope: give farm or host", DidYouMean(scope, {"farm", "host"})));
+      }
+    } else if (what == "max") {
+      const std::optional<uint32_t> max = SmallNumber(node);
+      if (!max.has_value()) mistake(node.source(), absl::StrCat("max: ", kTakesSmallNumber));
+      lock.max = max.value_or(1);
+    } else {
+      mistake(key.source(), absl::StrCat("unknown key '", what, "' of a lock; it has ", absl::StrJoin(kLockKeys, ", "),
+                                         DidYouMean(what, {"scope", "max"})));
+    }
+  }
+  if (lock.name.empty()) mistake(table.source(), "a lock needs a name, which is not empty");
+  if (!good) return std::nullopt;
+  return lock;
+}
+
+std::string LockText(const CaseLock& lock) {
+  return absl::StrCat("{name = ", TomlText(lock.name), ", scope = \"", lock.scope == LockScope::kHost ? "host" : "farm",
+                      "\", max = ", lock.max, "}");
 }
 
 std::string InlineText(toml::table table) {
@@ -103,26 +197,40 @@ std::string InlineText(toml::table table) {
   return text.str();
 }
 
-absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text) {
+namespace {
+
+// One inline table, by `read`; `what` it is and what would be, for the message.
+template <typename T>
+absl::StatusOr<T> ParseTable(absl::string_view text, std::optional<T> (*read)(const toml::table&, TomlFailure),
+                             absl::string_view what) {
   std::vector<std::string> problems;
   const auto fail = [&problems](const toml::source_position&, const std::string& what) { problems.push_back(what); };
-  std::optional<PolicyOverride> read;
+  std::optional<T> value;
   try {
     const toml::table table = toml::parse(absl::StrCat("o = ", text));
     if (const toml::table* const inner = table["o"].as_table(); inner != nullptr && table.size() == 1) {
-      read = ReadOverride(*inner, fail);
+      value = read(*inner, fail);
     } else {
       fail({}, "");
     }
   } catch (const toml::parse_error&) {
     fail({}, "");
   }
-  if (read.has_value()) return *std::move(read);
-  if (problems.front().empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", text, "' is no override; give {filter = \"label(slow)\", timeout = \"10m\"}"));
-  }
+  if (value.has_value()) return *std::move(value);
+  if (problems.front().empty()) return absl::InvalidArgumentError(absl::StrCat("'", text, "' is no ", what));
   return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
+}
+
+}  // namespace
+
+absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text) {
+  return ParseTable<PolicyOverride>(text, ReadOverride, "override; give {filter = \"label(slow)\", timeout = \"10m\"}");
+}
+
+absl::StatusOr<CaseLock> ParseLock(absl::string_view text) {
+  return ParseTable<CaseLock>(
+      text, [](const toml::table& table, TomlFailure fail) { return ReadLock(table, std::nullopt, fail); },
+      "lock; give {name = \"port-8080\", scope = \"host\", max = 2}");
 }
 
 }  // namespace dtest

@@ -24,7 +24,11 @@ using TomlFailure = absl::FunctionRef<void(const toml::source_position& place, c
 
 // Of the table of one [[override]]. nullopt if any mistake was told.
 std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure fail);
-// The same table on one line, as ParseOverride takes it.
+// Of the table of a lock, which is named by its key `name` or, where that is above it, by `name`.
+std::optional<CaseLock> ReadLock(const toml::table& table, const std::optional<std::string>& name, TomlFailure fail);
+// As ParseLock takes it.
+std::string LockText(const CaseLock& lock);
+// The table of an override on one line, as ParseOverride takes it.
 std::string InlineText(toml::table table);
 
 }  // namespace dtest

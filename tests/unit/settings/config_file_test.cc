@@ -125,8 +125,9 @@ TEST(ConfigFile, Overrides) {
             "dtest.toml:4:10: filter: at character 6: this parenthesis is not closed\n"
             "    4 | filter = 'label('\n"
             "      |          ^\n"
-            "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes; did you mean "
-            "'retries'?\n"
+            "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes, locks, "
+            "exclusive, slots, "
+            "tags; did you mean 'retries'?\n"
             "    5 | retrys = 1\n"
             "      | ^\n"
             "dtest.toml:6:11: retries: 'x' is not a number from 0 to 100\n"
@@ -134,6 +135,44 @@ TEST(ConfigFile, Overrides) {
             "      |           ^");
   EXPECT_THAT(Wrong("override = 1"), HasSubstr("overrides are tables: [[override]]"));
   EXPECT_THAT(Wrong("[[override]]\nfilter = 'failed()'"), HasSubstr("choose what to run, not how"));
+}
+
+TEST(ConfigFile, Locks) {
+  const ConfigFile config = Parsed(
+      "[lock.port-8080]\n"
+      "scope = 'host'\n"
+      "[lock.license]\n"
+      "max = 3\n"
+      "[[profile.ci.lock]]\n"
+      "name = 'license'\n",
+      "ci");
+  ASSERT_EQ(config.settings.size(), 1u);
+  EXPECT_EQ(config.settings[0].origin, "dtest.toml:1");
+  EXPECT_THAT(config.settings[0].values, testing::ElementsAre("{name = \"license\", scope = \"farm\", max = 3}",
+                                                              "{name = \"port-8080\", scope = \"host\", max = 1}"));
+  EXPECT_THAT(config.profiles[0][0].values, testing::ElementsAre("{name = \"license\", scope = \"farm\", max = 1}"));
+  EXPECT_EQ(
+      Wrong("[lock.a]\nscope = 'hosts'\n[lock]\nb = 1\n[[override]]\nfilter='x'\nlocks='a'\nslots=0\nexclusive=1\n"
+            "tags=['']\n"),
+      "dtest.toml:2:9: scope: give farm or host; did you mean 'host'?\n"
+      "    2 | scope = 'hosts'\n"
+      "      |         ^\n"
+      "dtest.toml:4:5: a lock is a table: [lock.NAME]\n"
+      "    4 | b = 1\n"
+      "      |     ^\n"
+      "dtest.toml:7:7: locks: give an array of texts\n"
+      "    7 | locks='a'\n"
+      "      |       ^\n"
+      "dtest.toml:8:7: slots: give a number from 1 to 10000\n"
+      "    8 | slots=0\n"
+      "      |       ^\n"
+      "dtest.toml:9:11: exclusive: give true or false\n"
+      "    9 | exclusive=1\n"
+      "      |           ^\n"
+      "dtest.toml:10:6: tags: a text is empty\n"
+      "   10 | tags=['']\n"
+      "      |      ^");
+  EXPECT_THAT(Wrong("lock = 1"), HasSubstr("locks are tables: [lock.NAME]"));
 }
 
 TEST(ConfigFile, AllMistakesAtOnceWithTheirPlaces) {
