@@ -191,7 +191,12 @@ int ReproduceCommand(const Options& options) {
   for (PolicyOverride& one : run.overrides) {
     one.retries.reset();
     one.processes.reset();
+    one.locks.reset();
+    one.exclusive.reset();
+    one.slots.reset();
+    one.tags.reset();
   }
+  run.exclusive.clear();
   run.shard_index = run.shard_count = 1;
   run.shard_durations.clear();
   run.processes = Processes::kBatch;

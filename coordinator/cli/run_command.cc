@@ -117,7 +117,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   if (options.shuffle) {
     // With the seed that was drawn, so that the log has all that makes the order again.
     const auto own = std::find(loop.command.begin(), loop.command.end(), "--");  // behind it are the tests' arguments
-    std::replace(loop.command.begin(), own, std::string("--shuffle=true"), absl::StrCat("--shuffle=", *options.shuffle));
+    std::replace(loop.command.begin(), own, std::string("--shuffle=true"),
+                 absl::StrCat("--shuffle=", *options.shuffle));
   }
   std::error_code error;
   loop.working_directory = std::filesystem::current_path(error).string();
@@ -129,7 +130,11 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.heartbeat_interval = HeartbeatInterval(options);
 
   loop.scheduler.hosts = static_cast<uint32_t>(hosts.size());
-  for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
+  for (const HostSpec& host : hosts) {
+    loop.scheduler.host_names.push_back(host.name);
+    loop.scheduler.host_tags.push_back(host.tags);
+    std::sort(loop.scheduler.host_tags.back().begin(), loop.scheduler.host_tags.back().end());
+  }
   loop.scheduler.explain = options.explain;
   loop.scheduler.together = options.together;
   loop.scheduler.repeat = options.repeat;

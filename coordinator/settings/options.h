@@ -87,6 +87,8 @@ struct Options {
   absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
   bool timeout_by_history = false;             // then it is of cases that history does not know
   std::vector<PolicyOverride> overrides;       // of these and some below, for some cases; the last that matches counts
+  std::vector<PolicyOverride> exclusive;       // further ones, which make cases exclusive
+  std::vector<CaseLock> locks;                 // that overrides name; the last of a name counts
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);

@@ -73,7 +73,8 @@ absl::Status ReadFilters(const Values& values, Options* options) {
   return Texts<&Options::filters>(values, options);
 }
 absl::Status ReadHostTimeout(const Values& values, Options* options) {
-  if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok()) return status;
+  if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok())
+    return status;
   if (options->host_timeout >= absl::Seconds(2)) return absl::OkStatus();
   return absl::InvalidArgumentError("less than 2s would call healthy hosts lost");
 }
@@ -108,6 +109,25 @@ absl::Status ReadRetryDelay(const Values& values, Options* options) {
   const absl::StatusOr<std::pair<absl::Duration, absl::Duration>> range = ParseDurationRange(values.back());
   if (!range.ok()) return range.status();
   std::tie(options->retry_delay, options->most_retry_delay) = *range;
+  return absl::OkStatus();
+}
+
+// An override that makes these cases exclusive.
+absl::Status ReadExclusive(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    absl::StatusOr<PolicyOverride> one =
+        ParseOverride(absl::StrCat("{filter = ", TomlText(value), ", exclusive = true}"));
+    if (!one.ok()) return one.status();
+    options->exclusive.push_back(*std::move(one));
+  }
+  return absl::OkStatus();
+}
+absl::Status ReadLocks(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    absl::StatusOr<CaseLock> lock = ParseLock(value);
+    if (!lock.ok()) return lock.status();
+    options->locks.push_back(*std::move(lock));
+  }
   return absl::OkStatus();
 }
 
@@ -409,6 +429,21 @@ constexpr Setting kSettings[] = {
      .commands = kOfRuns,
      .has_variable = false,
      .read = ReadOverrides},
+    {.name = "exclusive",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "EXPR",
+     .text = "While one of these cases runs, nothing else of this run does on its host",
+     .commands = kOfRuns,
+     .read = ReadExclusive},
+    {.name = "lock",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "TABLE",
+     .text = "A lock that overrides name: {name = \"port-8080\", scope = \"host\", max = 2}",
+     .commands = kOfRuns,
+     .has_variable = false,
+     .read = ReadLocks},
     {.name = "grace",
      .group = SettingGroup::kRun,
      .value = "DUR",
