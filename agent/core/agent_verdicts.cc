@@ -70,6 +70,8 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
     }
     if (result->warning.empty()) result->warning = event->warning;
     DropOutput(&*result);
+  } else if (!slot->any_finished && slot->batch_left == 0) {
+    return std::nullopt;  // none of its cases was to run
   } else if (!slot->any_finished) {
     slot->began = slot->spawned;
     const char* const where = event->in_suite ? kInSuiteSetUp : slot->stopped.has_value() ? kInSetUp : kInGlobalSetUp;

@@ -113,10 +113,14 @@ TEST_F(AgentCore, DisabledCaseIsNoneThatTheProcessGotTo) {
   CaseFinished disabled;
   disabled.result.outcome = Outcome::kSkipped;
   disabled.never_runs = true;
-  EXPECT_THAT(Do(std::move(disabled)), IsEmpty());
+  EXPECT_THAT(Do(CaseFinished(disabled)), IsEmpty());
   EXPECT_THAT(Ends(0, SIGSEGV),
               ElementsAre("results 1 [0 skipped, 1 crashed (killed by signal 11 (Segmentation fault) before the first "
                           "test, in global set-up)] done"));
+  // There is no process at all, which ends well.
+  GetLease(2, {0});
+  Do(std::move(disabled));
+  EXPECT_THAT(Ends(0), ElementsAre("results 2 [0 skipped] done"));
 }
 
 TEST_F(AgentCore, DeathInASuitesTearDownIsNotTheNextOnes) {
