@@ -275,11 +275,19 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   if (!options.junit.empty() && options.junit == options.events) {
     return absl::StrCat("--junit and --events both name ", options.junit, ": each needs a file of its own");
   }
-  if (!options.tags.empty() && !options.hosts_file.has_value() && options.hosts.empty()) {
+  if (options.command != Command::kRerun && !options.tags.empty() && !options.hosts_file.has_value() &&
+      options.hosts.empty()) {
     return "--tag selects among the hosts of --hosts or --host, and neither is given";
   }
   if (options.command == Command::kHosts && !options.paths.empty()) {
     return absl::StrCat("dtest hosts runs no tests: what is ", options.paths.front(), " for?");
+  }
+  if (options.command == Command::kRerun && !options.test_arguments.empty()) {
+    return absl::StrCat("dtest rerun runs tests with the arguments that they had: what is ",
+                        options.test_arguments.front(), " for?");
+  }
+  if (options.command == Command::kRerun && options.paths.size() > 1) {
+    return absl::StrCat("dtest rerun takes one RUN, an id or an event log: what is ", options.paths[1], " for?");
   }
   if (!options.test_arguments.empty() && options.command != Command::kRun && options.command != Command::kList) {
     return absl::StrCat("what follows -- is for test programs, and this command runs none: what is ",
@@ -317,7 +325,8 @@ Surroundings ProcessSurroundings() {
   return {ProcessVariables(), std::filesystem::current_path(error).string()};
 }
 
-ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, const Surroundings& surroundings) {
+ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, const Surroundings& surroundings,
+                                   const GivenAnew& again) {
   Options options;
   options.arguments = arguments;
   options.program = arguments.empty() ? "dtest" : arguments.front();
@@ -348,6 +357,9 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
     if (const std::string mistyped = MistypedCommand(words->paths); !mistyped.empty()) return WrongUsage(mistyped);
   }
   options.paths = std::move(words->paths);
+  std::erase_if(words->layer, [&](const GivenSetting& given) {
+    return std::find(again.without.begin(), again.without.end(), given.setting->name) != again.without.end();
+  });
 
   ParsedCommandLine parsed;
   VariableSettings variables = ReadVariables(surroundings.variables);
@@ -360,11 +372,13 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   for (SettingLayer& profile : config->profiles) parsed.layers.Add(std::move(profile));
   parsed.layers.Add(variables.layer);
   parsed.layers.Add(words->layer);
+  if (!again.on_top.empty()) parsed.layers.Add(again.on_top);
+  const SettingLayer& typed = again.on_top.empty() ? words->layer : again.on_top;
   if (absl::Status status = parsed.layers.Read(options.command, &options); !status.ok()) {
     return WrongUsage(status.message());
   }
-  WeakenOverridesOfFiles(words->layer, variables.layer, &options);
-  DropWhatDoesNotApply(words->layer, &options);
+  WeakenOverridesOfFiles(typed, variables.layer, &options);
+  DropWhatDoesNotApply(typed, &options);
   if (options.command != Command::kConfig) {
     if (const std::string problem = Contradiction(options, parsed.layers); !problem.empty()) return WrongUsage(problem);
   }

@@ -28,9 +28,16 @@ struct ParsedCommandLine {
   SettingLayers layers;               // where the options come from
   std::vector<std::string> warnings;  // to be told beside what the command says
 };
+// A command line that is taken once more, with changes: as if it did not say anything of the settings `without`, and
+// weaker than what is `on_top`.
+struct GivenAnew {
+  std::vector<std::string> without;
+  SettingLayer on_top;
+};
 // `arguments` as main has them, the program's name included. Reads dtest.toml, and looks whether a word that could be a
 // mistyped command is a file; nothing else.
-ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, const Surroundings& surroundings);
+ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, const Surroundings& surroundings,
+                                   const GivenAnew& again = {});
 
 }  // namespace dtest
 

@@ -21,6 +21,10 @@ int ReportCommand(const Options& options);
 // it, on its host, with its options. The exit status of that run: 1 if it fails again.
 int ReproduceCommand(const Options& options);
 
+// `dtest rerun [RUN]`: runs again what failed in that run, or has no verdict, with its settings and those of the
+// command line on top. Where there is nothing of that, the exit status of that run.
+int RerunCommand(const Options& options, const SettingLayers& layers);
+
 // `dtest history`: what is known; export; forget.
 int HistoryCommand(const Options& options);
 

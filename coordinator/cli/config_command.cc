@@ -42,6 +42,15 @@ std::string ValueText(const Setting& setting, const std::vector<std::string>& va
   return bare ? value : TomlText(value);
 }
 
+// Without those that only a command line can say something of.
+std::vector<const Setting*> ShownSettings() {
+  std::vector<const Setting*> shown;
+  for (const Setting& setting : AllSettings()) {
+    if (setting.commands.Has(Command::kConfig)) shown.push_back(&setting);
+  }
+  return shown;
+}
+
 struct Line {
   std::string setting, comment;
 };
@@ -67,17 +76,15 @@ int ConfigCommand(const Options& options, const SettingLayers& layers) {
   std::vector<const Setting*> shown;
   for (const std::string& name : options.paths) {
     const Setting* const setting = FindSetting(name);
-    if (setting == nullptr) {
+    if (setting == nullptr || !setting->commands.Has(Command::kConfig)) {
       std::vector<absl::string_view> names;
-      for (const Setting& known : AllSettings()) names.push_back(known.name);
+      for (const Setting* known : ShownSettings()) names.push_back(known->name);
       return ExplainFailure(
           absl::InvalidArgumentError(absl::StrCat("there is no setting '", name, "'", DidYouMean(name, names))));
     }
     shown.push_back(setting);
   }
-  if (shown.empty()) {
-    for (const Setting& setting : AllSettings()) shown.push_back(&setting);
-  }
+  if (shown.empty()) shown = ShownSettings();
   std::vector<Line> lines;
   size_t width = 0;
   for (const Setting* setting : shown) {

@@ -16,7 +16,8 @@
 #include "absl/time/clock.h"
 #include "coordinator/bundle/agent_package.h"
 #include "coordinator/bundle/closure.h"
-#include "coordinator/bundle/gzip.h"
+#include "coordinator/bundle/gzip_cache.h"
+#include "coordinator/launch/bootstrap_script.h"
 #include "protocol/liveness.h"
 
 namespace dtest {
@@ -105,7 +106,13 @@ absl::StatusOr<HostPool::Options> PoolOptions(const Options& options, const std:
     archive->machine = package->machine;
     archive->loader_name = package->loader_name;
     archive->tar = std::move(package->tar);
-    archive->gzip = std::async(std::launch::deferred, [tar = archive->tar] { return Gzip(tar); }).share();
+    // Its tar stays as long as it does, and who asks for `gzip` has it.
+    archive->gzip = std::async(std::launch::deferred, [&tar = archive->tar, digest = package->digest,
+                                                       cache = options.cache_dir + "/agents"] {
+                      AgentArchive::Zipped zipped = {CachedGzip(cache, digest, tar), 0};
+                      zipped.checksum = PosixChecksum(zipped.bytes);
+                      return zipped;
+                    }).share();
     pool.fleet.agent = std::move(archive);
   }
   return pool;

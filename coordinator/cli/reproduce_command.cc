@@ -2,12 +2,8 @@
 
 #include "coordinator/cli/reproduce_command.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,12 +11,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "coordinator/cli/command_line.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/recorded_run.h"
 #include "coordinator/cli/run_log.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/text.h"
-#include "coordinator/settings/values.h"
 #include "dtest/base/paths.h"
 
 namespace dtest {
@@ -122,15 +117,6 @@ std::vector<Attempt> Batch(const Log& log, const Attempt& last) {
   return batch;
 }
 
-// The command that a log has says everything: neither dtest.toml nor variables that changed since add to it.
-Surroundings RecordedSurroundings() {
-  Surroundings recorded;
-  for (const char* name : {"HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"}) {
-    if (std::string value = Environment(name); !value.empty()) recorded.variables[name] = std::move(value);
-  }
-  return recorded;
-}
-
 }  // namespace
 
 std::string NameToReproduce(absl::string_view unit, absl::string_view name) {
@@ -147,24 +133,14 @@ int ReproduceCommand(const Options& options) {
   const absl::StatusOr<Attempt> attempt = FindAttempt(*log, wanted, *path);
   if (!attempt.ok()) return ExplainFailure(attempt.status());
 
-  ParsedCommandLine parsed = ParseCommandLine(log->started.command, RecordedSurroundings());
-  if (!parsed.options.has_value() || parsed.options->command != Command::kRun) {
-    return ExplainFailure(absl::FailedPreconditionError(
-        absl::StrCat("the run of ", *path, " was started by a command that this dtest does not take: ", parsed.text)));
-  }
-  // They are meant from here, not from where the run was started.
-  std::error_code error;
-  const std::string cache_dir = std::filesystem::absolute(options.cache_dir, error).string();
-  const std::string state_dir = std::filesystem::absolute(options.state_dir, error).string();
-  if (chdir(log->started.working_directory.c_str()) != 0) {
-    return ExplainFailure(absl::ErrnoToStatus(
-        errno, absl::StrCat("the run was started in ", log->started.working_directory, ", which cannot be entered")));
-  }
-  Options run = *std::move(parsed.options);  // keeps its arguments: what this run logs can be reproduced in turn
+  absl::StatusOr<Options> again = OptionsOfRun(log->started, *path, options, {});
+  if (!again.ok()) return ExplainFailure(again.status());
+  Options run = *std::move(again);
   const std::vector<Attempt> batch = Batch(*log, *attempt);
   for (const Attempt& one : batch) {
-    run.together.push_back(one.name == one.unit ? one.unit : absl::StrCat(one.unit, ".", one.name));
+    run.only.push_back({one.unit, one.name});
   }
+  run.together = true;
   run.only_host = attempt->host;
   run.filters.clear();
   for (PolicyOverride& one : run.overrides) {
@@ -183,15 +159,6 @@ int ReproduceCommand(const Options& options) {
   run.explain = run.speculate = false;
   run.shuffle.reset();
   run.run_timeout = absl::InfiniteDuration();
-  run.junit.clear();
-  run.events.clear();
-  run.color = options.color;
-  run.progress = options.progress;
-  run.verbosity = options.verbosity;
-  run.cache_dir = cache_dir;
-  run.state_dir = state_dir;
-  run.own_state_dir = options.own_state_dir;
-  run.program = options.program;
   std::fprintf(stderr, "dtest: note: %s on %s, in one process%s\n",
                NameToReproduce(attempt->unit, attempt->name).c_str(), OneLine(attempt->host).c_str(),
                batch.size() == 1 ? "" : absl::StrCat(" behind the ", batch.size() - 1, " that ran before it").c_str());

@@ -57,6 +57,25 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   return Discover(options.paths, discover);
 }
 
+// Where the cases that run are named, programs without any need not be listed. NotFound names cases whose program is
+// gone.
+absl::Status LeaveOnlyWanted(const Selection& selection, std::vector<TestProgram>* programs) {
+  std::erase_if(*programs, [&](const TestProgram& program) { return !selection.MayTake(program.name); });
+  std::string gone;
+  for (const std::string& unit : selection.WantedUnits()) {
+    if (std::any_of(programs->begin(), programs->end(), [&](const TestProgram& p) { return p.name == unit; })) continue;
+    for (const std::string& name : selection.Missing(unit)) {
+      const bool whole = name.empty() || name == unit;
+      absl::StrAppend(&gone, "\n  ", whole ? NameLine(unit) : absl::StrCat(NameLine(unit), ".", NameLine(name)));
+    }
+  }
+  if (gone.empty()) return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat("these are to run again, and their programs are no tests here any more: build them "
+                   "again, or leave them out by -k '-unit(NAME)':",
+                   gone));
+}
+
 // Finds out before the run, and also where nothing is shipped, that a pattern of --data matches nothing.
 // Returns the files, hashed by nobody yet.
 absl::StatusOr<std::vector<std::string>> FindData(const Options& options) {
@@ -109,7 +128,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.scheduler.hosts = static_cast<uint32_t>(hosts.size());
   for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
   loop.scheduler.explain = options.explain;
-  loop.scheduler.together = !options.together.empty();
+  loop.scheduler.together = options.together;
   loop.scheduler.repeat = options.repeat;
   loop.scheduler.max_fail = options.max_fail;
   loop.scheduler.retry_budget = options.retry_budget;
@@ -272,7 +291,7 @@ int RunCommand(const Options& options) {
     return ExplainFailure(absl::InvalidArgumentError(
         "--filter has failed() or new(), and --shard: shards that know another history would leave cases out"));
   }
-  if (!options.together.empty()) selection->TakeOnly(options.together);
+  if (!options.only.empty()) selection->TakeOnly(options.only);
   std::shared_ptr<const Durations> durations;
   if (!options.shard_durations.empty()) {
     absl::StatusOr<Durations> read = ReadDurations(options.shard_durations);
@@ -295,6 +314,9 @@ int RunCommand(const Options& options) {
     } else {
       return ExplainFailure(reports.status());
     }
+  }
+  if (absl::Status status = LeaveOnlyWanted(*selection, &discovery->programs); !status.ok()) {
+    return ExplainFailure(status);
   }
   absl::StatusOr<std::vector<std::string>> data_files = FindData(options);
   if (!data_files.ok()) return ExplainFailure(data_files.status());

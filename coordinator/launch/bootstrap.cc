@@ -144,8 +144,9 @@ absl::Status Bootstrap::OnProbe(absl::string_view line) {
   }
   const AgentArchive& archive = *options_.archive;
   const bool zipped = state == "missing-gzip" && archive.gzip.valid();
-  archive_ = zipped ? archive.gzip.get() : archive.tar;
-  out_ = InstallLine(archive, zipped ? ArchiveForm::kGzip : ArchiveForm::kPlain, archive_);
+  archive_ = zipped ? archive.gzip.get().bytes : archive.tar;
+  const uint32_t checksum = zipped ? archive.gzip.get().checksum : PosixChecksum(archive.tar);
+  out_ = InstallLine(archive, zipped ? ArchiveForm::kGzip : ArchiveForm::kPlain, archive_.size(), checksum);
   shipped_ = true;
   state_ = State::kInstalling;
   return absl::OkStatus();

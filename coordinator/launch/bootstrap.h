@@ -51,7 +51,9 @@ class Bootstrap {
   // The agent runs; what it printed after its line belongs to the link.
   bool ready() const { return state_ == State::kReady; }
   std::string TakeLeftover() { return std::move(buffer_); }
-  // The archive was sent.
+  // Of the archive, there is something left to send.
+  bool shipping() const { return !archive_.empty(); }
+  // The archive was sent, or is being sent.
   bool shipped() const { return shipped_; }
 
   // Why a stream that ended (or fell silent) now failed, said for a person. `how` as in Conduit::HowItEnded, or "gave

@@ -79,7 +79,7 @@ absl::StatusOr<std::string> BootstrapCommand(const AgentArchive& archive, absl::
       "esac'");
 }
 
-std::string InstallLine(const AgentArchive& archive, ArchiveForm form, absl::string_view bytes) {
+std::string InstallLine(const AgentArchive& archive, ArchiveForm form, size_t size, uint32_t checksum) {
   // $e collects what any failing step prints. The nonce makes $t ours alone, so two coordinators may install at once;
   // whoever renames second finds .complete there and throws his copy away. If both saw no .complete, the second mv
   // moves into the first one's directory: hence the rm of $d/agent-$n. What stands there and is not complete is renamed
@@ -107,8 +107,8 @@ std::string InstallLine(const AgentArchive& archive, ArchiveForm form, absl::str
       "[ $k -le 3 ] || rm -rf \"${u%/.used}\"; done; "
       "find . -type d -name '.new.*' -mtime +0 -exec rm -rf {} +) >/dev/null 2>&1; "
       "echo \"$p-UNPACKED $n ok\"\n";
-  return absl::StrReplaceAll(kTemplate, {{"$SIZE", absl::StrCat(bytes.size())},
-                                         {"$CRC", absl::StrCat(PosixChecksum(bytes))},
+  return absl::StrReplaceAll(kTemplate, {{"$SIZE", absl::StrCat(size)},
+                                         {"$CRC", absl::StrCat(checksum)},
                                          {"$UNTAR", form == ArchiveForm::kGzip ? kUnzip : kUntar},
                                          {"$DIGEST", archive.digest_hex}});
 }

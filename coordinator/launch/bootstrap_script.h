@@ -37,9 +37,10 @@ inline constexpr absl::string_view kUnpackedMarker = "DTEST-UNPACKED";
 absl::StatusOr<std::string> BootstrapCommand(const AgentArchive& archive, absl::string_view nonce,
                                              absl::string_view store);
 
-// Ends in a newline; the archive follows at once, as `bytes`, and after it nothing until the second marker.
+// Ends in a newline; the archive follows at once, `size` bytes with that PosixChecksum, and after it nothing until the
+// second marker.
 enum class ArchiveForm { kPlain, kGzip };
-std::string InstallLine(const AgentArchive& archive, ArchiveForm form, absl::string_view bytes);
+std::string InstallLine(const AgentArchive& archive, ArchiveForm form, size_t size, uint32_t checksum);
 
 // The checksum of POSIX.1-2017 `cksum`: CRC-32 with polynomial 0x04C11DB7, most significant bit first, the length's
 // octets appended (least significant first, no leading zeros), complemented.

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/launch/host_control.h"
 #include "coordinator/launch/host_runner.h"
+#include "coordinator/launch/turns.h"
 #include "dtest/base/wake.h"
 #include "dtest/mutex.h"
 
@@ -20,6 +21,7 @@ namespace {
 
 // Enough for getaddrinfo with its plug-ins and OpenSSL; a thousand hosts reserve, not use, half a gigabyte.
 constexpr size_t kStackBytes = 512 << 10;
+constexpr unsigned kShippingAtOnce = 2;  // agents, ahead of others: one is sent while the other's network fills
 
 }  // namespace
 
@@ -145,7 +147,7 @@ class Fleet::Impl {
   }
 
   void Run(Host* host) {
-    HostEnd end = RunHost(options_, host->spec, host->token, host->control.get(), host->counters.get(), [&] {
+    HostEnd end = RunHost(options_, host->spec, host->token, shipping_, host->control.get(), host->counters.get(), [&] {
       MutexLock lock(&mutex_);
       EmitLocked({host->id, FleetEvent::Kind::kConnected, absl::OkStatus(), ""});
       EndConnecting(host);
@@ -186,6 +188,7 @@ class Fleet::Impl {
   // Constant after construction.
   const FleetOptions options_;
   const Wake wake_;  // readable while there are events
+  const Turns shipping_{kShippingAtOnce};
   std::vector<std::unique_ptr<Host>> hosts_;
 
   Mutex mutex_;

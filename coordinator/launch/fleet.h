@@ -36,8 +36,12 @@ struct AgentArchive {
   std::string machine;      // what `uname -m` must say there
   std::string loader_name;  // the loader's file name in lib/; empty: dtest-agent is static
   std::string tar;
+  struct Zipped {
+    std::string bytes;
+    uint32_t checksum;  // as PosixChecksum: once, and not for every host
+  };
   // `tar` in gzip's format, for hosts that have gzip; may be deferred until one asks. Not valid(): there is none.
-  std::shared_future<std::string> gzip;
+  std::shared_future<Zipped> gzip;
 };
 
 struct FleetOptions {

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -34,7 +35,8 @@ constexpr int kBootstrapPatience = 3;  // times connect_timeout, once the host h
 constexpr absl::Duration kExitStatusWait = absl::Seconds(5);
 // Between tries to connect to a ROUTER whose backlog is full, as when hundreds of hosts come up at once.
 constexpr absl::Duration kLongestRouterDelay = absl::Milliseconds(50);
-constexpr size_t kLinkBuffer = 1 << 20;  // each way, in the relay
+constexpr absl::Duration kLongestTurn = absl::Milliseconds(100);  // at sending an agent, ahead of the others
+constexpr size_t kLinkBuffer = 1 << 20;                           // each way, in the relay
 
 std::string MakeNonce() {
   char bytes[8];
@@ -44,11 +46,12 @@ std::string MakeNonce() {
 
 class Runner {
  public:
-  Runner(const FleetOptions& options, const HostSpec& host, const std::string& token, HostControl* control,
-         HostCounters* counters)
+  Runner(const FleetOptions& options, const HostSpec& host, const std::string& token, const Turns& shipping,
+         HostControl* control, HostCounters* counters)
       : options_(options),
         host_(host),
         token_(token),
+        shipping_(shipping),
         control_(control),
         counters_(counters),
         log_([control](std::string line) { control->Log(std::move(line)); }) {}
@@ -216,6 +219,7 @@ class Runner {
     // The ssh program connects and logs in first, each of which may take as long.
     absl::Duration patience = (by_program_.has_value() ? kBootstrapPatience : 1) * options_.connect_timeout;
     absl::Time deadline = absl::Now() + patience;
+    Turn turn(shipping_, kLongestTurn);
     while (!bootstrap_->ready()) {
       std::string out, err;
       if (absl::Status status = conduit_->Read(kLinkBuffer, &out, &err); !status.ok()) return status;
@@ -231,16 +235,21 @@ class Runner {
         if (SshProgramFailed()) return SshProgramFailure(host_, *by_program_, log_.last_words());
         return bootstrap_->Failure(conduit_->HowItEnded(), conduit_->exit_status(), log_.last_words());
       }
-      absl::StatusOr<size_t> sent = Send(bootstrap_->Outgoing());
+      const bool may_send = turn.MayGoOn(bootstrap_->shipping(), absl::Now());
+      absl::StatusOr<size_t> sent = Send(may_send ? bootstrap_->Outgoing() : "");
       if (!sent.ok()) return sent.status();
       bootstrap_->Sent(*sent);
-      // Each sign of life gives the host its full time again: what counts is that it moves.
-      if (*sent > 0 || !out.empty()) deadline = absl::Now() + patience;
-      if (*sent > 0 && !bootstrap_->Outgoing().empty()) continue;
-      if (!control_->closing() && conduit_->Ready(true, !bootstrap_->Outgoing().empty())) continue;
+      // Each sign of life gives the host its full time again: what counts is that it moves, or waits for its turn.
+      if (*sent > 0 || !out.empty() || !may_send) deadline = absl::Now() + patience;
+      const bool more = may_send && !bootstrap_->Outgoing().empty();
+      if (*sent > 0 && more) continue;
+      if (!control_->closing() && conduit_->Ready(true, more)) continue;
       std::vector<pollfd> fds;
-      conduit_->AddPoll(true, !bootstrap_->Outgoing().empty(), &fds);
-      absl::Status waited = control_->Wait(&fds, deadline);
+      conduit_->AddPoll(true, more, &fds);
+      if (!may_send) fds.push_back({turn.fd(), POLLIN, 0});
+      const absl::Time until = may_send ? std::min(deadline, turn.ends()) : absl::InfiniteFuture();
+      absl::Status waited = control_->Wait(&fds, until);
+      if (absl::IsDeadlineExceeded(waited) && until < deadline) continue;
       if (absl::IsDeadlineExceeded(waited)) {
         return bootstrap_->Failure(absl::StrCat("gave no sign of life for ", absl::FormatDuration(patience)), -1,
                                    log_.last_words());
@@ -361,6 +370,7 @@ class Runner {
   const FleetOptions& options_;
   const HostSpec& host_;
   const std::string& token_;
+  const Turns& shipping_;
   HostControl* const control_;
   HostCounters* const counters_;
   LogLines log_;
@@ -373,9 +383,9 @@ class Runner {
 
 }  // namespace
 
-HostEnd RunHost(const FleetOptions& options, const HostSpec& host, const std::string& token, HostControl* control,
-                HostCounters* counters, const std::function<void()>& connected) {
-  return Runner(options, host, token, control, counters).Run(connected);
+HostEnd RunHost(const FleetOptions& options, const HostSpec& host, const std::string& token, const Turns& shipping,
+                HostControl* control, HostCounters* counters, const std::function<void()>& connected) {
+  return Runner(options, host, token, shipping, control, counters).Run(connected);
 }
 
 }  // namespace dtest

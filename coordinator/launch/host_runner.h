@@ -13,6 +13,7 @@
 #include "coordinator/inventory/inventory.h"
 #include "coordinator/launch/fleet.h"
 #include "coordinator/launch/host_control.h"
+#include "coordinator/launch/turns.h"
 
 namespace dtest {
 
@@ -30,9 +31,10 @@ struct HostEnd {
   std::string last_words;  // the end of its stderr
 };
 
-// Blocks. `connected` is called once, when the agent is ready. Ends soon after control->Close().
-HostEnd RunHost(const FleetOptions& options, const HostSpec& host, const std::string& token, HostControl* control,
-                HostCounters* counters, const std::function<void()>& connected);
+// Blocks. An agent is sent when it is the host's turn at `shipping`. `connected` is called once, when the agent is
+// ready. Ends soon after control->Close().
+HostEnd RunHost(const FleetOptions& options, const HostSpec& host, const std::string& token, const Turns& shipping,
+                HostControl* control, HostCounters* counters, const std::function<void()>& connected);
 
 }  // namespace dtest
 

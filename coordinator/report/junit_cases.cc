@@ -17,6 +17,7 @@ namespace dtest {
 namespace {
 
 constexpr size_t kMessageAttribute = 1024;  // bytes of a message in an attribute
+constexpr size_t kShortText = 256;          // bytes of a text that is not shortened
 constexpr size_t kRunSuite = SIZE_MAX;      // in place of a unit's index: the suite "[run]", of a run that is not green
 
 // From where the repository most likely begins: the run's working directory, or, for a compiler that was called in a
@@ -63,18 +64,20 @@ absl::string_view JUnitCases::SuiteName(size_t suite) const {
 // ---- The run
 // ---------------------------------------------------------------------------------------------------------
 
-bool JUnitCases::Render(size_t stop_at) {
+void JUnitCases::Render() {
   // First, so that it is in the first part of a report in several.
   if (!CasesTellTheEnd()) Run();
   for (size_t i = 0; i < run_.units().size(); ++i) {
     const UnitRecord& unit = run_.units()[i];
     if (!unit.listing_error.empty() || unit.unreached) Listing(i, unit);
-    for (const CaseRecord& record : unit.cases) {
-      Case(i, unit, record);
-      if (body_.size() > stop_at) return false;
-    }
+    for (const CaseRecord& record : unit.cases) Case(i, unit, record);
   }
-  return body_.size() <= stop_at;
+}
+
+size_t JUnitCases::BytesOfTextsAbove(size_t text_limit) const {
+  size_t bytes = 0;
+  for (const auto& [raw, rendered] : long_texts_) bytes += raw > text_limit ? rendered : 0;
+  return bytes;
 }
 
 // Whether who sees nothing but the cases takes the run for what it is: not for green, and not for complete.
@@ -321,7 +324,9 @@ void JUnitCases::Names(absl::string_view classname, absl::string_view suite, abs
 
 void JUnitCases::MessageAttribute(absl::string_view message) {
   body_ += " message=\"";
+  const size_t begin = body_.size();
   Attribute(Utf8Prefix(message, std::min(kMessageAttribute, text_limit_)));
+  NoteText(std::min(message.size(), kMessageAttribute), begin);
   body_ += '"';
 }
 
@@ -329,8 +334,15 @@ void JUnitCases::Property(absl::string_view name, absl::string_view value) {
   body_ += "<property name=\"";
   Attribute(name);
   body_ += "\" value=\"";
-  Attribute(Utf8Prefix(value, std::max<size_t>(text_limit_, 256)));
+  const size_t begin = body_.size();
+  Attribute(Utf8Prefix(value, std::max(text_limit_, kShortText)));
+  NoteText(value.size(), begin);
   body_ += "\"/>";
+}
+
+// A text of `raw` bytes was rendered from `begin` on.
+void JUnitCases::NoteText(size_t raw, size_t begin) {
+  if (raw > kShortText) long_texts_.emplace_back(raw, body_.size() - begin);
 }
 
 void JUnitCases::Time(absl::Time time) {
@@ -359,7 +371,9 @@ void JUnitCases::Attribute(absl::string_view raw) {
 // A text that may have to be shortened, and was by `cut_before` bytes before.
 void JUnitCases::LongText(absl::string_view raw, uint64_t cut_before) {
   if (raw.size() <= text_limit_) {
+    const size_t begin = body_.size();
     Text(raw);
+    NoteText(raw.size(), begin);
     return;
   }
   const absl::string_view head = Utf8Prefix(raw, text_limit_ / 2), tail = Utf8Suffix(raw, text_limit_ / 2);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -28,17 +29,18 @@ class JUnitCases {
     absl::Time started;  // InfinitePast if it never ran
   };
 
-  // `run` has finished and outlives this. Texts of more than `text_limit` bytes are shortened, and say so.
-  JUnitCases(const RunRecord& run, size_t text_limit) : run_(run), text_limit_(text_limit) {}
-
-  // Renders all of the run; false as soon as the body is larger than `stop_at` bytes. Once.
-  bool Render(size_t stop_at);
+  // Renders all of the run, which has finished and outlives this. Texts of more than `text_limit` bytes are shortened,
+  // and say so.
+  JUnitCases(const RunRecord& run, size_t text_limit) : run_(run), text_limit_(text_limit) { Render(); }
 
   const std::string& body() const { return body_; }
   const std::vector<Piece>& pieces() const { return pieces_; }
   absl::string_view SuiteName(size_t suite) const;
+  // What the texts take in body() that were longer than `text_limit` before they were escaped.
+  size_t BytesOfTextsAbove(size_t text_limit) const;
 
  private:
+  void Render();
   static Kind KindOf(Outcome outcome);
   static Kind KindOf(const CaseRecord& record);
   bool CasesTellTheEnd() const;
@@ -62,10 +64,12 @@ class JUnitCases {
   void Text(absl::string_view raw);
   void Attribute(absl::string_view raw);
   void LongText(absl::string_view raw, uint64_t cut_before = 0);
+  void NoteText(size_t raw, size_t begin);
 
   const RunRecord& run_;
   const size_t text_limit_;
   std::string body_;
+  std::vector<std::pair<size_t, size_t>> long_texts_;  // bytes raw, bytes in body_; of those that could be shortened
   std::vector<Piece> pieces_;
   absl::flat_hash_set<size_t> seen_;  // hashes of (classname, name)
   std::string clean_, name_, class_;  // scratch

@@ -16,6 +16,7 @@ using Piece = JUnitCases::Piece;
 
 // Room for the parts' own elements: <testsuites>, and a <testsuite> beside its name.
 constexpr size_t kFrameBytes = 512;
+constexpr size_t kTextInParts = 64 << 10;  // bytes of a text, where there are several files
 
 struct Counts {
   size_t tests = 0, failures = 0, errors = 0, skipped = 0;
@@ -98,14 +99,18 @@ std::vector<std::string> RenderJUnit(const RunRecord& run, size_t limit) {
   size_t frames = 2 * kFrameBytes;
   for (const UnitRecord& unit : run.units()) frames += kFrameBytes + 6 * unit.name.size();
   const size_t body_limit = frames < limit ? limit - frames : 0;
-  constexpr size_t kTextLimits[] = {SIZE_MAX, 4 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10, 4 << 10, 1 << 10};
+  const JUnitCases whole(run, SIZE_MAX);
+  if (whole.body().size() <= body_limit) return Parts(whole, run.summary(), limit);
+  constexpr size_t kTextLimits[] = {4 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10, 4 << 10, 1 << 10, 256};
   for (const size_t text_limit : kTextLimits) {
-    JUnitCases cases(run, text_limit);
-    if (cases.Render(body_limit)) return Parts(cases, run.summary(), limit);
+    if (whole.body().size() - whole.BytesOfTextsAbove(text_limit) > body_limit) continue;  // it cannot be enough
+    const JUnitCases cases(run, text_limit);
+    if (cases.body().size() <= body_limit) return Parts(cases, run.summary(), limit);
   }
-  JUnitCases cases(run, /*text_limit=*/256);
-  cases.Render(SIZE_MAX);
-  return Parts(cases, run.summary(), limit);
+  // The cases alone are too many for a file, and several files have room for texts.
+  const size_t text_limit = std::min<size_t>(kTextInParts, limit / 32);
+  if (whole.BytesOfTextsAbove(text_limit) == 0) return Parts(whole, run.summary(), limit);
+  return Parts(JUnitCases(run, text_limit), run.summary(), limit);
 }
 
 }  // namespace dtest

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/bundle/unit_spec.h"
+#include "coordinator/report/text.h"
 #include "coordinator/run/expected_cases.h"
 #include "coordinator/run/run_loop.h"
 
@@ -13,6 +14,20 @@ namespace {
 
 // Cases a CasesSelected.
 constexpr size_t kSelectedPerEvent = 1000;
+
+constexpr size_t kMostNamed = 20;
+
+std::string NotThereAnyMore(const std::vector<std::string>& missing) {
+  const bool many = missing.size() > kMostNamed;
+  std::string text =
+      absl::StrCat(missing.size() == 1 ? "a case that is to run again is" : "cases that are to run again are",
+                   " not listed any more: ");
+  for (size_t i = 0; i < std::min(missing.size(), kMostNamed); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : ", ", NameLine(missing[i]));
+  }
+  if (many) absl::StrAppend(&text, " and ", missing.size() - kMostNamed, " more");
+  return text;
+}
 
 }  // namespace
 
@@ -58,11 +73,13 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   std::vector<std::optional<CaseHistory>> known;
   if (selection_.NeedsHistory()) known = out_.history->Cases(unit.name, unit.cases);
   unit.selected = selection_.Select(unit.name, unit.cases, known);
+  const std::vector<std::string> missing = selection_.Missing(unit.name);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(unit.name, " lists no case at all: were its tests linked into it?")});
   }
   Emit(UnitListed{id, unit.name, static_cast<uint32_t>(unit.cases.size()), static_cast<uint32_t>(unit.selected.size()),
                   "", "", false, unit.ready, asked ? startup : absl::ZeroDuration()});
+  if (!missing.empty()) Emit(UnitListed{id, unit.name, 0, 0, NotThereAnyMore(missing), ""});
   if (options_.list_only) {
     Schedule(CasesKnown{.unit = id, .startup = startup});
   } else {
@@ -126,15 +143,17 @@ void RunLoop::AddQuarantine(const RunUnit& unit, CaseEnded* ended) const {
 }
 
 void RunLoop::TellUnmatched() {
+  if (!quarantine_.has_unmatched() && !budget_.has_unmatched()) return;
   // Of units that could not be listed nothing is known.
   const auto unlisted = [](const RunUnit& unit) { return unit.cases.empty() || unit.listing_wrong; };
   if (std::any_of(units_.begin(), units_.end(), unlisted)) return;
-  const std::vector<std::string> texts = quarantine_.Unmatched([this] {
-    if (out_.history == nullptr) return std::vector<History::KnownCase>();
-    return out_.history->All().value_or(std::vector<History::KnownCase>());
-  });
-  for (const std::string& text : texts) Emit(Warning{text});
-  for (const std::string& text : budget_.Unmatched()) Emit(Warning{text});
+  std::vector<History::KnownCase> elsewhere;
+  if (out_.history != nullptr) elsewhere = out_.history->All().value_or(std::vector<History::KnownCase>());
+  absl::flat_hash_set<absl::string_view> here;
+  for (const RunUnit& unit : units_) here.insert(unit.name);
+  std::erase_if(elsewhere, [&here](const History::KnownCase& known) { return here.contains(known.unit); });
+  for (std::string& text : quarantine_.Unmatched(elsewhere)) Emit(Warning{std::move(text)});
+  for (std::string& text : budget_.Unmatched(elsewhere)) Emit(Warning{std::move(text)});
 }
 
 void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {

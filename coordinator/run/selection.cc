@@ -31,9 +31,43 @@ bool Selection::PassesFilters(const FilterSubject& subject) const {
          std::none_of(excluding_.begin(), excluding_.end(), matches);
 }
 
-void Selection::TakeOnly(const std::vector<std::string>& cases) {
-  including_.clear();
-  for (const std::string& one : cases) including_.push_back({one, Filter::OfCase(one)});
+void Selection::TakeOnly(const std::vector<NamedCase>& cases) {
+  only_.emplace();
+  for (const NamedCase& one : cases) {
+    Wanted& wanted = (*only_)[one.unit];
+    if (one.name.empty()) {
+      wanted.whole = true;
+    } else {
+      wanted.found.emplace(one.name, false);
+    }
+  }
+}
+
+std::vector<std::string> Selection::Missing(absl::string_view unit) const {
+  std::vector<std::string> missing;
+  const auto known = only_.has_value() ? only_->find(unit) : decltype(only_->end())();
+  if (!only_.has_value() || known == only_->end()) return missing;
+  const Wanted& wanted = known->second;
+  if (wanted.whole && !wanted.selected_from) missing.emplace_back();
+  FilterSubject subject;
+  subject.unit = unit;
+  subject.has_info = false;
+  for (const auto& [name, found] : wanted.found) {
+    subject.info.name = name;
+    // What more than the name decides is not known of a case that is not there.
+    if (!found && (NeedsInfo() || NeedsHistory() || PassesFilters(subject))) missing.push_back(name);
+  }
+  std::sort(missing.begin(), missing.end());
+  return missing;
+}
+
+std::vector<std::string> Selection::WantedUnits() const {
+  std::vector<std::string> units;
+  if (only_.has_value()) {
+    for (const auto& [unit, wanted] : *only_) units.push_back(unit);
+  }
+  std::sort(units.begin(), units.end());
+  return units;
 }
 
 void Selection::DivideBy(const Durations& durations) {
@@ -69,8 +103,23 @@ std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos&
   selected.reserve(cases.size());
   FilterSubject subject;
   subject.unit = unit;
+  Wanted* wanted = nullptr;
+  if (only_.has_value()) {
+    const auto found = only_->find(unit);
+    if (found == only_->end()) return selected;
+    wanted = &found->second;
+    wanted->selected_from = true;
+  }
   for (uint32_t i = 0; i < cases.size(); ++i) {
     subject.info = cases[i];
+    if (wanted != nullptr) {
+      const auto named = wanted->found.find(subject.info.name);
+      if (named != wanted->found.end()) {
+        named->second = true;
+      } else if (!wanted->whole) {
+        continue;
+      }
+    }
     subject.never_ran = known.empty() || !known[i].has_value() || known[i]->runs == 0;
     subject.failed_last = !subject.never_ran && IsFailure(known[i]->last_outcome);
     if (Matches(subject)) selected.push_back(i);

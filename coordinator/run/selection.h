@@ -1,5 +1,6 @@
-// Which cases of a listing run: --filter and --shard. A case is selected when some including filter matches it (or there
-// is none), no excluding one does, and it is in the shard. Pure; one thread.
+// Which cases of a listing run: --filter and --shard, and where a run is made again (`dtest rerun`, `dtest reproduce`)
+// the cases that are named. A case is selected when some including filter matches it (or there is none), no excluding
+// one does, it is in the shard, and it is named (or none is). Pure; one thread.
 
 #ifndef DTEST_COORDINATOR_RUN_SELECTION_H_
 #define DTEST_COORDINATOR_RUN_SELECTION_H_
@@ -9,12 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/filter/filter.h"
 #include "coordinator/history/history.h"
 #include "coordinator/run/shard_plan.h"
+#include "coordinator/settings/options.h"
 #include "dtest/case_info.h"
 
 namespace dtest {
@@ -26,11 +29,18 @@ class Selection {
   static absl::StatusOr<Selection> Make(const std::vector<std::string>& filters, uint32_t shard_index = 1,
                                         uint32_t shard_count = 1);
 
-  // These and no others: each is EXECUTABLE.SUITE.CASE, or EXECUTABLE of a plain one.
-  void TakeOnly(const std::vector<std::string>& cases);
+  // These and no others.
+  void TakeOnly(const std::vector<NamedCase>& cases);
+  // Some case of the unit may be selected, as far as TakeOnly decides it.
+  bool MayTake(absl::string_view unit) const { return !only_.has_value() || only_->contains(unit); }
+  // Of TakeOnly's cases of this unit that the filters leave, those that no Select has come upon, in the order of their
+  // names. One with an empty name: the unit was wanted as a whole, and Select has not come upon it.
+  std::vector<std::string> Missing(absl::string_view unit) const;
+  // The units of TakeOnly, in the order of their names.
+  std::vector<std::string> WantedUnits() const;
 
   // No filter leaves anything out (a shard, other shards run the rest).
-  bool TakesAll() const { return including_.empty() && excluding_.empty(); }
+  bool TakesAll() const { return including_.empty() && excluding_.empty() && !only_.has_value(); }
 
   // Makes the parts equally long, as far as the file knows the cases that pass the filters, in place of by hash.
   void DivideBy(const Durations& durations);
@@ -58,10 +68,17 @@ class Selection {
     Filter filter;
     bool matched = false;
   };
+  // Of one unit.
+  struct Wanted {
+    bool whole = false;
+    absl::flat_hash_map<std::string, bool> found;  // by name
+    bool selected_from = false;                    // by Select
+  };
   bool PassesFilters(const FilterSubject& subject) const;
 
   std::vector<One> including_;
   std::vector<One> excluding_;
+  std::optional<absl::flat_hash_map<std::string, Wanted>> only_;  // by unit
   uint32_t shard_index_ = 1;
   ShardPlan plan_ = ShardPlan(1);
 };

@@ -29,6 +29,9 @@ class SettingLayers {
   // On top of those that are there: stronger than each of them. At most one entry a setting.
   void Add(SettingLayer layer) { layers_.push_back(std::move(layer)); }
 
+  // The strongest that was added; there must be one.
+  const SettingLayer& Strongest() const { return layers_.back(); }
+
   // What is in force, weakest first: empty where nobody says anything, several only of a list that adds up.
   std::vector<const GivenSetting*> InForce(const Setting& setting) const;
   // The same as values, in order.

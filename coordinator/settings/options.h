@@ -22,7 +22,7 @@
 
 namespace dtest {
 
-enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig };
+enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig, kRerun };
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
@@ -31,13 +31,24 @@ enum class SuccessOutput : uint8_t { kNever, kFinal, kImmediate };
 
 enum class PlainTests : uint8_t { kAuto, kAll, kNone };
 
+// A case by its names as in reports. No name: every case of the unit.
+struct NamedCase {
+  std::string unit, name;
+};
+
+// --stress: for so long, or so often.
+struct Stress {
+  absl::Duration time = absl::InfiniteDuration();
+  uint32_t times = 0;  // 0: as often as the time allows
+};
+
 struct Options {
   Command command = Command::kRun;
   std::string program;                 // argv[0]
   std::vector<std::string> arguments;  // argv, for the event log
   // argv that asks for the same without dtest.toml and without variables of the environment.
   std::vector<std::string> equivalent;
-  std::vector<std::string> paths;           // of tests; for kReport: at most one run id or event log;
+  std::vector<std::string> paths;           // of tests; for kReport, kRerun: at most one run id or event log;
                                             // for kHistory: nothing, "export" FILE, or "forget" and patterns;
                                             // for kConfig: names of settings
   std::vector<std::string> test_arguments;  // what follows "--": handed to every test program
@@ -64,8 +75,11 @@ struct Options {
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;
-  std::vector<std::string> together;  // kReproduce: EXECUTABLE.CASE of those that run, in one process...
-  std::string only_host;              // ...here
+  std::vector<NamedCase> only;  // kReproduce, kRerun: those that run, and no others; empty: whatever is selected
+  bool together = false;        // kReproduce: in one process...
+  std::string only_host;        // ...here
+  bool rerun_failed = false;    // kRerun: neither of these is as the first
+  bool rerun_unfinished = false;
 
   // How they run.
   Processes processes = Processes::kBatch;
@@ -89,6 +103,9 @@ struct Options {
   std::optional<uint64_t> shuffle;
   uint32_t max_fail = 0;  // 0: never stop
   bool speculate = false;
+  bool failed_first = false;
+  bool new_first = false;
+  std::optional<Stress> stress;
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<std::string> data;  // globs
 
@@ -97,6 +114,7 @@ struct Options {
   std::string events;
   uint32_t durations = 0;
   bool timings = false;
+  bool json = false;  // what is shown is one document for programs
   When color = When::kAuto;
   When progress = When::kAuto;
   std::optional<SuccessOutput> success_output;  // nullopt: immediate with -vv, else never

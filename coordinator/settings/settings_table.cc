@@ -161,12 +161,13 @@ absl::Status ReadVerbose(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
-constexpr CommandSet kOfHosts = {Command::kRun, Command::kList, Command::kHosts, Command::kConfig};
-constexpr CommandSet kOfCases = {Command::kRun, Command::kList, Command::kConfig};
-constexpr CommandSet kOfRuns = {Command::kRun, Command::kConfig};
-constexpr CommandSet kOfReports = {Command::kRun, Command::kReport, Command::kConfig};
-constexpr CommandSet kOfAll = {Command::kRun,       Command::kList,    Command::kHosts, Command::kReport,
-                               Command::kReproduce, Command::kHistory, Command::kConfig};
+constexpr CommandSet kOfHosts = {Command::kRun, Command::kRerun, Command::kList, Command::kHosts, Command::kConfig};
+constexpr CommandSet kOfCases = {Command::kRun, Command::kRerun, Command::kList, Command::kConfig};
+constexpr CommandSet kOfShards = {Command::kRun, Command::kList, Command::kConfig};  // a rerun has the cases of its run
+constexpr CommandSet kOfRuns = {Command::kRun, Command::kRerun, Command::kConfig};
+constexpr CommandSet kOfReports = {Command::kRun, Command::kRerun, Command::kReport, Command::kConfig};
+constexpr CommandSet kOfAll = {Command::kRun,    Command::kRerun,     Command::kList,    Command::kHosts,
+                               Command::kReport, Command::kReproduce, Command::kHistory, Command::kConfig};
 
 constexpr Setting kSettings[] = {
     {.name = "hosts",
@@ -272,15 +273,31 @@ constexpr Setting kSettings[] = {
      .group = SettingGroup::kSelection,
      .value = "I/N",
      .text = "Only the I-th of N parts: the same parts on every machine",
-     .commands = kOfCases,
+     .commands = kOfShards,
      .read = ReadShard},
     {.name = "shard-durations",
      .group = SettingGroup::kSelection,
      .value = "FILE",
      .text = "Make them equally long by this file, the same for all (dtest history export)",
-     .commands = kOfCases,
+     .commands = kOfShards,
      .is_path = true,
      .read = FileName<&Options::shard_durations>},
+    {.name = "failed",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kFlag,
+     .text = "dtest rerun: what failed in that run (so it does without either)",
+     .commands = {Command::kRerun},
+     .has_variable = false,
+     .in_files = false,
+     .read = Flag<&Options::rerun_failed>},
+    {.name = "unfinished",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kFlag,
+     .text = "dtest rerun: what has no verdict since that run was ended",
+     .commands = {Command::kRerun},
+     .has_variable = false,
+     .in_files = false,
+     .read = Flag<&Options::rerun_unfinished>},
     {.name = "plain",
      .group = SettingGroup::kSelection,
      .value = "auto|all|none",
@@ -408,7 +425,7 @@ constexpr Setting kSettings[] = {
      .kind = SettingKind::kAddingList,
      .value = "FILE",
      .text = "Cases whose failures are reported and do not fail the run, for now; or a TABLE of it",
-     .commands = {Command::kRun, Command::kHistory, Command::kConfig},
+     .commands = {Command::kRun, Command::kRerun, Command::kHistory, Command::kConfig},
      .is_path = true,
      .read = ReadQuarantines},
     {.name = "slow",
@@ -505,7 +522,7 @@ constexpr Setting kSettings[] = {
      .group = SettingGroup::kReports,
      .value = "N",
      .text = "Show the N slowest cases; dtest history: so many of each kind",
-     .commands = {Command::kRun, Command::kReport, Command::kHistory, Command::kConfig},
+     .commands = {Command::kRun, Command::kRerun, Command::kReport, Command::kHistory, Command::kConfig},
      .read = Number<&Options::durations, 0, 1000000000>},
     {.name = "timings",
      .group = SettingGroup::kReports,
@@ -588,12 +605,12 @@ constexpr CommandWord kCommands[] = {
     {Command::kReport, "report", "[OPTIONS] [RUN]",
      "show the reports of the latest run, or of RUN (an id or an event log)"},
     {Command::kReproduce, "reproduce", "CASE [RUN]",
-     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in "
-     "its "
+     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in its "
      "process"},
+    {Command::kRerun, "rerun", "[OPTIONS] [RUN]",
+     "run again what failed in the latest run, or in RUN, with the settings of that run and these on top"},
     {Command::kHistory, "history", "[flaky | export FILE | forget EXPR...]",
-     "show the slowest and the flaky cases that are known; propose a quarantine of the flaky ones; write what is known "
-     "of "
+     "show the slowest and the flaky cases that are known; propose a quarantine of the flaky ones; write what is known of "
      "durations, for --shard-durations; forget these cases"},
     {Command::kConfig, "config", "[OPTIONS] [SETTING...]",
      "show the settings in force, and where each comes from: file and line, variable or command line"},

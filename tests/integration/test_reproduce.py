@@ -1,4 +1,5 @@
-"""`dtest reproduce`, and the command that each failure ends with: pasted into a shell, it runs the case as it ran."""
+"""`dtest reproduce`, and the command that each failure ends with: pasted into a shell, it runs the case as it ran.
+`dtest rerun`: what failed runs again."""
 
 import os
 import re
@@ -154,6 +155,90 @@ class ReproduceTest(Reproducing, DtestCase):
         flaky = {event["name"] for event in result.attempts() if event.get("flaky")}
         self.assertTrue(flaky)
         self.assertEqual(len(self.commands(result)), len(flaky))
+
+
+class RerunTest(DtestCase):
+
+    # Each fails until there is a file of its name.
+    SCRIPT = "#!/bin/sh\nexec test -e \"$MARKS/$(basename \"$0\")\"\n"
+
+    def scripts(self, *names):
+        for name in names:
+            self.write(f"tests/{name}", self.SCRIPT, 0o755)
+        os.makedirs(self.path("marks"), exist_ok=True)
+        return ["--env", f"MARKS={self.path('marks')}", self.path("tests")]
+
+    def mend(self, name):
+        self.write(f"marks/{name}", "")
+
+    def rerun(self, *arguments, **options):
+        return self.dtest("rerun", *arguments, **options)
+
+    def test_what_failed_until_nothing_does(self):
+        tests = self.scripts("a_test", "b_test", "c_test")
+        self.mend("c_test")
+        first = self.dtest(*tests, "--retries", "1")
+        self.assertExit(first, FAILED)
+        self.mend("a_test")
+        # From anywhere, with the run's settings, and some on top.
+        os.makedirs(self.path("elsewhere"))
+        second = self.rerun("--processes", "case", directory=self.path("elsewhere"))
+        self.assertExit(second, FAILED)
+        self.assertSays(second, "2 cases of run")
+        self.assertEqual(second.verdicts(), {("a_test", "a_test"): "passed", ("b_test", "b_test"): "failed"})
+        command = second.events("run_started")[0]["command"]
+        self.assertIn("--retries=1", command)
+        self.assertIn("--processes=case", command)
+        self.assertEqual(len(second.attempts()), 3, "the retry of the first run's settings")
+        self.mend("b_test")
+        third = self.rerun()
+        self.assertExit(third, PASSED)
+        self.assertEqual(third.verdicts(), {("b_test", "b_test"): "passed"})
+        nothing = self.rerun(reports=False)
+        self.assertExit(nothing, PASSED)
+        self.assertSays(nothing, "nothing to run again")
+        # The first run, by its log.
+        fourth = self.rerun(first.events_path, "-k", "a_test")
+        self.assertExit(fourth, PASSED)
+        self.assertEqual(fourth.verdicts(), {("a_test", "a_test"): "passed"})
+        # Its program is gone: an error that names it, unless it is left out.
+        os.remove(self.path("tests/a_test"))
+        gone = self.rerun(first.events_path)
+        self.assertExit(gone, USAGE)
+        self.assertSays(gone, "build them again", "tests/a_test")
+        self.assertExit(self.rerun(first.events_path, "-k", "-unit(a_test)"), PASSED)
+
+    def test_a_case_that_is_gone_fails_the_run_and_is_named(self):
+        self.suite("mixed_test")
+        first = self.dtest(self.path("tests"))
+        failed = [name for name, outcome in first.names().items() if outcome in ("failed", "crashed")]
+        self.assertGreater(len(failed), 1)
+        with open(first.events_path, encoding="utf-8") as log:
+            text = log.read()
+        self.write("old.jsonl", text.replace(failed[0], failed[0] + "Before"))
+        again = self.rerun(self.path("old.jsonl"))
+        self.assertExit(again, FAILED)
+        self.assertSays(again, "not listed any more: " + failed[0] + "Before")
+        self.assertEqual(set(again.names()), set(failed[1:]))
+        self.assertIsNotNone(again.junit()[("mixed_test", "[listing]")].find("error"))
+
+    def test_what_has_no_verdict(self):
+        names = [f"{letter}_test" for letter in "abcdefgh"]
+        first = self.dtest(*self.scripts(*names), "-x", "-j", "1")
+        self.assertExit(first, FAILED)
+        not_run = {key for key, outcome in first.verdicts().items() if outcome == "not run"}
+        self.assertTrue(not_run)
+        for name in names:
+            self.mend(name)
+        # What failed passes now, but that is not all that there was to run.
+        part = self.rerun(first.events_path)
+        self.assertExit(part, FAILED)
+        self.assertSays(part, f"{len(not_run)} case", "of it without a verdict: dtest rerun --unfinished")
+        self.assertExit(self.rerun("--failed", first.events_path), PASSED)
+        rest = self.rerun("--unfinished", first.events_path)
+        self.assertExit(rest, PASSED)
+        self.assertEqual(set(rest.verdicts()), not_run)
+        self.assertEqual(len(self.rerun("--failed", "--unfinished", first.events_path).verdicts()), len(names))
 
 
 class ReproduceOnAFarmTest(Reproducing, FarmCase):

@@ -259,6 +259,38 @@ TEST(CommandLine, HelpAndVersion) {
   EXPECT_THAT(version.text, testing::StartsWith("dtest 0."));
 }
 
+TEST(CommandLine, GivenAnewWithOtherSettingsOnTop) {
+  const std::vector<std::string> recorded = {"dtest",
+                                             "run",
+                                             "--config=none",
+                                             "--retries=2",
+                                             "--host=h1",
+                                             "--tag=gpu",
+                                             "--filter=Net",
+                                             "--junit=old.xml",
+                                             "--override={filter = \"Slow\", timeout = \"1h\"}",
+                                             "tests",
+                                             "--",
+                                             "-v"};
+  const GivenAnew again = {
+      .without = {"filter", "junit"},
+      .on_top = Parse({"rerun", "--host", "h2", "--timeout", "5s", "-k", "Disk", "run-1"}).layers.Strongest()};
+  const ParsedCommandLine parsed = ParseCommandLine(recorded, {{{"HOME", "/home/of"}}, ""}, again);
+  ASSERT_TRUE(parsed.options.has_value()) << parsed.text;
+  EXPECT_EQ(parsed.options->command, Command::kRun);
+  EXPECT_EQ(parsed.options->retries, 2u);
+  EXPECT_THAT(parsed.options->hosts, ElementsAre("h2")) << "in place of that run's, not beside it";
+  EXPECT_THAT(parsed.options->tags, ElementsAre()) << "they were of the other host";
+  EXPECT_THAT(parsed.options->filters, ElementsAre("Disk"));
+  EXPECT_EQ(parsed.options->junit, "");
+  EXPECT_EQ(parsed.options->timeout, absl::Seconds(5));
+  EXPECT_FALSE(parsed.options->overrides.at(0).time_limit.has_value()) << "what is said now of all cases is stronger";
+  EXPECT_THAT(parsed.options->equivalent, testing::Contains("--host=h2"));
+  EXPECT_THAT(parsed.options->equivalent, testing::Not(testing::Contains("--filter=Net")));
+  EXPECT_THAT(parsed.options->paths, ElementsAre("tests"));
+  EXPECT_THAT(parsed.options->test_arguments, ElementsAre("-v"));
+}
+
 TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {
   const struct {
     std::vector<std::string> arguments;
@@ -289,6 +321,10 @@ TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {
       {{"--store-limit", "lots", "x"}, "not a size"},
       {{"--transport", "pigeon", "x"}, "ssh, tcp"},
       {{"report", "a", "b"}, "one run"},
+      {{"rerun", "a", "b"}, "one RUN"},
+      {{"rerun", "--shard", "1/2"}, "--shard is no option of `dtest rerun`"},
+      {{"rerun", "--", "x"}, "with the arguments that they had"},
+      {{"x", "--failed"}, "--failed is no option of `dtest run`"},
       {{"hosts", "./tests"}, "./tests"},
       {{"--hosts", "", "x"}, "empty"},
       {{"--tag", "gpu", "x"}, "neither is given"},

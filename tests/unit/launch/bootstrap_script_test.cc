@@ -282,8 +282,9 @@ TEST(StoreRoot, ACachedAgentInSomebodyElsesDirectoryInTmpIsNotStarted) {
 // An archive of which one form is good: installed, so that one travelled.
 std::shared_ptr<const AgentArchive> OneForm(ArchiveForm good) {
   auto archive = std::make_shared<AgentArchive>(*EchoArchive());
-  std::promise<std::string> gzip;
-  gzip.set_value(good == ArchiveForm::kGzip ? Gzip(archive->tar) : "not gzip");
+  std::promise<AgentArchive::Zipped> gzip;
+  const std::string bytes = good == ArchiveForm::kGzip ? Gzip(archive->tar) : "not gzip";
+  gzip.set_value({bytes, PosixChecksum(bytes)});
   archive->gzip = gzip.get_future().share();
   if (good == ArchiveForm::kGzip) archive->tar = "not tar";
   return archive;

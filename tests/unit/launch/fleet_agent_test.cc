@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/bundle/agent_package.h"
 #include "coordinator/bundle/gzip.h"
+#include "coordinator/launch/bootstrap_script.h"
 #include "coordinator/launch/fleet.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -28,7 +29,10 @@ std::shared_ptr<const AgentArchive> RealArchive() {
   archive->machine = package->machine;
   archive->loader_name = package->loader_name;
   archive->tar = package->tar;
-  archive->gzip = std::async(std::launch::deferred, [tar = archive->tar] { return Gzip(tar); }).share();
+  std::promise<AgentArchive::Zipped> gzip;
+  const std::string bytes = Gzip(archive->tar);
+  gzip.set_value({bytes, PosixChecksum(bytes)});
+  archive->gzip = gzip.get_future().share();
   return archive;
 }
 

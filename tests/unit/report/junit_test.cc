@@ -12,6 +12,7 @@
 #include <map>
 #include <pugixml.hpp>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -580,6 +581,24 @@ TEST_F(JUnit, MoreCasesThanAFileHoldsAreSplit) {
   }
   EXPECT_EQ(seen.size(), 200u);
   EXPECT_EQ(RenderJUnit(run).size(), 1u);
+}
+
+TEST_F(JUnit, PartsHaveRoomForTexts) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 32; ++i) names.push_back(absl::StrCat("Suite.", i, std::string(kJUnitFileLimit / 30, 'x')));
+  std::vector<CaseEnded> cases;
+  for (uint32_t i = 0; i < names.size(); ++i) cases.push_back(Case(i, names[i]));
+  cases[1] = Case(1, names[1], Outcome::kFailed);
+  cases[1].result.output = std::string(20'000, 'o');
+  cases[2] = Case(2, names[2], Outcome::kFailed);
+  cases[2].result.output = std::string(200'000, 'p');
+  Write(RunOf(std::move(cases)));
+  EXPECT_EQ(FilesInDirectory(), (std::set<std::string>{"results.xml", "results.part2.xml"}));
+  std::stringstream text;
+  text << std::ifstream(path_).rdbuf();
+  EXPECT_TRUE(absl::StrContains(text.str(), std::string(20'000, 'o')));
+  EXPECT_TRUE(absl::StrContains(text.str(), "bytes left out by dtest"));
+  EXPECT_LT(text.str().size(), kJUnitFileLimit);
 }
 
 TEST_F(JUnit, APipeGetsAllCasesSinceItHasNoSecondPart) {

@@ -90,13 +90,19 @@ class RunLoopTest : public testing::Test {
     return unit;
   }
 
+  RunEnd RunOnly(const std::vector<NamedCase>& cases) {
+    only_ = cases;
+    return Run();
+  }
   RunEnd Run(std::vector<std::string> filters = {}) {
     std::vector<HostSpec> specs(2);
     specs[0].name = "a";
     specs[1].name = "b";
     for (HostSpec& spec : specs) spec.slots = 1;
+    Selection selection = *Selection::Make(filters);
+    if (!only_.empty()) selection.TakeOnly(only_);
     loop_ = std::make_unique<RunLoop>(
-        options_, specs, *Selection::Make(filters),
+        options_, specs, std::move(selection),
         RunLoop::Surroundings{&sinks_, nullptr, nullptr, &signals_, &bundle_, clock_.AsFunction()});
     hosts_.set_delegate(loop_.get());
     const RunEnd end = loop_->Run(&hosts_);
@@ -127,6 +133,7 @@ class RunLoopTest : public testing::Test {
   absl::Duration case_takes_ = 10 * kMs;
   Outcome outcome_ = Outcome::kPassed;
   std::set<HostId> interrupted_;
+  std::vector<NamedCase> only_;
 };
 
 TEST_F(RunLoopTest, ARunTellsItsStoryInOrder) {
@@ -203,6 +210,18 @@ TEST_F(RunLoopTest, OnlyWhatIsSelectedRuns) {
   ASSERT_THAT(listings, SizeIs(1));
   EXPECT_THAT(listings[0].selected, ElementsAre(0, 2));
   EXPECT_EQ(listings[0].cases.name(2), "A.Two");
+}
+
+TEST_F(RunLoopTest, ACaseThatIsToRunAgainAndIsGoneFailsTheRun) {
+  ListedUnit("math", {"A.One", "B.One"});
+  ComesUp(kA);
+  RunSummary summary;
+  sinks_.Add("summary", &summary);
+  EXPECT_EQ(RunOnly({{"math", "B.One"}, {"math", "B.Gone"}}), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.LinesThatBegin("ended"), ElementsAre("ended math B.One passed on a"));
+  ASSERT_THAT(summary.unlisted(), SizeIs(1));
+  EXPECT_EQ(summary.unlisted()[0].error, "a case that is to run again is not listed any more: B.Gone");
+  EXPECT_EQ(summary.ExitStatus(), kExitFailed);
 }
 
 TEST_F(RunLoopTest, AnEarlierRunsListingIsTakenWhereAllCasesRun) {

@@ -132,6 +132,35 @@ TEST(Selection, WhatHistoryKnows) {
   EXPECT_FALSE(Selection::Make({"a"})->NeedsHistory());
 }
 
+TEST(Selection, OnlyTheCasesThatAreNamed) {
+  Selection selection = *Selection::Make({"-Slow", "Net*"});
+  selection.TakeOnly({{"io_test", "Net.Connect"},
+                      {"io_test", "Net.ConnectSlow"},
+                      {"io_test", "Net.Gone"},
+                      {"io_test", "Net.GoneSlow"},
+                      {"other_test", "Net.Close"},
+                      {"whole_test", ""}});
+  EXPECT_TRUE(selection.MayTake("io_test"));
+  EXPECT_FALSE(selection.MayTake("no_test"));
+  EXPECT_FALSE(selection.TakesAll()) << "what is not listed is missed by nobody";
+  EXPECT_THAT(selection.Missing("whole_test"), ElementsAre("")) << "nobody has come upon it";
+  EXPECT_THAT(selection.Select("io_test", Cases()), ElementsAre(0));
+  EXPECT_THAT(selection.Select("no_test", Cases()), IsEmpty());
+  EXPECT_THAT(selection.Select("whole_test", Cases()), ElementsAre(0, 2));
+  EXPECT_THAT(selection.Missing("io_test"), ElementsAre("Net.Gone")) << "the filter leaves out the other";
+  EXPECT_THAT(selection.Missing("other_test"), ElementsAre("Net.Close"));
+  EXPECT_THAT(selection.Missing("whole_test"), IsEmpty());
+  EXPECT_THAT(selection.Missing("no_test"), IsEmpty());
+  EXPECT_THAT(selection.WantedUnits(), ElementsAre("io_test", "other_test", "whole_test"));
+}
+
+TEST(Selection, AFilterThatNamesDoNotAnswerMakesNoCaseThatIsGoneGood) {
+  Selection selection = *Selection::Make({"label(slow)"});
+  selection.TakeOnly({{"io_test", "Net.Gone"}});
+  EXPECT_THAT(selection.Select("io_test", Cases()), IsEmpty());
+  EXPECT_THAT(selection.Missing("io_test"), ElementsAre("Net.Gone"));
+}
+
 TEST(Selection, ShardsPartitionTheCases) {
   std::vector<std::string> names;
   for (int i = 0; i < 3000; ++i) names.push_back(absl::StrCat("Suite.Case", i));

@@ -1,0 +1,119 @@
+#include "coordinator/cli/recorded_run.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "coordinator/settings/values.h"
+
+namespace dtest {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The units of a run that its log says nothing of.
+class UnlistedUnits {
+ public:
+  void Note(const RunEvent& event) {
+    if (const auto* started = std::get_if<RunStarted>(&event.what)) {
+      names_ = started->units;
+      listed_.assign(names_.size(), false);
+    } else if (const auto* unit = std::get_if<UnitListed>(&event.what)) {
+      if (unit->unit.value() < listed_.size()) listed_[unit->unit.value()] = true;
+    }
+  }
+  // As a run tells of them that was ended before they were listed.
+  std::vector<UnitListed> Get() const {
+    std::vector<UnitListed> unlisted;
+    for (uint32_t i = 0; i < names_.size(); ++i) {
+      if (!listed_[i]) unlisted.push_back({UnitId(i), names_[i], 0, 0, "", "", /*unreached=*/true});
+    }
+    return unlisted;
+  }
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<bool> listed_;
+};
+
+// The command that a log has says everything: neither dtest.toml nor variables that changed since add to it.
+Surroundings RecordedSurroundings() {
+  Surroundings recorded;
+  for (const char* name : {"HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"}) {
+    if (std::string value = Environment(name); !value.empty()) recorded.variables[name] = std::move(value);
+  }
+  return recorded;
+}
+
+// What is wrong, without what a command line that is mistyped ends with.
+std::string ProblemOf(const ParsedCommandLine& parsed) {
+  absl::string_view text = parsed.text;
+  absl::ConsumePrefix(&text, "dtest: ");
+  return std::string(text.substr(0, text.rfind("\nTry ")));
+}
+
+}  // namespace
+
+absl::StatusOr<EventLogEnd> ReplayWholeRun(const std::string& log, absl::FunctionRef<void(const RunEvent&)> handle) {
+  UnlistedUnits unlisted;
+  absl::StatusOr<EventLogEnd> end = ReplayEventLog(log, [&](const RunEvent& event) {
+    unlisted.Note(event);
+    handle(event);
+  });
+  if (!end.ok() || end->finished) return end;
+  for (UnitListed& unit : unlisted.Get()) handle({end->last, std::move(unit)});
+  const bool running = EventLogIsBeingWritten(log);
+  handle(
+      {end->last, RunFinished{RunEnd::kInterrupted, running ? "the run is still going on" : "the coordinator died"}});
+  return end;
+}
+
+absl::StatusOr<Options> OptionsOfRun(const RunStarted& started, const std::string& log, const Options& now,
+                                     GivenAnew again) {
+  std::error_code error;
+  const fs::path here = fs::current_path(error);
+  for (GivenSetting& given : again.on_top) {
+    if (!given.setting->is_path || here == started.working_directory) continue;
+    for (std::string& path : given.values) {
+      if (path != "none" && path != "-") path = (here / path).lexically_normal().string();
+    }
+  }
+  for (const char* name : {"junit", "events"}) again.without.emplace_back(name);
+  const Surroundings recorded = RecordedSurroundings();
+  ParsedCommandLine parsed = ParseCommandLine(started.command, recorded, again);
+  if (!parsed.options.has_value() || parsed.options->command != Command::kRun) {
+    again.on_top.clear();
+    const ParsedCommandLine alone = ParseCommandLine(started.command, recorded, again);
+    if (alone.options.has_value() && alone.options->command == Command::kRun) {
+      return absl::InvalidArgumentError(ProblemOf(parsed));
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat("the run of ", log, " was started by a command that this dtest does not take: ", parsed.text));
+  }
+  // They are meant from here, not from where the run was started.
+  const std::string cache_dir = fs::absolute(now.cache_dir, error).string();
+  const std::string state_dir = fs::absolute(now.state_dir, error).string();
+  if (chdir(started.working_directory.c_str()) != 0) {
+    return absl::ErrnoToStatus(
+        errno, absl::StrCat("the run was started in ", started.working_directory, ", which cannot be entered"));
+  }
+  Options run = *std::move(parsed.options);  // keeps its arguments: what this run logs can be run again in turn
+  run.color = now.color;
+  run.progress = now.progress;
+  run.verbosity = now.verbosity;
+  run.cache_dir = cache_dir;
+  run.state_dir = state_dir;
+  run.own_state_dir = now.own_state_dir;
+  run.program = now.program;
+  return run;
+}
+
+}  // namespace dtest

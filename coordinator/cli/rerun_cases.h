@@ -1,0 +1,28 @@
+// What of a run is to be run again. Pure; any thread.
+
+#ifndef DTEST_COORDINATOR_CLI_RERUN_CASES_H_
+#define DTEST_COORDINATOR_CLI_RERUN_CASES_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "coordinator/report/run_record.h"
+#include "coordinator/settings/options.h"
+
+namespace dtest {
+
+// Each case and unit once, in the order of units and listings.
+struct RerunCases {
+  std::vector<NamedCase> failed;  // a final verdict, of any iteration, was a failure; units that could not be listed
+  std::vector<NamedCase> unfinished;  // not run, or without a verdict; units that the run ended before. Not in `failed`
+};
+// `record` has heard all of a run that is over.
+RerunCases CasesToRerun(const RunRecord& record);
+
+// "3 cases and 1 executable".
+std::string CountOf(const std::vector<NamedCase>& cases);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_CLI_RERUN_CASES_H_

@@ -1,0 +1,83 @@
+// `dtest rerun`: what the event log says of a run's verdicts, made into options of a run.
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/recorded_run.h"
+#include "coordinator/cli/rerun_cases.h"
+#include "coordinator/cli/run_log.h"
+#include "coordinator/report/event_log.h"
+#include "coordinator/report/run_record.h"
+#include "coordinator/report/summary.h"
+#include "coordinator/report/text.h"
+
+namespace dtest {
+namespace {
+
+bool IsGiven(const SettingLayer& layer, absl::string_view name) {
+  return std::any_of(layer.begin(), layer.end(),
+                     [name](const GivenSetting& given) { return given.setting->name == name; });
+}
+
+}  // namespace
+
+int RerunCommand(const Options& options, const SettingLayers& layers) {
+  const SettingLayer& typed = layers.Strongest();
+  if (IsGiven(typed, "profile")) {
+    return ExplainFailure(absl::InvalidArgumentError(
+        "dtest rerun has the settings of the run that it repeats: give those of --profile that are to differ"));
+  }
+  const absl::StatusOr<std::string> path =
+      FindRunLog(options.state_dir, options.paths.empty() ? "" : options.paths.front());
+  if (!path.ok()) return ExplainFailure(path.status());
+  RunStarted started;
+  RunSummary summary;
+  RunRecord record(&summary);
+  const absl::StatusOr<EventLogEnd> end = ReplayWholeRun(*path, [&](const RunEvent& event) {
+    if (const auto* begin = std::get_if<RunStarted>(&event.what)) started = *begin;
+    (void)summary.Handle(event);  // neither fails
+    (void)record.Handle(event);
+  });
+  if (!end.ok()) return ExplainFailure(end.status());
+  if (!end->finished && EventLogIsBeingWritten(*path)) {
+    return ExplainFailure(absl::FailedPreconditionError(
+        absl::StrCat("the run of ", *path, " is still going on: wait for its end, or name another (dtest rerun RUN)")));
+  }
+
+  RerunCases cases = CasesToRerun(record);
+  const bool failed = options.rerun_failed || !options.rerun_unfinished;
+  const bool unfinished = options.rerun_unfinished;
+  const std::string run = started.run_id.empty() ? *path : started.run_id;
+  const std::string rest =
+      absl::StrCat(CountOf(cases.unfinished), " of it without a verdict: dtest rerun --unfinished ",
+                   ShellWord(options.paths.empty() ? run : options.paths.front()));
+  const std::string left = failed && !unfinished && !cases.unfinished.empty() ? "; there is " + rest : "";
+  std::vector<NamedCase> only;
+  if (failed) only = cases.failed;
+  if (unfinished) only.insert(only.end(), cases.unfinished.begin(), cases.unfinished.end());
+  if (only.empty()) {
+    std::fprintf(stderr, "dtest: nothing of run %s %s: there is nothing to run again%s\n", run.c_str(),
+                 !unfinished ? "failed"
+                 : failed    ? "failed or lacks a verdict"
+                             : "lacks a verdict",
+                 left.c_str());
+    return summary.ExitStatus();
+  }
+  absl::StatusOr<Options> again =
+      OptionsOfRun(started, *path, options, {.without = {"filter", "shard", "shard-durations"}, .on_top = typed});
+  if (!again.ok()) return ExplainFailure(again.status());
+  std::fprintf(stderr, "dtest: note: %s of run %s%s\n", CountOf(only).c_str(), run.c_str(), left.c_str());
+  again->only = std::move(only);
+  const int status = RunCommand(*again);
+  // Nobody said that it does without them.
+  if (status != kExitPassed || options.rerun_failed || left.empty()) return status;
+  std::fprintf(stderr, "dtest: what failed in run %s passes, and there is %s\n", run.c_str(), rest.c_str());
+  return kExitFailed;
+}
+
+}  // namespace dtest
