@@ -484,7 +484,7 @@ constexpr Setting kSettings[] = {
      .kind = SettingKind::kAddingList,
      .value = "FILE",
      .text = "Cases whose failures are reported and do not fail the run, for now; or a TABLE of it",
-     .commands = {Command::kRun, Command::kHistory, Command::kConfig},
+     .commands = {Command::kRun, Command::kRerun, Command::kHistory, Command::kConfig},
      .is_path = true,
      .read = ReadQuarantines},
     {.name = "slow",
@@ -679,8 +679,7 @@ constexpr CommandWord kCommands[] = {
     {Command::kReport, "report", "[OPTIONS] [RUN]",
      "show the reports of the latest run, or of RUN (an id or an event log)"},
     {Command::kReproduce, "reproduce", "CASE [RUN]",
-     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in "
-     "its "
+     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in its "
      "process"},
     {Command::kRerun, "rerun", "[OPTIONS] [RUN]",
      "run again what failed in the latest run, or in RUN, with the settings of that run and these on top"},

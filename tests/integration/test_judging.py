@@ -100,7 +100,7 @@ class JudgingTest(DtestCase):
                          {"Flaky.SecondAttemptPasses": "passed", "Flaky.ThirdAttemptPasses": "failed",
                           "Range/Slow.Case/0": "passed", "Range/Slow.Case/1": "failed"})
         self.assertSays(result, "it passed at attempt 3 only, and flaky-result is fail",
-                        "the budget of 'Slow.Gone' (budget.toml:8) matches no case of this run", "2 flaky")
+                        "the budget of 'Slow.Gone' (budget.toml:8) matches no case: drop it", "2 flaky")
         self.assertRegex(result.text, r"over its budget: it took [0-9.]+ s, and may take 0.005 s \(budget.toml:5\)")
         third = result.junit()["flaky_test.Flaky", "ThirdAttemptPasses"]
         self.assertEqual([child.tag for child in third if child.tag != "properties"],
