@@ -63,7 +63,7 @@ void RunSeeds(bool product_loop) {
   EXPECT_GT(released, 0u);
   EXPECT_GT(won, 0u);
   EXPECT_GT(copies, won);
-  EXPECT_GT(needy, 20 * seeds);
+  EXPECT_GT(needy, seeds);
 }
 
 // The scheduler by itself, whose hosts return.
