@@ -43,6 +43,7 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   discover.allow_unrunnable = options.allow_unrunnable;
   discover.here = !AnyRemote(hosts);
   discover.protocol = options.protocol;
+  discover.pytest = options.pytest != "none";
   switch (options.plain) {
     case PlainTests::kAuto:
       discover.plain = DiscoverOptions::Plain::kAuto;
@@ -102,7 +103,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   if (options.shuffle) {
     // With the seed that was drawn, so that the log has all that makes the order again.
     const auto own = std::find(loop.command.begin(), loop.command.end(), "--");  // behind it are the tests' arguments
-    std::replace(loop.command.begin(), own, std::string("--shuffle=true"), absl::StrCat("--shuffle=", *options.shuffle));
+    std::replace(loop.command.begin(), own, std::string("--shuffle=true"),
+                 absl::StrCat("--shuffle=", *options.shuffle));
   }
   std::error_code error;
   loop.working_directory = std::filesystem::current_path(error).string();
@@ -153,6 +155,10 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.cache_dir = options.cache_dir;
   bundle.env = options.env;
   bundle.arguments = options.test_arguments;
+  bundle.pytest.interpreter = options.pytest;
+  bundle.pytest.arguments = options.pytest_arguments;
+  bundle.pytest.arguments.insert(bundle.pytest.arguments.end(), options.test_arguments.begin(),
+                                 options.test_arguments.end());
   bundle.root = std::move(root);
   bundle.data = options.data;
   bundle.data_files = std::move(data_files);

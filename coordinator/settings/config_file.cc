@@ -17,11 +17,12 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "dtest/base/nearest.h"
+#include "absl/types/span.h"
 #include "coordinator/settings/toml_values.h"
 #include "coordinator/settings/values.h"
 #include "dtest/base/fd.h"
 #include "dtest/base/io.h"
+#include "dtest/base/nearest.h"
 #include "dtest/base/paths.h"
 
 namespace dtest {
@@ -33,12 +34,14 @@ constexpr absl::string_view kInherits = "inherits";
 constexpr absl::string_view kEnv = "env";
 constexpr absl::string_view kHosts = "hosts";
 constexpr absl::string_view kOverride = "override";
-// What [hosts] calls the settings of the command line.
-struct HostsKey {
+constexpr absl::string_view kPytest = "pytest";
+// What a table of settings, such as [hosts], calls those of the command line.
+struct KeyInTable {
   absl::string_view key;
   const char* setting;
 };
-constexpr HostsKey kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
+constexpr KeyInTable kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
+constexpr KeyInTable kPytestKeys[] = {{"interpreter", "pytest"}, {"args", "pytest-arg"}};
 
 // Reads one file; its mistakes add up.
 class Reader {
@@ -77,8 +80,8 @@ class Reader {
     if (!problems_.empty()) {
       std::stable_sort(problems_.begin(), problems_.end(),
                        [](const auto& a, const auto& b) { return a.first < b.first; });
-      return absl::InvalidArgumentError(absl::StrJoin(
-          problems_, "\n", [](std::string* out, const auto& problem) { out->append(problem.second); }));
+      return absl::InvalidArgumentError(
+          absl::StrJoin(problems_, "\n", [](std::string* out, const auto& problem) { out->append(problem.second); }));
     }
     ConfigFile config;
     if (!profile.empty()) {
@@ -142,7 +145,8 @@ class Reader {
   }
 
   void ReadKey(const toml::key& key, const toml::node& node, SettingLayer* layer) {
-    if (NameOf(key) == kHosts && node.is_table()) return ReadHosts(*node.as_table(), layer);
+    if (NameOf(key) == kHosts && node.is_table()) return ReadTable(kHosts, kHostsKeys, *node.as_table(), layer);
+    if (NameOf(key) == kPytest && node.is_table()) return ReadTable(kPytest, kPytestKeys, *node.as_table(), layer);
     if (NameOf(key) == kEnv && node.is_table()) return ReadEnv(*node.as_table(), layer);
     if (NameOf(key) == kOverride) return ReadOverrides(key, node, layer);
     const Setting* const setting = FindSetting(NameOf(key));
@@ -153,25 +157,26 @@ class Reader {
       }
       if (layer != &file_) names.push_back(kInherits);
       names.push_back(kProfiles);
-      Fail(key.source().begin,
-           setting == nullptr ? absl::StrCat("unknown key '", NameOf(key), "'", DidYouMean(NameOf(key), names))
-                              : absl::StrCat("'", NameOf(key), "' cannot be set here"));
+      Fail(key.source().begin, setting == nullptr
+                                   ? absl::StrCat("unknown key '", NameOf(key), "'", DidYouMean(NameOf(key), names))
+                                   : absl::StrCat("'", NameOf(key), "' cannot be set here"));
       return;
     }
     Take(*setting, key, node, layer);
   }
 
-  void ReadHosts(const toml::table& table, SettingLayer* layer) {
+  void ReadTable(absl::string_view name, absl::Span<const KeyInTable> keys, const toml::table& table,
+                 SettingLayer* layer) {
     for (const auto& [key, node] : table) {
-      const auto* const known = std::find_if(std::begin(kHostsKeys), std::end(kHostsKeys),
-                                             [&key = key](const HostsKey& one) { return one.key == NameOf(key); });
-      if (known != std::end(kHostsKeys)) {
+      const auto* const known = std::find_if(keys.begin(), keys.end(),
+                                             [&key = key](const KeyInTable& one) { return one.key == NameOf(key); });
+      if (known != keys.end()) {
         Take(*FindSetting(known->setting), key, node, layer);
         continue;
       }
       std::vector<absl::string_view> names;
-      for (const HostsKey& one : kHostsKeys) names.push_back(one.key);
-      Fail(key.source().begin, absl::StrCat("unknown key '", NameOf(key), "' of [hosts]; it has ",
+      for (const KeyInTable& one : keys) names.push_back(one.key);
+      Fail(key.source().begin, absl::StrCat("unknown key '", NameOf(key), "' of [", name, "]; it has ",
                                             absl::StrJoin(names, ", "), DidYouMean(NameOf(key), names)));
     }
   }
@@ -181,7 +186,8 @@ class Reader {
     for (const auto& [key, node] : table) {
       const std::optional<std::string> text = TextOf(node);
       if (!text.has_value() || node.is_floating_point()) {
-        Fail(node.source().begin, absl::StrCat("env.", NameOf(key), ": give a text in quotes, a whole number, true or false"));
+        Fail(node.source().begin,
+             absl::StrCat("env.", NameOf(key), ": give a text in quotes, a whole number, true or false"));
         continue;
       }
       if (NameOf(key).empty() || absl::StrContains(NameOf(key), "=")) {
@@ -220,7 +226,8 @@ class Reader {
       add(node);
     }
     if (!good) {
-      Fail(node.source().begin, absl::StrCat(NameOf(key), ": give ", list ? "an array of texts" : "a text, a number or a switch"));
+      Fail(node.source().begin,
+           absl::StrCat(NameOf(key), ": give ", list ? "an array of texts" : "a text, a number or a switch"));
       return;
     }
     // Read into options of no use, so that all mistakes of the file are told together.
@@ -238,7 +245,8 @@ class Reader {
   }
 
   std::string Absolute(const std::string& path) const {
-    if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/")) return absl::StrCat(Environment("HOME"), "/", rest);
+    if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/"))
+      return absl::StrCat(Environment("HOME"), "/", rest);
     if (path.empty() || path == "none" || path.front() == '/' || directory_.empty()) return path;
     return std::filesystem::path(absl::StrCat(directory_, "/", path)).lexically_normal().string();
   }
@@ -286,7 +294,8 @@ absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path, const std::st
   const int error = file.ok() ? ReadToEnd(file.get(), kMostBytes, &contents) : errno;
   if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("cannot read the settings in ", shown));
   if (contents.size() == kMostBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(shown, " is larger than ", kMostBytes, " bytes: no file of settings"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(shown, " is larger than ", kMostBytes, " bytes: no file of settings"));
   }
   return ParseConfigFile(contents, shown, directory, profile);
 }

@@ -42,8 +42,8 @@ struct Stress {
 
 struct Options {
   Command command = Command::kRun;
-  std::string program;                      // argv[0]
-  std::vector<std::string> arguments;       // argv, for the event log
+  std::string program;                 // argv[0]
+  std::vector<std::string> arguments;  // argv, for the event log
   // argv that asks for the same without dtest.toml and without variables of the environment.
   std::vector<std::string> equivalent;
   std::vector<std::string> paths;           // of tests; for kReport, kRerun: at most one run id or event log;
@@ -70,6 +70,8 @@ struct Options {
   std::string shard_durations;                // file; empty: divide by hash
   PlainTests plain = PlainTests::kAuto;
   std::string protocol = kPlainFramework;  // the framework of programs that show none
+  std::string pytest;                      // interpreter; empty: the project's; "none": Python files are no tests
+  std::vector<std::string> pytest_arguments;
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;

@@ -73,7 +73,8 @@ absl::Status ReadFilters(const Values& values, Options* options) {
   return Texts<&Options::filters>(values, options);
 }
 absl::Status ReadHostTimeout(const Values& values, Options* options) {
-  if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok()) return status;
+  if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok())
+    return status;
   if (options->host_timeout >= absl::Seconds(2)) return absl::OkStatus();
   return absl::InvalidArgumentError("less than 2s would call healthy hosts lost");
 }
@@ -279,6 +280,20 @@ constexpr Setting kSettings[] = {
      .text = "What programs speak that show no framework: tap, or another that dtest knows",
      .commands = kOfCases,
      .read = Into<&Options::protocol, ParseProtocol>},
+    {.name = "pytest",
+     .group = SettingGroup::kSelection,
+     .value = "PYTHON",
+     .fallback = "the project's .venv, VIRTUAL_ENV, python3",
+     .text = "The interpreter that has pytest, a name or a path; none: Python files are no tests",
+     .commands = kOfCases,
+     .read = Text<&Options::pytest>},
+    {.name = "pytest-arg",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kReplacingList,
+     .value = "ARG",
+     .text = "Hand it to pytest: --pytest-arg=-mslow",
+     .commands = kOfCases,
+     .read = Texts<&Options::pytest_arguments>},
     {.name = "allow-unrunnable",
      .group = SettingGroup::kSelection,
      .kind = SettingKind::kFlag,
