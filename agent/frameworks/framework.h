@@ -24,10 +24,28 @@ namespace dtest {
 // Where a program with Invocation::report may write to, as to a file that begins empty. Descriptor 3 is the same pipe.
 inline constexpr char kReportPath[] = "/proc/self/fd/3";
 
+// Files of a framework's own that travel in the agent and are on disk while it lives, the same for all processes.
+// Static storage.
+struct Companion {
+  struct File {
+    absl::string_view path, contents;  // relative, '/'-separated
+  };
+  absl::string_view name;   // of their directory
+  absl::string_view start;  // the one that the unit's program, an interpreter, is told to run
+  absl::Span<const File> files;
+};
+
 // How to start a process of a unit.
 struct Invocation {
-  std::vector<std::string> arguments;  // after argv[0]
-  std::vector<std::string> unset;      // environment variables to take away before `env` is added
+  std::vector<std::string> arguments;  // after argv[0] and the unit's own
+  // What argv[0] is to run: comes before the unit's own arguments.
+  const Companion* companion = nullptr;
+  // Arguments in place of these, behind the unit's own, of a process that the one for the batch can be forked from;
+  // that is told `arguments` then (agent/execute/fork_launcher.h). Empty: there is none.
+  std::vector<std::string> fork_server;
+  // Files to be there when it starts, by absolute path and contents.
+  std::vector<std::pair<std::string, std::string>> files;
+  std::vector<std::string> unset;  // environment variables to take away before `env` is added
   std::vector<std::pair<std::string, std::string>> env;
   // The program is given a pipe of its own for what it reports, at kReportPath: OutputReader::FeedReport.
   bool report = false;

@@ -86,9 +86,22 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   StartSpec spec;
   spec.program = program.path;
   spec.arguments = {program.path};
-  for (const auto* more : {&program.spec.arguments, &invocation.arguments}) {
-    spec.arguments.insert(spec.arguments.end(), more->begin(), more->end());
+  if (invocation.companion != nullptr) {
+    absl::StatusOr<std::string> companion = Unpack(*invocation.companion);
+    if (!companion.ok()) return std::string(companion.status().message());
+    spec.arguments.push_back(*std::move(companion));
   }
+  for (const auto& [path, contents] : invocation.files) {
+    absl::Status written = options_.directories->WriteFile(path, contents);
+    if (!written.ok()) return std::string(written.message());
+  }
+  spec.arguments.insert(spec.arguments.end(), program.spec.arguments.begin(), program.spec.arguments.end());
+  if (!invocation.fork_server.empty()) {
+    spec.fork_server = spec.arguments;
+    spec.fork_server.insert(spec.fork_server.end(), invocation.fork_server.begin(), invocation.fork_server.end());
+    spec.fork_request = invocation.arguments;
+  }
+  spec.arguments.insert(spec.arguments.end(), invocation.arguments.begin(), invocation.arguments.end());
   spec.environment = environment.ToStrings();
   spec.working_directory = program.working_directory;
   spec.split_errors = reader_ == nullptr;
@@ -101,8 +114,19 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   for (const Pipe pipe : {Pipe::kErrors, Pipe::kReport}) {
     if (process_->fd(pipe) >= 0) options_.poller->Watch(process_->fd(pipe), [this, pipe] { Drain(pipe); });
   }
-  if (process_->end_fd() >= 0) options_.poller->Watch(process_->end_fd(), [this] { ProcessHasEnded(); });
+  if (process_->end_fd() >= 0) options_.poller->Watch(process_->end_fd(), [this] { CheckEnded(); });
   return "";
+}
+
+absl::StatusOr<std::string> SlotRunner::Unpack(const Companion& companion) {
+  const auto files = [&companion] {
+    SlotDirectories::Files all;
+    for (const Companion::File& file : companion.files) all.emplace_back(file.path, file.contents);
+    return all;
+  };
+  absl::StatusOr<std::string> directory = options_.directories->SharedDirectory(std::string(companion.name), files);
+  if (directory.ok()) absl::StrAppend(&*directory, "/", companion.start);
+  return directory;
 }
 
 void SlotRunner::Start(const Program& program, const StartBatch& batch) {

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "agent/core/agent.h"
 #include "agent/execute/environment.h"
@@ -84,6 +85,8 @@ class SlotRunner : private CaseSink {
   Environment EnvironmentOf(const Program& program, const Invocation& invocation, const StartBatch* batch) const;
   // Empty if it runs; else why it does not.
   std::string Spawn(const Program& program, const Invocation& invocation, const Environment& environment);
+  // The path of what is to be started; an error that names what could not be written.
+  absl::StatusOr<std::string> Unpack(const Companion& companion);
   void WatchOutput(bool watch);
   // Takes what is in the pipe, at most a few buffers, and closes it where it has ended.
   void Drain(Pipe pipe);

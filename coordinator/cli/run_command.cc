@@ -46,6 +46,7 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   discover.allow_unrunnable = options.allow_unrunnable;
   discover.here = !AnyRemote(hosts);
   discover.protocol = options.protocol;
+  discover.pytest = options.pytest != "none";
   switch (options.plain) {
     case PlainTests::kAuto:
       discover.plain = DiscoverOptions::Plain::kAuto;
@@ -180,6 +181,10 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.cache_dir = options.cache_dir;
   bundle.env = options.env;
   bundle.arguments = options.test_arguments;
+  bundle.pytest.interpreter = options.pytest;
+  bundle.pytest.arguments = options.pytest_arguments;
+  bundle.pytest.arguments.insert(bundle.pytest.arguments.end(), options.test_arguments.begin(),
+                                 options.test_arguments.end());
   bundle.root = std::move(root);
   bundle.data = options.data;
   bundle.data_files = std::move(data_files);

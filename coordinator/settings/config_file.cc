@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "absl/types/span.h"
 #include "coordinator/settings/toml_values.h"
 #include "coordinator/settings/values.h"
 #include "dtest/base/nearest.h"
@@ -28,12 +29,14 @@ constexpr absl::string_view kHosts = "hosts";
 constexpr absl::string_view kOverride = "override";
 constexpr absl::string_view kQuarantine = "quarantine";
 constexpr absl::string_view kLock = "lock";
-// What [hosts] calls the settings of the command line.
-struct HostsKey {
+constexpr absl::string_view kPytest = "pytest";
+// What a table of settings, such as [hosts], calls those of the command line.
+struct KeyInTable {
   absl::string_view key;
   const char* setting;
 };
-constexpr HostsKey kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
+constexpr KeyInTable kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
+constexpr KeyInTable kPytestKeys[] = {{"interpreter", "pytest"}, {"args", "pytest-arg"}};
 
 // Reads one file; its mistakes add up.
 class Reader {
@@ -122,7 +125,8 @@ class Reader {
   }
 
   void ReadKey(const toml::key& key, const toml::node& node, SettingLayer* layer) {
-    if (NameOf(key) == kHosts && node.is_table()) return ReadHosts(*node.as_table(), layer);
+    if (NameOf(key) == kHosts && node.is_table()) return ReadTable(kHosts, kHostsKeys, *node.as_table(), layer);
+    if (NameOf(key) == kPytest && node.is_table()) return ReadTable(kPytest, kPytestKeys, *node.as_table(), layer);
     if (NameOf(key) == kEnv && node.is_table()) return ReadEnv(*node.as_table(), layer);
     if (NameOf(key) == kOverride) return ReadTables(key, node, ReadOverride, layer);
     if (NameOf(key) == kQuarantine && node.is_array_of_tables()) return ReadTables(key, node, ReadQuarantine, layer);
@@ -143,17 +147,18 @@ class Reader {
     Take(*setting, key, node, layer);
   }
 
-  void ReadHosts(const toml::table& table, SettingLayer* layer) {
+  void ReadTable(absl::string_view name, absl::Span<const KeyInTable> keys, const toml::table& table,
+                 SettingLayer* layer) {
     for (const auto& [key, node] : table) {
-      const auto* const known = std::find_if(std::begin(kHostsKeys), std::end(kHostsKeys),
-                                             [&key = key](const HostsKey& one) { return one.key == NameOf(key); });
-      if (known != std::end(kHostsKeys)) {
+      const auto* const known = std::find_if(keys.begin(), keys.end(),
+                                             [&key = key](const KeyInTable& one) { return one.key == NameOf(key); });
+      if (known != keys.end()) {
         Take(*FindSetting(known->setting), key, node, layer);
         continue;
       }
       std::vector<absl::string_view> names;
-      for (const HostsKey& one : kHostsKeys) names.push_back(one.key);
-      Fail(key.source().begin, absl::StrCat("unknown key '", NameOf(key), "' of [hosts]; it has ",
+      for (const KeyInTable& one : keys) names.push_back(one.key);
+      Fail(key.source().begin, absl::StrCat("unknown key '", NameOf(key), "' of [", name, "]; it has ",
                                             absl::StrJoin(names, ", "), DidYouMean(NameOf(key), names)));
     }
   }

@@ -73,6 +73,8 @@ struct Options {
   std::string shard_durations;                // file; empty: divide by hash
   PlainTests plain = PlainTests::kAuto;
   std::string protocol = kPlainFramework;  // the framework of programs that show none
+  std::string pytest;                      // interpreter; empty: the project's; "none": Python files are no tests
+  std::vector<std::string> pytest_arguments;
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;
