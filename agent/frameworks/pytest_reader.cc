@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/frameworks/sanitizer.h"
@@ -11,6 +12,7 @@ namespace dtest {
 namespace {
 
 constexpr size_t kLongestLine = 8 << 10;  // of output, to look for a sanitizer's word in
+constexpr size_t kMostSaid = 2 << 10;     // bytes of output in the error of a listing
 constexpr size_t kFieldsOfFinished = 7;   // before the properties
 
 std::optional<Outcome> OutcomeNamed(absl::string_view name) {
@@ -84,6 +86,7 @@ void PytestReader::Begin(size_t position, CaseSink* sink) {
     return;
   }
   running_ = position;
+  any_begun_ = true;
   sink->Began(indices_[position]);
 }
 
@@ -131,12 +134,22 @@ void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
     output_.Append(absl::StrCat("dtest: what its pytest plugin tells cannot be read: ", problem_, "\n"));
     end->premature = end->signal == 0;
   }
-  if (!unknown_.empty()) {
-    end->listing_wrong = absl::StrCat("it listed '", unknown_, "', and a later process does not collect it");
-  }
   end->warning = std::exchange(warning_, std::string());
   end->output_cut = output_.cut();
   end->output = output_.Take();
+  end->listing_wrong = ListingFault(*end);
+}
+
+std::string PytestReader::ListingFault(const ProcessEnd& end) const {
+  if (!unknown_.empty()) {
+    return absl::StrCat("it listed '", unknown_, "', and a later process does not collect it");
+  }
+  // No test has had a part in it: pytest or what conftest.py needs is not there on this host, or is another.
+  if (end.signal != 0 || end.exit_code == 0 || any_begun_ || ended_) return "";
+  absl::string_view said = absl::StripAsciiWhitespace(end.output);
+  if (said.size() > kMostSaid) said.remove_prefix(said.size() - kMostSaid);
+  return absl::StrCat("it was listed, and a later process ended with status ", end.exit_code, " before its first test",
+                      said.empty() ? "" : ": ", said);
 }
 
 }  // namespace dtest

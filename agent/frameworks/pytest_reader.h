@@ -32,6 +32,8 @@ class PytestReader : public OutputReader {
   // Of a case that was asked for; kNone, and a problem, for any other.
   size_t PositionIn(const PytestRecord& record);
   void Problem(absl::string_view what, const PytestRecord& record);
+  // Empty: the process shows no such thing.
+  std::string ListingFault(const ProcessEnd& end) const;
 
   static constexpr size_t kNone = ~size_t{0};
   const uint64_t output_cap_;
@@ -40,8 +42,9 @@ class PytestReader : public OutputReader {
   std::vector<bool> done_;
   size_t left_ = 0;
   size_t running_ = kNone;  // position
-  bool ended_ = false;      // it said so
-  std::string unknown_;     // the first case that pytest does not collect any more
+  bool any_begun_ = false;
+  bool ended_ = false;   // it said so
+  std::string unknown_;  // the first case that pytest does not collect any more
   const CaseInfos& listing_;
 
   PytestRecords records_;

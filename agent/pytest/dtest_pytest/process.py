@@ -1,6 +1,5 @@
 """One process of a pytest root, from its command line to its exit status."""
 
-import importlib.util
 import os
 import sys
 
@@ -45,8 +44,6 @@ def arguments_of(asked, root, cache):
     if asked.ini:
         arguments += ["-c", os.path.join(root, asked.ini)]
     arguments += ["-o", f"cache_dir={cache}"]
-    if importlib.util.find_spec("pytest_cov") and not os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
-        arguments.append("--no-cov")
     arguments += asked.arg
     arguments += [f"--ignore={os.path.join(root, path)}" for path in asked.ignore]
     return arguments + [os.path.join(root, path) if path else root for path in paths_of(asked)]

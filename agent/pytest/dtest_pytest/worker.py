@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from . import fixtures
+from . import fixtures, neighbours, reporter
 
 
 def shared_directory():
@@ -53,16 +53,22 @@ class Worker:
         parser.addini("looponfailroots", "of pytest-xdist", default=None)
 
     @pytest.hookimpl(hookwrapper=True)
+    def pytest_load_initial_conftests(self, early_config):
+        neighbours.before_conftests(early_config)
+        yield
+
+    @pytest.hookimpl(hookwrapper=True)
     def pytest_cmdline_main(self, config):
         # Before anybody is configured, and before pytest-xdist would start workers of its own.
         option = config.option
         option.dist, option.numprocesses, option.maxprocesses, option.tx = "no", None, None, []
         option.looponfail = option.distload = option.usepdb = False
         option.maxfail = 0  # counted over all processes, by dtest
+        neighbours.before_configure(config)
         config.workerinput = self._input
         config.workeroutput = {}
         option.basetemp = base_temporary(config)
-        config.pluginmanager.set_blocked("terminalreporter")  # the coordinator reports
+        reporter.silence()  # the coordinator reports
         if not config.pluginmanager.hasplugin("xdist"):
             config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
             config.addinivalue_line("markers", "xdist_group(name): tests that are to run in one worker, one after another")

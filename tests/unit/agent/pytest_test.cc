@@ -151,6 +151,14 @@ TEST_P(PytestReaderTest, AnExitBeforeTheEndIsPremature) {
   EXPECT_TRUE(end_.premature);
 }
 
+TEST_P(PytestReaderTest, AnExitBeforeTheFirstTestIsNoTestsFault) {
+  reader_->Feed("ImportError while loading conftest\n", &recorder_);
+  End(4);
+  EXPECT_EQ(end_.listing_wrong,
+            "it was listed, and a later process ended with status 4 before its first test: ImportError while loading "
+            "conftest");
+}
+
 TEST_P(PytestReaderTest, ACaseThatIsNotCollectedAnyMoreMakesTheListingWrong) {
   Report(Record({"unknown", "1"}) + Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) +
          Record({"end"}));

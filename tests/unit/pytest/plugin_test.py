@@ -89,6 +89,7 @@ TEST_A = """\
         assert worker_id == "gw3" == os.environ["PYTEST_XDIST_WORKER"]
         assert testrun_uid == "run-1" and request.config.workerinput["workercount"] == 4
         assert tmp_path.parent.name == "popen-gw3"
+        request.config.get_terminal_writer().line("through what other plugins write")
 
     def test_closes_and_forks(capfd):
         os.close(1)
@@ -329,6 +330,7 @@ class PluginTest(unittest.TestCase):
                                 "@pytest.mark.xdist_group('g')\ndef test_b(): pass\n")
         self.assertEqual([record[1] for record in self.list()], ["test_m.py::test_a", "test_m.py::test_b"])
         self.assertEqual([record[1] for record in self.list("--arg=-m", "--arg=slow")], ["test_m.py::test_b"])
+        self.write("conftest.py", "def pytest_configure(config): assert config.option.no_cov\n")
         results = self.run_cases(["test_m.py::test_a", "test_m.py::test_b"])
         self.assertEqual([record[2] for record in results.values()], ["failed", "passed"], "-x is for dtest to count")
 
