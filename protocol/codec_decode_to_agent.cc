@@ -89,7 +89,8 @@ Lease Read(wire::Lease::Reader in, Decoder& decoder) {
               decoder.Unit(in.getUnit()),
               {},
               decoder.InRange(in.getIteration(), 1, kMostIterations, "an iteration"),
-              in.getUnlistedToo()};
+              in.getUnlistedToo(),
+              decoder.Pairs(in.getEnv(), "environment variables")};
   const auto indices = in.getIndices();
   const auto attempts = in.getAttempts();
   const auto limits = in.getTimeLimits();

@@ -165,6 +165,7 @@ struct Lease {
   iteration @4 :UInt32 = 1;   # of --repeat, of all of its cases; 1 or more
   timeLimits @5 :List(Int64);  # column of `indices`; one: all have it; empty: none has any
   unlistedToo @6 :Bool;  # what is there and was not listed may run, so that it shows
+  env @7 :List(Pair);  # of its processes: after those of the run's settings and of the unit
 }
 
 struct FileRecipe {

@@ -12,6 +12,7 @@ HeldLease::HeldLease(Lease lease)
       unit_(lease.unit),
       iteration_(lease.iteration),
       unlisted_too_(lease.unlisted_too),
+      env_(std::move(lease.env)),
       cases_(std::move(lease.cases)) {
   absl::c_stable_sort(cases_, [](const LeasedCase& a, const LeasedCase& b) { return a.index < b.index; });
   const auto same = [](const LeasedCase& a, const LeasedCase& b) { return a.index == b.index; };

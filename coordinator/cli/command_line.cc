@@ -9,10 +9,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "coordinator/cli/help_text.h"
 #include "coordinator/settings/config_file.h"
-#include "dtest/base/nearest.h"
 #include "coordinator/settings/values.h"
+#include "dtest/base/nearest.h"
 #include "dtest/base/paths.h"
 #include "dtest/version.h"
 
@@ -177,7 +178,7 @@ absl::StatusOr<Words> ReadWords(const std::vector<std::string>& arguments, Comma
   }
   for (size_t i = 0; i < settings.size(); ++i) {
     if (options[i] != nullptr && options[i]->count() > 0) {
-      words.layer.push_back({&settings[i], std::move(values[i]), kCommandLineOrigin});
+      words.layer.push_back(Given(settings[i], std::move(values[i]), kCommandLineOrigin));
     }
   }
   return words;
@@ -192,7 +193,8 @@ const GivenSetting* FindIn(const SettingLayer& layer, absl::string_view name) {
 // What of this name the stronger of two layers says; empty: nothing.
 std::string Stronger(const SettingLayer& command_line, const SettingLayer& environment, absl::string_view name) {
   for (const SettingLayer* layer : {&command_line, &environment}) {
-    if (const GivenSetting* given = FindIn(*layer, name)) return given->values.back();
+    const GivenSetting* const given = FindIn(*layer, name);
+    if (given != nullptr && !given->values.empty()) return given->values.back();
   }
   return "";
 }
@@ -229,6 +231,15 @@ void WeakenOverridesOfFiles(const SettingLayer& command_line, const SettingLayer
     if (given("timeout")) options->overrides[i].time_limit.reset();
     if (given("retries")) options->overrides[i].retries.reset();
     if (given("processes")) options->overrides[i].processes.reset();
+    if (given("slow")) options->overrides[i].slow_after.reset();
+    if (given("retry-delay")) options->overrides[i].retry_delay.reset();
+    if (given("flaky-result")) options->overrides[i].flaky_fails.reset();
+    if (const GivenSetting* variables = FindIn(command_line, "env")) {
+      std::erase_if(options->overrides[i].env, [variables](const auto& one) {
+        return std::any_of(variables->values.begin(), variables->values.end(),
+                           [&one](const std::string& value) { return value.substr(0, value.find('=')) == one.first; });
+      });
+    }
   }
 }
 
@@ -248,6 +259,25 @@ void DropWhatDoesNotApply(const SettingLayer& command_line, Options* options) {
   if (!typed("tag") && (other_hosts || no_hosts)) options->tags.clear();
 }
 
+// What a run does that runs cases until one fails, whatever is said of other runs.
+constexpr absl::string_view kNotOfStress[] = {"retries", "repeat", "explain", "speculate"};
+
+void FitToStress(const SettingLayers& layers, Options* options) {
+  options->retries = 0;
+  for (PolicyOverride& one : options->overrides) one.retries.reset();
+  options->repeat = 1;
+  options->explain = options->speculate = false;
+  const bool said = !layers.InForce(*FindSetting("max-fail")).empty() || options->max_fail > 0;
+  if (!said) options->max_fail = 1;
+}
+
+bool IsOfOtherRunsThanStress(absl::string_view word) {
+  return std::any_of(std::begin(kNotOfStress), std::end(kNotOfStress), [word](absl::string_view name) {
+    absl::string_view rest = word;
+    return absl::ConsumePrefix(&rest, "--") && absl::ConsumePrefix(&rest, name) && absl::StartsWith(rest, "=");
+  });
+}
+
 // What is wrong with options that are right one by one; empty: nothing.
 std::string Contradiction(const Options& options, const SettingLayers& layers) {
   // Those that are switched on, or are above 0.
@@ -265,6 +295,16 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   }
   if (!options.junit.empty() && options.junit == options.events) {
     return absl::StrCat("--junit and --events both name ", options.junit, ": each needs a file of its own");
+  }
+  for (const absl::string_view name : kNotOfStress) {
+    const std::string other(name);
+    if (options.stress.has_value() && is_on(other.c_str()) && Origin(layers, other.c_str()) == kCommandLineOrigin) {
+      return absl::StrCat("--stress runs each case as it is, until one fails: what is --", name, " for?");
+    }
+  }
+  if (options.events == kStandardOutput) {
+    return "--events -: only --junit can be standard output, once the run is over; name a file, or a pipe to read it "
+           "as it grows";
   }
   if (options.command != Command::kRerun && !options.tags.empty() && !options.hosts_file.has_value() &&
       options.hosts.empty()) {
@@ -295,8 +335,12 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   }
   if (options.command == Command::kHistory && !options.paths.empty()) {
     const std::string& word = options.paths.front();
-    if (word != "export" && word != "forget") {
-      return absl::StrCat("dtest history cannot '", word, "': give nothing, export FILE or forget EXPR");
+    if (word != "export" && word != "forget" && word != "flaky") {
+      return absl::StrCat("dtest history cannot '", word, "': give nothing, flaky, export FILE or forget EXPR");
+    }
+    if (options.json) return absl::StrCat("dtest history ", word, " has no JSON: what is --json for?");
+    if (word == "flaky" && options.paths.size() > 1) {
+      return absl::StrCat("dtest history flaky takes nothing: what is ", options.paths[1], " for?");
     }
     if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
     if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
@@ -320,13 +364,9 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   options.arguments = arguments;
   options.program = arguments.empty() ? "dtest" : arguments.front();
   std::vector<std::string> rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
-  if (rest.empty()) {
-    ParsedCommandLine parsed = Print(HelpText(std::nullopt));
-    parsed.exit_status = kWrongUsage;
-    return parsed;
-  }
+  const bool nothing_typed = rest.empty();
   if (std::optional<ParsedCommandLine> text = TextCommand(rest)) return *std::move(text);
-  const std::optional<Command> command = FindCommand(rest.front());
+  const std::optional<Command> command = nothing_typed ? std::nullopt : FindCommand(rest.front());
   if (command.has_value()) {
     options.command = *command;
     rest.erase(rest.begin());
@@ -368,6 +408,15 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   }
   WeakenOverridesOfFiles(typed, variables.layer, &options);
   DropWhatDoesNotApply(typed, &options);
+  if (options.paths.empty() && (options.command == Command::kRun || options.command == Command::kList)) {
+    options.paths = options.usual_paths;
+  }
+  if (options.stress.has_value()) FitToStress(parsed.layers, &options);
+  if (nothing_typed && options.paths.empty()) {
+    ParsedCommandLine help = Print(HelpText(std::nullopt));
+    help.exit_status = kWrongUsage;
+    return help;
+  }
   if (options.command != Command::kConfig) {
     if (const std::string problem = Contradiction(options, parsed.layers); !problem.empty()) return WrongUsage(problem);
   }
@@ -379,7 +428,9 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
     return WrongUsage("HOME is not set: give --cache-dir and --state-dir directories to keep things in");
   }
   options.equivalent = {arguments.front(), WordOf(options.command).word};
-  for (std::string& word : parsed.layers.CommandLine(options.command)) options.equivalent.push_back(std::move(word));
+  for (std::string& word : parsed.layers.CommandLine(options.command)) {
+    if (!options.stress.has_value() || !IsOfOtherRunsThanStress(word)) options.equivalent.push_back(std::move(word));
+  }
   for (const PolicyOverride& one : options.overrides) {
     if (SaysSomething(one)) options.equivalent.push_back(absl::StrCat("--override=", OverrideText(one)));
   }

@@ -35,7 +35,7 @@ int ConfigCommand(const Options& options, const SettingLayers& layers);
 // Unavailable and ResourceExhausted, else 4.
 int ExplainFailure(const absl::Status& status);
 
-// Whether to colour standard output: --color, else NO_COLOR, CLICOLOR_FORCE and whether it is a terminal that can
+// Whether to colour what a person reads: --color, else NO_COLOR, CLICOLOR_FORCE and whether it is a terminal that can
 // (TERM is not "dumb").
 bool UseColor(const Options& options);
 

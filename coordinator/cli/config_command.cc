@@ -5,10 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/json_document.h"
 #include "coordinator/cli/standard_output.h"
+#include "coordinator/report/json_append.h"
 #include "coordinator/report/text.h"
 #include "coordinator/settings/overrides.h"
 #include "coordinator/settings/values.h"
@@ -17,15 +20,18 @@
 namespace dtest {
 namespace {
 
-
 // As dtest.toml would have it.
 std::string ValueText(const Setting& setting, const std::vector<std::string>& values) {
   if (IsList(setting)) {
     const absl::string_view name = setting.name;
-    const bool tables = name == "override" || name == "lock";  // they are TOML as they are
-    return absl::StrCat("[", absl::StrJoin(values, ", ", [tables](std::string* out, const std::string& value) {
-                          out->append(tables ? OneLine(value) : TomlText(value));
-                        }), "]");
+    const bool tables = name == "override" || name == "quarantine" || name == "lock";  // they are TOML as they are
+    return absl::StrCat(
+        "[",
+        absl::StrJoin(values, ", ",
+                      [tables](std::string* out, const std::string& value) {
+                        out->append(tables && absl::StartsWith(value, "{") ? OneLine(value) : TomlText(value));
+                      }),
+        "]");
   }
   if (setting.kind == SettingKind::kCount) {
     uint32_t sum = 0;
@@ -38,13 +44,58 @@ std::string ValueText(const Setting& setting, const std::vector<std::string>& va
   return bare ? value : TomlText(value);
 }
 
-// Without those that only a command line can say something of.
+// Where a command line is not all that can say something of it.
+bool ComesFromElsewhere(const Setting& setting) {
+  return setting.in_files || setting.has_variable || setting.chooses_layers;
+}
+
 std::vector<const Setting*> ShownSettings() {
   std::vector<const Setting*> shown;
   for (const Setting& setting : AllSettings()) {
-    if (setting.commands.Has(Command::kConfig)) shown.push_back(&setting);
+    if (ComesFromElsewhere(setting)) shown.push_back(&setting);
   }
   return shown;
+}
+
+// As it stands in JSON: true or false, a number, a list of texts, or a text; null where nobody says anything.
+void AppendValue(const Setting& setting, const SettingLayers& layers, std::string* out) {
+  AppendKey("value", out);
+  const std::vector<std::string> values = layers.Values(setting);
+  if (IsList(setting)) {
+    out->push_back('[');
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (i > 0) out->push_back(',');
+      AppendString(values[i], out);
+    }
+    out->push_back(']');
+  } else if (values.empty()) {
+    *out += "null";
+  } else {
+    const absl::StatusOr<bool> on = ParseSwitch(values.back());
+    const std::string text =
+        setting.kind == SettingKind::kFlag && on.ok() ? (*on ? "true" : "false") : ValueText(setting, values);
+    // Numbers and switches have no quotes in TOML either; but 007 is a number there only for people.
+    const bool bare = text.front() != '"' && (text.front() != '0' || text.size() == 1);
+    bare ? void(*out += text) : AppendString(values.back(), out);
+  }
+}
+
+int ShowAsJson(const std::vector<const Setting*>& settings, const SettingLayers& layers) {
+  JsonDocument document("config");
+  document.BeginList("settings");
+  for (const Setting* setting : settings) {
+    std::string* const text = document.Element();
+    *text += "{\"name\":";
+    AppendString(setting->name, text);
+    AppendValue(*setting, layers, text);
+    std::vector<std::string> origins;
+    for (const GivenSetting* given : layers.InForce(*setting)) origins.push_back(given->origin);
+    AppendField("origins", origins, text);
+    if (*setting->fallback != '\0') AppendField("fallback", setting->fallback, text);
+    text->push_back('}');
+  }
+  document.EndList();
+  return document.End({}, 0);
 }
 
 struct Line {
@@ -56,7 +107,11 @@ Line LineOf(const Setting& setting, const SettingLayers& layers) {
   if (in_force.empty()) {
     // What stands there is for people, so the line is a comment.
     const absl::string_view fallback = setting.fallback;
-    return {absl::StrCat("# ", setting.name, " = ", !fallback.empty() ? fallback : setting.kind == SettingKind::kFlag ? "false" : "(none)"), "default"};
+    return {absl::StrCat("# ", setting.name, " = ",
+                         !fallback.empty()                    ? fallback
+                         : setting.kind == SettingKind::kFlag ? "false"
+                                                              : "(none)"),
+            "default"};
   }
   const std::vector<std::string> values = layers.Values(setting);
   std::vector<std::string> origins;
@@ -72,15 +127,18 @@ int ConfigCommand(const Options& options, const SettingLayers& layers) {
   std::vector<const Setting*> shown;
   for (const std::string& name : options.paths) {
     const Setting* const setting = FindSetting(name);
-    if (setting == nullptr || !setting->commands.Has(Command::kConfig)) {
+    if (setting == nullptr || !ComesFromElsewhere(*setting)) {
       std::vector<absl::string_view> names;
       for (const Setting* known : ShownSettings()) names.push_back(known->name);
-      return ExplainFailure(
-          absl::InvalidArgumentError(absl::StrCat("there is no setting '", name, "'", DidYouMean(name, names))));
+      const absl::Status status =
+          absl::InvalidArgumentError(absl::StrCat("there is no setting '", name, "'", DidYouMean(name, names)));
+      const int exit_status = ExplainFailure(status);
+      return options.json ? EndWithError("config", {"settings"}, status.message(), exit_status) : exit_status;
     }
     shown.push_back(setting);
   }
   if (shown.empty()) shown = ShownSettings();
+  if (options.json) return ShowAsJson(shown, layers);
   std::vector<Line> lines;
   size_t width = 0;
   for (const Setting* setting : shown) {
@@ -89,8 +147,8 @@ int ConfigCommand(const Options& options, const SettingLayers& layers) {
   }
   std::string text;
   for (const Line& line : lines) {
-    absl::StrAppend(&text, line.setting, std::string(width - std::min(width, line.setting.size()), ' '), "  # ", line.comment,
-                    "\n");
+    absl::StrAppend(&text, line.setting, std::string(width - std::min(width, line.setting.size()), ' '), "  # ",
+                    line.comment, "\n");
   }
   return StatusAfterOutput(WriteOutput(text), 0);
 }

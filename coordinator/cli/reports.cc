@@ -14,6 +14,7 @@
 #include "coordinator/cli/reproduce_command.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/report/text.h"
+#include "dtest/base/io.h"
 
 namespace dtest {
 namespace {
@@ -27,16 +28,18 @@ bool IsSet(const char* variable) {
   return value != nullptr && *value != '\0';
 }
 
+// Where a person reads: beside what is asked for on standard output.
+int TerminalFd(const Options& options) { return options.junit == kStandardOutput ? STDERR_FILENO : STDOUT_FILENO; }
+
 // One that can move its cursor and show colours.
-bool IsCapableTerminal() {
-  return isatty(STDOUT_FILENO) != 0 && absl::NullSafeStringView(std::getenv("TERM")) != "dumb";
-}
+bool IsCapableTerminal(int fd) { return isatty(fd) != 0 && absl::NullSafeStringView(std::getenv("TERM")) != "dumb"; }
 
 TerminalReport::Options TerminalOptions(const Options& options) {
   TerminalReport::Options terminal;
-  terminal.tty =
-      options.progress == When::kAlways || (options.progress == When::kAuto && IsCapableTerminal() && !IsSet("CI"));
-  terminal.width = TerminalColumns(STDOUT_FILENO);
+  terminal.fd = TerminalFd(options);
+  terminal.tty = options.progress == When::kAlways ||
+                 (options.progress == When::kAuto && IsCapableTerminal(terminal.fd) && !IsSet("CI"));
+  terminal.width = TerminalColumns(terminal.fd);
   terminal.color = UseColor(options);
   terminal.verbosity = options.verbosity;
   terminal.durations = options.durations;
@@ -66,7 +69,7 @@ bool UseColor(const Options& options) {
   if (options.color != When::kAuto) return options.color == When::kAlways;
   if (IsSet("NO_COLOR")) return false;
   if (IsSet("CLICOLOR_FORCE") && absl::NullSafeStringView(std::getenv("CLICOLOR_FORCE")) != "0") return true;
-  return IsCapableTerminal();
+  return IsCapableTerminal(TerminalFd(options));
 }
 
 std::string RunsDirectory(const std::string& state_dir) { return state_dir + "/runs"; }
@@ -88,6 +91,10 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
     terminal_options.passed_output_at_end = output_at_end;
     terminal_options.record = reports->record_.get();
     reports->terminal_ = std::make_unique<TerminalReport>(terminal_options, reports->summary_.get());
+  }
+  if (terminal) {
+    reports->stress_ = std::make_unique<StressReport>();
+    reports->sinks_.Add("stress", reports->stress_.get());
   }
   if (terminal && (options.timings || options.verbosity >= 1)) {
     reports->timings_ = std::make_unique<RunTimings>();
@@ -123,8 +130,12 @@ void Reports::ShowHowToReproduce(const Options& options, const std::string& log)
 }
 
 int Reports::FinishOutput(int exit_status) const {
+  const int fd = terminal_ == nullptr ? STDOUT_FILENO : terminal_->fd();
   int error = terminal_ == nullptr ? 0 : terminal_->output_error();
-  if (error == 0 && timings_ != nullptr) error = WriteOutput(absl::StrCat("\n", TimingsText(timings_->Get())));
+  if (error == 0 && stress_ != nullptr) error = WriteAll(fd, stress_->Text());
+  if (error == 0 && timings_ != nullptr) error = WriteAll(fd, absl::StrCat("\n", TimingsText(timings_->Get())));
+  // Of standard error nobody could be told.
+  if (fd != STDOUT_FILENO) error = junit_->output_error();
   return StatusAfterOutput(error, exit_status);
 }
 

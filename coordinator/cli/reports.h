@@ -9,14 +9,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "coordinator/settings/options.h"
 #include "coordinator/event/sink_set.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/junit.h"
 #include "coordinator/report/run_record.h"
+#include "coordinator/report/stress.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/terminal.h"
 #include "coordinator/report/timings.h"
+#include "coordinator/settings/options.h"
 
 namespace dtest {
 
@@ -29,8 +30,9 @@ class Reports {
   RunSummary& summary() { return *summary_; }
   TerminalReport* terminal() { return terminal_.get(); }
 
-  // Ends standard output with the table of --timings or -v, if it was asked for. Call it when the terminal report has
-  // written its end. Returns `exit_status`, or kExitBroken, explained, if not all that is shown could be written.
+  // Ends what is shown with what --stress came to and the table of --timings or -v, where they were asked for. Call it
+  // when the terminal report has written its end. Returns `exit_status`, or kExitBroken, explained, if not all that is
+  // shown could be written.
   int FinishOutput(int exit_status) const;
 
   // Adds the run's own event log, and has failures end with the command that reproduces them from it. It is kept if it
@@ -45,6 +47,7 @@ class Reports {
   std::unique_ptr<TerminalReport> terminal_;
   std::unique_ptr<RunRecord> record_;  // null: no report of the whole run was asked for
   std::unique_ptr<JUnitReport> junit_;
+  std::unique_ptr<StressReport> stress_;  // null: nothing is shown
   std::unique_ptr<RunTimings> timings_;  // null: not asked for
   std::vector<std::unique_ptr<EventLogWriter>> logs_;
   SinkSet sinks_;

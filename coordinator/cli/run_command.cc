@@ -17,10 +17,13 @@
 #include "coordinator/bundle/file_tree.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/hosts.h"
+#include "coordinator/cli/json_document.h"
 #include "coordinator/cli/reports.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
+#include "coordinator/report/event_log.h"
+#include "coordinator/report/json_append.h"
 #include "coordinator/report/terminal_output.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/host_pool.h"
@@ -43,6 +46,7 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   discover.allow_unrunnable = options.allow_unrunnable;
   discover.here = !AnyRemote(hosts);
   discover.protocol = options.protocol;
+  discover.pytest = options.pytest != "none";
   switch (options.plain) {
     case PlainTests::kAuto:
       discover.plain = DiscoverOptions::Plain::kAuto;
@@ -94,6 +98,18 @@ absl::StatusOr<std::vector<std::string>> FindData(const Options& options) {
   return files;
 }
 
+// All entries of the command line, dtest.toml and the files that these name.
+absl::StatusOr<Quarantine> MakeQuarantine(const Options& options, absl::Time now) {
+  std::vector<QuarantineEntry> entries = options.quarantine;
+  for (const std::string& file : options.quarantine_files) {
+    absl::StatusOr<std::vector<QuarantineEntry>> read = ReadQuarantineFile(file);
+    if (!read.ok()) return read.status();
+    entries.insert(entries.end(), read->begin(), read->end());
+  }
+  // Everywhere the same day, whatever the zone of this machine.
+  return Quarantine(std::move(entries), absl::ToCivilDay(now, absl::UTCTimeZone()));
+}
+
 RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>& hosts, const std::string& run_id) {
   RunLoop::Options loop;
   loop.run_id = run_id;
@@ -102,7 +118,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   if (options.shuffle) {
     // With the seed that was drawn, so that the log has all that makes the order again.
     const auto own = std::find(loop.command.begin(), loop.command.end(), "--");  // behind it are the tests' arguments
-    std::replace(loop.command.begin(), own, std::string("--shuffle=true"), absl::StrCat("--shuffle=", *options.shuffle));
+    std::replace(loop.command.begin(), own, std::string("--shuffle=true"),
+                 absl::StrCat("--shuffle=", *options.shuffle));
   }
   std::error_code error;
   loop.working_directory = std::filesystem::current_path(error).string();
@@ -122,7 +139,13 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.scheduler.explain = options.explain;
   loop.scheduler.together = options.together;
   loop.scheduler.repeat = options.repeat;
+  if (options.stress.has_value()) {
+    loop.scheduler.stress.emplace();
+    loop.scheduler.stress->time = options.stress->time;
+    if (options.stress->times > 0) loop.scheduler.stress->times = options.stress->times;
+  }
   loop.scheduler.max_fail = options.max_fail;
+  loop.scheduler.retry_budget = options.retry_budget;
   loop.scheduler.shuffle = options.shuffle;
   loop.scheduler.speculate = options.speculate;
   loop.scheduler.run_timeout = options.run_timeout;
@@ -136,6 +159,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.settings.keep_all_output = KeepsAllOutput(options);
   loop.settings.run_disabled = options.run_disabled;
   loop.settings.env = options.env;
+  loop.settings.env.insert(loop.settings.env.end(), options.as_it_ran.begin(), options.as_it_ran.end());
   loop.settings.store_limit = options.store_limit;
   if (options.verbosity >= 2) {
     // As the report: a reader that has stopped reading must not stop the run.
@@ -157,6 +181,10 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.cache_dir = options.cache_dir;
   bundle.env = options.env;
   bundle.arguments = options.test_arguments;
+  bundle.pytest.interpreter = options.pytest;
+  bundle.pytest.arguments = options.pytest_arguments;
+  bundle.pytest.arguments.insert(bundle.pytest.arguments.end(), options.test_arguments.begin(),
+                                 options.test_arguments.end());
   bundle.root = std::move(root);
   bundle.data = options.data;
   bundle.data_files = std::move(data_files);
@@ -188,6 +216,38 @@ std::string ListingsText(const std::vector<RunLoop::Listing>& listings) {
     }
   }
   return text;
+}
+
+int ListAsJson(const std::vector<RunLoop::Listing>& listings, const RunSummary& summary, int exit_status) {
+  JsonDocument document("list");
+  document.BeginList("cases");
+  for (const RunLoop::Listing& listing : listings) {
+    for (const uint32_t index : listing.selected) {
+      const CaseInfo info = listing.cases[index];
+      std::string* const text = document.Element();
+      *text += "{\"executable\":";
+      AppendString(listing.unit, text);
+      AppendField("name", info.name, text);
+      if (!info.suite.empty()) AppendField("suite", info.suite, text);
+      if (!info.parameter.empty()) AppendField("parameter", info.parameter, text);
+      if (!info.file.empty()) AppendField("file", info.file, text);
+      if (info.line != 0) AppendField("line", uint64_t{info.line}, text);
+      if (!info.labels.empty()) AppendField("labels", info.labels, text);
+      text->push_back('}');
+    }
+  }
+  document.EndList();
+  std::vector<JsonDocument::Error> errors;
+  for (const RunSummary::Unlisted& unlisted : summary.unlisted()) {
+    errors.push_back({unlisted.error, unlisted.unit, "", unlisted.output});
+  }
+  for (const RunSummary::Host& host : summary.hosts()) {
+    if (!host.reason.empty()) errors.push_back({host.reason, "", host.name, ""});
+  }
+  if (!summary.end().reason.empty()) errors.push_back({summary.end().reason, "", "", ""});
+  if (errors.empty() && exit_status == kExitNothingSelected) errors.push_back({"no case is selected", "", "", ""});
+  if (errors.empty() && exit_status != kExitPassed) errors.push_back({RunEndName(summary.end().end), "", "", ""});
+  return document.End(errors, exit_status);
 }
 
 void SayBefore(const Options& options, const Discovery& discovery, const std::string& history_warning) {
@@ -259,61 +319,75 @@ int ExplainFailure(const absl::Status& status) {
 int RunCommand(const Options& options) {
   const absl::Time began = absl::Now();
   const bool list_only = options.command == Command::kList;
+  // Everything that keeps it from beginning.
+  const auto fail = [&](const absl::Status& status) {
+    const int exit_status = ExplainFailure(status);
+    if (!options.json) return exit_status;
+    return EndWithError(WordOf(options.command).word, {"cases"}, status.message(), exit_status);
+  };
   // Everything that can be wrong with the command line is found before any host is bothered.
   absl::StatusOr<std::vector<HostSpec>> hosts = ChooseHosts(options);
-  if (!hosts.ok()) return ExplainFailure(hosts.status());
+  if (!hosts.ok()) return fail(hosts.status());
   if (!options.only_host.empty()) {
     hosts->erase(std::remove_if(hosts->begin(), hosts->end(),
                                 [&](const HostSpec& host) { return host.name != options.only_host; }),
                  hosts->end());
     if (hosts->empty()) {
-      return ExplainFailure(absl::NotFoundError(
+      return fail(absl::NotFoundError(
           absl::StrCat("it ran on ", options.only_host, ", which the run's hosts do not name any more")));
     }
     for (HostSpec& host : *hosts) host.slots = 1;
   }
   if (hosts->size() < options.min_hosts) {
-    return ExplainFailure(absl::InvalidArgumentError(absl::StrCat(
-        "--min-hosts ", options.min_hosts, ": there are only ", hosts->size(), " hosts: ask for no more")));
+    return fail(absl::InvalidArgumentError(absl::StrCat("--min-hosts ", options.min_hosts, ": there are only ",
+                                                        hosts->size(), " hosts: ask for no more")));
   }
   absl::StatusOr<Selection> selection = Selection::Make(options.filters, options.shard_index, options.shard_count);
-  if (!selection.ok()) return ExplainFailure(selection.status());
+  if (!selection.ok()) return fail(selection.status());
   if (selection->NeedsHistory() && options.shard_count > 1) {
-    return ExplainFailure(absl::InvalidArgumentError(
+    return fail(absl::InvalidArgumentError(
         "--filter has failed() or new(), and --shard: shards that know another history would leave cases out"));
   }
-  if (!options.only.empty()) selection->TakeOnly(options.only);
+  if (!options.only.empty()) {
+    selection->TakeOnly(options.only);
+  } else if (!list_only) {
+    for (const PolicyOverride& one : options.overrides) selection->Watch(one.filter_text, one.filter);
+  }
   std::shared_ptr<const Durations> durations;
   if (!options.shard_durations.empty()) {
     absl::StatusOr<Durations> read = ReadDurations(options.shard_durations);
-    if (!read.ok()) return ExplainFailure(read.status());
+    if (!read.ok()) return fail(read.status());
     durations = std::make_shared<const Durations>(*std::move(read));
     selection->DivideBy(*durations);
   }
+  absl::StatusOr<Quarantine> quarantine = MakeQuarantine(options, began);
+  if (!quarantine.ok()) return ExplainFailure(quarantine.status());
+  absl::StatusOr<Budget> budget = options.budget.empty() ? Budget() : Budget::Read(options.budget);
+  if (!budget.ok()) return ExplainFailure(budget.status());
   absl::StatusOr<Discovery> discovery = FindTests(options, *hosts);
   if (!discovery.ok()) {
-    const int status = ExplainFailure(discovery.status());
-    if (!absl::IsFailedPrecondition(discovery.status())) return status;
+    if (list_only || !absl::IsFailedPrecondition(discovery.status())) return fail(discovery.status());
+    (void)ExplainFailure(discovery.status());
     // A valid report of nothing, rather than the one of an earlier run.
     if (absl::StatusOr<std::unique_ptr<Reports>> reports = Reports::Make(options, /*terminal=*/false); reports.ok()) {
       (*reports)->sinks().Handle({began, RunFinished{RunEnd::kCompleted, ""}});
       return kExitNothingSelected;
     } else {
-      return ExplainFailure(reports.status());
+      return fail(reports.status());
     }
   }
   if (absl::Status status = LeaveOnlyWanted(*selection, &discovery->programs); !status.ok()) {
-    return ExplainFailure(status);
+    return fail(status);
   }
   absl::StatusOr<std::vector<std::string>> data_files = FindData(options);
-  if (!data_files.ok()) return ExplainFailure(data_files.status());
+  if (!data_files.ok()) return fail(data_files.status());
   absl::StatusOr<std::unique_ptr<Reports>> reports = Reports::Make(options, /*terminal=*/!list_only);
-  if (!reports.ok()) return ExplainFailure(reports.status());
+  if (!reports.ok()) return fail(reports.status());
 
   const std::string run_id = MakeRunId();
   RunLoop::Options loop_options = LoopOptions(options, *hosts, run_id);
   absl::StatusOr<HostPool::Options> pool = PoolOptions(options, *hosts, run_id);
-  if (!pool.ok()) return ExplainFailure(pool.status());
+  if (!pool.ok()) return fail(pool.status());
   loop_options.hint = [root = loop_options.working_directory, data_files = *data_files](const CaseResult& failure,
                                                                                         absl::string_view host) {
     return MissingFilesHint(failure.message, failure.output, host, root, data_files,
@@ -324,6 +398,8 @@ int RunCommand(const Options& options) {
   loop_options.peer_keys = PeerKeys(options, *hosts);
   loop_options.began = began;
   loop_options.durations = durations;
+  loop_options.quarantine = *std::move(quarantine);
+  loop_options.budget = *std::move(budget);
 
   std::string history_warning;
   std::unique_ptr<History> history;
@@ -335,7 +411,7 @@ int RunCommand(const Options& options) {
       history_warning = history->warning();
       if (!list_only) (*reports)->sinks().Add("history", history.get());
     } else if (selection->NeedsHistory()) {
-      return ExplainFailure(absl::UnavailableError(
+      return fail(absl::UnavailableError(
           absl::StrCat("failed() and new() ask the history, which cannot be read: ", opened.status().message())));
     } else {
       history_warning = std::string(opened.status().message());
@@ -351,7 +427,7 @@ int RunCommand(const Options& options) {
                {&(*reports)->sinks(), history.get(), (*reports)->terminal(), signals.get(), &bundle,
                 [&clock] { return clock.Now(); }});
   absl::StatusOr<std::unique_ptr<HostPool>> launched = HostPool::Create(*std::move(pool), *std::move(hosts), &loop);
-  if (!launched.ok()) return ExplainFailure(launched.status());
+  if (!launched.ok()) return fail(launched.status());
   const RunEnd end = loop.Run(launched->get());
   // All reports are written. What is printed from here on may wait for a reader, and a signal ends that.
   while (signals->Take().has_value()) continue;
@@ -362,14 +438,20 @@ int RunCommand(const Options& options) {
     SayNothingSelected(options, summary);
   // Of units that could not be listed nothing is known.
   if (end == RunEnd::kCompleted && summary.selected() > 0 && summary.unlisted().empty()) {
-    for (const std::string& filter : loop.UnmatchedFilters()) {
-      std::fprintf(stderr, "dtest: warning: --filter '%s' matches none of the %s cases\n", OneLine(filter).c_str(),
-                   CountText(summary.listed()).c_str());
+    const std::string cases = Plural(summary.listed(), "case");
+    for (const std::string& filter : loop.selection().Unmatched()) {
+      std::fprintf(stderr, "dtest: warning: --filter '%s' matches none of the %s\n", OneLine(filter).c_str(),
+                   cases.c_str());
+    }
+    for (const std::string& filter : loop.selection().UnmatchedWatched()) {
+      std::fprintf(stderr, "dtest: warning: the override of '%s' matches none of the %s\n", OneLine(filter).c_str(),
+                   cases.c_str());
     }
   }
   if (!list_only) return exit_status;
 
-  const int error = WriteOutput(ListingsText(loop.TakeListings()));
+  const int list_status = ListStatus(end, summary);
+  const int error = options.json ? 0 : WriteOutput(ListingsText(loop.TakeListings()));
   for (const RunSummary::Host& host : summary.hosts()) {
     if (!host.reason.empty()) std::fprintf(stderr, "dtest: %s: %s\n", host.name.c_str(), host.reason.c_str());
   }
@@ -379,7 +461,8 @@ int RunCommand(const Options& options) {
     std::fprintf(stderr, "dtest: %s: %s\n%s%s", unlisted.unit.c_str(), unlisted.error.c_str(), output.c_str(),
                  output.empty() || output.back() == '\n' ? "" : "\n");
   }
-  return StatusAfterOutput(error, ListStatus(end, summary));
+  if (options.json) return ListAsJson(loop.TakeListings(), summary, list_status);
+  return StatusAfterOutput(error, list_status);
 }
 
 }  // namespace dtest

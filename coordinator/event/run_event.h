@@ -96,8 +96,19 @@ struct CaseEnded {
   // Not empty: the case is order-dependent. It failed in a process that had run these cases before it, in this order,
   // and passed alone. It is flaky then; with --explain and no retries it has failed, and `result` is that failure.
   std::vector<absl::string_view> before;
-  std::string hint;  // what may help with this failure, for a person; empty: nothing is known
+  std::string hint;  // what may help with this, for a person; empty: nothing is known
+  // Not empty: the case is quarantined, for this reason, by this owner (who may be nobody). Its failure does not fail
+  // the run if QuarantineForgives it.
+  absl::string_view quarantine;
+  absl::string_view owner;
+
+  bool forgiven() const;  // it is quarantined, has failed, and does not fail the run
 };
+
+// Whether a quarantined case may end so without failing the run: it ran, and failed by itself. One that could not be
+// run fails the run as any: green means that all was run.
+constexpr bool QuarantineForgives(Outcome outcome) { return IsFailure(outcome) && outcome != Outcome::kInfraError; }
+inline bool CaseEnded::forgiven() const { return !quarantine.empty() && QuarantineForgives(result.outcome); }
 
 // One attempt at a case that ran.
 struct CaseAttempt {
@@ -113,6 +124,12 @@ struct CaseAttempt {
 // after that CaseEnded, in parts if they are many.
 struct CaseProperties : CaseAttempt {
   std::vector<std::pair<std::string, std::string>> properties;
+};
+
+// This attempt has run for longer than expected and goes on; told once, before its CaseEnded.
+struct CaseSlow : CaseAttempt {
+  absl::Duration elapsed;
+  absl::Duration expected;  // by history, on a bad day; zero: it knows nothing of the case
 };
 
 // A speculative copy (--speculate): one attempt at a case runs on two hosts, and the first result counts. Each kStarted
@@ -177,7 +194,7 @@ struct RunClosed {
 struct RunEvent {
   absl::Time time;
   std::variant<RunStarted, HostUp, HostDown, UnitListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
-               CaseCopied, CaseProperties, CasesSelected>
+               CaseCopied, CaseProperties, CasesSelected, CaseSlow>
       what;
 };
 

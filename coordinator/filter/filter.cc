@@ -456,6 +456,14 @@ absl::StatusOr<Filter> Filter::Parse(absl::string_view expression) {
   return Filter(*std::move(root));
 }
 
+Filter Filter::OfCase(absl::string_view full_name) {
+  Node node;
+  node.kind = Node::Kind::kPattern;
+  node.match = Node::Match::kWhole;
+  node.text = std::string(full_name);
+  return Filter(Share(std::move(node)));
+}
+
 bool Filter::Matches(const FilterSubject& subject) const { return root_->Matches(subject); }
 
 bool Filter::NeedsHistory() const {

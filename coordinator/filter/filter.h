@@ -46,6 +46,8 @@ class Filter {
  public:
   // InvalidArgument: what is wrong and at which character, without naming the option.
   static absl::StatusOr<Filter> Parse(absl::string_view expression);
+  // The case of exactly this EXECUTABLE.SUITE.CASE, or EXECUTABLE of a plain one.
+  static Filter OfCase(absl::string_view full_name);
 
   bool Matches(const FilterSubject& subject) const;
   // Whether failed() or new() is asked, so that the subject must have been looked up in the history.

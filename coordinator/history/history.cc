@@ -93,7 +93,8 @@ absl::Status History::Handle(const RunEvent& event) {
   }
   const auto* ended = std::get_if<CaseEnded>(&event.what);
   if (ended == nullptr || pending_.size() >= kMaxPending) return absl::OkStatus();
-  const Outcome outcome = ended->result.outcome;
+  // A flaky case passed, whatever is made of that.
+  const Outcome outcome = ended->flaky ? Outcome::kPassed : ended->result.outcome;
   if (!IsRun(outcome) && outcome != Outcome::kSkipped) return absl::OkStatus();
   const auto [unit, new_unit] = unit_index_.try_emplace(ended->unit, static_cast<uint32_t>(units_.size()));
   if (new_unit) units_.emplace_back(ended->unit);
@@ -180,18 +181,20 @@ absl::StatusOr<int64_t> History::UnitRow(absl::string_view name) {
 }
 
 absl::Status History::WriteRows(size_t count) {
-  absl::StatusOr<SqliteStatement> select = SqliteStatement::Prepare(
-      db_.get(), "SELECT duration, high, runs, failures FROM cases WHERE executable = ?1 AND name = ?2");
+  absl::StatusOr<SqliteStatement> select =
+      SqliteStatement::Prepare(db_.get(),
+                               "SELECT duration, high, runs, failures, passes, flips, last_failure FROM cases "
+                               "WHERE executable = ?1 AND name = ?2");
   if (!select.ok()) return select.status();
   absl::StatusOr<SqliteStatement> insert = SqliteStatement::Prepare(
       db_.get(),
-      "INSERT INTO cases(executable, name, duration, high, runs, failures, last_outcome, last_run) "
-      "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+      "INSERT INTO cases(executable, name, duration, high, runs, failures, last_outcome, last_run, passes, flips, "
+      "last_failure) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
   if (!insert.ok()) return insert.status();
   absl::StatusOr<SqliteStatement> update = SqliteStatement::Prepare(
       db_.get(),
-      "UPDATE cases SET duration = ?3, high = ?4, runs = ?5, failures = ?6, last_outcome = ?7, last_run = ?8 "
-      "WHERE executable = ?1 AND name = ?2");
+      "UPDATE cases SET duration = ?3, high = ?4, runs = ?5, failures = ?6, last_outcome = ?7, last_run = ?8, "
+      "passes = ?9, flips = ?10, last_failure = ?11 WHERE executable = ?1 AND name = ?2");
   if (!update.ok()) return update.status();
   for (HostSample& host : hosts_) {
     if (host.attempts == 0) host.speed = Speed(host.name);
@@ -212,8 +215,8 @@ absl::Status History::WriteRows(size_t count) {
     select->Bind(2, attempt.name);
     const absl::StatusOr<bool> found = select->Step();
     if (!found.ok()) return found.status();
-    std::optional<int64_t> duration, high;
-    int64_t runs = 0, failures = 0;
+    std::optional<int64_t> duration, high, last_failure;
+    int64_t runs = 0, failures = 0, passes = 0, flips = 0;
     if (*found) {
       if (!select->IsNull(0)) {
         duration = select->Integer(0);
@@ -221,6 +224,9 @@ absl::Status History::WriteRows(size_t count) {
       }
       runs = select->Integer(2);
       failures = select->Integer(3);
+      passes = select->Integer(4);
+      flips = select->Integer(5);
+      if (!select->IsNull(6)) last_failure = select->Integer(6);
     }
     select->Reset();
 
@@ -236,6 +242,12 @@ absl::Status History::WriteRows(size_t count) {
       high = high.has_value() ? Expectile(*high, latest) : latest;
       duration = duration.has_value() ? Mean(*duration, latest) : latest;
     }
+    if (IsRun(attempt.outcome)) {
+      const bool passed = attempt.outcome == Outcome::kPassed;
+      if (runs > 0 && passed != (passes > 0)) ++flips;
+      passes = passed ? passes + 1 : 0;
+      if (!passed) last_failure = absl::ToUnixSeconds(attempt.time);
+    }
     SqliteStatement& write = *found ? *update : *insert;
     write.Bind(1, unit);
     write.Bind(2, attempt.name);
@@ -245,6 +257,9 @@ absl::Status History::WriteRows(size_t count) {
     write.Bind(6, failures + (IsFailure(attempt.outcome) ? 1 : 0));
     write.Bind(7, static_cast<int64_t>(attempt.outcome));
     write.Bind(8, absl::ToUnixSeconds(attempt.time));
+    write.Bind(9, passes);
+    write.Bind(10, flips);
+    last_failure.has_value() ? write.Bind(11, *last_failure) : write.BindNull(11);
     if (absl::Status status = write.Run(); !status.ok()) return status;
   }
   return absl::OkStatus();

@@ -43,13 +43,24 @@ struct CaseHistory {
   uint64_t failures = 0;  // of those, the ones that did not pass
   Outcome last_outcome = Outcome::kPassed;
   absl::Time last_run;  // to the second
+  // What tells a flaky case from one that was broken for a while. Of attempts that count as runs:
+  uint64_t passes = 0;                             // in a row, up to the latest
+  uint64_t flips = 0;                              // passed after a failure, or failed after a pass
+  absl::Time last_failure = absl::InfinitePast();  // to the second; InfinitePast: none, or not known
 };
+
+// "3 of 40 runs failed, last on 2026-11-02, and the latest 14 passed", for people.
+std::string RecordText(const CaseHistory& history);
+
+// Whether the case passes and fails in turns, and did so lately: it has changed its mind three times, and what passed
+// since its last failure does not make it likely (19 in 20) that it fails no more.
+bool LooksFlaky(const CaseHistory& history);
 
 class History : public Sink {
  public:
   static constexpr double kNewWeight = 0.3;
   static constexpr double kMaxSpeed = 20;  // of a host, and its inverse
-  static constexpr int kSchemaVersion = 2;
+  static constexpr int kSchemaVersion = 3;
 
   // Opens or creates `path`, and its directory. A file that cannot be used is renamed to "<path>.broken-<time>" and
   // warning() says so. Fails where no file can be opened or created (a read-only directory), and with

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "coordinator/history/history.h"
 #include "coordinator/history/sqlite.h"
 
@@ -12,7 +13,7 @@ namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(10);  // of a person, for another process
 
-// From the columns name, duration, high, runs, failures, last_outcome, last_run.
+// From the columns name, duration, high, runs, failures, last_outcome, last_run, passes, flips, last_failure.
 CaseHistory ReadCase(const SqliteStatement& row) {
   CaseHistory history;
   if (!row.IsNull(1)) {
@@ -24,10 +25,35 @@ CaseHistory ReadCase(const SqliteStatement& row) {
   const int64_t outcome = row.Integer(5);
   if (outcome >= 0 && outcome < kOutcomeCount) history.last_outcome = static_cast<Outcome>(outcome);
   history.last_run = absl::FromUnixSeconds(row.Integer(6));
+  history.passes = static_cast<uint64_t>(row.Integer(7));
+  history.flips = static_cast<uint64_t>(row.Integer(8));
+  if (!row.IsNull(9)) history.last_failure = absl::FromUnixSeconds(row.Integer(9));
   return history;
 }
 
+constexpr uint64_t kFlipsOfFlaky = 3;  // failed, passed and failed again, at least
+constexpr double kLikelyFixed = 3;     // failures that would have been expected since the last: e^-3 is 1 in 20
+
 }  // namespace
+
+std::string RecordText(const CaseHistory& history) {
+  if (history.runs == 0) return "";
+  std::string text =
+      absl::StrCat(history.failures, " of ", history.runs, history.runs == 1 ? " run" : " runs", " failed");
+  if (history.last_failure != absl::InfinitePast()) {
+    absl::StrAppend(&text, ", last on ", absl::FormatTime("%Y-%m-%d", history.last_failure, absl::UTCTimeZone()));
+  }
+  if (history.failures > 0 && history.passes > 0) {
+    absl::StrAppend(&text, ", and the latest ", history.passes == 1 ? "" : absl::StrCat(history.passes, " "), "passed");
+  }
+  return text;
+}
+
+bool LooksFlaky(const CaseHistory& history) {
+  if (history.flips < kFlipsOfFlaky || history.runs == 0) return false;
+  const double rate = static_cast<double>(history.failures) / static_cast<double>(history.runs);
+  return static_cast<double>(history.passes) * rate <= kLikelyFixed;
+}
 
 std::optional<int64_t> History::FindUnit(absl::string_view name) {
   absl::StatusOr<SqliteStatement> find =
@@ -48,7 +74,8 @@ std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view unit, c
   if (db_ == nullptr || cases.empty()) return histories;
   absl::StatusOr<SqliteStatement> select =
       SqliteStatement::Prepare(db_.get(),
-                               "SELECT name, duration, high, runs, failures, last_outcome, last_run FROM cases "
+                               "SELECT name, duration, high, runs, failures, last_outcome, last_run, passes, flips, "
+                               "last_failure FROM cases "
                                "WHERE executable = ?1");
   const std::optional<int64_t> row_of_unit = FindUnit(unit);
   if (!select.ok() || !row_of_unit.has_value()) return histories;
@@ -70,12 +97,13 @@ absl::StatusOr<std::vector<History::KnownCase>> History::All() {
   if (db_ == nullptr) return all;
   absl::StatusOr<SqliteStatement> select = SqliteStatement::Prepare(
       db_.get(),
-      "SELECT c.name, duration, high, runs, failures, last_outcome, last_run, e.name FROM cases c "
+      "SELECT c.name, duration, high, runs, failures, last_outcome, last_run, passes, flips, last_failure, e.name "
+      "FROM cases c "
       "JOIN executables e ON e.id = c.executable ORDER BY e.name, c.name");
   if (!select.ok()) return select.status();
   absl::StatusOr<bool> row;
   while ((row = select->Step()).ok() && *row) {
-    all.push_back({std::string(select->Text(7)), std::string(select->Text(0)), ReadCase(*select)});
+    all.push_back({std::string(select->Text(10)), std::string(select->Text(0)), ReadCase(*select)});
   }
   if (!row.ok()) return row.status();
   return all;

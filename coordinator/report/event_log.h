@@ -88,7 +88,7 @@ absl::StatusOr<EventLogEnd> ReplayEvents(absl::string_view log, absl::string_vie
                                          absl::FunctionRef<void(const RunEvent&)> handle);
 
 // 1 had no RunClosed, 2 no CaseProperties, 3 no CasesSelected; they are read, too.
-inline constexpr int kEventLogVersion = 4;
+inline constexpr int kEventLogVersion = 5;
 
 // The words of the log for RunEnd: "completed", "fail fast", "interrupted", "timed out", "no hosts", "internal error".
 inline constexpr int kRunEndCount = 6;

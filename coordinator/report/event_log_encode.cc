@@ -121,6 +121,13 @@ void AppendEvent(const CaseProperties& late, std::string* out) {
   AppendField(field::kProperties, late.properties, out);
 }
 
+void AppendEvent(const CaseSlow& slow, std::string* out) {
+  AppendKind(event_kind::kCaseSlow, out);
+  AppendAttempt(slow, out);
+  AppendDurationField(field::kElapsed, slow.elapsed, out);
+  AppendDurationField(field::kExpected, slow.expected, out);
+}
+
 void AppendEvent(const CaseCopied& copied, std::string* out) {
   AppendKind(event_kind::kCaseCopied, out);
   AppendField(field::kExecutable, copied.unit, out);
@@ -232,6 +239,8 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
     AppendField(field::kReplaces, absl::string_view(OutcomeName(*ended.replaces)), out);
   }
   if (!ended.before.empty()) AppendField(field::kBefore, ended.before, out);
+  if (!ended.quarantine.empty()) AppendField(field::kQuarantine, ended.quarantine, out);
+  if (!ended.owner.empty()) AppendField(field::kOwner, ended.owner, out);
 }
 
 void EventLogEncoder::Append(const RunEvent& event, std::string* out) {

@@ -20,6 +20,7 @@ namespace {
 struct CaseStrings {
   std::string unit, name, host, original;
   std::vector<std::string> before = {};
+  std::string quarantine = {}, owner = {};
 };
 
 CaseEnded DecodeCase(JsonFields* fields, CaseStrings* strings) {
@@ -49,6 +50,10 @@ CaseEnded DecodeCase(JsonFields* fields, CaseStrings* strings) {
   result.properties = fields->PairsOr(field::kProperties);
   result.warning = fields->TextOr(field::kWarning);
   ended.hint = fields->TextOr(field::kHint);
+  strings->quarantine = fields->TextOr(field::kQuarantine);
+  strings->owner = fields->TextOr(field::kOwner);
+  ended.quarantine = strings->quarantine;
+  ended.owner = strings->owner;
   return ended;
 }
 
@@ -157,6 +162,9 @@ void DecodeWhat(JsonFields* fields, uint64_t version, SelectedCases* selected, R
     event->what = selected->Decode(fields, strings);
   } else if (kind == event_kind::kCaseProperties) {
     event->what = CaseProperties{DecodeAttempt(fields, strings), fields->Pairs(field::kProperties)};
+  } else if (kind == event_kind::kCaseSlow) {
+    event->what =
+        CaseSlow{DecodeAttempt(fields, strings), fields->Seconds(field::kElapsed), fields->SecondsOr(field::kExpected)};
   } else if (kind == event_kind::kCaseCopied) {
     event->what = DecodeCopy(fields, strings);
   } else if (kind == event_kind::kRunStarted) {

@@ -33,6 +33,11 @@ std::string JUnitPartPath(const std::string& path, size_t part) {
 
 absl::StatusOr<std::unique_ptr<JUnitReport>> JUnitReport::Create(const std::string& path, const RunRecord* run) {
   if (path.empty()) return absl::InvalidArgumentError("--junit: the path is empty");
+  if (path == "-") {
+    Fd fd(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+    if (!fd.ok()) return absl::ErrnoToStatus(errno, Explain("cannot write to standard output", path));
+    return std::unique_ptr<JUnitReport>(new JUnitReport(path, std::move(fd), run));
+  }
   std::string target = path;
   struct stat st;
   if (stat(path.c_str(), &st) == 0) {
@@ -66,8 +71,9 @@ absl::Status JUnitReport::Handle(const RunEvent& event) {
 
 absl::Status JUnitReport::Write() {
   if (fd_.ok()) {  // has no second part, and a reader that need not be GitLab
-    const int error = WriteAll(fd_.get(), RenderJUnit(run_, std::numeric_limits<size_t>::max())[0]);
-    return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, absl::StrCat(Shown(path_), ": cannot write it"));
+    output_error_ = WriteAll(fd_.get(), RenderJUnit(run_, std::numeric_limits<size_t>::max())[0]);
+    if (output_error_ == 0) return absl::OkStatus();
+    return absl::ErrnoToStatus(output_error_, absl::StrCat(Shown(path_), ": cannot write it"));
   }
   const std::vector<std::string> parts = RenderJUnit(run_);
   for (size_t part = parts.size(); part > 1; --part) {

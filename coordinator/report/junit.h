@@ -38,13 +38,16 @@ class JUnitReport : public Sink {
  public:
   // Finds out before the run whether `path` can be written: its directory exists and takes a new file, and it is no
   // directory itself. A symbolic link is followed; a device or pipe is written without a temporary file,
-  // whole, whatever its length.
+  // whole, whatever its length, and so is standard output, which "-" names.
   // `run` outlives the report and is handed each event before it.
   static absl::StatusOr<std::unique_ptr<JUnitReport>> Create(const std::string& path, const RunRecord* run);
   ~JUnitReport() override;
 
   // Writes on RunFinished; that is the only event that can fail.
   absl::Status Handle(const RunEvent& event) override;
+
+  // What kept it from being written to what is not a regular file, as an errno; 0: nothing.
+  int output_error() const { return output_error_; }
 
  private:
   JUnitReport(std::string path, Fd fd, const RunRecord* run);
@@ -53,6 +56,7 @@ class JUnitReport : public Sink {
   const std::string path_;
   const Fd fd_;  // of what is not a regular file: open all the time
   const RunRecord& run_;
+  int output_error_ = 0;
 };
 
 }  // namespace dtest

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/hash/hash.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -52,7 +53,8 @@ JUnitCases::Kind JUnitCases::KindOf(Outcome outcome) {
 }
 
 JUnitCases::Kind JUnitCases::KindOf(const CaseRecord& record) {
-  return record.interrupted() || !record.has_verdict ? Kind::kError : KindOf(record.outcome);
+  if (record.interrupted() || !record.has_verdict) return Kind::kError;
+  return record.forgiven ? Kind::kSkipped : KindOf(record.outcome);
 }
 
 absl::string_view JUnitCases::SuiteName(size_t suite) const {
@@ -184,6 +186,7 @@ void JUnitCases::Properties(const CaseInfo& info, const CaseRecord& record, cons
   if (!info.parameter.empty()) Property("parameter", info.parameter);
   if (!info.labels.empty()) Property("labels", absl::StrJoin(info.labels, ", "));
   if (detail != nullptr) {
+    if (!detail->quarantine.empty()) Property("quarantined", WhyText(detail->quarantine, detail->owner));
     if (!detail->last.warning.empty()) Property("warning", detail->last.warning);
     for (const auto& [key, value] : detail->last.properties) Property(key, value);
   }
@@ -193,12 +196,22 @@ void JUnitCases::Properties(const CaseInfo& info, const CaseRecord& record, cons
 }
 
 void JUnitCases::Details(const CaseRecord& record, const CaseDetail& detail) {
-  Verdict(record, detail.last);
+  if (record.forgiven) {
+    Forgiven(detail);
+  } else {
+    Verdict(record, detail.last);
+  }
   // A case that passed and is not flaky had only attempts that were not its fault (a host was lost): Surefire's
   // readers would count them as flaky.
   const bool passed = record.outcome == Outcome::kPassed;
   if (!passed || record.flaky) {
-    for (const AttemptRecord& attempt : detail.earlier) Earlier(attempt, passed);
+    // One that is flaky may have failed for it.
+    for (const AttemptRecord& attempt : detail.earlier) Earlier(attempt, passed || record.flaky);
+  }
+  if (record.forgiven && !absl::StrContains(detail.last.output, detail.last.message)) {
+    AttemptRecord whole = detail.last;
+    whole.output = absl::StrCat(whole.message, "\n", whole.output);
+    return Outputs(whole, /*has_message=*/false, "      ");
   }
   const bool has_message = KindOf(record) == Kind::kFailure || KindOf(record) == Kind::kError;
   Outputs(detail.last, has_message, "      ");
@@ -229,6 +242,16 @@ void JUnitCases::Verdict(const CaseRecord& record, const AttemptRecord& last) {
                                                        : absl::StrCat("not run: ", last.message));
     body_ += "/>\n";
   }
+}
+
+// Skipped, so that no reader of the file fails for it, with what it came to as the reason. The element has no room for
+// the rest of the message: that goes before the output, if it is not in there.
+void JUnitCases::Forgiven(const CaseDetail& detail) {
+  const std::string headline = Headline(detail.last.message);
+  body_ += "      <skipped";
+  MessageAttribute(absl::StrCat("quarantined: ", WhyText(detail.quarantine, detail.owner), "; ",
+                                OutcomeName(detail.last.outcome), headline.empty() ? "" : ": ", headline));
+  body_ += "/>\n";
 }
 
 void JUnitCases::Earlier(const AttemptRecord& attempt, bool passed_later) {

@@ -49,6 +49,7 @@ class JUnitCases {
   void Case(size_t suite, const UnitRecord& unit, const CaseRecord& record);
   void Properties(const CaseInfo& info, const CaseRecord& record, const CaseDetail* detail);
   void Verdict(const CaseRecord& record, const AttemptRecord& last);
+  void Forgiven(const CaseDetail& detail);
   void Details(const CaseRecord& record, const CaseDetail& detail);
   void Earlier(const AttemptRecord& attempt, bool passed_later);
   void Outputs(const AttemptRecord& attempt, bool has_message, absl::string_view indent);

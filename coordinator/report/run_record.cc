@@ -77,12 +77,15 @@ void RunRecord::On(const CaseEnded& ended) {
   record.outcome = result.outcome;
   record.flaky = ended.flaky;
   record.leaky = result.leaky;
+  record.forgiven = ended.forgiven();
   record.started = ended.started;
   record.duration = result.duration;
   const auto earlier = unfinished_.find(key);
   if (result.outcome != Outcome::kPassed || earlier != unfinished_.end() || !result.message.empty() ||
-      !result.output.empty() || !result.properties.empty() || !result.warning.empty()) {
+      !result.output.empty() || !result.properties.empty() || !result.warning.empty() || !ended.quarantine.empty()) {
     CaseDetail* detail = DetailOf(&record);
+    detail->quarantine = std::string(ended.quarantine);
+    detail->owner = std::string(ended.owner);
     if (earlier != unfinished_.end()) {
       detail->earlier = std::move(earlier->second);
       unfinished_.erase(earlier);
@@ -120,6 +123,7 @@ void RunRecord::Replace(UnitRecord* unit, const CaseEnded& ended) {
   if (told == unit->cases.end()) return;
   told->outcome = ended.result.outcome;
   told->leaky |= ended.result.leaky;
+  told->forgiven = ended.forgiven();
   AttemptRecord& last = DetailOf(&*told)->last;
   const std::vector<std::pair<std::string, std::string>> properties = std::move(last.properties);
   last = Keep(ended);

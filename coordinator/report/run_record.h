@@ -41,6 +41,7 @@ struct AttemptRecord {
 
 struct CaseDetail {
   AttemptRecord last;
+  std::string quarantine, owner;       // as in CaseEnded
   std::vector<AttemptRecord> earlier;  // before the final one, in order
 };
 
@@ -54,6 +55,7 @@ struct CaseRecord {
   Outcome outcome = Outcome::kPassed;  // kNotRun where it has no verdict
   bool flaky = false;
   bool leaky = false;
+  bool forgiven = false;  // it is quarantined, and its failure does not fail the run
   absl::Time started = absl::InfinitePast();
   absl::Duration duration;
 

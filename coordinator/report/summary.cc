@@ -83,7 +83,8 @@ void RunSummary::On(const CaseEnded& ended) {
     if (ended.result.leaky) leaky_before_.insert(key);
     return;
   }
-  ++counts_[static_cast<size_t>(outcome)];
+  ended.forgiven() ? ++forgiven_ : ++counts_[static_cast<size_t>(outcome)];
+  if (!ended.quarantine.empty()) KeepQuarantined(ended);
   if (ended.flaky) ++flaky_;
   const bool leaked_before = !leaky_before_.empty() && leaky_before_.erase(key) > 0;
   if (ended.result.leaky || leaked_before) ++leaky_;
@@ -92,10 +93,24 @@ void RunSummary::On(const CaseEnded& ended) {
     if (!ended.host.empty()) ++interrupted_count_;
     if (cut.size() < options_.max_failures) cut.push_back(ToAttempt(ended));
   }
-  if (IsFailure(outcome) && failed_.size() < options_.max_failures) {
+  if (IsFailure(outcome) && !ended.forgiven() && failed_.size() < options_.max_failures) {
     failed_.push_back(ToAttempt(ended));
     failed_.back().headline = Headline(ended.result.message);
   }
+}
+
+void RunSummary::KeepQuarantined(const CaseEnded& ended) {
+  if (ended.replaces.has_value()) {
+    std::erase_if(quarantined_, [&](const Quarantined& one) {
+      return one.attempt.unit == ended.unit && one.attempt.name == ended.name &&
+             one.attempt.iteration == ended.iteration;
+    });
+  }
+  const bool passed = ended.result.outcome == Outcome::kPassed;
+  if ((!passed && !ended.forgiven()) || quarantined_.size() >= options_.max_failures) return;
+  quarantined_.push_back(
+      {ToAttempt(ended), ended.forgiven(), std::string(ended.quarantine), std::string(ended.owner), ended.hint});
+  quarantined_.back().attempt.headline = Headline(ended.result.message);
 }
 
 void RunSummary::KeepIfSlow(const CaseEnded& ended) {
@@ -123,7 +138,7 @@ std::vector<RunSummary::Attempt> RunSummary::Slowest() const {
   return slowest;
 }
 
-uint64_t RunSummary::cases() const { return std::accumulate(counts_.begin(), counts_.end(), uint64_t{0}); }
+uint64_t RunSummary::cases() const { return std::accumulate(counts_.begin(), counts_.end(), forgiven_); }
 
 uint64_t RunSummary::failures() const {
   uint64_t failures = 0;

@@ -67,8 +67,9 @@ class RunSummary : public Sink {
 
   // Cases by final verdict; each iteration of --repeat counts.
   uint64_t count(Outcome outcome) const { return counts_[static_cast<size_t>(outcome)]; }
-  uint64_t cases() const;     // all final verdicts
-  uint64_t failures() const;  // of those, IsFailure
+  uint64_t cases() const;                          // all final verdicts
+  uint64_t failures() const;                       // of those, IsFailure, but for quarantined ones that are forgiven
+  uint64_t forgiven() const { return forgiven_; }  // quarantined, failed, in no count() of an outcome
   uint64_t flaky() const { return flaky_; }
   uint64_t leaky() const { return leaky_; }    // cases of which at least one attempt was
   uint64_t copies() const { return copies_; }  // speculative ones that were started
@@ -85,6 +86,14 @@ class RunSummary : public Sink {
   // Names of units that the run ended before, as far as it is known that there are any.
   const std::vector<std::string>& unreached() const { return unreached_; }
 
+  // A quarantined case that was judged.
+  struct Quarantined {
+    Attempt attempt;
+    bool forgiven = false;  // else it passed
+    std::string reason, owner, hint;
+  };
+  // In the order in which they ended, Options::max_failures at most.
+  const std::vector<Quarantined>& quarantined() const { return quarantined_; }
   // Final failures in the order in which they ended, the first Options::max_failures of failures().
   const std::vector<Attempt>& failed() const { return failed_; }
   // Cases that were running when the run ended (not run, but with a host), the first Options::max_failures of
@@ -122,10 +131,12 @@ class RunSummary : public Sink {
   void On(const CaseEnded& ended);
   void On(const UnitListed& listed);
   void KeepIfSlow(const CaseEnded& ended);
+  void KeepQuarantined(const CaseEnded& ended);
   Host* HostOf(HostId id);
 
   const Options options_;
   std::array<uint64_t, kOutcomeCount> counts_ = {};
+  uint64_t forgiven_ = 0;
   uint64_t flaky_ = 0, leaky_ = 0, selected_ = 0, listed_ = 0;
   uint64_t copies_ = 0, copies_won_ = 0;
   uint64_t repeat_ = 1;
@@ -135,6 +146,7 @@ class RunSummary : public Sink {
   std::string run_id_, working_directory_;
   std::vector<Unlisted> unlisted_;
   std::vector<std::string> unreached_;
+  std::vector<Quarantined> quarantined_;
   std::vector<Attempt> failed_;
   std::vector<Attempt> interrupted_;
   uint64_t interrupted_count_ = 0;

@@ -18,6 +18,7 @@ constexpr size_t kEmitAt = 64 << 10;  // bytes of lines that are not kept until 
 // Of an output shown at the default verbosity; the rest is in the reports.
 constexpr size_t kHeadLines = 20;
 constexpr size_t kNamesBefore = 10;  // without -v
+constexpr size_t kSlowShown = 50;    // as well
 constexpr size_t kTailLines = 40;
 constexpr size_t kLineBytes = 2000;
 constexpr size_t kParameterBytes = 200;
@@ -43,6 +44,8 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
   if (rate_time_ == absl::InfinitePast()) rate_time_ = last_paint_ = event.time;
   if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
     On(*ended);
+  } else if (const auto* slow = std::get_if<CaseSlow>(&event.what)) {
+    On(*slow);
   } else if (const auto* copied = std::get_if<CaseCopied>(&event.what)) {
     On(*copied);
   } else if (const auto* up = std::get_if<HostUp>(&event.what)) {
@@ -112,7 +115,7 @@ void TerminalReport::On(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const bool failure = IsFailure(result.outcome);
   const bool told = ended.flaky || result.leaky || !result.warning.empty();
-  const int wanted_from = failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : told ? 0 : 1;
+  const int wanted_from = ended.forgiven() ? 0 : failure ? -1 : result.outcome == Outcome::kNotRun ? 2 : told ? 0 : 1;
   const bool with_output =
       !result.warning.empty() ||
       (result.outcome == Outcome::kPassed ? options_.passed_output && !result.output.empty() : options_.verbosity >= 2);
@@ -129,6 +132,7 @@ void TerminalReport::On(const CaseEnded& ended) {
       AppendBlock(result.output_cut > 0 ? result.output : WithoutMessage(result.output, result.message),
                   result.output_cut);
     }
+    if (ended.forgiven()) AppendBlock(absl::StrCat("quarantined: ", WhyText(ended.quarantine, ended.owner)), 0);
     if (!ended.hint.empty()) AppendBlock(absl::StrCat("hint: ", ended.hint), 0);
   } else if (with_output) {
     AppendBlock(result.output, result.output_cut);
@@ -149,6 +153,22 @@ void TerminalReport::On(const Warning& warning) {
   AppendMessage(warning.text);
 }
 
+void TerminalReport::On(const CaseSlow& slow) {
+  if (options_.verbosity < 0) return;
+  // On a bad day of a large farm they would push everything else off the screen.
+  if (options_.verbosity == 0 && ++slow_told_ > kSlowShown) {
+    if (slow_told_ == kSlowShown + 1) lines_ += "more cases are slow: -v and the event log name each\n";
+    return;
+  }
+  AppendColored(Color::kYellow, "SLOW");
+  absl::StrAppend(&lines_, " [>", FixedSeconds(slow.elapsed, 3, 7), "s] ",
+                  CaseLine(slow.unit, slow.name, slow.iteration, slow.host));
+  if (slow.expected > absl::ZeroDuration()) {
+    absl::StrAppend(&lines_, ": expected at most ", SecondsText(slow.expected));
+  }
+  lines_ += '\n';
+}
+
 void TerminalReport::On(const CaseCopied& copied) {
   if (options_.verbosity < 2) return;
   absl::StrAppend(&lines_, "speculative copy ", CopyStageName(copied.stage), ": ",
@@ -159,16 +179,17 @@ void TerminalReport::On(const CaseCopied& copied) {
 void TerminalReport::AppendCaseLine(const CaseEnded& ended) {
   const CaseResult& result = ended.result;
   const bool failure = IsFailure(result.outcome);
-  const bool yellow = result.outcome == Outcome::kSkipped || result.outcome == Outcome::kNotRun || ended.flaky ||
-                      !result.warning.empty();
+  const bool yellow = ended.forgiven() || result.outcome == Outcome::kSkipped || result.outcome == Outcome::kNotRun ||
+                      ended.flaky || !result.warning.empty();
   const absl::string_view label = ended.flaky ? "FLAKY" : Label(result.outcome);
-  AppendColored(failure  ? Color::kRed
-                : yellow ? Color::kYellow
-                         : Color::kGreen,
+  AppendColored(failure && !ended.forgiven() ? Color::kRed
+                : yellow                     ? Color::kYellow
+                                             : Color::kGreen,
                 ended.final ? std::string(label) : absl::StrCat("TRY ", result.attempt, " ", label));
   absl::StrAppend(&lines_, " [", FixedSeconds(result.duration, 3, 8), "s] ",
                   CaseLine(ended.unit, ended.name, ended.iteration, ended.host));
   if (result.leaky) absl::StrAppend(&lines_, " (leaky)");
+  if (!ended.quarantine.empty()) absl::StrAppend(&lines_, " (quarantined)");
   if (!failure && !result.message.empty()) absl::StrAppend(&lines_, ": ", Headline(result.message));
   if (!failure && !result.warning.empty()) absl::StrAppend(&lines_, ": warning: ", OneLine(result.warning));
   lines_ += '\n';

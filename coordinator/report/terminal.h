@@ -87,6 +87,7 @@ class TerminalReport : public Sink {
     limits_.fd = fd;
     limits_.stop = std::move(stop);
   }
+  int fd() const { return options_.fd; }
   void SetWidth(int columns);  // after SIGWINCH
   // What went wrong first when the report was written, as an errno; 0: nothing.
   int output_error() const { return output_ == nullptr ? 0 : output_->error(); }
@@ -99,6 +100,7 @@ class TerminalReport : public Sink {
   static constexpr absl::string_view kEraseLine = "\r\x1b[K";
 
   void On(const CaseEnded& ended);
+  void On(const CaseSlow& slow);
   void On(const CaseCopied& copied);
   void On(const HostUp& up);
   void On(const HostDown& down);
@@ -123,6 +125,7 @@ class TerminalReport : public Sink {
   void AppendMore(uint64_t count);
   void AppendPassedOutput();
   void AppendFailures();
+  void AppendQuarantined();
   void AppendSlowest();
   void AppendClosing();
   std::string HostName(HostId id) const;
@@ -151,6 +154,7 @@ class TerminalReport : public Sink {
   bool finished_ = false;
   bool changed_ = false;                          // since the last repaint
   absl::Time last_paint_ = absl::InfinitePast();  // of the status line, or of a progress line on a pipe
+  size_t slow_told_ = 0;
   uint64_t last_tenth_ = 0;                       // of the work, at the last progress line
   absl::Time rate_time_ = absl::InfinitePast();
   uint64_t rate_finished_ = 0;

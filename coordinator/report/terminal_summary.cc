@@ -42,6 +42,7 @@ void TerminalReport::On(const RunFinished& finished) {
       AppendUnreached();
     }
     AppendWithoutVerdict();
+    AppendQuarantined();
     AppendFailures();
     AppendInterrupted();
     AppendSlowest();
@@ -172,6 +173,35 @@ void TerminalReport::AppendFailures() {
   AppendMore(summary_.failures() - shown);
 }
 
+void TerminalReport::AppendQuarantined() {
+  std::vector<const RunSummary::Quarantined*> passed;
+  size_t shown = 0;
+  const size_t most = options_.verbosity >= 1 ? kNamedVerbose : kFailuresShown;
+  if (summary_.forgiven() > 0) {
+    absl::StrAppend(&lines_, "\n", Plural(summary_.forgiven(), "quarantined case"),
+                    " failed, which does not fail the run:\n");
+  }
+  for (const RunSummary::Quarantined& one : summary_.quarantined()) {
+    if (!one.forgiven) {
+      passed.push_back(&one);
+    } else if (shown < most) {
+      ++shown;
+      absl::StrAppend(&lines_, "  ", OutcomeName(one.attempt.outcome), " [", FixedSeconds(one.attempt.duration, 3, 8),
+                      "s] ", NameOf(one.attempt), one.attempt.headline.empty() ? "" : ": ", one.attempt.headline,
+                      "\n      quarantined: ", WhyText(one.reason, one.owner), "\n");
+    }
+  }
+  AppendMore(summary_.forgiven() - shown);
+  if (passed.empty()) return;
+  absl::StrAppend(&lines_, "\n", Plural(passed.size(), "quarantined case"), " passed; drop what is mended:\n");
+  std::vector<std::string> names;
+  for (const RunSummary::Quarantined* one : passed) {
+    names.push_back(absl::StrCat(NameOf(one->attempt), ": ", WhyText(one->reason, one->owner), "; before this run ",
+                                 one->hint.empty() ? "it was not known" : OneLine(one->hint)));
+  }
+  AppendNames(names, names.size());
+}
+
 void TerminalReport::AppendSlowest() {
   if (options_.durations == 0) return;
   const std::vector<RunSummary::Attempt> slowest = summary_.Slowest();
@@ -199,6 +229,8 @@ void TerminalReport::AppendClosing() {
     absl::StrAppend(&verdicts, ", ", CountText(count), " ", OutcomeName(outcome),
                     outcome == Outcome::kInfraError && count > 1 ? "s" : "");
   }
+  if (summary_.forgiven() > 0)
+    absl::StrAppend(&verdicts, ", ", CountText(summary_.forgiven()), " failed in quarantine");
   if (summary_.flaky() > 0) absl::StrAppend(&verdicts, "; ", CountText(summary_.flaky()), " flaky");
   if (summary_.leaky() > 0) {
     absl::StrAppend(&verdicts, summary_.flaky() > 0 ? ", " : "; ", CountText(summary_.leaky()), " leaky");

@@ -315,4 +315,8 @@ std::string FixedSeconds(absl::Duration duration, int digits, int width) {
   return text;
 }
 
+std::string WhyText(absl::string_view reason, absl::string_view owner) {
+  return owner.empty() ? OneLine(reason) : absl::StrCat(OneLine(reason), " (", OneLine(owner), ")");
+}
+
 }  // namespace dtest

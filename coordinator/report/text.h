@@ -60,6 +60,9 @@ std::string BytesText(uint64_t bytes);                                     // "0
 std::string SecondsText(absl::Duration duration);                          // "0.123 s", "31.2 s", "1 h 02 min"
 std::string FixedSeconds(absl::Duration duration, int digits, int width);  // "   0.123"; at least `width` columns
 
+// "REASON (OWNER)" of a quarantine, on one line.
+std::string WhyText(absl::string_view reason, absl::string_view owner);
+
 }  // namespace dtest
 
 #endif  // DTEST_COORDINATOR_REPORT_TEXT_H_

@@ -50,6 +50,8 @@ Welcomer::Options WelcomeOptions(const RunLoop::Options& options) {
 RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, Selection selection, Surroundings surroundings)
     : options_(std::move(options)),
       selection_(std::move(selection)),
+      quarantine_(options_.quarantine),
+      budget_(options_.budget),
       out_(std::move(surroundings)),
       started_(out_.clock()),
       scheduler_(options_.scheduler),
@@ -62,6 +64,7 @@ RunLoop::RunLoop(Options options, std::vector<HostSpec> hosts, Selection selecti
       status_(NamesOf(welcomer_.hosts()), &units_),
       has_table_(welcomer_.hosts().size(), std::vector<bool>(units_.size())),
       predecessors_(welcomer_.hosts().size()),
+      speeds_(welcomer_.hosts().size(), 1.0),
       came_up_(welcomer_.hosts().size()),
       told_down_(welcomer_.hosts().size()),
       now_(started_) {
@@ -129,6 +132,7 @@ void RunLoop::End() {
     if (units_[i].listed || *end_ == RunEnd::kCompleted) continue;
     Emit(UnitListed{UnitId(i), units_[i].name, 0, 0, "", "", /*unreached=*/true});
   }
+  if (*end_ == RunEnd::kCompleted && !options_.list_only) TellUnmatched();
   hosts_->ShutDown(now_);  // they clean up while the reports are written
   Emit(RunFinished{*end_, end_reason_, processes_, startup_});
   out_.sinks->Flush(now_);
@@ -166,7 +170,7 @@ void RunLoop::HandleSignals() {
     } else if (*number == SIGTSTP) {
       Suspend();
     } else if (*number == SIGWINCH) {
-      if (out_.terminal != nullptr) out_.terminal->SetWidth(TerminalColumns(STDOUT_FILENO));
+      if (out_.terminal != nullptr) out_.terminal->SetWidth(TerminalColumns(out_.terminal->fd()));
     } else if (stopping_) {
       Schedule(StopRun{RunEnd::kInterrupted, /*force=*/true});
     } else {
@@ -297,6 +301,7 @@ void RunLoop::Perform(AttemptEnded& action) {
   if (elsewhere && options_.hint && IsFailure(event.result.outcome)) {
     event.hint = options_.hint(event.result, event.host);
   }
+  if (!unit.quarantined.empty()) AddQuarantine(unit, &event);
   Emit(std::move(event));
 }
 
@@ -310,6 +315,20 @@ void RunLoop::Perform(AttemptCopied& action) {
   const RunUnit& unit = Unit(action.id.unit);
   Emit(CaseCopied{action.id, unit.name, unit.cases.name(action.id.index), HostName(action.host),
                   HostName(action.original), action.iteration, action.attempt, action.stage});
+}
+
+void RunLoop::Perform(CaseIsSlow& action) {
+  const RunUnit& unit = Unit(action.id.unit);
+  CaseSlow slow;
+  slow.id = action.id;
+  slow.unit = unit.name;
+  slow.name = unit.cases.name(action.id.index);
+  slow.host = HostName(action.host);
+  slow.iteration = action.iteration;
+  slow.attempt = action.attempt;
+  slow.elapsed = absl::Trunc(action.elapsed, absl::Microseconds(1));
+  slow.expected = absl::Trunc(action.expected, absl::Microseconds(1));
+  Emit(slow);
 }
 
 void RunLoop::Perform(ListingFailed& action) {

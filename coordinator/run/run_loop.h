@@ -24,12 +24,13 @@
 #include "coordinator/event/sink_set.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
-#include "coordinator/settings/overrides.h"
 #include "coordinator/inventory/inventory.h"
 #include "coordinator/report/terminal.h"
+#include "coordinator/run/budget.h"
 #include "coordinator/run/bundle.h"
 #include "coordinator/run/hosts.h"
 #include "coordinator/run/predecessors.h"
+#include "coordinator/run/quarantine.h"
 #include "coordinator/run/run_status.h"
 #include "coordinator/run/run_unit.h"
 #include "coordinator/run/selection.h"
@@ -37,6 +38,7 @@
 #include "coordinator/run/signals.h"
 #include "coordinator/run/welcomer.h"
 #include "coordinator/schedule/scheduler.h"
+#include "coordinator/settings/overrides.h"
 
 namespace dtest {
 
@@ -53,6 +55,8 @@ class RunLoop : public Hosts::Delegate {
     absl::Time began = absl::InfiniteFuture();   // when the command was given, for RunStarted::setup
     SchedulerOptions scheduler;
     CasePolicies policies;
+    Quarantine quarantine;
+    Budget budget;
     RunSettings settings;          // as in Welcomer::Options, but for run_id
     std::optional<uint32_t> jobs;  // slots of a host whose line gives none
     uint32_t min_hosts = 0;        // the run ends as soon as it is certain that fewer come up
@@ -88,8 +92,8 @@ class RunLoop : public Hosts::Delegate {
     std::vector<uint32_t> selected;
   };
   std::vector<Listing> TakeListings();
-  // After Run: filters that match no case.
-  std::vector<std::string> UnmatchedFilters() const { return selection_.Unmatched(); }
+  // After Run, for what matches no case.
+  const Selection& selection() const { return selection_; }
 
   const Scheduler& scheduler() const { return scheduler_; }  // for its CheckInvariants
 
@@ -123,6 +127,7 @@ class RunLoop : public Hosts::Delegate {
   void Perform(AttemptCopied& action);
   void Perform(ListingFailed& action);
   void Perform(Warn& action);
+  void Perform(CaseIsSlow& action);
   void Perform(Finish& action);
 
   // ---- Units
@@ -132,6 +137,13 @@ class RunLoop : public Hosts::Delegate {
   // `asked`: a host was, which took `startup`.
   void CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked);
   void TellSelected(UnitId id);
+  void FindQuarantined(RunUnit* unit);
+  // What a report says of the quarantine of a case that ended so.
+  void AddQuarantine(const RunUnit& unit, CaseEnded* ended) const;
+  // Entries of quarantine and budget that no case of this run is meant by.
+  void TellUnmatched();
+  // Cases that passed and took too long have failed.
+  void ApplyBudget(HostId host, Results* results);
   void ListingBroke(UnitId id, std::string error, std::string output);
   void ListingProvedWrong(const ListingWrong& wrong);
   void HostListed(HostId host, Listed listed);
@@ -146,6 +158,8 @@ class RunLoop : public Hosts::Delegate {
   // Constant after construction.
   const Options options_;
   Selection selection_;
+  Quarantine quarantine_;
+  Budget budget_;
   const Surroundings out_;
   const absl::Time started_;
   Hosts* hosts_ = nullptr;  // from Run on
@@ -158,6 +172,7 @@ class RunLoop : public Hosts::Delegate {
   std::vector<std::vector<bool>> has_table_;  // by host and unit: the host listed it, or CaseTable was sent
   absl::flat_hash_map<std::pair<HostId, UnitId>, CaseInfos> listed_so_far_;  // listings of which more is to come
   Predecessors predecessors_;
+  std::vector<double> speeds_;   // by host, as history has it
   uint32_t units_pending_ = 0;   // their specification is being made
   std::vector<bool> came_up_;    // by host: once, at least
   std::vector<bool> told_down_;  // by host: HostDown was emitted since it was last up
@@ -170,6 +185,7 @@ class RunLoop : public Hosts::Delegate {
   absl::Time next_estimate_ = absl::InfinitePast();
   absl::Duration time_left_ = absl::InfiniteDuration();  // as last estimated
   absl::flat_hash_set<std::string> noted_;               // what HostNotes has told, of whichever host
+  absl::flat_hash_set<std::pair<LeaseId, uint32_t>> over_budget_;  // case of a lease that goes on, by index
   std::vector<SchedulerAction> actions_;
   bool carrying_out_ = false;
   bool stopping_ = false;  // a first signal came

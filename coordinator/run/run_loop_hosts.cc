@@ -27,7 +27,8 @@ void RunLoop::HostIsUp(HostId id, const Hello& hello) {
   told_down_[id.value()] = false;
   Send(id, std::move(welcome));
   Emit(HostUp{id, slots, hello.machine, hello.system});
-  Schedule(HostJoined{id, slots, out_.history == nullptr ? 1.0 : out_.history->Speed(HostName(id))});
+  if (out_.history != nullptr) speeds_[id.value()] = out_.history->Speed(HostName(id));
+  Schedule(HostJoined{id, slots, speeds_[id.value()]});
 }
 
 void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason, bool may_return, absl::Time tests_end) {
@@ -83,6 +84,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
 void RunLoop::HostHasResults(HostId id, Results results) {
   status_.Ended(id, results);
   const bool known = results.unit.value() < units_.size();
+  if (known && !Unit(results.unit).budget.empty()) ApplyBudget(id, &results);
   if (known && (options_.policies.MayRetry() || options_.scheduler.explain)) {
     for (const CaseResult& result : results.results) {
       if (result.index < Unit(results.unit).cases.size()) predecessors_.Add(id, results.unit, result);
@@ -96,6 +98,25 @@ void RunLoop::HostHasResults(HostId id, Results results) {
     }
   }
   Schedule(FromHost{id, std::move(results)});
+}
+
+void RunLoop::ApplyBudget(HostId id, Results* results) {
+  const RunUnit& unit = Unit(results->unit);
+  for (CaseResult& result : results->results) {
+    if (result.outcome != Outcome::kPassed || result.index >= unit.budget.size()) continue;
+    std::optional<std::string> excess = budget_.Excess(unit.budget[result.index], result.duration, speeds_[id.value()]);
+    if (!excess.has_value()) continue;
+    result.outcome = Outcome::kFailed;
+    result.message = *std::move(excess);
+    if (!results->done) over_budget_.emplace(results->lease, result.index);
+  }
+  // What its process does later is said of the failure that it is by now.
+  for (LateFailure& failure : results->late_failures) {
+    if (over_budget_.contains({results->lease, failure.result.index})) failure.told = Outcome::kFailed;
+  }
+  if (results->done && !over_budget_.empty()) {
+    absl::erase_if(over_budget_, [&](const auto& one) { return one.first == results->lease; });
+  }
 }
 
 void RunLoop::HostLogs(HostId id, absl::string_view line) {

@@ -84,10 +84,16 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
     Schedule(CasesKnown{.unit = id, .startup = startup});
   } else {
     TellSelected(id);
+    FindQuarantined(&unit);
+    unit.budget = budget_.LimitsOf(unit.name, unit.cases);
     History* const history = options_.scheduler.together ? nullptr : out_.history;
     CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, history,
                                      options_.durations.get());
     known.unlisted_too = selection_.TakesAll();
+    for (SelectedCase& one : known.cases) {
+      const auto found = unit.quarantined.find(one.index);
+      one.quarantined = found != unit.quarantined.end() && !quarantine_.expired(found->second.entry);
+    }
     Schedule(std::move(known));
   }
 }
@@ -102,6 +108,52 @@ void RunLoop::TellSelected(UnitId id) {
     }
     Emit(std::move(selected));
   }
+}
+
+void RunLoop::FindQuarantined(RunUnit* unit) {
+  const absl::flat_hash_map<uint32_t, uint32_t> entries = quarantine_.Find(unit->name, unit->cases);
+  if (entries.empty()) return;
+  std::vector<std::optional<CaseHistory>> known;
+  if (out_.history != nullptr) known = out_.history->Cases(unit->name, unit->cases);
+  for (const uint32_t index : unit->selected) {
+    const auto entry = entries.find(index);
+    if (entry == entries.end()) continue;
+    const bool is_known = !known.empty() && known[index].has_value();
+    unit->quarantined[index] = {entry->second, is_known ? RecordText(*known[index]) : ""};
+    const std::string expired = quarantine_.TakeExpiredText(entry->second);
+    if (!expired.empty()) Emit(Warning{expired});
+  }
+}
+
+void RunLoop::AddQuarantine(const RunUnit& unit, CaseEnded* ended) const {
+  const auto found = unit.quarantined.find(ended->id.index);
+  if (found == unit.quarantined.end()) return;
+  const QuarantineEntry& entry = quarantine_.entry(found->second.entry);
+  const bool failed = IsFailure(ended->result.outcome);
+  if (quarantine_.expired(found->second.entry)) {
+    if (!failed) return;
+    absl::StrAppend(&ended->hint, ended->hint.empty() ? "" : "\n", "its quarantine expired on ",
+                    absl::FormatCivilTime(*entry.expires), ": ", entry.reason, entry.owner.empty() ? "" : " (",
+                    entry.owner, entry.owner.empty() ? "" : ")");
+    return;
+  }
+  ended->quarantine = entry.reason;
+  ended->owner = entry.owner;
+  if (ended->result.outcome == Outcome::kPassed && ended->final) ended->hint = found->second.evidence;
+}
+
+void RunLoop::TellUnmatched() {
+  if (!quarantine_.has_unmatched() && !budget_.has_unmatched()) return;
+  // Of units that could not be listed nothing is known.
+  const auto unlisted = [](const RunUnit& unit) { return unit.cases.empty() || unit.listing_wrong; };
+  if (std::any_of(units_.begin(), units_.end(), unlisted)) return;
+  std::vector<History::KnownCase> elsewhere;
+  if (out_.history != nullptr) elsewhere = out_.history->All().value_or(std::vector<History::KnownCase>());
+  absl::flat_hash_set<absl::string_view> here;
+  for (const RunUnit& unit : units_) here.insert(unit.name);
+  std::erase_if(elsewhere, [&here](const History::KnownCase& known) { return here.contains(known.unit); });
+  for (std::string& text : quarantine_.Unmatched(elsewhere)) Emit(Warning{std::move(text)});
+  for (std::string& text : budget_.Unmatched(elsewhere)) Emit(Warning{std::move(text)});
 }
 
 void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {

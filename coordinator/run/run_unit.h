@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
+#include "coordinator/run/budget.h"
 #include "dtest/case_info.h"
 
 namespace dtest {
@@ -19,6 +21,13 @@ struct RunUnit {
   bool listed = false;             // or it is known that it cannot be
   bool listing_wrong = false;      // it does not run what it listed, and that has been said
   absl::Duration ready;            // since the run began: when its specification was made
+  // By index, of quarantined cases only.
+  struct Quarantined {
+    uint32_t entry = 0;    // of the run's Quarantine
+    std::string evidence;  // what history says of the case, for people
+  };
+  absl::flat_hash_map<uint32_t, Quarantined> quarantined = {};
+  std::vector<Budget::Limit> budget = {};  // parallel to `cases`; empty: all may take as long as they like
 };
 
 }  // namespace dtest

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "dtest/labels.h"
 
 namespace dtest {
 
@@ -27,7 +29,9 @@ absl::StatusOr<Selection> Selection::Make(const std::vector<std::string>& filter
 
 bool Selection::PassesFilters(const FilterSubject& subject) const {
   const auto matches = [&subject](const One& one) { return one.filter.Matches(subject); };
-  return (including_.empty() || std::any_of(including_.begin(), including_.end(), matches)) &&
+  // What is asked for may be in a file that could not be read.
+  const bool unknown = absl::c_linear_search(subject.info.labels, kUncollectedLabel);
+  return (including_.empty() || unknown || std::any_of(including_.begin(), including_.end(), matches)) &&
          std::none_of(excluding_.begin(), excluding_.end(), matches);
 }
 
@@ -123,7 +127,7 @@ std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos&
     subject.never_ran = known.empty() || !known[i].has_value() || known[i]->runs == 0;
     subject.failed_last = !subject.never_ran && IsFailure(known[i]->last_outcome);
     if (Matches(subject)) selected.push_back(i);
-    for (std::vector<One>* filters : {&including_, &excluding_}) {
+    for (std::vector<One>* filters : {&including_, &excluding_, &watched_}) {
       for (One& one : *filters) one.matched = one.matched || one.filter.Matches(subject);
     }
   }
@@ -136,6 +140,14 @@ std::vector<std::string> Selection::Unmatched() const {
     for (const One& one : *filters) {
       if (!one.matched) unmatched.push_back(one.text);
     }
+  }
+  return unmatched;
+}
+
+std::vector<std::string> Selection::UnmatchedWatched() const {
+  std::vector<std::string> unmatched;
+  for (const One& one : watched_) {
+    if (!one.matched) unmatched.push_back(one.text);
   }
   return unmatched;
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -47,6 +48,7 @@ class Selection {
   // By part (0-based): what those cases take.
   const std::vector<absl::Duration>& expected() const { return plan_.expected(); }
 
+  // What has kUncollectedLabel is left out by filters that exclude only.
   bool Matches(const FilterSubject& subject) const;
 
   // Whether a filter has failed() or new(): Select must then be told what history knows.
@@ -61,6 +63,11 @@ class Selection {
 
   // Filters, as they were given, that matched no case of any Select so far.
   std::vector<std::string> Unmatched() const;
+
+  // A filter that chooses no case to be run, but how some are run: Select looks whether there are any.
+  void Watch(std::string text, Filter filter) { watched_.push_back({std::move(text), std::move(filter)}); }
+  // As Unmatched, of these.
+  std::vector<std::string> UnmatchedWatched() const;
 
  private:
   struct One {
@@ -78,6 +85,7 @@ class Selection {
 
   std::vector<One> including_;
   std::vector<One> excluding_;
+  std::vector<One> watched_;
   std::optional<absl::flat_hash_map<std::string, Wanted>> only_;  // by unit
   uint32_t shard_index_ = 1;
   ShardPlan plan_ = ShardPlan(1);

@@ -1,12 +1,14 @@
 // How a case is to be run, as far as that is decided case by case: by the coordinator, once, as its unit becomes known.
-// What each field asks for is done in one place only: an agent is told the time limit with each lease (LeasedCase), and
-// nothing of the rest, since the scheduler hands leases out accordingly.
+// What each field asks for is done in one place only: an agent is told the time limit and the variables with each
+// lease, and nothing of the rest, since the scheduler hands leases out accordingly.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_CASE_POLICY_H_
 #define DTEST_COORDINATOR_SCHEDULE_CASE_POLICY_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -33,6 +35,12 @@ struct CasePolicy {
   absl::Duration time_limit = absl::InfiniteDuration();  // of each attempt
   uint32_t retries = 0;                                  // further attempts after a failure
   Processes processes = Processes::kBatch;               // kCase: it has a process of its own
+  bool limit_by_history = false;  // `time_limit` is of cases that history does not know: case_times.h has the rule
+  std::optional<absl::Duration> slow_after = {};           // it is told to be slow then; nullopt: by history, as well
+  absl::Duration retry_delay = absl::ZeroDuration();       // before the first further attempt; doubled for each...
+  absl::Duration most_retry_delay = absl::ZeroDuration();  // ...up to this
+  bool flaky_fails = false;                                // passed, but not at first, has failed
+  std::vector<std::pair<std::string, std::string>> env = {};  // variables of its process, beside the run's
   // What it needs beyond a slot of any host (needs.h).
   std::vector<CaseLock> locks = {};    // held from the moment it is handed out to its proven end; by name, each once
   bool exclusive = false;              // nothing else of this run on its host

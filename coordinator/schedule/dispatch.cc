@@ -138,6 +138,7 @@ bool Scheduler::Impl::MayPlace(HostId h, UnitId e) const {
 
 // Not on the host that it failed on while another may take it, now or once it has joined: for kRetryPatience at most.
 bool Scheduler::Impl::Avoids(HostId h, const RetryQueue::Kind& kind, absl::Time since) const {
+  if (kind.apart && HasSuspect(h)) return true;
   return kind.avoid == h && now_ < since + kRetryPatience && hosts_.possible() > placement_.unfit(kind.unit) + 1;
 }
 
@@ -148,6 +149,16 @@ bool Scheduler::Impl::MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Tim
   // Shipping does not pay; but the only host that need not be shipped to is the one that it failed on.
   return kind.avoid != h && placement_.hold(h, e) != Hold::kUnfit && placement_.IsOnlyHolder(kind.avoid, e) &&
          placement_.ShipTime(e) <= kMostRetryShipping;
+}
+
+bool Scheduler::Impl::HasSuspect(HostId h) const {
+  for (const LeaseSlab first : {hosts_[h].running.head, hosts_[h].queued.head}) {
+    for (LeaseSlab slab = first; slab != kNoLease; slab = hosts_.lease(slab).next) {
+      const CaseNumber head = hosts_.lease(slab).cases.head;
+      if (head != kNoCase && RunsApart(cases_[head])) return true;
+    }
+  }
+  return false;
 }
 
 bool Scheduler::Impl::GiveRetry(HostId h) {
@@ -268,6 +279,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
       const CaseRecord& last = cases_[list.tail];
       // One iteration a lease: an index must not be in it twice.
       if (c.iteration != last.iteration || seconds > long_case || HasOwnProcess(c)) break;
+      if (!ShareEnvironment(c, last)) break;
       if (!c.known && unknown >= most_unknown) {
         *probing = true;
         break;
@@ -293,10 +305,11 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list, NeedsI
   message.iteration = cases_[list.head].iteration;
   message.unit = e;
   const std::optional<uint32_t> first = first_of_unit_[e];
+  message.env = policies_[cases_[list.head].policy].env;
   message.cases.reserve(list.count);
   for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
     cut_.Forget(i);
-    message.cases.push_back(Leased(cases_[i]));
+    message.cases.push_back(Leased(h, cases_[i]));
     message.unlisted_too |= first == cases_[i].index && cases_[i].iteration == 1 && cases_[i].attempt == 1;
   }
   Send(h, std::move(message));

@@ -84,12 +84,12 @@ struct HostRecord {
   int64_t stealable_nanos = 0;    // of the queued leases that are not recalled yet
   uint32_t stealable = 0;
   uint32_t listings = 0;
-  uint32_t arriving = 0;       // leases recalled from other hosts for this one
-  int64_t arriving_nanos = 0;  // what they were expected to take when they were recalled
-  UnitId current = kNoUnit;    // that it takes batches of
-  uint32_t prefetches = 0;     // not answered yet
-  uint32_t needy = 0;          // leases with needs
-  uint32_t extra = 0;          // slots that those take beyond one each
+  uint32_t arriving = 0;        // leases recalled from other hosts for this one
+  int64_t arriving_nanos = 0;   // what they were expected to take when they were recalled
+  UnitId current = kNoUnit;     // that it takes batches of
+  uint32_t prefetches = 0;      // not answered yet
+  uint32_t needy = 0;           // leases with needs
+  uint32_t extra = 0;           // slots that those take beyond one each
   NeedsId reserved = kNoNeeds;  // it takes nothing else, until there is room for a case with these
   bool probing = false;  // its last batch was kept small: more such leases would not make the queue longer in seconds
   // Until then tests of an earlier life may run there: so no case that wants it for itself does; and nothing at all,

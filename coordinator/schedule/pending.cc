@@ -84,7 +84,7 @@ void Pending::AddNeedy(CaseNumber i, absl::Time now) {
   CaseRecord& c = cases_[i];
   c.state = CaseState::kNeedy;
   FixEstimate(i);
-  needy_.Add(policies_.NeedsOf(c.policy), {c.unit, c.avoid}, i, Nanos(c.seconds), now);
+  needy_.Add(policies_.NeedsOf(c.policy), {c.unit, c.avoid, RunsApart(c)}, i, Nanos(c.seconds), now);
   Account(i, 1);
 }
 
@@ -92,8 +92,19 @@ void Pending::AddRetry(CaseNumber i, absl::Time now) {
   CaseRecord& c = cases_[i];
   if (c.needy) return AddNeedy(i, now);
   c.state = CaseState::kRetry;
-  retries_.Add({c.unit, c.avoid}, i, now);
+  retries_.Add({c.unit, c.avoid, RunsApart(c)}, i, now);
   Account(i, 1);
+}
+
+void Pending::AddRetryAt(CaseNumber i, absl::Time due) {
+  cases_[i].state = CaseState::kDelayed;
+  retries_.AddAt(due, i);
+}
+
+bool Pending::ReleaseDelayed(absl::Time now) {
+  bool any = false;
+  for (; retries_.next_due() <= now; any = true) AddRetry(retries_.TakeDelayed(), now);
+  return any;
 }
 
 CaseNumber Pending::TakeShort(UnitId unit) {
@@ -112,13 +123,13 @@ CaseNumber Pending::TakeLong(UnitId unit) {
 }
 
 void Pending::TakeRetry(CaseNumber i) {
-  retries_.Remove({cases_[i].unit, cases_[i].avoid}, i);
+  retries_.Remove({cases_[i].unit, cases_[i].avoid, RunsApart(cases_[i])}, i);
   Account(i, -1);
 }
 
 void Pending::TakeNeedy(CaseNumber i) {
   const CaseRecord& c = cases_[i];
-  needy_.Remove(policies_.NeedsOf(c.policy), {c.unit, c.avoid}, i, Nanos(c.seconds));
+  needy_.Remove(policies_.NeedsOf(c.policy), {c.unit, c.avoid, RunsApart(c)}, i, Nanos(c.seconds));
   Account(i, -1);
   FixEstimate(i);
 }
@@ -126,6 +137,12 @@ void Pending::TakeNeedy(CaseNumber i) {
 std::vector<CaseNumber> Pending::TakeAll(UnitId unit) {
   std::vector<CaseNumber> all = retries_.CasesOf(unit);
   for (CaseNumber i : all) TakeRetry(i);
+  const std::set<std::pair<absl::Time, CaseNumber>> delayed = retries_.delayed();
+  for (const auto& one : delayed) {
+    if (cases_[one.second].unit != unit) continue;
+    retries_.RemoveDelayed(one);
+    all.push_back(one.second);
+  }
   const std::vector<CaseNumber> needy = needy_.CasesOf(unit);
   for (CaseNumber i : needy) TakeNeedy(i);
   all.insert(all.end(), needy.begin(), needy.end());
@@ -135,6 +152,11 @@ std::vector<CaseNumber> Pending::TakeAll(UnitId unit) {
 }
 
 void Pending::ForEach(const std::function<void(CaseNumber)>& visit) const {
+  for (const auto& [due, i] : retries_.delayed()) visit(i);
+  ForEachNow(visit);
+}
+
+void Pending::ForEachNow(const std::function<void(CaseNumber)>& visit) const {
   for (CaseNumber i : retries_.All()) visit(i);
   for (CaseNumber i : needy_.All()) visit(i);
   for (const Unit& e : units_) {
@@ -148,7 +170,11 @@ void Pending::CheckInvariants() const {
   int64_t nanos = 0;
   IdVector<UnitId, uint32_t> counts(units_.size());
   IdVector<UnitId, int64_t> sums(units_.size());
-  ForEach([&](CaseNumber i) {
+  for (const auto& [due, i] : retries_.delayed()) {
+    Check(cases_[i].state == CaseState::kDelayed && cases_[i].holder == kNoLease,
+          "what waits for its time is marked so");
+  }
+  ForEachNow([&](CaseNumber i) {
     const CaseRecord& c = cases_[i];
     Check(c.holder == kNoLease, "a pending case is held by no lease");
     ++counts[c.unit];

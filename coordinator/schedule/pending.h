@@ -3,6 +3,7 @@
 //   short    in listing order, per unit: taken as batches, so suites stay together
 //   long     per unit, longest first: each is leased alone, the longest of all units first
 //   retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
+//   delayed  cases that will be retries at their time: nobody can have them now
 //   needy    cases that need more than a slot of any host, retries too (needy_cases.h)
 //
 // Two ordered indices say which unit has the longest case, and which has most to do.
@@ -39,6 +40,10 @@ class Pending {
   void AddFront(CaseNumber i) { Add(i, true); }
   // It runs alone and before others (but for needs), on a host other than CaseRecord::avoid if possible.
   void AddRetry(CaseNumber i, absl::Time now);
+  // The same from `due` on. Until then it counts as delayed and in nothing else that is told here.
+  void AddRetryAt(CaseNumber i, absl::Time due);
+  // Those that are due become retries; whether there were any.
+  bool ReleaseDelayed(absl::Time now);
 
   // Takes a case out; it is in no list then. The list or heap must not be empty.
   CaseNumber TakeShort(UnitId unit);
@@ -60,6 +65,7 @@ class Pending {
   const std::set<std::pair<int64_t, UnitId>>& by_work() const { return by_work_; }
 
   uint64_t count() const { return count_; }
+  uint64_t delayed() const { return retries_.delayed().size(); }
   uint32_t count(UnitId unit) const { return units_[unit].count; }
   uint32_t short_count(UnitId unit) const { return units_[unit].list.count; }
   // Expected run time of all that is pending, on hosts of speed 1.
@@ -73,6 +79,7 @@ class Pending {
 
   // Calls `visit` for every pending case, in the order of units. `check` aborts when a sum does not hold.
   void ForEach(const std::function<void(CaseNumber)>& visit) const;
+  absl::Time next_due() const { return retries_.next_due(); }  // when the next of the delayed is
   void CheckInvariants() const;
 
  private:
@@ -90,6 +97,7 @@ class Pending {
     int64_t indexed_nanos = 0;  // key in by_work_; 0: not there
     float indexed_longest = 0;  // key in by_longest_; 0: not there
   };
+  void ForEachNow(const std::function<void(CaseNumber)>& visit) const;  // but those that are delayed
   void Add(CaseNumber i, bool front);
   void AddNeedy(CaseNumber i, absl::Time now);
   void Account(CaseNumber i, int sign);

@@ -28,6 +28,11 @@ void RetryQueue::Remove(const Kind& kind, CaseNumber i) {
   }
 }
 
+CaseNumber RetryQueue::TakeDelayed() {
+  Check(!delayed_.empty(), "a retry waits for its time");
+  return delayed_.extract(delayed_.begin()).value().second;
+}
+
 std::vector<CaseNumber> RetryQueue::All() const {
   std::vector<CaseNumber> all;
   for (const auto& [kind, queue] : waiting_) {

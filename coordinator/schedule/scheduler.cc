@@ -45,12 +45,17 @@ void Scheduler::Impl::EndTurn() {
     attention_.WorkCameUp();
   }
   if (!stopping() && now_ >= run_deadline_) BeginStop(RunEnd::kTimedOut, options_.kill_grace);
+  if (!stopping() && pending_.ReleaseDelayed(now_)) {
+    attention_.WorkCameUp();
+    check_placeable_ = true;
+  }
   if (check_placeable_ || pending_.needy().TakeCame()) CheckNeeds();
   if (check_placeable_) CheckPlaceable();
   if (!stopping() && options_.max_fail > 0 && failures_ >= options_.max_fail) {
     // Running cases get a second: the run's verdict stands, nobody waits for them.
     BeginStop(RunEnd::kFailFast, std::min(options_.kill_grace, absl::Seconds(1)));
   }
+  if (StressGoesOn()) AddIterations();
   CheckEnd();
   if (!over_ && !stopping()) Distribute();
   attention_.EndTurn();
@@ -91,6 +96,7 @@ void Scheduler::Impl::On(const HostGone& event) {
     for (LeaseSlab slab = host.queued.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
       held.emplace_back(slab, false);
     }
+    const Suspects suspects = SuspectsOf(held);
     // From the last to the first, so that what is put in front ends up in the order it was in.
     for (auto it = held.rbegin(); it != held.rend(); ++it) {
       LeaseRecord& lease = hosts_.lease(it->first);
@@ -110,7 +116,7 @@ void Scheduler::Impl::On(const HostGone& event) {
         absl::Time began;
         running_since = RunningIn(lease, &began) == lease.cases.head ? began : lease.started;
       }
-      Lost(h, EndLease(lease), running_since, event.reason);
+      Lost(h, EndLease(lease), running_since, event.reason, suspects);
     }
     for (UnitId e : listings_.ids()) {
       if (listings_.ListerOf(e) != h) continue;
@@ -192,6 +198,7 @@ void Scheduler::Impl::OnMessage(HostId h, const Heartbeat& message) {
     hosts_.MarkRunning(*lease, now_);
     lease->shown = running.index;
     lease->shown_since = now_ - std::max(running.elapsed, absl::ZeroDuration());
+    TellIfSlow(*lease, running.index, running.elapsed);
   }
   std::vector<LeaseSlab> missing;
   for (LeaseSlab slab : {host.running.head, host.queued.head}) {
@@ -281,6 +288,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.index = event.cases[k].index;
       c.suite = suites[k];
       c.policy = policies[event.cases[k].policy];
+      c.quarantined = event.cases[k].quarantined;
       c.needy = policies_.NeedsOf(c.policy) != kNoNeeds;
       c.iteration = iteration;
       c.known = event.cases[k].expected.has_value();
@@ -291,6 +299,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     }
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
     for (CaseNumber i : order) pending_.AddBack(i);
+    if (options_.stress.has_value()) std::for_each(order.begin(), order.end(), [this](CaseNumber i) { MayRepeat(i); });
   }
   attention_.WorkCameUp();
   if (placement_.unfit(e) > 0) check_placeable_ = true;
@@ -329,7 +338,8 @@ void Scheduler::Impl::CheckPlaceable() {
 absl::Time Scheduler::Impl::NextDeadline() const {
   if (over_) return absl::InfiniteFuture();
   if (stopping()) return stop_->deadline;
-  return std::min({run_deadline_, rebalance_, stragglers_.look_at_latest, needs_.next_lingering_end()});
+  return std::min({run_deadline_, rebalance_, stragglers_.look_at_latest, pending_.next_due(),
+                   needs_.next_lingering_end()});
 }
 
 Scheduler::Progress Scheduler::Impl::progress() const {
@@ -345,7 +355,10 @@ Scheduler::Progress Scheduler::Impl::progress() const {
 absl::Duration Scheduler::Impl::TimeLeft(absl::Time now) const {
   if (any_unknown_ && !costs_.has_learnt()) return absl::InfiniteDuration();
   const HostTable::Outlook hosts = hosts_.outlook(now);
-  return schedule::TimeLeft(pending_.expected() + hosts.work, hosts.capacity, hosts.longest);
+  const absl::Duration left = schedule::TimeLeft(pending_.expected() + hosts.work, hosts.capacity, hosts.longest);
+  // How often cases run until a time has passed nobody knows; how long that is, everybody does.
+  const bool timed = StressGoesOn() && stress_.until != absl::InfiniteFuture();
+  return timed ? std::max(left, stress_.until - now) : left;
 }
 
 void Scheduler::Impl::CheckInvariants() const {
@@ -355,7 +368,7 @@ void Scheduler::Impl::CheckInvariants() const {
   uint64_t finished = 0;
   for (CaseNumber i : cases_.ids()) finished += cases_[i].state == CaseState::kFinished;
   Check(finished == finished_, "finished cases are counted");
-  Check(pending_.count() + hosts_.leased_cases() + finished_ == cases_.size(),
+  Check(pending_.count() + pending_.delayed() + hosts_.leased_cases() + finished_ == cases_.size(),
         "every case is in exactly one of pending, leased, finished");
   Check(!over_ || finished_ == cases_.size(), "no case is left without a verdict at the end");
   uint32_t reserved = 0;

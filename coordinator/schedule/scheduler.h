@@ -29,6 +29,7 @@
 #include "absl/time/time.h"
 #include "coordinator/event/run_event.h"
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/schedule/retry_budget.h"
 #include "dtest/ids.h"
 #include "dtest/messages.h"
 
@@ -66,6 +67,7 @@ struct SelectedCase {
   std::optional<absl::Duration> expected = {};  // from history
   absl::Duration high = absl::ZeroDuration();   // as well: on a bad day (CaseHistory::high); zero: unknown
   uint16_t policy = 0;                          // position in CasesKnown::policies
+  bool quarantined = false;                     // failures that QuarantineForgives are not counted by max_fail
 };
 
 // The cases to run, in listing order, after filter and shard. May be empty. `startup` is the process start-up cost.
@@ -151,6 +153,16 @@ struct AttemptCopied {
   CopyStage stage = CopyStage::kStarted;
 };
 
+// The case has run for longer than expected, and still does; once an attempt.
+struct CaseIsSlow {
+  CaseId id;
+  HostId host;
+  uint32_t iteration = 1;
+  uint32_t attempt = 1;     // within the iteration
+  absl::Duration elapsed;   // as the host told last
+  absl::Duration expected;  // by history; zero: it knows nothing of the case
+};
+
 // A unit cannot be listed: no host is left that could prepare it. `reason` says why, by host. The loop reports
 // it.
 struct ListingFailed {
@@ -167,24 +179,34 @@ struct Finish {
   RunEnd end = RunEnd::kCompleted;
 };
 
-using SchedulerAction = std::variant<SendTo, AttemptEnded, ListingFailed, Warn, Finish, AttemptCopied, PropertiesCame>;
+using SchedulerAction =
+    std::variant<SendTo, AttemptEnded, ListingFailed, Warn, Finish, AttemptCopied, PropertiesCame, CaseIsSlow>;
 
 // ---- The machine -----------------------------------------------------------------------------------------------
 
+// --stress: every case is run again and again, one iteration after the other, on whatever slot is free.
+struct StressLimits {
+  absl::Duration time = absl::InfiniteDuration();  // since the first cases are known; what runs then ends as it does
+  uint32_t times = 1'000'000;                      // iterations of each case, at most
+};
+
 struct SchedulerOptions {
-  uint32_t hosts = 0;               // in the inventory: each will join or be gone
-  bool together = false;            // all cases of a unit are one lease, whatever they are expected to take
-  bool explain = false;             // one more of a case that failed behind others in one process, which does not count
-  uint32_t repeat = 1;              // iterations of every case
-  uint32_t max_fail = 0;            // stop after so many final failures; 0: never
-  std::optional<uint64_t> shuffle;  // seed: random order in place of longest first
-  bool speculate = false;           // second copies of the last running cases on slots that would be idle
+  uint32_t hosts = 0;     // in the inventory: each will join or be gone
+  bool together = false;  // all cases of a unit are one lease, whatever they are expected to take
+  bool explain = false;   // one more of a case that failed behind others in one process, which does not count
+  uint32_t repeat = 1;    // iterations of every case
+  std::optional<StressLimits> stress = {};  // in place of `repeat`
+  uint32_t max_fail = 0;                    // stop after so many final failures; 0: never
+  RetryBudget retry_budget;                 // further attempts of failed cases in the whole run
+  std::optional<uint64_t> shuffle;          // seed: random order in place of longest first
+  bool speculate = false;                   // second copies of the last running cases on slots that would be idle
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);         // after an interrupt
   absl::Duration default_case = absl::Milliseconds(50);  // expected duration where nothing is known
   absl::Duration longest_batch = absl::Seconds(2);       // expected run time of a batch of short cases, at most
-  uint32_t hosts_a_case_may_take_down = 2;  // a case that ran when this many hosts were lost is blamed, not retried
-  std::vector<std::string> host_names;      // by HostId, for messages only; a host without one is "host <number>"
+  // A case that ran when this many hosts were lost is blamed, not retried, if no other was there as often.
+  uint32_t hosts_a_case_may_take_down = 2;
+  std::vector<std::string> host_names;  // by HostId, for messages only; a host without one is "host <number>"
   std::vector<std::vector<std::string>> host_tags;  // by HostId, sorted; a host without an entry has none
 };
 

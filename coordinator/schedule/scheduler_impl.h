@@ -26,6 +26,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "coordinator/schedule/attention.h"
 #include "coordinator/schedule/case_array.h"
+#include "coordinator/schedule/case_times.h"
 #include "coordinator/schedule/cost_model.h"
 #include "coordinator/schedule/cut_cases.h"
 #include "coordinator/schedule/host_table.h"
@@ -115,9 +116,10 @@ class Scheduler::Impl {
   bool Wants(HostId h) const;
   bool GiveOne(HostId h);
   bool GiveListing(HostId h);
-  // It failed here, and another host may take it.
+  // It failed here, and another host may take it; or it is to run apart, and another such case runs here.
   bool Avoids(HostId h, const RetryQueue::Kind& kind, absl::Time since) const;
   bool MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const;
+  bool HasSuspect(HostId h) const;  // holds a case that runs apart
   bool GiveRetry(HostId h);
   bool GiveLong(HostId h);
   bool GiveShort(HostId h);
@@ -128,7 +130,14 @@ class Scheduler::Impl {
   CaseList CutBatch(UnitId unit, double speed, bool* probing);
   absl::Duration EvenShare() const;
   bool HasOwnProcess(const CaseRecord& c) const { return policies_[c.policy].processes == Processes::kCase; }
-  LeasedCase Leased(const CaseRecord& c) const { return {c.index, c.attempt, policies_[c.policy].time_limit}; }
+  // Cases of one process have its environment.
+  bool ShareEnvironment(const CaseRecord& a, const CaseRecord& b) const {
+    return a.policy == b.policy || policies_[a.policy].env == policies_[b.policy].env;
+  }
+  LeasedCase Leased(HostId h, const CaseRecord& c) const {
+    const absl::Duration high = absl::Seconds(c.high);
+    return {c.index, c.attempt, schedule::TimeLimitOf(policies_[c.policy], high, hosts_[h].speed)};
+  }
   void SendLease(HostId h, UnitId unit, const CaseList& list, NeedsId needs = kNoNeeds);
 
   // ---- reservations.cc
@@ -191,10 +200,18 @@ class Scheduler::Impl {
   void OnMessage(HostId h, const Results& message);
   void OnLateProperties(const LeaseRecord& lease, const std::vector<LateProperties>& late);
   void OnLateFailures(const LeaseRecord& lease, const std::vector<LateFailure>& late);
-  // Whether a result with this outcome is not the last of the case.
-  bool TriesAgain(const CaseRecord& c, Outcome outcome) const;
-  // The case, in no list, has failed there and runs once more, alone.
-  void TryAgain(HostId h, CaseNumber i);
+  // Whether a result with this outcome is not the last of the case. Says so where only the budget is against it.
+  bool TriesAgain(const CaseRecord& c, Outcome outcome);
+  // The case, whose attempt has failed by its own fault, is tried again.
+  void CountFailure(CaseRecord* c, bool behind);
+  // Whether ending so counts for max_fail.
+  bool CountsAsFailure(const CaseRecord& c, Outcome outcome) const {
+    return IsFailure(outcome) && !(c.quarantined && QuarantineForgives(outcome));
+  }
+  // A heartbeat says that the lease has run this case for so long.
+  void TellIfSlow(const LeaseRecord& lease, uint32_t index, absl::Duration elapsed);
+  // The case, in no list, has failed there and runs once more, alone, after so long.
+  void TryAgain(HostId h, CaseNumber i, absl::Duration delay);
   // Looks into a final failure: true if the case runs once more first.
   bool Explains(HostId h, CaseNumber i, const CaseResult& result);
   // The case is in no list, or stays held by a cancelled lease if it is tried again.
@@ -203,8 +220,15 @@ class Scheduler::Impl {
   void NoteLoss(HostId h, CaseNumber i, const std::string& reason);
   // The cases of `list`, in no list now, are pending again, first of all.
   void TakeBack(const CaseList& list);
+  // Of the cases that ran on a host as it was lost: how many hosts those have been lost with that have been with the
+  // most, and how many cases that are.
+  struct Suspects {
+    uint32_t losses = 0, count = 0;
+  };
+  Suspects SuspectsOf(const std::vector<std::pair<LeaseSlab, bool>>& held);
   // The host was lost with these cases of a lease; its first was running since then, if `running_since` says so.
-  void Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since, const std::string& reason);
+  void Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since, const std::string& reason,
+            const Suspects& suspects);
   // `began`: where no agent said so.
   void Final(CaseNumber i, std::optional<HostId> host, CaseResult result,
              std::optional<absl::Time> began = std::nullopt);
@@ -220,6 +244,14 @@ class Scheduler::Impl {
   void NoteCut(const LeaseRecord& lease, const std::string& lost);
   // The verdict of a case that was running when the run ended as `end` says.
   void FinalCut(CaseNumber i, const Cut& cut, RunEnd end);
+
+  // ---- stress.cc
+  // The case, in its first iteration, may be run again.
+  void MayRepeat(CaseNumber i);
+  // As many further iterations as the hosts of this turn have room for.
+  void AddIterations();
+  bool AddNextIteration();
+  bool StressGoesOn() const { return options_.stress.has_value() && !stopping() && now_ < stress_.until; }
 
   // ---- stopping.cc
   void BeginStop(RunEnd end, absl::Duration grace);
@@ -257,7 +289,9 @@ class Scheduler::Impl {
   bool check_placeable_ = false;  // at the end of the turn
 
   uint64_t finished_ = 0;
-  uint32_t failures_ = 0;  // final
+  uint32_t failures_ = 0;      // final, that count
+  uint64_t retries_made_ = 0;  // after failures
+  bool told_budget_ = false;
   std::mt19937_64 random_;
   uint64_t heartbeats_ = 0;
 
@@ -268,6 +302,16 @@ class Scheduler::Impl {
     absl::Time look_not_before = absl::InfinitePast();
     absl::Time look_at_latest = absl::InfiniteFuture();
   } stragglers_;
+
+  struct {
+    struct Case {
+      CaseNumber first;         // its first iteration
+      uint32_t iterations = 1;  // so far
+    };
+    std::vector<Case> cases;
+    size_t next = 0;  // in `cases`: whose turn it is
+    absl::Time until = absl::InfiniteFuture();
+  } stress_;
 
   struct Stop {
     RunEnd end;

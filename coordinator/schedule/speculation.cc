@@ -107,7 +107,7 @@ void Scheduler::Impl::SendCopy(const Straggler& straggler, HostId h) {
   placement_.Request(h, c.unit, hosts_[h].slots);
   const LeaseRecord& copy = hosts_.NewCopy(straggler.lease, straggler.i, h, now_);
   TellCopy(copy, CopyStage::kStarted);
-  Send(h, Lease{copy.id, c.unit, {Leased(c)}, c.iteration});
+  Send(h, Lease{copy.id, c.unit, {Leased(h, c)}, c.iteration, false, policies_[c.policy].env});
 }
 
 void Scheduler::Impl::TellCopy(const LeaseRecord& copy, CopyStage stage) {

@@ -103,19 +103,33 @@ void Scheduler::Impl::OnLateFailures(const LeaseRecord& lease, const std::vector
     ended.final = !again;
     if (again) {
       --finished_;
-      ++c.failures;
-      c.behind = false;  // it failed alone, too
-      TryAgain(lease.host, told->i);
+      CountFailure(&c, /*behind=*/false);  // it failed alone, too
+      TryAgain(lease.host, told->i, schedule::RetryDelay(policies_[c.policy], c.failures));
     } else if (had_verdict) {
-      ++failures_;
+      failures_ += CountsAsFailure(c, failure.result.outcome);
     }
   }
 }
 
-bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) const {
+bool Scheduler::Impl::TriesAgain(const CaseRecord& c, Outcome outcome) {
   if (stopping() || !IsFailure(outcome)) return false;
-  if (outcome == Outcome::kInfraError && wrongly_listed_.contains(c.unit)) return false;
-  return outcome == Outcome::kInfraError ? c.infra + 1u < kInfraAttempts : c.failures < policies_[c.policy].retries;
+  if (outcome == Outcome::kInfraError) return !wrongly_listed_.contains(c.unit) && c.infra + 1u < kInfraAttempts;
+  if (c.failures >= policies_[c.policy].retries) return false;
+  const RetryBudget& budget = options_.retry_budget;
+  if (budget.Allows(retries_made_, cases_.size(), listings_.complete())) return true;
+  if (!std::exchange(told_budget_, true)) {
+    const std::string share =
+        budget.percent ? absl::StrCat(" (", *budget.most, " % of ", cases_.size(), " cases)") : "";
+    actions_->push_back(Warn{absl::StrCat("the retry budget of ", budget.Attempts(cases_.size()), share,
+                                          " is used up: what fails from now on is not tried again")});
+  }
+  return false;
+}
+
+void Scheduler::Impl::CountFailure(CaseRecord* c, bool behind) {
+  ++c->failures;
+  ++retries_made_;
+  c->behind = behind;
 }
 
 void Scheduler::Impl::OnResult(HostId h, CaseNumber i, CaseResult result) {
@@ -131,17 +145,22 @@ void Scheduler::Impl::OnResult(HostId h, CaseNumber i, CaseResult result) {
   }
   const bool behind = result.place > 0;
   TellEnd(c, h, std::move(result), std::nullopt).final = false;
-  infra ? ++c.infra : ++c.failures;
-  c.behind = behind;
-  TryAgain(h, i);
+  if (infra) {
+    ++c.infra;
+    c.behind = behind;
+  } else {
+    CountFailure(&c, behind);
+  }
+  TryAgain(h, i, infra ? absl::ZeroDuration() : schedule::RetryDelay(policies_[c.policy], c.failures));
 }
 
-void Scheduler::Impl::TryAgain(HostId h, CaseNumber i) {
+void Scheduler::Impl::TryAgain(HostId h, CaseNumber i, absl::Duration delay) {
   CaseRecord& c = cases_[i];
   ++c.attempt;
   c.avoid = h;
+  c.told_slow = false;
   if (c.holder != kNoLease) return;  // the same attempt is being ended elsewhere: the next one waits for that
-  pending_.AddRetry(i, now_);
+  delay > absl::ZeroDuration() ? pending_.AddRetryAt(i, now_ + delay) : pending_.AddRetry(i, now_);
   attention_.WorkCameUp();
   if (placement_.unfit(c.unit) > 0) check_placeable_ = true;
 }
@@ -155,6 +174,7 @@ bool Scheduler::Impl::Explains(HostId h, CaseNumber i, const CaseResult& result)
   if (!is_new) return false;
   held->second.result.attempt = c.attempt;
   ++c.attempt;
+  c.told_slow = false;
   pending_.AddRetry(i, now_);
   attention_.WorkCameUp();
   if (placement_.unfit(c.unit) > 0) check_placeable_ = true;
@@ -184,13 +204,28 @@ void Scheduler::Impl::NoteLoss(HostId h, CaseNumber i, const std::string& reason
   cut_.NoteLoss(i, absl::StrCat(HostName(h), " (", reason, ")"));
 }
 
+Scheduler::Impl::Suspects Scheduler::Impl::SuspectsOf(const std::vector<std::pair<LeaseSlab, bool>>& held) {
+  Suspects suspects;
+  for (const auto& [slab, ran] : held) {
+    const LeaseRecord& lease = hosts_.lease(slab);
+    if (!ran || lease.cancelled || lease.cases.head == kNoCase) continue;
+    const uint32_t losses = cases_[lease.cases.head].lost_hosts + 1u;
+    if (losses > suspects.losses) suspects = {losses, 0};
+    suspects.count += losses == suspects.losses;
+  }
+  return suspects;
+}
+
 void Scheduler::Impl::Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since,
-                           const std::string& reason) {
+                           const std::string& reason, const Suspects& suspects) {
   CaseList left = list;
   if (running_since.has_value() && left.count > 0) {
     const CaseNumber i = left.RemoveAfter(cases_, kNoCase);
     NoteLoss(h, i, reason);
-    if (cases_[i].lost_hosts >= std::max(options_.hosts_a_case_may_take_down, 1u)) {
+    const uint32_t losses = cases_[i].lost_hosts;
+    // Of those that ran there, the only one that has been there so often; who was beside it each time must go on alone.
+    const bool only = losses == suspects.losses && suspects.count == 1;
+    if (losses >= std::max(options_.hosts_a_case_may_take_down, 1u) && only) {
       CaseResult result = UntoldResult(h, *running_since, now_);
       result.outcome = Outcome::kCrashed;
       result.message =
@@ -240,13 +275,30 @@ void Scheduler::Impl::Final(CaseNumber i, std::optional<HostId> host, CaseResult
     c.attempt = static_cast<decltype(c.attempt)>(result.attempt);
     explained_.erase(failure);
   }
+  const bool flaky = result.outcome == Outcome::kPassed && c.failures > 0;
+  if (flaky && policies_[c.policy].flaky_fails) {
+    result.outcome = Outcome::kFailed;
+    result.message = absl::StrCat("it passed at attempt ", c.attempt, " only, and flaky-result is fail");
+  }
   c.state = CaseState::kFinished;
   ++finished_;
-  if (IsFailure(result.outcome)) ++failures_;
+  failures_ += CountsAsFailure(c, result.outcome);
   cut_.Settle(i);
   AttemptEnded& ended = TellEnd(c, host, std::move(result), began);
-  ended.flaky = ended.result.outcome == Outcome::kPassed && c.failures > 0;
+  ended.flaky = flaky;
   ended.order_dependent = order_dependent;
+}
+
+void Scheduler::Impl::TellIfSlow(const LeaseRecord& lease, uint32_t index, absl::Duration elapsed) {
+  CaseNumber i = lease.cases.head;  // nearly always this one: those before it have results
+  while (i != kNoCase && cases_[i].index != index) i = cases_[i].next;
+  if (i == kNoCase || lease.cancelled) return;
+  CaseRecord& c = cases_[i];
+  const double speed = hosts_[lease.host].speed;
+  const absl::Duration high = absl::Seconds(c.high);
+  if (c.told_slow || elapsed < schedule::SlowAfter(policies_[c.policy], high, speed)) return;
+  c.told_slow = true;
+  actions_->push_back(CaseIsSlow{CaseId{c.unit, c.index}, lease.host, c.iteration, c.attempt, elapsed, high / speed});
 }
 
 void Scheduler::Impl::FinalWithoutRun(CaseNumber i, Outcome outcome, const std::string& message) {

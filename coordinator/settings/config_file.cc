@@ -1,6 +1,5 @@
 #include "coordinator/settings/config_file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,42 +9,40 @@
 #include <map>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "dtest/base/nearest.h"
+#include "absl/types/span.h"
 #include "coordinator/settings/toml_values.h"
 #include "coordinator/settings/values.h"
-#include "dtest/base/fd.h"
-#include "dtest/base/io.h"
+#include "dtest/base/nearest.h"
 #include "dtest/base/paths.h"
 
 namespace dtest {
 namespace {
 
-constexpr size_t kMostBytes = 16 << 20;
 constexpr absl::string_view kProfiles = "profile";
 constexpr absl::string_view kInherits = "inherits";
 constexpr absl::string_view kEnv = "env";
 constexpr absl::string_view kHosts = "hosts";
 constexpr absl::string_view kOverride = "override";
+constexpr absl::string_view kQuarantine = "quarantine";
 constexpr absl::string_view kLock = "lock";
-// What [hosts] calls the settings of the command line.
-struct HostsKey {
+constexpr absl::string_view kPytest = "pytest";
+// What a table of settings, such as [hosts], calls those of the command line.
+struct KeyInTable {
   absl::string_view key;
   const char* setting;
 };
-constexpr HostsKey kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
+constexpr KeyInTable kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
+constexpr KeyInTable kPytestKeys[] = {{"interpreter", "pytest"}, {"args", "pytest-arg"}};
 
 // Reads one file; its mistakes add up.
 class Reader {
  public:
   Reader(absl::string_view contents, const std::string& shown, const std::string& directory)
-      : lines_(absl::StrSplit(contents, '\n')), shown_(shown), directory_(directory) {}
+      : mistakes_(contents, shown), shown_(shown), directory_(directory) {}
 
   void Read(const toml::table& top) {
     for (const auto& [key, node] : top) {
@@ -57,30 +54,15 @@ class Reader {
     }
   }
 
-  void Fail(const toml::source_position& place, absl::string_view what) {
-    std::string text = absl::StrFormat("%s:%d:%d: %s", shown_, place.line, place.column, what);
-    if (place.line >= 1 && place.line <= lines_.size()) {
-      const std::string number = absl::StrFormat("%5d", place.line);
-      std::string line(lines_[place.line - 1]);
-      for (char& c : line) c = absl::ascii_iscntrl(static_cast<unsigned char>(c)) ? ' ' : c;
-      absl::StrAppend(&text, "\n", number, " | ", line, "\n", std::string(number.size(), ' '), " | ",
-                      std::string(place.column - 1, ' '), "^");
-    }
-    problems_.emplace_back(place.line, std::move(text));
-  }
+  void Fail(const toml::source_position& place, absl::string_view what) { mistakes_.Add(place, what); }
 
   // The layers of the profile that is asked for.
   absl::StatusOr<ConfigFile> Finish(const std::string& profile) {
     for (const auto& [name, one] : profiles_) (void)Chain(name, one.place);
-    if (problems_.empty() && !profile.empty() && profiles_.count(profile) == 0) {
+    if (mistakes_.empty() && !profile.empty() && profiles_.count(profile) == 0) {
       return absl::InvalidArgumentError(absl::StrCat(shown_, " has no profile '", profile, "'", Known(profile)));
     }
-    if (!problems_.empty()) {
-      std::stable_sort(problems_.begin(), problems_.end(),
-                       [](const auto& a, const auto& b) { return a.first < b.first; });
-      return absl::InvalidArgumentError(absl::StrJoin(
-          problems_, "\n", [](std::string* out, const auto& problem) { out->append(problem.second); }));
-    }
+    if (!mistakes_.empty()) return mistakes_.Status();
     ConfigFile config;
     if (!profile.empty()) {
       for (const std::string& name : Chain(profile, {})) config.profiles.push_back(profiles_.at(name).settings);
@@ -143,9 +125,11 @@ class Reader {
   }
 
   void ReadKey(const toml::key& key, const toml::node& node, SettingLayer* layer) {
-    if (NameOf(key) == kHosts && node.is_table()) return ReadHosts(*node.as_table(), layer);
+    if (NameOf(key) == kHosts && node.is_table()) return ReadTable(kHosts, kHostsKeys, *node.as_table(), layer);
+    if (NameOf(key) == kPytest && node.is_table()) return ReadTable(kPytest, kPytestKeys, *node.as_table(), layer);
     if (NameOf(key) == kEnv && node.is_table()) return ReadEnv(*node.as_table(), layer);
-    if (NameOf(key) == kOverride) return ReadOverrides(key, node, layer);
+    if (NameOf(key) == kOverride) return ReadTables(key, node, ReadOverride, layer);
+    if (NameOf(key) == kQuarantine && node.is_array_of_tables()) return ReadTables(key, node, ReadQuarantine, layer);
     if (NameOf(key) == kLock) return ReadLocks(key, node, layer);
     const Setting* const setting = FindSetting(NameOf(key));
     if (setting == nullptr || !setting->in_files) {
@@ -155,25 +139,26 @@ class Reader {
       }
       if (layer != &file_) names.push_back(kInherits);
       names.push_back(kProfiles);
-      Fail(key.source().begin,
-           setting == nullptr ? absl::StrCat("unknown key '", NameOf(key), "'", DidYouMean(NameOf(key), names))
-                              : absl::StrCat("'", NameOf(key), "' cannot be set here"));
+      Fail(key.source().begin, setting == nullptr
+                                   ? absl::StrCat("unknown key '", NameOf(key), "'", DidYouMean(NameOf(key), names))
+                                   : absl::StrCat("'", NameOf(key), "' cannot be set here"));
       return;
     }
     Take(*setting, key, node, layer);
   }
 
-  void ReadHosts(const toml::table& table, SettingLayer* layer) {
+  void ReadTable(absl::string_view name, absl::Span<const KeyInTable> keys, const toml::table& table,
+                 SettingLayer* layer) {
     for (const auto& [key, node] : table) {
-      const auto* const known = std::find_if(std::begin(kHostsKeys), std::end(kHostsKeys),
-                                             [&key = key](const HostsKey& one) { return one.key == NameOf(key); });
-      if (known != std::end(kHostsKeys)) {
+      const auto* const known = std::find_if(keys.begin(), keys.end(),
+                                             [&key = key](const KeyInTable& one) { return one.key == NameOf(key); });
+      if (known != keys.end()) {
         Take(*FindSetting(known->setting), key, node, layer);
         continue;
       }
       std::vector<absl::string_view> names;
-      for (const HostsKey& one : kHostsKeys) names.push_back(one.key);
-      Fail(key.source().begin, absl::StrCat("unknown key '", NameOf(key), "' of [hosts]; it has ",
+      for (const KeyInTable& one : keys) names.push_back(one.key);
+      Fail(key.source().begin, absl::StrCat("unknown key '", NameOf(key), "' of [", name, "]; it has ",
                                             absl::StrJoin(names, ", "), DidYouMean(NameOf(key), names)));
     }
   }
@@ -183,7 +168,8 @@ class Reader {
     for (const auto& [key, node] : table) {
       const std::optional<std::string> text = TextOf(node);
       if (!text.has_value() || node.is_floating_point()) {
-        Fail(node.source().begin, absl::StrCat("env.", NameOf(key), ": give a text in quotes, a whole number, true or false"));
+        Fail(node.source().begin,
+             absl::StrCat("env.", NameOf(key), ": give a text in quotes, a whole number, true or false"));
         continue;
       }
       if (NameOf(key).empty() || absl::StrContains(NameOf(key), "=")) {
@@ -196,12 +182,15 @@ class Reader {
     if (!given.values.empty()) layer->push_back(std::move(given));
   }
 
-  void ReadOverrides(const toml::key& key, const toml::node& node, SettingLayer* layer) {
-    if (!node.is_array_of_tables()) return Fail(key.source().begin, "overrides are tables: [[override]]");
-    GivenSetting given{FindSetting(kOverride), {}, Origin(key.source().begin)};
+  // [[override]] and [[quarantine]]: values of the setting of that name.
+  template <typename ReadOne>
+  void ReadTables(const toml::key& key, const toml::node& node, ReadOne read, SettingLayer* layer) {
+    if (!node.is_array_of_tables())
+      return Fail(key.source().begin, absl::StrCat(NameOf(key), "s are tables: [[", NameOf(key), "]]"));
+    GivenSetting given{FindSetting(NameOf(key)), {}, Origin(key.source().begin)};
     for (const toml::node& one : *node.as_array()) {
       const auto fail = [this](const toml::source_position& place, const std::string& what) { Fail(place, what); };
-      if (ReadOverride(*one.as_table(), fail).has_value()) given.values.push_back(InlineText(*one.as_table()));
+      if (read(*one.as_table(), fail).has_value()) given.values.push_back(InlineText(*one.as_table()));
     }
     if (!given.values.empty()) layer->push_back(std::move(given));
   }
@@ -228,13 +217,13 @@ class Reader {
 
   // One value, or an array where the setting is a list.
   void Take(const Setting& setting, const toml::key& key, const toml::node& node, SettingLayer* layer) {
-    GivenSetting given{&setting, {}, Origin(key.source().begin)};
+    std::vector<std::string> values;
     const bool list = IsList(setting);
     bool good = true;
     const auto add = [&](const toml::node& one) {
       const std::optional<std::string> text = TextOf(one);
       good = good && text.has_value();
-      if (good) given.values.push_back(setting.is_path ? Absolute(*text) : *text);
+      if (good) values.push_back(setting.is_path ? Absolute(*text) : *text);
     };
     if (list && node.is_array()) {
       for (const toml::node& one : *node.as_array()) add(one);
@@ -242,9 +231,11 @@ class Reader {
       add(node);
     }
     if (!good) {
-      Fail(node.source().begin, absl::StrCat(NameOf(key), ": give ", list ? "an array of texts" : "a text, a number or a switch"));
+      Fail(node.source().begin,
+           absl::StrCat(NameOf(key), ": give ", list ? "an array of texts" : "a text, a number or a switch"));
       return;
     }
+    GivenSetting given = Given(setting, std::move(values), Origin(key.source().begin));
     // Read into options of no use, so that all mistakes of the file are told together.
     Options ignored;
     if (absl::Status status = given.values.empty() ? absl::OkStatus() : setting.read(given.values, &ignored);
@@ -260,19 +251,19 @@ class Reader {
   }
 
   std::string Absolute(const std::string& path) const {
-    if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/")) return absl::StrCat(Environment("HOME"), "/", rest);
-    if (path.empty() || path == "none" || path.front() == '/' || directory_.empty()) return path;
+    if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/"))
+      return absl::StrCat(Environment("HOME"), "/", rest);
+    if (path.empty() || path == "none" || path == "-" || path.front() == '/' || directory_.empty()) return path;
     return std::filesystem::path(absl::StrCat(directory_, "/", path)).lexically_normal().string();
   }
 
-  std::string Origin(const toml::source_position& place) const { return absl::StrCat(shown_, ":", place.line); }
+  std::string Origin(const toml::source_position& place) const { return mistakes_.Origin(place); }
 
-  const std::vector<absl::string_view> lines_;
+  TomlMistakes mistakes_;
   const std::string shown_;
   const std::string directory_;
   SettingLayer file_;
   std::map<std::string, Profile> profiles_;
-  std::vector<std::pair<toml::source_index, std::string>> problems_;
 };
 
 }  // namespace
@@ -303,14 +294,9 @@ absl::Status CheckConfigFile(const std::string& path) {
 
 absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path, const std::string& shown,
                                           const std::string& directory, const std::string& profile) {
-  const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string contents;
-  const int error = file.ok() ? ReadToEnd(file.get(), kMostBytes, &contents) : errno;
-  if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("cannot read the settings in ", shown));
-  if (contents.size() == kMostBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(shown, " is larger than ", kMostBytes, " bytes: no file of settings"));
-  }
-  return ParseConfigFile(contents, shown, directory, profile);
+  const absl::StatusOr<std::string> contents = ReadTomlFile(path, absl::StrCat("the settings in ", shown));
+  if (!contents.ok()) return contents.status();
+  return ParseConfigFile(*contents, shown, directory, profile);
 }
 
 absl::StatusOr<ConfigFile> ParseConfigFile(absl::string_view contents, const std::string& shown,

@@ -1,6 +1,7 @@
 #include "coordinator/settings/layers.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -20,11 +21,24 @@ const GivenSetting* FindIn(const SettingLayer& layer, const Setting& setting) {
 
 }  // namespace
 
+GivenSetting Given(const Setting& setting, std::vector<std::string> values, std::string origin) {
+  GivenSetting given{&setting, std::move(values), std::move(origin)};
+  if (!IsList(setting)) return given;
+  if (!setting.none_is_a_value) {
+    const auto none = std::find(given.values.rbegin(), given.values.rend(), "none");
+    given.alone = none != given.values.rend();
+    given.values.erase(given.values.begin(), none.base());
+  }
+  given.alone = given.alone || given.values.empty();
+  return given;
+}
+
 std::vector<const GivenSetting*> SettingLayers::InForce(const Setting& setting) const {
   std::vector<const GivenSetting*> in_force;
   for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) {
     const GivenSetting* given = FindIn(*layer, setting);
     if (given != nullptr) in_force.insert(in_force.begin(), given);
+    if (given != nullptr && given->alone) break;
     if (setting.kind == SettingKind::kAddingList) continue;
     const bool answered = std::any_of(layer->begin(), layer->end(), [&](const GivenSetting& other) {
       return AnswersTheSame(*other.setting, setting);

@@ -19,9 +19,12 @@ inline constexpr char kCommandLineOrigin[] = "command line";
 // One setting in one layer.
 struct GivenSetting {
   const Setting* setting = nullptr;
-  std::vector<std::string> values;  // none: an empty array, which takes back what weaker layers say
+  std::vector<std::string> values;  // of a list, none: what weaker layers say is taken back
   std::string origin;               // for people: "dtest.toml:12", "DTEST_RETRIES", kCommandLineOrigin
+  bool alone = false;               // of a list that adds up: weaker layers are not asked
 };
+// "none" among the values of a list takes back those before it and those of weaker layers.
+GivenSetting Given(const Setting& setting, std::vector<std::string> values, std::string origin);
 using SettingLayer = std::vector<GivenSetting>;
 
 class SettingLayers {

@@ -12,7 +12,14 @@ SuccessOutput SuccessOutputOf(const Options& options) {
 CasePolicies PoliciesOf(const Options& options) {
   std::vector<PolicyOverride> overrides = options.overrides;
   overrides.insert(overrides.end(), options.exclusive.begin(), options.exclusive.end());
-  return CasePolicies({.time_limit = options.timeout, .retries = options.retries, .processes = options.processes},
+  return CasePolicies({.time_limit = options.timeout,
+                       .retries = options.retries,
+                       .processes = options.processes,
+                       .limit_by_history = options.timeout_by_history,
+                       .slow_after = options.slow_after,
+                       .retry_delay = options.retry_delay,
+                       .most_retry_delay = options.most_retry_delay,
+                       .flaky_fails = options.flaky_fails},
                       std::move(overrides), options.locks);
 }
 

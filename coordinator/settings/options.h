@@ -15,7 +15,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/schedule/retry_budget.h"
 #include "coordinator/settings/overrides.h"
+#include "coordinator/settings/quarantine_list.h"
 #include "dtest/messages.h"
 
 namespace dtest {
@@ -42,8 +44,8 @@ struct Stress {
 
 struct Options {
   Command command = Command::kRun;
-  std::string program;                      // argv[0]
-  std::vector<std::string> arguments;       // argv, for the event log
+  std::string program;                 // argv[0]
+  std::vector<std::string> arguments;  // argv, for the event log
   // argv that asks for the same without dtest.toml and without variables of the environment.
   std::vector<std::string> equivalent;
   std::vector<std::string> paths;           // of tests; for kReport, kRerun: at most one run id or event log;
@@ -65,11 +67,14 @@ struct Options {
   uint64_t store_limit = 0;                         // bytes; 0: the agent's default
 
   // Which cases.
+  std::vector<std::string> usual_paths;  // `paths` of kRun and kList where the command line has none
   std::vector<std::string> filters;
   uint32_t shard_index = 1, shard_count = 1;  // 1-based
   std::string shard_durations;                // file; empty: divide by hash
   PlainTests plain = PlainTests::kAuto;
   std::string protocol = kPlainFramework;  // the framework of programs that show none
+  std::string pytest;                      // interpreter; empty: the project's; "none": Python files are no tests
+  std::vector<std::string> pytest_arguments;
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;
@@ -82,13 +87,21 @@ struct Options {
   // How they run.
   Processes processes = Processes::kBatch;
   absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
-  std::vector<PolicyOverride> overrides;       // of these three, for some cases; the last that matches counts
+  bool timeout_by_history = false;             // then it is of cases that history does not know
+  std::vector<PolicyOverride> overrides;       // of these and some below, for some cases; the last that matches counts
   std::vector<PolicyOverride> exclusive;       // further ones, which make cases exclusive
   std::vector<CaseLock> locks;                 // that overrides name; the last of a name counts
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);
   uint32_t retries = 0;
+  absl::Duration retry_delay, most_retry_delay;  // CasePolicy has what they mean
+  RetryBudget retry_budget;
+  bool flaky_fails = false;
+  std::optional<absl::Duration> slow_after;  // nullopt: by history
+  std::vector<QuarantineEntry> quarantine;
+  std::vector<std::string> quarantine_files;  // more of these
+  std::string budget;                         // file; empty: none
   bool explain = false;
   uint32_t min_hosts = 0;  // 0: one is enough
   uint32_t repeat = 1;
@@ -99,6 +112,8 @@ struct Options {
   bool new_first = false;
   std::optional<Stress> stress;
   std::vector<std::pair<std::string, std::string>> env;
+  // `dtest reproduce`: what dtest told the process of where it ran. Like `env`, but listings do not depend on it.
+  std::vector<std::pair<std::string, std::string>> as_it_ran;
   std::vector<std::string> data;  // globs
 
   // Reports.
@@ -122,6 +137,9 @@ struct Options {
   std::string state_dir;       // history, event logs
   bool own_state_dir = false;  // it was chosen: a dtest that is not told of it looks elsewhere
 };
+
+// As the name of a report's file.
+inline constexpr char kStandardOutput[] = "-";
 
 // What is asked for by --success-output, or by -vv without it.
 SuccessOutput SuccessOutputOf(const Options& options);

@@ -1,6 +1,7 @@
 #include "coordinator/settings/overrides.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -22,6 +23,10 @@ std::string TomlText(absl::string_view text) {
   return quoted + "\"";
 }
 
+std::string DurationText(absl::Duration duration) {
+  return duration == absl::InfiniteDuration() ? "none" : absl::FormatDuration(duration);
+}
+
 namespace {
 
 std::string TomlTexts(const std::vector<std::string>& texts) {
@@ -39,20 +44,39 @@ std::vector<std::string> SortedOnce(std::vector<std::string> texts) {
 }  // namespace
 
 bool SaysSomething(const PolicyOverride& one) {
-  return one.time_limit.has_value() || one.retries.has_value() || one.processes.has_value() || one.locks.has_value() ||
-         one.exclusive.has_value() || one.slots.has_value() || one.tags.has_value();
+  return one.time_limit.has_value() || one.retries.has_value() || one.processes.has_value() ||
+         one.slow_after.has_value() || one.retry_delay.has_value() || one.flaky_fails.has_value() || !one.env.empty() ||
+         one.locks.has_value() || one.exclusive.has_value() || one.slots.has_value() || one.tags.has_value();
 }
 
 std::string OverrideText(const PolicyOverride& one) {
   std::string text = absl::StrCat("{filter = ", TomlText(one.filter_text));
   if (one.time_limit.has_value()) {
-    const bool none = *one.time_limit == absl::InfiniteDuration();
-    absl::StrAppend(&text, ", timeout = ", TomlText(none ? "none" : absl::FormatDuration(*one.time_limit)));
+    absl::StrAppend(&text, ", timeout = ", TomlText(one.limit_by_history ? "auto" : DurationText(*one.time_limit)));
   }
   if (one.retries.has_value()) absl::StrAppend(&text, ", retries = ", *one.retries);
   if (one.processes.has_value()) {
     absl::StrAppend(&text, ", processes = ", TomlText(*one.processes == Processes::kCase ? "case" : "batch"));
   }
+  if (one.slow_after.has_value()) {
+    absl::StrAppend(&text,
+                    ", slow = ", TomlText(one.slow_after->has_value() ? DurationText(**one.slow_after) : "auto"));
+  }
+  if (one.retry_delay.has_value()) {
+    const auto [first, most] = *one.retry_delay;
+    const std::string range = first == absl::ZeroDuration() ? "0"
+                              : first == most               ? DurationText(first)
+                                              : absl::StrCat(DurationText(first), "..", DurationText(most));
+    absl::StrAppend(&text, ", retry-delay = ", TomlText(range));
+  }
+  if (one.flaky_fails.has_value()) {
+    absl::StrAppend(&text, ", flaky-result = ", TomlText(*one.flaky_fails ? "fail" : "pass"));
+  }
+  const char* before = ", env = [";
+  for (const auto& [name, value] : one.env) {
+    absl::StrAppend(&text, std::exchange(before, ", "), TomlText(absl::StrCat(name, "=", value)));
+  }
+  if (!one.env.empty()) text += ']';
   if (one.locks.has_value()) absl::StrAppend(&text, ", locks = ", TomlTexts(*one.locks));
   if (one.exclusive.has_value()) absl::StrAppend(&text, ", exclusive = ", *one.exclusive ? "true" : "false");
   if (one.slots.has_value()) absl::StrAppend(&text, ", slots = ", *one.slots);
@@ -68,6 +92,30 @@ std::vector<CaseLock> CasePolicies::LocksOf(std::vector<std::string> names) cons
     locks.push_back(known != locks_.rend() ? *known : CaseLock{std::move(name)});
   }
   return locks;
+}
+
+void CasePolicies::Apply(const PolicyOverride& one, CasePolicy* policy) const {
+  if (one.time_limit.has_value()) {
+    policy->time_limit = *one.time_limit;
+    policy->limit_by_history = one.limit_by_history;
+  }
+  policy->retries = one.retries.value_or(policy->retries);
+  policy->processes = one.processes.value_or(policy->processes);
+  policy->slow_after = one.slow_after.value_or(policy->slow_after);
+  policy->flaky_fails = one.flaky_fails.value_or(policy->flaky_fails);
+  if (one.retry_delay.has_value()) {
+    policy->retry_delay = one.retry_delay->first;
+    policy->most_retry_delay = one.retry_delay->most;
+  }
+  for (const auto& variable : one.env) {
+    const auto same = std::find_if(policy->env.begin(), policy->env.end(),
+                                   [&](const auto& other) { return other.first == variable.first; });
+    same == policy->env.end() ? policy->env.push_back(variable) : void(same->second = variable.second);
+  }
+  if (one.locks.has_value()) policy->locks = LocksOf(*one.locks);
+  policy->exclusive = one.exclusive.value_or(policy->exclusive);
+  policy->slots = one.slots.value_or(policy->slots);
+  if (one.tags.has_value()) policy->tags = SortedOnce(*one.tags);
 }
 
 CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInfos& cases,
@@ -86,13 +134,7 @@ CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInf
     CasePolicy policy = base_;
     for (const PolicyOverride& one : overrides_) {
       if (!one.filter.Matches(subject)) continue;
-      policy.time_limit = one.time_limit.value_or(policy.time_limit);
-      policy.retries = one.retries.value_or(policy.retries);
-      policy.processes = one.processes.value_or(policy.processes);
-      if (one.locks.has_value()) policy.locks = LocksOf(*one.locks);
-      policy.exclusive = one.exclusive.value_or(policy.exclusive);
-      policy.slots = one.slots.value_or(policy.slots);
-      if (one.tags.has_value()) policy.tags = SortedOnce(*one.tags);
+      Apply(one, &policy);
     }
     // Neighbours most often have the same.
     auto known = std::find(resolved.policies.rbegin(), resolved.policies.rend(), policy);
@@ -107,9 +149,8 @@ CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInf
 }
 
 bool CasePolicies::MayRetry() const {
-  return base_.retries > 0 || std::any_of(overrides_.begin(), overrides_.end(), [](const PolicyOverride& one) {
-           return one.retries.value_or(0) > 0;
-         });
+  return base_.retries > 0 || std::any_of(overrides_.begin(), overrides_.end(),
+                                          [](const PolicyOverride& one) { return one.retries.value_or(0) > 0; });
 }
 
 }  // namespace dtest

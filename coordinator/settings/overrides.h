@@ -28,14 +28,23 @@ struct PolicyOverride {
   std::optional<absl::Duration> time_limit = {};
   std::optional<uint32_t> retries = {};
   std::optional<Processes> processes = {};
-  std::optional<std::vector<std::string>> locks = {};  // by name
+  bool limit_by_history = false;  // of time_limit
+  // An infinite one is none; nullopt inside: by history.
+  std::optional<std::optional<absl::Duration>> slow_after = {};
+  struct RetryDelay {
+    absl::Duration first, most;
+  };
+  std::optional<RetryDelay> retry_delay = {};
+  std::optional<bool> flaky_fails = {};
+  std::vector<std::pair<std::string, std::string>> env = {};  // adds up
+  std::optional<std::vector<std::string>> locks = {};         // by name
   std::optional<bool> exclusive = {};
   std::optional<uint32_t> slots = {};
   std::optional<std::vector<std::string>> tags = {};
 };
 
 // An inline table of TOML: {filter = "label(slow)", timeout = "10m"}. Its keys are `filter`, which must be there, those
-// of settings that decide case by case (timeout, retries, processes), and what cases need: locks, exclusive, slots,
+// of settings that decide case by case (timeout, retries, processes...), and what cases need: locks, exclusive, slots,
 // tags. InvalidArgument has every mistake, a line each.
 absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text);
 // {name = "port-8080", scope = "host", max = 2}: the name must be there.
@@ -43,6 +52,8 @@ absl::StatusOr<CaseLock> ParseLock(absl::string_view text);
 
 // A text as a basic string of TOML, in its quotes.
 std::string TomlText(absl::string_view text);
+// As settings take it: "1m30s", "none".
+std::string DurationText(absl::Duration duration);
 bool SaysSomething(const PolicyOverride& one);
 // As ParseOverride takes it, on one line.
 std::string OverrideText(const PolicyOverride& one);
@@ -56,8 +67,8 @@ class CasePolicies {
   explicit CasePolicies(CasePolicy base, std::vector<PolicyOverride> overrides = {}, std::vector<CaseLock> locks = {})
       : base_(std::move(base)), overrides_(std::move(overrides)), locks_(std::move(locks)) {}
 
-  // The policies that some of the unit's `selected` cases have, each different one once, and which each of these has: its
-  // position, parallel to `selected`.
+  // The policies that some of the unit's `selected` cases have, each different one once, and which each of these has:
+  // its position, parallel to `selected`.
   struct OfUnit {
     std::vector<CasePolicy> policies;
     std::vector<uint16_t> of_case;
@@ -68,6 +79,7 @@ class CasePolicies {
   bool MayRetry() const;
 
  private:
+  void Apply(const PolicyOverride& one, CasePolicy* policy) const;
   std::vector<CaseLock> LocksOf(std::vector<std::string> names) const;
 
   CasePolicy base_;

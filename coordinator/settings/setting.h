@@ -71,6 +71,7 @@ struct Setting {
   // Settings of one choice, such as "max-fail" and "fail-fast", answer one question: what the strongest layer that has
   // any of them says counts, and weaker layers are not asked.
   const char* choice = "";
+  bool none_is_a_value = false;  // of a list: "none" does not take back what was said before it
   Read read;
 };
 

@@ -73,7 +73,8 @@ absl::Status ReadFilters(const Values& values, Options* options) {
   return Texts<&Options::filters>(values, options);
 }
 absl::Status ReadHostTimeout(const Values& values, Options* options) {
-  if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok()) return status;
+  if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok())
+    return status;
   if (options->host_timeout >= absl::Seconds(2)) return absl::OkStatus();
   return absl::InvalidArgumentError("less than 2s would call healthy hosts lost");
 }
@@ -96,6 +97,21 @@ absl::Status ReadOverrides(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
+// A duration, "auto" (nullopt in the second member), or "none".
+absl::Status ReadTimeout(const Values& values, Options* options) {
+  options->timeout_by_history = values.back() == "auto";
+  if (!options->timeout_by_history) return Into<&Options::timeout, ParseDurationOption>(values, options);
+  options->timeout = Options().timeout;
+  return absl::OkStatus();
+}
+
+absl::Status ReadRetryDelay(const Values& values, Options* options) {
+  const absl::StatusOr<std::pair<absl::Duration, absl::Duration>> range = ParseDurationRange(values.back());
+  if (!range.ok()) return range.status();
+  std::tie(options->retry_delay, options->most_retry_delay) = *range;
+  return absl::OkStatus();
+}
+
 // An override that makes these cases exclusive.
 absl::Status ReadExclusive(const Values& values, Options* options) {
   for (const std::string& value : values) {
@@ -115,11 +131,44 @@ absl::Status ReadLocks(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
+// Tables, and names of files with more of them.
+absl::Status ReadQuarantines(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    if (value.empty()) return absl::InvalidArgumentError("the path is empty; give none to use none");
+    if (value == "none") {
+      options->quarantine.clear();
+      options->quarantine_files.clear();
+    } else if (value.front() == '{') {
+      absl::StatusOr<QuarantineEntry> entry = ParseQuarantine(value);
+      if (!entry.ok()) return entry.status();
+      options->quarantine.push_back(*std::move(entry));
+    } else {
+      options->quarantine_files.push_back(value);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadShard(const Values& values, Options* options) {
   const absl::StatusOr<std::pair<uint32_t, uint32_t>> shard = ParseShard(values.back());
   if (!shard.ok()) return shard.status();
   std::tie(options->shard_index, options->shard_count) = *shard;
   return absl::OkStatus();
+}
+
+// "1000": so often; "90s", "10m": for so long.
+absl::StatusOr<std::optional<Stress>> ParseStress(const std::string& text) {
+  if (text == "none") return std::nullopt;
+  if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos) {
+    const absl::StatusOr<uint32_t> times = ParseNumber(text, 1, 1'000'000);
+    if (!times.ok()) return times.status();
+    return Stress{.times = *times};
+  }
+  const absl::StatusOr<absl::Duration> time = ParseDurationOption(text);
+  if (!time.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is neither how often (1000) nor for how long (10m)"));
+  }
+  return Stress{.time = *time};
 }
 
 absl::Status ReadFailFast(const Values& values, Options* options) {
@@ -247,6 +296,14 @@ constexpr Setting kSettings[] = {
      .commands = kOfHosts,
      .read = Into<&Options::store_limit, ParseBytesOption>},
 
+    {.name = "path",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kReplacingList,
+     .value = "PATH",
+     .text = "What is run where the command line has no PATH",
+     .commands = kOfShards,
+     .is_path = true,
+     .read = Texts<&Options::usual_paths>},
     {.name = "filter",
      .letter = "k",
      .group = SettingGroup::kSelection,
@@ -254,6 +311,7 @@ constexpr Setting kSettings[] = {
      .value = "EXPR",
      .text = "Select cases; a leading - excludes",
      .commands = kOfCases,
+     .none_is_a_value = true,  // a part of a name, too
      .read = ReadFilters},
     {.name = "shard",
      .group = SettingGroup::kSelection,
@@ -298,6 +356,20 @@ constexpr Setting kSettings[] = {
      .text = "What programs speak that show no framework: tap, or another that dtest knows",
      .commands = kOfCases,
      .read = Into<&Options::protocol, ParseProtocol>},
+    {.name = "pytest",
+     .group = SettingGroup::kSelection,
+     .value = "PYTHON",
+     .fallback = "the project's .venv, VIRTUAL_ENV, python3",
+     .text = "The interpreter that has pytest, a name or a path; none: Python files are no tests",
+     .commands = kOfCases,
+     .read = Text<&Options::pytest>},
+    {.name = "pytest-arg",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kReplacingList,
+     .value = "ARG",
+     .text = "Hand it to pytest: --pytest-arg=-mslow",
+     .commands = kOfCases,
+     .read = Texts<&Options::pytest_arguments>},
     {.name = "allow-unrunnable",
      .group = SettingGroup::kSelection,
      .kind = SettingKind::kFlag,
@@ -353,9 +425,9 @@ constexpr Setting kSettings[] = {
      .group = SettingGroup::kRun,
      .value = "DUR",
      .fallback = "25m",
-     .text = "Limit of one case",
+     .text = "Limit of one case; auto: by what it took before",
      .commands = kOfRuns,
-     .read = Into<&Options::timeout, ParseDurationOption>},
+     .read = ReadTimeout},
     {.name = "run-timeout",
      .group = SettingGroup::kRun,
      .value = "DUR",
@@ -400,6 +472,49 @@ constexpr Setting kSettings[] = {
      .text = "Further attempts of a case that fails, on another host if there is one",
      .commands = kOfRuns,
      .read = Number<&Options::retries, 0, 100>},
+    {.name = "retry-delay",
+     .group = SettingGroup::kRun,
+     .value = "DUR[..MAX]",
+     .fallback = "0",
+     .text = "Wait so long before a further attempt; with MAX twice as long each time, up to that",
+     .commands = kOfRuns,
+     .read = ReadRetryDelay},
+    {.name = "retry-budget",
+     .group = SettingGroup::kRun,
+     .value = "N|P%",
+     .fallback = "none",
+     .text = "Further attempts in the whole run: so many, or so many per cent of its cases",
+     .commands = kOfRuns,
+     .read = Into<&Options::retry_budget, ParseRetryBudget>},
+    {.name = "flaky-result",
+     .group = SettingGroup::kRun,
+     .value = "pass|fail",
+     .fallback = "pass",
+     .text = "What a case comes to that passes at a further attempt only",
+     .commands = kOfRuns,
+     .read = Into<&Options::flaky_fails, ParseFlakyResult>},
+    {.name = "quarantine",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "FILE",
+     .text = "Cases whose failures are reported and do not fail the run, for now; or a TABLE of it",
+     .commands = {Command::kRun, Command::kRerun, Command::kHistory, Command::kConfig},
+     .is_path = true,
+     .read = ReadQuarantines},
+    {.name = "slow",
+     .group = SettingGroup::kRun,
+     .value = "DUR",
+     .fallback = "auto",
+     .text = "Tell of a case that has run for so long; auto: for twice what it may take",
+     .commands = kOfRuns,
+     .read = Into<&Options::slow_after, ParseSlow>},
+    {.name = "budget",
+     .group = SettingGroup::kRun,
+     .value = "FILE",
+     .text = "Cases that take longer than this file allows have failed",
+     .commands = kOfRuns,
+     .is_path = true,
+     .read = FileName<&Options::budget>},
     {.name = "explain",
      .group = SettingGroup::kRun,
      .kind = SettingKind::kFlag,
@@ -413,6 +528,12 @@ constexpr Setting kSettings[] = {
      .text = "Run every case so many times",
      .commands = kOfRuns,
      .read = Number<&Options::repeat, 1, 10000>},
+    {.name = "stress",
+     .group = SettingGroup::kRun,
+     .value = "LIMIT",
+     .text = "Run cases again and again on every slot until one fails: for so long (10m), or so often (1000)",
+     .commands = kOfRuns,
+     .read = Into<&Options::stress, ParseStress>},
     {.name = "shuffle",
      .group = SettingGroup::kRun,
      .kind = SettingKind::kOptionalText,
@@ -489,6 +610,15 @@ constexpr Setting kSettings[] = {
      .commands = kOfReports,
      .read = Flag<&Options::timings>},
 
+    {.name = "json",
+     .group = SettingGroup::kReports,
+     .kind = SettingKind::kFlag,
+     .text = "dtest list, hosts, history, config: show one JSON document, for programs (docs/json.md)",
+     .commands = {Command::kList, Command::kHosts, Command::kHistory, Command::kConfig},
+     .has_variable = false,
+     .in_files = false,
+     .read = Flag<&Options::json>},
+
     {.name = "color",
      .group = SettingGroup::kPresentation,
      .value = "auto|always|never",
@@ -563,14 +693,13 @@ constexpr CommandWord kCommands[] = {
     {Command::kReport, "report", "[OPTIONS] [RUN]",
      "show the reports of the latest run, or of RUN (an id or an event log)"},
     {Command::kReproduce, "reproduce", "CASE [RUN]",
-     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in "
-     "its "
+     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in its "
      "process"},
     {Command::kRerun, "rerun", "[OPTIONS] [RUN]",
      "run again what failed in the latest run, or in RUN, with the settings of that run and these on top"},
-    {Command::kHistory, "history", "[export FILE | forget EXPR...]",
-     "show the slowest and the flaky cases that are known; write what is known of durations, for --shard-durations; "
-     "forget these cases"},
+    {Command::kHistory, "history", "[flaky | export FILE | forget EXPR...]",
+     "show the slowest and the flaky cases that are known; propose a quarantine of the flaky ones; write what is known "
+     "of durations, for --shard-durations; forget these cases"},
     {Command::kConfig, "config", "[OPTIONS] [SETTING...]",
      "show the settings in force, and where each comes from: file and line, variable or command line"},
 };

@@ -1,20 +1,32 @@
 #include "coordinator/settings/toml_values.h"
 
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <sstream>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/types/span.h"
 #include "coordinator/settings/setting.h"
+#include "coordinator/settings/values.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/io.h"
 #include "dtest/base/nearest.h"
 
 namespace dtest {
 namespace {
 
 constexpr absl::string_view kFilter = "filter";
+constexpr absl::string_view kEnv = "env";
+constexpr size_t kMostBytes = 16 << 20;
 
 constexpr char kTakesSmallNumber[] = "give a number from 1 to 10000";
 std::optional<uint32_t> SmallNumber(const toml::node& node) {
@@ -29,9 +41,19 @@ struct OfCases {
   void (*take)(const Options& read, PolicyOverride* to);
 };
 constexpr OfCases kOfCases[] = {
-    {"timeout", [](const Options& read, PolicyOverride* to) { to->time_limit = read.timeout; }},
+    {"timeout",
+     [](const Options& read, PolicyOverride* to) {
+       to->time_limit = read.timeout;
+       to->limit_by_history = read.timeout_by_history;
+     }},
     {"retries", [](const Options& read, PolicyOverride* to) { to->retries = read.retries; }},
     {"processes", [](const Options& read, PolicyOverride* to) { to->processes = read.processes; }},
+    {"slow", [](const Options& read, PolicyOverride* to) { to->slow_after = read.slow_after; }},
+    {"retry-delay",
+     [](const Options& read, PolicyOverride* to) {
+       to->retry_delay = {read.retry_delay, read.most_retry_delay};
+     }},
+    {"flaky-result", [](const Options& read, PolicyOverride* to) { to->flaky_fails = read.flaky_fails; }},
 };
 
 // A key that only overrides have. It is read from its value, or what it takes is returned.
@@ -70,8 +92,28 @@ constexpr OfNeeds kOfNeeds[] = {
 std::vector<absl::string_view> KnownKeys() {
   std::vector<absl::string_view> keys = {kFilter};
   for (const OfCases& one : kOfCases) keys.emplace_back(one.setting);
+  keys.push_back(kEnv);
   for (const OfNeeds& one : kOfNeeds) keys.emplace_back(one.key);
   return keys;
+}
+
+// {TZ = "UTC"}, or texts as --env takes them.
+void ReadEnv(const toml::node& node, PolicyOverride* to, TomlFailure fail) {
+  const auto add = [&](const toml::node& value, absl::string_view name) {
+    const std::optional<std::string> text = TextOf(value);
+    absl::StatusOr<std::pair<std::string, std::string>> variable =
+        !text.has_value() ? absl::InvalidArgumentError("give texts, as in {TZ = \"UTC\"}")
+                          : ParseVariable(name.empty() ? *text : absl::StrCat(name, "=", *text));
+    if (!variable.ok()) return fail(value.source().begin, absl::StrCat("env: ", variable.status().message()));
+    to->env.push_back(*std::move(variable));
+  };
+  if (const toml::table* const table = node.as_table()) {
+    for (const auto& [key, value] : *table) add(value, NameOf(key));
+  } else if (const toml::array* const array = node.as_array()) {
+    for (const toml::node& value : *array) add(value, "");
+  } else {
+    add(node, "");
+  }
 }
 
 constexpr absl::string_view kLockKeys[] = {"scope", "max"};
@@ -91,6 +133,62 @@ std::optional<std::string> TextOf(const toml::node& node) {
   return std::nullopt;
 }
 
+TomlMistakes::TomlMistakes(absl::string_view contents, std::string shown)
+    : lines_(absl::StrSplit(contents, '\n')), shown_(std::move(shown)) {}
+
+void TomlMistakes::Add(const toml::source_position& place, absl::string_view what) {
+  std::string text = absl::StrFormat("%s:%d:%d: %s", shown_, place.line, place.column, what);
+  if (place.line >= 1 && place.line <= lines_.size()) {
+    const std::string number = absl::StrFormat("%5d", place.line);
+    std::string line(lines_[place.line - 1]);
+    for (char& c : line) c = absl::ascii_iscntrl(static_cast<unsigned char>(c)) ? ' ' : c;
+    absl::StrAppend(&text, "\n", number, " | ", line, "\n", std::string(number.size(), ' '), " | ",
+                    std::string(place.column - 1, ' '), "^");
+  }
+  mistakes_.emplace_back(place.line, std::move(text));
+}
+
+absl::Status TomlMistakes::Status() const {
+  auto ordered = mistakes_;
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return absl::InvalidArgumentError(
+      absl::StrJoin(ordered, "\n", [](std::string* out, const auto& mistake) { out->append(mistake.second); }));
+}
+
+absl::StatusOr<std::string> ReadTomlFile(const std::string& path, const std::string& shown) {
+  const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string contents;
+  const int error = file.ok() ? ReadToEnd(file.get(), kMostBytes, &contents) : errno;
+  if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("cannot read ", shown));
+  if (contents.size() == kMostBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(shown, ": more than ", kMostBytes, " bytes: no file of settings"));
+  }
+  return contents;
+}
+
+std::optional<TomlFilter> ReadTomlFilter(const toml::table& table, absl::string_view what, TomlFailure fail) {
+  const toml::node* const node = table.get("filter");
+  if (node == nullptr) {
+    fail(table.source().begin, absl::StrCat(what, " needs a filter, which says of which cases it is; all() is all"));
+    return std::nullopt;
+  }
+  if (!node->is_string()) {
+    fail(node->source().begin, "filter: give one text");
+    return std::nullopt;
+  }
+  std::string text = TextOf(*node).value_or("");
+  absl::StatusOr<Filter> filter = Filter::Parse(text);
+  if (absl::StartsWith(text, "-")) {
+    fail(node->source().begin, "filter: what is meant, not what is not: write !");
+  } else if (!filter.ok()) {
+    fail(node->source().begin, absl::StrCat("filter: ", filter.status().message()));
+  } else if (filter->NeedsHistory()) {
+    fail(node->source().begin, "filter: failed() and new() choose what to run, not how");
+  }
+  // Where it cannot be used, so that what else is wrong is told, too.
+  return TomlFilter{std::move(text), filter.ok() ? *std::move(filter) : *Filter::Parse("all()")};
+}
+
 std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure fail) {
   bool good = true;
   const std::vector<absl::string_view> keys = KnownKeys();
@@ -98,27 +196,20 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
     good = false;
     fail(region.begin, what);
   };
-  const toml::node* const filter_node = table.get("filter");
-  if (filter_node == nullptr) {
-    mistake(table.source(), "an override needs a filter, which says of which cases it is; all() is all");
-    return std::nullopt;
-  }
-  if (!filter_node->is_string()) {
-    mistake(filter_node->source(), "filter: give one text");
-    return std::nullopt;
-  }
-  const std::string text_of_filter = TextOf(*filter_node).value_or("");
-  absl::StatusOr<Filter> filter = Filter::Parse(text_of_filter);
-  if (absl::StartsWith(text_of_filter, "-")) mistake(filter_node->source(), "filter: what is meant, not what is not: write !");
-  if (!filter.ok()) mistake(filter_node->source(), absl::StrCat("filter: ", filter.status().message()));
-  if (filter.ok() && filter->NeedsHistory()) {
-    mistake(filter_node->source(), "filter: failed() and new() choose what to run, not how");
-  }
-  PolicyOverride read{.filter_text = text_of_filter,
-                      .filter = filter.ok() ? *std::move(filter) : *Filter::Parse("all()")};
+  const auto told = [&](const toml::source_position& place, const std::string& what) {
+    good = false;
+    fail(place, what);
+  };
+  std::optional<TomlFilter> filter = ReadTomlFilter(table, "an override", told);
+  if (!filter.has_value()) return std::nullopt;
+  PolicyOverride read{.filter_text = std::move(filter->text), .filter = std::move(filter->filter)};
   for (const auto& [key, node] : table) {
     const absl::string_view name = NameOf(key);
     if (name == kFilter) continue;
+    if (name == kEnv) {
+      ReadEnv(node, &read, told);
+      continue;
+    }
     if (const auto* const need = std::find_if(std::begin(kOfNeeds), std::end(kOfNeeds),
                                               [name](const OfNeeds& one) { return name == one.key; });
         need != std::end(kOfNeeds)) {
@@ -205,17 +296,8 @@ absl::StatusOr<T> ParseTable(absl::string_view text, std::optional<T> (*read)(co
                              absl::string_view what) {
   std::vector<std::string> problems;
   const auto fail = [&problems](const toml::source_position&, const std::string& what) { problems.push_back(what); };
-  std::optional<T> value;
-  try {
-    const toml::table table = toml::parse(absl::StrCat("o = ", text));
-    if (const toml::table* const inner = table["o"].as_table(); inner != nullptr && table.size() == 1) {
-      value = read(*inner, fail);
-    } else {
-      fail({}, "");
-    }
-  } catch (const toml::parse_error&) {
-    fail({}, "");
-  }
+  std::optional<T> value = ReadInline(
+      text, [&](const toml::table& table) { return read(table, fail); }, fail);
   if (value.has_value()) return *std::move(value);
   if (problems.front().empty()) return absl::InvalidArgumentError(absl::StrCat("'", text, "' is no ", what));
   return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));

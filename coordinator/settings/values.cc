@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 
 namespace dtest {
@@ -89,20 +90,22 @@ absl::StatusOr<PlainTests> ParsePlain(absl::string_view text) {
 }
 
 absl::StatusOr<std::string> ParseProtocol(absl::string_view text) {
-  static constexpr absl::string_view kKnown[] = {
+  std::vector<absl::string_view> known = {
 #define DTEST_FRAMEWORK(Id, name, ...) name,
 #include "dtest/frameworks.def"
 #undef DTEST_FRAMEWORK
   };
-  if (std::find(std::begin(kKnown), std::end(kKnown), text) != std::end(kKnown)) return std::string(text);
-  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of ", absl::StrJoin(kKnown, ", ")));
+  std::erase(known, "pytest");  // of projects, and no program's
+  if (std::find(known.begin(), known.end(), text) != known.end()) return std::string(text);
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of ", absl::StrJoin(known, ", ")));
 }
 
 absl::StatusOr<std::optional<uint64_t>> ParseSeed(absl::string_view text) {
   if (text == "false") return std::optional<uint64_t>();
   uint64_t seed = static_cast<uint64_t>(absl::ToUnixNanos(absl::Now()) % 100000);
   if (text != "true" && !absl::SimpleAtoi(text, &seed)) {
-    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a seed; give a number, or nothing for a new one"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", text, "' is not a seed; give a number, or nothing for a new one"));
   }
   return std::optional<uint64_t>(seed);
 }
@@ -141,6 +144,40 @@ absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text) {
         absl::StrCat("'", text, "' is not a duration; give 90, 90s, 1m30s, 250ms or none"));
   }
   return duration;
+}
+
+absl::StatusOr<std::pair<absl::Duration, absl::Duration>> ParseDurationRange(absl::string_view text) {
+  if (text == "0") return std::pair(absl::ZeroDuration(), absl::ZeroDuration());
+  const std::vector<absl::string_view> ends = absl::StrSplit(text, absl::MaxSplits("..", 1));
+  const absl::StatusOr<absl::Duration> first = ParseDurationOption(ends.front()),
+                                       most = ParseDurationOption(ends.back());
+  const bool finite = first.ok() && most.ok() && *first < absl::InfiniteDuration() && *most < absl::InfiniteDuration();
+  if (!finite || *most < *first) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is no delay; give 2s, or 1s..30s, or 0"));
+  }
+  return std::pair(*first, *most);
+}
+
+absl::StatusOr<std::optional<absl::Duration>> ParseSlow(absl::string_view text) {
+  if (text == "auto") return std::optional<absl::Duration>();
+  const absl::StatusOr<absl::Duration> duration = ParseDurationOption(text);
+  if (!duration.ok()) return duration.status();
+  return std::optional(*duration);
+}
+
+absl::StatusOr<RetryBudget> ParseRetryBudget(absl::string_view text) {
+  if (text == "none") return RetryBudget();
+  absl::string_view number = text;
+  RetryBudget budget{0, absl::ConsumeSuffix(&number, "%")};
+  if (!absl::SimpleAtoi(number, &*budget.most) || (budget.percent && *budget.most > 100)) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is no budget; give 20, 5% or none"));
+  }
+  return budget;
+}
+
+absl::StatusOr<bool> ParseFlakyResult(absl::string_view text) {
+  if (text == "pass" || text == "fail") return text == "fail";
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of pass, fail"));
 }
 
 absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text) {

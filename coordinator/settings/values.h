@@ -18,6 +18,14 @@ namespace dtest {
 
 // "90", "90s", "1m30s", "250ms", "2h": positive; "none": InfiniteDuration.
 absl::StatusOr<absl::Duration> ParseDurationOption(absl::string_view text);
+// "2s", or "1s..30s": the two, in order; "0": none.
+absl::StatusOr<std::pair<absl::Duration, absl::Duration>> ParseDurationRange(absl::string_view text);
+// As ParseDurationOption; "auto" is nullopt.
+absl::StatusOr<std::optional<absl::Duration>> ParseSlow(absl::string_view text);
+// "20", "5%", "none".
+absl::StatusOr<RetryBudget> ParseRetryBudget(absl::string_view text);
+// "pass" or "fail": whether it is the latter.
+absl::StatusOr<bool> ParseFlakyResult(absl::string_view text);
 // "20G", "512M", "1048576": bytes with a binary suffix.
 absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text);
 // The same, at most 16 MiB: a result travels in one message.

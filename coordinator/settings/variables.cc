@@ -43,7 +43,7 @@ VariableSettings ReadVariables(const Variables& variables) {
     if (found == variables.end() || found->second.empty()) continue;
     std::vector<std::string> values = {found->second};
     if (IsList(setting)) values = absl::StrSplit(found->second, '\n', absl::SkipEmpty());
-    read.layer.push_back({&setting, std::move(values), known.back()});
+    read.layer.push_back(Given(setting, std::move(values), known.back()));
   }
   constexpr absl::string_view kPrefix = "DTEST_";
   std::vector<absl::string_view> ends;

@@ -65,6 +65,9 @@ class RecordingSink : public Sink {
     return absl::StrCat("copied ", copied.unit, " ", copied.name, " from ", copied.original, " to ", copied.host,
                         " stage ", static_cast<int>(copied.stage));
   }
+  static std::string Line(const CaseSlow& slow) {
+    return absl::StrCat("slow ", slow.unit, " ", slow.name, " on ", slow.host);
+  }
   static std::string Line(const HostShipped& shipped) { return absl::StrCat("shipped ", shipped.host.value()); }
   static std::string Line(const Warning& warning) { return absl::StrCat("warning ", warning.text); }
   static std::string Line(const RunFinished& finished) {

@@ -229,8 +229,8 @@ class OptionsTest(DtestCase):
         selected = [tests, "-k", "AlwaysPasses"]
         self.assertExit(self.dtest(*selected, reports=False), PASSED)  # so that there is something to report
         with open("/dev/full", "wb") as full:
-            for arguments in (selected, [*selected, "-q", "--timings"], ["list", tests], ["report"], ["history"],
-                              ["hosts"], ["--help"]):
+            for arguments in (selected, [*selected, "-q", "--timings"], [*selected, "--junit", "-"], ["list", tests],
+                              ["report"], ["history"], ["history", "export", "-"], ["hosts"], ["--help"]):
                 with self.subTest(arguments=arguments):
                     result = self.dtest(*arguments, reports=False, stdout=full)
                     self.assertExit(result, BROKEN)

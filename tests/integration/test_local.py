@@ -1,6 +1,7 @@
 """dtest on this machine alone: no hosts given, one local agent, executables run where they are."""
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -522,6 +523,50 @@ class SelectionTest(DtestCase):
         self.assertIn('Texts/Text.IsShort/4  # "much too long a text"\n', result.stdout)
         self.assertEqual(len(result.stdout.splitlines()), len(fixtures.MIXED) + len(fixtures.TYPED))
 
+    def test_json(self):
+        tests = self.suite("odd_names_test", "typed_test", "lists_nothing_test")
+        listed = self.dtest("list", tests, "--json", reports=False)
+        self.assertExit(listed, FAILED)
+        document = json.loads(listed.stdout)
+        self.assertEqual((document["version"], document["command"], document["status"]), (1, "list", FAILED))
+        [error] = document["errors"]
+        self.assertEqual(error["executable"], "tests/lists_nothing_test")
+        self.assertIn("no case", error["message"])
+        # The same of each case as the log of a run has.
+        os.remove(os.path.join(tests, "lists_nothing_test"))
+        run = self.dtest(tests, "--allow-unrunnable")
+        logged = {}
+        for event in run.events("cases_selected"):
+            for case in event["cases"]:
+                for field, texts in (("suite", "suites"), ("file", "files")):
+                    if field in case:
+                        case[field] = event[texts][case[field]]
+                logged[json.dumps([event["executable"], case["name"]])] = {
+                    "executable": event["executable"], **{k: v for k, v in case.items() if k != "index"}}
+        self.assertEqual({json.dumps([case["executable"], case["name"]]): case for case in document["cases"]}, logged)
+        for arguments, message in ((("list", "nowhere", "--json"), "nowhere"),
+                                   (("list", tests, "-k", "Nobody", "--json"), "no case is selected"),
+                                   (("config", "retrys", "--json"), "did you mean 'retries'"),
+                                   (("hosts", "--hosts", "nowhere", "--json"), "nowhere")):
+            with self.subTest(arguments=arguments):
+                result = self.dtest(*arguments, reports=False)
+                document = json.loads(result.stdout)
+                self.assertNotEqual(result.code, PASSED)
+                self.assertEqual(document["status"], result.code)
+                self.assertIn(message, document["errors"][0]["message"])
+        known = json.loads(self.dtest("history", "--json", reports=False).stdout)["cases"]
+        self.assertEqual({json.dumps([case["executable"], case["name"]]) for case in known}, set(logged))
+        self.assertEqual({case["last_outcome"] for case in known}, set(run.verdicts().values()))
+        [host] = json.loads(self.dtest("hosts", "--json", "-j", "3", reports=False).stdout)["hosts"]
+        self.assertEqual((host["name"], host["ready"], host["slots"], host["agent"]), ("local", True, 3, "here"))
+        self.write("dtest.toml", "retries = 2\ndata = ['a b']\nexplain = true\njobs = 'auto'\n")
+        config = json.loads(self.dtest("config", "--json", "--timeout", "90s", reports=False).stdout)
+        settings = {one["name"]: one for one in config["settings"]}
+        self.assertEqual([settings[name]["value"] for name in ("retries", "data", "explain", "timeout", "jobs", "repeat")],
+                         [2, ["a b"], True, "90s", "auto", None])
+        self.assertEqual(settings["retries"]["origins"], ["dtest.toml:1"])
+        self.assertNotIn("json", settings)
+
     def test_list_says_why_an_executable_cannot_be_listed(self):
         result = self.dtest("list", self.suite("crashes_listing_test"), reports=False)
         self.assertExit(result, FAILED)
@@ -536,6 +581,27 @@ class SelectionTest(DtestCase):
         result = self.dtest(self.suite("mixed_test"), "-k", "Passing.*-*First")
         self.assertExit(result, NOTHING)
         self.assertSays(result, "Passing.*:-*First")
+
+
+class ReadmeTest(DtestCase):
+
+    def test_the_nightly_job(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../README.md"), encoding="utf-8") as readme:
+            section = readme.read().split("\n## A nightly job\n")[1].split("\n## ")[0]
+        [settings], [command] = re.findall(r"```toml\n(.*?)```", section, re.S), re.findall(r"```\ndtest (.*?)\n```", section)
+        self.write("dtest.toml", settings)
+        self.write("hosts.txt", 'local slots=1\nsecond command="sh" slots=1\n')
+        self.write("testdata/a.txt", "")
+        self.suite("flaky_test", directory="build")
+        self.write("build/zone_test", "#!/bin/sh\ntest \"$TZ\" = UTC && test -e testdata/a.txt\n", 0o755)
+        result = self.dtest(*command.split(), reports=False)
+        self.assertExit(result, FAILED)
+        result.junit_path = self.path("results.xml")
+        kinds = result.junit_kinds()
+        self.assertEqual(kinds[("zone_test", "zone_test")], "passed")
+        self.assertEqual(kinds[("flaky_test.Flaky", "NeverPasses")], "failure")
+        self.assertIn(("flaky_test.Flaky", "NeverPasses (repeat 3)"), kinds)
+        self.assertSays(result, "on 2 hosts", "the override of 'suite(*Soak*) | label(slow)' matches none")
 
 
 class FailurePolicyTest(DtestCase):
@@ -602,6 +668,26 @@ class FailurePolicyTest(DtestCase):
         self.assertEqual(outcomes.count("failed"), 3)
         self.assertEqual(outcomes.count("not run"), 17)
 
+    def test_stress(self):
+        tests = self.suite("mixed_test")
+        green = self.dtest(tests, "-k", "Passing.One", "--stress", "1s")
+        self.assertExit(green, PASSED)
+        attempts = len(green.attempts())
+        self.assertGreater(attempts, 10)
+        self.assertRegex(green.stdout, rf"\nstress: {attempts:,} attempts of 1 case in .*, none failed\n  local: ")
+        iterations = sorted(event["iteration"] for event in green.attempts())
+        self.assertEqual(iterations, list(range(1, attempts + 1)))
+        self.write("tests/wears_test", "#!/bin/sh\ntest $DTEST_ITERATION -lt 20\n", 0o755)
+        worn = self.dtest(tests, "-k", "wears_test", "-k", "Passing.One", "--stress", "1h", "--retries=0")
+        self.assertExit(worn, FAILED)
+        self.assertRegex(worn.stdout, r"stress: \d+ attempts of 2 cases in .*, [1-9] failed\n")
+        self.assertEqual({event["name"] for event in worn.attempts() if event["outcome"] == "failed"}, {"tests/wears_test"})
+        self.assertSays(worn, "reproduce tests/wears_test")
+        again = self.dtest("reproduce", "tests/wears_test", worn.events_path, reports=False)
+        self.assertSays(again, "1 case: 1 passed")
+        shown = self.dtest("report", worn.events_path, reports=False)
+        self.assertEqual(shown.stdout[shown.stdout.index("\nstress:"):], worn.stdout[worn.stdout.index("\nstress:"):])
+
     def test_run_timeout(self):
         result = self.dtest(self.suite("slow_test"), "--run-timeout", "8s", "-j", "1", "--env", "FIXTURE_MS=1000",
                             "--grace", "500ms")
@@ -644,6 +730,23 @@ class ReportTest(DtestCase):
         self.assertExit(replayed, FAILED)
         with open(result.junit_path, encoding="utf-8") as first, open(again, encoding="utf-8") as second:
             self.assertEqual(first.read(), second.read())
+
+    def test_a_dash_is_standard_output(self):
+        tests = self.suite("mixed_test")
+        result = self.dtest(tests, "--junit", "-", "--timings", "--override", "{filter = \"Nobody\", retries = 1}", reports=False)
+        self.assertExit(result, FAILED)
+        result.junit_path = self.write("out.xml", result.stdout)
+        self.assertIn("failure", result.junit_kinds().values())
+        for said in ("the question was different", "wall time", "the override of 'Nobody' matches none of the"):
+            self.assertIn(said, result.stderr)
+        replayed = self.dtest("report", "--junit=-", reports=False)
+        self.assertExit(replayed, FAILED)
+        self.assertEqual(replayed.stdout, result.stdout)
+        exported = self.dtest("history", "export", "-", reports=False)
+        self.assertExit(exported, PASSED)
+        self.assertEqual(json.loads(exported.stdout)["dtest_durations"], 1)
+        self.assertIn("standard output holds", exported.stderr)
+        self.assertFalse(os.path.exists(self.path("-")))
 
     def test_report_of_the_latest_run(self):
         self.dtest(self.suite("mixed_test"))

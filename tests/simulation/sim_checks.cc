@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/schedule/case_times.h"
 #include "simulation/sim_world.h"
 
 namespace dtest::simulation {
@@ -127,6 +128,15 @@ void World::Do(const PropertiesCame& action) {
   if (ended == ended_.end() || ended->second != action.host) Broken("properties of an attempt that did not end there");
   outcomes_.late_properties += action.properties.size();
   CheckProperties(key, action.attempt, action.properties);
+}
+
+void World::Do(const CaseIsSlow& action) {
+  if (replaying_) return;
+  const CaseKey key{action.id.unit.value(), action.id.index, action.iteration};
+  if (verdicts_.contains(key)) Broken("a case that has its verdict is slow");
+  if (!slow_.insert({key, action.attempt}).second) Broken("an attempt is told to be slow twice");
+  if (action.elapsed < schedule::SlowAfter(scenario_.policy, absl::ZeroDuration(), 1))
+    Broken("slow, but for no reason");
 }
 
 void World::CheckProperties(const CaseKey& key, uint32_t attempt,

@@ -302,6 +302,9 @@ absl::Status SimLoop::Handle(const RunEvent& event) {
                                copied->attempt, copied->stage});
   } else if (const CaseProperties* late = std::get_if<CaseProperties>(&event.what)) {
     world_.Check(PropertiesCame{late->id, HostNamed(late->host), late->iteration, late->attempt, late->properties});
+  } else if (const CaseSlow* slow = std::get_if<CaseSlow>(&event.what)) {
+    world_.Check(
+        CaseIsSlow{slow->id, HostNamed(slow->host), slow->iteration, slow->attempt, slow->elapsed, slow->expected});
   } else if (const RunFinished* finished = std::get_if<RunFinished>(&event.what)) {
     if (finished->end == RunEnd::kInternal) world_.Breaks(absl::StrCat("the loop ends: ", finished->reason));
     world_.Check(Finish{finished->end});

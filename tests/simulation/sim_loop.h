@@ -44,6 +44,7 @@ class LoopWorld {
   virtual void Check(const AttemptEnded& ended) = 0;
   virtual void Check(const AttemptCopied& copied) = 0;
   virtual void Check(const PropertiesCame& properties) = 0;
+  virtual void Check(const CaseIsSlow& slow) = 0;
   virtual void Check(const Finish& finish) = 0;
   // Something does not hold.
   virtual void Breaks(const std::string& what) = 0;

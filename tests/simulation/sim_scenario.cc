@@ -160,6 +160,13 @@ Scenario RandomScenario(uint64_t seed) {
     s.mean_time_to_stall = absl::Seconds(10 + 60 * unit());
     s.mean_stall = absl::Seconds(40 * unit() * unit());
   }
+  if (one_in(3)) {
+    s.policy.retry_delay = absl::Seconds(5 * unit());
+    s.policy.most_retry_delay = s.policy.retry_delay * (1 + 3 * unit());
+  }
+  if (one_in(4)) options.retry_budget = {static_cast<uint32_t>(below(8)), one_in(2)};
+  s.policy.flaky_fails = one_in(4);
+  s.policy.slow_after = absl::Seconds(10 * unit());
   if (one_in(2)) return s;
 
   // Cases that need more than a slot of any host; sometimes more than there is.

@@ -135,6 +135,7 @@ class World : private AgentWorld, private LoopWorld {
   void Check(const AttemptEnded& ended) override { Do(ended); }
   void Check(const AttemptCopied& copied) override { Do(copied); }
   void Check(const PropertiesCame& properties) override { Do(properties); }
+  void Check(const CaseIsSlow& slow) override { Do(slow); }
   void Check(const Finish& finish) override { Do(finish); }
   bool IsBroken() const override { return !outcomes_.broken.empty(); }
 
@@ -168,6 +169,7 @@ class World : private AgentWorld, private LoopWorld {
   void Do(const AttemptEnded& action);
   void Do(const AttemptCopied& action);
   void Do(const PropertiesCame& action);
+  void Do(const CaseIsSlow& action);
   bool WouldEndInTime(const AttemptEnded& attempt) const;
   CasePolicy PolicyOf(uint32_t unit, uint32_t index) const {
     return scenario_.PolicyOf(scenario_.units[unit].cases[index].needs);
@@ -215,6 +217,7 @@ class World : private AgentWorld, private LoopWorld {
   // Attempts, numbered within their iteration: where they ended, and those that have their property.
   absl::flat_hash_map<std::pair<CaseKey, uint32_t>, HostId> ended_;
   absl::flat_hash_set<std::pair<CaseKey, uint32_t>> recorded_;
+  absl::flat_hash_set<std::pair<CaseKey, uint32_t>> slow_;  // told to be
   Outcomes outcomes_;
 };
 

@@ -68,6 +68,31 @@ TEST(CommandLine, EveryRunOption) {
   EXPECT_EQ(options.output_cap, 64u << 10);
 }
 
+TEST(CommandLine, StressIsATimeOrANumber) {
+  EXPECT_EQ(Parsed({"x", "--stress", "10m"}).stress->time, absl::Minutes(10));
+  EXPECT_EQ(Parsed({"x", "--stress", "10m"}).stress->times, 0u);
+  EXPECT_EQ(Parsed({"x", "--stress", "90"}).stress->times, 90u);
+  EXPECT_FALSE(Parsed({"x", "--stress", "90", "--stress", "none"}).stress.has_value());
+  EXPECT_EQ(Parsed({"x", "--stress", "1s"}).max_fail, 1u);
+  EXPECT_EQ(Parsed({"x", "--stress", "1s", "--max-fail", "0"}).max_fail, 0u);
+  EXPECT_EQ(Parsed({"x", "--stress", "1s", "--max-fail", "7"}).max_fail, 7u);
+  // What is said of all runs elsewhere does not apply, and does not stand in the way when the run is made again.
+  const ParsedCommandLine parsed =
+      ParseCommandLine({"dtest", "x", "--stress=1s", "--override={filter = 'a', retries = 4}"},
+                       {{{"HOME", "/home/of"}, {"DTEST_RETRIES", "3"}, {"DTEST_REPEAT", "2"}}, ""});
+  ASSERT_TRUE(parsed.options.has_value()) << parsed.text;
+  EXPECT_EQ(parsed.options->retries, 0u);
+  EXPECT_EQ(parsed.options->repeat, 1u);
+  EXPECT_EQ(parsed.options->overrides[0].retries, std::nullopt);
+  EXPECT_TRUE(ParseCommandLine(parsed.options->equivalent, {{{"HOME", "/"}}, ""}).options.has_value());
+}
+
+TEST(CommandLine, ADashIsStandardOutput) {
+  EXPECT_EQ(Parsed({"x", "--junit", "-"}).junit, kStandardOutput);
+  EXPECT_THAT(Parsed({"x", "--junit", "-"}).paths, ElementsAre("x"));
+  EXPECT_THAT(Parsed({"history", "export", "-"}).paths, ElementsAre("export", kStandardOutput));
+}
+
 TEST(CommandLine, ShuffleWithoutSeedDoesNotEatThePath) {
   const Options options = Parsed({"--shuffle", "./tests"});
   EXPECT_TRUE(options.shuffle.has_value());
@@ -161,14 +186,59 @@ TEST_F(InADirectory, FoundAboveItsPathsAreThere) {
 
 TEST_F(InADirectory, WhatIsSaidOfAllCasesHereIsStrongerThanAFilesOverrides) {
   std::ofstream(directory_ + "/dtest.toml", std::ios::app)
-      << "[[override]]\nfilter = 'all()'\ntimeout = '1h'\nretries = 7\n";
+      << "[[override]]\nfilter = 'all()'\ntimeout = '1h'\nretries = 7\nenv = {A = 1, B = 2}\n"
+         "flaky-result = 'fail'\nslow = 1\n";
   const std::vector<std::string> own = {"x", "--override", "{filter = 'a', timeout = '2h'}"};
   EXPECT_EQ(Parse({"x"}, {}).options->overrides[0].time_limit, absl::Hours(1));
-  const Options options = *Parse({"x", "--timeout", "5", own[1], own[2]}, {{"DTEST_RETRIES", "3"}}).options;
+  const Options options =
+      *Parse({"x", "--timeout", "5", own[1], own[2], "--env", "A=3"}, {{"DTEST_RETRIES", "3"}, {"DTEST_SLOW", "auto"}})
+           .options;
   ASSERT_EQ(options.overrides.size(), 2u);
   EXPECT_EQ(options.overrides[0].time_limit, std::nullopt);
   EXPECT_EQ(options.overrides[0].retries, std::nullopt);
+  EXPECT_EQ(options.overrides[0].slow_after, std::nullopt);
+  EXPECT_EQ(options.overrides[0].flaky_fails, true);
+  EXPECT_THAT(options.overrides[0].env, ElementsAre(testing::Pair("B", "2")));
   EXPECT_EQ(options.overrides[1].time_limit, absl::Hours(2));
+}
+
+TEST_F(InADirectory, HowCasesAreJudgedIsReproduced) {
+  std::ofstream(directory_ + "/dtest.toml")
+      << "timeout = 'auto'\nslow = '30s'\nretry-delay = '1s..8s'\nretry-budget = '5%'\n"
+         "flaky-result = 'fail'\n[[quarantine]]\nfilter = 'a'\nreason = 'b'\n"
+         "expires = 2027-01-31\n[profile.x]\nquarantine = 'q.toml'\n";
+  const Options first = *Parse({"x", "--profile", "x"}, {}).options;
+  const Options again =
+      *Parse(std::vector<std::string>(first.equivalent.begin() + 1, first.equivalent.end()), {}).options;
+  for (const Options& options : {first, again}) {
+    EXPECT_TRUE(options.timeout_by_history);
+    EXPECT_EQ(options.timeout, absl::Minutes(25));
+    EXPECT_EQ(options.slow_after, absl::Seconds(30));
+    EXPECT_EQ(options.retry_delay, absl::Seconds(1));
+    EXPECT_EQ(options.most_retry_delay, absl::Seconds(8));
+    EXPECT_EQ(options.retry_budget, (RetryBudget{5, true}));
+    EXPECT_TRUE(options.flaky_fails);
+    ASSERT_EQ(options.quarantine.size(), 1u);
+    EXPECT_EQ(options.quarantine[0].expires, absl::CivilDay(2027, 1, 31));
+    EXPECT_THAT(options.quarantine_files, ElementsAre("q.toml"));
+  }
+  EXPECT_TRUE(Parse({"x", "--quarantine", "none"}, {}).options->quarantine.empty());
+  EXPECT_FALSE(Parse({"x", "--timeout", "9"}, {}).options->timeout_by_history);
+}
+
+TEST(CommandLine, WhatDelaysAndBudgetsAre) {
+  const auto said = [](const char* option, const char* value) { return Parse({"x", option, value}).text; };
+  EXPECT_EQ(Parse({"x", "--retry-delay", "0"}).options->retry_delay, absl::ZeroDuration());
+  EXPECT_EQ(Parse({"x", "--retry-delay", "2s"}).options->most_retry_delay, absl::Seconds(2));
+  for (const char* wrong : {"9s..1s", "1s..", "none", "soon", "-1s", ""}) {
+    EXPECT_THAT(said("--retry-delay", wrong), HasSubstr("give 2s, or 1s..30s, or 0")) << wrong;
+  }
+  EXPECT_EQ(Parse({"x", "--retry-budget", "none"}).options->retry_budget, RetryBudget());
+  for (const char* wrong : {"101%", "%", "many", "-1", "1.5"}) {
+    EXPECT_THAT(said("--retry-budget", wrong), HasSubstr("give 20, 5% or none")) << wrong;
+  }
+  EXPECT_THAT(said("--flaky-result", "no"), HasSubstr("is not one of pass, fail"));
+  EXPECT_THAT(Parse({"history", "flaky", "x"}).text, HasSubstr("dtest history flaky takes nothing"));
 }
 
 TEST_F(InADirectory, WhatAFileSaysForOtherRunsDoesNotStandInTheWay) {
@@ -181,6 +251,35 @@ TEST_F(InADirectory, WhatAFileSaysForOtherRunsDoesNotStandInTheWay) {
   EXPECT_THAT(Parse({"x"}, {}).options->tags, ElementsAre("gpu"));
   EXPECT_TRUE(Parse({"x", "-v"}, {{"DTEST_QUIET", "0"}}).options.has_value());
   EXPECT_THAT(Parse({"x", "-v"}, {{"DTEST_QUIET", "1"}, {"DTEST_VERBOSE", "1"}}).options->verbosity, 1);
+}
+
+TEST_F(InADirectory, WhatAFileNamesRunsWhereNothingIsTyped) {
+  EXPECT_EQ(Parse({}, {}).exit_status, 4);
+  EXPECT_THAT(Parse({}, {}).text, HasSubstr("dtest list"));
+  EXPECT_THAT(Parse({"-x"}, {}).text, HasSubstr("no PATH given"));
+  std::ofstream(directory_ + "/dtest.toml") << "path = ['build', 'more']\n";
+  EXPECT_THAT(Parse({}, {}).options->paths, ElementsAre("build", "more"));
+  EXPECT_THAT(Parse({"list"}, {}, "/below").options->paths, ElementsAre(directory_ + "/build", directory_ + "/more"));
+  EXPECT_THAT(Parse({"other"}, {}).options->paths, ElementsAre("other"));
+  EXPECT_TRUE(Parse({"hosts"}, {}).options.has_value());
+  const ParsedCommandLine recorded = ParseCommandLine(Parse({"other"}, {}).options->equivalent, {{{"HOME", "/"}}, ""});
+  EXPECT_THAT(recorded.options->paths, ElementsAre("other"));
+}
+
+TEST_F(InADirectory, ListsOfAFileAreTakenBack) {
+  std::ofstream(directory_ + "/dtest.toml")
+      << "hosts = 'h.txt'\ndata = ['d/**']\n[env]\nA = '1'\n[[override]]\nfilter = 'a'\nretries = 3\n"
+         "[profile.bare]\ndata = []\n";
+  const Options options =
+      *Parse({"x", "--data", "none", "--env=none", "--override", "none", "--host", "none", "--env", "B=2"}, {}).options;
+  EXPECT_THAT(options.data, ElementsAre());
+  EXPECT_THAT(options.env, ElementsAre(Pair("B", "2")));
+  EXPECT_TRUE(options.overrides.empty());
+  EXPECT_FALSE(options.hosts_file.has_value());
+  EXPECT_THAT(options.equivalent, testing::Not(testing::Contains(HasSubstr("--data"))));
+  EXPECT_THAT(Parse({"x"}, {{"DTEST_DATA", "none"}}).options->data, ElementsAre());
+  EXPECT_THAT(Parse({"x"}, {}).options->data, ElementsAre("d/**"));
+  EXPECT_THAT(Parse({"x", "--profile", "bare"}, {}).options->data, ElementsAre()) << "an empty array, as none does";
 }
 
 TEST_F(InADirectory, ReproducedAsItRanWithOverrides) {
@@ -275,7 +374,13 @@ TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {
       {{"--shuffle=abc", "x"}, "not a seed"},
       {{"--store-limit", "lots", "x"}, "not a size"},
       {{"--transport", "pigeon", "x"}, "ssh, tcp"},
+      {{"--events", "-", "x"}, "only --junit can be standard output"},
+      {{"--junit", "-", "--events", "-", "x"}, "each needs a file of its own"},
+      {{"--stress", "soon", "x"}, "neither how often (1000) nor for how long (10m)"},
+      {{"--stress", "0", "x"}, "stress: '0'"},
+      {{"--stress", "1s", "--retries", "2", "x"}, "what is --retries for"},
       {{"report", "a", "b"}, "one run"},
+      {{"history", "export", "f", "--json"}, "what is --json for"},
       {{"rerun", "a", "b"}, "one RUN"},
       {{"rerun", "--shard", "1/2"}, "--shard is no option of `dtest rerun`"},
       {{"rerun", "--", "x"}, "with the arguments that they had"},

@@ -369,12 +369,12 @@ TEST_F(HistoryTest, AFileThatIsNoDatabaseIsSetAside) {
 
 TEST_F(HistoryTest, ALaterSchemaIsLeftAlone) {
   RunCases(Open().get(), {{}});
-  Sql("PRAGMA user_version = 3");
+  Sql("PRAGMA user_version = 4");
   const auto history = History::Open(path_);
   EXPECT_EQ(history.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(absl::StrContains(history.status().message(), "version 3")) << history.status();
+  EXPECT_TRUE(absl::StrContains(history.status().message(), "version 4")) << history.status();
   EXPECT_TRUE(BrokenFiles().empty());
-  Sql("PRAGMA user_version = 2");
+  Sql("PRAGMA user_version = 3");
   EXPECT_EQ(Expected(Open().get(), "t", {"S.a"})[0], absl::Seconds(1));
 }
 
@@ -392,9 +392,67 @@ TEST_F(HistoryTest, TheFirstSchemaIsBroughtUpToDate) {
     const auto history = Open();
     EXPECT_EQ(history->warning(), "");
     EXPECT_EQ(Expected(history.get(), "t", {"S.a"})[0], absl::Nanoseconds(1000));
+    const CaseHistory known = *history->Cases("t", DottedCases({"S.a"}))[0];
+    EXPECT_EQ(RecordText(known), "1 of 3 runs failed, and the latest passed");
+    EXPECT_EQ(known.flips, 0u);
     RunCases(history.get(), {{.unit = "u"}});  // forgets nothing at once
   }
   EXPECT_EQ(Expected(Open().get(), "t", {"S.a"})[0], absl::Nanoseconds(1000));
+}
+
+TEST_F(HistoryTest, WhetherACasePassesAndFailsInTurns) {
+  const Outcome passed = Outcome::kPassed, failed = Outcome::kFailed, skipped = Outcome::kSkipped;
+  struct {
+    std::vector<Outcome> outcomes;
+    uint64_t flips;
+    bool flaky;
+    const char* text;
+  } const cases[] = {
+      {{passed}, 0, false, "0 of 1 run failed"},
+      {{failed, failed}, 0, false, "2 of 2 runs failed, last on 2026-11-21"},
+      {{passed, failed, failed, passed}, 2, false, "2 of 4 runs failed, last on 2026-11-21, and the latest passed"},
+      {{passed, failed, skipped, passed, Outcome::kCrashed}, 3, true, "2 of 4 runs failed, last on 2026-11-21"},
+      {{failed, passed, failed, passed, passed, passed, passed, passed},
+       3,
+       true,
+       "2 of 8 runs failed, last on 2026-11-21, and the latest 5 passed"},
+      {{failed, passed, failed, passed, passed, passed, passed, passed, passed, passed, passed},
+       3,
+       true,
+       "2 of 11 runs failed, last on 2026-11-21, and the latest 8 passed"},
+      {std::vector<Outcome>(100, passed), 0, false, "0 of 100 runs failed"},
+  };
+  for (const auto& one : cases) {
+    {
+      const auto history = Open();
+      std::vector<Ended> ended;
+      for (const Outcome outcome : one.outcomes) ended.push_back({.outcome = outcome});
+      RunCases(history.get(), ended);
+      const CaseHistory known = *history->Cases("t", DottedCases({"S.a"}))[0];
+      EXPECT_EQ(known.flips, one.flips) << one.text;
+      EXPECT_EQ(LooksFlaky(known), one.flaky) << one.text;
+      EXPECT_EQ(RecordText(known), one.text);
+      ASSERT_TRUE(history->Forget(*history->All()).ok());
+    }
+  }
+  CaseHistory mended;
+  mended.runs = 40;
+  mended.failures = 8;
+  mended.flips = 9;
+  mended.passes = 15;
+  EXPECT_TRUE(LooksFlaky(mended)) << "three failures would have been expected since: 1 in 20 that it is by chance";
+  mended.passes = 16;
+  EXPECT_FALSE(LooksFlaky(mended));
+}
+
+TEST_F(HistoryTest, AFlakyCasePassedWhateverIsMadeOfThat) {
+  const auto history = Open();
+  RunEvent event = Event({.outcome = Outcome::kFailed});
+  std::get<CaseEnded>(event.what).flaky = true;
+  ASSERT_TRUE(history->Handle(Event({.outcome = Outcome::kFailed})).ok());
+  ASSERT_TRUE(history->Handle(event).ok());
+  ASSERT_TRUE(history->Handle(Finished()).ok());
+  EXPECT_EQ(history->Cases("t", DottedCases({"S.a"}))[0]->failures, 1u);
 }
 
 TEST_F(HistoryTest, AVersionThatPromisesWhatIsNotThereIsSetAside) {
@@ -474,7 +532,7 @@ TEST_F(HistoryTest, AnExecutableKeepsItsLatestCases) {
   Open();
   Sql("INSERT INTO executables VALUES(1, 't', NULL, 0);"
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100050) "
-      "INSERT INTO cases SELECT 1, 'S.' || i, 1, 1, 1, 0, 0, 1795262000 + i / 1000 FROM n");
+      "INSERT INTO cases SELECT 1, 'S.' || i, 1, 1, 1, 0, 0, 1795262000 + i / 1000, 1, 0, NULL FROM n");
   RunAt(Open().get(), kTime, {{.name = "S.latest"}});
   const auto all = Open()->All();
   ASSERT_TRUE(all.ok());

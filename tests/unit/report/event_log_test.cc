@@ -349,13 +349,13 @@ TEST(EventLog, DeepNestingIsRefusedWithoutRecursion) {
 TEST(EventLog, ALaterFormatIsRefused) {
   std::string log = Encode({{kTime, Warning{"one"}}});
   const auto end =
-      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":4", "\"v\":5"}}), "log", [](const RunEvent&) { FAIL(); });
-  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 4")) << end.status();
+      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":5", "\"v\":6"}}), "log", [](const RunEvent&) { FAIL(); });
+  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 5")) << end.status();
 }
 
 TEST(EventLog, TheFirstFormatIsRead) {
   const std::string log = Encode({{kTime, RunFinished{}}});
-  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":4", "\"v\":1"}}), "log", [](const RunEvent&) {});
+  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":5", "\"v\":1"}}), "log", [](const RunEvent&) {});
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_TRUE(end->finished);
   EXPECT_FALSE(end->closed);
@@ -426,7 +426,7 @@ TEST(EventLog, SuitesOfLogsThatDoNotNameThem) {
   CaseEnded ended;
   ended.unit = "t";
   ended.name = "A.B";
-  const std::string log = absl::StrReplaceAll(Encode({{kTime, ended}}), {{"\"v\":4", "\"v\":3"}});
+  const std::string log = absl::StrReplaceAll(Encode({{kTime, ended}}), {{"\"v\":5", "\"v\":3"}});
   ReadOne(log, [](const RunEvent& event) { EXPECT_EQ(std::get<CaseEnded>(event.what).suite, "A"); });
 }
 

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,14 +59,18 @@ TEST(ConfigFile, ValuesOfEveryKind) {
 }
 
 TEST(ConfigFile, HostsAndEnvironment) {
-  EXPECT_EQ(ValuesOf(Parsed("[hosts]\nfile = 'h.txt'\nlist = ['a', 'b slots=2']\ntags = 'gpu'\n[env]\nTZ = 'UTC'\nN = 1\n")
-                         .settings),
-            (Values{{"hosts", {"h.txt"}}, {"host", {"a", "b slots=2"}}, {"tag", {"gpu"}}, {"env", {"N=1", "TZ=UTC"}}}));
-  EXPECT_EQ(ValuesOf(Parsed("hosts = 'h.txt'\nenv = ['A=1']").settings), (Values{{"hosts", {"h.txt"}}, {"env", {"A=1"}}}));
+  EXPECT_EQ(
+      ValuesOf(Parsed("[hosts]\nfile = 'h.txt'\nlist = ['a', 'b slots=2']\ntags = 'gpu'\n[env]\nTZ = 'UTC'\nN = 1\n")
+                   .settings),
+      (Values{{"hosts", {"h.txt"}}, {"host", {"a", "b slots=2"}}, {"tag", {"gpu"}}, {"env", {"N=1", "TZ=UTC"}}}));
+  EXPECT_EQ(ValuesOf(Parsed("hosts = 'h.txt'\nenv = ['A=1']").settings),
+            (Values{{"hosts", {"h.txt"}}, {"env", {"A=1"}}}));
 }
 
 TEST(ConfigFile, PathsAreRelativeToTheFile) {
-  EXPECT_EQ(ValuesOf(Parsed("junit = 'r.xml'\nssh-config = 'none'\ncache-dir = '/c'\nhosts='h'\nremote-store = 's'", "", "/project").settings),
+  EXPECT_EQ(ValuesOf(Parsed("junit = 'r.xml'\nssh-config = 'none'\ncache-dir = '/c'\nhosts='h'\nremote-store = 's'", "",
+                            "/project")
+                         .settings),
             (Values{{"junit", {"/project/r.xml"}},
                     {"ssh-config", {"none"}},
                     {"cache-dir", {"/c"}},
@@ -94,8 +97,10 @@ TEST(ConfigFile, Profiles) {
   EXPECT_EQ(ValuesOf(nightly.profiles[1]), (Values{{"repeat", {"3"}}, {"env", {"NIGHT=true"}}}));
 
   EXPECT_THAT(Wrong(text, "nigthly"), HasSubstr("dtest.toml has no profile 'nigthly'; did you mean 'nightly'?"));
-  EXPECT_THAT(Wrong("[profile.a]\ninherits='b'\n[profile.b]\ninherits='a'\n"), HasSubstr("dtest.toml:2:10: profile 'a' inherits from itself"));
-  EXPECT_THAT(Wrong("[profile.a]\ninherits='x'\n[profile.ci]\n"), HasSubstr("there is no [profile.x] to inherit from; it has a, ci"));
+  EXPECT_THAT(Wrong("[profile.a]\ninherits='b'\n[profile.b]\ninherits='a'\n"),
+              HasSubstr("dtest.toml:2:10: profile 'a' inherits from itself"));
+  EXPECT_THAT(Wrong("[profile.a]\ninherits='x'\n[profile.ci]\n"),
+              HasSubstr("there is no [profile.x] to inherit from; it has a, ci"));
 }
 
 TEST(ConfigFile, Overrides) {
@@ -125,9 +130,9 @@ TEST(ConfigFile, Overrides) {
             "dtest.toml:4:10: filter: at character 6: this parenthesis is not closed\n"
             "    4 | filter = 'label('\n"
             "      |          ^\n"
-            "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes, locks, "
-            "exclusive, slots, "
-            "tags; did you mean 'retries'?\n"
+            "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes, slow, "
+            "retry-delay, flaky-result, env, locks, exclusive, slots, tags; did you mean "
+            "'retries'?\n"
             "    5 | retrys = 1\n"
             "      | ^\n"
             "dtest.toml:6:11: retries: 'x' is not a number from 0 to 100\n"
@@ -135,6 +140,29 @@ TEST(ConfigFile, Overrides) {
             "      |           ^");
   EXPECT_THAT(Wrong("override = 1"), HasSubstr("overrides are tables: [[override]]"));
   EXPECT_THAT(Wrong("[[override]]\nfilter = 'failed()'"), HasSubstr("choose what to run, not how"));
+}
+
+TEST(ConfigFile, QuarantinesAreTablesOrTheNameOfAFile) {
+  const ConfigFile tables = *ParseConfigFile(
+      "[[quarantine]]\nfilter = 'a'\nreason = 'b'\nexpires = 2027-01-31\n[profile.x]\nquarantine = 'q.toml'\n",
+      "dtest.toml", "/d", "x");
+  ASSERT_EQ(tables.settings.size(), 1u);
+  EXPECT_EQ(tables.settings[0].origin, "dtest.toml:1");
+  ASSERT_EQ(tables.settings[0].values.size(), 1u);
+  Options options;
+  EXPECT_TRUE(tables.settings[0].setting->read(tables.settings[0].values, &options).ok());
+  ASSERT_EQ(options.quarantine.size(), 1u);
+  EXPECT_EQ(options.quarantine[0].expires, absl::CivilDay(2027, 1, 31));
+  ASSERT_EQ(tables.profiles.size(), 1u);
+  EXPECT_EQ(tables.profiles[0][0].values, std::vector<std::string>{"/d/q.toml"});
+  EXPECT_EQ(Wrong("[[quarantine]]\nfilter = 'a'\nreasn = 'b'\n"),
+            "dtest.toml:1:1: a quarantine needs a reason, for those who wonder why its failures are let pass\n"
+            "    1 | [[quarantine]]\n"
+            "      | ^\n"
+            "dtest.toml:3:1: unknown key 'reasn' of a quarantine; it has filter, reason, owner, expires; did you mean "
+            "'reason'?\n"
+            "    3 | reasn = 'b'\n"
+            "      | ^");
 }
 
 TEST(ConfigFile, Locks) {

@@ -69,8 +69,10 @@ TEST(Overrides, WhetherAnyMayRetry) {
 }
 
 TEST(Overrides, AsText) {
-  const PolicyOverride one = *ParseOverride("{filter = 'name(\"a\\b\")', timeout = '90s', retries = 2, processes = 'case'}");
-  EXPECT_EQ(OverrideText(one), "{filter = \"name(\\\"a\\\\b\\\")\", timeout = \"1m30s\", retries = 2, processes = \"case\"}");
+  const PolicyOverride one =
+      *ParseOverride("{filter = 'name(\"a\\b\")', timeout = '90s', retries = 2, processes = 'case'}");
+  EXPECT_EQ(OverrideText(one),
+            "{filter = \"name(\\\"a\\\\b\\\")\", timeout = \"1m30s\", retries = 2, processes = \"case\"}");
   const PolicyOverride again = *ParseOverride(OverrideText(one));
   EXPECT_EQ(again.filter_text, one.filter_text);
   EXPECT_EQ(again.time_limit, one.time_limit);
@@ -78,7 +80,36 @@ TEST(Overrides, AsText) {
   EXPECT_EQ(OverrideText(needs),
             "{filter = \"a\", locks = [\"x\\\"\", \"y\"], exclusive = false, slots = 4, tags = []}");
   EXPECT_EQ(ParseOverride(OverrideText(needs))->locks, needs.locks);
-  EXPECT_EQ(ParseOverride(OverrideText(*ParseOverride("{filter = 'a', timeout = 'none'}")))->time_limit, absl::InfiniteDuration());
+  EXPECT_EQ(ParseOverride(OverrideText(*ParseOverride("{filter = 'a', timeout = 'none'}")))->time_limit,
+            absl::InfiniteDuration());
+}
+
+TEST(Overrides, WhatJudgesAndWhatIsSeen) {
+  const std::string text =
+      "{filter = \"all()\", timeout = \"auto\", slow = \"30s\", retry-delay = \"1s..20s\", flaky-result = \"fail\", "
+      "env = [\"A=1\", \"B=x y\"]}";
+  const PolicyOverride one = *ParseOverride(text);
+  EXPECT_EQ(OverrideText(one), text);
+  EXPECT_EQ(OverrideText(*ParseOverride("{filter = 'all()', env = {A = 1, B = 'x y'}}")),
+            "{filter = \"all()\", env = [\"A=1\", \"B=x y\"]}");
+  EXPECT_EQ(OverrideText(*ParseOverride("{filter = 'a', slow = 'auto', retry-delay = 0}")),
+            "{filter = \"a\", slow = \"auto\", retry-delay = \"0\"}");
+  const CasePolicies policies({.time_limit = absl::Seconds(5), .slow_after = absl::Seconds(1)},
+                              {one, *ParseOverride("{filter = 'Net.A', timeout = 7, slow = 'auto', env = 'A=2'}")});
+  const CasePolicies::OfUnit resolved = policies.Resolve("t", Cases(), {0, 2});
+  ASSERT_EQ(resolved.policies.size(), 2u);
+  const CasePolicy& net = resolved.policies[0];
+  EXPECT_EQ(net.time_limit, absl::Seconds(7));
+  EXPECT_FALSE(net.limit_by_history);
+  EXPECT_EQ(net.slow_after, std::nullopt);
+  EXPECT_TRUE(net.flaky_fails);
+  EXPECT_THAT(net.env, ElementsAre(testing::Pair("A", "2"), testing::Pair("B", "x y")));
+  const CasePolicy& disk = resolved.policies[1];
+  EXPECT_TRUE(disk.limit_by_history);
+  EXPECT_EQ(disk.time_limit, absl::Minutes(25)) << "of a case that history does not know";
+  EXPECT_EQ(disk.slow_after, absl::Seconds(30));
+  EXPECT_EQ(disk.retry_delay, absl::Seconds(1));
+  EXPECT_EQ(disk.most_retry_delay, absl::Seconds(20));
 }
 
 TEST(Overrides, Text) {
@@ -87,12 +118,12 @@ TEST(Overrides, Text) {
     EXPECT_THAT(wrong(text), HasSubstr("is no override; give {filter")) << text;
   }
   EXPECT_THAT(wrong("{timeout = '1s'}"), HasSubstr("needs a filter"));
-  EXPECT_THAT(wrong("{filter = 'a'}"),
-              HasSubstr("has nothing but its filter; give timeout, retries, processes, locks"));
+  EXPECT_THAT(wrong("{filter = 'a'}"), HasSubstr("has nothing but its filter; give timeout, retries, processes"));
   EXPECT_THAT(wrong("{filter = '-a', retries = 1}"), HasSubstr("write !"));
   EXPECT_THAT(wrong("{filter = ['a'], retries = 1}"), HasSubstr("give one text"));
-  EXPECT_THAT(wrong("{filter = 'a', timeout = 'soon', retries = []}"),
-              testing::AllOf(HasSubstr("timeout: 'soon' is not a duration"), HasSubstr("retries: give a text or a number")));
+  EXPECT_THAT(
+      wrong("{filter = 'a', timeout = 'soon', retries = []}"),
+      testing::AllOf(HasSubstr("timeout: 'soon' is not a duration"), HasSubstr("retries: give a text or a number")));
 }
 
 TEST(Overrides, LocksAsText) {

@@ -1,0 +1,54 @@
+// --stress: iterations that come into being as hosts have room for them, so that neither a long run nor a large farm
+// makes a record for a case that is never run.
+
+#include "coordinator/schedule/scheduler_impl.h"
+
+namespace dtest {
+
+void Scheduler::Impl::MayRepeat(CaseNumber i) {
+  if (stress_.cases.empty()) stress_.until = now_ + options_.stress->time;
+  stress_.cases.push_back({i});
+}
+
+bool Scheduler::Impl::AddNextIteration() {
+  for (size_t tried = 0; tried < stress_.cases.size(); ++tried) {
+    auto& one = stress_.cases[stress_.next];
+    stress_.next = (stress_.next + 1) % stress_.cases.size();
+    if (one.iterations >= options_.stress->times) continue;
+    const CaseNumber i = cases_.Add();
+    const CaseRecord& first = cases_[one.first];
+    CaseRecord& c = cases_[i];
+    c.unit = first.unit;
+    c.index = first.index;
+    c.suite = first.suite;
+    c.policy = first.policy;
+    c.iteration = ++one.iterations;
+    c.known = first.known;
+    c.seconds = first.known ? first.seconds : 0;
+    c.high = first.high;
+    pending_.AddBack(i);
+    return true;
+  }
+  return false;
+}
+
+// One for each slot that is free, and as many again where the host wants some in its queue: it is asked each time that
+// it has said something.
+void Scheduler::Impl::AddIterations() {
+  patient_ = false;  // that it runs everywhere is what is asked for
+  uint64_t room = 0;
+  const auto add_room = [&](HostId h) {
+    const HostRecord& host = hosts_[h];
+    if (!host.usable() || !Wants(h)) return;
+    const uint32_t taken = host.busy() + host.arriving;
+    room += host.slots + (taken < host.slots ? host.slots - taken : 0);
+  };
+  if (attention_.work_came_up()) {
+    for (HostId h : hosts_.ids()) add_room(h);
+  } else {
+    for (HostId h : attention_.touched()) add_room(h);
+  }
+  while (pending_.count() < room && AddNextIteration()) attention_.WorkCameUp();
+}
+
+}  // namespace dtest
