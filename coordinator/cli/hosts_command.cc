@@ -37,7 +37,7 @@ class HostCheck : public HostPool::Delegate {
     if (const std::string remark = ClockRemark(hello.clock - absl::Now()); !remark.empty()) Note(host, remark);
     Settle(host, {hello, ""});
   }
-  void HostIsDown(HostId host, bool, const absl::Status& reason, bool) override {
+  void HostIsDown(HostId host, bool, const absl::Status& reason, bool, absl::Time) override {
     Settle(host, {std::nullopt, std::string(reason.message())});
   }
   void HostSays(HostId, FromAgent) override {}

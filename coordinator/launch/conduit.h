@@ -38,6 +38,8 @@ class Conduit {
   virtual bool ended() const = 0;
   // It is known how the process ended; may come a moment after ended().
   virtual bool exit_known() = 0;
+  // It is known that the process itself has ended, where it runs: not only the way to it.
+  virtual bool process_ended() = 0;
   // "exited with status 127", "was killed by signal 9", "closed the connection".
   virtual std::string HowItEnded() = 0;
   // Its exit status, or -1.

@@ -156,7 +156,7 @@ class Fleet::Impl {
     EndConnecting(host);
     host->active = false;
     EmitLocked({host->id, end.connected ? FleetEvent::Kind::kEnded : FleetEvent::Kind::kFailed, std::move(end.status),
-                std::move(end.last_words)});
+                std::move(end.last_words), end.agent_ended});
   }
 
   void EndConnecting(Host* host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

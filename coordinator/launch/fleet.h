@@ -77,6 +77,7 @@ struct FleetEvent {
   Kind kind = Kind::kLog;
   absl::Status status;
   std::string text;
+  bool agent_ended = false;  // of kEnded: its agent is known to have ended, not only the stream
 };
 
 struct LaunchStats {

@@ -81,6 +81,9 @@ class Runner {
       end.status = Relay();
     }
     log_.Flush();
+    // What ends here, of a command or the ssh program, is only the way to the agent.
+    const bool own_process = host_.kind != HostSpec::Kind::kCommand && !by_program_.has_value();
+    end.agent_ended = conduit_ != nullptr && own_process && conduit_->process_ended();
     if (conduit_ != nullptr && !end.connected) conduit_->Abandon();
     if (control_->closing()) end.status = end.connected ? absl::OkStatus() : absl::CancelledError("closed by dtest");
     end.last_words = log_.last_words();

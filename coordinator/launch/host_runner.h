@@ -29,6 +29,7 @@ struct HostEnd {
   bool connected = false;  // it came up
   absl::Status status;     // as FleetEvent::status
   std::string last_words;  // the end of its stderr
+  bool agent_ended = false;  // as FleetEvent::agent_ended
 };
 
 // Blocks. An agent is sent when it is the host's turn at `shipping`. `connected` is called once, when the agent is

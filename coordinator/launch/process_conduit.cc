@@ -55,6 +55,7 @@ class ProcessConduit : public Conduit {
     if (!reaped_) reaped_ = child_.TryReap(&wait_status_);
     return reaped_;
   }
+  bool process_ended() override { return exit_known(); }
   std::string HowItEnded() override { return exit_known() ? DescribeWaitStatus(wait_status_) : "closed its output"; }
   int exit_status() override { return exit_known() && WIFEXITED(wait_status_) ? WEXITSTATUS(wait_status_) : -1; }
 

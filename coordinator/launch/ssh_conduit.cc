@@ -205,6 +205,7 @@ class SshConduit::Impl {
   bool exit_known() {
     return lost_ || exit_status_ >= 0 || !exit_signal_.empty() || ssh_channel_is_closed(channel_) != 0;
   }
+  bool process_ended() const { return exit_status_ >= 0 || !exit_signal_.empty(); }
   std::string HowItEnded() {
     if (exit_status_ >= 0) return absl::StrCat("exited with status ", exit_status_);
     if (!exit_signal_.empty()) return absl::StrCat("was killed by SIG", exit_signal_);
@@ -362,6 +363,7 @@ bool SshConduit::Ready(bool want_read, bool want_write) { return impl_->Ready(wa
 void SshConduit::AddPoll(bool, bool, std::vector<pollfd>* fds) { impl_->AddPoll(fds); }
 bool SshConduit::ended() const { return impl_->ended(); }
 bool SshConduit::exit_known() { return impl_->exit_known(); }
+bool SshConduit::process_ended() { return impl_->process_ended(); }
 std::string SshConduit::HowItEnded() { return impl_->HowItEnded(); }
 int SshConduit::exit_status() { return impl_->exit_status(); }
 

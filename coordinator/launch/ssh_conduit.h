@@ -45,6 +45,7 @@ class SshConduit : public Conduit {
   void AddPoll(bool want_read, bool want_write, std::vector<pollfd>* fds) override;
   bool ended() const override;
   bool exit_known() override;
+  bool process_ended() override;
   std::string HowItEnded() override;
   int exit_status() override;
 

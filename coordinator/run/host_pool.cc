@@ -137,7 +137,7 @@ void HostPool::HandleFleetEvent(absl::Time now, const FleetEvent& event) {
           reason = absl::UnavailableError(
               absl::StrCat(reason.message(), "; its last words: ", absl::StripAsciiWhitespace(event.text)));
         }
-        Lost(now, event.host, reason);
+        Lost(now, event.host, reason, event.agent_ended);
       }
       break;
   }
@@ -179,12 +179,14 @@ void HostPool::CheckLiveness(absl::Time now) {
     } else if (host.state == State::kUp && now - host.link->last_heard() >= options_.silence) {
       Lost(now, HostId(i),
            absl::DeadlineExceededError(
-               absl::StrCat("nothing was heard of its agent for ", absl::FormatDuration(options_.silence))));
+               absl::StrCat("nothing was heard of its agent for ", absl::FormatDuration(options_.silence))),
+           /*agent_ended=*/true);
     } else if (host.state == State::kConnected && now - host.connected >= options_.hello_timeout) {
       Lost(now, HostId(i),
            absl::DeadlineExceededError(absl::StrCat(
                "its agent was started but did not report within ", absl::FormatDuration(options_.hello_timeout),
-               options_.tcp ? "; --transport tcp needs a way back to this machine" : "")));
+               options_.tcp ? "; --transport tcp needs a way back to this machine" : "")),
+           /*agent_ended=*/true);
     }
   }
 }
@@ -194,7 +196,7 @@ void HostPool::Send(absl::Time now, HostId host, ToAgent message) {
   if (target.state == State::kUp) target.link->Send(now, std::move(message));
 }
 
-void HostPool::Lost(absl::Time now, HostId id, const absl::Status& reason) {
+void HostPool::Lost(absl::Time now, HostId id, const absl::Status& reason, bool agent_ended) {
   Host& host = hosts_[id.value()];
   if (host.state == State::kGone || host.state == State::kWaiting) return;
   // One that never came up has a reason that will not go by itself.
@@ -203,20 +205,25 @@ void HostPool::Lost(absl::Time now, HostId id, const absl::Status& reason) {
     host.restart_at = now + options_.restart_delay * (1 << host.restarts);
     ++host.restarts;
   }
-  Down(id, reason, again ? State::kWaiting : State::kGone);
+  Down(id, reason, again ? State::kWaiting : State::kGone, agent_ended);
 }
 
 void HostPool::GiveUp(HostId id, const absl::Status& reason) {
-  if (hosts_[id.value()].state != State::kGone) Down(id, reason, State::kGone);
+  if (hosts_[id.value()].state != State::kGone) Down(id, reason, State::kGone, /*agent_ended=*/false);
 }
 
-void HostPool::Down(HostId id, const absl::Status& reason, State next) {
+void HostPool::Down(HostId id, const absl::Status& reason, State next, bool agent_ended) {
   Host& host = hosts_[id.value()];
   const bool was_up = host.state == State::kUp;
   const bool expected = host.state == State::kLeaving;
   host.state = expected ? State::kGone : next;
   reach_.launcher->Close(id);
-  if (!expected) delegate_->HostIsDown(id, was_up, reason, next == State::kWaiting);
+  if (expected) return;
+  // One that lives on hears nothing any more: after as long as that makes a silent one lost, its tests have been
+  // stopped.
+  const absl::Time tests_end =
+      was_up && !agent_ended ? host.link->last_heard() + options_.silence : absl::InfinitePast();
+  delegate_->HostIsDown(id, was_up, reason, next == State::kWaiting, tests_end);
 }
 
 bool HostPool::AllAcknowledged() const {

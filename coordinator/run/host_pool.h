@@ -97,8 +97,9 @@ class HostPool : public Hosts {
   void HandleFrame(absl::Time now, const Router::Received& received);
   void CheckLiveness(absl::Time now);
   // It is gone by itself, for this time or for good.
-  void Lost(absl::Time now, HostId id, const absl::Status& reason);
-  void Down(HostId id, const absl::Status& reason, State next);
+  void Lost(absl::Time now, HostId id, const absl::Status& reason, bool agent_ended);
+  // `agent_ended`: it is known to have, not only not heard.
+  void Down(HostId id, const absl::Status& reason, State next, bool agent_ended);
 
   const Options options_;
   Delegate* const delegate_;

@@ -26,8 +26,10 @@ class Hosts {
     // agent is a fresh one.
     virtual void HostIsUp(HostId host, const Hello& hello) = 0;
     // It did not come up, or was lost; not said of hosts that leave because of ShutDown. `may_return`: it is started
-    // again, and HostIsUp or another HostIsDown follows.
-    virtual void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return) = 0;
+    // again, and HostIsUp or another HostIsDown follows. `tests_end`: until when its agent, which is not known to have
+    // ended, may let tests run on; InfinitePast: there is none.
+    virtual void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return,
+                            absl::Time tests_end) = 0;
     virtual void HostSays(HostId host, FromAgent message) = 0;
     // A line the agent, or the shell that started it, wrote to its standard error.
     virtual void HostLogs(HostId host, absl::string_view line) = 0;

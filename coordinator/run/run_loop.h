@@ -99,7 +99,7 @@ class RunLoop : public Hosts::Delegate {
 
   // Hosts::Delegate
   void HostIsUp(HostId host, const Hello& hello) override;
-  void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return) override;
+  void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return, absl::Time tests_end) override;
   void HostSays(HostId host, FromAgent message) override;
   void HostLogs(HostId host, absl::string_view line) override;
   void HostNotes(HostId host, absl::string_view line) override;

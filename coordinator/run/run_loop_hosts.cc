@@ -31,7 +31,7 @@ void RunLoop::HostIsUp(HostId id, const Hello& hello) {
   Schedule(HostJoined{id, slots, speeds_[id.value()]});
 }
 
-void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason, bool may_return) {
+void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason, bool may_return, absl::Time tests_end) {
   if (was_up) --hosts_up_;
   shipping_.HostIsGone(id);
   status_.Gone(id);
@@ -45,7 +45,7 @@ void RunLoop::HostIsDown(HostId id, bool was_up, const absl::Status& reason, boo
     told_down_[id.value()] = true;
     Emit(HostDown{id, was_up, may_return ? absl::StrCat(text, "; its agent is started again") : text});
   }
-  Schedule(HostGone{id, text, may_return});
+  Schedule(HostGone{id, text, may_return, tests_end});
   if (may_return || came_up_[id.value()]) return;
   ++never_up_;
   if (came_up_.size() - never_up_ + 1 == options_.min_hosts) Schedule(StopRun{RunEnd::kNoHosts, /*force=*/true});

@@ -30,7 +30,8 @@ constexpr absl::Duration kRebalance = absl::Seconds(1);
 }  // namespace
 
 bool Scheduler::Impl::HasSlotFree(const HostRecord& host) const {
-  return host.usable() && host.reserved == kNoNeeds && host.occupied() + host.arriving < host.slots;
+  return host.usable() && host.reserved == kNoNeeds && now_ >= host.free_from &&
+         host.occupied() + host.arriving < host.slots;
 }
 
 // A host wants a lease in its queue for each slot that will be free soon, and more where leases are so short that this
@@ -41,7 +42,7 @@ bool Scheduler::Impl::HasSlotFree(const HostRecord& host) const {
 // wait, where the next of these should have the slot of the last.
 bool Scheduler::Impl::Wants(HostId h) const {
   const HostRecord& host = hosts_[h];
-  if (!host.usable() || host.reserved != kNoNeeds) return false;
+  if (!host.usable() || host.reserved != kNoNeeds || now_ < host.free_from) return false;
   if (HasSlotFree(host)) return true;
   if (host.extra > 0 || (host.needy > 0 && pending_.needy().count() > 0)) return false;
   const uint32_t queued = host.queued.count + host.arriving;

@@ -47,7 +47,10 @@ void HostTable::Recount() {
 void HostTable::Join(HostId h, uint32_t slots, double speed) {
   HostRecord& host = hosts_[h];
   const bool hungry = host.hungry, touched = host.touched;
+  const absl::Time alone_from = host.alone_from, free_from = host.free_from;
   host = HostRecord();
+  host.alone_from = alone_from;
+  host.free_from = free_from;
   host.hungry = hungry;
   host.touched = touched;
   host.state = HostRecord::State::kUp;

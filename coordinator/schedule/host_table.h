@@ -92,6 +92,9 @@ struct HostRecord {
   uint32_t extra = 0;           // slots that those take beyond one each
   NeedsId reserved = kNoNeeds;  // it takes nothing else, until there is room for a case with these
   bool probing = false;  // its last batch was kept small: more such leases would not make the queue longer in seconds
+  // Until then tests of an earlier life may run there: so no case that wants it for itself does; and nothing at all,
+  // where one of those did.
+  absl::Time alone_from = absl::InfinitePast(), free_from = absl::InfinitePast();
   std::string why_gone;
   absl::Time joined = absl::InfinitePast();
 

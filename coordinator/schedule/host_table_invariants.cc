@@ -71,7 +71,7 @@ void HostTable::CheckInvariants() const {
   uint64_t live = 0;
   for (const LeaseRecord& lease : leases_) live += lease.id.value() != 0;
   Check(live == live_leases_, "every live lease is in a host's list");
-  needs_.CheckInvariants(with_needs);
+  needs_.CheckInvariants(std::move(with_needs));
 }
 
 }  // namespace dtest::schedule

@@ -87,7 +87,30 @@ void NeedsTable::Give(NeedsId n, HostId h) {
   freed_.insert(freed_.end(), locks.begin(), locks.end());
 }
 
-void NeedsTable::CheckInvariants(const std::vector<std::pair<NeedsId, HostId>>& leases) const {
+void NeedsTable::Linger(NeedsId n, HostId h, absl::Time until) {
+  lingering_.push_back({n, h, until});
+  Count(n, h, 1);
+}
+
+std::vector<HostId> NeedsTable::EndLingering(absl::Time now) {
+  std::vector<HostId> hosts;
+  std::erase_if(lingering_, [&](const Lingering& one) {
+    if (one.until > now) return false;
+    Give(one.needs, one.host);
+    hosts.push_back(one.host);
+    return true;
+  });
+  return hosts;
+}
+
+absl::Time NeedsTable::next_lingering_end() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const Lingering& one : lingering_) next = std::min(next, one.until);
+  return next;
+}
+
+void NeedsTable::CheckInvariants(std::vector<std::pair<NeedsId, HostId>> leases) const {
+  for (const Lingering& one : lingering_) leases.emplace_back(one.needs, one.host);
   IdVector<NeedsId, uint32_t> running(needs_.size());
   IdVector<LockId, uint32_t> farm(locks_.size());
   IdVector<LockId, IdVector<HostId, uint32_t>> on(locks_.size());

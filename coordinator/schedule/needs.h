@@ -1,6 +1,7 @@
 // What cases need beyond a slot of any host (CasePolicy: locks, several slots, a host to themselves, tags), each
 // different combination once; and who holds the locks. Leases hold them, from HostTable::NewLease to HostTable::End,
-// and no list of holders is kept beside: so a lock is held exactly as long as its case may run.
+// and no list of holders is kept beside: so a lock is held exactly as long as its case may run. A case whose host was
+// lost may run on, in an agent that has not noticed yet: what it needs *lingers* until its time is over.
 //
 // Asking, taking and giving back cost as much as the case has locks. One thread.
 
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "coordinator/schedule/case_policy.h"
 #include "coordinator/schedule/ids.h"
 
@@ -57,17 +59,22 @@ class NeedsTable {
   bool HostLocksFree(NeedsId n, HostId h) const;
   // How many more cases with these needs its farm-wide locks allow.
   uint32_t Room(NeedsId n) const;
-  // Leases with these needs.
+  // Leases with these needs, and cases that linger.
   uint32_t running(NeedsId n) const { return needs_[n].running; }
 
   void Take(NeedsId n, HostId h) { Count(n, h, 1); }
   void Give(NeedsId n, HostId h);
+  // A lease with these needs is about to end here, and its case may live on until then: it counts as another.
+  void Linger(NeedsId n, HostId h, absl::Time until);
+  // Ends what has lingered long enough: returns the hosts.
+  std::vector<HostId> EndLingering(absl::Time now);
+  absl::Time next_lingering_end() const;
   // Farm-wide locks that were given back since it was last asked.
   std::vector<LockId> TakeFreed() { return std::exchange(freed_, {}); }
   bool any_freed() const { return !freed_.empty(); }
 
   // Aborts unless locks are held as these leases, of (needs, host), say, and by no more than may hold them.
-  void CheckInvariants(const std::vector<std::pair<NeedsId, HostId>>& leases) const;
+  void CheckInvariants(std::vector<std::pair<NeedsId, HostId>> leases) const;
 
  private:
   struct Lock {
@@ -85,6 +92,12 @@ class NeedsTable {
   IdVector<LockId, Lock> locks_;
   IdVector<NeedsId, Entry> needs_;
   std::vector<LockId> freed_;
+  struct Lingering {
+    NeedsId needs;
+    HostId host;
+    absl::Time until;
+  };
+  std::vector<Lingering> lingering_;  // seldom any
 };
 
 }  // namespace dtest::schedule

@@ -23,6 +23,7 @@ constexpr size_t kMostHostsNamed = 10;
 
 bool Scheduler::Impl::Fits(HostId h, NeedsId n) const {
   const HostRecord& host = hosts_[h];
+  if (now_ < (needs_[n].exclusive ? host.alone_from : host.free_from)) return false;
   return needs_[n].slots <= host.slots && host.occupied() + needs_.SlotsOf(n, host.slots) <= host.slots &&
          needs_.HasTags(h, n) && needs_.HostLocksFree(n, h);
 }
@@ -38,7 +39,6 @@ void Scheduler::Impl::ServeNeeds() {
   NeedyCases& needy = pending_.needy();
   std::vector<HostId> hosts = attention_.touched();
   const bool look_everywhere = needy.TakeStirred() || attention_.work_came_up();
-  needy.Ready();
   for (HostId h : std::vector<HostId>(reserved_)) {
     if (UnreserveInVain(h) || look_everywhere) hosts.push_back(h);
   }
@@ -106,6 +106,7 @@ HostId Scheduler::Impl::HostToReserve(NeedsId n) const {
   for (HostId h : hosts_.ids()) {
     const HostRecord& host = hosts_[h];
     if (!host.usable() || host.reserved != kNoNeeds || !MayEverFit(h, n)) continue;
+    if (now_ < (needs.exclusive ? host.alone_from : host.free_from)) continue;
     const uint32_t slots = needs_.SlotsOf(n, host.slots);
     // Who holds its lock there leaves a slot to the next one.
     if (slots == 1 && needs.host_locks.size() == 1 && !needs_.HostLocksFree(n, h)) continue;

@@ -40,6 +40,10 @@ void Scheduler::Impl::Handle(absl::Time now, SchedulerEvent event, std::vector<S
 }
 
 void Scheduler::Impl::EndTurn() {
+  if (now_ >= needs_.next_lingering_end()) {
+    for (HostId h : needs_.EndLingering(now_)) attention_.Touch(h);
+    attention_.WorkCameUp();
+  }
   if (!stopping() && now_ >= run_deadline_) BeginStop(RunEnd::kTimedOut, options_.kill_grace);
   if (!stopping() && pending_.ReleaseDelayed(now_)) {
     attention_.WorkCameUp();
@@ -96,6 +100,10 @@ void Scheduler::Impl::On(const HostGone& event) {
     // From the last to the first, so that what is put in front ends up in the order it was in.
     for (auto it = held.rbegin(); it != held.rend(); ++it) {
       LeaseRecord& lease = hosts_.lease(it->first);
+      if (lease.needs != kNoNeeds && event.tests_end > now_) {
+        needs_.Linger(lease.needs, h, event.tests_end);
+        if (needs_.SlotsOf(lease.needs, host.slots) > 1) host.free_from = event.tests_end;
+      }
       bool suspect = it->second && !lease.cancelled;
       const CaseNumber shared = CopiedCase(lease);
       if (suspect && shared != kNoCase) {  // it is not over: it runs elsewhere, too
@@ -115,6 +123,7 @@ void Scheduler::Impl::On(const HostGone& event) {
       ListingCameToNothing(e, absl::StrCat("the host was lost while it listed: ", event.reason));
     }
   }
+  host.alone_from = std::max(host.alone_from, event.tests_end);
   Unreserve(h);
   hosts_.Leave(h, event.may_return);
   placement_.Forget(h);
@@ -329,7 +338,8 @@ void Scheduler::Impl::CheckPlaceable() {
 absl::Time Scheduler::Impl::NextDeadline() const {
   if (over_) return absl::InfiniteFuture();
   if (stopping()) return stop_->deadline;
-  return std::min({run_deadline_, rebalance_, stragglers_.look_at_latest, pending_.next_due()});
+  return std::min({run_deadline_, rebalance_, stragglers_.look_at_latest, pending_.next_due(),
+                   needs_.next_lingering_end()});
 }
 
 Scheduler::Progress Scheduler::Impl::progress() const {

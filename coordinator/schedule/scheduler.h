@@ -49,6 +49,9 @@ struct HostGone {
   HostId host;
   std::string reason;
   bool may_return = false;  // another HostJoined or HostGone for it follows: do not give up the run for lack of hosts
+  // Until when tests may live on there, in an agent that has not noticed yet that it was given up; InfinitePast: none
+  // does.
+  absl::Time tests_end = absl::InfinitePast();
 };
 
 // A unit of the bundle; CasesKnown or CasesUnknown follows, by listing (an action of the scheduler) or, where

@@ -25,8 +25,8 @@ class FakeFleet : public Launcher {
   void Failed(HostId host, absl::Status why) {
     events_.push_back({host, FleetEvent::Kind::kFailed, std::move(why), ""});
   }
-  void Ended(HostId host, absl::Status why, std::string last_words = "") {
-    events_.push_back({host, FleetEvent::Kind::kEnded, std::move(why), std::move(last_words)});
+  void Ended(HostId host, absl::Status why, std::string last_words = "", bool agent_ended = true) {
+    events_.push_back({host, FleetEvent::Kind::kEnded, std::move(why), std::move(last_words), agent_ended});
   }
   void Notices(HostId host, std::string text) {
     events_.push_back({host, FleetEvent::Kind::kNotice, absl::OkStatus(), std::move(text)});

@@ -40,7 +40,7 @@ class FakeHosts : public Hosts {
   void Down(HostId host, const char* reason, bool may_return = false) {
     const bool was_up = up_[host.value()];
     up_[host.value()] = false;
-    delegate_->HostIsDown(host, was_up, absl::UnavailableError(reason), may_return);
+    delegate_->HostIsDown(host, was_up, absl::UnavailableError(reason), may_return, absl::InfinitePast());
   }
   void Says(HostId host, FromAgent message) {
     if (up_[host.value()] && !leaving_) delegate_->HostSays(host, std::move(message));

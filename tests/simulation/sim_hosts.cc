@@ -61,8 +61,10 @@ void World::StreamEnds(uint32_t h, Epoch epoch, const std::string& why) {
   Link& link = links_[h];
   if (link.stream == Stream::kNone || link.epoch != epoch) return;
   const bool came_up = std::exchange(link.stream, Stream::kNone) == Stream::kOpen;
-  loop_->FleetTells(EventOf(h, came_up ? FleetEvent::Kind::kEnded : FleetEvent::Kind::kFailed,
-                            why.empty() ? absl::OkStatus() : absl::UnavailableError(why)));
+  FleetEvent event = EventOf(h, came_up ? FleetEvent::Kind::kEnded : FleetEvent::Kind::kFailed,
+                             why.empty() ? absl::OkStatus() : absl::UnavailableError(why));
+  event.agent_ended = Uniform() < 0.5;  // it has; but that is not always known
+  loop_->FleetTells(std::move(event));
 }
 
 absl::Status World::SendFrame(absl::string_view token, Session::Frame frame) {

@@ -128,9 +128,10 @@ class SimLoop::Watched final : public Hosts, public Hosts::Delegate {
     world_.HostIs(host.value(), true);
     run_.HostIsUp(host, hello);
   }
-  void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return) override {
+  void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return,
+                  absl::Time tests_end) override {
     world_.HostIs(host.value(), false);
-    run_.HostIsDown(host, was_up, reason, may_return);
+    run_.HostIsDown(host, was_up, reason, may_return, tests_end);
   }
   void HostSays(HostId host, FromAgent message) override {
     world_.HasSaid(host.value(), message);

@@ -76,9 +76,11 @@ class HostPoolTest : public testing::Test, public HostPool::Delegate {
 
   // ---- HostPool::Delegate
   void HostIsUp(HostId host, const Hello&) override { heard_.push_back(absl::StrCat("up ", host.value())); }
-  void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return) override {
+  void HostIsDown(HostId host, bool was_up, const absl::Status& reason, bool may_return,
+                  absl::Time tests_end) override {
     heard_.push_back(absl::StrCat("down ", host.value(), was_up ? " was up" : "", may_return ? " may return" : ""));
     reason_ = std::string(reason.message());
+    tests_end_ = tests_end;
   }
   void HostSays(HostId host, FromAgent) override { heard_.push_back(absl::StrCat("says ", host.value())); }
   void HostLogs(HostId, absl::string_view) override {}
@@ -94,6 +96,7 @@ class HostPoolTest : public testing::Test, public HostPool::Delegate {
   std::unique_ptr<HostPool> pool_;
   std::vector<std::string> heard_;
   std::string reason_;
+  absl::Time tests_end_;
 };
 
 TEST_F(HostPoolTest, AHostIsUpOnceItsAgentHasSaidItsToken) {
@@ -171,6 +174,19 @@ TEST_F(HostPoolTest, NothingIsStartedBeforeTheOneBeforeHasEnded) {
   Turn();
   EXPECT_THAT(Heard(), IsEmpty());
   EXPECT_THAT(fleet_->started(), SizeIs(3));
+}
+
+TEST_F(HostPoolTest, TestsOfAnAgentMayRunOnUnlessItIsKnownToHaveEnded) {
+  Make();
+  ComesUp(kA);
+  fleet_->Ended(kA, absl::UnavailableError("lost its SSH connection"), "", /*agent_ended=*/false);
+  const absl::Time heard = now_;
+  Turn(absl::Seconds(1));
+  EXPECT_EQ(tests_end_, heard + options_.silence);
+  ComesUp(kB);
+  fleet_->Ended(kB, absl::UnavailableError("exited with status 1"));
+  Turn();
+  EXPECT_EQ(tests_end_, absl::InfinitePast());
 }
 
 TEST_F(HostPoolTest, AHostIsStartedAgainSoManyTimesAndThenNoMore) {

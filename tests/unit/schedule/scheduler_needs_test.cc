@@ -105,6 +105,30 @@ TEST_F(NeedsTest, ALockIsHeldToTheProvenEndOfItsLease) {
   EXPECT_THAT(Leases(turn), SizeIs(1));
 }
 
+// The connection broke: the agent may not have noticed.
+TEST_F(NeedsTest, WhatMayRunOnKeepsItsLockAndItsHost) {
+  Start(Hosts(2));
+  Join(0, 2);
+  Unit(0, {{.locks = {{"db"}}, .exclusive = true}, Locked({{"db"}}), CasePolicy()}, {0, 1, 2});
+  ASSERT_THAT(GivenThisTurn(), ElementsAre(ElementsAre(0)));
+  const absl::Time until = now + absl::Seconds(50);
+  Do(HostGone{HostId(0), "connection reset", /*may_return=*/true, until});
+  Join(0, 2);
+  EXPECT_THAT(Leases(turn), IsEmpty()) << "it had the host for itself";
+  Join(1, 2);
+  EXPECT_THAT(GivenThisTurn(), ElementsAre(ElementsAre(2))) << "what needs no lock runs elsewhere";
+  EXPECT_LE(scheduler_->NextDeadline(), until);
+  After(absl::Seconds(49));
+  Do(Tick{});
+  EXPECT_THAT(Leases(turn), IsEmpty());
+  After(absl::Seconds(1));
+  Do(Tick{});
+  EXPECT_THAT(Leases(turn), SizeIs(1));
+  while (EndOne()) {
+  }
+  EXPECT_EQ(Ended(all).size(), 3u);
+}
+
 TEST_F(NeedsTest, SeveralLocksAreTakenAtOnceOrNotAtAll) {
   Start(Hosts(1));
   Join(0, 8);
