@@ -19,7 +19,7 @@ void Agent::Impl::Handle(absl::Time now, AgentEvent event, std::vector<AgentActi
   now_ = last_now_ = now;
   actions_ = actions;
   std::visit([this](auto& e) { On(std::move(e)); }, event);
-  if (!exited_ && dispatch_) Dispatch();
+  while (!exited_ && dispatch_) Dispatch();
   actions_ = nullptr;
 }
 
@@ -166,10 +166,13 @@ void Agent::Impl::OnMessage(Interrupt&& message) {
       FreeSlot(&slot);
     } else {
       if (slot.suspect != HeldLease::kNone) {  // what it looked into has its result, or has none
-        SettleInquest(lease);
         slot.held.reset();
+        slot.stopped.reset();
+        slot.doubtful.clear();
+        SettleInquest(&slot);
         slot.running = HeldLease::kNone;
       }
+      TellStopped(&slot);
       // A held result that is bad news stays true; a pass would be one of a process that was signalled.
       if (slot.held.has_value() && IsFailure(slot.held->outcome)) Gather(lease, *std::move(slot.held));
       slot.held.reset();

@@ -11,17 +11,21 @@
 // message that came in between (so that such a remainder can be recalled). Listings take a slot like a lease, before
 // any queued lease. A lease whose unit is not prepared waits; others overtake it.
 //
-// Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once, so
-// that a crash in global set-up cannot loop for ever. After its last case (global tear-down, leak check), or between
-// cases, unless it is a failed one's suite that is being torn down: an inquest finds out. Time limits cover those
-// stretches too. Exit status 1 is explained by a failed case; no other status ever is, and no error of a sanitizer.
+// Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once; if
+// the next process of the unit dies so as well, all that remain (in the set-up of a suite: all of that suite), since it
+// is no case's doing and each would cost a process. A unit none of whose processes gets there runs no more. After its
+// last case (global tear-down, leak check), between cases, or in the tear-down of a suite: an inquest finds out, as it
+// does where the framework says that a tear-down failed. Time limits cover those stretches too. Exit status 1 is
+// explained by a failed case; no other status ever is, and no error of a sanitizer.
 //
-// An inquest runs the cases of that process (and the one that would have been next) once more, one a process, but for
-// those that have failed, which the coordinator may have given to another host by now. Those whose process ends badly
-// again did it: results that have left are taken back by late failures. If none does, one on which a sanitizer had
-// remarked did it; if there is none, one that had failed; and else the last one fails, with a message that names them
-// all. The result of a process' last case is held back until the process has ended, and the inquest, so that nothing
-// comes too late.
+// An inquest runs those cases of that process that may have done it (between cases also the one that would have been
+// next; in a suite's tear-down only that suite's) once more, one a process, but for those that have failed, which the
+// coordinator may have given to another host by now. Those whose process ends badly again did it: results that have
+// left are taken back by late failures. If none does, one on which a sanitizer had remarked did it; if there is none,
+// one that had failed; and else the last one fails, with a message that names them all. The result of a process' last
+// case is held back until the process has ended, and the inquest, so that nothing comes too late. A process that did
+// not end by itself, or hung in a suite's tear-down, is looked into in the same way, until the first case is found
+// whose process hangs alone.
 //
 // A process that runs what was not listed, or does not know what was, makes the listing wrong: that is said, and its
 // cases that have not run are infra errors.
@@ -101,12 +105,18 @@ struct CaseBegan {
   SlotId slot;
   uint32_t index = 0;
 };
+// The case has ended, and its suite is being torn down: CaseFinished follows, at the latest as the process ends.
+struct SuiteTearDown {
+  SlotId slot;
+  uint32_t index = 0;
+};
 // The framework said how the case ended; start, duration, attempt and slot are filled in by the core.
 struct CaseFinished {
   SlotId slot;
   CaseResult result;
   bool doubtful = false;     // stays here until the process has ended, which may correct it
   bool from_report = false;  // the process never printed it: its output goes elsewhere
+  bool never_runs = false;   // and has not begun: no process is asked to run it
 };
 
 // The slot's process has ended; what it left behind may live and write on, for the leak timeout. Nothing of it is past
@@ -142,8 +152,8 @@ struct ListingEnded {
 
 struct AgentTick {};
 
-using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, CaseFinished,
-                                ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, AgentTick>;
+using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, SuiteTearDown,
+                                CaseFinished, ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 

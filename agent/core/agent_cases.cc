@@ -26,7 +26,16 @@ void Agent::Impl::On(CaseBegan&& event) {
   ++slot->begun;
   slot->running = position;
   slot->began = now_;
+  slot->torn_down = absl::InfiniteFuture();
   if (!interrupted) StartLimit(slot, position);
+}
+
+void Agent::Impl::On(SuiteTearDown&& event) {
+  Slot* slot = Live(event.slot, Slot::State::kRunning);
+  if (slot == nullptr || slot->fate != Slot::Fate::kOpen || slot->running == HeldLease::kNone) return;
+  if (slot->running != PositionIn(*slot, event.index)) return;
+  slot->torn_down = now_;
+  StartLimit(slot, slot->running);
 }
 
 void Agent::Impl::On(ProcessExited&& event) {
@@ -51,13 +60,16 @@ void Agent::Impl::MarkStartup(Slot* slot) {
   if (slot->any_began) return;
   slot->any_began = true;
   slot->startup = now_ - slot->spawned;
+  units_[slot->unit].early_deaths = 0;
 }
 
 void Agent::Impl::On(CaseFinished&& event) {
   Slot* slot = Live(event.slot, Slot::State::kRunning);
   if (slot == nullptr) return;
   const bool interrupted = slot->fate == Slot::Fate::kInterrupted;
-  if (slot->fate != Slot::Fate::kOpen && !interrupted) {
+  // One that had ended before the process was stopped.
+  const bool before = slot->stopped.has_value() && slot->running != HeldLease::kNone;
+  if (slot->fate != Slot::Fate::kOpen && !interrupted && !before) {
     // The case that timed out says its last: its output is worth keeping.
     if (slot->held.has_value() && slot->held->index == event.result.index && slot->held->output.empty()) {
       slot->held->output = std::move(event.result.output);
@@ -67,7 +79,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   }
   const size_t position = PositionIn(*slot, event.result.index);
   if (position == HeldLease::kNone) return;
-  MarkStartup(slot);
+  if (!event.never_runs) MarkStartup(slot);
   if (slot->running != position) {
     if (slot->running != HeldLease::kNone) return;  // another one is running
     slot->began = now_;
@@ -80,10 +92,16 @@ void Agent::Impl::On(CaseFinished&& event) {
   // The framework's own clock does not wait until its output is read.
   const absl::Duration told = result.duration;
   Fill(*slot, position, &result);
+  if (slot->torn_down < now_) result.duration = slot->torn_down - slot->began;
   result.duration = std::max(result.duration, told);
   FinishCase(slot, position);
   if (interrupted) {
     if (slot->suspect == HeldLease::kNone) Gather(slot->lease, std::move(result));
+    return;
+  }
+  if (event.never_runs) {
+    --slot->batch_left;
+    Gather(slot->lease, std::move(result));
     return;
   }
   slot->any_finished = true;
@@ -100,7 +118,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   ran.told.warning = result.warning;
   ran.told.process = result.process;
   ran.told.place = result.place;
-  StartLimit(slot, NextOf(*slot) != HeldLease::kNone ? NextOf(*slot) : position);
+  if (slot->fate == Slot::Fate::kOpen) StartLimit(slot, NextOf(*slot) != HeldLease::kNone ? NextOf(*slot) : position);
   if (--slot->batch_left == 0) {
     slot->held = std::move(result);
   } else if (event.doubtful) {
@@ -139,11 +157,14 @@ void Agent::Impl::On(ProcessEnded&& event) {
     EndWrong(slot, &event);
     return;
   }
-  if (NeedsInquest(*slot, event)) {
-    BeginInquest(slot, &event);
-    return;
+  Questions questions = QuestionsOf(*slot, &event);
+  std::optional<CaseResult> last;
+  if (EndIsAsked(*slot, event)) {
+    last = std::exchange(slot->held, std::nullopt);
+    if (last.has_value()) last->leaky |= event.leaky;
+  } else {
+    last = LastResult(slot, &event);
   }
-  std::optional<CaseResult> last = LastResult(slot, &event);
   AttachProperties(slot, last.has_value() ? &*last : nullptr, &event.properties);
   if (slot->confirms && last.has_value()) last = Confirmed(slot, event, *std::move(last));
   GatherDoubtful(slot);
@@ -152,7 +173,19 @@ void Agent::Impl::On(ProcessEnded&& event) {
     Gather(lease, *std::move(lease->doubt->alone));
     lease->doubt.reset();
   }
-  if (last.has_value()) Gather(lease, *std::move(last));
+  CaseResult blamed;
+  const bool early = last.has_value() && IsFailure(last->outcome) && !slot->any_began;
+  if (early) {
+    blamed.index = last->index;
+    blamed.outcome = last->outcome;
+    blamed.message = last->message;
+  }
+  if (!questions.empty()) {
+    BeginInquest(slot, std::move(questions), std::move(last));
+  } else if (last.has_value()) {
+    Gather(lease, *std::move(last));
+  }
+  if (early) DiedEarly(slot, event, blamed);
   NextProcess(slot);
 }
 
@@ -192,6 +225,10 @@ void Agent::Impl::EndWrong(Slot* slot, ProcessEnded* event) {
   if (slot->held.has_value()) {
     DropOutput(&*slot->held);
     Gather(lease, *std::exchange(slot->held, std::nullopt));
+  }
+  if (Questions questions = QuestionsOf(*slot, event); !questions.empty() && slot->suspect == HeldLease::kNone) {
+    BeginInquest(slot, std::move(questions), std::nullopt);
+    SettleInquest(slot);
   }
   if (slot->confirms) {
     SettleDoubt(lease);

@@ -32,8 +32,10 @@ class Agent::Impl {
   struct Unit {
     enum class State { kKnown, kPreparing, kReady, kFailed };
     State state = State::kKnown;
-    std::string error;   // if kFailed
-    bool report = true;  // its processes are asked for one
+    std::string error;          // if kFailed
+    bool report = true;         // its processes are asked for one
+    uint32_t early_deaths = 0;  // of its processes in a row, before any case began
+    std::string early_death;    // the last of them, as it was told
   };
 
   struct Slot {
@@ -57,15 +59,16 @@ class Agent::Impl {
     bool lost_output = false;  // a result came from the report only
     bool any_began = false;
     bool any_finished = false;
-    bool any_failed = false;            // explains a non-zero exit status
-    size_t running = HeldLease::kNone;  // position in the lease
-    absl::Time began;                   // the running case
-    uint32_t process = 0;               // the how manyeth of this agent
-    uint32_t begun = 0;                 // cases, the running one included
-    std::vector<RanCase> ran;           // that ended
-    size_t suspect = HeldLease::kNone;  // looks into this case, which may have its result already
-    std::optional<CaseResult> held;     // waits for the end of the process
-    std::vector<CaseResult> doubtful;   // so do these
+    bool any_failed = false;                        // explains a non-zero exit status
+    size_t running = HeldLease::kNone;              // position in the lease
+    absl::Time began;                               // the running case
+    absl::Time torn_down = absl::InfiniteFuture();  // it has ended, and its suite is being torn down since then
+    uint32_t process = 0;                           // the how manyeth of this agent
+    uint32_t begun = 0;                             // cases, the running one included
+    std::vector<RanCase> ran;                       // that ended
+    size_t suspect = HeldLease::kNone;              // looks into this case, which may have its result already
+    std::optional<CaseResult> held;                 // waits for the end of the process
+    std::vector<CaseResult> doubtful;               // so do these
     // Once it is to go, what it still says no longer counts.
     enum class Fate {
       kOpen,
@@ -74,11 +77,19 @@ class Agent::Impl {
       kDropped,      // killed; nobody waits for it
     };
     Fate fate = Fate::kOpen;
+    struct Stopped {
+      Outcome outcome;
+      std::string what;  // it did
+      absl::Time since;  // nothing of a case had been heard
+    };
+    std::optional<Stopped> stopped;               // outside of cases: whom that is put down to is told as it ends
     bool exited = false;                          // and is not limited any more
     absl::Time limit = absl::InfiniteFuture();    // when it will be past its limit
     absl::Duration allowed;                       // of a batch: from when that began to count until then
     absl::Time kill_at = absl::InfiniteFuture();  // SIGKILL after the grace
 
+    // Its end is nobody's yet.
+    bool Undecided() const { return fate == Fate::kOpen || stopped.has_value(); }
     bool HasProcess() const { return state == State::kListing || state == State::kRunning; }
   };
 
@@ -146,6 +157,7 @@ class Agent::Impl {
 
   void On(BatchCut&& event);
   void On(CaseBegan&& event);
+  void On(SuiteTearDown&& event);
   void MarkStartup(Slot* slot);
   void On(CaseFinished&& event);
   void On(ProcessExited&& event);
@@ -159,6 +171,9 @@ class Agent::Impl {
   // Position of the case in the slot's process; kNone if it is none of it, or has ended.
   static size_t PositionIn(const Slot& slot, uint32_t index);
   void FinishCase(Slot* slot, size_t position);
+  // "killed by signal 9 (Killed)", or what it was stopped for.
+  static std::string How(const Slot& slot, const ProcessEnded& event);
+  static bool EndedWell(const Slot& slot, const ProcessEnded& event);
   // A failed case explains the end.
   static bool Explained(const Slot& slot, const ProcessEnded& event);
   // The process does not run what was listed: fails its cases that have not run.
@@ -167,25 +182,39 @@ class Agent::Impl {
 
   // ---- Inquests (agent_inquest.cc)
 
+  using Questions = std::vector<HeldLease::Inquest::Question>;
   // The process ended badly in none of its cases, and more than one may have done it.
-  static bool NeedsInquest(const Slot& slot, const ProcessEnded& event);
-  void BeginInquest(Slot* slot, ProcessEnded* event);
+  static bool EndIsAsked(const Slot& slot, const ProcessEnded& event);
+  // That, and what else went wrong outside of its cases and more than one of them may have done.
+  static Questions QuestionsOf(const Slot& slot, ProcessEnded* event);
+  // Those of the cases that ran in the process, as positions.
+  static std::vector<size_t> Ran(const Slot& slot, const std::vector<uint32_t>& cases);
+  // `last`: the result that the end of the process decided, if any.
+  void BeginInquest(Slot* slot, Questions questions, std::optional<CaseResult> last);
   // One of its processes has ended.
   void EndInquiry(Slot* slot, ProcessEnded* event);
   // The case failed after all; `failure` has why, and with what output.
   void Accuse(Slot* slot, const RanCase& ran, CaseResult failure);
+  static void SkipNeedless(HeldLease::Inquest* inquest);
   void Conclude(Slot* slot);
-  // As far as it got: what it was about is told of its last case.
-  void SettleInquest(HeldLease* lease);
+  // As far as it got: what nobody is found to have done is told of the last case that may have.
+  void SettleInquest(Slot* slot);
 
   // The result that the end of the process decides: of the running case, the held one, or the one to blame.
   std::optional<CaseResult> LastResult(Slot* slot, ProcessEnded* event);
 
+  // The process died, or hung, before any case had begun, and one was blamed: so may be the others, without a process.
+  void DiedEarly(Slot* slot, const ProcessEnded& event, const CaseResult& blamed);
+  // Nobody's process comes to its first case: fails all that remains.
+  bool NeverBegins(Slot* slot);
+
   // The next case that the process would have begun.
   static size_t NextOf(const Slot& slot);
-  // Makes failures of those results the event names.
+  // Makes failures of those results the event names, and of those that alone may have done what it names.
   void Correct(Slot* slot, const ProcessEnded& event);
-  static void MakeFailed(CaseResult* result, const std::string& message);
+  // The case that ran in this process failed after all. Of a result that has left by a late failure, with `output`.
+  void CorrectOne(Slot* slot, uint32_t index, const CaseResult& failure);
+  static void MakeFailed(CaseResult* result, const std::string& message, Outcome outcome);
   // The result of a case of this process that has not left yet; null if there is none.
   CaseResult* StillHere(Slot* slot, uint32_t index);
   // Whether the crash of the running case asks for a second look at it, alone.
@@ -232,8 +261,10 @@ class Agent::Impl {
   void On(AgentTick&&);
   void PastLimit(Slot* slot);
   // Ends the slot's process. Its running case ends with this outcome, since `what`; outside of cases, the one it is put
-  // down to, which is told `where`.
+  // down to as it ends.
   void Stop(Slot* slot, Outcome outcome, const std::string& what, absl::Time outside_since);
+  // Does not wait for that: the run is ending.
+  void TellStopped(Slot* slot);
   void Beat();
 
   const AgentOptions options_;

@@ -8,41 +8,81 @@
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
 #include "agent/core/blame.h"
+#include "agent/frameworks/sanitizer.h"
 
 namespace dtest {
 
-bool Agent::Impl::NeedsInquest(const Slot& slot, const ProcessEnded& event) {
-  const bool clean = event.signal == 0 && event.exit_code == 0 && !event.premature;
-  if (slot.fate != Slot::Fate::kOpen || slot.confirms || slot.running != HeldLease::kNone) return false;
-  if (slot.held.has_value()) return slot.ran.size() > 1 && !clean && !Explained(slot, event);
-  return slot.any_finished && (event.signal != 0 || event.premature) && !event.after_failure;
+std::vector<size_t> Agent::Impl::Ran(const Slot& slot, const std::vector<uint32_t>& cases) {
+  std::vector<size_t> positions;
+  for (const RanCase& ran : slot.ran) {
+    if (absl::c_linear_search(cases, ran.told.index)) positions.push_back(ran.position);
+  }
+  return positions;
 }
 
-void Agent::Impl::BeginInquest(Slot* slot, ProcessEnded* event) {
-  AttachProperties(slot, nullptr, &event->properties);
-  GatherDoubtful(slot);
-  HeldLease::Inquest inquest;
+bool Agent::Impl::EndIsAsked(const Slot& slot, const ProcessEnded& event) {
+  if (!slot.Undecided() || slot.confirms || slot.running != HeldLease::kNone) return false;
+  if (!event.listing_wrong.empty()) return false;
+  if (slot.held.has_value() && (EndedWell(slot, event) || Explained(slot, event))) return false;
+  if (!event.torn_down.empty()) return event.torn_down.size() > 1;
+  if (slot.held.has_value()) return slot.ran.size() > 1;
+  return slot.any_finished && !slot.stopped.has_value() && (event.signal != 0 || event.premature);
+}
+
+Agent::Impl::Questions Agent::Impl::QuestionsOf(const Slot& slot, ProcessEnded* event) {
+  Questions questions;
+  for (ProcessEnded::Outside& outside : event->outside) {
+    if (outside.cases.size() < 2) continue;
+    HeldLease::Inquest::Question& question = questions.emplace_back();
+    question.how = std::move(outside.message);
+    question.candidates = Ran(slot, outside.cases);
+    question.output = outside.output.empty() ? event->output : std::move(outside.output);
+    question.output_cut = outside.output.empty() ? event->output_cut : outside.output_cut;
+  }
+  if (EndIsAsked(slot, *event)) {
+    const std::string end = How(slot, *event);
+    HeldLease::Inquest::Question& question = questions.emplace_back();
+    question.outcome = slot.stopped ? slot.stopped->outcome : Outcome::kCrashed;
+    question.hung = slot.stopped.has_value();
+    for (const RanCase& ran : slot.ran) question.candidates.push_back(ran.position);
+    if (!event->torn_down.empty()) {
+      question.how = absl::StrCat(end, " ", kInSuiteTearDown);
+      question.candidates = Ran(slot, event->torn_down);
+    } else if (slot.held.has_value()) {
+      if (!slot.stopped) question.outcome = Outcome::kFailed;
+      const bool killed = event->signal != 0 && !slot.stopped.has_value();
+      question.how = absl::StrCat("the process ", killed ? "was " : "", end, " ", kInTearDown);
+    } else {
+      question.how = absl::StrCat(end, " ", event->in_suite ? kInNextSuiteSetUp : kBetween);
+      question.candidates.push_back(slot.lease->First());
+    }
+    question.output = event->output;
+    question.output_cut = event->output_cut;
+  }
+  for (HeldLease::Inquest::Question& question : questions) question.cases = event->cases;
+  std::erase_if(questions, [](const HeldLease::Inquest::Question& question) { return question.candidates.empty(); });
+  return questions;
+}
+
+void Agent::Impl::BeginInquest(Slot* slot, Questions questions, std::optional<CaseResult> last) {
+  HeldLease::Inquest& inquest = slot->lease->inquest.emplace();
+  inquest.questions = std::move(questions);
   inquest.ran = std::move(slot->ran);
+  inquest.last = std::move(last);
+  const auto may_have = [&](size_t position) {
+    return absl::c_any_of(inquest.questions, [&](const HeldLease::Inquest::Question& question) {
+      return absl::c_linear_search(question.candidates, position);
+    });
+  };
   for (const RanCase& ran : inquest.ran) {
     // One whose failure has been told may be tried again elsewhere by now: it is not run here as well.
-    const bool held = slot->held.has_value() && slot->held->index == ran.told.index;
-    if (held || !IsFailure(ran.told.outcome)) inquest.suspects.push_back(ran.position);
+    const bool held = inquest.last.has_value() && inquest.last->index == ran.told.index;
+    if ((held || !IsFailure(ran.told.outcome)) && may_have(ran.position)) inquest.suspects.push_back(ran.position);
   }
-  const std::string end = DescribeEnd(event->exit_code, event->signal);
-  if (slot->held.has_value()) {
-    slot->held->leaky |= event->leaky;
-    inquest.last = std::exchange(slot->held, std::nullopt);
-    inquest.how = absl::StrCat("the process ", event->signal == 0 ? "" : "was ", end, " ", kInTearDown);
-  } else {
-    inquest.suspects.push_back(slot->lease->First());
-    inquest.outcome = Outcome::kCrashed;
-    inquest.how = absl::StrCat(end, " ", event->in_suite ? kInNextSuiteSetUp : kBetween);
+  if (const size_t next = slot->lease->First(); next != HeldLease::kNone && may_have(next)) {
+    inquest.suspects.push_back(next);
   }
-  inquest.cases = std::move(event->cases);
-  inquest.output = std::move(event->output);
-  inquest.output_cut = event->output_cut;
-  slot->lease->inquest = std::move(inquest);
-  NextProcess(slot);
+  if (inquest.suspects.empty()) Conclude(slot);
 }
 
 void Agent::Impl::EndInquiry(Slot* slot, ProcessEnded* event) {
@@ -52,13 +92,15 @@ void Agent::Impl::EndInquiry(Slot* slot, ProcessEnded* event) {
   const bool unknown = !event->listing_wrong.empty();
   if (unknown) Send(ListingWrong{slot->unit, event->listing_wrong});
   Correct(slot, *event);
-  const bool clean = event->signal == 0 && event->exit_code == 0 && !event->premature;
-  const bool badly = !unknown && (slot->fate != Slot::Fate::kOpen || !slot->held.has_value() ||
-                                  !event->corrections.empty() || (!clean && !Explained(*slot, *event)));
+  const bool badly =
+      !unknown && (slot->fate != Slot::Fate::kOpen || !slot->held.has_value() || !event->corrections.empty() ||
+                   !event->outside.empty() || (!EndedWell(*slot, *event) && !Explained(*slot, *event)));
   std::optional<CaseResult> result = LastResult(slot, event);
   if (unknown || !result.has_value()) result = Verdict(*slot, position, Outcome::kInfraError, NotRun(*event));
   HeldLease::Inquest& inquest = *lease->inquest;
-  inquest.found |= badly;
+  for (HeldLease::Inquest::Question& question : inquest.questions) {
+    question.found |= badly && absl::c_linear_search(question.candidates, position);
+  }
   if (!has_result) {
     AttachProperties(slot, &*result, &event->properties);
     inquest.last = std::move(result);
@@ -67,6 +109,7 @@ void Agent::Impl::EndInquiry(Slot* slot, ProcessEnded* event) {
     const auto ran = absl::c_find_if(inquest.ran, [&](const RanCase& r) { return r.position == position; });
     Accuse(slot, *ran, *std::move(result));
   }
+  SkipNeedless(&inquest);
   if (inquest.next == inquest.suspects.size()) Conclude(slot);
   NextProcess(slot);
 }
@@ -93,56 +136,77 @@ void Agent::Impl::Accuse(Slot* slot, const RanCase& ran, CaseResult failure) {
   if (!last.has_value() || told != &*last) Gathered(lease, told->message.size() + told->output.size());
 }
 
-void Agent::Impl::Conclude(Slot* slot) {
-  HeldLease::Inquest& inquest = *slot->lease->inquest;
-  // None does it alone, at least not every time, as races are: what was remarked on while it ran tells.
-  for (size_t i = 0; i < inquest.ran.size() && !inquest.found; ++i) {
-    const RanCase& ran = inquest.ran[i];
-    if (ran.told.warning.empty()) continue;
-    CaseResult failure;
-    failure.outcome = Outcome::kFailed;
-    failure.message = absl::StrCat(ran.told.warning, "\nand ", inquest.how, "; not so when the case ran alone");
-    failure.output = inquest.output;
-    failure.output_cut = inquest.output_cut;
-    Accuse(slot, ran, std::move(failure));
-    inquest.found = true;
-  }
-  // Or one that had failed in it.
-  for (auto ran = inquest.ran.rbegin(); ran != inquest.ran.rend() && !inquest.found; ++ran) {
-    if (absl::c_linear_search(inquest.suspects, ran->position)) continue;
-    CaseResult failure;
-    failure.outcome = Outcome::kFailed;
-    failure.message = absl::StrCat(inquest.how, "; none of the cases that passed does that alone");
-    failure.output = inquest.output;
-    failure.output_cut = inquest.output_cut;
-    Accuse(slot, *ran, std::move(failure));
-    inquest.found = true;
-  }
-  SettleInquest(slot->lease);
+// Of a hang, one that does it is enough: each would take as long as its time limit.
+void Agent::Impl::SkipNeedless(HeldLease::Inquest* inquest) {
+  const auto asks = [&](const HeldLease::Inquest::Question& question) {
+    return !(question.hung && question.found) &&
+           absl::c_linear_search(question.candidates, inquest->suspects[inquest->next]);
+  };
+  while (inquest->next < inquest->suspects.size() && !absl::c_any_of(inquest->questions, asks)) ++inquest->next;
 }
 
-void Agent::Impl::SettleInquest(HeldLease* lease) {
-  if (!lease->inquest.has_value()) return;
-  HeldLease::Inquest inquest = *std::exchange(lease->inquest, std::nullopt);
-  if (!inquest.last.has_value()) return;  // it remains
-  CaseResult& last = *inquest.last;
-  if (!inquest.found) {
-    const bool all = inquest.next == inquest.suspects.size();
-    if (!IsFailure(last.outcome)) {
-      last.outcome = inquest.outcome;
-      last.message.clear();
+void Agent::Impl::Conclude(Slot* slot) {
+  HeldLease::Inquest& inquest = *slot->lease->inquest;
+  for (HeldLease::Inquest::Question& question : inquest.questions) {
+    const auto accuse = [&](const RanCase& ran, std::string message) {
+      CaseResult failure;
+      failure.outcome = Outcome::kFailed;
+      failure.message = std::move(message);
+      failure.output = question.output;
+      failure.output_cut = question.output_cut;
+      Accuse(slot, ran, std::move(failure));
+      question.found = true;
+    };
+    const auto may_have = [&](const RanCase& ran) { return absl::c_linear_search(question.candidates, ran.position); };
+    // None does it alone, at least not every time, as races are: what was remarked on while it ran tells.
+    for (size_t i = 0; i < inquest.ran.size() && !question.found; ++i) {
+      const RanCase& ran = inquest.ran[i];
+      // A framework warns of other things, too.
+      if (SanitizerHeadline(ran.told.warning).empty() || !may_have(ran)) continue;
+      accuse(ran, absl::StrCat(ran.told.warning, "\nand ", question.how, "; not so when the case ran alone"));
     }
-    absl::StrAppend(&last.message, last.message.empty() ? "" : "\n", inquest.how,
-                    all ? "; none of its cases does that alone, so it may not be this one's doing"
-                        : "; its cases could not all be run alone, so it may not be this one's doing",
-                    inquest.cases.empty() ? "" : ". Its cases: ", inquest.cases);
-    ProcessEnded end;
-    end.output = std::move(inquest.output);
-    end.output_cut = inquest.output_cut;
-    AddOutput(&last, &end);
+    // Or one that had failed in it.
+    for (auto ran = inquest.ran.rbegin(); ran != inquest.ran.rend() && !question.found; ++ran) {
+      if (absl::c_linear_search(inquest.suspects, ran->position) || !may_have(*ran)) continue;
+      accuse(*ran, absl::StrCat(question.how, "; none of the cases that passed does that alone"));
+    }
   }
-  if (!IsFailure(last.outcome)) DropOutput(&last);
-  Gather(lease, std::move(last));
+  SettleInquest(slot);
+}
+
+void Agent::Impl::SettleInquest(Slot* slot) {
+  HeldLease* lease = slot->lease;
+  if (!lease->inquest.has_value()) return;
+  HeldLease::Inquest& inquest = *lease->inquest;
+  const bool all = inquest.next == inquest.suspects.size();
+  for (HeldLease::Inquest::Question& question : inquest.questions) {
+    if (question.found) continue;
+    CaseResult failure;
+    failure.outcome = question.outcome;
+    failure.message = absl::StrCat(question.how,
+                                   all ? "; none of its cases does that alone, so it may not be this one's doing"
+                                       : "; its cases could not all be run alone, so it may not be this one's doing",
+                                   question.cases.empty() ? "" : ". Its cases: ", question.cases);
+    const size_t position = question.candidates.back();
+    if (inquest.last.has_value() && inquest.last->index == lease->at(position).index) {
+      MakeFailed(&*inquest.last, failure.message, failure.outcome);
+      ProcessEnded end;
+      end.output = std::move(question.output);
+      end.output_cut = question.output_cut;
+      AddOutput(&*inquest.last, &end);
+      continue;
+    }
+    const auto ran = absl::c_find_if(inquest.ran, [&](const RanCase& r) { return r.position == position; });
+    if (ran == inquest.ran.end()) continue;  // it has not run, and remains
+    failure.output = std::move(question.output);
+    failure.output_cut = question.output_cut;
+    Accuse(slot, *ran, std::move(failure));
+  }
+  std::optional<CaseResult> last = std::move(inquest.last);
+  lease->inquest.reset();
+  if (!last.has_value()) return;
+  if (!IsFailure(last->outcome)) DropOutput(&*last);
+  Gather(lease, *std::move(last));
 }
 
 }  // namespace dtest

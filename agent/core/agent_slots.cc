@@ -61,9 +61,14 @@ void Agent::Impl::StartProcess(Slot* slot) {
   slot->lease = lease;
   slot->unit = lease->unit();
   slot->spawned = now_;
-  slot->confirms = lease->doubt.has_value() && !lease->doubt->alone.has_value();
+  if (NeverBegins(slot)) {
+    FinishLease(slot);
+    FreeSlot(slot);
+    return;
+  }
   slot->process = ++processes_;
   if (lease->inquest.has_value()) slot->suspect = lease->inquest->suspects[lease->inquest->next++];
+  slot->confirms = !lease->inquest.has_value() && lease->doubt.has_value() && !lease->doubt->alone.has_value();
   const bool looks_again = slot->confirms || slot->suspect != HeldLease::kNone;
   std::vector<LeasedCase> cases = slot->suspect != HeldLease::kNone ? std::vector<LeasedCase>{lease->at(slot->suspect)}
                                   : slot->confirms
@@ -147,7 +152,7 @@ void Agent::Impl::Flush(HeldLease* lease) {
 void Agent::Impl::FinishLease(Slot* slot) {
   HeldLease* lease = slot->lease;
   SettleDoubt(lease);
-  SettleInquest(lease);
+  SettleInquest(slot);
   slot->lease = nullptr;
   Results last{lease->id(),
                lease->unit(),
@@ -198,14 +203,10 @@ void Agent::Impl::PastLimit(Slot* slot) {
 
 void Agent::Impl::Stop(Slot* slot, Outcome outcome, const std::string& what, absl::Time outside_since) {
   if (slot->state == Slot::State::kRunning) {
-    if (slot->running != HeldLease::kNone) {
+    if (slot->running != HeldLease::kNone && slot->torn_down == absl::InfiniteFuture()) {
       slot->held = Blame(slot, slot->running, outcome, what);
-    } else if (slot->held.has_value()) {
-      AfterLast(&*slot->held, what, outcome);
     } else {
-      slot->began = slot->any_finished ? outside_since : slot->spawned;
-      const char* const where = slot->any_finished ? kBetween : kInSetUp;
-      slot->held = Blame(slot, NextOf(*slot), outcome, absl::StrCat(what, " ", where));
+      slot->stopped = Slot::Stopped{outcome, what, slot->any_finished ? outside_since : slot->spawned};
     }
   }
   slot->fate = Slot::Fate::kStopped;
@@ -213,6 +214,20 @@ void Agent::Impl::Stop(Slot* slot, Outcome outcome, const std::string& what, abs
   const bool at_once = welcome_.settings.kill_grace <= absl::ZeroDuration();
   slot->kill_at = at_once ? absl::InfiniteFuture() : now_ + welcome_.settings.kill_grace;
   Signal(slot, at_once ? SIGKILL : SIGTERM);
+}
+
+void Agent::Impl::TellStopped(Slot* slot) {
+  if (!slot->stopped.has_value()) return;
+  const Slot::Stopped stopped = *std::exchange(slot->stopped, std::nullopt);
+  if (slot->running != HeldLease::kNone) {
+    slot->held = Blame(slot, slot->running, stopped.outcome, absl::StrCat(stopped.what, " ", kInSuiteTearDown));
+  } else if (slot->held.has_value()) {
+    AfterLast(&*slot->held, stopped.what, stopped.outcome);
+  } else {
+    slot->began = stopped.since;
+    slot->held = Blame(slot, NextOf(*slot), stopped.outcome,
+                       absl::StrCat(stopped.what, " ", slot->any_finished ? kBetween : kInSetUp));
+  }
 }
 
 void Agent::Impl::On(AgentSignalled&& event) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
@@ -11,21 +12,38 @@
 #include "agent/frameworks/capture.h"
 
 namespace dtest {
+namespace {
+
+constexpr uint32_t kEarlyDeathsThatTell = 2;
+constexpr uint32_t kMostEarlyDeaths = 10;  // a retry may find that what was not there has come
+
+}  // namespace
+
+std::string Agent::Impl::How(const Slot& slot, const ProcessEnded& event) {
+  return slot.stopped.has_value() ? slot.stopped->what : DescribeEnd(event.exit_code, event.signal);
+}
+
+bool Agent::Impl::EndedWell(const Slot& slot, const ProcessEnded& event) {
+  return !slot.stopped.has_value() && event.signal == 0 && event.exit_code == 0 && !event.premature &&
+         event.torn_down.empty();
+}
 
 bool Agent::Impl::Explained(const Slot& slot, const ProcessEnded& event) {
-  return slot.any_failed && event.signal == 0 && event.exit_code == 1 && !absl::StrContains(event.warning, "ERROR: ");
+  return !slot.stopped.has_value() && slot.any_failed && event.signal == 0 && event.exit_code == 1 &&
+         !absl::StrContains(event.warning, "ERROR: ");
 }
 
 std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* event) {
   std::optional<CaseResult> result = std::exchange(slot->held, std::nullopt);
   bool keep_output = true;
-  const bool clean = event->signal == 0 && event->exit_code == 0 && !event->premature;
-  const bool finished = event->signal == 0 && !event->premature;
+  const bool clean = EndedWell(*slot, *event);
+  const bool finished = event->signal == 0 && !event->premature && !slot->stopped.has_value();
+  const auto or_stopped = [&](Outcome outcome) { return slot->stopped ? slot->stopped->outcome : outcome; };
   if (finished && !slot->report && slot->fate == Slot::Fate::kOpen && slot->batch_left > 0) {
     units_[slot->unit].report = true;  // it does not print all after all: once more, with a report
     return std::nullopt;
   }
-  if (slot->fate != Slot::Fate::kOpen) {
+  if (!slot->Undecided()) {
     if (!result.has_value()) return std::nullopt;
   } else if (slot->running != HeldLease::kNone) {
     result = Verdict(*slot, slot->running, Outcome::kCrashed,
@@ -39,31 +57,73 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
     FinishCase(slot, slot->running);
   } else if (result.has_value()) {
     if (!clean && !Explained(*slot, *event)) {
-      const std::string how = DescribeEnd(event->exit_code, event->signal);
-      AfterLast(&*result, absl::StrCat(event->signal == 0 ? "" : "was ", how), Outcome::kFailed);
+      const std::string how = How(*slot, *event);
+      if (event->torn_down.empty()) {
+        const bool killed = event->signal != 0 && !slot->stopped.has_value();
+        AfterLast(&*result, absl::StrCat(killed ? "was " : "", how), or_stopped(Outcome::kFailed));
+      } else {
+        MakeFailed(&*result, absl::StrCat(how, " ", kInSuiteTearDown), or_stopped(Outcome::kCrashed));
+      }
       if (!event->warning.empty()) absl::StrAppend(&result->message, ": ", event->warning);
     } else {
       keep_output = !event->warning.empty();  // else they are the framework's closing words
     }
     if (result->warning.empty()) result->warning = event->warning;
     DropOutput(&*result);
+  } else if (!slot->any_finished && slot->batch_left == 0) {
+    return std::nullopt;  // none of its cases was to run
   } else if (!slot->any_finished) {
     slot->began = slot->spawned;
-    result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
+    const char* const where = event->in_suite ? kInSuiteSetUp : slot->stopped.has_value() ? kInSetUp : kInGlobalSetUp;
+    result = Blame(slot, NextOf(*slot), or_stopped(Outcome::kCrashed),
                    clean ? std::string("exited with status 0 without running the test")
-                         : absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
-                                        event->in_suite ? kInSuiteSetUp : kInGlobalSetUp));
-  } else if (!finished && !event->after_failure) {
-    slot->began = now_;
-    result = Blame(slot, NextOf(*slot), Outcome::kCrashed,
-                   absl::StrCat(DescribeEnd(event->exit_code, event->signal), " ",
-                                event->in_suite ? kInNextSuiteSetUp : kBetween));
+                         : absl::StrCat(How(*slot, *event), " ", where));
+  } else if (!finished && event->torn_down.empty()) {
+    slot->began = slot->stopped ? slot->stopped->since : now_;
+    result = Blame(slot, NextOf(*slot), or_stopped(Outcome::kCrashed),
+                   absl::StrCat(How(*slot, *event), " ", event->in_suite ? kInNextSuiteSetUp : kBetween));
   } else {
     return std::nullopt;
   }
   result->leaky |= event->leaky;
   if (keep_output) AddOutput(&*result, event);
   return result;
+}
+
+void Agent::Impl::DiedEarly(Slot* slot, const ProcessEnded& event, const CaseResult& blamed) {
+  if (slot->confirms || !slot->Undecided()) return;
+  HeldLease* lease = slot->lease;
+  Unit& unit = units_[slot->unit];
+  std::vector<size_t> others;  // that would fare alike
+  if (event.in_suite) {
+    const std::vector<uint32_t> before = std::exchange(lease->died_setting_up, event.setting_up);
+    if (!absl::c_linear_search(before, blamed.index)) return;
+    for (const uint32_t index : event.setting_up) {
+      if (const size_t position = lease->Find(index); position != HeldLease::kNone) others.push_back(position);
+    }
+  } else {
+    unit.early_death = blamed.message;
+    if (++unit.early_deaths < kEarlyDeathsThatTell) return;
+    for (const LeasedCase& leased : lease->Remaining(slot->batch_left - 1)) others.push_back(lease->Find(leased.index));
+  }
+  slot->began = now_;
+  for (const size_t position : others) {
+    Gather(lease, Blame(slot, position, blamed.outcome,
+                        absl::StrCat("not run, since two processes in a row did not get to a test: ", blamed.message)));
+  }
+}
+
+bool Agent::Impl::NeverBegins(Slot* slot) {
+  const Unit& unit = units_[slot->unit];
+  HeldLease* lease = slot->lease;
+  if (unit.early_deaths < kMostEarlyDeaths || lease->inquest.has_value() || lease->doubt.has_value()) return false;
+  slot->began = now_;
+  while (lease->remaining() > 0) {
+    Gather(lease, Blame(slot, lease->First(), Outcome::kCrashed,
+                        absl::StrCat("not run, since the last ", unit.early_deaths,
+                                     " processes of this executable here did not get to a test: ", unit.early_death)));
+  }
+  return true;
 }
 
 void Agent::Impl::AddOutput(CaseResult* result, ProcessEnded* event) const {
@@ -94,32 +154,54 @@ void Agent::Impl::EndInterrupted(Slot* slot, ProcessEnded* event) {
   SendIdleIfOwed();
 }
 
-void Agent::Impl::MakeFailed(CaseResult* result, const std::string& message) {
+void Agent::Impl::MakeFailed(CaseResult* result, const std::string& message, Outcome outcome) {
   if (!IsFailure(result->outcome)) {
-    result->outcome = Outcome::kFailed;
+    result->outcome = outcome;
     result->message.clear();
   }
   absl::StrAppend(&result->message, result->message.empty() ? "" : "\n", message);
 }
 
-void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event) {
-  for (const ProcessEnded::Correction& correction : event.corrections) {
-    slot->any_failed = true;
-    if (CaseResult* result = StillHere(slot, correction.index); result != nullptr) {
-      MakeFailed(result, correction.message);
-      continue;
-    }
-    const auto ran = std::find_if(slot->ran.begin(), slot->ran.end(),
-                                  [&](const RanCase& r) { return r.told.index == correction.index; });
-    if (ran == slot->ran.end()) continue;
-    LateFailure late{ran->told.outcome, ran->told};
-    MakeFailed(&late.result, correction.message);
-    ran->told.outcome = late.result.outcome;
-    late.result.output = event.output;
-    late.result.output_cut = event.output_cut;
-    slot->lease->late_failures.push_back(std::move(late));
-    Gathered(slot->lease, correction.message.size() + event.output.size());
+void Agent::Impl::CorrectOne(Slot* slot, uint32_t index, const CaseResult& failure) {
+  if (CaseResult* result = StillHere(slot, index); result != nullptr) {
+    MakeFailed(result, failure.message, failure.outcome);
+    return;
   }
+  const auto ran =
+      std::find_if(slot->ran.begin(), slot->ran.end(), [&](const RanCase& r) { return r.told.index == index; });
+  if (ran == slot->ran.end()) return;
+  LateFailure late{ran->told.outcome, ran->told};
+  MakeFailed(&late.result, failure.message, failure.outcome);
+  ran->told.outcome = late.result.outcome;
+  late.result.output = failure.output;
+  late.result.output_cut = failure.output_cut;
+  slot->lease->late_failures.push_back(std::move(late));
+  Gathered(slot->lease, failure.message.size() + failure.output.size());
+}
+
+void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event) {
+  slot->any_failed |= !event.corrections.empty() || !event.outside.empty();
+  CaseResult failure;
+  failure.outcome = Outcome::kFailed;
+  failure.output = event.output;
+  failure.output_cut = event.output_cut;
+  for (const ProcessEnded::Correction& correction : event.corrections) {
+    failure.message = correction.message;
+    CorrectOne(slot, correction.index, failure);
+  }
+  for (const ProcessEnded::Outside& outside : event.outside) {
+    if (outside.cases.size() > 1) continue;
+    failure.message = outside.message;
+    failure.output = outside.output.empty() ? event.output : outside.output;
+    failure.output_cut = outside.output.empty() ? event.output_cut : outside.output_cut;
+    CorrectOne(slot, outside.cases.front(), failure);
+  }
+  if (event.torn_down.size() != 1 || slot->held.has_value() || !slot->Undecided()) return;
+  failure.outcome = slot->stopped ? slot->stopped->outcome : Outcome::kCrashed;
+  failure.message = absl::StrCat(How(*slot, event), " ", kInSuiteTearDown);
+  failure.output = event.output;
+  failure.output_cut = event.output_cut;
+  CorrectOne(slot, event.torn_down.front(), failure);
 }
 
 CaseResult* Agent::Impl::StillHere(Slot* slot, uint32_t index) {
@@ -179,11 +261,7 @@ void Agent::Impl::AttachProperties(Slot* slot, CaseResult* last, std::vector<Pro
 }
 
 void Agent::Impl::AfterLast(CaseResult* result, const std::string& what, Outcome outcome) {
-  if (!IsFailure(result->outcome)) {
-    result->outcome = outcome;
-    result->message.clear();
-  }
-  absl::StrAppend(&result->message, result->message.empty() ? "" : "\n", "the process ", what, " ", kInTearDown);
+  MakeFailed(result, absl::StrCat("the process ", what, " ", kInTearDown), outcome);
 }
 
 CaseResult Agent::Impl::Verdict(const Slot& slot, size_t position, Outcome outcome, std::string message) {

@@ -15,6 +15,7 @@ inline constexpr char kInGlobalSetUp[] = "before the first test, in global set-u
 inline constexpr char kInSuiteSetUp[] = "before the first test, in the set-up of its suite";
 inline constexpr char kInNextSuiteSetUp[] = "before the test, in the set-up of its suite";
 inline constexpr char kBetween[] = "between tests: one had ended, and this one had not begun";
+inline constexpr char kInSuiteTearDown[] = "after the test, in the tear-down of its suite";
 inline constexpr char kInTearDown[] = "after its last test (global tear-down, leak check or atexit)";
 
 // "killed by signal 11 (Segmentation fault)", "exited with status 3".

@@ -17,7 +17,7 @@ class DirectLauncher::Child final : public TestProcess {
  public:
   Child(DirectLauncher* launcher, SlotId slot, std::unique_ptr<Process> process)
       : launcher_(*launcher), slot_(slot), process_(std::move(process)) {
-    launcher_.running_.push_back(process_->pid());
+    launcher_.Know(process_->pid());
   }
   ~Child() override {
     if (reaped_) return;
@@ -41,20 +41,12 @@ class DirectLauncher::Child final : public TestProcess {
   bool HasEnded() const override { return process_->HasEnded(); }
   void Signal(int signal) override { process_->Signal(signal); }
 
-  bool HasLeftovers() override { return !launcher_.Leftovers(slot_, process_->pid()).empty(); }
+  bool HasLeftovers() override { return launcher_.HasLeftovers(slot_, process_->pid()); }
   void KillAll() override {
     process_->Signal(SIGKILL);
-    // Each round may orphan the children of those killed; the dying are gone in a moment.
-    const absl::Time give_up = MonotonicNow() + absl::Seconds(1);
-    for (std::vector<pid_t> left = launcher_.Leftovers(slot_, process_->pid());
-         !left.empty() && MonotonicNow() < give_up; left = launcher_.Leftovers(slot_, process_->pid())) {
-      for (pid_t pid : left) kill(pid, SIGKILL);
-      usleep(200);
-    }
+    launcher_.KillLeftovers(slot_, process_->pid());
   }
-  bool IsAncestorOf(pid_t process) const override {
-    return !IsOlder(process, process_->pid()) && OwnerOf(process, slot_.value(), process_->pid()) == Owner::kThisSlot;
-  }
+  bool IsAncestorOf(pid_t process) const override { return IsAncestor(slot_, process_->pid(), process); }
 
   Process::End Reap() override {
     reaped_ = true;
@@ -63,16 +55,29 @@ class DirectLauncher::Child final : public TestProcess {
   }
 
  private:
-  void Forget() {
-    std::vector<pid_t>& running = launcher_.running_;
-    running.erase(std::find(running.begin(), running.end(), process_->pid()));
-  }
+  void Forget() { launcher_.Forget(process_->pid()); }
 
   DirectLauncher& launcher_;
   const SlotId slot_;
   const std::unique_ptr<Process> process_;
   bool reaped_ = false;
 };
+
+void DirectLauncher::Forget(pid_t process) { running_.erase(std::find(running_.begin(), running_.end(), process)); }
+
+void DirectLauncher::KillLeftovers(SlotId slot, pid_t process) const {
+  // Each round may orphan the children of those killed; the dying are gone in a moment.
+  const absl::Time give_up = MonotonicNow() + absl::Seconds(1);
+  for (std::vector<pid_t> left = Leftovers(slot, process); !left.empty() && MonotonicNow() < give_up;
+       left = Leftovers(slot, process)) {
+    for (pid_t pid : left) kill(pid, SIGKILL);
+    usleep(200);
+  }
+}
+
+bool DirectLauncher::IsAncestor(SlotId slot, pid_t process, pid_t of) {
+  return !IsOlder(of, process) && OwnerOf(of, slot.value(), process) == Owner::kThisSlot;
+}
 
 absl::StatusOr<std::unique_ptr<TestProcess>> DirectLauncher::Launch(SlotId slot, StartSpec spec) {
   spec.mark = SlotMark(slot.value());

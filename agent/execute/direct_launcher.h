@@ -27,6 +27,15 @@ class DirectLauncher final : public ProcessLauncher {
   // The launcher must outlive the process.
   absl::StatusOr<std::unique_ptr<TestProcess>> Launch(SlotId slot, StartSpec spec) override;
 
+  // For other launchers, whose processes are children of this one, too: what this one knows of its own. `process` is
+  // known from Know to Forget, and a process of `slot`.
+  void Know(pid_t process) { running_.push_back(process); }
+  void Forget(pid_t process);
+  bool HasLeftovers(SlotId slot, pid_t process) const { return !Leftovers(slot, process).empty(); }
+  // What it left behind; returns when that is gone, after a second at the latest. It has been killed itself.
+  void KillLeftovers(SlotId slot, pid_t process) const;
+  static bool IsAncestor(SlotId slot, pid_t process, pid_t of);
+
   // Kills all that any process has left behind, once none of them lives; gives up after `timeout`.
   void KillOrphans(absl::Duration timeout) const;
 

@@ -39,6 +39,10 @@ class Process {
     bool split_errors = false;  // stderr in a pipe of its own: Pipe::kErrors
     bool report = false;        // descriptor 3, a pipe of its own: Pipe::kReport
     uint64_t mark = 0;          // inherited by all its descendants (leftovers.h); 0: none
+    // Of a program that can be forked once it has loaded what it needs (fork_launcher.h): argv of the process to be
+    // forked, and what it is asked for in place of `arguments`. Empty: it is started afresh.
+    std::vector<std::string> fork_server;
+    std::vector<std::string> fork_request;
   };
   // The error names the program, the step that failed and errno's text.
   static absl::StatusOr<std::unique_ptr<Process>> Spawn(Options options);

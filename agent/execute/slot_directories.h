@@ -6,9 +6,12 @@
 #ifndef DTEST_AGENT_EXECUTE_SLOT_DIRECTORIES_H_
 #define DTEST_AGENT_EXECUTE_SLOT_DIRECTORIES_H_
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,6 +32,12 @@ class SlotDirectories {
   virtual absl::Status Restore() = 0;
   // Empty where there is no such file, or it is none that can be read.
   virtual std::string ReadFile(const std::string& path) = 0;
+  // A file in one of the two. The error names it.
+  virtual absl::Status WriteFile(const std::string& path, const std::string& contents) = 0;
+  // The directory that has these files, by relative path and contents: the same for all slots, written by the first
+  // call with that name, and there as long as the agent. The error names what could not be written.
+  using Files = std::vector<std::pair<std::string, std::string>>;
+  virtual absl::StatusOr<std::string> SharedDirectory(const std::string& name, const std::function<Files()>& files) = 0;
   // After a process. What a test left and this user cannot remove is tried again at the agent's end.
   virtual void Empty() = 0;
 };
@@ -52,9 +61,13 @@ class AgentDirectories final : public Directories {
  private:
   class OnDisk;
 
+  absl::StatusOr<std::string> SharedDirectory(const std::string& name,
+                                              const std::function<SlotDirectories::Files()>& files);
+
   const std::unique_ptr<AgentDirectory> directory_;
   const std::unique_ptr<AgentDirectory> in_memory_;  // null: directory_ has to do
   Trash trash_;
+  std::map<std::string, std::string> shared_;  // paths by name
 };
 
 }  // namespace dtest

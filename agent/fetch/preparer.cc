@@ -47,6 +47,30 @@ std::string LackingLibrary(const UnitSpec& spec, const RunSettings& settings) {
   return "";
 }
 
+// An interpreter of the host's: where `path` is a name, the first of that name in the directories of PATH. Empty: there
+// is none.
+std::string HostProgram(const std::string& path, const RunSettings& settings) {
+  if (path[0] == '/') return access(path.c_str(), X_OK) == 0 ? path : "";
+  const char* variable = std::getenv("PATH");
+  std::string search_path = variable == nullptr ? "/usr/local/bin:/usr/bin:/bin" : variable;
+  for (const auto& [name, value] : settings.env) {
+    if (name == "PATH") search_path = value;
+  }
+  for (const absl::string_view directory : absl::StrSplit(search_path, ':', absl::SkipEmpty())) {
+    std::string found = absl::StrCat(directory, "/", path);
+    if (access(found.c_str(), X_OK) == 0) return found;
+  }
+  return "";
+}
+
+// Whether it is started by what the host has, and not by one of its files.
+bool IsHostProgram(const UnitSpec& spec) {
+  if (spec.path.empty() || spec.path[0] == '/') return !spec.path.empty();
+  return !absl::StrContains(spec.path, "/") &&
+         std::none_of(spec.files.begin(), spec.files.end(),
+                      [&](const ManifestEntry& entry) { return entry.path == spec.path; });
+}
+
 }  // namespace
 
 Preparer::Preparer(Options options) : options_(std::move(options)) {}
@@ -66,6 +90,7 @@ void Preparer::Prepare(absl::Time now, const RunSettings& settings, const UnitSp
     options_.ready({{spec.id, std::string(status.message()), true}, "", "", {}});
     return;
   }
+  settings_ = settings;
   fetching_[spec.id] = &spec;
   fetcher_->Want(now, spec);
 }
@@ -117,6 +142,13 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
     const absl::Status status = ChooseLibraries(spec, &unit.library_path);
     unit.ready.error = std::string(status.message());
     unit.ready.drain = absl::IsResourceExhausted(status);
+  }
+  if (unit.ready.error.empty() && IsHostProgram(spec)) {
+    unit.path = HostProgram(spec.path, settings_);
+    if (unit.path.empty()) {
+      unit.ready.error = absl::StrCat(spec.name, " needs ", spec.path, ", which this host does not have",
+                                      spec.path[0] == '/' ? "" : " in its PATH");
+    }
   }
   options_.ready(std::move(unit));
   if (!fetcher_->idle()) return;

@@ -63,6 +63,7 @@ class Preparer {
   std::unique_ptr<Store> store_;
   std::unique_ptr<Fetcher> fetcher_;
   std::string working_directory_;
+  RunSettings settings_;  // of the latest Prepare
   absl::flat_hash_map<UnitId, const UnitSpec*> fetching_;
   absl::flat_hash_set<std::string> patched_;  // absolute paths
 };

@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "agent/frameworks/catch2_listing.h"
 #include "agent/frameworks/catch2_reader.h"
+#include "agent/frameworks/shown_name.h"
+#include "agent/frameworks/wanted_cases.h"
 
 namespace dtest {
 namespace {
@@ -72,19 +74,13 @@ std::string Exclusions(const Pattern& pattern, const CaseInfos& listing, const s
   return exclusions;
 }
 
-std::vector<uint8_t> Wanted(const BatchRequest& request) {
-  std::vector<uint8_t> wanted(request.listing.size(), 0);
-  for (const LeasedCase& leased : request.cases) wanted[leased.index] = 1;
-  return wanted;
-}
-
 }  // namespace
 
 bool IsHiddenCatch2Test(const CaseInfo& info) { return absl::c_linear_search(info.labels, kHidden); }
 
 absl::StatusOr<std::string> Catch2FilterOfTheOthers(const BatchRequest& request) {
   const CaseInfos& listing = request.listing;
-  const std::vector<uint8_t> wanted = Wanted(request);
+  const std::vector<uint8_t> wanted = InBatch(request);
   absl::flat_hash_map<std::string, uint32_t> runs;  // as Catch2 compares names
   for (const LeasedCase& leased : request.cases) runs.emplace(Compared(listing.name(leased.index)), leased.index);
   std::string filter = request.run_disabled ? "\"*\"" : "~[.]";
@@ -97,7 +93,7 @@ absl::StatusOr<std::string> Catch2FilterOfTheOthers(const BatchRequest& request)
     if (lost != runs.end()) {
       return absl::InvalidArgumentError(
           absl::StrCat("whether it has tests that it does not list could not be checked: no filter leaves out '",
-                       listing.name(i), "' and runs '", listing.name(lost->second), "'"));
+                       ShownName(listing.name(i)), "' and runs '", ShownName(listing.name(lost->second)), "'"));
     }
     absl::StrAppend(&filter, " ~", Quoted(listing.name(i)));
     if (filter.size() > Catch2Framework::kLongestFilterArgument) {
@@ -111,7 +107,7 @@ absl::StatusOr<std::string> Catch2FilterOfTheOthers(const BatchRequest& request)
 
 std::string Catch2Filter(const BatchRequest& request) {
   const CaseInfos& listing = request.listing;
-  const std::vector<uint8_t> wanted = Wanted(request);
+  const std::vector<uint8_t> wanted = InBatch(request);
   bool all = true, any_hidden = false;
   std::string filter;
   for (size_t i = 0; i < listing.size(); ++i) {

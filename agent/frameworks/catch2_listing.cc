@@ -16,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
+#include "agent/frameworks/shown_name.h"
 #include "agent/frameworks/xml_stream.h"
 
 namespace dtest {
@@ -45,8 +46,8 @@ absl::StatusOr<CaseInfos> ToCases(const std::vector<Test>& tests) {
   for (const Test& test : tests) {
     const auto [known, is_new] = by_name.try_emplace(test.name, &test);
     if (!is_new) {
-      return Invalid(absl::StrCat("two tests are named '", test.name, "': at ", Place(*known->second), " and ",
-                                  Place(test), "; a name has to tell them apart"));
+      return Invalid(absl::StrCat("two tests are named '", ShownName(test.name), "': at ", Place(*known->second),
+                                  " and ", Place(test), "; a name has to tell them apart"));
     }
     cases.Add({.name = test.name, .file = test.file, .line = test.line, .labels = Labels(test.tags)});
   }
@@ -274,7 +275,7 @@ absl::StatusOr<CaseInfos> ParseCatch2Text(absl::string_view text) {
     TextList list(text.substr(0, begin == 0 ? 0 : begin - 1), &tests);
     if (!list.ReadTags()) {
       return Invalid(absl::StrCat("its list with tags and that of names are not of the same tests, at the line '",
-                                  list.line(), "'"));
+                                  ShownName(list.line()), "'"));
     }
     return ToCases(tests);
   }

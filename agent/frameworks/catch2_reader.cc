@@ -11,6 +11,7 @@
 #include "agent/frameworks/catch2.h"
 #include "agent/frameworks/catch2_listing.h"
 #include "agent/frameworks/sanitizer.h"
+#include "agent/frameworks/shown_name.h"
 
 namespace dtest {
 namespace {
@@ -41,31 +42,17 @@ void AddTo(std::string* list, absl::string_view separator, absl::string_view tex
 }  // namespace
 
 Catch2Reader::Catch2Reader(const BatchRequest& request)
-    : request_(request), test_(request.output_cap), output_(request.output_cap), lines_(kLongestLine) {
-  for (const LeasedCase& leased : request.cases) {
-    if (!request.run_disabled && IsHiddenCatch2Test(request.listing[leased.index])) {
-      hidden_.push_back(leased.index);
-    } else {
-      expected_.push_back({leased.index});
-    }
-  }
-  std::sort(expected_.begin(), expected_.end(), [](const Expected& a, const Expected& b) { return a.index < b.index; });
+    : request_(request),
+      wanted_(request, [&](uint32_t index) { return IsHiddenCatch2Test(request.listing[index]); }),
+      test_(request.output_cap),
+      output_(request.output_cap),
+      lines_(kLongestLine) {
   if (request.unlisted_too && !Catch2Filter(request).empty()) {
     unchecked_ = std::string(Catch2FilterOfTheOthers(request).status().message());
   }
 }
 
-bool Catch2Reader::Start(CaseSink* sink) {
-  for (const uint32_t index : hidden_) {
-    sink->Began(index);
-    CaseResult result;
-    result.index = index;
-    result.outcome = Outcome::kSkipped;
-    result.message = "hidden";
-    sink->Finished(std::move(result), Standing::kTold);
-  }
-  return !expected_.empty();
-}
+bool Catch2Reader::Start(CaseSink* sink) { return wanted_.Start("hidden", sink); }
 
 void Catch2Reader::Feed(absl::string_view bytes, CaseSink* /*sink*/) {
   output_.Append(bytes);
@@ -152,13 +139,13 @@ void Catch2Reader::Begin(const XmlStream::Attributes& attributes) {
   running_ = kNone;
   const std::string name = DecodeCatch2Escapes(XmlAttribute(attributes, "name"));
   const size_t position = Find(Trimmed(name), PlaceOf(attributes));
-  if (position == kNone || expected_[position].done) {
+  if (position == kNone || wanted_.done(position)) {
     other_ = name;
     return;
   }
   running_ = position;
-  next_ = position + 1;
-  sink_->Began(expected_[position].index);
+  wanted_.SetBegun(position);
+  sink_->Began(wanted_.index(position));
 }
 
 // Names alone are not enough: two may differ in the blanks around them.
@@ -167,7 +154,9 @@ size_t Catch2Reader::Find(absl::string_view name, absl::string_view place) {
     const CaseInfo info = request_.listing[index];
     return absl::StrCat(info.file, ":", info.line) == place;
   };
-  if (next_ < expected_.size() && Trimmed(Name(next_)) == name && is_at(expected_[next_].index)) return next_;
+  if (const size_t next = wanted_.next(); next != kNone) {
+    if (Trimmed(wanted_.name(next)) == name && is_at(wanted_.index(next))) return next;
+  }
   if (by_name_.empty()) {
     for (uint32_t i = 0; i < request_.listing.size(); ++i) by_name_[Trimmed(request_.listing.name(i))].push_back(i);
   }
@@ -180,10 +169,7 @@ size_t Catch2Reader::Find(absl::string_view name, absl::string_view place) {
   const std::vector<uint32_t>& indices = listed->second;
   const auto exact = std::find_if(indices.begin(), indices.end(), is_at);
   const uint32_t index = exact == indices.end() ? indices.front() : *exact;
-  const auto found = std::lower_bound(expected_.begin(), expected_.end(), index,
-                                      [](const Expected& expected, uint32_t i) { return expected.index < i; });
-  if (found == expected_.end() || found->index != index) return kNone;
-  return static_cast<size_t>(found - expected_.begin());
+  return wanted_.PositionOf(index);
 }
 
 void Catch2Reader::EndAssertion() {
@@ -240,9 +226,9 @@ void Catch2Reader::Finish() {
     result.warning =
         absl::StrCat("failed, as [!mayfail] allows: ", test_.failures.substr(0, test_.failures.find('\n')));
   }
-  expected_[running_].done = true;
+  wanted_.SetDone(running_);
   running_ = kNone;
-  const bool last = ++done_ == expected_.size();
+  const bool last = wanted_.all_done();
   if (IsFailure(result.outcome) || last || sanitizer || !result.warning.empty() || request_.keep_all_output) {
     const uint64_t cut = test_.output.cut();
     output_.Append(test_.output.Take());
@@ -255,7 +241,7 @@ void Catch2Reader::Finish() {
 
 CaseResult Catch2Reader::ResultOf() {
   CaseResult result;
-  result.index = expected_[running_].index;
+  result.index = wanted_.index(running_);
   result.duration = test_.duration;
   if (!test_.success) {
     result.outcome = Outcome::kFailed;
@@ -277,7 +263,7 @@ void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
     if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
   });
   end->premature = end->signal == 0 && xml_.begun() && !xml_.complete();
-  const bool spared = !other_.empty() && !in_stranger_ && done_ == expected_.size();
+  const bool spared = !other_.empty() && !in_stranger_ && wanted_.all_done();
   if (spared) *end = ProcessEnd();  // the other's end is told when it is asked for
   end->listing_wrong = ListingFault(*end, spared);
   if (end->signal == 0 && xml_.complete() && !absl::StrContains(warning_, "ERROR: ") && Explains(end->exit_code)) {
@@ -305,22 +291,21 @@ bool Catch2Reader::Explains(int exit_code) const {
 }
 
 std::string Catch2Reader::ListingFault(const ProcessEnd& end, bool spared) const {
-  const auto missing =
-      std::find_if(expected_.begin(), expected_.end(), [](const Expected& expected) { return !expected.done; });
+  const size_t missing = wanted_.Missing();
+  const std::string its_name = missing == kNone ? "" : ShownName(wanted_.name(missing));
   const bool finished = spared || (end.signal == 0 && xml_.complete());
-  if (!finished && in_stranger_) return absl::StrCat("it died in '", stranger_, "', which it did not list");
-  if (!finished && !other_.empty() && missing != expected_.end()) {
-    return absl::StrCat("it died in '", other_, "' before '", request_.listing.name(missing->index),
+  if (!finished && in_stranger_) return absl::StrCat("it died in '", ShownName(stranger_), "', which it did not list");
+  if (!finished && !other_.empty() && missing != kNone) {
+    return absl::StrCat("it died in '", ShownName(other_), "' before '", its_name,
                         "': the filter of Catch2 does not tell the names apart");
   }
   if (!finished || running_ != kNone) return "";
-  if (missing != expected_.end()) {
-    return absl::StrCat("it listed '", request_.listing.name(missing->index),
-                        "', and a later process does not run it by that name",
-                        stranger_.empty() ? "" : absl::StrCat(", but '", stranger_, "'"));
+  if (missing != kNone) {
+    return absl::StrCat("it listed '", its_name, "', and a later process does not run it by that name",
+                        stranger_.empty() ? "" : absl::StrCat(", but '", ShownName(stranger_), "'"));
   }
   if (stranger_.empty()) return "";
-  return absl::StrCat("it was asked for ", expected_.size(), " and runs also '", stranger_,
+  return absl::StrCat("it was asked for ", wanted_.size(), " and runs also '", ShownName(stranger_),
                       "', which is not in its listing");
 }
 

@@ -27,6 +27,7 @@
 #include "agent/frameworks/capture.h"
 #include "agent/frameworks/framework.h"
 #include "agent/frameworks/lines.h"
+#include "agent/frameworks/wanted_cases.h"
 #include "agent/frameworks/xml_stream.h"
 
 namespace dtest {
@@ -43,11 +44,7 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
   void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) override;
 
  private:
-  static constexpr size_t kNone = ~size_t{0};
-  struct Expected {
-    uint32_t index;
-    bool done = false;
-  };
+  static constexpr size_t kNone = WantedCases::kNone;
   // Of the test that runs.
   struct Test {
     std::string tags;
@@ -76,7 +73,7 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
   void OnEnd(absl::string_view name) override;
 
   void Begin(const XmlStream::Attributes& attributes);
-  // Position in expected_; kNone: it was not asked for, or (in_stranger_) not even listed.
+  // Position in wanted_; kNone: it was not asked for, or (in_stranger_) not even listed.
   size_t Find(absl::string_view name, absl::string_view place);
   void Finish();
   void EndAssertion();
@@ -86,14 +83,10 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
   // Empty: none. `spared`: all that was asked for is done, and a listed test that was not has ended the process.
   std::string ListingFault(const ProcessEnd& end, bool spared) const;
   bool Explains(int exit_code) const;
-  absl::string_view Name(size_t position) const { return request_.listing.name(expected_[position].index); }
 
   const BatchRequest request_;
   std::string unchecked_;  // why what is not listed cannot show; empty: it can, or is not to
-  std::vector<Expected> expected_;  // in listing order, which is the order they run in
-  std::vector<uint32_t> hidden_;
-  size_t next_ = 0;  // where the next one is expected
-  size_t done_ = 0;  // of expected_
+  WantedCases wanted_;
   // The listing, by name without blanks around it: made when a test comes out of order.
   absl::flat_hash_map<absl::string_view, std::vector<uint32_t>> by_name_;
 
@@ -104,7 +97,7 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
   Assertion assertion_;
   Test test_;
   bool in_test_ = false;
-  size_t running_ = kNone;  // position in expected_; kNone while another test runs, or none
+  size_t running_ = kNone;  // position in wanted_; kNone while another test runs, or none
   std::string stranger_;    // the first that nobody listed
   bool in_stranger_ = false;
   std::string other_;           // that runs, or died: a test that was not asked for

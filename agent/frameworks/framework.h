@@ -24,10 +24,28 @@ namespace dtest {
 // Where a program with Invocation::report may write to, as to a file that begins empty. Descriptor 3 is the same pipe.
 inline constexpr char kReportPath[] = "/proc/self/fd/3";
 
+// Files of a framework's own that travel in the agent and are on disk while it lives, the same for all processes.
+// Static storage.
+struct Companion {
+  struct File {
+    absl::string_view path, contents;  // relative, '/'-separated
+  };
+  absl::string_view name;   // of their directory
+  absl::string_view start;  // the one that the unit's program, an interpreter, is told to run
+  absl::Span<const File> files;
+};
+
 // How to start a process of a unit.
 struct Invocation {
-  std::vector<std::string> arguments;  // after argv[0]
-  std::vector<std::string> unset;      // environment variables to take away before `env` is added
+  std::vector<std::string> arguments;  // after argv[0] and the unit's own
+  // What argv[0] is to run: comes before the unit's own arguments.
+  const Companion* companion = nullptr;
+  // Arguments in place of these, behind the unit's own, of a process that the one for the batch can be forked from;
+  // that is told `arguments` then (agent/execute/fork_launcher.h). Empty: there is none.
+  std::vector<std::string> fork_server;
+  // Files to be there when it starts, by absolute path and contents.
+  std::vector<std::pair<std::string, std::string>> files;
+  std::vector<std::string> unset;  // environment variables to take away before `env` is added
   std::vector<std::pair<std::string, std::string>> env;
   // The program is given a pipe of its own for what it reports, at kReportPath: OutputReader::FeedReport.
   bool report = false;
@@ -49,25 +67,28 @@ struct BatchRequest {
 
 // How much a result weighs.
 enum class Standing {
-  kTold,      // the framework said so as it happened
-  kDoubtful,  // the process' end may turn it into a failure (ProcessEnd::corrections); output is kept for that
-  kReport,    // nothing was said as it happened: from the report that the process wrote at its end
+  kTold,       // the framework said so as it happened
+  kDoubtful,   // the process' end may turn it into a failure (ProcessEnd::corrections); output is kept for that
+  kReport,     // nothing was said as it happened: from the report that the process wrote at its end
+  kNeverRuns,  // the case is disabled: no process is asked to run it
 };
 
-// Where a reader reports to. A case is begun and then finished; one runs at a time. `result` has index, outcome,
-// message, output, output_cut, warning, and duration where the framework told it. The last case of the process has its
-// output whatever became of it: the end of the process may make it a failure.
+// Where a reader reports to. A case is begun, unless it never runs, and then finished; one runs at a time. `result` has
+// index, outcome, message, output, output_cut, warning, and duration where the framework told it. The last case of the
+// process has its output whatever became of it: the end of the process may make it a failure.
 class CaseSink {
  public:
   virtual ~CaseSink() = default;
   virtual void Began(uint32_t index) = 0;
+  // The case that runs has ended, and its suite is being torn down. Finished follows when that is over, too.
+  virtual void TearingDown(uint32_t /*index*/) {}
   virtual void Finished(CaseResult result, Standing standing) = 0;
 };
 
 class OutputReader {
  public:
   virtual ~OutputReader() = default;
-  // Before the process starts. Cases that never run (disabled) are begun and finished here. False: that was all, there
+  // Before the process starts. Cases that never run (disabled) are finished here. False: that was all, there
   // is no process to start.
   virtual bool Start(CaseSink* sink) = 0;
   // Bytes of stdout and stderr as they come, cut anywhere.

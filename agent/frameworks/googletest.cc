@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "agent/frameworks/googletest_listing.h"
 #include "agent/frameworks/googletest_reader.h"
+#include "agent/frameworks/shown_name.h"
+#include "agent/frameworks/wanted_cases.h"
 
 namespace dtest {
 namespace {
@@ -70,12 +72,6 @@ bool Matches(absl::string_view pattern, absl::string_view name) {
          std::equal(pattern.begin(), pattern.end(), name.begin(), [](char p, char c) { return p == '?' || p == c; });
 }
 
-std::vector<uint8_t> Wanted(const BatchRequest& request) {
-  std::vector<uint8_t> wanted(request.listing.size(), 0);
-  for (const LeasedCase& leased : request.cases) wanted[leased.index] = 1;
-  return wanted;
-}
-
 bool IsSpecial(absl::string_view name) { return name.find_first_of("*?:-") != absl::string_view::npos; }
 
 }  // namespace
@@ -102,7 +98,7 @@ absl::StatusOr<CaseInfos> GoogleTestFramework::ParseListing(absl::string_view ou
 
 absl::StatusOr<std::string> GoogleTestFilterOfTheOthers(const BatchRequest& request) {
   const CaseInfos& listing = request.listing;
-  const std::vector<uint8_t> wanted = Wanted(request);
+  const std::vector<uint8_t> wanted = InBatch(request);
   std::string filter;
   for (size_t i = 0; i < listing.size(); ++i) {
     if (wanted[i]) continue;
@@ -117,7 +113,7 @@ absl::StatusOr<std::string> GoogleTestFilterOfTheOthers(const BatchRequest& requ
         if (!Matches(pattern, listing.name(leased.index))) continue;
         return absl::InvalidArgumentError(
             absl::StrCat("whether it has tests that it does not list could not be checked: no filter leaves out ",
-                         listing.name(i), " and runs ", listing.name(leased.index)));
+                         ShownName(listing.name(i)), " and runs ", ShownName(listing.name(leased.index))));
       }
     }
     absl::StrAppend(&filter, filter.empty() ? "-" : ":", pattern);
@@ -127,7 +123,7 @@ absl::StatusOr<std::string> GoogleTestFilterOfTheOthers(const BatchRequest& requ
 
 std::string GoogleTestFilter(const BatchRequest& request) {
   const CaseInfos& listing = request.listing;
-  const std::vector<uint8_t> wanted = Wanted(request);
+  const std::vector<uint8_t> wanted = InBatch(request);
   const auto runs = [&](size_t i) {
     return request.run_disabled || !IsDisabledGoogleTest(listing.name(i), listing.suite(i));
   };

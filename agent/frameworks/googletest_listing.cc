@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "agent/frameworks/shown_name.h"
 
 namespace dtest {
 namespace {
@@ -159,7 +160,7 @@ class JsonCursor {
 
 // "test B of suite A (a.cc:12)".
 std::string Describe(const CaseInfo& info) {
-  return absl::StrCat("test ", NameInSuite(info.name, info.suite), " of suite ", info.suite,
+  return absl::StrCat("test ", ShownName(NameInSuite(info.name, info.suite)), " of suite ", ShownName(info.suite),
                       info.file.empty() ? "" : absl::StrCat(" (", info.file, ":", info.line, ")"));
 }
 
@@ -173,7 +174,7 @@ class Cases {
     if (is_new) {
       infos_.Add(info);
     } else if (status_.ok()) {
-      status_ = absl::InvalidArgumentError(absl::StrCat("two tests are named ", info.name, ": ",
+      status_ = absl::InvalidArgumentError(absl::StrCat("two tests are named ", ShownName(info.name), ": ",
                                                         Describe(infos_[known->second]), " and ", Describe(info),
                                                         "; a name has to tell them apart"));
     }
@@ -265,8 +266,8 @@ absl::StatusOr<CaseInfos> ParseGoogleTestJson(absl::string_view text) {
     });
     if (!suite.has_value()) json.Fail("a suite without a name");
     if (tests.has_value() && *tests != own.size()) {
-      json.Fail(
-          absl::StrCat("the suite ", suite.value_or(""), " is to hold ", *tests, " tests and holds ", own.size(), ";"));
+      json.Fail(absl::StrCat("the suite ", ShownName(suite.value_or("")), " is to hold ", *tests, " tests and holds ",
+                             own.size(), ";"));
     }
     if (!json.ok()) return;
     sum += own.size();

@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "agent/frameworks/googletest.h"
-#include "agent/frameworks/googletest_xml.h"
 #include "agent/frameworks/sanitizer.h"
 
 namespace dtest {
@@ -20,16 +19,12 @@ constexpr absl::string_view kOk = "[       OK ] ";
 constexpr absl::string_view kFailed = "[  FAILED  ] ";
 constexpr absl::string_view kSkipped = "[  SKIPPED ] ";
 constexpr absl::string_view kSuite = "[----------] ";
+constexpr absl::string_view kFrom = " from ";
 constexpr absl::string_view kProgram = "[==========] ";
 constexpr absl::string_view kRunning = "[==========] Running ";
 // gmock, when the program ends; it then exits with status 1.
 constexpr absl::string_view kLeakedMock = "ERROR: this mock object (used in test ";
 constexpr absl::string_view kSuiteFailed = ": SetUpTestSuite or TearDownTestSuite";
-// Of a process whose filter says what to leave out (BatchRequest::unlisted_too).
-constexpr absl::string_view kOwnFilter =
-    " (or its main() adds to --gtest_filter, and not as one that begins with '-' needs it: with -k '*' nothing runs "
-    "but "
-    "what is listed)";
 // A line without end is given to the capture in pieces once it is longer than any marker with a name.
 constexpr size_t kLongestLine = 64 << 10;
 constexpr size_t kLongestMarker = 8 << 10;
@@ -70,31 +65,18 @@ GoogleTestReader::Message GoogleTestReader::Header(absl::string_view line) {
   return is_number ? message : Message::kNone;
 }
 
-GoogleTestReader::GoogleTestReader(const BatchRequest& request) : request_(request), output_(request.output_cap) {
-  expected_.reserve(request.cases.size());
-  for (const LeasedCase& leased : request.cases) {
-    if (!request.run_disabled &&
-        IsDisabledGoogleTest(request.listing.name(leased.index), request.listing.suite(leased.index))) {
-      disabled_.push_back(leased.index);
-    } else {
-      expected_.push_back({leased.index});
-    }
-  }
-  std::sort(expected_.begin(), expected_.end(), [](const Expected& a, const Expected& b) { return a.index < b.index; });
+GoogleTestReader::GoogleTestReader(const BatchRequest& request)
+    : request_(request),
+      wanted_(request,
+              [&](uint32_t index) {
+                return IsDisabledGoogleTest(request.listing.name(index), request.listing.suite(index));
+              }),
+      failed_(wanted_.size(), 0),
+      output_(request.output_cap) {
   if (request.unlisted_too) unchecked_ = std::string(GoogleTestFilterOfTheOthers(request).status().message());
 }
 
-bool GoogleTestReader::Start(CaseSink* sink) {
-  for (uint32_t index : disabled_) {
-    sink->Began(index);
-    CaseResult result;
-    result.index = index;
-    result.outcome = Outcome::kSkipped;
-    result.message = "disabled";
-    sink->Finished(std::move(result), Standing::kTold);
-  }
-  return !expected_.empty();
-}
+bool GoogleTestReader::Start(CaseSink* sink) { return wanted_.Start("disabled", sink); }
 
 void GoogleTestReader::Feed(absl::string_view bytes, CaseSink* sink) {
   while (!bytes.empty()) {
@@ -135,8 +117,12 @@ void GoogleTestReader::Line(absl::string_view line, CaseSink* sink) {
     return;
   } else if (NoteAccount(line); line.front() == '[') {
     const bool suite = absl::StartsWith(line, kSuite), program = absl::StartsWith(line, kProgram);
-    const bool of_suite = suite && absl::StrContains(line, " from ");
+    const bool of_suite = suite && absl::StrContains(line, kFrom);
     if (suite || program) in_suite_ = of_suite && !absl::EndsWith(line, " ms total)\n");
+    if (in_suite_ && suite) {
+      const absl::string_view rest = WithoutNewline(line.substr(line.find(kFrom) + kFrom.size()));
+      set_up_suite_ = std::string(rest.substr(0, rest.find(", where ")));
+    }
     if ((suite || program) && ended_.has_value()) {
       Complete(sink);
       closing_ |= program;
@@ -158,12 +144,39 @@ void GoogleTestReader::EndStretch(bool is_suite) {
   suite_set_up_.clear();
   if (message_kind_ != Message::kFailure || (!any_began_ && !is_suite)) return;
   const std::string text = TakeMessage();
-  for (const auto& [position, suspicion] : suspicions_) {
-    if (absl::StrContains(suspicion.message, text)) return;  // told twice, by a forked child and its parent
+  if (IsTold(text)) return;  // by a forked child, and again by its parent
+  if (any_began_) {
+    SuspectTearDown("", absl::StrCat("in global tear-down, or between suites:\n", text), false);
+  } else {
+    before_first_ = absl::StrCat(text, "\n");
+    global_set_up_ = text;
   }
-  if (!any_began_) global_failure_ = absl::StrCat(text, "\n");
-  Suspect(expected_.size() - 1,
-          absl::StrCat(any_began_ ? "in global tear-down, or between suites:\n" : "in global set-up:\n", text), false);
+}
+
+bool GoogleTestReader::IsTold(absl::string_view text) const {
+  for (const auto& [position, suspicion] : suspicions_) {
+    if (absl::StrContains(suspicion.message, text)) return true;
+  }
+  for (const TearDown& failed : tear_downs_) {
+    if (absl::StrContains(failed.failure.message, text)) return true;
+  }
+  return false;
+}
+
+std::vector<uint32_t> GoogleTestReader::Done(absl::string_view suite) const {
+  std::vector<uint32_t> done;
+  for (size_t i = 0; i < wanted_.size(); ++i) {
+    if (wanted_.done(i) && (suite.empty() || wanted_.suite(i) == suite)) done.push_back(wanted_.index(i));
+  }
+  return done;
+}
+
+void GoogleTestReader::SuspectTearDown(absl::string_view suite, std::string message, bool certain) {
+  TearDown& failed = tear_downs_.emplace_back();
+  failed.failure.message = std::move(message);
+  failed.failure.cases = Done(suite);
+  failed.suite = suite;
+  failed.certain = certain;
 }
 
 void GoogleTestReader::Suspect(size_t position, std::string message, bool certain) {
@@ -179,7 +192,7 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
   if (const size_t mock = line.find(kLeakedMock); mock != absl::string_view::npos) {
     const absl::string_view name = line.substr(mock + kLeakedMock.size());
     const size_t position = Find(name.substr(0, name.find(')')));
-    if (position != kNone && expected_[position].done && !expected_[position].failed) {
+    if (position != kNone && wanted_.done(position) && failed_[position] == 0) {
       Suspect(position, std::string(WithoutNewline(line)), false);
     }
     return;
@@ -189,31 +202,42 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
   absl::string_view name = WithoutNewline(line.substr(at + kFailed.size()));
   const bool certain = closing_ && running_ == kNone;
   if (certain && absl::ConsumeSuffix(&name, kSuiteFailed)) {
-    size_t last = kNone;
-    for (size_t i = 0; i < expected_.size(); ++i) {
-      if (Suite(i) != name.substr(0, name.find(", where "))) continue;
-      if (const auto known = suspicions_.find(i); known != suspicions_.end()) {
-        known->second.certain = true;
-        return;
-      }
-      if (expected_[i].done) last = i;
-    }
-    Suspect(last == kNone ? expected_.size() - 1 : last,
-            absl::StrCat("SetUpTestSuite or TearDownTestSuite of ", name, " failed"), true);
+    NoteSuiteFailure(name);
     return;
   }
   name = name.substr(0, name.find(", where "));
   if (absl::EndsWith(name, " ms)")) name = name.substr(0, name.rfind(" ("));
   const size_t position = Find(name);
-  if (position == kNone || !expected_[position].done) return;
-  if (expected_[position].failed) {
+  if (position == kNone || !wanted_.done(position)) return;
+  if (failed_[position] != 0) {
     // A forked child goes on with the program, and so does its parent: what preceded is that case's, told before.
     if (running_ == kNone) TakeMessage();
     return;
   }
   std::string text;
   if (running_ == kNone && message_kind_ == Message::kFailure) text = absl::StrCat(":\n", TakeMessage());
-  Suspect(position, absl::StrCat(Name(position), " was reported as ended well, and then as failed", text), certain);
+  Suspect(position, absl::StrCat(wanted_.name(position), " was reported as ended well, and then as failed", text),
+          certain);
+}
+
+void GoogleTestReader::NoteSuiteFailure(absl::string_view name) {
+  const absl::string_view suite = name.substr(0, name.find(", where "));
+  for (TearDown& failed : tear_downs_) {
+    if (failed.suite != suite) continue;
+    failed.certain = true;
+    return;
+  }
+  size_t one = kNone;
+  for (size_t i = 0; i < wanted_.size(); ++i) {
+    if (wanted_.suite(i) != suite) continue;
+    if (const auto known = suspicions_.find(i); known != suspicions_.end()) {
+      known->second.certain = true;
+      return;
+    }
+    if (wanted_.done(i)) one = i;
+  }
+  SuspectTearDown(one == kNone ? absl::string_view() : wanted_.suite(one),
+                  absl::StrCat("SetUpTestSuite or TearDownTestSuite of ", name, " failed"), true);
 }
 
 bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
@@ -224,7 +248,7 @@ bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
     if (at == 0) NoteStranger(WithoutNewline(line.substr(kRun.size())));
     return false;
   }
-  if (expected_[position].done) {
+  if (wanted_.done(position)) {
     if (running_ == kNone && at == 0) EndStretch(false);
     return false;
   }
@@ -233,22 +257,22 @@ bool GoogleTestReader::TryRun(absl::string_view line, CaseSink* sink) {
   if (ended_.has_value()) Complete(sink);
   running_ = position;
   in_suite_ = false;
-  next_ = position + 1;
+  wanted_.SetBegun(position);
   if (warning_.empty()) output_.Clear();  // what a sanitizer said before it must be told by somebody
-  const absl::string_view suite = Suite(position);
+  const absl::string_view suite = wanted_.suite(position);
   if (suite != suite_) suite_set_up_.clear();
   suite_ = suite;
   const bool failed_before = message_kind_ == Message::kFailure;
   const std::string before = TakeMessage();
-  if (failed_before && !any_began_) global_failure_ = absl::StrCat(before, "\n");
+  if (failed_before && !any_began_) before_first_ = absl::StrCat(before, "\n");
   if (failed_before) suite_set_up_ = before;
   any_began_ = true;
-  sink->Began(expected_[position].index);
+  sink->Began(wanted_.index(position));
   return true;
 }
 
 bool GoogleTestReader::TryEnd(absl::string_view line, CaseSink* sink) {
-  const absl::string_view name = Name(running_);
+  const absl::string_view name = wanted_.name(running_);
   for (size_t at = line.find('['); at != absl::string_view::npos; at = line.find('[', at + 1)) {
     const absl::string_view rest = line.substr(at);
     Outcome outcome;
@@ -268,22 +292,27 @@ bool GoogleTestReader::TryEnd(absl::string_view line, CaseSink* sink) {
     if (!absl::StartsWith(tail, ", where ") && !absl::StartsWith(tail, " (") && !WithoutNewline(tail).empty()) continue;
     if (at > 0) Text(line.substr(0, at));
     CaseResult result;
-    result.index = expected_[running_].index;
+    result.index = wanted_.index(running_);
     result.outcome = outcome;
     result.duration = ToldDuration(WithoutNewline(tail));
     std::string message = TakeMessage();
     if (outcome != Outcome::kPassed) result.message = std::move(message);
     if (outcome == Outcome::kFailed && result.message.empty()) result.message = "failed without naming a reason";
-    expected_[running_].done = true;
-    ++done_;
-    expected_[running_].failed = outcome == Outcome::kFailed;
+    wanted_.SetDone(running_);
+    failed_[running_] = outcome == Outcome::kFailed;
     // GoogleTest skips the cases of a suite whose set-up failed; releases before 1.12 run them.
     const bool bears = outcome == Outcome::kSkipped || (outcome == Outcome::kPassed && LastOfSuite(running_));
     if (!suite_set_up_.empty() && bears) {
       Suspect(running_, absl::StrCat("before the test, in the set-up of its suite:\n", suite_set_up_), false);
     }
     ended_ = std::move(result);
-    if (!LastOfSuite(running_)) Complete(sink);
+    if (LastOfSuite(running_)) {
+      ended_->output_cut = output_.cut();
+      ended_->output = output_.Take();
+      sink->TearingDown(ended_->index);
+    } else {
+      Complete(sink);
+    }
     return true;
   }
   return false;
@@ -323,60 +352,43 @@ void GoogleTestReader::Complete(CaseSink* sink) {
   const size_t position = std::exchange(running_, kNone);
   const bool failed_since = message_kind_ == Message::kFailure;
   std::string message = TakeMessage();
-  if (failed_since && !IsFailure(result.outcome)) {
-    Suspect(position, absl::StrCat("after the test, in the tear-down of its suite:\n", message), false);
+  if (failed_since && !IsTold(message)) {
+    SuspectTearDown(wanted_.suite(position), absl::StrCat("after the test, in the tear-down of its suite:\n", message),
+                    false);
+    ProcessEnd::Outside& failure = tear_downs_.back().failure;
+    failure.output_cut = output_.cut();
+    failure.output = output_.Take();
+    output_.Append(failure.output);
   }
-  const bool doubtful = !IsFailure(result.outcome) && suspicions_.contains(position);
+  const bool doubtful = !IsFailure(result.outcome) && (failed_since || suspicions_.contains(position));
   result.warning = std::exchange(warning_, std::string());
-  const bool last = done_ == expected_.size();
+  const bool last = wanted_.all_done();
   if (IsFailure(result.outcome) || doubtful || last || !result.warning.empty() || request_.keep_all_output) {
-    result.output_cut = output_.cut();
-    result.output = output_.Take();
+    Capture whole(request_.output_cap);
+    whole.Append(result.output);
+    result.output_cut += output_.cut();
+    whole.Append(output_.Take());
+    result.output_cut += whole.cut();
+    result.output = whole.Take();
+  } else {
+    result.output.clear();
+    result.output_cut = 0;
   }
   output_.Clear();
   sink->Finished(std::move(result), doubtful ? Standing::kDoubtful : Standing::kTold);
 }
 
 size_t GoogleTestReader::Find(absl::string_view name) {
-  if (next_ < expected_.size() && Name(next_) == name) return next_;
+  if (const size_t next = wanted_.next(); next != kNone && wanted_.name(next) == name) return next;
   if (by_name_.empty()) {
-    for (size_t i = 0; i < expected_.size(); ++i) by_name_.emplace(Name(i), i);
+    for (size_t i = 0; i < wanted_.size(); ++i) by_name_.emplace(wanted_.name(i), i);
   }
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? kNone : found->second;
 }
 
 bool GoogleTestReader::LastOfSuite(size_t position) const {
-  return position + 1 == expected_.size() || Suite(position + 1) != Suite(position);
-}
-
-void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) {
-  if (!partial_.empty()) {
-    Line(partial_, sink);
-    partial_.clear();
-  }
-  // A process that ends between a test and the end of its suite died in TearDownTestSuite: the case is left running,
-  // so that it is blamed, unless it has failed already.
-  end->after_failure = ended_.has_value() && IsFailure(ended_->outcome);
-  if (end->after_failure) Complete(sink);
-  // GoogleTest removes this file when it is done: exit(0) in a global tear-down leaves it.
-  end->premature = end->signal == 0 && !files[0].empty();
-  end->in_suite = in_suite_;
-  if (any_began_ && running_ == kNone) EndStretch(false);
-  if (files.size() > 1) ReadReport(files[1], end, sink);
-  const bool clean = end->signal == 0 && end->exit_code == 0 && !end->premature;
-  end->listing_wrong = ListingFault(*end);
-  for (auto& [position, suspicion] : suspicions_) {
-    // What a case that nobody listed printed is no suspicion of the others.
-    if ((clean || !end->listing_wrong.empty()) && !suspicion.certain) continue;
-    end->corrections.push_back({expected_[position].index, std::move(suspicion.message)});
-  }
-  if (end->signal == 0 && end->exit_code == 0 && !end->premature) SkipAllIfSetUpDid(sink);
-  end->warning = std::exchange(warning_, std::string());
-  // Of a process that ended well only: a warning of any other is a sanitizer's.
-  if (clean && end->listing_wrong.empty() && end->warning.empty()) end->warning = unchecked_;
-  end->output_cut = output_.cut();
-  end->output = absl::StrCat(global_failure_, output_.Take());
+  return position + 1 == wanted_.size() || wanted_.suite(position + 1) != wanted_.suite(position);
 }
 
 // Lines in which the process tells what it runs; outside of its cases.
@@ -410,89 +422,6 @@ void GoogleTestReader::NoteStranger(absl::string_view name) {
   if (IsListed(name)) return;
   open_stranger_ = std::string(name);
   if (stranger_.empty()) stranger_ = open_stranger_;
-}
-
-std::string GoogleTestReader::ListingFault(const ProcessEnd& end) const {
-  const bool finished = end.signal == 0 && !end.premature;
-  if (!finished) {
-    if (open_stranger_.empty() || running_ != kNone) return "";
-    return absl::StrCat("it died in ", open_stranger_, ", which it did not list",
-                        request_.unlisted_too ? kOwnFilter : "");
-  }
-  if (running_ != kNone) return "";
-  const auto missing =
-      std::find_if(expected_.begin(), expected_.end(), [](const Expected& expected) { return !expected.done; });
-  if (missing != expected_.end()) {
-    const bool fewer = announced_.has_value() && *announced_ < expected_.size();
-    if (stranger_.empty() && !fewer && !missing_reported_) return "";
-    return absl::StrCat("its names differ from one process to the next: it listed ",
-                        request_.listing.name(missing->index), ", and a later process does not know that name",
-                        stranger_.empty() ? "" : absl::StrCat(", but runs ", stranger_));
-  }
-  const bool more = announced_.has_value() && *announced_ > expected_.size() && any_began_;
-  if (stranger_.empty() || !(more || stranger_reported_)) return "";
-  const size_t ran = more ? *announced_ : expected_.size() + 1;
-  const bool all = expected_.size() + disabled_.size() == request_.listing.size();
-  return absl::StrCat(all ? "it listed " : "it was asked for ", expected_.size(), " and runs ", ran, ": ", stranger_,
-                      " is not in its listing", request_.unlisted_too && !all ? kOwnFilter : "");
-}
-
-void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink) {
-  const bool all_done = done_ == expected_.size();
-  const bool outside = absl::StrContains(xml, "\"NonTestSuiteFailure\"");  // global set-up or tear-down
-  const bool failed = end->signal != 0 || end->exit_code != 0;
-  if (all_done && !outside && !failed && !HasGoogleTestProperties(xml)) return;
-  std::vector<uint8_t> found(expected_.size(), 0);
-  for (GoogleTestXmlCase& test : ParseGoogleTestXml(xml)) {
-    if (test.name == "." && test.outcome == Outcome::kFailed && !expected_.empty()) {
-      Suspect(expected_.size() - 1, absl::StrCat("in global set-up or tear-down: ", test.message), true);
-    }
-    const size_t position = Find(test.name);
-    if (position == kNone) {
-      if (test.ran && test.name != "." && !IsListed(test.name)) {
-        if (stranger_.empty()) stranger_ = test.name;
-        stranger_reported_ = true;
-      }
-      continue;
-    }
-    Expected& expected = expected_[position];
-    found[position] = 1;
-    for (auto& [key, value] : test.properties) end->properties.push_back({expected.index, key, value});
-    if (expected.done && !expected.failed && test.outcome == Outcome::kFailed) {
-      Suspect(position, absl::StrCat(test.name, " was reported as ended well, but failed: ", test.message), true);
-    }
-    // The report is whole, so the process got to its end: a program with a printer of its own.
-    if (expected.done || !test.ran || end->signal != 0) continue;
-    if (running_ != position) sink->Began(expected.index);
-    if (running_ == position) running_ = kNone;
-    expected.done = true;
-    ++done_;
-    CaseResult result;
-    result.index = expected.index;
-    result.outcome = test.outcome;
-    result.message = std::move(test.message);
-    result.duration = test.duration;
-    sink->Finished(std::move(result), Standing::kReport);
-  }
-  if (!absl::StrContains(xml, "</testsuites>")) return;
-  for (size_t i = 0; i < expected_.size(); ++i) missing_reported_ |= !expected_[i].done && !found[i];
-}
-
-// GTEST_SKIP in a global set-up: nothing runs, and that is a success.
-void GoogleTestReader::SkipAllIfSetUpDid(CaseSink* sink) {
-  if (any_began_ || message_kind_ != Message::kSkip) return;
-  const std::string message = TakeMessage();
-  for (Expected& expected : expected_) {
-    if (expected.done) continue;
-    expected.done = true;
-    ++done_;
-    sink->Began(expected.index);
-    CaseResult result;
-    result.index = expected.index;
-    result.outcome = Outcome::kSkipped;
-    result.message = message;
-    sink->Finished(std::move(result), Standing::kTold);
-  }
 }
 
 }  // namespace dtest

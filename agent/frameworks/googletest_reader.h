@@ -10,11 +10,13 @@
 //   [----------] 2 tests from Suite ...     after TearDownTestSuite
 //
 // So a test that prints the output of another GoogleTest program confuses nothing. The last case of a suite is finished
-// only when its suite is: a crash or an assertion in TearDownTestSuite is then that case's, not nobody's.
+// only when its suite is: what TearDownTestSuite prints is in its output. What goes wrong there may be the doing of any
+// case of the suite.
 //
 // Failures told outside of cases (set-up and tear-down of suites and of the program), and lines that contradict a
-// result, are suspicions: anybody may print such lines. They become corrections if the closing list, or an exit that is
-// not a clean success, bears them out. A case under suspicion is doubtful until then.
+// result, are suspicions: anybody may print such lines. They count if the closing list, or an exit that is not a clean
+// success, bears them out. Those of a set-up or of one case are corrections, and a case under suspicion is doubtful
+// until then; those of a tear-down name the cases that may have done it (ProcessEnd::outside).
 //
 // A listing is checked by what runs: a process that knows a case not that was listed, or begins one that was not,
 // proves it wrong (ProcessEnd::listing_wrong). Since a set-up may run another GoogleTest program and show what that
@@ -37,6 +39,7 @@
 #include "absl/strings/string_view.h"
 #include "agent/frameworks/capture.h"
 #include "agent/frameworks/framework.h"
+#include "agent/frameworks/wanted_cases.h"
 
 namespace dtest {
 
@@ -51,15 +54,15 @@ class GoogleTestReader : public OutputReader {
   void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) override;
 
  private:
-  static constexpr size_t kNone = ~size_t{0};
-  struct Expected {
-    uint32_t index;
-    bool done = false;
-    bool failed = false;
-  };
+  static constexpr size_t kNone = WantedCases::kNone;
   struct Suspicion {
     std::string message;
     bool certain = false;  // GoogleTest's closing list or report says so
+  };
+  struct TearDown {
+    ProcessEnd::Outside failure;
+    absl::string_view suite;  // empty: the program's
+    bool certain = false;
   };
   enum class Message { kNone, kSkip, kFailure };  // the later, the more it matters
 
@@ -68,7 +71,13 @@ class GoogleTestReader : public OutputReader {
   bool TryEnd(absl::string_view line, CaseSink* sink);
   void EndStretch(bool is_suite);
   void NoteContradiction(absl::string_view line);
+  void NoteSuiteFailure(absl::string_view name);
   void Suspect(size_t position, std::string message, bool certain);
+  // In the tear-down of a suite, or (empty) of the program.
+  void SuspectTearDown(absl::string_view suite, std::string message, bool certain);
+  bool IsTold(absl::string_view text) const;
+  // By index: of the suite, or (empty) of all.
+  std::vector<uint32_t> Done(absl::string_view suite) const;
   void Text(absl::string_view line);
   void Collect(absl::string_view line);
   std::string TakeMessage();
@@ -81,31 +90,31 @@ class GoogleTestReader : public OutputReader {
   void ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink);
   void SkipAllIfSetUpDid(CaseSink* sink);
   size_t Find(absl::string_view name);
-  absl::string_view Name(size_t position) const { return request_.listing.name(expected_[position].index); }
-  absl::string_view Suite(size_t position) const { return request_.listing.suite(expected_[position].index); }
   bool LastOfSuite(size_t position) const;
 
   const BatchRequest request_;
   std::string unchecked_;  // why what is not listed cannot show; empty: it can, or is not to
-  std::vector<Expected> expected_;  // in listing order, which is the order GoogleTest runs them in
-  std::vector<uint32_t> disabled_;
-  size_t done_ = 0;                                         // of expected_
-  size_t next_ = 0;                                         // where the next one is expected
+  WantedCases wanted_;
+  std::vector<uint8_t> failed_;                             // by position in it
   absl::flat_hash_map<absl::string_view, size_t> by_name_;  // made when one comes out of order
 
   std::string partial_;              // a line without its newline yet
-  size_t running_ = kNone;           // position in expected_
-  std::optional<CaseResult> ended_;  // of running_: waits for the end of its suite
+  size_t running_ = kNone;           // position in wanted_
+  std::optional<CaseResult> ended_;  // of running_, with its output: waits for the end of its suite
   Capture output_;                   // of the running case, or outside any since the last one
   Message message_kind_ = Message::kNone;
   bool message_open_ = false;  // its block goes on
   bool in_suite_ = false;      // it has begun, but none of its cases
+  std::string set_up_suite_;   // its name
   bool any_began_ = false;
   bool closing_ = false;                    // the closing list has begun
   absl::string_view suite_;                 // of the case begun last
   std::string suite_set_up_;                // what failed in its set-up
   std::map<size_t, Suspicion> suspicions_;  // by position; ordered, so that corrections are too
-  std::string global_failure_;              // printed before the first case
+  std::vector<TearDown> tear_downs_;        // that failed
+  std::string global_set_up_;               // what failed in it
+  bool global_set_up_certain_ = false;      // as in Suspicion
+  std::string before_first_;                // failures printed before the first case
   std::string message_;
   std::string warning_;  // in output_
 

@@ -15,10 +15,12 @@ struct ProcessEnd {
   int signal = 0;
 
   // ---- Set by the reader, which sets exit_code to 0, too, where the framework took it as a verdict.
-  bool premature = false;      // it exited, with whatever status, but the framework had not finished
-  bool in_suite = false;       // a suite has begun, but none of its cases: it is in that suite's set-up
-  bool after_failure = false;  // the last case to end was the last of its suite, and failed: in that suite's tear-down
-  std::string output;          // of the case that still runs, or outside any case since the last one
+  bool premature = false;            // it exited, with whatever status, but the framework had not finished
+  bool in_suite = false;             // a suite has begun, but none of its cases: it is in that suite's set-up
+  std::vector<uint32_t> setting_up;  // the cases of that suite that were to run
+  // It ended in the tear-down of a suite: the cases of that suite that had ended, in the order they ran.
+  std::vector<uint32_t> torn_down;
+  std::string output;  // of the case that still runs, or outside any case since the last one
   uint64_t output_cut = 0;
   // The headline of a sanitizer's report in `output`; of a process that ended well also what could not be checked.
   std::string warning;
@@ -35,6 +37,14 @@ struct ProcessEnd {
     std::string message;
   };
   std::vector<Correction> corrections;
+  // Failures told after cases had ended, of a suite's tear-down or the program's: whose doing they are does not show.
+  struct Outside {
+    std::string message;          // where, and what was said
+    std::vector<uint32_t> cases;  // that may have done it, in the order they ran; one at least
+    std::string output;           // of where it failed, if not in `output` above
+    uint64_t output_cut = 0;
+  };
+  std::vector<Outside> outside;
 };
 
 }  // namespace dtest

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "agent/execute/direct_launcher.h"
+#include "agent/execute/fork_launcher.h"
 #include "agent/execute/leftovers.h"
 #include "agent/execute/slot_directories.h"
 #include "agent/fetch/files_thread.h"
@@ -68,7 +69,9 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
   EpollPoller poller;
   AgentDirectories directories(std::move(directory));
   std::unique_ptr<AgentLoop> loop;  // what calls it is called by the poller and by the loop itself
-  DirectLauncher launcher([&loop](std::string text) { loop->SendNote(std::move(text)); });
+  const auto note = [&loop](std::string text) { loop->SendNote(std::move(text)); };
+  DirectLauncher direct(note);
+  ForkLauncher launcher(&direct, note);
 
   absl::StatusOr<std::unique_ptr<Connection>> connection =
       Connection::Open(std::move(stream), {start, directories.path(), &poller, [&loop] { loop->StreamEnded(); }});
@@ -97,7 +100,7 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
     if (!slept.ok()) loop->End(std::string(slept.message()));
   }
   loop->StopAll();
-  launcher.KillOrphans(kKillTimeout);
+  direct.KillOrphans(kKillTimeout);
   files.reset();
   (*connection)->Close(kCloseTimeout);
   return loop->end();

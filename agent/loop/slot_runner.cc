@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/blame.h"
+#include "agent/frameworks/shown_name.h"
 
 namespace dtest {
 namespace {
@@ -39,7 +40,8 @@ SlotRunner::~SlotRunner() {
   }
 }
 
-Environment SlotRunner::BaseEnvironment(const Program& program, const Invocation& invocation) const {
+Environment SlotRunner::EnvironmentOf(const Program& program, const Invocation& invocation,
+                                      const StartBatch* batch) const {
   Environment environment = options_.environment;
   const Welcome& welcome = *options_.welcome;
   const std::string worker = absl::StrCat(welcome.worker_base + options_.slot.value());
@@ -52,6 +54,13 @@ Environment SlotRunner::BaseEnvironment(const Program& program, const Invocation
   environment.Set("PYTEST_XDIST_WORKER_COUNT", absl::StrCat(welcome.worker_count));
   environment.Set("PYTEST_XDIST_WORKER", absl::StrCat("gw", worker));
   environment.Set("PYTEST_XDIST_TESTRUNUID", welcome.settings.run_id);
+  if (batch != nullptr) {
+    // A batch has one environment: where attempts differ, the highest tells most.
+    uint32_t attempt = 1;
+    for (const LeasedCase& leased : batch->cases) attempt = std::max(attempt, leased.attempt);
+    environment.Set("DTEST_ATTEMPT", absl::StrCat(attempt));
+    environment.Set("DTEST_ITERATION", absl::StrCat(batch->iteration));
+  }
   environment.Set("TEST_TMPDIR", options_.directories->temporary());
   environment.Set("TMPDIR", options_.directories->temporary());
   // What ours says is where our parent was.
@@ -62,6 +71,9 @@ Environment SlotRunner::BaseEnvironment(const Program& program, const Invocation
   }
   for (const auto& [name, value] : welcome.settings.env) environment.Set(name, value);
   for (const auto& [name, value] : program.spec.env) environment.Set(name, value);
+  if (batch != nullptr) {
+    for (const auto& [name, value] : batch->env) environment.Set(name, value);
+  }
   for (const auto& [name, value] : invocation.env) environment.Set(name, value);
   environment.Prepend("LD_LIBRARY_PATH", program.library_path);
   return environment;
@@ -74,9 +86,22 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   StartSpec spec;
   spec.program = program.path;
   spec.arguments = {program.path};
-  for (const auto* more : {&program.spec.arguments, &invocation.arguments}) {
-    spec.arguments.insert(spec.arguments.end(), more->begin(), more->end());
+  if (invocation.companion != nullptr) {
+    absl::StatusOr<std::string> companion = Unpack(*invocation.companion);
+    if (!companion.ok()) return std::string(companion.status().message());
+    spec.arguments.push_back(*std::move(companion));
   }
+  for (const auto& [path, contents] : invocation.files) {
+    absl::Status written = options_.directories->WriteFile(path, contents);
+    if (!written.ok()) return std::string(written.message());
+  }
+  spec.arguments.insert(spec.arguments.end(), program.spec.arguments.begin(), program.spec.arguments.end());
+  if (!invocation.fork_server.empty()) {
+    spec.fork_server = spec.arguments;
+    spec.fork_server.insert(spec.fork_server.end(), invocation.fork_server.begin(), invocation.fork_server.end());
+    spec.fork_request = invocation.arguments;
+  }
+  spec.arguments.insert(spec.arguments.end(), invocation.arguments.begin(), invocation.arguments.end());
   spec.environment = environment.ToStrings();
   spec.working_directory = program.working_directory;
   spec.split_errors = reader_ == nullptr;
@@ -89,8 +114,19 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   for (const Pipe pipe : {Pipe::kErrors, Pipe::kReport}) {
     if (process_->fd(pipe) >= 0) options_.poller->Watch(process_->fd(pipe), [this, pipe] { Drain(pipe); });
   }
-  if (process_->end_fd() >= 0) options_.poller->Watch(process_->end_fd(), [this] { ProcessHasEnded(); });
+  if (process_->end_fd() >= 0) options_.poller->Watch(process_->end_fd(), [this] { CheckEnded(); });
   return "";
+}
+
+absl::StatusOr<std::string> SlotRunner::Unpack(const Companion& companion) {
+  const auto files = [&companion] {
+    SlotDirectories::Files all;
+    for (const Companion::File& file : companion.files) all.emplace_back(file.path, file.contents);
+    return all;
+  };
+  absl::StatusOr<std::string> directory = options_.directories->SharedDirectory(std::string(companion.name), files);
+  if (directory.ok()) absl::StrAppend(&*directory, "/", companion.start);
+  return directory;
 }
 
 void SlotRunner::Start(const Program& program, const StartBatch& batch) {
@@ -136,14 +172,7 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
     return;
   }
   const Invocation invocation = framework->RunInvocation(request);
-  Environment environment = BaseEnvironment(program, invocation);
-  for (const auto& [name, value] : batch.env) environment.Set(name, value);
-  // A batch has one environment: where attempts differ, the highest tells most.
-  uint32_t attempt = 1;
-  for (const LeasedCase& leased : request.cases) attempt = std::max(attempt, leased.attempt);
-  environment.Set("DTEST_ATTEMPT", absl::StrCat(attempt));
-  environment.Set("DTEST_ITERATION", absl::StrCat(batch.iteration));
-  ended.spawn_error = Spawn(program, invocation, environment);
+  ended.spawn_error = Spawn(program, invocation, EnvironmentOf(program, invocation, &batch));
   if (ended.spawn_error.empty()) return;
   CleanUp();
   options_.emit(std::move(ended));
@@ -169,7 +198,7 @@ void SlotRunner::StartListing(const Program& program) {
   listing_too_long_ = false;
   listing_errors_.emplace(options_.welcome->settings.output_cap);
   const Invocation invocation = framework->ListInvocation(options_.directories->temporary());
-  ended.spawn_error = Spawn(program, invocation, BaseEnvironment(program, invocation));
+  ended.spawn_error = Spawn(program, invocation, EnvironmentOf(program, invocation, nullptr));
   if (ended.spawn_error.empty()) return;
   CleanUp();
   options_.emit(std::move(ended));
@@ -190,9 +219,11 @@ void SlotRunner::Began(uint32_t index) {
   options_.emit(CaseBegan{options_.slot, index});
 }
 
+void SlotRunner::TearingDown(uint32_t index) { options_.emit(SuiteTearDown{options_.slot, index}); }
+
 void SlotRunner::Finished(CaseResult result, Standing standing) {
-  options_.emit(
-      CaseFinished{options_.slot, std::move(result), standing == Standing::kDoubtful, standing == Standing::kReport});
+  options_.emit(CaseFinished{options_.slot, std::move(result), standing == Standing::kDoubtful,
+                             standing == Standing::kReport, standing == Standing::kNeverRuns});
 }
 
 std::optional<size_t> SlotRunner::ReadPipe(Pipe pipe) {
@@ -343,7 +374,7 @@ std::vector<std::string> SlotRunner::ReadBack() const {
 std::string SlotRunner::NamesOfBegun() const {
   std::string names;
   for (size_t i = 0; i < begun_.size() && i < kNamesInAMessage; ++i) {
-    absl::StrAppend(&names, i == 0 ? "" : ", ", program_->cases.name(begun_[i]));
+    absl::StrAppend(&names, i == 0 ? "" : ", ", ShownName(program_->cases.name(begun_[i])));
   }
   if (begun_.size() > kNamesInAMessage) absl::StrAppend(&names, " and ", begun_.size() - kNamesInAMessage, " more");
   return names;
@@ -354,7 +385,7 @@ void SlotRunner::EndListing() {
   ListingEnded ended;
   ended.slot = options_.slot;
   ended.duration = options_.clock() - listing_started_;
-  const absl::string_view name = program_->spec.name;
+  const std::string name = ShownName(program_->spec.name);
   const TestFramework* const framework = FindFramework(program_->spec.framework);
   absl::StatusOr<CaseInfos> cases = framework->ParseListing(listing_, ReadBack());
   const bool ended_well =

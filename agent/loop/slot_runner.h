@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "agent/core/agent.h"
 #include "agent/execute/environment.h"
@@ -77,11 +78,15 @@ class SlotRunner : private CaseSink {
 
  private:
   void Began(uint32_t index) override;
+  void TearingDown(uint32_t index) override;
   void Finished(CaseResult result, Standing standing) override;
 
-  Environment BaseEnvironment(const Program& program, const Invocation& invocation) const;
+  // `batch`: null while listing.
+  Environment EnvironmentOf(const Program& program, const Invocation& invocation, const StartBatch* batch) const;
   // Empty if it runs; else why it does not.
   std::string Spawn(const Program& program, const Invocation& invocation, const Environment& environment);
+  // The path of what is to be started; an error that names what could not be written.
+  absl::StatusOr<std::string> Unpack(const Companion& companion);
   void WatchOutput(bool watch);
   // Takes what is in the pipe, at most a few buffers, and closes it where it has ended.
   void Drain(Pipe pipe);

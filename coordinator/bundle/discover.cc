@@ -28,6 +28,7 @@ namespace dtest {
 
 namespace {
 
+constexpr char kHere[] = "pytest";  // the name of a pytest root that is the working directory itself
 constexpr size_t kNamesInNote = 5;
 constexpr size_t kPlainNamesInNote = 12;  // what is about to run: told at more length
 
@@ -94,7 +95,7 @@ struct Found {
 class Finder {
  public:
   Finder(const DiscoverOptions& options, std::string root, LibraryResolver* resolver)
-      : options_(options), root_(std::move(root)), resolver_(resolver) {}
+      : options_(options), root_(std::move(root)), resolver_(resolver), pytest_(root_) {}
 
   absl::Status Add(const std::string& path);
   absl::StatusOr<Discovery> Finish(const std::vector<std::string>& paths) &&;
@@ -105,6 +106,11 @@ class Finder {
   // `shown`: as the user wrote it, but absolute.
   absl::Status AddFile(const std::string& path, const std::string& shown, const struct stat& status);
   absl::Status AddDirectory(const std::string& path, const std::string& shown);
+  // "a_test.py::TestA::test_b"; false: it is no such thing.
+  bool AddNode(const std::string& given);
+  // A file that pytest collects.
+  bool IsOfPytest(const WalkedFile& file);
+  void AddPytestUnits();
   // A file in a directory: a test, runnable or not, or passed over.
   void Consider(const WalkedFile& file);
   void ConsiderProgram(const WalkedFile& file, ProgramFile program);
@@ -123,6 +129,7 @@ class Finder {
   const std::string root_;
   LibraryResolver* const resolver_;
   DirectoryWalker walker_;
+  PytestUnits pytest_;
   std::string directory_;  // that is being walked, as it was given
   std::vector<Found> found_;
   Discovery result_;                                                    // less its programs
@@ -142,6 +149,7 @@ absl::Status Finder::Add(const std::string& path) {
     const int error = errno;
     struct stat link;
     if (error == ENOENT && lstat(path.c_str(), &link) == 0) return absl::NotFoundError(DanglingLink(path));
+    if (options_.pytest && AddNode(path)) return absl::OkStatus();
     if (error == ENOENT) return absl::NotFoundError(absl::StrCat(shown, " does not exist"));
     return FileError(error, "looking at", path);
   }
@@ -162,6 +170,8 @@ absl::Status Finder::Add(const std::string& path) {
 absl::Status Finder::AddFile(const std::string& path, const std::string& shown, const struct stat& status) {
   ++files_;
   ProgramFile program = ReadProgramFile(path, status, options_.here);
+  const bool executable_script = program.kind == ProgramFile::Kind::kScript && (status.st_mode & 0111) != 0;
+  if (options_.pytest && pytest_.AddNamed(shown, "", executable_script)) return absl::OkStatus();
   if (!program.problem.empty()) {
     if (options_.allow_unrunnable) {
       result_.warnings.push_back(std::move(program.problem));
@@ -199,7 +209,43 @@ absl::Status Finder::AddDirectory(const std::string& path, const std::string& sh
   return absl::OkStatus();
 }
 
+bool Finder::AddNode(const std::string& given) {
+  const size_t end = given.find("::");
+  if (end == std::string::npos) return false;
+  const std::string path = given.substr(0, end);
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
+  const absl::StatusOr<std::string> absolute = AbsolutePath(path);
+  return absolute.ok() && pytest_.AddNamed(WithoutDots(root_, path, *absolute), given.substr(end), false);
+}
+
+bool Finder::IsOfPytest(const WalkedFile& file) {
+  if (!options_.pytest || !absl::EndsWith(file.path, ".py")) return false;
+  const bool executable_script =
+      (file.status.st_mode & 0111) != 0 &&
+      ReadProgramFile(file.path, file.status, options_.here).kind == ProgramFile::Kind::kScript;
+  return pytest_.AddFound(directory_, absl::StrCat(directory_, "/", file.relative), executable_script);
+}
+
+void Finder::AddPytestUnits() {
+  for (PytestUnit& unit : std::move(pytest_).Take()) {
+    TestProgram program;
+    program.path = unit.root;
+    program.name = UnitName(root_, unit.root);
+    if (program.name.empty()) program.name = kHere;
+    if (!names_.insert(program.name).second) {
+      program.name = absl::StrCat("./", program.name);  // another is really called so
+      names_.insert(program.name);
+    }
+    program.framework = "pytest";
+    program.script = true;
+    program.pytest = std::move(unit);
+    found_.push_back({std::move(program), false, true});
+  }
+}
+
 void Finder::Consider(const WalkedFile& file) {
+  if (IsOfPytest(file)) return;
   const bool executable = (file.status.st_mode & 0111) != 0;
   if (!executable && !MayNameProgram(BaseName(file.path))) {
     ++not_executable_;
@@ -385,6 +431,7 @@ std::string Finder::NothingFound(const std::vector<std::string>& paths) const {
 }
 
 absl::StatusOr<Discovery> Finder::Finish(const std::vector<std::string>& paths) && {
+  AddPytestUnits();
   NotePlain();
   NoteTheRest();
   if (found_.empty()) return absl::FailedPreconditionError(NothingFound(paths));

@@ -11,6 +11,8 @@
 //     script whose interpreter is missing or not named or whose first line ends in CR, an executable file that is
 //     neither ELF nor script, an ELF file cut short or damaged, an executable file without a byte, a file that cannot
 //     be read, a dangling link. So is a directory that cannot be read, whatever its name.
+//   - Python files that pytest collects are its tests, a unit for each root (pytest_units.h, unless
+//     DiscoverOptions::pytest is off).
 //   - everything else is counted, and told in `notes` or `details`.
 // What is reached twice under one name (UnitName) is one test, under the path that was reached first; real files come
 // before symbolic links. A file (by its inode) that is a test and has another name, too, may be another test under that
@@ -23,23 +25,26 @@
 #define DTEST_COORDINATOR_BUNDLE_DISCOVER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "coordinator/bundle/closure.h"
 #include "coordinator/bundle/elf.h"
+#include "coordinator/bundle/pytest_units.h"
 #include "dtest/messages.h"
 
 namespace dtest {
 
 struct TestProgram {
-  std::string path;  // absolute
+  std::string path;  // absolute; with `pytest`, of its root
   // As in reports, history and filters; see UnitName. Unique in a Discovery. In the bytes of the file system (any
   // encoding).
   std::string name;
   std::string framework = kPlainFramework;
-  bool script = false;  // starts with #!; `elf` is empty
+  bool script = false;  // starts with #!, or is a pytest root; `elf` is empty
+  std::optional<PytestUnit> pytest;
   ElfInfo elf;
   std::string unrunnable;  // not empty: looks like a test and cannot be started: why, and what to do
 };
@@ -59,6 +64,7 @@ struct DiscoverOptions {
     kNone,  // nor is any of these an unrunnable test
   };
   Plain plain = Plain::kAuto;
+  bool pytest = true;                      // Python files that pytest collects are tests
   bool allow_unrunnable = false;           // what cannot be started is a warning, and no test
   bool here = false;                       // all tests run on this machine: what it cannot run cannot be run
   std::string protocol = kPlainFramework;  // the framework of programs that show none: a name of the table

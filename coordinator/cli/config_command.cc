@@ -24,7 +24,7 @@ namespace {
 std::string ValueText(const Setting& setting, const std::vector<std::string>& values) {
   if (IsList(setting)) {
     const absl::string_view name = setting.name;
-    const bool tables = name == "override" || name == "quarantine";  // they are TOML as they are
+    const bool tables = name == "override" || name == "quarantine" || name == "lock";  // they are TOML as they are
     return absl::StrCat(
         "[",
         absl::StrJoin(values, ", ",
@@ -107,7 +107,11 @@ Line LineOf(const Setting& setting, const SettingLayers& layers) {
   if (in_force.empty()) {
     // What stands there is for people, so the line is a comment.
     const absl::string_view fallback = setting.fallback;
-    return {absl::StrCat("# ", setting.name, " = ", !fallback.empty() ? fallback : setting.kind == SettingKind::kFlag ? "false" : "(none)"), "default"};
+    return {absl::StrCat("# ", setting.name, " = ",
+                         !fallback.empty()                    ? fallback
+                         : setting.kind == SettingKind::kFlag ? "false"
+                                                              : "(none)"),
+            "default"};
   }
   const std::vector<std::string> values = layers.Values(setting);
   std::vector<std::string> origins;
@@ -143,8 +147,8 @@ int ConfigCommand(const Options& options, const SettingLayers& layers) {
   }
   std::string text;
   for (const Line& line : lines) {
-    absl::StrAppend(&text, line.setting, std::string(width - std::min(width, line.setting.size()), ' '), "  # ", line.comment,
-                    "\n");
+    absl::StrAppend(&text, line.setting, std::string(width - std::min(width, line.setting.size()), ' '), "  # ",
+                    line.comment, "\n");
   }
   return StatusAfterOutput(WriteOutput(text), 0);
 }

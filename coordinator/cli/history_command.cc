@@ -236,13 +236,14 @@ int ProposeQuarantine(const std::vector<KnownCase>& all, const Options& options)
       in_quarantine == 0 ? "" : absl::StrCat(", and ", in_quarantine, " more in quarantine"), "\n");
   for (const KnownCase* known : flaky) {
     const std::string name = known->name == known->unit ? known->unit : absl::StrCat(known->unit, ".", known->name);
-    if (!IsUtf8(name)) {
-      absl::StrAppend(&text, "\n# ", Name(*known), " (", RecordText(known->history),
-                      ") has a name that TOML cannot hold\n");
+    const std::string filter_text = absl::StrCat("=", name);
+    const absl::StatusOr<Filter> filter = Filter::Parse(filter_text);
+    if (!IsUtf8(name) || !filter.ok()) {
+      absl::StrAppend(&text, "\n# ", Name(*known), " (", RecordText(known->history), ") has a name that no file can hold\n");
       continue;
     }
-    const QuarantineEntry entry{absl::StrCat("=", name), Filter::OfCase(name),
-                                absl::StrCat("flaky: ", RecordText(known->history)), "", today + kDaysOfQuarantine};
+    const QuarantineEntry entry{filter_text, *filter, absl::StrCat("flaky: ", RecordText(known->history)), "",
+                                today + kDaysOfQuarantine};
     absl::StrAppend(&text, "\n", QuarantineToml(entry), "# owner = \"who looks into it\"\n");
   }
   return StatusAfterOutput(WriteOutput(text), kExitPassed);

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/cli/commands.h"
@@ -25,27 +27,37 @@ struct Attempt {
   std::string unit, name, host;
   uint32_t host_start = 0;  // an agent that is started again counts its processes anew
   uint32_t process = 0, place = 0;
+  uint32_t iteration = 1, attempt = 1;
+  uint32_t worker = 0;  // DTEST_WORKER: slots are numbered through the hosts as these come up
   bool failed = false;
 };
 
 struct Log {
   RunStarted started;
   std::vector<Attempt> attempts;
+  uint32_t workers = 0;
 };
 
 absl::StatusOr<Log> ReadLog(const std::string& path) {
   Log log;
-  absl::flat_hash_map<std::string, uint32_t> starts;
+  absl::flat_hash_map<std::string, uint32_t> starts, first_workers;
   const absl::StatusOr<EventLogEnd> end = ReplayEventLog(path, [&](const RunEvent& event) {
     if (const auto* started = std::get_if<RunStarted>(&event.what)) {
       log.started = *started;
     } else if (const auto* up = std::get_if<HostUp>(&event.what)) {
-      if (up->host.value() < log.started.hosts.size()) ++starts[log.started.hosts[up->host.value()]];
+      if (up->host.value() >= log.started.hosts.size()) return;
+      const std::string& host = log.started.hosts[up->host.value()];
+      if (++starts[host] > 1) return;
+      first_workers[host] = log.workers;
+      log.workers += up->slots;
     } else if (const auto* ended = std::get_if<CaseEnded>(&event.what)) {
       if (ended->host.empty()) return;
       const std::string host(ended->host);
-      log.attempts.push_back({std::string(ended->unit), std::string(ended->name), host, starts[host],
-                              ended->result.process, ended->result.place, IsFailure(ended->result.outcome)});
+      const CaseResult& result = ended->result;
+      log.attempts.push_back({std::string(ended->unit), std::string(ended->name), host, starts[host], result.process,
+                              result.place, ended->iteration, result.attempt,
+                              first_workers[host] + static_cast<uint32_t>(result.slot.value()),
+                              IsFailure(result.outcome)});
     }
   });
   if (!end.ok()) return end.status();
@@ -117,6 +129,39 @@ std::vector<Attempt> Batch(const Log& log, const Attempt& last) {
   return batch;
 }
 
+// What dtest tells a process of where it runs, and a reproduction can tell it again.
+bool IsOfTheProcess(absl::string_view variable) {
+  constexpr absl::string_view kVariables[] = {"DTEST_ATTEMPT",      "DTEST_ITERATION",     "DTEST_WORKER",
+                                              "DTEST_WORKER_COUNT", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"};
+  return std::find(std::begin(kVariables), std::end(kVariables), variable) != std::end(kVariables);
+}
+
+// Into `run`, and into the command that it logs, so that it can be reproduced in turn.
+void RunAsItRan(const Log& log, const std::vector<Attempt>& batch, Options* run) {
+  const auto given = std::stable_partition(run->env.begin(), run->env.end(),
+                                           [](const auto& variable) { return !IsOfTheProcess(variable.first); });
+  run->as_it_ran.assign(given, run->env.end());
+  run->env.erase(given, run->env.end());
+  if (!run->as_it_ran.empty()) return;  // the run was a reproduction itself: its command says it
+  const Attempt& last = batch.back();
+  // As the agent has it: a process has one environment.
+  uint32_t attempt = 1;
+  for (const Attempt& one : batch) attempt = std::max(attempt, one.attempt);
+  run->as_it_ran = {{"DTEST_ATTEMPT", absl::StrCat(attempt)},
+                    {"DTEST_ITERATION", absl::StrCat(last.iteration)},
+                    {"DTEST_WORKER", absl::StrCat(last.worker)},
+                    {"DTEST_WORKER_COUNT", absl::StrCat(log.workers)},
+                    {"PYTEST_XDIST_WORKER", absl::StrCat("gw", last.worker)},
+                    {"PYTEST_XDIST_WORKER_COUNT", absl::StrCat(log.workers)}};
+  std::vector<std::string> words;
+  for (const auto& [name, value] : run->as_it_ran) {
+    words.push_back("--env");
+    words.push_back(absl::StrCat(name, "=", value));
+  }
+  const auto tests_own = std::find(run->equivalent.begin(), run->equivalent.end(), "--");
+  run->equivalent.insert(tests_own, words.begin(), words.end());
+}
+
 }  // namespace
 
 std::string NameToReproduce(absl::string_view unit, absl::string_view name) {
@@ -146,7 +191,12 @@ int ReproduceCommand(const Options& options) {
   for (PolicyOverride& one : run.overrides) {
     one.retries.reset();
     one.processes.reset();
+    one.locks.reset();
+    one.exclusive.reset();
+    one.slots.reset();
+    one.tags.reset();
   }
+  run.exclusive.clear();
   run.shard_index = run.shard_count = 1;
   run.shard_durations.clear();
   run.processes = Processes::kBatch;
@@ -160,9 +210,19 @@ int ReproduceCommand(const Options& options) {
   run.explain = run.speculate = false;
   run.shuffle.reset();
   run.run_timeout = absl::InfiniteDuration();
-  std::fprintf(stderr, "dtest: note: %s on %s, in one process%s\n",
+  RunAsItRan(*log, batch, &run);
+  std::string as;
+  for (const auto& [name, value] : run.as_it_ran) {
+    if (!absl::StartsWith(name, "PYTEST_")) absl::StrAppend(&as, as.empty() ? "" : " ", name, "=", value);
+  }
+  std::fprintf(stderr, "dtest: note: %s on %s, in one process%s, with %s\n",
                NameToReproduce(attempt->unit, attempt->name).c_str(), OneLine(attempt->host).c_str(),
-               batch.size() == 1 ? "" : absl::StrCat(" behind the ", batch.size() - 1, " that ran before it").c_str());
+               batch.size() == 1 ? "" : absl::StrCat(" behind the ", batch.size() - 1, " that ran before it").c_str(),
+               as.c_str());
+  std::fprintf(
+      stderr,
+      "dtest: note: what cannot be had again: DTEST_SLOT, DTEST_RUN_ID, TMPDIR, what else ran on the host, and "
+      "variables that the run did not name in --env: those are this shell's or the host's of now\n");
   return RunCommand(run);
 }
 

@@ -46,6 +46,7 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   discover.allow_unrunnable = options.allow_unrunnable;
   discover.here = !AnyRemote(hosts);
   discover.protocol = options.protocol;
+  discover.pytest = options.pytest != "none";
   switch (options.plain) {
     case PlainTests::kAuto:
       discover.plain = DiscoverOptions::Plain::kAuto;
@@ -117,7 +118,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   if (options.shuffle) {
     // With the seed that was drawn, so that the log has all that makes the order again.
     const auto own = std::find(loop.command.begin(), loop.command.end(), "--");  // behind it are the tests' arguments
-    std::replace(loop.command.begin(), own, std::string("--shuffle=true"), absl::StrCat("--shuffle=", *options.shuffle));
+    std::replace(loop.command.begin(), own, std::string("--shuffle=true"),
+                 absl::StrCat("--shuffle=", *options.shuffle));
   }
   std::error_code error;
   loop.working_directory = std::filesystem::current_path(error).string();
@@ -129,7 +131,11 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.heartbeat_interval = HeartbeatInterval(options);
 
   loop.scheduler.hosts = static_cast<uint32_t>(hosts.size());
-  for (const HostSpec& host : hosts) loop.scheduler.host_names.push_back(host.name);
+  for (const HostSpec& host : hosts) {
+    loop.scheduler.host_names.push_back(host.name);
+    loop.scheduler.host_tags.push_back(host.tags);
+    std::sort(loop.scheduler.host_tags.back().begin(), loop.scheduler.host_tags.back().end());
+  }
   loop.scheduler.explain = options.explain;
   loop.scheduler.together = options.together;
   loop.scheduler.repeat = options.repeat;
@@ -153,6 +159,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.settings.keep_all_output = KeepsAllOutput(options);
   loop.settings.run_disabled = options.run_disabled;
   loop.settings.env = options.env;
+  loop.settings.env.insert(loop.settings.env.end(), options.as_it_ran.begin(), options.as_it_ran.end());
   loop.settings.store_limit = options.store_limit;
   if (options.verbosity >= 2) {
     // As the report: a reader that has stopped reading must not stop the run.
@@ -174,6 +181,10 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.cache_dir = options.cache_dir;
   bundle.env = options.env;
   bundle.arguments = options.test_arguments;
+  bundle.pytest.interpreter = options.pytest;
+  bundle.pytest.arguments = options.pytest_arguments;
+  bundle.pytest.arguments.insert(bundle.pytest.arguments.end(), options.test_arguments.begin(),
+                                 options.test_arguments.end());
   bundle.root = std::move(root);
   bundle.data = options.data;
   bundle.data_files = std::move(data_files);

@@ -18,6 +18,7 @@ constexpr size_t kEmitAt = 64 << 10;  // bytes of lines that are not kept until 
 // Of an output shown at the default verbosity; the rest is in the reports.
 constexpr size_t kHeadLines = 20;
 constexpr size_t kNamesBefore = 10;  // without -v
+constexpr size_t kSlowShown = 50;    // as well
 constexpr size_t kTailLines = 40;
 constexpr size_t kLineBytes = 2000;
 constexpr size_t kParameterBytes = 200;
@@ -154,6 +155,11 @@ void TerminalReport::On(const Warning& warning) {
 
 void TerminalReport::On(const CaseSlow& slow) {
   if (options_.verbosity < 0) return;
+  // On a bad day of a large farm they would push everything else off the screen.
+  if (options_.verbosity == 0 && ++slow_told_ > kSlowShown) {
+    if (slow_told_ == kSlowShown + 1) lines_ += "more cases are slow: -v and the event log name each\n";
+    return;
+  }
   AppendColored(Color::kYellow, "SLOW");
   absl::StrAppend(&lines_, " [>", FixedSeconds(slow.elapsed, 3, 7), "s] ",
                   CaseLine(slow.unit, slow.name, slow.iteration, slow.host));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/text.h"
+#include "coordinator/run/known_elsewhere.h"
 
 namespace dtest {
 
@@ -57,12 +58,14 @@ std::optional<std::string> Budget::Excess(const Limit& limit, absl::Duration too
   return absl::StrCat(text, ")");
 }
 
-std::vector<std::string> Budget::Unmatched() const {
+bool Budget::has_unmatched() const { return std::find(matched_.begin(), matched_.end(), false) != matched_.end(); }
+
+std::vector<std::string> Budget::Unmatched(const std::vector<History::KnownCase>& elsewhere) const {
   std::vector<std::string> texts;
   for (size_t entry = 0; entry < file_.entries.size(); ++entry) {
-    if (matched_[entry]) continue;
+    if (matched_[entry] || MatchesAny(file_.entries[entry].filter, elsewhere)) continue;
     texts.push_back(absl::StrCat("the budget of '", file_.entries[entry].filter_text, "' (",
-                                 file_.entries[entry].origin, ") matches no case of this run"));
+                                 file_.entries[entry].origin, ") matches no case: drop it"));
   }
   return texts;
 }

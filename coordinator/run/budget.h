@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/history/durations_file.h"
+#include "coordinator/history/history.h"
 #include "coordinator/settings/budget_file.h"
 #include "dtest/case_info.h"
 
@@ -39,8 +40,9 @@ class Budget {
   // relative to the average one: what a slow host takes longer is not the case's fault.
   std::optional<std::string> Excess(const Limit& limit, absl::Duration took, double speed) const;
 
-  // For people, when all units were asked: a line for each entry that matched none of their cases.
-  std::vector<std::string> Unmatched() const;
+  // As of Quarantine.
+  bool has_unmatched() const;
+  std::vector<std::string> Unmatched(const std::vector<History::KnownCase>& elsewhere) const;
 
  private:
   bool any_ = false;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/run/known_elsewhere.h"
 
 namespace dtest {
 
@@ -18,7 +19,6 @@ Quarantine::Quarantine(std::vector<QuarantineEntry> entries, absl::CivilDay toda
 absl::flat_hash_map<uint32_t, uint32_t> Quarantine::Find(absl::string_view unit, const CaseInfos& cases) {
   absl::flat_hash_map<uint32_t, uint32_t> found;
   if (entries_.empty()) return found;
-  units_.emplace_back(unit);
   FilterSubject subject;
   subject.unit = unit;
   for (uint32_t i = 0; i < cases.size(); ++i) {
@@ -40,23 +40,12 @@ std::string Quarantine::TakeExpiredText(uint32_t number) {
                       absl::FormatCivilTime(*entries_[number].expires), ": its cases fail the run as any");
 }
 
-std::vector<std::string> Quarantine::Unmatched(const std::function<std::vector<History::KnownCase>()>& history) const {
+bool Quarantine::has_unmatched() const { return std::find(matched_.begin(), matched_.end(), false) != matched_.end(); }
+
+std::vector<std::string> Quarantine::Unmatched(const std::vector<History::KnownCase>& elsewhere) const {
   std::vector<std::string> texts;
-  if (std::all_of(matched_.begin(), matched_.end(), [](bool matched) { return matched; })) return texts;
-  std::vector<History::KnownCase> elsewhere = history();
-  std::erase_if(elsewhere, [this](const History::KnownCase& known) {
-    return std::find(units_.begin(), units_.end(), known.unit) != units_.end();
-  });
   for (size_t number = 0; number < entries_.size(); ++number) {
-    const Filter& filter = entries_[number].filter;
-    const bool known = std::any_of(elsewhere.begin(), elsewhere.end(), [&](const History::KnownCase& one) {
-      FilterSubject subject;
-      subject.unit = one.unit;
-      subject.info.name = one.name;
-      subject.has_info = false;
-      return filter.Matches(subject);
-    });
-    if (matched_[number] || known) continue;
+    if (matched_[number] || MatchesAny(entries_[number].filter, elsewhere)) continue;
     texts.push_back(absl::StrCat(QuarantineText(entries_[number]), " matches no case: drop it"));
   }
   return texts;

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,15 +36,15 @@ class Quarantine {
   // For people: an expired entry, whose cases fail as any. Empty if it has not, or this has been said.
   std::string TakeExpiredText(uint32_t number);
 
-  // For people, when all units have been looked at: an entry a line that matched none of their cases. One whose cases
-  // are known to history (asked for only if need be), of units that are not in this run, is not said.
-  std::vector<std::string> Unmatched(const std::function<std::vector<History::KnownCase>()>& history) const;
+  // Whether there is an entry that matched no case of the units that were looked at.
+  bool has_unmatched() const;
+  // Those, a line each, for people; but none that means cases of `elsewhere`, which are known and not in this run.
+  std::vector<std::string> Unmatched(const std::vector<History::KnownCase>& elsewhere) const;
 
  private:
   std::vector<QuarantineEntry> entries_;
   absl::CivilDay today_;
   std::vector<bool> matched_, told_;  // by entry
-  std::vector<std::string> units_;    // that were looked at
 };
 
 // "quarantine of 'FILTER' (REASON; OWNER)"

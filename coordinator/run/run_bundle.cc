@@ -42,6 +42,10 @@ RunBundle::Made RunBundle::Make(UnitId id) {
     made.status = absl::FailedPreconditionError(program.unrunnable);
     return made;
   }
+  if (program.pytest.has_value()) {
+    made.status = MakePytest(id, &made);
+    return made;
+  }
   const FrameworkRow& framework = FrameworkNamed(program.framework);
   const bool has_key = framework.lists && options_.list_cache;
   const Closure closure = ClosureOf(program);
@@ -91,6 +95,23 @@ RunBundle::Made RunBundle::Make(UnitId id) {
   if (made.unit.in_place) made.unit.in_place->prints_all = prints_all;
   if (made.unit.shipped) made.unit.shipped->prints_all = prints_all;
   return made;
+}
+
+// What it lists depends on all that is installed for its interpreter: no earlier run's listing is used.
+absl::Status RunBundle::MakePytest(UnitId id, Made* made) {
+  const TestProgram& program = programs_[id.value()];
+  if (options_.in_place) {
+    absl::StatusOr<UnitSpec> spec = InPlacePytestSpec(id, program, options_.pytest);
+    if (!spec.ok()) return spec.status();
+    made->unit.in_place = *std::move(spec);
+  }
+  if (!options_.shipped) return absl::OkStatus();
+  MutexLock lock(&layout_mutex_);
+  const SpecOptions spec_options = {.root = options_.root, .data = options_.data, .layout = &layout_};
+  absl::StatusOr<UnitSpec> spec = MakePytestSpec(id, program, options_.pytest, spec_options, catalog_);
+  if (!spec.ok()) return spec.status();
+  made->unit.shipped = *std::move(spec);
+  return absl::OkStatus();
 }
 
 void RunBundle::Prepare(const Ready& ready) {

@@ -13,6 +13,7 @@
 #include "coordinator/bundle/catalog.h"
 #include "coordinator/bundle/closure.h"
 #include "coordinator/bundle/discover.h"
+#include "coordinator/bundle/pytest_spec.h"
 #include "coordinator/bundle/unit_spec.h"
 #include "coordinator/run/bundle.h"
 #include "coordinator/run/listing_cache.h"
@@ -34,7 +35,8 @@ class RunBundle : public Bundle {
     std::vector<std::string> data_files;  // what they name, absolute: hashed first, since everything needs them
     std::vector<std::pair<std::string, std::string>> env;
     std::vector<std::string> arguments;  // of every program
-    size_t threads = 0;                  // that read and hash; 0: as many as there are cores, at most 8
+    PytestSettings pytest;
+    size_t threads = 0;  // that read and hash; 0: as many as there are cores, at most 8
   };
   RunBundle(Options options, std::vector<TestProgram> programs);
 
@@ -57,6 +59,7 @@ class RunBundle : public Bundle {
     std::vector<std::string> warnings;
   };
   Made Make(UnitId id);
+  absl::Status MakePytest(UnitId id, Made* made);
   Workers::Completion MakeReady(UnitId id, const Ready& ready);
   // Empty for what needs no loader, and where it cannot be told.
   Closure ClosureOf(const TestProgram& program) ABSL_LOCKS_EXCLUDED(layout_mutex_);

@@ -143,15 +143,17 @@ void RunLoop::AddQuarantine(const RunUnit& unit, CaseEnded* ended) const {
 }
 
 void RunLoop::TellUnmatched() {
+  if (!quarantine_.has_unmatched() && !budget_.has_unmatched()) return;
   // Of units that could not be listed nothing is known.
   const auto unlisted = [](const RunUnit& unit) { return unit.cases.empty() || unit.listing_wrong; };
   if (std::any_of(units_.begin(), units_.end(), unlisted)) return;
-  const std::vector<std::string> texts = quarantine_.Unmatched([this] {
-    if (out_.history == nullptr) return std::vector<History::KnownCase>();
-    return out_.history->All().value_or(std::vector<History::KnownCase>());
-  });
-  for (const std::string& text : texts) Emit(Warning{text});
-  for (const std::string& text : budget_.Unmatched()) Emit(Warning{text});
+  std::vector<History::KnownCase> elsewhere;
+  if (out_.history != nullptr) elsewhere = out_.history->All().value_or(std::vector<History::KnownCase>());
+  absl::flat_hash_set<absl::string_view> here;
+  for (const RunUnit& unit : units_) here.insert(unit.name);
+  std::erase_if(elsewhere, [&here](const History::KnownCase& known) { return here.contains(known.unit); });
+  for (std::string& text : quarantine_.Unmatched(elsewhere)) Emit(Warning{std::move(text)});
+  for (std::string& text : budget_.Unmatched(elsewhere)) Emit(Warning{std::move(text)});
 }
 
 void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "dtest/labels.h"
 
 namespace dtest {
 
@@ -27,7 +29,9 @@ absl::StatusOr<Selection> Selection::Make(const std::vector<std::string>& filter
 
 bool Selection::PassesFilters(const FilterSubject& subject) const {
   const auto matches = [&subject](const One& one) { return one.filter.Matches(subject); };
-  return (including_.empty() || std::any_of(including_.begin(), including_.end(), matches)) &&
+  // What is asked for may be in a file that could not be read.
+  const bool unknown = absl::c_linear_search(subject.info.labels, kUncollectedLabel);
+  return (including_.empty() || unknown || std::any_of(including_.begin(), including_.end(), matches)) &&
          std::none_of(excluding_.begin(), excluding_.end(), matches);
 }
 

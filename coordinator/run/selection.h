@@ -48,6 +48,7 @@ class Selection {
   // By part (0-based): what those cases take.
   const std::vector<absl::Duration>& expected() const { return plan_.expected(); }
 
+  // What has kUncollectedLabel is left out by filters that exclude only.
   bool Matches(const FilterSubject& subject) const;
 
   // Whether a filter has failed() or new(): Select must then be told what history knows.

@@ -37,6 +37,7 @@ class Attention {
   void ServeFirst(HostId h) { first_ = h; }
 
   const std::vector<HostId>& touched() const { return touched_; }
+  const std::vector<HostId>& hungry() const { return hungry_; }
   bool any_hungry() const { return !hungry_.empty(); }
   bool work_came_up() const { return work_came_up_; }
   HostId first() const { return first_; }  // kNoHost: nobody

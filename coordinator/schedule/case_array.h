@@ -11,7 +11,6 @@
 #include <memory>
 #include <vector>
 
-#include "coordinator/schedule/case_policy.h"
 #include "coordinator/schedule/ids.h"
 
 namespace dtest::schedule {
@@ -21,6 +20,7 @@ enum class CaseState : uint8_t {
   kLong,     // pending, in its unit's heap of long cases
   kRetry,    // pending, in the queue of cases that run alone and before others
   kDelayed,  // will be kRetry at its time: until then nobody can have it
+  kNeedy,    // pending, among those that need more than a slot of any host
   kLeased,   // in the list of the lease `holder`
   kFinished  // has its final verdict
 };
@@ -42,12 +42,15 @@ struct CaseRecord {
   uint8_t returns = 0;          // times it came back as the first of a lease that had yielded nothing
   uint8_t steals = 0;           // times it was moved between hosts unstarted
   PolicyId policy;              // in the scheduler's PolicyTable
-  CaseState state : 4 = CaseState::kShort;
+  CaseState state : 3 = CaseState::kShort;
+  bool needy : 1 = false;   // its policy has needs
   bool known : 1 = false;   // `seconds` is from history
   bool behind : 1 = false;  // it last failed in a process that others had begun in before it
   bool quarantined : 1 = false;
   bool told_slow : 1 = false;  // of this attempt
 };
+// It ran on two hosts as these were lost: no other such case runs on its host, so that the next loss tells them apart.
+inline bool RunsApart(const CaseRecord& c) { return c.lost_hosts > 1; }
 static_assert(sizeof(CaseRecord) <= 48, "a million cases must stay cheap");
 
 class CaseArray {

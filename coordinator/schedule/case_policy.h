@@ -5,7 +5,6 @@
 #ifndef DTEST_COORDINATOR_SCHEDULE_CASE_POLICY_H_
 #define DTEST_COORDINATOR_SCHEDULE_CASE_POLICY_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,7 +12,6 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "dtest/ids.h"
 
 namespace dtest {
 
@@ -21,6 +19,16 @@ namespace dtest {
 enum class Processes : uint8_t {
   kBatch = 0,  // several cases in one
   kCase = 1,   // one a case
+};
+
+// Among whom a lock is: all cases of the run, or those on one host.
+enum class LockScope : uint8_t { kFarm, kHost };
+
+struct CaseLock {
+  std::string name;
+  uint32_t max = 1;  // that hold it at once; the same, as is the scope, wherever this name is
+  LockScope scope = LockScope::kFarm;
+  friend bool operator==(const CaseLock&, const CaseLock&) = default;
 };
 
 struct CasePolicy {
@@ -33,30 +41,15 @@ struct CasePolicy {
   absl::Duration most_retry_delay = absl::ZeroDuration();  // ...up to this
   bool flaky_fails = false;                                // passed, but not at first, has failed
   std::vector<std::pair<std::string, std::string>> env = {};  // variables of its process, beside the run's
+  // What it needs beyond a slot of any host (needs.h).
+  std::vector<CaseLock> locks = {};    // held from the moment it is handed out to its proven end; by name, each once
+  bool exclusive = false;              // nothing else of this run on its host
+  uint32_t slots = 1;                  // of its host, which it takes
+  std::vector<std::string> tags = {};  // that its host has: sorted, each once
+
+  bool HasNeeds() const { return exclusive || slots > 1 || !locks.empty() || !tags.empty(); }
   friend bool operator==(const CasePolicy&, const CasePolicy&) = default;
 };
-
-namespace schedule {
-
-using PolicyId = StrongId<struct PolicyIdTag, uint16_t>;
-
-// The different policies of a run, each once: cases are many, policies few, so a case carries two bytes. One thread.
-class PolicyTable {
- public:
-  // The id of a policy, new or known. O(different policies): once for each of a unit's, not for each case.
-  PolicyId IdOf(const CasePolicy& policy) {
-    const auto known = std::find(policies_.begin(), policies_.end(), policy);
-    const auto id = static_cast<uint16_t>(known - policies_.begin());
-    if (known == policies_.end()) policies_.push_back(policy);
-    return PolicyId(id);
-  }
-  const CasePolicy& operator[](PolicyId id) const { return policies_[id.value()]; }
-
- private:
-  std::vector<CasePolicy> policies_;
-};
-
-}  // namespace schedule
 
 }  // namespace dtest
 

@@ -30,17 +30,20 @@ constexpr absl::Duration kRebalance = absl::Seconds(1);
 }  // namespace
 
 bool Scheduler::Impl::HasSlotFree(const HostRecord& host) const {
-  return host.usable() && host.busy() + host.arriving < host.slots;
+  return host.usable() && host.reserved == kNoNeeds && host.occupied() + host.arriving < host.slots;
 }
 
 // A host wants a lease in its queue for each slot that will be free soon, and more where leases are so short that this
 // is not much; and one for each that will be free at once, a little later: cases that started together and take equally
 // long would all wait for a round trip when they end. What is queued behind long cases would only wait there: in the
-// right order of things it is the longest of what is left, and should start on the first slot of any host.
+// right order of things it is the longest of what is left, and should start on the first slot of any host. Nothing is
+// queued where the agent would start it in a slot that is not free (HostRecord::extra), nor, while cases with needs
+// wait, where the next of these should have the slot of the last.
 bool Scheduler::Impl::Wants(HostId h) const {
   const HostRecord& host = hosts_[h];
-  if (!host.usable()) return false;
+  if (!host.usable() || host.reserved != kNoNeeds) return false;
   if (HasSlotFree(host)) return true;
+  if (host.extra > 0 || (host.needy > 0 && pending_.needy().count() > 0)) return false;
   const uint32_t queued = host.queued.count + host.arriving;
   if (queued >= kMostQueuedPerSlot * host.slots) return false;
   const uint32_t soon = hosts_.EndingWithin(h, ahead_, now_) + host.listings;
@@ -50,6 +53,7 @@ bool Scheduler::Impl::Wants(HostId h) const {
 
 void Scheduler::Impl::Distribute() {
   ahead_ = std::clamp(kAheadShare * EvenShare(), kLeastAhead, kMostAhead);
+  if (pending_.needy().count() > 0 || !reserved_.empty()) ServeNeeds();
   if (attention_.first() != kNoHost) Feed({attention_.first()});
   if (attention_.work_came_up() && (pending_.count() > 0 || listings_.any_unlisted())) {
     std::vector<HostId> everyone = attention_.TakeEveryone();
@@ -75,7 +79,8 @@ void Scheduler::Impl::Distribute() {
   if (options_.speculate) Speculate();
   patient_ = true;
   const bool something_to_move = pending_.count() > 0 || hosts_.HasBacklog(hosts_.Victim());
-  if (!attention_.any_hungry() || !something_to_move) {
+  const bool somebody_waits = attention_.any_hungry() || pending_.needy().count() > 0;
+  if (!somebody_waits || !something_to_move) {
     rebalance_ = absl::InfiniteFuture();
   } else if (rebalance_ == absl::InfiniteFuture()) {
     rebalance_ = now_ + kRebalance;
@@ -131,14 +136,28 @@ bool Scheduler::Impl::MayPlace(HostId h, UnitId e) const {
 }
 
 // Not on the host that it failed on while another may take it, now or once it has joined: for kRetryPatience at most.
+bool Scheduler::Impl::Avoids(HostId h, const RetryQueue::Kind& kind, absl::Time since) const {
+  if (kind.apart && HasSuspect(h)) return true;
+  return kind.avoid == h && now_ < since + kRetryPatience && hosts_.possible() > placement_.unfit(kind.unit) + 1;
+}
+
 bool Scheduler::Impl::MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const {
   const UnitId e = kind.unit;
-  const bool failed_here = kind.avoid == h;
-  if (failed_here && now_ < since + kRetryPatience && hosts_.possible() > placement_.unfit(e) + 1) return false;
+  if (Avoids(h, kind, since)) return false;
   if (MayPlace(h, e)) return true;
   // Shipping does not pay; but the only host that need not be shipped to is the one that it failed on.
-  return !failed_here && placement_.hold(h, e) != Hold::kUnfit && placement_.IsOnlyHolder(kind.avoid, e) &&
+  return kind.avoid != h && placement_.hold(h, e) != Hold::kUnfit && placement_.IsOnlyHolder(kind.avoid, e) &&
          placement_.ShipTime(e) <= kMostRetryShipping;
+}
+
+bool Scheduler::Impl::HasSuspect(HostId h) const {
+  for (const LeaseSlab first : {hosts_[h].running.head, hosts_[h].queued.head}) {
+    for (LeaseSlab slab = first; slab != kNoLease; slab = hosts_.lease(slab).next) {
+      const CaseNumber head = hosts_.lease(slab).cases.head;
+      if (head != kNoCase && RunsApart(cases_[head])) return true;
+    }
+  }
+  return false;
 }
 
 bool Scheduler::Impl::GiveRetry(HostId h) {
@@ -278,10 +297,10 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   return list;
 }
 
-void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list) {
+void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list, NeedsId needs) {
   placement_.Request(h, e, hosts_[h].slots);
   Lease message;
-  message.id = hosts_.NewLease(h, e, list, now_).id;
+  message.id = hosts_.NewLease(h, e, list, now_, needs).id;
   message.iteration = cases_[list.head].iteration;
   message.unit = e;
   const std::optional<uint32_t> first = first_of_unit_[e];

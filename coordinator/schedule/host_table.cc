@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "coordinator/schedule/check.h"
-
 namespace dtest::schedule {
 
 namespace {
@@ -13,7 +11,9 @@ constexpr uint64_t kSlabMask = (1u << kSlabBits) - 1;
 
 }  // namespace
 
-HostTable::HostTable(CaseArray* cases, uint32_t hosts) : cases_(*cases) { GrowTo(HostId(std::max(hosts, 1u) - 1)); }
+HostTable::HostTable(CaseArray* cases, NeedsTable* needs, uint32_t hosts) : cases_(*cases), needs_(*needs) {
+  GrowTo(HostId(std::max(hosts, 1u) - 1));
+}
 
 void HostTable::GrowTo(HostId h) {
   if (hosts_.contains(h)) return;
@@ -79,7 +79,7 @@ void HostTable::Account(const LeaseRecord& lease, int sign) {
     running_leases_ += sign;
     started_ += sign * (lease.started - base_);
   }
-  if (lease.running || lease.recalled) return;
+  if (lease.running || lease.recalled || lease.needs != kNoNeeds) return;
   host.stealable += sign;
   host.stealable_nanos += sign * lease.nanos;
   UpdateBacklog(lease.host);
@@ -141,6 +141,18 @@ uint32_t HostTable::EndingNext(HostId h, absl::Duration most, absl::Duration spa
   return static_cast<uint32_t>(std::count_if(ends.begin(), ends.end(), [&](double end) { return end <= until; }));
 }
 
+absl::Duration HostTable::FreeIn(HostId h, uint32_t slots, absl::Time now) const {
+  const HostRecord& host = hosts_[h];
+  if (host.occupied() + slots <= host.slots) return absl::ZeroDuration();
+  const uint32_t missing = host.occupied() + slots - host.slots;
+  const absl::Duration queue = absl::Nanoseconds(host.queued.nanos) / host.capacity();
+  std::vector<double> ends = host.ends;
+  if (ends.empty()) return queue;
+  const auto last = ends.begin() + std::min<size_t>(missing, ends.size()) - 1;
+  std::nth_element(ends.begin(), last, ends.end());
+  return queue + std::max(absl::ZeroDuration(), base_ + absl::Seconds(*last) - now);
+}
+
 HostTable::Outlook HostTable::outlook(absl::Time now) const {
   double work = 0, longest = 0, capacity = 0;
   for (const HostRecord& host : hosts_) {
@@ -185,13 +197,22 @@ void HostTable::Begin(LeaseRecord& lease) {
   const HostRecord& host = hosts_[lease.host];
   lease.running = host.running.count + host.listings < host.slots;
   Link(lease);
+  if (lease.needs != kNoNeeds) Occupy(lease, 1);
   ++live_leases_;
   per_unit_.GrowTo(lease.unit);
   ++per_unit_[lease.unit];
 }
 
-LeaseRecord& HostTable::NewLease(HostId h, UnitId unit, const CaseList& list, absl::Time now) {
+void HostTable::Occupy(const LeaseRecord& lease, int sign) {
+  HostRecord& host = hosts_[lease.host];
+  host.needy += sign;
+  host.extra += sign * (needs_.SlotsOf(lease.needs, host.slots) - 1);
+  sign > 0 ? needs_.Take(lease.needs, lease.host) : needs_.Give(lease.needs, lease.host);
+}
+
+LeaseRecord& HostTable::NewLease(HostId h, UnitId unit, const CaseList& list, absl::Time now, NeedsId needs) {
   LeaseRecord& lease = NewRecord(h, unit, now);
+  lease.needs = needs;
   lease.cases = list;
   lease.iteration = cases_[list.head].iteration;
   for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
@@ -264,6 +285,7 @@ void HostTable::RemoveCase(LeaseRecord& lease, CaseNumber i, absl::Time now) {
 CaseList HostTable::End(LeaseRecord& lease, absl::Time now) {
   if (lease.recalled) MarkNotRecalled(lease);
   Unlink(lease);
+  if (lease.needs != kNoNeeds) Occupy(lease, -1);
   const CaseList left = lease.cases;
   for (CaseNumber i = left.head; i != kNoCase; i = cases_[i].next) cases_[i].holder = kNoLease;
   HostRecord& host = hosts_[lease.host];
@@ -315,67 +337,6 @@ void HostTable::MarkNotRecalled(LeaseRecord& lease) {
     thief.arriving_nanos = last ? 0 : std::max<int64_t>(0, thief.arriving_nanos - lease.nanos);
   }
   lease.thief = kNoHost;
-}
-
-void HostTable::CheckInvariants() const {
-  uint64_t leases = 0, cases = 0;
-  int64_t nanos = 0;
-  for (HostId h : hosts_.ids()) {
-    const HostRecord& host = hosts_[h];
-    int64_t stealable_nanos = 0;
-    uint32_t stealable = 0;
-    for (const LeaseList* list : {&host.running, &host.queued}) {
-      int64_t sum = 0;
-      uint32_t count = 0;
-      LeaseSlab previous = kNoLease;
-      for (LeaseSlab slab = list->head; slab != kNoLease; previous = slab, slab = leases_[slab].next) {
-        const LeaseRecord& lease = leases_[slab];
-        Check(lease.id.value() != 0 && lease.host == h, "a host's leases are live and its own");
-        Check(lease.previous == previous, "a host's leases are linked both ways");
-        Check(lease.running == (list == &host.running), "a lease is in the list it says");
-        int64_t estimate = 0;
-        uint32_t held = 0;
-        for (CaseNumber i = lease.cases.head; i != kNoCase; i = cases_[i].next, ++held) {
-          const CaseRecord& c = cases_[i];
-          Check(c.state == CaseState::kLeased && c.holder == slab, "a leased case knows the one lease that holds it");
-          Check(c.unit == lease.unit, "a lease is of one executable");
-          estimate += Nanos(c.seconds);
-        }
-        Check(held == lease.cases.count, "a lease has as many cases as it counts");
-        if (lease.copy_of != kNoCase) {
-          Check(held == 0 && cases_[lease.copy_of].state == CaseState::kLeased &&
-                    cases_[lease.copy_of].holder == lease.twin,
-                "a copied case is held by the twin of the copy");
-          estimate = Nanos(cases_[lease.copy_of].seconds);
-        }
-        if (lease.twin != kNoLease) {
-          const LeaseRecord& twin = leases_[lease.twin];
-          Check(twin.twin == slab && twin.id.value() != 0 && twin.host != h, "twins live, on two hosts");
-          Check((lease.copy_of == kNoCase) != (twin.copy_of == kNoCase), "one of two twins is the copy");
-          Check(!lease.cancelled, "a cancelled lease is nobody's twin");
-        }
-        Check(estimate == lease.nanos, "the estimate of a lease is the sum of its cases");
-        ++count;
-        sum += lease.nanos;
-        cases += held;
-        if (lease.copy_of == kNoCase) nanos += lease.nanos;
-        if (!lease.running && !lease.recalled && lease.copy_of == kNoCase) {
-          ++stealable;
-          stealable_nanos += lease.nanos;
-        }
-      }
-      Check(host.ends.size() == host.running.count, "every running lease has an expected end");
-      Check(count == list->count && sum == list->nanos, "the backlog of a host is the sum of its leases");
-      leases += count;
-    }
-    Check(stealable == host.stealable && stealable_nanos == host.stealable_nanos, "what can be recalled is counted");
-    Check((stealable > 0) == (HasBacklog(h)), "hosts with a backlog are in the tree");
-    Check(host.state == HostRecord::State::kUp || host.busy() == 0, "a host that is not up holds nothing");
-  }
-  Check(leases == live_leases_ && cases == leased_cases_ && nanos == leased_nanos_, "leases are counted");
-  uint64_t live = 0;
-  for (const LeaseRecord& lease : leases_) live += lease.id.value() != 0;
-  Check(live == live_leases_, "every live lease is in a host's list");
 }
 
 }  // namespace dtest::schedule

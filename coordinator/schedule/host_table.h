@@ -5,7 +5,9 @@
 // A speculative copy is a lease of its own, on another host, on one case. The case stays in the list of the original
 // lease; the copy names it and has an empty list. Sums of cases and estimates count it once, with the original.
 //
-// One thread. Borrows the cases.
+// A lease on a case with needs holds its locks, and counts on its host for as many slots as it takes.
+//
+// One thread. Borrows the cases and the table of needs.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_HOST_TABLE_H_
 #define DTEST_COORDINATOR_SCHEDULE_HOST_TABLE_H_
@@ -19,6 +21,7 @@
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/ids.h"
 #include "coordinator/schedule/max_tree.h"
+#include "coordinator/schedule/needs.h"
 #include "dtest/ids.h"
 #include "dtest/messages.h"
 
@@ -29,6 +32,7 @@ struct LeaseRecord {
   HostId host = kNoHost;
   UnitId unit = kNoUnit;
   uint32_t iteration = 1;                          // of all of its cases
+  NeedsId needs = kNoNeeds;                        // of its only case; it is not recalled for others, nor copied
   CaseList cases;                                  // without a result yet, in the order they run
   int64_t nanos = 0;                               // expected for them
   LeaseSlab previous = kNoLease, next = kNoLease;  // in the host's list
@@ -80,10 +84,13 @@ struct HostRecord {
   int64_t stealable_nanos = 0;    // of the queued leases that are not recalled yet
   uint32_t stealable = 0;
   uint32_t listings = 0;
-  uint32_t arriving = 0;       // leases recalled from other hosts for this one
-  int64_t arriving_nanos = 0;  // what they were expected to take when they were recalled
-  UnitId current = kNoUnit;    // that it takes batches of
-  uint32_t prefetches = 0;     // not answered yet
+  uint32_t arriving = 0;        // leases recalled from other hosts for this one
+  int64_t arriving_nanos = 0;   // what they were expected to take when they were recalled
+  UnitId current = kNoUnit;     // that it takes batches of
+  uint32_t prefetches = 0;      // not answered yet
+  uint32_t needy = 0;           // leases with needs
+  uint32_t extra = 0;           // slots that those take beyond one each
+  NeedsId reserved = kNoNeeds;  // it takes nothing else, until there is room for a case with these
   bool probing = false;  // its last batch was kept small: more such leases would not make the queue longer in seconds
   std::string why_gone;
   absl::Time joined = absl::InfinitePast();
@@ -91,11 +98,12 @@ struct HostRecord {
   bool usable() const { return state == State::kUp && !draining; }
   double capacity() const { return slots * speed; }
   uint32_t busy() const { return running.count + queued.count + listings; }
+  uint32_t occupied() const { return busy() + extra; }
 };
 
 class HostTable {
  public:
-  HostTable(CaseArray* cases, uint32_t hosts);
+  HostTable(CaseArray* cases, NeedsTable* needs, uint32_t hosts);
 
   IdRange<HostId> ids() const { return hosts_.ids(); }
   bool contains(HostId h) const { return hosts_.contains(h); }
@@ -119,7 +127,8 @@ class HostTable {
   double best_speed() const { return best_speed_; }  // of the same
 
   // A new lease at the end of the host's queue. References to leases live until the next NewLease.
-  LeaseRecord& NewLease(HostId h, UnitId unit, const CaseList& list, absl::Time now);
+  // `needs`: of its only case, which takes its locks.
+  LeaseRecord& NewLease(HostId h, UnitId unit, const CaseList& list, absl::Time now, NeedsId needs = kNoNeeds);
   // A second lease on one case of the lease `original`, which has no copy yet.
   LeaseRecord& NewCopy(LeaseSlab original, CaseNumber i, HostId h, absl::Time now);
   // The two are twins no longer: the copy is an ordinary lease on the case, which no lease may hold now; or has no
@@ -153,6 +162,8 @@ class HostTable {
 
   // Running leases of the host that are expected to end within `span` from now, or are over time.
   uint32_t EndingWithin(HostId h, absl::Duration span, absl::Time now) const;
+  // How long it is expected to take until so many of the host's slots are free, if it is given nothing more.
+  absl::Duration FreeIn(HostId h, uint32_t slots, absl::Time now) const;
   // Those that end within `span` of the first of them; 0 if that one takes more than `most` from now.
   uint32_t EndingNext(HostId h, absl::Duration most, absl::Duration span, absl::Time now) const;
 
@@ -181,6 +192,8 @@ class HostTable {
   void Link(LeaseRecord& lease);
   void Unlink(LeaseRecord& lease);
   void Account(const LeaseRecord& lease, int sign);
+  // What a lease with needs takes of its host.
+  void Occupy(const LeaseRecord& lease, int sign);
   void UpdateBacklog(HostId h);
   void Recount();
   void SetEnd(LeaseRecord& lease);
@@ -188,6 +201,7 @@ class HostTable {
   LeaseSlab SlabOf(const LeaseRecord& lease) const { return LeaseSlab(static_cast<uint32_t>(&lease - leases_.data())); }
 
   CaseArray& cases_;
+  NeedsTable& needs_;
   IdVector<HostId, HostRecord> hosts_;
   IdVector<LeaseSlab, LeaseRecord> leases_;
   std::vector<LeaseSlab> free_;

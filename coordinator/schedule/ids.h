@@ -18,6 +18,9 @@ using CaseNumber = StrongId<struct CaseNumberTag, uint32_t>;
 // Place of a LeaseRecord in the HostTable. The next lease gets it when one has ended.
 using LeaseSlab = StrongId<struct LeaseSlabTag, uint32_t>;
 
+// Place of a policy in the PolicyTable.
+using PolicyId = StrongId<struct PolicyIdTag, uint16_t>;
+
 inline constexpr CaseNumber kNoCase(UINT32_MAX);
 inline constexpr LeaseSlab kNoLease(UINT32_MAX);
 inline constexpr HostId kNoHost(UINT32_MAX);

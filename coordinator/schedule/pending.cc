@@ -7,8 +7,8 @@
 
 namespace dtest::schedule {
 
-Pending::Pending(CaseArray* cases, CostModel* costs, bool listing_order)
-    : cases_(*cases), costs_(*costs), listing_order_(listing_order) {}
+Pending::Pending(CaseArray* cases, CostModel* costs, PolicyTable* policies, bool listing_order)
+    : cases_(*cases), costs_(*costs), policies_(*policies), listing_order_(listing_order), needy_(&policies->needs()) {}
 
 void Pending::AddUnit(UnitId unit) { units_.GrowTo(unit); }
 
@@ -67,6 +67,7 @@ void Pending::Reindex(UnitId unit) {
 
 void Pending::Add(CaseNumber i, bool front) {
   CaseRecord& c = cases_[i];
+  if (c.needy) return AddNeedy(i, absl::InfinitePast());
   Unit& e = units_[c.unit];
   if (c.known && c.seconds > absl::ToDoubleSeconds(costs_.long_case()) && !listing_order_) {
     c.state = CaseState::kLong;
@@ -79,10 +80,19 @@ void Pending::Add(CaseNumber i, bool front) {
   Account(i, 1);
 }
 
+void Pending::AddNeedy(CaseNumber i, absl::Time now) {
+  CaseRecord& c = cases_[i];
+  c.state = CaseState::kNeedy;
+  FixEstimate(i);
+  needy_.Add(policies_.NeedsOf(c.policy), {c.unit, c.avoid, RunsApart(c)}, i, Nanos(c.seconds), now);
+  Account(i, 1);
+}
+
 void Pending::AddRetry(CaseNumber i, absl::Time now) {
   CaseRecord& c = cases_[i];
+  if (c.needy) return AddNeedy(i, now);
   c.state = CaseState::kRetry;
-  retries_.Add({c.unit, c.avoid}, i, now);
+  retries_.Add({c.unit, c.avoid, RunsApart(c)}, i, now);
   Account(i, 1);
 }
 
@@ -113,8 +123,15 @@ CaseNumber Pending::TakeLong(UnitId unit) {
 }
 
 void Pending::TakeRetry(CaseNumber i) {
-  retries_.Remove({cases_[i].unit, cases_[i].avoid}, i);
+  retries_.Remove({cases_[i].unit, cases_[i].avoid, RunsApart(cases_[i])}, i);
   Account(i, -1);
+}
+
+void Pending::TakeNeedy(CaseNumber i) {
+  const CaseRecord& c = cases_[i];
+  needy_.Remove(policies_.NeedsOf(c.policy), {c.unit, c.avoid, RunsApart(c)}, i, Nanos(c.seconds));
+  Account(i, -1);
+  FixEstimate(i);
 }
 
 std::vector<CaseNumber> Pending::TakeAll(UnitId unit) {
@@ -126,6 +143,9 @@ std::vector<CaseNumber> Pending::TakeAll(UnitId unit) {
     retries_.RemoveDelayed(one);
     all.push_back(one.second);
   }
+  const std::vector<CaseNumber> needy = needy_.CasesOf(unit);
+  for (CaseNumber i : needy) TakeNeedy(i);
+  all.insert(all.end(), needy.begin(), needy.end());
   while (!units_[unit].heap.empty()) all.push_back(TakeLong(unit));
   while (units_[unit].list.count > 0) all.push_back(TakeShort(unit));
   return all;
@@ -138,6 +158,7 @@ void Pending::ForEach(const std::function<void(CaseNumber)>& visit) const {
 
 void Pending::ForEachNow(const std::function<void(CaseNumber)>& visit) const {
   for (CaseNumber i : retries_.All()) visit(i);
+  for (CaseNumber i : needy_.All()) visit(i);
   for (const Unit& e : units_) {
     for (const Long& one : e.heap) visit(one.i);
     for (CaseNumber i = e.list.head; i != kNoCase; i = cases_[i].next) visit(i);
@@ -160,6 +181,8 @@ void Pending::CheckInvariants() const {
     sums[c.unit] += c.known ? Nanos(c.seconds) : absl::ToInt64Nanoseconds(costs_.UnknownMean(c.unit));
   });
   for (CaseNumber i : retries_.All()) Check(cases_[i].state == CaseState::kRetry, "retries are marked so");
+  for (CaseNumber i : needy_.All()) Check(cases_[i].state == CaseState::kNeedy, "cases with needs are marked so");
+  needy_.CheckInvariants();
   for (UnitId x : units_.ids()) {
     const Unit& e = units_[x];
     for (const Long& one : e.heap) {

@@ -4,10 +4,11 @@
 //   long     per unit, longest first: each is leased alone, the longest of all units first
 //   retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
 //   delayed  cases that will be retries at their time: nobody can have them now
+//   needy    cases that need more than a slot of any host, retries too (needy_cases.h)
 //
 // Two ordered indices say which unit has the longest case, and which has most to do.
 //
-// One thread. Borrows the cases and the cost model.
+// One thread. Borrows the cases, the cost model and the policies.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_PENDING_H_
 #define DTEST_COORDINATOR_SCHEDULE_PENDING_H_
@@ -21,6 +22,8 @@
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/cost_model.h"
+#include "coordinator/schedule/needy_cases.h"
+#include "coordinator/schedule/policy_table.h"
 #include "coordinator/schedule/retry_queue.h"
 
 namespace dtest::schedule {
@@ -28,14 +31,14 @@ namespace dtest::schedule {
 class Pending {
  public:
   // `listing_order`: long cases stay where they are in the list (shuffled runs).
-  Pending(CaseArray* cases, CostModel* costs, bool listing_order);
+  Pending(CaseArray* cases, CostModel* costs, PolicyTable* policies, bool listing_order);
 
   void AddUnit(UnitId unit);
 
-  // The case, in no list now, becomes pending: short or long as its estimate says.
+  // The case, in no list now, becomes pending: needy, or short or long as its estimate says.
   void AddBack(CaseNumber i) { Add(i, false); }
   void AddFront(CaseNumber i) { Add(i, true); }
-  // It runs alone and before others, on a host other than CaseRecord::avoid if possible.
+  // It runs alone and before others (but for needs), on a host other than CaseRecord::avoid if possible.
   void AddRetry(CaseNumber i, absl::Time now);
   // The same from `due` on. Until then it counts as delayed and in nothing else that is told here.
   void AddRetryAt(CaseNumber i, absl::Time due);
@@ -46,12 +49,15 @@ class Pending {
   CaseNumber TakeShort(UnitId unit);
   CaseNumber TakeLong(UnitId unit);
   void TakeRetry(CaseNumber i);
+  void TakeNeedy(CaseNumber i);
   // Takes all cases of the unit out.
   std::vector<CaseNumber> TakeAll(UnitId unit);
 
   CaseNumber FirstShort(UnitId unit) const { return units_[unit].list.head; }
   CaseNumber FirstLong(UnitId unit) const { return units_[unit].heap.front().i; }
   const RetryQueue& retries() const { return retries_; }
+  NeedyCases& needy() { return needy_; }
+  const NeedyCases& needy() const { return needy_; }
   // (-seconds of its longest case, unit), the longest first: units with long cases.
   const std::set<std::pair<float, UnitId>>& by_longest() const { return by_longest_; }
   // (-expected nanoseconds, unit), most work first: units with short cases. Follows the true sums only
@@ -93,15 +99,18 @@ class Pending {
   };
   void ForEachNow(const std::function<void(CaseNumber)>& visit) const;  // but those that are delayed
   void Add(CaseNumber i, bool front);
+  void AddNeedy(CaseNumber i, absl::Time now);
   void Account(CaseNumber i, int sign);
   void Reindex(UnitId unit);
   static bool Shorter(const Long& a, const Long& b);
 
   CaseArray& cases_;
   CostModel& costs_;
+  const PolicyTable& policies_;
   const bool listing_order_;
   IdVector<UnitId, Unit> units_;
   RetryQueue retries_;
+  NeedyCases needy_;
   std::set<std::pair<float, UnitId>> by_longest_;
   std::set<std::pair<int64_t, UnitId>> by_work_;
   uint64_t count_ = 0;

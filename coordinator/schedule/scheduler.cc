@@ -21,9 +21,11 @@ constexpr uint32_t kMissingHeartbeats = 2;
 
 Scheduler::Impl::Impl(const SchedulerOptions& options)
     : options_(options),
+      needs_(options.host_tags),
+      policies_(&needs_),
       costs_(options.default_case, options.longest_batch),
-      pending_(&cases_, &costs_, options.shuffle.has_value()),
-      hosts_(&cases_, options.hosts),
+      pending_(&cases_, &costs_, &policies_, options.shuffle.has_value()),
+      hosts_(&cases_, &needs_, options.hosts),
       attention_(&hosts_),
       random_(options.shuffle.value_or(0)) {}
 
@@ -43,6 +45,7 @@ void Scheduler::Impl::EndTurn() {
     attention_.WorkCameUp();
     check_placeable_ = true;
   }
+  if (check_placeable_ || pending_.needy().TakeCame()) CheckNeeds();
   if (check_placeable_) CheckPlaceable();
   if (!stopping() && options_.max_fail > 0 && failures_ >= options_.max_fail) {
     // Running cases get a second: the run's verdict stands, nobody waits for them.
@@ -71,6 +74,7 @@ void Scheduler::Impl::On(const HostJoined& event) {
   hosts_.Join(h, event.slots, event.speed);
   hosts_[h].joined = now_;
   hosts_[h].stopped = stopping();  // it was given nothing: there is nothing to wait for
+  check_placeable_ = true;
   attention_.Touch(h);
 }
 
@@ -88,6 +92,7 @@ void Scheduler::Impl::On(const HostGone& event) {
     for (LeaseSlab slab = host.queued.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
       held.emplace_back(slab, false);
     }
+    const Suspects suspects = SuspectsOf(held);
     // From the last to the first, so that what is put in front ends up in the order it was in.
     for (auto it = held.rbegin(); it != held.rend(); ++it) {
       LeaseRecord& lease = hosts_.lease(it->first);
@@ -103,13 +108,14 @@ void Scheduler::Impl::On(const HostGone& event) {
         absl::Time began;
         running_since = RunningIn(lease, &began) == lease.cases.head ? began : lease.started;
       }
-      Lost(h, EndLease(lease), running_since, event.reason);
+      Lost(h, EndLease(lease), running_since, event.reason, suspects);
     }
     for (UnitId e : listings_.ids()) {
       if (listings_.ListerOf(e) != h) continue;
       ListingCameToNothing(e, absl::StrCat("the host was lost while it listed: ", event.reason));
     }
   }
+  Unreserve(h);
   hosts_.Leave(h, event.may_return);
   placement_.Forget(h);
   attention_.WorkCameUp();  // also what only it had the files of
@@ -119,6 +125,7 @@ void Scheduler::Impl::On(const HostGone& event) {
 void Scheduler::Impl::Drain(HostId h, const std::string& why) {
   if (hosts_[h].draining) return;
   actions_->push_back(Warn{absl::StrCat(HostName(h), " takes no more work: ", why)});
+  Unreserve(h);
   hosts_.Drain(h);
   placement_.Retire(h);
   for (LeaseSlab slab = hosts_[h].queued.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
@@ -273,6 +280,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.suite = suites[k];
       c.policy = policies[event.cases[k].policy];
       c.quarantined = event.cases[k].quarantined;
+      c.needy = policies_.NeedsOf(c.policy) != kNoNeeds;
       c.iteration = iteration;
       c.known = event.cases[k].expected.has_value();
       if (c.known) c.seconds = static_cast<float>(std::max(0.0, absl::ToDoubleSeconds(*event.cases[k].expected)));
@@ -353,6 +361,16 @@ void Scheduler::Impl::CheckInvariants() const {
   Check(pending_.count() + pending_.delayed() + hosts_.leased_cases() + finished_ == cases_.size(),
         "every case is in exactly one of pending, leased, finished");
   Check(!over_ || finished_ == cases_.size(), "no case is left without a verdict at the end");
+  uint32_t reserved = 0;
+  for (HostId h : hosts_.ids()) {
+    const HostRecord& host = hosts_[h];
+    if (host.reserved == kNoNeeds) continue;
+    ++reserved;
+    Check(host.usable(), "only a host that takes work is reserved");
+    Check(stopping() || over_ || pending_.needy().IsReady(host.reserved),
+          "a host is reserved for cases that could run");
+  }
+  Check(reserved == reserved_.size(), "reserved hosts are listed");
   IdVector<HostId, uint32_t> listings;
   for (HostId h : hosts_.ids()) listings.Add(hosts_[h].listings);
   listings_.CheckInvariants(listings);

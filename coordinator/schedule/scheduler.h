@@ -10,7 +10,8 @@
 // Invariants, checked by CheckInvariants and by the simulator after every step: a case is in exactly one of {unlisted,
 // pending, leased, finished}; it is held under at most one live lease, and two only while a speculative copy of it has
 // been declared (AttemptCopied), on another host; every selected case reaches exactly one final
-// verdict per iteration; sums of pending and leased estimates match their parts.
+// verdict per iteration; sums of pending and leased estimates match their parts; a lock is held by its leases, and by
+// no more than may hold it, and a host's slots suffice for what its leases need.
 //
 // One thread. Owns all it is given.
 
@@ -187,21 +188,23 @@ struct StressLimits {
 };
 
 struct SchedulerOptions {
-  uint32_t hosts = 0;               // in the inventory: each will join or be gone
-  bool together = false;            // all cases of a unit are one lease, whatever they are expected to take
-  bool explain = false;             // one more of a case that failed behind others in one process, which does not count
-  uint32_t repeat = 1;              // iterations of every case
+  uint32_t hosts = 0;     // in the inventory: each will join or be gone
+  bool together = false;  // all cases of a unit are one lease, whatever they are expected to take
+  bool explain = false;   // one more of a case that failed behind others in one process, which does not count
+  uint32_t repeat = 1;    // iterations of every case
   std::optional<StressLimits> stress = {};  // in place of `repeat`
-  uint32_t max_fail = 0;            // stop after so many final failures; 0: never
-  RetryBudget retry_budget;         // further attempts of failed cases in the whole run
-  std::optional<uint64_t> shuffle;  // seed: random order in place of longest first
-  bool speculate = false;           // second copies of the last running cases on slots that would be idle
+  uint32_t max_fail = 0;                    // stop after so many final failures; 0: never
+  RetryBudget retry_budget;                 // further attempts of failed cases in the whole run
+  std::optional<uint64_t> shuffle;          // seed: random order in place of longest first
+  bool speculate = false;                   // second copies of the last running cases on slots that would be idle
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);         // after an interrupt
   absl::Duration default_case = absl::Milliseconds(50);  // expected duration where nothing is known
   absl::Duration longest_batch = absl::Seconds(2);       // expected run time of a batch of short cases, at most
-  uint32_t hosts_a_case_may_take_down = 2;  // a case that ran when this many hosts were lost is blamed, not retried
-  std::vector<std::string> host_names;      // by HostId, for messages only; a host without one is "host <number>"
+  // A case that ran when this many hosts were lost is blamed, not retried, if no other was there as often.
+  uint32_t hosts_a_case_may_take_down = 2;
+  std::vector<std::string> host_names;  // by HostId, for messages only; a host without one is "host <number>"
+  std::vector<std::vector<std::string>> host_tags;  // by HostId, sorted; a host without an entry has none
 };
 
 class Scheduler {

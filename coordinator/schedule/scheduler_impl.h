@@ -1,8 +1,9 @@
 // The scheduler's state machine. Its state is in parts that stand alone (cases, pending, hosts, placement,
-// listings...); what they are used for is in six files by what they decide:
+// listings...); what they are used for is in seven files by what they decide:
 //
 //   scheduler.cc   which event concerns what; hosts, units and cases that come and go; the end of a turn
 //   dispatch.cc    which host gets what next: listings, leases, prefetches
+//   reservations.cc  where cases run that need locks, slots, tags, a host to themselves
 //   stealing.cc    which queued leases move between hosts
 //   speculation.cc second copies of the last running cases, and what becomes of the two
 //   verdicts.cc    what a result, a lost host or an impossible unit makes of a case
@@ -25,15 +26,16 @@
 #include "absl/container/flat_hash_set.h"
 #include "coordinator/schedule/attention.h"
 #include "coordinator/schedule/case_array.h"
-#include "coordinator/schedule/case_policy.h"
 #include "coordinator/schedule/case_times.h"
 #include "coordinator/schedule/cost_model.h"
 #include "coordinator/schedule/cut_cases.h"
 #include "coordinator/schedule/host_table.h"
 #include "coordinator/schedule/ids.h"
 #include "coordinator/schedule/listings.h"
+#include "coordinator/schedule/needs.h"
 #include "coordinator/schedule/pending.h"
 #include "coordinator/schedule/placement.h"
+#include "coordinator/schedule/policy_table.h"
 #include "coordinator/schedule/scheduler.h"
 
 namespace dtest {
@@ -54,10 +56,14 @@ using schedule::IdVector;
 using schedule::kNoCase;
 using schedule::kNoHost;
 using schedule::kNoLease;
+using schedule::kNoNeeds;
 using schedule::kNoUnit;
 using schedule::LeaseRecord;
 using schedule::LeaseSlab;
 using schedule::Listings;
+using schedule::NeedsId;
+using schedule::NeedsTable;
+using schedule::NeedyCases;
 using schedule::Pending;
 using schedule::Placement;
 using schedule::PolicyTable;
@@ -110,7 +116,10 @@ class Scheduler::Impl {
   bool Wants(HostId h) const;
   bool GiveOne(HostId h);
   bool GiveListing(HostId h);
+  // It failed here, and another host may take it; or it is to run apart, and another such case runs here.
+  bool Avoids(HostId h, const RetryQueue::Kind& kind, absl::Time since) const;
   bool MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const;
+  bool HasSuspect(HostId h) const;  // holds a case that runs apart
   bool GiveRetry(HostId h);
   bool GiveLong(HostId h);
   bool GiveShort(HostId h);
@@ -129,7 +138,25 @@ class Scheduler::Impl {
     const absl::Duration high = absl::Seconds(c.high);
     return {c.index, c.attempt, schedule::TimeLimitOf(policies_[c.policy], high, hosts_[h].speed)};
   }
-  void SendLease(HostId h, UnitId unit, const CaseList& list);
+  void SendLease(HostId h, UnitId unit, const CaseList& list, NeedsId needs = kNoNeeds);
+
+  // ---- reservations.cc
+  // Leases to pending cases with needs: to touched hosts, and to all that have room where cases came or locks were
+  // given back; and reservations, where there is no room.
+  void ServeNeeds();
+  bool GiveNeedy(HostId h);
+  // There is room for a case with these needs there now.
+  bool Fits(HostId h, NeedsId n) const;
+  // There may be, once nothing else runs there.
+  bool MayEverFit(HostId h, NeedsId n) const;
+  void Reserve(NeedsId n);
+  HostId HostToReserve(NeedsId n) const;
+  void Unreserve(HostId h);
+  // If the cases that it is reserved for could not run now. True if so.
+  bool UnreserveInVain(HostId h);
+  // Gives up the pending cases that need what no host has, nor any that may still join.
+  void CheckNeeds();
+  std::string WhatHostsHave() const;
 
   // ---- stealing.cc
   void Steal(HostId thief);
@@ -193,8 +220,15 @@ class Scheduler::Impl {
   void NoteLoss(HostId h, CaseNumber i, const std::string& reason);
   // The cases of `list`, in no list now, are pending again, first of all.
   void TakeBack(const CaseList& list);
+  // Of the cases that ran on a host as it was lost: how many hosts those have been lost with that have been with the
+  // most, and how many cases that are.
+  struct Suspects {
+    uint32_t losses = 0, count = 0;
+  };
+  Suspects SuspectsOf(const std::vector<std::pair<LeaseSlab, bool>>& held);
   // The host was lost with these cases of a lease; its first was running since then, if `running_since` says so.
-  void Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since, const std::string& reason);
+  void Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since, const std::string& reason,
+            const Suspects& suspects);
   // `began`: where no agent said so.
   void Final(CaseNumber i, std::optional<HostId> host, CaseResult result,
              std::optional<absl::Time> began = std::nullopt);
@@ -231,6 +265,7 @@ class Scheduler::Impl {
   std::vector<SchedulerAction>* actions_ = nullptr;  // of the turn
 
   CaseArray cases_;
+  NeedsTable needs_;
   PolicyTable policies_;
   CostModel costs_;
   Pending pending_;
@@ -239,6 +274,7 @@ class Scheduler::Impl {
   Attention attention_;
   Listings listings_;
   CutCases cut_;
+  std::vector<HostId> reserved_;  // see HostRecord
   // Failures of cases that run once more, alone, to see whether they pass.
   struct Failure {
     HostId host;

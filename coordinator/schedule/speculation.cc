@@ -25,7 +25,7 @@ constexpr absl::Duration kRoundTrip = absl::Milliseconds(50);  // until a copy s
 
 std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(LeaseSlab slab) {
   const LeaseRecord& lease = hosts_.lease(slab);
-  if (lease.recalled || lease.twin != kNoLease) return std::nullopt;
+  if (lease.recalled || lease.twin != kNoLease || lease.needs != kNoNeeds) return std::nullopt;
   if (!placement_.Ready(lease.host, lease.unit)) return std::nullopt;  // it waits for its files
   CaseNumber i = lease.shown.has_value() ? lease.cases.head : kNoCase;
   while (i != kNoCase && cases_[i].index != *lease.shown) i = cases_[i].next;

@@ -75,7 +75,8 @@ bool Scheduler::Impl::RecallSome(HostId victim, HostId thief, bool idle) {
   // The last in the queue would wait longest.
   for (LeaseSlab slab = from.queued.tail; slab != kNoLease && Wants(thief); slab = hosts_.lease(slab).previous) {
     LeaseRecord& lease = hosts_.lease(slab);
-    if (lease.recalled || lease.copy_of != kNoCase || !WorthMoving(lease, victim, thief)) continue;
+    if (lease.recalled || lease.copy_of != kNoCase || lease.needs != kNoNeeds || !WorthMoving(lease, victim, thief))
+      continue;
     if ((leases > 0 || !starving) && taken + lease.nanos > most) break;
     taken += lease.nanos;
     ++leases;

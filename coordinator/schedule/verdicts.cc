@@ -204,13 +204,28 @@ void Scheduler::Impl::NoteLoss(HostId h, CaseNumber i, const std::string& reason
   cut_.NoteLoss(i, absl::StrCat(HostName(h), " (", reason, ")"));
 }
 
+Scheduler::Impl::Suspects Scheduler::Impl::SuspectsOf(const std::vector<std::pair<LeaseSlab, bool>>& held) {
+  Suspects suspects;
+  for (const auto& [slab, ran] : held) {
+    const LeaseRecord& lease = hosts_.lease(slab);
+    if (!ran || lease.cancelled || lease.cases.head == kNoCase) continue;
+    const uint32_t losses = cases_[lease.cases.head].lost_hosts + 1u;
+    if (losses > suspects.losses) suspects = {losses, 0};
+    suspects.count += losses == suspects.losses;
+  }
+  return suspects;
+}
+
 void Scheduler::Impl::Lost(HostId h, const CaseList& list, std::optional<absl::Time> running_since,
-                           const std::string& reason) {
+                           const std::string& reason, const Suspects& suspects) {
   CaseList left = list;
   if (running_since.has_value() && left.count > 0) {
     const CaseNumber i = left.RemoveAfter(cases_, kNoCase);
     NoteLoss(h, i, reason);
-    if (cases_[i].lost_hosts >= std::max(options_.hosts_a_case_may_take_down, 1u)) {
+    const uint32_t losses = cases_[i].lost_hosts;
+    // Of those that ran there, the only one that has been there so often; who was beside it each time must go on alone.
+    const bool only = losses == suspects.losses && suspects.count == 1;
+    if (losses >= std::max(options_.hosts_a_case_may_take_down, 1u) && only) {
       CaseResult result = UntoldResult(h, *running_since, now_);
       result.outcome = Outcome::kCrashed;
       result.message =

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "absl/types/span.h"
 #include "coordinator/settings/toml_values.h"
 #include "coordinator/settings/values.h"
 #include "dtest/base/nearest.h"
@@ -27,12 +28,15 @@ constexpr absl::string_view kEnv = "env";
 constexpr absl::string_view kHosts = "hosts";
 constexpr absl::string_view kOverride = "override";
 constexpr absl::string_view kQuarantine = "quarantine";
-// What [hosts] calls the settings of the command line.
-struct HostsKey {
+constexpr absl::string_view kLock = "lock";
+constexpr absl::string_view kPytest = "pytest";
+// What a table of settings, such as [hosts], calls those of the command line.
+struct KeyInTable {
   absl::string_view key;
   const char* setting;
 };
-constexpr HostsKey kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
+constexpr KeyInTable kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
+constexpr KeyInTable kPytestKeys[] = {{"interpreter", "pytest"}, {"args", "pytest-arg"}};
 
 // Reads one file; its mistakes add up.
 class Reader {
@@ -121,10 +125,12 @@ class Reader {
   }
 
   void ReadKey(const toml::key& key, const toml::node& node, SettingLayer* layer) {
-    if (NameOf(key) == kHosts && node.is_table()) return ReadHosts(*node.as_table(), layer);
+    if (NameOf(key) == kHosts && node.is_table()) return ReadTable(kHosts, kHostsKeys, *node.as_table(), layer);
+    if (NameOf(key) == kPytest && node.is_table()) return ReadTable(kPytest, kPytestKeys, *node.as_table(), layer);
     if (NameOf(key) == kEnv && node.is_table()) return ReadEnv(*node.as_table(), layer);
     if (NameOf(key) == kOverride) return ReadTables(key, node, ReadOverride, layer);
     if (NameOf(key) == kQuarantine && node.is_array_of_tables()) return ReadTables(key, node, ReadQuarantine, layer);
+    if (NameOf(key) == kLock) return ReadLocks(key, node, layer);
     const Setting* const setting = FindSetting(NameOf(key));
     if (setting == nullptr || !setting->in_files) {
       std::vector<absl::string_view> names;
@@ -133,25 +139,26 @@ class Reader {
       }
       if (layer != &file_) names.push_back(kInherits);
       names.push_back(kProfiles);
-      Fail(key.source().begin,
-           setting == nullptr ? absl::StrCat("unknown key '", NameOf(key), "'", DidYouMean(NameOf(key), names))
-                              : absl::StrCat("'", NameOf(key), "' cannot be set here"));
+      Fail(key.source().begin, setting == nullptr
+                                   ? absl::StrCat("unknown key '", NameOf(key), "'", DidYouMean(NameOf(key), names))
+                                   : absl::StrCat("'", NameOf(key), "' cannot be set here"));
       return;
     }
     Take(*setting, key, node, layer);
   }
 
-  void ReadHosts(const toml::table& table, SettingLayer* layer) {
+  void ReadTable(absl::string_view name, absl::Span<const KeyInTable> keys, const toml::table& table,
+                 SettingLayer* layer) {
     for (const auto& [key, node] : table) {
-      const auto* const known = std::find_if(std::begin(kHostsKeys), std::end(kHostsKeys),
-                                             [&key = key](const HostsKey& one) { return one.key == NameOf(key); });
-      if (known != std::end(kHostsKeys)) {
+      const auto* const known = std::find_if(keys.begin(), keys.end(),
+                                             [&key = key](const KeyInTable& one) { return one.key == NameOf(key); });
+      if (known != keys.end()) {
         Take(*FindSetting(known->setting), key, node, layer);
         continue;
       }
       std::vector<absl::string_view> names;
-      for (const HostsKey& one : kHostsKeys) names.push_back(one.key);
-      Fail(key.source().begin, absl::StrCat("unknown key '", NameOf(key), "' of [hosts]; it has ",
+      for (const KeyInTable& one : keys) names.push_back(one.key);
+      Fail(key.source().begin, absl::StrCat("unknown key '", NameOf(key), "' of [", name, "]; it has ",
                                             absl::StrJoin(names, ", "), DidYouMean(NameOf(key), names)));
     }
   }
@@ -161,7 +168,8 @@ class Reader {
     for (const auto& [key, node] : table) {
       const std::optional<std::string> text = TextOf(node);
       if (!text.has_value() || node.is_floating_point()) {
-        Fail(node.source().begin, absl::StrCat("env.", NameOf(key), ": give a text in quotes, a whole number, true or false"));
+        Fail(node.source().begin,
+             absl::StrCat("env.", NameOf(key), ": give a text in quotes, a whole number, true or false"));
         continue;
       }
       if (NameOf(key).empty() || absl::StrContains(NameOf(key), "=")) {
@@ -187,6 +195,26 @@ class Reader {
     if (!given.values.empty()) layer->push_back(std::move(given));
   }
 
+  // [lock.NAME], or the array that `dtest config` shows.
+  void ReadLocks(const toml::key& key, const toml::node& node, SettingLayer* layer) {
+    GivenSetting given{FindSetting(kLock), {}, Origin(key.source().begin)};
+    const auto fail = [this](const toml::source_position& place, const std::string& what) { Fail(place, what); };
+    const auto add = [&](const toml::node& one, const std::optional<std::string>& name) {
+      if (!one.is_table()) return Fail(one.source().begin, "a lock is a table: [lock.NAME]");
+      if (const std::optional<CaseLock> lock = ReadLock(*one.as_table(), name, fail); lock.has_value()) {
+        given.values.push_back(LockText(*lock));
+      }
+    };
+    if (node.is_table()) {
+      for (const auto& [name, one] : *node.as_table()) add(one, std::string(NameOf(name)));
+    } else if (node.is_array_of_tables()) {
+      for (const toml::node& one : *node.as_array()) add(one, std::nullopt);
+    } else {
+      Fail(key.source().begin, "locks are tables: [lock.NAME]");
+    }
+    if (!given.values.empty()) layer->push_back(std::move(given));
+  }
+
   // One value, or an array where the setting is a list.
   void Take(const Setting& setting, const toml::key& key, const toml::node& node, SettingLayer* layer) {
     std::vector<std::string> values;
@@ -203,7 +231,8 @@ class Reader {
       add(node);
     }
     if (!good) {
-      Fail(node.source().begin, absl::StrCat(NameOf(key), ": give ", list ? "an array of texts" : "a text, a number or a switch"));
+      Fail(node.source().begin,
+           absl::StrCat(NameOf(key), ": give ", list ? "an array of texts" : "a text, a number or a switch"));
       return;
     }
     GivenSetting given = Given(setting, std::move(values), Origin(key.source().begin));
@@ -222,7 +251,8 @@ class Reader {
   }
 
   std::string Absolute(const std::string& path) const {
-    if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/")) return absl::StrCat(Environment("HOME"), "/", rest);
+    if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/"))
+      return absl::StrCat(Environment("HOME"), "/", rest);
     if (path.empty() || path == "none" || path == "-" || path.front() == '/' || directory_.empty()) return path;
     return std::filesystem::path(absl::StrCat(directory_, "/", path)).lexically_normal().string();
   }

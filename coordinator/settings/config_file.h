@@ -11,6 +11,8 @@
 //   [[override]]                   # these cases are run otherwise (overrides.h)
 //   filter = "label(slow)"
 //   timeout = "10m"
+//   [lock.port-8080]               # and this one that they name is not farm-wide
+//   scope = "host"
 //   [profile.nightly]              # any of the above, where --profile nightly asks for it
 //   inherits = "ci"                # and before that, what [profile.ci] says
 //
@@ -30,9 +32,9 @@ namespace dtest {
 
 // dtest.toml in `directory` (absolute) or the nearest one above; empty where there is none.
 std::string FindConfigFile(const std::string& directory);
-// Whether a file that was found, not named, may be read: it can say which commands are run. It must be a file, and belong
-// to this user or to root, as must a link that leads to it: anybody may put one into /tmp. FailedPrecondition says how to
-// read it nevertheless.
+// Whether a file that was found, not named, may be read: it can say which commands are run. It must be a file, and
+// belong to this user or to root, as must a link that leads to it: anybody may put one into /tmp. FailedPrecondition
+// says how to read it nevertheless.
 absl::Status CheckConfigFile(const std::string& path);
 
 struct ConfigFile {
@@ -40,10 +42,10 @@ struct ConfigFile {
   std::vector<SettingLayer> profiles;  // of the profile that was asked for: what it inherits first, itself last
 };
 
-// Reads the file. `shown` is its name in messages and origins; `directory`, absolute or empty for the working directory,
-// is what its paths are relative to.
-// InvalidArgument has every mistake of the file, also in profiles that were not asked for, in order: each with file, line,
-// column, its line of text and a caret. NotFound and PermissionDenied: the file cannot be read.
+// Reads the file. `shown` is its name in messages and origins; `directory`, absolute or empty for the working
+// directory, is what its paths are relative to. InvalidArgument has every mistake of the file, also in profiles that
+// were not asked for, in order: each with file, line, column, its line of text and a caret. NotFound and
+// PermissionDenied: the file cannot be read.
 absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path, const std::string& shown,
                                           const std::string& directory, const std::string& profile);
 // The same of contents that were read.

@@ -1,5 +1,8 @@
 #include "coordinator/settings/options.h"
 
+#include <utility>
+#include <vector>
+
 namespace dtest {
 
 SuccessOutput SuccessOutputOf(const Options& options) {
@@ -7,6 +10,8 @@ SuccessOutput SuccessOutputOf(const Options& options) {
 }
 
 CasePolicies PoliciesOf(const Options& options) {
+  std::vector<PolicyOverride> overrides = options.overrides;
+  overrides.insert(overrides.end(), options.exclusive.begin(), options.exclusive.end());
   return CasePolicies({.time_limit = options.timeout,
                        .retries = options.retries,
                        .processes = options.processes,
@@ -15,7 +20,7 @@ CasePolicies PoliciesOf(const Options& options) {
                        .retry_delay = options.retry_delay,
                        .most_retry_delay = options.most_retry_delay,
                        .flaky_fails = options.flaky_fails},
-                      options.overrides);
+                      std::move(overrides), options.locks);
 }
 
 bool KeepsAllOutput(const Options& options) {

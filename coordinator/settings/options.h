@@ -73,6 +73,8 @@ struct Options {
   std::string shard_durations;                // file; empty: divide by hash
   PlainTests plain = PlainTests::kAuto;
   std::string protocol = kPlainFramework;  // the framework of programs that show none
+  std::string pytest;                      // interpreter; empty: the project's; "none": Python files are no tests
+  std::vector<std::string> pytest_arguments;
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;
@@ -87,6 +89,8 @@ struct Options {
   absl::Duration timeout = absl::Minutes(25);  // of one case; CTest's default
   bool timeout_by_history = false;             // then it is of cases that history does not know
   std::vector<PolicyOverride> overrides;       // of these and some below, for some cases; the last that matches counts
+  std::vector<PolicyOverride> exclusive;       // further ones, which make cases exclusive
+  std::vector<CaseLock> locks;                 // that overrides name; the last of a name counts
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);
@@ -106,6 +110,8 @@ struct Options {
   bool speculate = false;
   std::optional<Stress> stress;
   std::vector<std::pair<std::string, std::string>> env;
+  // `dtest reproduce`: what dtest told the process of where it ran. Like `env`, but listings do not depend on it.
+  std::vector<std::pair<std::string, std::string>> as_it_ran;
   std::vector<std::string> data;  // globs
 
   // Reports.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace dtest {
 
@@ -26,9 +27,26 @@ std::string DurationText(absl::Duration duration) {
   return duration == absl::InfiniteDuration() ? "none" : absl::FormatDuration(duration);
 }
 
+namespace {
+
+std::string TomlTexts(const std::vector<std::string>& texts) {
+  return absl::StrCat(
+      "[", absl::StrJoin(texts, ", ", [](std::string* out, const std::string& text) { out->append(TomlText(text)); }),
+      "]");
+}
+
+std::vector<std::string> SortedOnce(std::vector<std::string> texts) {
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  return texts;
+}
+
+}  // namespace
+
 bool SaysSomething(const PolicyOverride& one) {
   return one.time_limit.has_value() || one.retries.has_value() || one.processes.has_value() ||
-         one.slow_after.has_value() || one.retry_delay.has_value() || one.flaky_fails.has_value() || !one.env.empty();
+         one.slow_after.has_value() || one.retry_delay.has_value() || one.flaky_fails.has_value() || !one.env.empty() ||
+         one.locks.has_value() || one.exclusive.has_value() || one.slots.has_value() || one.tags.has_value();
 }
 
 std::string OverrideText(const PolicyOverride& one) {
@@ -59,12 +77,24 @@ std::string OverrideText(const PolicyOverride& one) {
     absl::StrAppend(&text, std::exchange(before, ", "), TomlText(absl::StrCat(name, "=", value)));
   }
   if (!one.env.empty()) text += ']';
+  if (one.locks.has_value()) absl::StrAppend(&text, ", locks = ", TomlTexts(*one.locks));
+  if (one.exclusive.has_value()) absl::StrAppend(&text, ", exclusive = ", *one.exclusive ? "true" : "false");
+  if (one.slots.has_value()) absl::StrAppend(&text, ", slots = ", *one.slots);
+  if (one.tags.has_value()) absl::StrAppend(&text, ", tags = ", TomlTexts(*one.tags));
   return text + "}";
 }
 
-namespace {
+std::vector<CaseLock> CasePolicies::LocksOf(std::vector<std::string> names) const {
+  std::vector<CaseLock> locks;
+  for (std::string& name : SortedOnce(std::move(names))) {
+    const auto known =
+        std::find_if(locks_.rbegin(), locks_.rend(), [&](const CaseLock& lock) { return lock.name == name; });
+    locks.push_back(known != locks_.rend() ? *known : CaseLock{std::move(name)});
+  }
+  return locks;
+}
 
-void Apply(const PolicyOverride& one, CasePolicy* policy) {
+void CasePolicies::Apply(const PolicyOverride& one, CasePolicy* policy) const {
   if (one.time_limit.has_value()) {
     policy->time_limit = *one.time_limit;
     policy->limit_by_history = one.limit_by_history;
@@ -82,15 +112,17 @@ void Apply(const PolicyOverride& one, CasePolicy* policy) {
                                    [&](const auto& other) { return other.first == variable.first; });
     same == policy->env.end() ? policy->env.push_back(variable) : void(same->second = variable.second);
   }
+  if (one.locks.has_value()) policy->locks = LocksOf(*one.locks);
+  policy->exclusive = one.exclusive.value_or(policy->exclusive);
+  policy->slots = one.slots.value_or(policy->slots);
+  if (one.tags.has_value()) policy->tags = SortedOnce(*one.tags);
 }
-
-}  // namespace
 
 CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInfos& cases,
                                            const std::vector<uint32_t>& selected) const {
   OfUnit resolved;
   if (overrides_.empty()) {
-    resolved.policies = {base_};
+    resolved.policies.push_back(base_);
     resolved.of_case.assign(selected.size(), 0);
     return resolved;
   }

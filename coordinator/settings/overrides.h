@@ -1,4 +1,5 @@
-// [[override]]: cases that are run in another way than the rest, and the policy of each case.
+// [[override]]: cases that are run in another way than the rest; [lock.NAME]: the locks they name; and the policy of
+// each case.
 //
 // Values; const methods from any thread.
 
@@ -24,9 +25,9 @@ namespace dtest {
 struct PolicyOverride {
   std::string filter_text;  // as it was given
   Filter filter;
-  std::optional<absl::Duration> time_limit;
-  std::optional<uint32_t> retries;
-  std::optional<Processes> processes;
+  std::optional<absl::Duration> time_limit = {};
+  std::optional<uint32_t> retries = {};
+  std::optional<Processes> processes = {};
   bool limit_by_history = false;  // of time_limit
   // An infinite one is none; nullopt inside: by history.
   std::optional<std::optional<absl::Duration>> slow_after = {};
@@ -36,12 +37,18 @@ struct PolicyOverride {
   std::optional<RetryDelay> retry_delay = {};
   std::optional<bool> flaky_fails = {};
   std::vector<std::pair<std::string, std::string>> env = {};  // adds up
+  std::optional<std::vector<std::string>> locks = {};         // by name
+  std::optional<bool> exclusive = {};
+  std::optional<uint32_t> slots = {};
+  std::optional<std::vector<std::string>> tags = {};
 };
 
-// An inline table of TOML: {filter = "label(slow)", timeout = "10m"}. Its keys are `filter`, which must be there, and
-// those of settings that decide case by case: timeout, retries, processes... InvalidArgument has every mistake, a line
-// each.
+// An inline table of TOML: {filter = "label(slow)", timeout = "10m"}. Its keys are `filter`, which must be there, those
+// of settings that decide case by case (timeout, retries, processes...), and what cases need: locks, exclusive, slots,
+// tags. InvalidArgument has every mistake, a line each.
 absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text);
+// {name = "port-8080", scope = "host", max = 2}: the name must be there.
+absl::StatusOr<CaseLock> ParseLock(absl::string_view text);
 
 // A text as a basic string of TOML, in its quotes.
 std::string TomlText(absl::string_view text);
@@ -55,9 +62,10 @@ std::string OverrideText(const PolicyOverride& one);
 class CasePolicies {
  public:
   CasePolicies() = default;
-  // Of several overrides that match a case and say something of one thing, the last counts.
-  explicit CasePolicies(CasePolicy base, std::vector<PolicyOverride> overrides = {})
-      : base_(base), overrides_(std::move(overrides)) {}
+  // Of several overrides that match a case and say something of one thing, the last counts; of several locks of one
+  // name as well. A lock that is not among them is held by one case of the farm at a time.
+  explicit CasePolicies(CasePolicy base, std::vector<PolicyOverride> overrides = {}, std::vector<CaseLock> locks = {})
+      : base_(std::move(base)), overrides_(std::move(overrides)), locks_(std::move(locks)) {}
 
   // The policies that some of the unit's `selected` cases have, each different one once, and which each of these has:
   // its position, parallel to `selected`.
@@ -71,8 +79,12 @@ class CasePolicies {
   bool MayRetry() const;
 
  private:
+  void Apply(const PolicyOverride& one, CasePolicy* policy) const;
+  std::vector<CaseLock> LocksOf(std::vector<std::string> names) const;
+
   CasePolicy base_;
   std::vector<PolicyOverride> overrides_;
+  std::vector<CaseLock> locks_;
 };
 
 }  // namespace dtest

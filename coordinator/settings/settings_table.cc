@@ -73,7 +73,8 @@ absl::Status ReadFilters(const Values& values, Options* options) {
   return Texts<&Options::filters>(values, options);
 }
 absl::Status ReadHostTimeout(const Values& values, Options* options) {
-  if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok()) return status;
+  if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok())
+    return status;
   if (options->host_timeout >= absl::Seconds(2)) return absl::OkStatus();
   return absl::InvalidArgumentError("less than 2s would call healthy hosts lost");
 }
@@ -108,6 +109,25 @@ absl::Status ReadRetryDelay(const Values& values, Options* options) {
   const absl::StatusOr<std::pair<absl::Duration, absl::Duration>> range = ParseDurationRange(values.back());
   if (!range.ok()) return range.status();
   std::tie(options->retry_delay, options->most_retry_delay) = *range;
+  return absl::OkStatus();
+}
+
+// An override that makes these cases exclusive.
+absl::Status ReadExclusive(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    absl::StatusOr<PolicyOverride> one =
+        ParseOverride(absl::StrCat("{filter = ", TomlText(value), ", exclusive = true}"));
+    if (!one.ok()) return one.status();
+    options->exclusive.push_back(*std::move(one));
+  }
+  return absl::OkStatus();
+}
+absl::Status ReadLocks(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    absl::StatusOr<CaseLock> lock = ParseLock(value);
+    if (!lock.ok()) return lock.status();
+    options->locks.push_back(*std::move(lock));
+  }
   return absl::OkStatus();
 }
 
@@ -336,6 +356,20 @@ constexpr Setting kSettings[] = {
      .text = "What programs speak that show no framework: tap, or another that dtest knows",
      .commands = kOfCases,
      .read = Into<&Options::protocol, ParseProtocol>},
+    {.name = "pytest",
+     .group = SettingGroup::kSelection,
+     .value = "PYTHON",
+     .fallback = "the project's .venv, VIRTUAL_ENV, python3",
+     .text = "The interpreter that has pytest, a name or a path; none: Python files are no tests",
+     .commands = kOfCases,
+     .read = Text<&Options::pytest>},
+    {.name = "pytest-arg",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kReplacingList,
+     .value = "ARG",
+     .text = "Hand it to pytest: --pytest-arg=-mslow",
+     .commands = kOfCases,
+     .read = Texts<&Options::pytest_arguments>},
     {.name = "allow-unrunnable",
      .group = SettingGroup::kSelection,
      .kind = SettingKind::kFlag,
@@ -409,6 +443,21 @@ constexpr Setting kSettings[] = {
      .commands = kOfRuns,
      .has_variable = false,
      .read = ReadOverrides},
+    {.name = "exclusive",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "EXPR",
+     .text = "While one of these cases runs, nothing else of this run does on its host",
+     .commands = kOfRuns,
+     .read = ReadExclusive},
+    {.name = "lock",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kAddingList,
+     .value = "TABLE",
+     .text = "A lock that overrides name: {name = \"port-8080\", scope = \"host\", max = 2}",
+     .commands = kOfRuns,
+     .has_variable = false,
+     .read = ReadLocks},
     {.name = "grace",
      .group = SettingGroup::kRun,
      .value = "DUR",
@@ -449,7 +498,7 @@ constexpr Setting kSettings[] = {
      .kind = SettingKind::kAddingList,
      .value = "FILE",
      .text = "Cases whose failures are reported and do not fail the run, for now; or a TABLE of it",
-     .commands = {Command::kRun, Command::kHistory, Command::kConfig},
+     .commands = {Command::kRun, Command::kRerun, Command::kHistory, Command::kConfig},
      .is_path = true,
      .read = ReadQuarantines},
     {.name = "slow",
@@ -644,8 +693,7 @@ constexpr CommandWord kCommands[] = {
     {Command::kReport, "report", "[OPTIONS] [RUN]",
      "show the reports of the latest run, or of RUN (an id or an event log)"},
     {Command::kReproduce, "reproduce", "CASE [RUN]",
-     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in "
-     "its "
+     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in its "
      "process"},
     {Command::kRerun, "rerun", "[OPTIONS] [RUN]",
      "run again what failed in the latest run, or in RUN, with the settings of that run and these on top"},

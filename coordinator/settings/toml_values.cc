@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/span.h"
 #include "coordinator/settings/setting.h"
 #include "coordinator/settings/values.h"
 #include "dtest/base/fd.h"
@@ -26,6 +27,13 @@ namespace {
 constexpr absl::string_view kFilter = "filter";
 constexpr absl::string_view kEnv = "env";
 constexpr size_t kMostBytes = 16 << 20;
+
+constexpr char kTakesSmallNumber[] = "give a number from 1 to 10000";
+std::optional<uint32_t> SmallNumber(const toml::node& node) {
+  const auto* const number = node.as_integer();
+  if (number == nullptr || number->get() < 1 || number->get() > 10000) return std::nullopt;
+  return static_cast<uint32_t>(number->get());
+}
 
 // A setting that decides case by case, and where its value goes.
 struct OfCases {
@@ -48,10 +56,44 @@ constexpr OfCases kOfCases[] = {
     {"flaky-result", [](const Options& read, PolicyOverride* to) { to->flaky_fails = read.flaky_fails; }},
 };
 
+// A key that only overrides have. It is read from its value, or what it takes is returned.
+struct OfNeeds {
+  const char* key;
+  const char* (*read)(const toml::node& node, PolicyOverride* to);
+};
+const char* ReadTexts(const toml::node& node, std::optional<std::vector<std::string>>* to) {
+  constexpr const char* kTakes = "give an array of texts";
+  std::vector<std::string>& texts = to->emplace();
+  if (!node.is_array()) return kTakes;
+  for (const toml::node& one : *node.as_array()) {
+    std::optional<std::string> text = one.is_string() ? TextOf(one) : std::nullopt;
+    if (!text.has_value()) return kTakes;
+    if (text->empty()) return "a text is empty";
+    texts.push_back(*std::move(text));
+  }
+  return nullptr;
+}
+constexpr OfNeeds kOfNeeds[] = {
+    {"locks", [](const toml::node& node, PolicyOverride* to) { return ReadTexts(node, &to->locks); }},
+    {"exclusive",
+     [](const toml::node& node, PolicyOverride* to) -> const char* {
+       if (!node.is_boolean()) return "give true or false";
+       to->exclusive = node.as_boolean()->get();
+       return nullptr;
+     }},
+    {"slots",
+     [](const toml::node& node, PolicyOverride* to) -> const char* {
+       to->slots = SmallNumber(node);
+       return to->slots.has_value() ? nullptr : kTakesSmallNumber;
+     }},
+    {"tags", [](const toml::node& node, PolicyOverride* to) { return ReadTexts(node, &to->tags); }},
+};
+
 std::vector<absl::string_view> KnownKeys() {
   std::vector<absl::string_view> keys = {kFilter};
   for (const OfCases& one : kOfCases) keys.emplace_back(one.setting);
   keys.push_back(kEnv);
+  for (const OfNeeds& one : kOfNeeds) keys.emplace_back(one.key);
   return keys;
 }
 
@@ -73,6 +115,9 @@ void ReadEnv(const toml::node& node, PolicyOverride* to, TomlFailure fail) {
     add(node, "");
   }
 }
+
+constexpr absl::string_view kLockKeys[] = {"scope", "max"};
+constexpr absl::string_view kScopes[] = {"farm", "host"};
 
 }  // namespace
 
@@ -146,6 +191,7 @@ std::optional<TomlFilter> ReadTomlFilter(const toml::table& table, absl::string_
 
 std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure fail) {
   bool good = true;
+  const std::vector<absl::string_view> keys = KnownKeys();
   const auto mistake = [&](const toml::source_region& region, const std::string& what) {
     good = false;
     fail(region.begin, what);
@@ -156,7 +202,7 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
   };
   std::optional<TomlFilter> filter = ReadTomlFilter(table, "an override", told);
   if (!filter.has_value()) return std::nullopt;
-  PolicyOverride read{std::move(filter->text), std::move(filter->filter), {}, {}, {}};
+  PolicyOverride read{.filter_text = std::move(filter->text), .filter = std::move(filter->filter)};
   for (const auto& [key, node] : table) {
     const absl::string_view name = NameOf(key);
     if (name == kFilter) continue;
@@ -164,11 +210,18 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
       ReadEnv(node, &read, told);
       continue;
     }
+    if (const auto* const need = std::find_if(std::begin(kOfNeeds), std::end(kOfNeeds),
+                                              [name](const OfNeeds& one) { return name == one.key; });
+        need != std::end(kOfNeeds)) {
+      const char* const takes = need->read(node, &read);
+      if (takes != nullptr) mistake(node.source(), absl::StrCat(name, ": ", takes));
+      continue;
+    }
     const auto* const known = std::find_if(std::begin(kOfCases), std::end(kOfCases),
                                            [name](const OfCases& one) { return name == one.setting; });
     if (known == std::end(kOfCases)) {
-      mistake(key.source(), absl::StrCat("unknown key '", name, "' of an override; it has ",
-                                         absl::StrJoin(KnownKeys(), ", "), DidYouMean(name, KnownKeys())));
+      mistake(key.source(), absl::StrCat("unknown key '", name, "' of an override; it has ", absl::StrJoin(keys, ", "),
+                                         DidYouMean(name, keys)));
       continue;
     }
     const std::optional<std::string> text = TextOf(node);
@@ -184,12 +237,48 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
     known->take(options, &read);
   }
   if (good && !SaysSomething(read)) {
-    std::vector<absl::string_view> keys = KnownKeys();
-    keys.erase(keys.begin());  // the filter
-    mistake(table.source(), absl::StrCat("an override needs one of ", absl::StrJoin(keys, ", ")));
+    mistake(table.source(), absl::StrCat("an override has nothing but its filter; give ",
+                                         absl::StrJoin(absl::MakeSpan(keys).subspan(1), ", ")));
   }
   if (!good) return std::nullopt;
   return read;
+}
+
+std::optional<CaseLock> ReadLock(const toml::table& table, const std::optional<std::string>& name, TomlFailure fail) {
+  bool good = true;
+  const auto mistake = [&](const toml::source_region& region, const std::string& what) {
+    good = false;
+    fail(region.begin, what);
+  };
+  CaseLock lock;
+  if (name.has_value()) lock.name = *name;
+  for (const auto& [key, node] : table) {
+    const absl::string_view what = NameOf(key);
+    if (what == "name" && !name.has_value()) {
+      lock.name = node.is_string() ? TextOf(node).value_or("") : "";
+    } else if (what == "scope") {
+      const std::string scope = TextOf(node).value_or("");
+      lock.scope = scope == "host" ? LockScope::kHost : LockScope::kFarm;
+      if (std::find(std::begin(kScopes), std::end(kScopes), scope) == std::end(kScopes)) {
+        mistake(node.source(), absl::StrCat("scope: give farm or host", DidYouMean(scope, {"farm", "host"})));
+      }
+    } else if (what == "max") {
+      const std::optional<uint32_t> max = SmallNumber(node);
+      if (!max.has_value()) mistake(node.source(), absl::StrCat("max: ", kTakesSmallNumber));
+      lock.max = max.value_or(1);
+    } else {
+      mistake(key.source(), absl::StrCat("unknown key '", what, "' of a lock; it has ", absl::StrJoin(kLockKeys, ", "),
+                                         DidYouMean(what, {"scope", "max"})));
+    }
+  }
+  if (lock.name.empty()) mistake(table.source(), "a lock needs a name, which is not empty");
+  if (!good) return std::nullopt;
+  return lock;
+}
+
+std::string LockText(const CaseLock& lock) {
+  return absl::StrCat("{name = ", TomlText(lock.name), ", scope = \"", lock.scope == LockScope::kHost ? "host" : "farm",
+                      "\", max = ", lock.max, "}");
 }
 
 std::string InlineText(toml::table table) {
@@ -199,17 +288,31 @@ std::string InlineText(toml::table table) {
   return text.str();
 }
 
-absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text) {
+namespace {
+
+// One inline table, by `read`; `what` it is and what would be, for the message.
+template <typename T>
+absl::StatusOr<T> ParseTable(absl::string_view text, std::optional<T> (*read)(const toml::table&, TomlFailure),
+                             absl::string_view what) {
   std::vector<std::string> problems;
   const auto fail = [&problems](const toml::source_position&, const std::string& what) { problems.push_back(what); };
-  std::optional<PolicyOverride> read = ReadInline(
-      text, [&](const toml::table& table) { return ReadOverride(table, fail); }, fail);
-  if (read.has_value()) return *std::move(read);
-  if (problems.front().empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", text, "' is no override; give {filter = \"label(slow)\", timeout = \"10m\"}"));
-  }
+  std::optional<T> value = ReadInline(
+      text, [&](const toml::table& table) { return read(table, fail); }, fail);
+  if (value.has_value()) return *std::move(value);
+  if (problems.front().empty()) return absl::InvalidArgumentError(absl::StrCat("'", text, "' is no ", what));
   return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
+}
+
+}  // namespace
+
+absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text) {
+  return ParseTable<PolicyOverride>(text, ReadOverride, "override; give {filter = \"label(slow)\", timeout = \"10m\"}");
+}
+
+absl::StatusOr<CaseLock> ParseLock(absl::string_view text) {
+  return ParseTable<CaseLock>(
+      text, [](const toml::table& table, TomlFailure fail) { return ReadLock(table, std::nullopt, fail); },
+      "lock; give {name = \"port-8080\", scope = \"host\", max = 2}");
 }
 
 }  // namespace dtest

@@ -60,6 +60,10 @@ std::optional<QuarantineEntry> ReadQuarantine(const toml::table& table, TomlFail
 
 // Of the table of one [[override]]. nullopt if any mistake was told.
 std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure fail);
+// Of the table of a lock, which is named by its key `name` or, where that is above it, by `name`.
+std::optional<CaseLock> ReadLock(const toml::table& table, const std::optional<std::string>& name, TomlFailure fail);
+// As ParseLock takes it.
+std::string LockText(const CaseLock& lock);
 // The inner table of a text that is an inline table; what the text is else is told as "".
 template <typename Read>
 auto ReadInline(absl::string_view text, Read read, TomlFailure fail) -> decltype(read(std::declval<toml::table>())) {
@@ -73,7 +77,7 @@ auto ReadInline(absl::string_view text, Read read, TomlFailure fail) -> decltype
   return std::nullopt;
 }
 
-// The same table on one line, as ParseOverride takes it.
+// A table on one line, as ParseOverride takes that of an override.
 std::string InlineText(toml::table table);
 
 }  // namespace dtest

@@ -31,11 +31,13 @@ struct CaseInfo {
   friend bool operator==(const CaseInfo&, const CaseInfo&) = default;
 };
 
-// `name` without its suite and the one character that joins them ("Case" of "Suite.Case"); all of it where it does not
-// begin so. A view into `name`.
+// `name` without its suite and what joins them, "::" or one character ("Case" of "Suite.Case"); all of it where it does
+// not begin so. A view into `name`.
 inline absl::string_view NameInSuite(absl::string_view name, absl::string_view suite) {
   const bool begins = !suite.empty() && name.size() > suite.size() + 1 && name.substr(0, suite.size()) == suite;
-  return begins ? name.substr(suite.size() + 1) : name;
+  if (!begins) return name;
+  name.remove_prefix(suite.size());
+  return name.substr(name.size() > 2 && name.substr(0, 2) == "::" ? 2 : 1);
 }
 
 // The cases of one unit, in listing order. Takes 32 bytes and the name a case: suites, files and sets of labels are

@@ -64,12 +64,14 @@ struct ManifestEntry {
   friend bool operator==(const ManifestEntry&, const ManifestEntry&) = default;
 };
 
-// Everything an agent needs to know about one unit: what is listed and started as one. Today that is a test executable
-// or script; a pytest root or a CTest entry will be others.
+// Everything an agent needs to know about one unit: what is listed and started as one. That is a test executable or
+// script, or a pytest root.
 struct UnitSpec {
   UnitId id;
   std::string name;  // as in reports: unique in the run
-  std::string path;  // of the program: in the tree, or on the file system if `in_place`
+  // Of the program: in the tree, or on the file system if `in_place`. A name without '/' that is not in the tree, and
+  // an absolute path, are the host's own: an interpreter.
+  std::string path;
   // How it is started, for a listing as for a batch: after its path, before what the framework adds.
   std::vector<std::string> arguments;
   std::string working_directory;                         // as RunSettings::working_directory; empty: that one

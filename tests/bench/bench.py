@@ -22,11 +22,13 @@ from measure import ROWS, Bench
 import namespaces
 import rows_farm  # noqa: F401
 import rows_local  # noqa: F401
+import rows_pytest  # noqa: F401
 import rows_ship  # noqa: F401
 
 # Of the table.
 ORDER = ["sleep-1000", "skewed", "tiny-2000", "tiny-100k", "spawn-4000", "first-result", "cold-start", "ship-cold",
-         "ship-uplink", "ship-relink", "ship-same", "gtest-own", "simulated-farm", "many-hosts", "steal-latency"]
+         "ship-uplink", "ship-relink", "ship-same", "gtest-own", "simulated-farm", "many-hosts", "steal-latency",
+         "py-tiny"]
 
 
 def run_row(name, output):

@@ -3,6 +3,7 @@
 #ifndef DTEST_TESTS_FAKES_FAKE_DIRECTORIES_H_
 #define DTEST_TESTS_FAKES_FAKE_DIRECTORIES_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,6 +39,14 @@ class FakeDirectories final : public Directories {
     std::string ReadFile(const std::string& path) override {
       const auto found = all_.files.find(path);
       return found == all_.files.end() ? "" : found->second;
+    }
+    absl::Status WriteFile(const std::string& path, const std::string& contents) override {
+      all_.files[path] = contents;
+      return absl::OkStatus();
+    }
+    absl::StatusOr<std::string> SharedDirectory(const std::string& name,
+                                                const std::function<Files()>& /*files*/) override {
+      return absl::StrCat("/shared/", name);
     }
     void Empty() override {
       std::erase_if(all_.files, [this](const auto& file) { return absl::StartsWith(file.first, root_ + "/"); });

@@ -58,6 +58,24 @@ class OutcomeTest(FarmCase):
         self.assertEqual({text_of(event["name"]) for event in result.attempts() if event.get("flaky")},
                          {"Flaky.SecondAttemptPasses", "Flaky.ThirdAttemptPasses"})
 
+    def test_a_port_that_each_host_has_once(self):
+        tests = self.suite("port_test")
+        together = self.dtest(*self.on_farm(), tests, "--processes", "case", "--env", "FIXTURE_MS=2000")
+        self.assertExit(together, FAILED)
+        self.assertSays(together, "port 8080 is taken")
+        with open(self.path("dtest.toml"), "w", encoding="utf-8") as file:
+            file.write('[[override]]\nfilter = "suite(*Server*)"\nlocks = ["port-8080"]\n'
+                       '[lock.port-8080]\nscope = "host"\n')
+        locked = self.dtest(*self.on_farm(), tests, "--repeat", "10", "--env", "FIXTURE_MS=50")
+        self.assertExit(locked, PASSED)
+        self.assertEqual(len(locked.verdicts()), 80)
+        hosts = {event["host"] for event in locked.attempts()}
+        self.assertEqual(hosts, set(self.farm.hosts))
+        lacking = self.dtest(*self.on_farm("h1"), tests, "--override", '{filter = "*/7", tags = ["gpu"]}')
+        self.assertExit(lacking, FAILED)
+        self.assertEqual(sorted(set(lacking.verdicts().values())), ["infra error", "passed"])
+        self.assertSays(lacking, "no host has the tag gpu, which it needs: h1 has")
+
     def test_every_worker_is_numbered_once(self):
         result = self.dtest(*self.on_farm(), self.suite("environment_test"), "-k", "Variables/*", "--repeat", "30",
                             "--processes", "case")

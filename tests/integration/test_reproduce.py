@@ -100,6 +100,18 @@ class ReproduceTest(Reproducing, DtestCase):
         self.assertExit(without, USAGE)
         self.assertSays(without, "PASSED_ON")
 
+    def test_attempt_and_iteration(self):
+        self.write("tests/tells_test.sh", "#!/bin/sh\necho \"attempt $DTEST_ATTEMPT of $DTEST_ITERATION, worker "
+                   "$DTEST_WORKER of $DTEST_WORKER_COUNT\"\nexit 1\n", 0o755)
+        first = self.dtest(self.path("tests"), "--retries", "1", "--repeat", "2", "-j", "1")
+        last = first.attempts()[-1]
+        self.assertEqual(last["attempt"], 2)
+        command = self.commands(first)[-1]
+        for _ in range(2):  # a reproduction can be reproduced
+            again = self.paste(command)
+            self.assertSays(again, f"attempt 2 of {last['iteration']}, worker 0 of 1", "cannot be had again: DTEST_SLOT")
+            [command] = self.commands(again)
+
     def test_a_log_that_is_gone(self):
         result = self.dtest(self.suite("order_dependent_test"), "-k", "AlwaysFails")
         [command] = self.commands(result)

@@ -159,6 +159,7 @@ void SimAgent::Started(FakeProcess* process) {
   run.process = process;
   run.id = next_run_++;
   run.invoked = ReadInvocation(scenario_, process->spec());
+  world_.ProcessStarts(number_, run.invoked.unit, run.invoked.cases);
   const SimUnit& unit = scenario_.units[run.invoked.unit];
   if (run.invoked.lists) return List(run);
   for (const uint32_t index : run.invoked.cases) {
@@ -258,6 +259,7 @@ void SimAgent::Gone(FakeProcess* process) {
   Run& run = runs_[slot];
   if (run.process != process) return;
   StopRunning(run, std::nullopt);
+  world_.ProcessIsGone(number_, run.invoked.unit, run.invoked.cases);
   run.process = nullptr;
   if (!run.invoked.lists) idle_[slot] = {clock_.now(), world_.OthersHaveBacklog(number_)};
 }

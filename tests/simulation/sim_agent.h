@@ -34,6 +34,9 @@ class AgentWorld {
   // `said`: what its process said of it, before anybody signalled that; nothing, if it did not come so far.
   virtual void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c,
                          std::optional<Outcome> said) = 0;
+  // A process lives from now on; it may run these cases, or lists.
+  virtual void ProcessStarts(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) = 0;
+  virtual void ProcessIsGone(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) = 0;
   // A case took the machine down that this life of the agent is on.
   virtual void HostDies(uint32_t host, Epoch epoch) = 0;
   virtual void AgentLeft(uint32_t host, Epoch epoch) = 0;  // its processes are dead by now

@@ -1,5 +1,6 @@
 // World: the checks of what either coordinator tells of the cases.
 
+#include <algorithm>
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
@@ -49,6 +50,48 @@ void World::Do(const AttemptEnded& action) {
   ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
 }
 
+void World::ProcessStarts(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) {
+  Alive& alive = alive_[host];
+  ++alive.processes;
+  ++alive.slots;
+  for (const uint32_t index : cases) {
+    const CasePolicy policy = PolicyOf(unit, index);
+    if (!policy.HasNeeds()) continue;
+    ++outcomes_.needy;
+    const std::string name = absl::StrCat("case ", unit, "/", index, " on host ", host);
+    if (cases.size() > 1) Broken(absl::StrCat(name, " shares a process"));
+    alive.slots += (policy.exclusive ? std::max(policy.slots, scenario_.hosts[host].slots) : policy.slots) - 1;
+    alive.exclusive += policy.exclusive;
+    for (const CaseLock& lock : policy.locks) {
+      const bool here = lock.scope == LockScope::kHost;
+      if (++held_[absl::StrCat(lock.name, here ? absl::StrCat("@", host) : "")] > lock.max) {
+        Broken(absl::StrCat(name, " is one too many that holds lock ", lock.name));
+      }
+    }
+    for (const std::string& tag : policy.tags) {
+      const std::vector<std::string>& has = scenario_.scheduler.host_tags[host];
+      if (std::find(has.begin(), has.end(), tag) == has.end()) Broken(absl::StrCat(name, " lacks its tag"));
+    }
+  }
+  if (alive.exclusive > 0 && alive.processes > 1) Broken(absl::StrCat("an exclusive case is not alone on host ", host));
+  if (alive.slots > scenario_.hosts[host].slots)
+    Broken(absl::StrCat("more is at work on host ", host, " than it has slots"));
+}
+
+void World::ProcessIsGone(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) {
+  Alive& alive = alive_[host];
+  --alive.processes;
+  --alive.slots;
+  for (const uint32_t index : cases) {
+    const CasePolicy policy = PolicyOf(unit, index);
+    alive.slots -= (policy.exclusive ? std::max(policy.slots, scenario_.hosts[host].slots) : policy.slots) - 1;
+    alive.exclusive -= policy.exclusive;
+    for (const CaseLock& lock : policy.locks) {
+      --held_[absl::StrCat(lock.name, lock.scope == LockScope::kHost ? absl::StrCat("@", host) : "")];
+    }
+  }
+}
+
 bool World::WouldEndInTime(const AttemptEnded& attempt) const {
   const uint32_t unit = attempt.id.unit.value(), index = attempt.id.index;
   const uint32_t execution = scenario_.ExecutionOf(attempt.iteration, attempt.result.attempt);
@@ -72,6 +115,7 @@ void World::Do(const AttemptCopied& action) {
   ++outcomes_.copies;
   if (!scenario_.scheduler.speculate) Broken("a copy nobody asked for");
   if (!copied_.insert(key).second) Broken("a second copy of an attempt");
+  if (PolicyOf(key.unit, key.index).HasNeeds()) Broken("a copy of a case with needs");
   if (action.host == action.original) Broken("a copy on the host of its original");
   if (verdicts_.contains(key)) Broken("a copy of a case that has its verdict");
   copies_[key].push_back(action);

@@ -32,7 +32,8 @@ World::World(const Scenario* scenario)
       random_(scenario->seed * 2 + 1),
       scheduler_(scenario->scheduler),
       links_(scenario->hosts.size()),
-      known_(scenario->units.size()) {
+      known_(scenario->units.size()),
+      alive_(scenario->hosts.size()) {
   for (const SimUnit& unit : scenario->units) cases_.push_back(CasesOf(unit));
 }
 
@@ -157,11 +158,14 @@ void World::TellCases(uint32_t e) {
   CasesKnown known;
   known.unit = UnitId(e);
   known.policies = {scenario_.policy};
+  for (uint32_t needs = 1; needs <= scenario_.needs.size(); ++needs) {
+    known.policies.push_back(scenario_.PolicyOf(needs));
+  }
   known.unlisted_too = true;
   known.startup = x.startup;
   for (uint32_t k = 0; k < x.cases.size(); ++k) {
     if (!x.cases[k].selected) continue;
-    known.cases.push_back({k, x.cases[k].expected});
+    known.cases.push_back({k, x.cases[k].expected, absl::ZeroDuration(), static_cast<uint16_t>(x.cases[k].needs)});
     known.suite_of.push_back(x.cases[k].suite);
     if (outcomes_.end || replaying_) continue;
     for (uint32_t i = 1; i <= std::max(scenario_.scheduler.repeat, 1u); ++i) selected_.insert(CaseKey{e, k, i});

@@ -14,10 +14,27 @@ namespace {
 // A loop that sleeps so often without any time passing would burn a processor.
 constexpr uint64_t kMostSleepsAtOnce = 10000;
 
+// The needs of cases as a user says them: overrides by name.
+CasePolicies PoliciesOf(const Scenario& scenario) {
+  std::vector<PolicyOverride> overrides;
+  std::vector<CaseLock> locks;
+  for (size_t k = 0; k < scenario.needs.size(); ++k) {
+    const CasePolicy& needs = scenario.needs[k];
+    PolicyOverride& one = overrides.emplace_back(PolicyOverride{"", *Filter::Parse(absl::StrCat("*n", k + 1))});
+    one.locks.emplace();
+    for (const CaseLock& lock : needs.locks) one.locks->push_back(lock.name);
+    one.exclusive = needs.exclusive;
+    one.slots = needs.slots;
+    one.tags = needs.tags;
+    locks.insert(locks.end(), needs.locks.begin(), needs.locks.end());
+  }
+  return CasePolicies(scenario.policy, std::move(overrides), std::move(locks));
+}
+
 RunLoop::Options LoopOptions(const Scenario& scenario, const std::vector<Bundle::Unit>& units) {
   RunLoop::Options options;
   options.scheduler = scenario.scheduler;
-  options.policies = CasePolicies(scenario.policy);
+  options.policies = PoliciesOf(scenario);
   options.settings.list_timeout = scenario.list_timeout;
   options.settings.kill_grace = scenario.kill_grace;
   options.heartbeat_interval = scenario.heartbeat_interval;

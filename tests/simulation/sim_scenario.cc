@@ -22,6 +22,17 @@ double Unit(uint64_t bits) { return (bits >> 11) * 0x1.0p-53; }
 
 }  // namespace
 
+CasePolicy Scenario::PolicyOf(uint32_t which) const {
+  CasePolicy all = policy;
+  if (which == 0) return all;
+  const CasePolicy& needed = needs[which - 1];
+  all.locks = needed.locks;
+  all.exclusive = needed.exclusive;
+  all.slots = needed.slots;
+  all.tags = needed.tags;
+  return all;
+}
+
 Fate Scenario::FateOf(uint32_t unit, uint32_t index, uint32_t execution) const {
   // Half of what goes wrong is the case's own nature, half of it chance.
   const uint64_t steady = Mix(seed, unit, index, 1);
@@ -50,7 +61,7 @@ absl::Duration Scenario::DurationOn(uint32_t host, uint32_t unit, uint32_t index
 }
 
 std::string CaseName(const SimCase& c, size_t index) {
-  return absl::StrCat("S", c.suite, c.selected ? ".C" : ".X", index);
+  return absl::StrCat("S", c.suite, c.selected ? ".C" : ".X", index, c.needs > 0 ? absl::StrCat("n", c.needs) : "");
 }
 
 CaseInfos CasesOf(const SimUnit& unit) {
@@ -156,6 +167,34 @@ Scenario RandomScenario(uint64_t seed) {
   if (one_in(4)) options.retry_budget = {static_cast<uint32_t>(below(8)), one_in(2)};
   s.policy.flaky_fails = one_in(4);
   s.policy.slow_after = absl::Seconds(10 * unit());
+  if (one_in(2)) return s;
+
+  // Cases that need more than a slot of any host; sometimes more than there is.
+  std::vector<CaseLock> locks;
+  for (const char* name : {"a", "b", "c"}) {
+    locks.push_back({name, static_cast<uint32_t>(1 + below(2)), one_in(2) ? LockScope::kFarm : LockScope::kHost});
+  }
+  const uint64_t kinds = 1 + below(4);
+  for (uint64_t kind = 0; kind < kinds; ++kind) {
+    CasePolicy needed;
+    for (const CaseLock& lock : locks) {
+      if (one_in(3)) needed.locks.push_back(lock);
+    }
+    needed.exclusive = one_in(5);
+    if (one_in(3)) needed.slots = 1 + below(5);
+    if (one_in(5)) needed.tags = {"gpu"};
+    s.needs.push_back(needed);
+  }
+  for (uint64_t h = 0; h < hosts; ++h) {
+    options.host_tags.emplace_back();
+    if (one_in(2)) options.host_tags.back() = {"avx", "gpu"};
+  }
+  const double share = 0.6 * unit();
+  for (SimUnit& x : s.units) {
+    for (SimCase& c : x.cases) {
+      if (unit() < share) c.needs = 1 + below(kinds);
+    }
+  }
   return s;
 }
 

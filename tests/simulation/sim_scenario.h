@@ -34,6 +34,7 @@ struct SimCase {
   bool selected = true;
   std::optional<absl::Duration> expected;  // history
   uint32_t suite = 0;
+  uint32_t needs = 0;  // position in Scenario::needs, from 1; 0: none
 };
 
 struct SimUnit {
@@ -68,7 +69,8 @@ struct Network {
 struct Scenario {
   uint64_t seed = 0;
   SchedulerOptions scheduler;
-  CasePolicy policy = {.time_limit = absl::Seconds(10)};  // of every case
+  CasePolicy policy = {.time_limit = absl::Seconds(10)};  // of every case, but for its needs
+  std::vector<CasePolicy> needs;                          // of these, only needs count
   std::vector<SimHost> hosts;
   std::vector<SimUnit> units;
   Network network;
@@ -99,12 +101,14 @@ struct Scenario {
   uint32_t ExecutionOf(uint32_t iteration, uint32_t attempt) const {
     return (iteration - 1) * (policy.retries + 4) + attempt;
   }
+  // Of a case, with what it needs.
+  CasePolicy PolicyOf(uint32_t needs) const;
   Fate FateOf(uint32_t unit, uint32_t index, uint32_t execution) const;
   absl::Duration DurationOf(uint32_t unit, uint32_t index) const;  // on a host of speed 1
   absl::Duration DurationOn(uint32_t host, uint32_t unit, uint32_t index) const;
 };
 
-// The name of a case, by which the loop knows whether it is selected.
+// The name of a case, by which the loop knows whether it is selected and what it needs.
 std::string CaseName(const SimCase& c, size_t index);
 CaseInfos CasesOf(const SimUnit& unit);
 

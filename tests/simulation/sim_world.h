@@ -3,10 +3,12 @@
 // with a model of them, which is quick enough for thousands of hosts. Everything follows from the scenario.
 //
 // Checked all the time: the invariants of the scheduler and of every agent core; that no case runs in two places at
-// once, but for a speculative copy that was declared, and then in two only, as the same attempt; that every attempt
-// that passed did pass in a process that nobody had signalled; that none is timed out that would have ended in time;
-// that every case gets exactly one final verdict per iteration, and nothing comes after the end; that properties are
-// those of the attempt they are told of; that the scheduler asks for no turn without progress; that the run ends.
+// once, but for a speculative copy that was declared, and then in two only, as the same attempt; that what lives on
+// hosts has what it needs: its locks, which no more processes hold than may, its slots and tags, its host to itself;
+// that every attempt that passed did pass in a process that nobody had signalled; that none is timed out that would
+// have ended in time; that every case gets exactly one final verdict per iteration, and nothing comes after the end;
+// that properties are those of the attempt they are told of; that the scheduler asks for no turn without progress; that
+// the run ends.
 
 #ifndef DTEST_TESTS_SIMULATION_SIM_WORLD_H_
 #define DTEST_TESTS_SIMULATION_SIM_WORLD_H_
@@ -41,6 +43,7 @@ struct Outcomes {
   uint64_t properties = 0, late_properties = 0, late_failures = 0;
   uint64_t copies = 0, copies_won = 0;  // speculative
   uint64_t leases = 0, recalls = 0, released = 0, frames = 0, hosts_lost = 0;
+  uint64_t needy = 0;   // processes of cases with needs
   uint64_t events = 0;  // of the simulation
   // How long slots waited that ran dry while leases waited on another host, and then got one. If measure_idle.
   std::vector<absl::Duration> begrudged;
@@ -113,6 +116,8 @@ class World : private AgentWorld, private LoopWorld {
   void FromAgentHost(uint32_t host, Epoch epoch, Session::Frame frame) override;
   void CaseStarts(uint32_t host, Epoch epoch, uint32_t unit, uint32_t iteration, LeasedCase c) override;
   void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, std::optional<Outcome> said) override;
+  void ProcessStarts(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) override;
+  void ProcessIsGone(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) override;
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
   void BatchStarts(uint32_t host, absl::Duration idle, bool begrudged) override;
@@ -166,6 +171,9 @@ class World : private AgentWorld, private LoopWorld {
   void Do(const PropertiesCame& action);
   void Do(const CaseIsSlow& action);
   bool WouldEndInTime(const AttemptEnded& attempt) const;
+  CasePolicy PolicyOf(uint32_t unit, uint32_t index) const {
+    return scenario_.PolicyOf(scenario_.units[unit].cases[index].needs);
+  }
   void CheckProperties(const CaseKey& key, uint32_t attempt,
                        const std::vector<std::pair<std::string, std::string>>& properties);
   void Broken(const std::string& what);
@@ -196,6 +204,12 @@ class World : private AgentWorld, private LoopWorld {
   // Both were declared to run the same attempt.
   bool MayRunTwice(const CaseKey& key, const Place& a, const Place& b) const;
   absl::flat_hash_map<CaseKey, std::vector<Place>> running_;
+  // Of the processes that live on a host: how many, how many slots they take, and how many want it for themselves.
+  struct Alive {
+    uint32_t processes = 0, slots = 0, exclusive = 0;
+  };
+  std::vector<Alive> alive_;
+  absl::flat_hash_map<std::string, uint32_t> held_;                     // locks, those of hosts under "NAME@HOST"
   absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_, skipped_;  // and on which host
   absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;     // that were started
   absl::flat_hash_set<CaseKey> copied_;                                 // now

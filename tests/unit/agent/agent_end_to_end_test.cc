@@ -222,18 +222,18 @@ struct Outside {
   const char* blamed;
   Outcome outcome;
   const char* message;
-  bool alone_too = false;  // each case alone ends like that, too
+  const char* alone_too = nullptr;  // each case so named, alone, makes the process end like that, too
 };
 class OutsideOfCases : public EndToEnd, public testing::WithParamInterface<Outside> {
  protected:
-  void IsBlamedOnOneCase();
+  void IsBlamedOnWhoseProcessEndsSo();
 };
-TEST_P(OutsideOfCases, IsBlamedOnOneCase) { IsBlamedOnOneCase(); }
-TEST_P(OutsideOfCases, IsBlamedOnOneCaseWithoutReport) {
+TEST_P(OutsideOfCases, IsBlamedOnWhoseProcessEndsSo) { IsBlamedOnWhoseProcessEndsSo(); }
+TEST_P(OutsideOfCases, IsBlamedOnWhoseProcessEndsSoWithoutReport) {
   prints_all_ = true;
-  IsBlamedOnOneCase();
+  IsBlamedOnWhoseProcessEndsSo();
 }
-void OutsideOfCases::IsBlamedOnOneCase() {
+void OutsideOfCases::IsBlamedOnWhoseProcessEndsSo() {
   Set("DTEST_FIXTURE", GetParam().what);
   StartAndList();
   auto results = Run({"TearDown.First", "TearDown.Last", "SetUp.First", "SetUp.Second"});
@@ -245,9 +245,10 @@ void OutsideOfCases::IsBlamedOnOneCase() {
     } else if (absl::StrContains(GetParam().what, "set-up")) {
       // Each fresh process dies the same way.
       EXPECT_TRUE(result.outcome == Outcome::kCrashed || absl::StartsWith(name, "TearDown")) << name;
-    } else if (GetParam().alone_too) {
+    } else if (GetParam().alone_too != nullptr && absl::StartsWith(name, GetParam().alone_too)) {
       // So does that of each case alone, when they are looked into one by one.
-      EXPECT_EQ(result.outcome, Outcome::kFailed) << name << ": " << result.message;
+      EXPECT_EQ(result.outcome, GetParam().outcome) << name << ": " << result.message;
+      EXPECT_THAT(result.message, HasSubstr(GetParam().message));
     } else {
       EXPECT_EQ(result.outcome, Outcome::kPassed) << name << ": " << result.message;
     }
@@ -255,18 +256,20 @@ void OutsideOfCases::IsBlamedOnOneCase() {
 }
 INSTANTIATE_TEST_SUITE_P(
     Kinds, OutsideOfCases,
-    testing::Values(Outside{"crash in suite tear-down", "TearDown.Last", Outcome::kCrashed, "killed by signal 11"},
-                    Outside{"failure in suite tear-down", "TearDown.Last", Outcome::kFailed, "left a mess"},
-                    Outside{"crash in suite set-up", "SetUp.Second", Outcome::kCrashed, "before the first test"},
-                    Outside{"crash in global set-up", "TearDown.First", Outcome::kCrashed,
-                            "before the first test, in global set-up"},
-                    Outside{"crash in global tear-down", "SetUp.Second", Outcome::kFailed, "was killed by signal 11",
-                            true},
-                    Outside{"exit in global tear-down", "SetUp.Second", Outcome::kFailed,
-                            "exited with status 0 after its last test", true},
-                    Outside{"failure in global tear-down", "SetUp.Second", Outcome::kFailed, "in global tear-down"},
-                    Outside{"exit status of a leak check", "SetUp.Second", Outcome::kFailed,
-                            "exited with status 23 after its last", true}));
+    testing::Values(
+        Outside{"crash in suite tear-down", "TearDown.Last", Outcome::kCrashed,
+                "killed by signal 11 (Segmentation fault) after the test, in the tear-down of its suite", "TearDown."},
+        Outside{"failure in suite tear-down", "TearDown.Last", Outcome::kFailed, "left a mess", "TearDown."},
+        Outside{"failure in suite tear-down after the first", "TearDown.First", Outcome::kFailed, "left a mess"},
+        Outside{"crash in suite set-up", "SetUp.Second", Outcome::kCrashed, "before the first test"},
+        Outside{"crash in global set-up", "TearDown.First", Outcome::kCrashed,
+                "before the first test, in global set-up"},
+        Outside{"crash in global tear-down", "SetUp.Second", Outcome::kFailed, "was killed by signal 11", ""},
+        Outside{"exit in global tear-down", "SetUp.Second", Outcome::kFailed,
+                "exited with status 0 after its last test", ""},
+        Outside{"failure in global tear-down", "SetUp.Second", Outcome::kFailed, "in global tear-down", ""},
+        Outside{"exit status of a leak check", "SetUp.Second", Outcome::kFailed, "exited with status 23 after its last",
+                ""}));
 
 TEST_P(GoogleTest, SkipInGlobalSetUpSkipsAll) {
   Set("DTEST_FIXTURE", "skip in global set-up");

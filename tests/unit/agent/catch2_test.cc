@@ -180,6 +180,8 @@ TEST(Catch2ListingTest, TwoTestsOfOneNameAreAnError) {
   const std::string twice = absl::StrReplaceAll(kXml, {{"  leading and trailing  ", "plain"}});
   EXPECT_THAT(ParseCatch2Xml(twice, "").status().message(),
               HasSubstr("two tests are named 'plain': at probe.cc:11 and probe.cc:13"));
+  const std::string broken = absl::StrReplaceAll(twice, {{">plain<", ">plain\nand broken<"}});
+  EXPECT_THAT(ParseCatch2Xml(broken, "").status().message(), HasSubstr("two tests are named 'plain\\nand broken': at"));
 }
 
 TEST(Catch2ListingTest, AProgramThatRunsItsTestsInstead) {

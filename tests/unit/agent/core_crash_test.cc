@@ -45,31 +45,100 @@ TEST_F(AgentCore, KillByTheKernelNamesAProbableReason) {
   EXPECT_THAT(Ends(0, SIGKILL), ElementsAre(HasSubstr("killed by signal 9 (Killed), perhaps by the kernel")));
 }
 
-TEST_F(AgentCore, CrashLoopingExecutable) {
+TEST_F(AgentCore, ExecutableThatDiesBeforeAnyTestIsNotRunForEachOfThem) {
   Join(1);
-  EXPECT_THAT(GetLease(1, {0, 1, 2}), ElementsAre("run 0 in 0: 0 1 2"));
+  EXPECT_THAT(GetLease(1, {0, 1, 2, 3}), ElementsAre("run 0 in 0: 0 1 2 3"));
   EXPECT_THAT(Ends(0, SIGABRT), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1 2"));
-  EXPECT_THAT(Ends(1), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2"));
-  EXPECT_THAT(
-      Ends(0),
-      ElementsAre("results 1 [0 crashed (killed by signal 6 (Aborted) before the first test, in global set-up), "
-                  "1 crashed (exited with status 1 before the first test, in global set-up), "
-                  "2 crashed (exited with status 0 without running the test)] done"));
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1 2 3"));
+  const std::string rest =
+      "crashed (not run, since two processes in a row did not get to a test: exited with status 1 before the first "
+      "test, in global set-up)";
+  EXPECT_THAT(Ends(1),
+              ElementsAre(absl::StrCat(
+                  "results 1 [0 crashed (killed by signal 6 (Aborted) before the first test, in global set-up), "
+                  "1 crashed (exited with status 1 before the first test, in global set-up), 2 ",
+                  rest, ", 3 ", rest, "] done")));
+  // Each lease may find it mended, but not for ever.
+  for (uint64_t lease = 2; lease < 10; ++lease) {
+    EXPECT_THAT(GetLease(lease, {0, 1}), ElementsAre("run 0 in 0: 0 1"));
+    EXPECT_THAT(Ends(1), ElementsAre(HasSubstr("1 crashed (not run, since two")));
+  }
+  EXPECT_THAT(GetLease(10, {0, 1}),
+              ElementsAre(HasSubstr("[0 crashed (not run, since the last 10 processes of this executable here did not "
+                                    "get to a test: exited with status 1 before")));
+  EXPECT_THAT(GetLease(11, {0}, kText), ElementsAre("run 1 in 0: 0"));
 }
 
-TEST_F(AgentCore, DeathInTheTearDownOfAFailedCasesSuiteIsNotTheNextOnes) {
+TEST_F(AgentCore, ExecutableThatGetsToATestAfterAllHasItsTestsRun) {
+  Join(1);
+  GetLease(1, {0, 1, 2, 3});
+  Ends(1);
+  Turn();
+  RunCase(1);
+  Begin(2);
+  ProcessEnded dies;
+  dies.signal = SIGSEGV;
+  dies.output = "words";
+  EXPECT_THAT(Do(dies), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 3"));
+  Ends(1);
+  EXPECT_THAT(GetLease(2, {0, 1}), ElementsAre("run 0 in 0: 0 1"));
+  Ends(1);
+  Get(Cancel{LeaseId(2)});
+}
+
+TEST_F(AgentCore, SuiteWhoseSetUpDiesIsNotRunForEachOfItsTests) {
+  Join(1);
+  GetLease(1, {0, 1, 2, 3});
+  ProcessEnded dies;
+  dies.signal = SIGSEGV;
+  dies.in_suite = true;
+  dies.setting_up = {0, 1, 2};
+  EXPECT_THAT(Do(dies), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1 2 3"));
+  dies.setting_up = {1, 2};
+  EXPECT_THAT(Do(dies), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 3"));
+  RunCase(3);
+  EXPECT_THAT(Ends(0),
+              ElementsAre(HasSubstr(
+                  "2 crashed (not run, since two processes in a row did not get to a test: killed by signal 11 "
+                  "(Segmentation fault) before the first test, in the set-up of its suite), 3 passed] done")));
+}
+
+// They have a result before the process has even started.
+TEST_F(AgentCore, DisabledCaseIsNoneThatTheProcessGotTo) {
   Join(1);
   GetLease(1, {0, 1});
-  RunCase(0, Outcome::kFailed);
-  ProcessEnded ended;
-  ended.signal = SIGSEGV;
-  ended.after_failure = true;
-  EXPECT_THAT(Do(std::move(ended)), IsEmpty());
-  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
-  RunCase(1);
-  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 failed, 1 passed] done"));
+  CaseFinished disabled;
+  disabled.result.outcome = Outcome::kSkipped;
+  disabled.never_runs = true;
+  EXPECT_THAT(Do(CaseFinished(disabled)), IsEmpty());
+  EXPECT_THAT(Ends(0, SIGSEGV),
+              ElementsAre("results 1 [0 skipped, 1 crashed (killed by signal 11 (Segmentation fault) before the first "
+                          "test, in global set-up)] done"));
+  // There is no process at all, which ends well.
+  GetLease(2, {0});
+  Do(std::move(disabled));
+  EXPECT_THAT(Ends(0), ElementsAre("results 2 [0 skipped] done"));
+}
+
+TEST_F(AgentCore, DeathInASuitesTearDownIsNotTheNextOnes) {
+  Join(1);
+  for (const auto outcome : {Outcome::kPassed, Outcome::kFailed}) {
+    GetLease(1 + static_cast<uint64_t>(outcome), {0, 1});
+    RunCase(0, outcome);
+    ProcessEnded ended;
+    ended.signal = SIGSEGV;
+    ended.torn_down = {0};
+    EXPECT_THAT(Do(std::move(ended)), IsEmpty());
+    EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+    RunCase(1);
+    EXPECT_THAT(Ends(0), ElementsAre(HasSubstr(absl::StrCat(
+                             "[0 ", outcome == Outcome::kPassed ? "crashed" : "failed",
+                             " (killed by signal 11 (Segmentation fault) after the test, in the tear-down of its "
+                             "suite), 1 passed] done"))));
+  }
 }
 
 TEST_F(AgentCore, HangBetweenCasesIsTheNextOnes) {

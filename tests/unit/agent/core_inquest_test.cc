@@ -106,28 +106,195 @@ TEST_F(AgentCore, WhatFailsAsAProcessEndsAndNobodyRepeatsNamesThemAll) {
   }
 }
 
-// As races are.
+// As races are. What a framework warns of is nothing of the kind.
 TEST_F(AgentCore, WhatASanitizerRemarkedOnDidItIfNobodyRepeatsIt) {
   Join(1);
-  GetLease(1, {0, 1});
-  Begin(0);
-  CaseFinished finished;
-  finished.result.index = 0;
-  finished.result.warning = "WARNING: ThreadSanitizer: data race";
-  Do(std::move(finished));
-  RunCase(1);
-  EndsLate(66);
-  Turn();
+  for (const std::string warning : {"WARNING: ThreadSanitizer: data race", "a.cc:3: the server is slow"}) {
+    const bool sanitizer = warning[0] == 'W';
+    GetLease(sanitizer ? 1 : 2, {0, 1});
+    Begin(0);
+    CaseFinished finished;
+    finished.result.index = 0;
+    finished.result.warning = warning;
+    Do(std::move(finished));
+    RunCase(1);
+    EndsLate(66);
+    Turn();
+    RunCase(0);
+    EndsLate(0);
+    Turn();
+    RunCase(1);
+    const std::string how = absl::StrCat("the process exited with status 66", kTornDown);
+    EXPECT_THAT(
+        EndsLate(0),
+        ElementsAre(sanitizer ? absl::StrCat("results 1 [0 failed (", warning, "\nand ", how,
+                                             "; not so when the case ran alone) warning ", warning, ", 1 passed] done")
+                              : absl::StrCat("results 2 [0 passed warning ", warning, ", 1 failed (", how,
+                                             "; none of its cases does that alone, so it may not be this one's doing. "
+                                             "Its cases: A.a, A.b)] done")));
+  }
+}
+
+// 0 and 1 are a suite. The process says that its tear-down failed, and goes on.
+ProcessEnded FailedTearDown(const std::string& message, std::vector<uint32_t> cases) {
+  ProcessEnded ended;
+  ended.exit_code = 1;
+  ended.outside = {{message, std::move(cases), "printed by " + message, 0}};
+  return ended;
+}
+
+TEST_F(AgentCore, FailureOfASuitesTearDownIsWhoseSuiteFailsAlone) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
   RunCase(0);
-  EndsLate(0);
-  Turn();
   RunCase(1);
-  EXPECT_THAT(EndsLate(0),
-              ElementsAre(absl::StrCat("results 1 [0 failed (WARNING: ThreadSanitizer: data race\nand the process "
-                                       "exited with status 66",
-                                       kTornDown,
-                                       "; not so when the case ran alone) warning "
-                                       "WARNING: ThreadSanitizer: data race, 1 passed] done")));
+  RunCase(2);
+  EXPECT_THAT(Do(FailedTearDown("left a mess", {0, 1})), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  RunCase(0);
+  EXPECT_THAT(Do(FailedTearDown("left a mess again", {0})), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1")) << "and not 2, of another suite";
+  RunCase(1);
+  EXPECT_THAT(EndsLate(0), ElementsAre("results 1 [0 failed (left a mess again), 1 passed, 2 passed] done"));
+}
+
+TEST_F(AgentCore, FailureOfASuitesTearDownThatNoCaseBringsAboutAloneIsToldOfItsLast) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  for (uint32_t index : {0u, 1u, 2u}) RunCase(index);
+  After(options_.result_delay);
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed, 1 passed]"));
+  Do(FailedTearDown("left a mess", {0, 1}));
+  for (uint32_t index : {0u, 1u}) {
+    EXPECT_THAT(Turn(), ElementsAre(absl::StrCat("run 0 in 0: ", index)));
+    RunCase(index);
+    const Actions last = EndsLate(0);
+    if (index == 0) continue;
+    EXPECT_THAT(last, ElementsAre("results 1 [2 passed] not passed: 1 failed (left a mess; none of its cases does that "
+                                  "alone, so it may not be this one's doing) <printed by left a mess> done"));
+  }
+}
+
+TEST_F(AgentCore, FailureOfASuitesTearDownMayBeOfTheCaseThatFailedInIt) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0, Outcome::kFailed);
+  RunCase(1);
+  RunCase(2);
+  Do(FailedTearDown("left a mess", {0, 1}));
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  RunCase(1);
+  EXPECT_THAT(EndsLate(0), ElementsAre("results 1 [0 failed (left a mess; none of the cases that passed does that "
+                                       "alone) <printed by left a mess>, 1 passed, 2 passed] done"));
+  // Of no other: there is nothing to find out.
+  GetLease(2, {0, 1, 2});
+  RunCase(0, Outcome::kFailed);
+  RunCase(1, Outcome::kFailed);
+  RunCase(2);
+  EXPECT_THAT(Do(FailedTearDown("left a mess", {0, 1})),
+              ElementsAre("results 2 [0 failed, 1 failed (left a mess; none of the cases that passed does that alone) "
+                          "<printed by left a mess>, 2 passed] done"));
+}
+
+// The tear-down of one suite fails, and then a case of another one dies: two that are to blame.
+TEST_F(AgentCore, FailureOfASuitesTearDownIsLookedIntoBesideACrash) {
+  Join(1);
+  GetLease(1, {0, 1, 2, 3});
+  RunCase(0);
+  RunCase(1);
+  Begin(2);
+  ProcessEnded ended = FailedTearDown("left a mess", {0, 1});
+  ended.exit_code = 0;
+  ended.signal = SIGSEGV;
+  ended.output = "last words";
+  EXPECT_THAT(Do(std::move(ended)), IsEmpty());
+  for (uint32_t index : {0u, 1u}) {
+    EXPECT_THAT(Turn(), ElementsAre(absl::StrCat("run 0 in 0: ", index)));
+    RunCase(index);
+    EXPECT_THAT(index == 1 ? Do(FailedTearDown("mess", {1})) : EndsLate(0), IsEmpty());
+  }
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 3"));
+  RunCase(3);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 passed, 1 failed (mess), 2 crashed (killed by signal 11 (Segmentation "
+                                   "fault)) <last words>, 3 passed] done"));
+}
+
+TEST_F(AgentCore, DeathInASuitesTearDownIsWhoseSuiteDiesAlone) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  RunCase(1);
+  ProcessEnded dies;
+  dies.signal = SIGSEGV;
+  dies.torn_down = {0, 1};
+  EXPECT_THAT(Do(dies), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  RunCase(0);
+  dies.torn_down = {0};
+  EXPECT_THAT(Do(dies), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  RunCase(1);
+  EXPECT_THAT(Ends(0), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 2")) << "it was not the one to blame, and has not run";
+  RunCase(2);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 crashed (killed by signal 11 (Segmentation fault) after the test, in "
+                                   "the tear-down of its suite), 1 passed, 2 passed] done"));
+}
+
+// Static destructors, say. One whose process hangs alone is enough: each look takes as long as its limit.
+TEST_F(AgentCore, ProcessThatDoesNotEndIsWhoseProcessDoesNotEndAlone) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  for (uint32_t index : {0u, 1u, 2u}) RunCase(index);
+  const auto hang = [&] {
+    After(absl::Seconds(60));
+    EXPECT_THAT(Turn().front(), "kill 0 with 15");
+    return Ends(0, SIGTERM);
+  };
+  EXPECT_THAT(hang(), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  RunCase(0);
+  EXPECT_THAT(Ends(0), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 1"));
+  RunCase(1);
+  EXPECT_THAT(hang(), ElementsAre(absl::StrCat("results 1 [2 passed] not passed: 1 timed out (the process exceeded its "
+                                               "time limit of 60 s",
+                                               kTornDown, ") done")));
+}
+
+TEST_F(AgentCore, ProcessThatDoesNotEndAndNobodyRepeatsNamesThemAll) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  After(absl::Seconds(60));
+  Turn();
+  EXPECT_THAT(EndsLate(143), IsEmpty()) << "it had a handler";
+  for (uint32_t index : {0u, 1u}) {
+    EXPECT_THAT(Turn(), ElementsAre(absl::StrCat("run 0 in 0: ", index)));
+    RunCase(index);
+    const Actions last = EndsLate(0);
+    if (index == 0) continue;
+    EXPECT_THAT(last,
+                ElementsAre(absl::StrCat(
+                    "results 1 [1 timed out (the process exceeded its time limit of 60 s", kTornDown,
+                    "; none of its cases does that alone, so it may not be this one's doing. Its cases: A.a, A.b)] "
+                    "done")));
+  }
+}
+
+TEST_F(AgentCore, ProcessThatDoesNotEndIsToldAsTheRunEnds) {
+  Join(1);
+  GetLease(1, {0, 1});
+  RunCase(0);
+  RunCase(1);
+  After(absl::Seconds(60));
+  EXPECT_THAT(Turn().front(), "kill 0 with 15");
+  EXPECT_THAT(
+      Get(Interrupt{absl::Seconds(1)}),
+      ElementsAre(absl::StrCat("results 1 [1 timed out (the process exceeded its time limit of 60 s", kTornDown, ")]"),
+                  "kill 0 with 2"));
+  EXPECT_THAT(Ends(0, SIGTERM), ElementsAre("results 1 [] done", "idle"));
 }
 
 TEST_F(AgentCore, InquestThatAnInterruptCutsTellsWhatItWasAbout) {

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "agent/frameworks/sanitizer.h"
 #include "unit/agent/dotted_cases.h"
 
@@ -27,6 +28,7 @@ class Recorder : public CaseSink {
     if (!result.warning.empty()) absl::StrAppend(&text, " warning ", result.warning);
     if (standing == Standing::kDoubtful) text += " doubtful";
     if (standing == Standing::kReport) text += " from report";
+    if (standing == Standing::kNeverRuns) text += " never runs";
     events.push_back(std::move(text));
     durations.push_back(result.duration);
   }
@@ -75,6 +77,14 @@ class GoogleTestReaderTest : public testing::TestWithParam<size_t> {
     std::vector<std::string> texts;
     for (const auto& correction : end_.corrections) {
       texts.push_back(absl::StrCat(correction.index, ": ", correction.message));
+    }
+    return texts;
+  }
+
+  std::vector<std::string> Outside() const {
+    std::vector<std::string> texts;
+    for (const auto& failure : end_.outside) {
+      texts.push_back(absl::StrCat(absl::StrJoin(failure.cases, " "), ": ", failure.message));
     }
     return texts;
   }
@@ -161,7 +171,7 @@ TEST_P(GoogleTestReaderTest, AnyOrder) {
 TEST_P(GoogleTestReaderTest, DisabledIsSkippedWithoutRunning) {
   Batch({3, 4});
   EXPECT_TRUE(runs_);
-  EXPECT_THAT(recorder_.events, ElementsAre("began 4", "4 skipped (disabled)"));
+  EXPECT_THAT(recorder_.events, ElementsAre("4 skipped (disabled) never runs"));
   Batch({4});
   EXPECT_FALSE(runs_);
   run_disabled_ = true;
@@ -177,17 +187,14 @@ TEST_P(GoogleTestReaderTest, CrashLeavesItsOutput) {
   EXPECT_EQ(end_.output, "last words, cut sh");
 }
 
-TEST_P(GoogleTestReaderTest, CrashInSuiteTearDownIsTheLastCases) {
-  Batch({0, 3});
-  EXPECT_THAT(Read("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\ntearing down\n"), ElementsAre("began 0"));
-  EXPECT_THAT(End(0, 11), IsEmpty());
+TEST_P(GoogleTestReaderTest, CrashInSuiteTearDownNamesTheCasesOfTheSuite) {
+  Batch({0, 1, 3});
+  EXPECT_THAT(Read("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n[ RUN      ] A.Two\nx.cc:1: Failure\nno\n"
+                   "[  FAILED  ] A.Two (0 ms)\ntearing down\n"),
+              ElementsAre("began 0", "0 passed", "began 1"));
+  EXPECT_THAT(End(0, 11), ElementsAre("1 failed (x.cc:1: Failure\nno) <x.cc:1: Failure\nno\n>"));
   EXPECT_EQ(end_.output, "tearing down\n");
-}
-
-TEST_P(GoogleTestReaderTest, FailedCaseStaysFailedInASuiteTearDownCrash) {
-  Batch({0, 3});
-  Read("[ RUN      ] A.One\nx.cc:1: Failure\nno\n[  FAILED  ] A.One (0 ms)\n");
-  EXPECT_THAT(End(0, 11), ElementsAre(HasSubstr("0 failed (x.cc:1: Failure\nno)")));
+  EXPECT_THAT(end_.torn_down, ElementsAre(0, 1));
 }
 
 TEST_P(GoogleTestReaderTest, WhereItEndedBetweenCases) {
@@ -195,6 +202,7 @@ TEST_P(GoogleTestReaderTest, WhereItEndedBetweenCases) {
   Read("[----------] 1 test from A\n");
   End(0, SIGSEGV);
   EXPECT_TRUE(end_.in_suite);
+  EXPECT_THAT(end_.setting_up, ElementsAre(0));
   Batch({0, 3});
   EXPECT_THAT(Read("[----------] 1 test from A\n[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n"
                    "[----------] 1 test from A (0 ms total)\n"),
@@ -208,22 +216,22 @@ TEST_P(GoogleTestReaderTest, WhereItEndedBetweenCases) {
                       "[----------] 1 test from B\nno licence\n"));
     End(0, SIGSEGV);
     EXPECT_TRUE(end_.in_suite);
-    EXPECT_FALSE(end_.after_failure);
+    EXPECT_THAT(end_.torn_down, IsEmpty());
     EXPECT_EQ(end_.output, absl::StrCat(*suite_end == '\0' ? "" : "\n[----------] 1 test from B\n", "no licence\n"));
   }
   Batch({0, 3});
   Read("[----------] 1 test from A\n[ RUN      ] A.One\n[  FAILED  ] A.One (0 ms)\n");
   End(0, SIGSEGV);
-  EXPECT_TRUE(end_.after_failure);
+  EXPECT_THAT(end_.torn_down, ElementsAre(0));
   Batch({0, 3});
   Read("[----------] 1 test from A\n[ RUN      ] A.One\n[  FAILED  ] A.One (0 ms)\n[----------] 1 test from B\n");
   End(0, SIGSEGV);
-  EXPECT_FALSE(end_.after_failure);
+  EXPECT_THAT(end_.torn_down, IsEmpty());
   // More of the suite would have followed: it was not being torn down.
   Batch({0, 1});
   Read("[----------] 2 tests from A\n[ RUN      ] A.One\n[  FAILED  ] A.One (0 ms)\n");
   End(0, SIGSEGV);
-  EXPECT_FALSE(end_.after_failure);
+  EXPECT_THAT(end_.torn_down, IsEmpty());
 }
 
 // It left its body early, as ASSERT does, and the mock with it: it has failed already.
@@ -259,8 +267,18 @@ TEST_P(GoogleTestReaderTest, FailureInSuiteTearDown) {
            "from A\n"),
       ElementsAre("began 0", HasSubstr("0 passed <x.cc:7: Failure\nFailed\nleft a mess\n> doubtful")));
   End(1);
-  EXPECT_THAT(Corrections(), ElementsAre("0: after the test, in the tear-down of its suite:\nx.cc:7: Failure\nFailed\n"
-                                         "left a mess"));
+  EXPECT_THAT(Outside(), ElementsAre("0: after the test, in the tear-down of its suite:\nx.cc:7: Failure\nFailed\n"
+                                     "left a mess"));
+  EXPECT_EQ(end_.outside[0].output, "x.cc:7: Failure\nFailed\nleft a mess\n");
+  EXPECT_THAT(Corrections(), IsEmpty());
+  // Whichever of the suite has done it, also where its last has failed.
+  Batch({0, 1, 3});
+  Read(
+      "[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n[ RUN      ] A.Two\n[  FAILED  ] A.Two (0 ms)\nx.cc:7: Failure\n"
+      "left\n[----------] 2 tests from A\n[ RUN      ] B.One\n[       OK ] B.One (0 ms)\n[----------] 1 test from B\n"
+      "[==========] 3 tests ran.\n[  FAILED  ] A.Two\n[  FAILED  ] A: SetUpTestSuite or TearDownTestSuite\n");
+  End(1);
+  EXPECT_THAT(Outside(), ElementsAre("0 1: after the test, in the tear-down of its suite:\nx.cc:7: Failure\nleft"));
 }
 
 TEST_P(GoogleTestReaderTest, ReportOfAnotherProgramInSuiteTearDownIsHarmless) {
@@ -313,7 +331,7 @@ TEST_P(GoogleTestReaderTest, SuiteFailureKnownOnlyFromTheClosingList) {
   const std::string suite = "[  FAILED  ] A: SetUpTestSuite or TearDownTestSuite\n";
   Read(text + "[==========] 3 tests ran.\n" + suite);
   End(0);  // even if main() ignores it
-  EXPECT_THAT(Corrections(), ElementsAre("1: SetUpTestSuite or TearDownTestSuite of A failed"));
+  EXPECT_THAT(Outside(), ElementsAre("0 1: SetUpTestSuite or TearDownTestSuite of A failed"));
 }
 
 TEST_P(GoogleTestReaderTest, FailureInGlobalTearDown) {
@@ -323,7 +341,21 @@ TEST_P(GoogleTestReaderTest, FailureInGlobalTearDown) {
       "[       OK ] B.One (0 ms)\n[----------] 1 test from B\n\n[----------] Global test environment tear-down\n"
       "e.cc:2: Failure\nleft\n[==========] 2 tests ran.\n[  FAILED  ] A.One\n");
   End(1);
-  EXPECT_THAT(Corrections(), ElementsAre("3: in global tear-down, or between suites:\ne.cc:2: Failure\nleft"));
+  EXPECT_THAT(Outside(), ElementsAre("0 3: in global tear-down, or between suites:\ne.cc:2: Failure\nleft"));
+}
+
+// It fails whichever cases follow: nothing is to be found out.
+TEST_P(GoogleTestReaderTest, FailureInGlobalSetUpIsAllTheirs) {
+  Batch({0, 3});
+  Read(
+      "[----------] Global test environment set-up.\ne.cc:1: Failure\nno network\n[----------] 1 test from A\n"
+      "[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n[----------] 1 test from A\n[----------] 1 test from B\n"
+      "[ RUN      ] B.One\n[       OK ] B.One (0 ms)\n[----------] 1 test from B\n\n"
+      "[----------] Global test environment tear-down\n[==========] 2 tests ran.\n");
+  End(1);
+  EXPECT_THAT(Corrections(), ElementsAre("0: in global set-up:\ne.cc:1: Failure\nno network",
+                                         "3: in global set-up:\ne.cc:1: Failure\nno network"));
+  EXPECT_THAT(Outside(), IsEmpty());
 }
 
 TEST_P(GoogleTestReaderTest, ReportTellsOfFailuresOutsideOfTests) {
@@ -332,7 +364,7 @@ TEST_P(GoogleTestReaderTest, ReportTellsOfFailuresOutsideOfTests) {
   End(1, 0,
       "<testsuite name=\"NonTestSuiteFailure\"><testcase name=\"\" status=\"run\" classname=\"\">"
       "<failure message=\"e.cc:2\"></failure></testcase>");
-  EXPECT_THAT(Corrections(), ElementsAre("0: in global set-up or tear-down: e.cc:2"));
+  EXPECT_THAT(Outside(), ElementsAre("0: in global set-up or tear-down: e.cc:2"));
 }
 
 TEST_P(GoogleTestReaderTest, ForkedChildSpeaksFirst) {
@@ -502,6 +534,19 @@ TEST_P(GoogleTestReaderTest, CaseThatWasNotListed) {
                     "[----------] 3 tests from A (0 ms total)\n"));
   End(0);
   EXPECT_EQ(end_.listing_wrong, "it listed 2 and runs 3: A.Strange is not in its listing");
+}
+
+// The filter that says what to leave out is one that some programs spoil; -k '*' does not help all of them.
+TEST_P(GoogleTestReaderTest, CaseThatWasNotListedMayComeOfTheProgramsOwnFilter) {
+  unlisted_too_ = true;
+  names_ = {"A.One", "A.Two", "A.Three"};
+  Batch({0, 1});
+  Read(absl::StrCat("[==========] Running 3 tests from 1 test suite.\n", kOneAndTwo, kStranger,
+                    "[----------] 3 tests from A (0 ms total)\n"));
+  End(1);
+  EXPECT_THAT(end_.listing_wrong,
+              testing::AllOf(HasSubstr("if it adds to it, -k '*' has only what is listed run"),
+                             HasSubstr("if it puts another in its place, it must not where it is given one")));
 }
 
 TEST_P(GoogleTestReaderTest, WhatCannotBeLookedForIsSaid) {

@@ -196,6 +196,11 @@ TEST(GoogleTestJson, TwoTestsOfOneNameAreAnError) {
   EXPECT_THAT(
       std::string(cases.status().message()),
       HasSubstr("two tests are named I/Q.Ok/0: test Ok/0 of suite I/Q (/src/q.cc:7) and test Ok/0 of suite I/Q"));
+  // A message's lines are its own.
+  const auto broken = ParseGoogleTestJson(
+      absl::StrReplaceAll(kJson, {{"DISABLED_\\u00C3\\u00A9\\u0001", "Br\\noken"}, {"Ok\\/0", "Br\\noken"}}));
+  EXPECT_THAT(std::string(broken.status().message()),
+              HasSubstr("two tests are named I/Q.Br\\noken: test Br\\noken of"));
 }
 
 TEST(GoogleTestJson, AReportOfARunIsNone) {

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "unit/agent/dotted_cases.h"
 #include "unit/agent/loop_fixture.h"
 
 namespace dtest {
@@ -236,6 +237,30 @@ TEST_F(LoopTest, CaseThatHangsIsEndedAtItsLimit) {
   EXPECT_THAT(Process()->signals(), ElementsAre(SIGTERM));
   Pass(absl::Seconds(5));
   EXPECT_THAT(Process()->signals(), ElementsAre(SIGTERM, SIGKILL));
+}
+
+// The case had ended: it is not the one that timed out, and nor need its neighbour be.
+TEST_F(LoopTest, SuitesTearDownThatHangsIsToldAsSuch) {
+  StartWith(DottedCases({"A.a", "A.b", "B.a"}));
+  RunCases(LeaseId(1), {0, 1, 2});
+  const auto hang_in_tear_down = [&](const std::string& printed) {
+    Process()->Prints(printed);
+    Turn();
+    Pass(absl::Seconds(59));
+    EXPECT_THAT(Process()->signals(), IsEmpty());
+    Pass(absl::Seconds(1));
+    EXPECT_THAT(Process()->signals(), ElementsAre(SIGTERM));
+    Process()->Ends(0, SIGTERM);
+    Turn();
+  };
+  hang_in_tear_down(Began("A.a") + Passed("A.a") + Began("A.b") + Passed("A.b") + "waiting for the server\n");
+  hang_in_tear_down(Began("A.a") + Passed("A.a"));
+  Process()->Prints(Began("B.a") + Passed("B.a") + SuiteEnds("B"));
+  Process()->Ends(0);
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre("results 1 [0 passed]", "results 1 [1 passed]",
+                                   "results 1 [2 passed] not passed: 0 timed out (exceeded its time limit of 60 s "
+                                   "after the test, in the tear-down of its suite) done"));
 }
 
 TEST_F(LoopTest, WhatAProcessLeavesBehindIsKilledAfterAWhile) {

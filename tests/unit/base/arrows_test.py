@@ -35,11 +35,14 @@ RULES = {
                                  ["event", "filter", "inventory", "bundle", "launch", "schedule", "history", "report",
                                   "run", "settings"]],
     "coordinator": COMMON + ["coordinator/cli"],
-    # What the core knows of frameworks: values.
+    # What the core knows of frameworks: values, and what sanitizers say in any of them.
     "agent/frameworks/capture.h": COMMON,
     "agent/frameworks/process_end.h": COMMON,
-    "agent/frameworks": COMMON + ["agent/frameworks/capture.h", "agent/frameworks/process_end.h"],
-    "agent/core": COMMON + ["agent/frameworks/capture.h", "agent/frameworks/process_end.h"],
+    "agent/frameworks/sanitizer.h": COMMON,
+    "agent/frameworks": COMMON + ["agent/frameworks/capture.h", "agent/frameworks/process_end.h",
+                                  "agent/frameworks/sanitizer.h"],
+    "agent/core": COMMON + ["agent/frameworks/capture.h", "agent/frameworks/process_end.h",
+                            "agent/frameworks/sanitizer.h"],
     # What fetches waits as the loop does.
     "agent/loop/poller.h": COMMON,
     "agent/store": COMMON,

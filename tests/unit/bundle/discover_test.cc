@@ -125,7 +125,7 @@ TEST(DiscoverTest, AProgramMayHaveTheWordAnywhereAndAScriptIsToldOf) {
 TEST(DiscoverTest, AShellScriptWithNeitherExecuteBitNorFirstLineIsNamed) {
   const TempTree temp;
   temp.Write("nohead_test.sh", "exit 1\n", 0644);
-  temp.Write("nohead_test.py", "exit(1)\n", 0644);  // a module, which another program runs
+  temp.Write("nohead_test.pl", "exit(1)\n", 0644);  // a module, which another program runs
   temp.Write("helper.sh", "x=1\n", 0644);
   const absl::StatusOr<Discovery> found = Find({temp.root()});
   ASSERT_THAT(NamesOf(found), ElementsAre("nohead_test.sh"));

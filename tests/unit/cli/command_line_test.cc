@@ -186,14 +186,59 @@ TEST_F(InADirectory, FoundAboveItsPathsAreThere) {
 
 TEST_F(InADirectory, WhatIsSaidOfAllCasesHereIsStrongerThanAFilesOverrides) {
   std::ofstream(directory_ + "/dtest.toml", std::ios::app)
-      << "[[override]]\nfilter = 'all()'\ntimeout = '1h'\nretries = 7\n";
+      << "[[override]]\nfilter = 'all()'\ntimeout = '1h'\nretries = 7\nenv = {A = 1, B = 2}\n"
+         "flaky-result = 'fail'\nslow = 1\n";
   const std::vector<std::string> own = {"x", "--override", "{filter = 'a', timeout = '2h'}"};
   EXPECT_EQ(Parse({"x"}, {}).options->overrides[0].time_limit, absl::Hours(1));
-  const Options options = *Parse({"x", "--timeout", "5", own[1], own[2]}, {{"DTEST_RETRIES", "3"}}).options;
+  const Options options =
+      *Parse({"x", "--timeout", "5", own[1], own[2], "--env", "A=3"}, {{"DTEST_RETRIES", "3"}, {"DTEST_SLOW", "auto"}})
+           .options;
   ASSERT_EQ(options.overrides.size(), 2u);
   EXPECT_EQ(options.overrides[0].time_limit, std::nullopt);
   EXPECT_EQ(options.overrides[0].retries, std::nullopt);
+  EXPECT_EQ(options.overrides[0].slow_after, std::nullopt);
+  EXPECT_EQ(options.overrides[0].flaky_fails, true);
+  EXPECT_THAT(options.overrides[0].env, ElementsAre(testing::Pair("B", "2")));
   EXPECT_EQ(options.overrides[1].time_limit, absl::Hours(2));
+}
+
+TEST_F(InADirectory, HowCasesAreJudgedIsReproduced) {
+  std::ofstream(directory_ + "/dtest.toml")
+      << "timeout = 'auto'\nslow = '30s'\nretry-delay = '1s..8s'\nretry-budget = '5%'\n"
+         "flaky-result = 'fail'\n[[quarantine]]\nfilter = 'a'\nreason = 'b'\n"
+         "expires = 2027-01-31\n[profile.x]\nquarantine = 'q.toml'\n";
+  const Options first = *Parse({"x", "--profile", "x"}, {}).options;
+  const Options again =
+      *Parse(std::vector<std::string>(first.equivalent.begin() + 1, first.equivalent.end()), {}).options;
+  for (const Options& options : {first, again}) {
+    EXPECT_TRUE(options.timeout_by_history);
+    EXPECT_EQ(options.timeout, absl::Minutes(25));
+    EXPECT_EQ(options.slow_after, absl::Seconds(30));
+    EXPECT_EQ(options.retry_delay, absl::Seconds(1));
+    EXPECT_EQ(options.most_retry_delay, absl::Seconds(8));
+    EXPECT_EQ(options.retry_budget, (RetryBudget{5, true}));
+    EXPECT_TRUE(options.flaky_fails);
+    ASSERT_EQ(options.quarantine.size(), 1u);
+    EXPECT_EQ(options.quarantine[0].expires, absl::CivilDay(2027, 1, 31));
+    EXPECT_THAT(options.quarantine_files, ElementsAre("q.toml"));
+  }
+  EXPECT_TRUE(Parse({"x", "--quarantine", "none"}, {}).options->quarantine.empty());
+  EXPECT_FALSE(Parse({"x", "--timeout", "9"}, {}).options->timeout_by_history);
+}
+
+TEST(CommandLine, WhatDelaysAndBudgetsAre) {
+  const auto said = [](const char* option, const char* value) { return Parse({"x", option, value}).text; };
+  EXPECT_EQ(Parse({"x", "--retry-delay", "0"}).options->retry_delay, absl::ZeroDuration());
+  EXPECT_EQ(Parse({"x", "--retry-delay", "2s"}).options->most_retry_delay, absl::Seconds(2));
+  for (const char* wrong : {"9s..1s", "1s..", "none", "soon", "-1s", ""}) {
+    EXPECT_THAT(said("--retry-delay", wrong), HasSubstr("give 2s, or 1s..30s, or 0")) << wrong;
+  }
+  EXPECT_EQ(Parse({"x", "--retry-budget", "none"}).options->retry_budget, RetryBudget());
+  for (const char* wrong : {"101%", "%", "many", "-1", "1.5"}) {
+    EXPECT_THAT(said("--retry-budget", wrong), HasSubstr("give 20, 5% or none")) << wrong;
+  }
+  EXPECT_THAT(said("--flaky-result", "no"), HasSubstr("is not one of pass, fail"));
+  EXPECT_THAT(Parse({"history", "flaky", "x"}).text, HasSubstr("dtest history flaky takes nothing"));
 }
 
 TEST_F(InADirectory, WhatAFileSaysForOtherRunsDoesNotStandInTheWay) {

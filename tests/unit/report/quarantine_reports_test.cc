@@ -171,7 +171,12 @@ TEST(SlowCases, AreToldAsTheyPassWhatIsExpected) {
   encoder.Append({kTime, slow}, &log);
   ASSERT_TRUE(ReplayEvents(log, "log", [&](const RunEvent& event) { EXPECT_TRUE(terminal.Handle(event).ok()); }).ok());
   ASSERT_TRUE(terminal.Flush(kTime).ok());
-  EXPECT_EQ(shown, "SLOW [> 62.000s] t S.slow (h): expected at most 30.0 s\nSLOW [> 62.000s] t S.slow (h)\n");
+  const std::string one_line = shown;
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(terminal.Handle({kTime, slow}).ok());
+  ASSERT_TRUE(terminal.Flush(kTime).ok());
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), '\n'), 51);
+  EXPECT_TRUE(absl::EndsWith(shown, "\nmore cases are slow: -v and the event log name each\n"));
+  EXPECT_EQ(one_line, "SLOW [> 62.000s] t S.slow (h): expected at most 30.0 s\nSLOW [> 62.000s] t S.slow (h)\n");
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ TEST(Budget, TheLastEntryThatMatchesIsStrongerThanTheBaseline) {
   for (const Budget::Limit& limit : budget.LimitsOf("t", Cases())) most.push_back(limit.most);
   EXPECT_THAT(most, ElementsAre(absl::Seconds(2), absl::InfiniteDuration(), absl::Milliseconds(2100)));
   EXPECT_EQ(budget.LimitsOf("another", Cases())[2].most, absl::InfiniteDuration());
-  EXPECT_THAT(budget.Unmatched(), ElementsAre("the budget of 'Gone' (budget.toml:12) matches no case of this run"));
+  EXPECT_THAT(budget.Unmatched({}), ElementsAre("the budget of 'Gone' (budget.toml:12) matches no case: drop it"));
+  EXPECT_THAT(budget.Unmatched({{"other_test", "Gone.Case", {}}}), IsEmpty());
 }
 
 TEST(Budget, WhatTakesLongerHasFailed) {

@@ -8,7 +8,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::Pair;
 using testing::UnorderedElementsAre;
 
@@ -25,7 +24,6 @@ CaseInfos Cases() {
 }
 
 constexpr absl::CivilDay kToday(2026, 11, 29);
-const auto kNoHistory = [] { return std::vector<History::KnownCase>(); };
 
 TEST(Quarantine, AnEntryHoldsUpToAndWithTheDayOnWhichItExpires) {
   Quarantine quarantine({Entry("Net.A", kToday), Entry("Net.B", kToday - 1)}, kToday);
@@ -46,23 +44,14 @@ TEST(Quarantine, TheFirstThatHasNotExpiredCounts) {
 TEST(Quarantine, WhatMatchesNothingIsToldUnlessItIsOfWhatIsNotInThisRun) {
   Quarantine quarantine({Entry("Net.A"), Entry("Net.Gone"), Entry("Other.Case"), Entry("label(slow)")}, kToday);
   (void)quarantine.Find("t", Cases());
-  const auto history = [] {
-    return std::vector<History::KnownCase>{{"t", "Net.Gone", {}}, {"other_test", "Other.Case", {}}};
-  };
+  EXPECT_TRUE(quarantine.has_unmatched());
   EXPECT_THAT(
-      quarantine.Unmatched(history),
+      quarantine.Unmatched({{"other_test", "Other.Case", {}}}),
       ElementsAre("quarantine of 'Net.Gone' (it is flaky; ada) matches no case: drop it", HasSubstr("label(slow)")));
-  EXPECT_THAT(quarantine.Unmatched(kNoHistory), testing::SizeIs(3));
-}
-
-TEST(Quarantine, HistoryIsNotAskedWithoutNeed) {
-  Quarantine quarantine({Entry("Net.A")}, kToday);
-  (void)quarantine.Find("t", Cases());
-  EXPECT_THAT(quarantine.Unmatched([]() -> std::vector<History::KnownCase> {
-    ADD_FAILURE();
-    return {};
-  }),
-              IsEmpty());
+  EXPECT_THAT(quarantine.Unmatched({}), testing::SizeIs(3));
+  Quarantine all_there({Entry("Net.A")}, kToday);
+  (void)all_there.Find("t", Cases());
+  EXPECT_FALSE(all_there.has_unmatched());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/labels.h"
 #include "unit/agent/dotted_cases.h"
 
 namespace dtest {
@@ -33,6 +34,20 @@ TEST(Selection, PlainTextIsFoundAnywhereInTheFullName) {
   EXPECT_THAT(Select({"Connect"}), ElementsAre(0, 1));
   EXPECT_THAT(Select({"io_test.Net"}), ElementsAre(0, 1, 2));
   EXPECT_THAT(Select({"nothing"}), IsEmpty());
+}
+
+TEST(Selection, WhatCouldNotBeCollectedIsSelectedUnlessItIsExcluded) {
+  CaseInfos cases;
+  cases.Add({.name = "a.py::b"});
+  cases.Add({.name = "broken.py", .labels = {kUncollectedLabel}});
+  const auto select = [&](const std::vector<std::string>& filters) {
+    return Selection::Make(filters)->Select("unit", cases);
+  };
+  EXPECT_THAT(select({"a.py"}), ElementsAre(0, 1));
+  EXPECT_THAT(select({"-broken.py"}), ElementsAre(0));
+  Selection reproduced = *Selection::Make({});
+  reproduced.TakeOnly({{"unit", "a.py::b"}});
+  EXPECT_THAT(reproduced.Select("unit", cases), ElementsAre(0));
 }
 
 TEST(Selection, GlobsMatchTheWholeNameWithOrWithoutTheExecutable) {
@@ -73,8 +88,7 @@ TEST(Selection, GoogleTestsOwnFilterSyntaxWorks) {
 
 TEST(Selection, AnExecutableIsMeantByItsPathOrItsBaseName) {
   const auto selects = [](const std::string& filter, absl::string_view name = "Net.Connect") {
-    return Selection::Make({filter})->Matches(
-        {.unit = "build/io/io_test", .info = {.name = name}, .has_info = false});
+    return Selection::Make({filter})->Matches({.unit = "build/io/io_test", .info = {.name = name}, .has_info = false});
   };
   for (const char* filter :
        {"io_test.Net", "io/io_test", "*io_test.Net.*", "io_test.*", "build/io/io_test.*", "=io_test",

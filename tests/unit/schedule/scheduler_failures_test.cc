@@ -114,6 +114,34 @@ TEST_F(FailuresTest, ACaseThatTakesDownTwoHostsIsBlamedAndNamesThem) {
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
 }
 
+// Beside it each time, which proves nothing: the next loss tells them apart, since they run on different hosts.
+TEST_F(FailuresTest, ACaseBesideTheOneThatTakesHostsDownIsNotBlamed) {
+  Start(Hosts(4));
+  Add(0);
+  Complete();
+  Cases(0, {1, 1});
+  for (const uint32_t host : {0u, 1u}) {
+    Join(host, 2);
+    EXPECT_THAT(Leases(turn), SizeIs(2));
+    Gone(host);
+    EXPECT_THAT(Ended(turn), SizeIs(0));
+  }
+  Join(2, 2);
+  const auto killer = Leases(turn);
+  ASSERT_THAT(killer, SizeIs(1)) << "not both on one host, though it has a slot";
+  Join(3, 2);
+  const auto bystander = Leases(turn);
+  ASSERT_THAT(bystander, SizeIs(1));
+  Gone(2);
+  ASSERT_THAT(Ended(turn), SizeIs(1));
+  EXPECT_EQ(Ended(turn)[0].id.index, killer[0].indices[0]);
+  EXPECT_EQ(Ended(turn)[0].result.outcome, Outcome::kCrashed);
+  RunAll(bystander[0]);
+  ASSERT_THAT(Ended(turn), SizeIs(1));
+  EXPECT_EQ(Ended(turn)[0].result.outcome, Outcome::kPassed);
+  EXPECT_TRUE(Finished());
+}
+
 TEST_F(FailuresTest, RetriesThatNoHostCanTakeNowAreInNobodysWay) {
   SchedulerOptions options = OneProcessACase(2);
   policy_.retries = 1;

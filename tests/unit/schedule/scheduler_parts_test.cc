@@ -134,7 +134,9 @@ TEST_F(CostModelTest, BatchesOfUnknownCasesGrowWithWhatWasSeen) {
 TEST(PendingTest, SumsFollowWhatIsLearnt) {
   CaseArray cases;
   CostModel costs(absl::Milliseconds(50), absl::Seconds(2));
-  Pending pending(&cases, &costs, false);
+  NeedsTable needs({});
+  PolicyTable policies(&needs);
+  Pending pending(&cases, &costs, &policies, false);
   pending.AddUnit(UnitId(0));
   costs.AddUnit(UnitId(0), 1, absl::ZeroDuration());
   for (int k = 0; k < 10; ++k) {

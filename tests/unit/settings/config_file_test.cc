@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,14 +59,18 @@ TEST(ConfigFile, ValuesOfEveryKind) {
 }
 
 TEST(ConfigFile, HostsAndEnvironment) {
-  EXPECT_EQ(ValuesOf(Parsed("[hosts]\nfile = 'h.txt'\nlist = ['a', 'b slots=2']\ntags = 'gpu'\n[env]\nTZ = 'UTC'\nN = 1\n")
-                         .settings),
-            (Values{{"hosts", {"h.txt"}}, {"host", {"a", "b slots=2"}}, {"tag", {"gpu"}}, {"env", {"N=1", "TZ=UTC"}}}));
-  EXPECT_EQ(ValuesOf(Parsed("hosts = 'h.txt'\nenv = ['A=1']").settings), (Values{{"hosts", {"h.txt"}}, {"env", {"A=1"}}}));
+  EXPECT_EQ(
+      ValuesOf(Parsed("[hosts]\nfile = 'h.txt'\nlist = ['a', 'b slots=2']\ntags = 'gpu'\n[env]\nTZ = 'UTC'\nN = 1\n")
+                   .settings),
+      (Values{{"hosts", {"h.txt"}}, {"host", {"a", "b slots=2"}}, {"tag", {"gpu"}}, {"env", {"N=1", "TZ=UTC"}}}));
+  EXPECT_EQ(ValuesOf(Parsed("hosts = 'h.txt'\nenv = ['A=1']").settings),
+            (Values{{"hosts", {"h.txt"}}, {"env", {"A=1"}}}));
 }
 
 TEST(ConfigFile, PathsAreRelativeToTheFile) {
-  EXPECT_EQ(ValuesOf(Parsed("junit = 'r.xml'\nssh-config = 'none'\ncache-dir = '/c'\nhosts='h'\nremote-store = 's'", "", "/project").settings),
+  EXPECT_EQ(ValuesOf(Parsed("junit = 'r.xml'\nssh-config = 'none'\ncache-dir = '/c'\nhosts='h'\nremote-store = 's'", "",
+                            "/project")
+                         .settings),
             (Values{{"junit", {"/project/r.xml"}},
                     {"ssh-config", {"none"}},
                     {"cache-dir", {"/c"}},
@@ -94,8 +97,10 @@ TEST(ConfigFile, Profiles) {
   EXPECT_EQ(ValuesOf(nightly.profiles[1]), (Values{{"repeat", {"3"}}, {"env", {"NIGHT=true"}}}));
 
   EXPECT_THAT(Wrong(text, "nigthly"), HasSubstr("dtest.toml has no profile 'nigthly'; did you mean 'nightly'?"));
-  EXPECT_THAT(Wrong("[profile.a]\ninherits='b'\n[profile.b]\ninherits='a'\n"), HasSubstr("dtest.toml:2:10: profile 'a' inherits from itself"));
-  EXPECT_THAT(Wrong("[profile.a]\ninherits='x'\n[profile.ci]\n"), HasSubstr("there is no [profile.x] to inherit from; it has a, ci"));
+  EXPECT_THAT(Wrong("[profile.a]\ninherits='b'\n[profile.b]\ninherits='a'\n"),
+              HasSubstr("dtest.toml:2:10: profile 'a' inherits from itself"));
+  EXPECT_THAT(Wrong("[profile.a]\ninherits='x'\n[profile.ci]\n"),
+              HasSubstr("there is no [profile.x] to inherit from; it has a, ci"));
 }
 
 TEST(ConfigFile, Overrides) {
@@ -126,7 +131,7 @@ TEST(ConfigFile, Overrides) {
             "    4 | filter = 'label('\n"
             "      |          ^\n"
             "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes, slow, "
-            "retry-delay, flaky-result, env; did you mean "
+            "retry-delay, flaky-result, env, locks, exclusive, slots, tags; did you mean "
             "'retries'?\n"
             "    5 | retrys = 1\n"
             "      | ^\n"
@@ -158,6 +163,44 @@ TEST(ConfigFile, QuarantinesAreTablesOrTheNameOfAFile) {
             "'reason'?\n"
             "    3 | reasn = 'b'\n"
             "      | ^");
+}
+
+TEST(ConfigFile, Locks) {
+  const ConfigFile config = Parsed(
+      "[lock.port-8080]\n"
+      "scope = 'host'\n"
+      "[lock.license]\n"
+      "max = 3\n"
+      "[[profile.ci.lock]]\n"
+      "name = 'license'\n",
+      "ci");
+  ASSERT_EQ(config.settings.size(), 1u);
+  EXPECT_EQ(config.settings[0].origin, "dtest.toml:1");
+  EXPECT_THAT(config.settings[0].values, testing::ElementsAre("{name = \"license\", scope = \"farm\", max = 3}",
+                                                              "{name = \"port-8080\", scope = \"host\", max = 1}"));
+  EXPECT_THAT(config.profiles[0][0].values, testing::ElementsAre("{name = \"license\", scope = \"farm\", max = 1}"));
+  EXPECT_EQ(
+      Wrong("[lock.a]\nscope = 'hosts'\n[lock]\nb = 1\n[[override]]\nfilter='x'\nlocks='a'\nslots=0\nexclusive=1\n"
+            "tags=['']\n"),
+      "dtest.toml:2:9: scope: give farm or host; did you mean 'host'?\n"
+      "    2 | scope = 'hosts'\n"
+      "      |         ^\n"
+      "dtest.toml:4:5: a lock is a table: [lock.NAME]\n"
+      "    4 | b = 1\n"
+      "      |     ^\n"
+      "dtest.toml:7:7: locks: give an array of texts\n"
+      "    7 | locks='a'\n"
+      "      |       ^\n"
+      "dtest.toml:8:7: slots: give a number from 1 to 10000\n"
+      "    8 | slots=0\n"
+      "      |       ^\n"
+      "dtest.toml:9:11: exclusive: give true or false\n"
+      "    9 | exclusive=1\n"
+      "      |           ^\n"
+      "dtest.toml:10:6: tags: a text is empty\n"
+      "   10 | tags=['']\n"
+      "      |      ^");
+  EXPECT_THAT(Wrong("lock = 1"), HasSubstr("locks are tables: [lock.NAME]"));
 }
 
 TEST(ConfigFile, AllMistakesAtOnceWithTheirPlaces) {

@@ -34,6 +34,24 @@ TEST(Overrides, TheLastThatSaysSomethingCounts) {
   EXPECT_EQ(resolved.policies.size(), 4u);
 }
 
+TEST(Overrides, ListsAreValuesToo) {
+  const CasePolicies policies(
+      {},
+      {*ParseOverride("{filter = 'suite(Net)', locks = ['port', 'db', 'port'], tags = ['gpu', 'avx'], slots = 4}"),
+       *ParseOverride("{filter = 'label(slow)', locks = ['db'], exclusive = true}"),
+       *ParseOverride("{filter = 'Disk.B', locks = [], exclusive = false}")},
+      {*ParseLock("{name = 'port', max = 9}"), *ParseLock("{name = 'port', scope = 'host', max = 2}")});
+  const CasePolicies::OfUnit resolved = policies.Resolve("t", Cases(), {0, 1, 2, 3});
+  const auto policy = [&](size_t k) { return resolved.policies[resolved.of_case[k]]; };
+  EXPECT_THAT(policy(0).locks, ElementsAre(CaseLock{"db", 1, LockScope::kFarm}));
+  EXPECT_TRUE(policy(0).exclusive);
+  EXPECT_EQ(policy(0).slots, 4u);
+  EXPECT_THAT(policy(0).tags, ElementsAre("avx", "gpu"));
+  EXPECT_THAT(policy(1).locks, ElementsAre(CaseLock{"db"}, CaseLock{"port", 2, LockScope::kHost}));
+  EXPECT_FALSE(policy(2).HasNeeds());
+  EXPECT_FALSE(policy(3).HasNeeds());
+}
+
 TEST(Overrides, EqualPoliciesAreOne) {
   const CasePolicies policies({}, {*ParseOverride("{filter = 'label(slow)', processes = 'case'}")});
   const CasePolicies::OfUnit resolved = policies.Resolve("t", Cases(), {0, 1, 2, 3});
@@ -51,12 +69,19 @@ TEST(Overrides, WhetherAnyMayRetry) {
 }
 
 TEST(Overrides, AsText) {
-  const PolicyOverride one = *ParseOverride("{filter = 'name(\"a\\b\")', timeout = '90s', retries = 2, processes = 'case'}");
-  EXPECT_EQ(OverrideText(one), "{filter = \"name(\\\"a\\\\b\\\")\", timeout = \"1m30s\", retries = 2, processes = \"case\"}");
+  const PolicyOverride one =
+      *ParseOverride("{filter = 'name(\"a\\b\")', timeout = '90s', retries = 2, processes = 'case'}");
+  EXPECT_EQ(OverrideText(one),
+            "{filter = \"name(\\\"a\\\\b\\\")\", timeout = \"1m30s\", retries = 2, processes = \"case\"}");
   const PolicyOverride again = *ParseOverride(OverrideText(one));
   EXPECT_EQ(again.filter_text, one.filter_text);
   EXPECT_EQ(again.time_limit, one.time_limit);
-  EXPECT_EQ(ParseOverride(OverrideText(*ParseOverride("{filter = 'a', timeout = 'none'}")))->time_limit, absl::InfiniteDuration());
+  const PolicyOverride needs = *ParseOverride("{filter='a', locks=['x\"','y'], exclusive=false, slots=4, tags=[]}");
+  EXPECT_EQ(OverrideText(needs),
+            "{filter = \"a\", locks = [\"x\\\"\", \"y\"], exclusive = false, slots = 4, tags = []}");
+  EXPECT_EQ(ParseOverride(OverrideText(needs))->locks, needs.locks);
+  EXPECT_EQ(ParseOverride(OverrideText(*ParseOverride("{filter = 'a', timeout = 'none'}")))->time_limit,
+            absl::InfiniteDuration());
 }
 
 TEST(Overrides, WhatJudgesAndWhatIsSeen) {
@@ -93,11 +118,22 @@ TEST(Overrides, Text) {
     EXPECT_THAT(wrong(text), HasSubstr("is no override; give {filter")) << text;
   }
   EXPECT_THAT(wrong("{timeout = '1s'}"), HasSubstr("needs a filter"));
-  EXPECT_THAT(wrong("{filter = 'a'}"), HasSubstr("needs one of timeout, retries, processes"));
+  EXPECT_THAT(wrong("{filter = 'a'}"), HasSubstr("has nothing but its filter; give timeout, retries, processes"));
   EXPECT_THAT(wrong("{filter = '-a', retries = 1}"), HasSubstr("write !"));
   EXPECT_THAT(wrong("{filter = ['a'], retries = 1}"), HasSubstr("give one text"));
-  EXPECT_THAT(wrong("{filter = 'a', timeout = 'soon', retries = []}"),
-              testing::AllOf(HasSubstr("timeout: 'soon' is not a duration"), HasSubstr("retries: give a text or a number")));
+  EXPECT_THAT(
+      wrong("{filter = 'a', timeout = 'soon', retries = []}"),
+      testing::AllOf(HasSubstr("timeout: 'soon' is not a duration"), HasSubstr("retries: give a text or a number")));
+}
+
+TEST(Overrides, LocksAsText) {
+  EXPECT_EQ(*ParseLock("{name = 'a'}"), CaseLock{"a"});
+  const auto wrong = [](const char* text) { return std::string(ParseLock(text).status().message()); };
+  EXPECT_THAT(wrong("port-8080"), HasSubstr("'port-8080' is no lock; give {name"));
+  EXPECT_THAT(
+      wrong("{scope = 'hosts', max = 0, maxi = 1}"),
+      testing::AllOf(HasSubstr("a lock needs a name"), HasSubstr("scope: give farm or host; did you mean 'host'?"),
+                     HasSubstr("max: give a number from 1 to 10000"), HasSubstr("unknown key 'maxi' of a lock")));
 }
 
 }  // namespace

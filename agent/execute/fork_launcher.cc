@@ -1,0 +1,320 @@
+#include "agent/execute/fork_launcher.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "agent/execute/leftovers.h"
+#include "dtest/base/fd.h"
+#include "dtest/base/io.h"
+#include "dtest/base/start_child.h"
+
+namespace dtest {
+namespace {
+
+constexpr int kCannotStart = 127;  // as a shell's
+
+struct Ends {
+  Fd ours, theirs;
+};
+
+std::optional<Ends> MakePipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
+  Ends made{Fd(ends[0]), Fd(ends[1])};
+  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return std::nullopt;
+  return made;
+}
+
+// Of packets.
+std::optional<Ends> MakeSockets() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return std::nullopt;
+  Ends made{Fd(ends[0]), Fd(ends[1])};
+  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return std::nullopt;
+  return made;
+}
+
+void AddField(absl::string_view field, std::string* packet) { absl::StrAppend(packet, field.size(), ":", field, ","); }
+
+std::string RequestOf(const StartSpec& spec) {
+  std::string packet;
+  AddField(absl::StrCat(spec.mark), &packet);
+  AddField(spec.working_directory, &packet);
+  AddField(absl::StrCat(spec.fork_request.size()), &packet);
+  for (const std::string& argument : spec.fork_request) AddField(argument, &packet);
+  for (const std::string& variable : spec.environment) AddField(variable, &packet);
+  return packet;
+}
+
+// False: it could not be sent.
+bool Send(int socket, const std::string& packet, const std::array<int, 3>& descriptors) {
+  iovec bytes = {const_cast<char*>(packet.data()), packet.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(descriptors))] = {};
+  msghdr message = {};
+  message.msg_iov = &bytes;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(descriptors));
+  std::memcpy(CMSG_DATA(header), descriptors.data(), sizeof(descriptors));
+  return sendmsg(socket, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(packet.size());
+}
+
+StartedChild StartAfresh(const StartSpec& spec, int out, int report) {
+  ChildSpec child;
+  child.program = spec.program;
+  child.arguments = spec.arguments;
+  child.environment = spec.environment;
+  child.working_directory = spec.working_directory;
+  child.out = out;
+  child.err = out;
+  child.report = report;
+  child.close_others = true;
+  child.signals_are_settled = true;
+  child.death_signal = SIGKILL;
+  child.file_mask = 022;
+  child.lock_limit = spec.mark;
+  return StartChild(child);
+}
+
+}  // namespace
+
+class ForkLauncher::Server {
+ public:
+  // Null: it could not be started.
+  static std::shared_ptr<Server> Start(StartSpec spec, DirectLauncher* direct) {
+    std::optional<Ends> sockets = MakeSockets();
+    const Fd nowhere(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    if (!sockets.has_value() || !nowhere.ok()) return nullptr;
+    spec.arguments = spec.fork_server;
+    spec.mark = 0;
+    const StartedChild child = StartAfresh(spec, nowhere.get(), sockets->theirs.get());
+    if (child.failed_step != nullptr) return nullptr;
+    return std::shared_ptr<Server>(new Server(child.pid, std::move(sockets->ours), direct));
+  }
+  ~Server() {
+    kill(-pid_, SIGKILL);
+    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+    direct_.Forget(pid_);
+  }
+
+  bool usable() const { return usable_; }
+  void GiveUp() { usable_ = false; }
+  int socket() const { return socket_.get(); }
+
+ private:
+  Server(pid_t pid, Fd socket, DirectLauncher* direct) : pid_(pid), socket_(std::move(socket)), direct_(*direct) {
+    direct_.Know(pid_);
+  }
+
+  const pid_t pid_;
+  const Fd socket_;
+  DirectLauncher& direct_;
+  bool usable_ = true;
+};
+
+class ForkLauncher::Worker final : public TestProcess {
+ public:
+  struct Parts {
+    SlotId slot;
+    StartSpec spec;
+    Ends output, report, reply;
+    Fd ends, killed;  // epoll, and a member that tells of an end before the begin
+    std::shared_ptr<Server> server;
+  };
+  // Null: there are no descriptors for it.
+  static std::unique_ptr<Worker> Make(SlotId slot, StartSpec spec, std::shared_ptr<Server> server,
+                                      ForkLauncher* launcher) {
+    std::optional<Ends> output = MakePipe(), report = MakePipe(), reply = MakeSockets();
+    Fd ends(epoll_create1(EPOLL_CLOEXEC)), killed(eventfd(0, EFD_CLOEXEC));
+    if (!output || !report || !reply || !ends.ok() || !killed.ok()) return nullptr;
+    std::unique_ptr<Worker> worker(
+        new Worker({slot, std::move(spec), *std::move(output), *std::move(report), *std::move(reply), std::move(ends),
+                    std::move(killed), std::move(server)},
+                   launcher));
+    if (!worker->Watch(worker->reply_.ours.get()) || !worker->Watch(worker->killed_.get())) return nullptr;
+    const std::array<int, 3> descriptors = {worker->output_.theirs.get(), worker->report_.theirs.get(),
+                                            worker->reply_.theirs.get()};
+    if (!Send(worker->server_->socket(), RequestOf(worker->spec_), descriptors)) return nullptr;
+    worker->reply_.theirs.Close();
+    return worker;
+  }
+  ~Worker() override {
+    if (pid_ < 0 || reaped_) return;
+    KillAll();
+    Reap();
+  }
+
+  int fd(Pipe pipe) const override {
+    return pipe == Pipe::kOutput ? output_.ours.get() : pipe == Pipe::kReport ? report_.ours.get() : -1;
+  }
+  std::optional<size_t> Read(Pipe pipe, absl::Span<char> buffer) override {
+    ssize_t got;
+    do {
+      got = read(fd(pipe), buffer.data(), buffer.size());
+    } while (got < 0 && errno == EINTR);
+    if (got < 0 && errno == EAGAIN) return 0;
+    if (got <= 0) return std::nullopt;
+    return got;
+  }
+  void Close(Pipe pipe) override {
+    if (pipe == Pipe::kOutput) output_.ours.Close();
+    if (pipe == Pipe::kReport) report_.ours.Close();
+  }
+
+  int end_fd() const override { return ends_.get(); }
+  bool HasEnded() const override { return const_cast<Worker*>(this)->Look(); }
+  void Signal(int signal) override {
+    Look();
+    if (ended_early_.has_value()) return;
+    if (pid_ < 0) {
+      if (signal != SIGKILL && signal != SIGTERM && signal != SIGINT) return;
+      EndEarly({0, signal});  // it has nothing to clean up
+      return;
+    }
+    kill(-pid_, signal);
+    if (signal == SIGTERM || signal == SIGINT) kill(-pid_, SIGCONT);
+  }
+
+  bool HasLeftovers() override { return pid_ >= 0 && launcher_.direct_.HasLeftovers(slot_, pid_); }
+  void KillAll() override {
+    Signal(SIGKILL);
+    if (pid_ >= 0) launcher_.direct_.KillLeftovers(slot_, pid_);
+  }
+  bool IsAncestorOf(pid_t process) const override {
+    return pid_ >= 0 && DirectLauncher::IsAncestor(slot_, pid_, process);
+  }
+
+  Process::End Reap() override {
+    if (ended_early_.has_value()) return *ended_early_;
+    reaped_ = true;
+    launcher_.direct_.Forget(pid_);
+    int status = SIGKILL;
+    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
+    if (WIFSIGNALED(status)) return {0, WTERMSIG(status)};
+    return {WEXITSTATUS(status), 0};
+  }
+
+ private:
+  Worker(Parts parts, ForkLauncher* launcher)
+      : launcher_(*launcher),
+        slot_(parts.slot),
+        spec_(std::move(parts.spec)),
+        output_(std::move(parts.output)),
+        report_(std::move(parts.report)),
+        reply_(std::move(parts.reply)),
+        ends_(std::move(parts.ends)),
+        killed_(std::move(parts.killed)),
+        server_(std::move(parts.server)) {}
+
+  bool Watch(int fd) {
+    epoll_event event = {};
+    event.events = EPOLLIN;
+    return epoll_ctl(ends_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  }
+
+  // Whether it has ended, having seen what is said of its begin.
+  bool Look() {
+    if (ended_early_.has_value()) return true;
+    if (pid_ < 0 && !Begin()) return ended_early_.has_value();
+    siginfo_t info = {};
+    if (waitid(P_PID, pid_, &info, WEXITED | WNOHANG | WNOWAIT) != 0) return true;  // it is no child: how, nobody knows
+    return info.si_pid == pid_;
+  }
+
+  // False: it has not begun.
+  bool Begin() {
+    char buffer[4096];
+    const ssize_t got = recv(reply_.ours.get(), buffer, sizeof(buffer), 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    const absl::string_view said(buffer, static_cast<size_t>(got < 0 ? 0 : got));
+    pid_t pid = 0;
+    if (absl::SimpleAtoi(said, &pid) && pid > 1) {
+      Began(pid);
+      // It waits for this, so that it is known before it can leave anything behind.
+      if (send(reply_.ours.get(), "", 1, MSG_NOSIGNAL) == 1 || errno == EPIPE) reply_.ours.Close();
+      return true;
+    }
+    if (server_->usable() && !said.empty() && said[0] == '!') {
+      launcher_.note_(absl::StrCat("every process collects anew, since none can be forked: ", said.substr(1)));
+    }
+    server_->GiveUp();
+    reply_.ours.Close();
+    const StartedChild child = StartAfresh(spec_, output_.theirs.get(), report_.theirs.get());
+    if (child.failed_step == nullptr) {
+      Began(child.pid);
+      return true;
+    }
+    const std::string why = absl::StrCat("dtest: cannot start ", spec_.program, ": ", child.failed_step, ": ",
+                                         std::strerror(child.error), "\n");
+    WriteAll(output_.theirs.get(), why);
+    EndEarly({kCannotStart, 0});
+    return false;
+  }
+
+  void Began(pid_t pid) {
+    pid_ = pid;
+    launcher_.direct_.Know(pid);
+    output_.theirs.Close();
+    report_.theirs.Close();
+    end_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (end_.ok()) Watch(end_.get());  // else SIGCHLD tells
+  }
+
+  void EndEarly(Process::End end) {
+    ended_early_ = end;
+    reply_.ours.Close();  // a worker that comes now goes again
+    output_.theirs.Close();
+    report_.theirs.Close();
+    eventfd_write(killed_.get(), 1);
+  }
+
+  ForkLauncher& launcher_;
+  const SlotId slot_;
+  const StartSpec spec_;
+  Ends output_, report_, reply_;  // their ends until it has begun
+  const Fd ends_;                 // epoll: all that may be its end
+  const Fd killed_;
+  const std::shared_ptr<Server> server_;
+  pid_t pid_ = -1;  // until it has begun
+  Fd end_;
+  bool reaped_ = false;
+  std::optional<Process::End> ended_early_;  // it never began
+};
+
+ForkLauncher::ForkLauncher(DirectLauncher* direct, std::function<void(std::string)> note)
+    : direct_(*direct), note_(std::move(note)) {}
+ForkLauncher::~ForkLauncher() = default;
+
+absl::StatusOr<std::unique_ptr<TestProcess>> ForkLauncher::Launch(SlotId slot, StartSpec spec) {
+  if (spec.fork_server.empty()) return direct_.Launch(slot, std::move(spec));
+  const auto [server, is_new] = servers_.try_emplace(spec.fork_server);
+  if (is_new) server->second = Server::Start(spec, &direct_);
+  if (server->second != nullptr && server->second->usable()) {
+    spec.mark = SlotMark(slot.value());
+    if (std::unique_ptr<Worker> worker = Worker::Make(slot, spec, server->second, this)) return worker;
+    server->second->GiveUp();
+  }
+  return direct_.Launch(slot, std::move(spec));
+}
+
+}  // namespace dtest

@@ -1,0 +1,50 @@
+// Test processes that are forked from one that has loaded what they need: a fork server, started here with the first
+// process that asks for it (StartSpec::fork_server), one for each command line. It says itself what it forks, in
+// agent/pytest/dtest_pytest/forking.py for instance.
+//
+// A server has a socket of packets as descriptor 3. A request is a text of fields, each "<length>:<bytes>,": the mark
+// of the slot, the working directory, the number of arguments, these (StartSpec::fork_request), the variables of the
+// environment. With it come three descriptors: what becomes the process' stdout and stderr, its report channel, and a
+// socket for this conversation: the process, which by then is a child of ours (leftovers.h says how), says its id
+// there, waits for a byte, and begins; or the server says '!' and why it cannot be forked.
+//
+// A server that refuses or dies costs nothing but its time: what was asked of it is started afresh, as is all that
+// follows; of a refusal a person is told.
+//
+// One thread, the one that starts all processes.
+
+#ifndef DTEST_AGENT_EXECUTE_FORK_LAUNCHER_H_
+#define DTEST_AGENT_EXECUTE_FORK_LAUNCHER_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "agent/execute/direct_launcher.h"
+#include "agent/execute/process_launcher.h"
+
+namespace dtest {
+
+class ForkLauncher final : public ProcessLauncher {
+ public:
+  // `direct` starts what asks for no server, and must outlive this object. `note` hears of refusals.
+  ForkLauncher(DirectLauncher* direct, std::function<void(std::string)> note);
+  ~ForkLauncher() override;  // kills the servers
+
+  absl::StatusOr<std::unique_ptr<TestProcess>> Launch(SlotId slot, StartSpec spec) override;
+
+ private:
+  class Server;
+  class Worker;
+
+  DirectLauncher& direct_;
+  const std::function<void(std::string)> note_;
+  std::map<std::vector<std::string>, std::shared_ptr<Server>> servers_;  // by argv
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_EXECUTE_FORK_LAUNCHER_H_

@@ -1,0 +1,142 @@
+#include "agent/frameworks/pytest_reader.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "agent/frameworks/sanitizer.h"
+
+namespace dtest {
+namespace {
+
+constexpr size_t kLongestLine = 8 << 10;  // of output, to look for a sanitizer's word in
+constexpr size_t kFieldsOfFinished = 7;   // before the properties
+
+std::optional<Outcome> OutcomeNamed(absl::string_view name) {
+  for (const Outcome outcome : {Outcome::kPassed, Outcome::kFailed, Outcome::kSkipped}) {
+    if (name == OutcomeName(outcome)) return outcome;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+PytestReader::PytestReader(const BatchRequest& request)
+    : output_cap_(request.output_cap),
+      keep_all_output_(request.keep_all_output),
+      done_(request.cases.size(), false),
+      left_(request.cases.size()),
+      listing_(request.listing),
+      output_(request.output_cap),
+      lines_(kLongestLine) {
+  for (const LeasedCase& leased : request.cases) indices_.push_back(leased.index);
+}
+
+bool PytestReader::Start(CaseSink* /*sink*/) { return true; }
+
+void PytestReader::Feed(absl::string_view bytes, CaseSink* /*sink*/) {
+  output_.Append(bytes);
+  lines_.Feed(bytes, [this](absl::string_view line) {
+    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+  });
+}
+
+void PytestReader::FeedReport(absl::string_view bytes, CaseSink* sink) {
+  records_.Feed(bytes, [&](const PytestRecord& record) { Read(record, sink); });
+}
+
+void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
+  if (!problem_.empty()) return;
+  if (record[0] == "end") {
+    ended_ = true;
+    return;
+  }
+  const size_t position = PositionIn(record);
+  if (position == kNone) return;
+  if (record[0] == "began") {
+    Begin(position, sink);
+  } else if (record[0] == "finished") {
+    Finish(position, record, sink);
+  } else if (record[0] == "unknown") {
+    if (unknown_.empty()) unknown_ = std::string(listing_.name(indices_[position]));
+  } else {
+    Problem("a record that dtest does not know", record);
+  }
+}
+
+size_t PytestReader::PositionIn(const PytestRecord& record) {
+  size_t position = 0;
+  if (record.size() >= 2 && absl::SimpleAtoi(record[1], &position) && position < indices_.size() && !done_[position]) {
+    return position;
+  }
+  Problem("a case that was not asked for, or had ended", record);
+  return kNone;
+}
+
+void PytestReader::Problem(absl::string_view what, const PytestRecord& record) {
+  problem_ = absl::StrCat(what, ", in '", record[0], "'");
+}
+
+void PytestReader::Begin(size_t position, CaseSink* sink) {
+  if (running_ != kNone) {
+    problem_ = "a case that begins before another has ended";
+    return;
+  }
+  running_ = position;
+  sink->Began(indices_[position]);
+}
+
+void PytestReader::Finish(size_t position, const PytestRecord& record, CaseSink* sink) {
+  double seconds = 0;
+  std::optional<Outcome> outcome;
+  if (record.size() >= kFieldsOfFinished && record.size() % 2 == 1) outcome = OutcomeNamed(record[2]);
+  if (position != running_ || !outcome.has_value() || !absl::SimpleAtod(record[3], &seconds)) {
+    Problem("a result that cannot be read", record);
+    return;
+  }
+  CaseResult result;
+  result.index = indices_[position];
+  result.outcome = *outcome;
+  if (seconds >= 0 && seconds < 1e9) result.duration = absl::Seconds(seconds);
+  result.message = std::string(record[4]);
+  result.warning = warning_.empty() ? std::string(record[6]) : warning_;
+  for (size_t i = kFieldsOfFinished; i + 1 < record.size(); i += 2) {
+    result.properties.emplace_back(record[i], record[i + 1]);
+  }
+  const bool last = --left_ == 0;
+  if (IsFailure(*outcome) || last || !result.warning.empty() || keep_all_output_) {
+    // What pytest made of it tells most, and comes first; what went past pytest follows.
+    Capture output(output_cap_);
+    output.Append(record[5]);
+    const uint64_t cut = output_.cut();
+    output.Append(output_.Take());
+    result.output_cut = output.cut() + cut;
+    result.output = output.Take();
+  }
+  output_.Clear();
+  warning_.clear();
+  done_[position] = true;
+  running_ = kNone;
+  sink->Finished(std::move(result), Standing::kTold);
+}
+
+void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* /*sink*/) {
+  lines_.End([this](absl::string_view line) {
+    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+  });
+  end->premature = end->signal == 0 && !ended_;
+  if (!records_.broken().empty()) problem_ = records_.broken();
+  if (!problem_.empty()) {
+    output_.Append(absl::StrCat("dtest: what its pytest plugin tells cannot be read: ", problem_, "\n"));
+    end->premature = end->signal == 0;
+  }
+  if (!unknown_.empty()) {
+    end->listing_wrong = absl::StrCat("it listed '", unknown_, "', and a later process does not collect it");
+  }
+  end->warning = std::exchange(warning_, std::string());
+  end->output_cut = output_.cut();
+  end->output = output_.Take();
+}
+
+}  // namespace dtest

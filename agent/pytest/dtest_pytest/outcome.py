@@ -1,0 +1,114 @@
+"""What became of a test, from the reports that pytest makes of it."""
+
+import io
+
+from _pytest._io import TerminalWriter
+
+PHASES = {"setup": "error in set-up", "call": "", "teardown": "error in tear-down"}
+LONGEST_MESSAGE = 4000
+
+
+class Outcome:
+    """Collects the reports of one test; then says its outcome, message, output and warning as texts."""
+
+    def __init__(self, root):
+        self._root = root
+        self._failures = []  # (message, text of the traceback)
+        self._skips = []
+        self._expected = []  # it failed, as xfail says
+        self._unexpected = []  # it passed, and xfail says that it fails
+        self._reruns = 0
+        self._sections = {}  # in their order, each once: later reports repeat those of earlier ones
+        self.warnings = []
+        self.duration = 0.0
+        self.properties = []
+
+    def add(self, report):
+        self.duration += getattr(report, "duration", 0.0)
+        for title, content in getattr(report, "sections", ()):
+            self._sections.setdefault((title, content))
+        for pair in getattr(report, "user_properties", ()):
+            if len(pair) == 2 and (str(pair[0]), str(pair[1])) not in self.properties:
+                self.properties.append((str(pair[0]), str(pair[1])))
+        reason = getattr(report, "wasxfail", None)
+        if report.outcome == "rerun":
+            self._reruns += 1
+        elif report.failed:
+            self._failures.append((message_of(report, self._root), longrepr_text(report)))
+        elif report.skipped and reason is not None:
+            self._expected.append(reason)
+        elif report.skipped:
+            self._skips.append(skip_of(report, self._root))
+        elif reason is not None:
+            self._unexpected.append(reason)
+
+    def warn(self, category, message, path, line):
+        self.warnings.append(f"{category}: {message} ({shown(path, self._root)}:{line})")
+
+    def fail(self, message, text=""):
+        self._failures.append((message, text))
+
+    def fields(self):
+        """outcome, message, output, warning."""
+        warnings = list(self.warnings)
+        outcome, message = "passed", ""
+        if self._failures:
+            outcome, message = "failed", "\n".join(message for message, _ in self._failures)
+        elif self._expected:
+            outcome, message = "skipped", ": ".join(("xfail", *filter(None, self._expected)))
+        elif self._skips:
+            outcome, message = "skipped", "; ".join(self._skips)
+        elif self._unexpected:
+            warnings.insert(0, ": ".join(("passed, and xfail expects a failure", *filter(None, self._unexpected))))
+        if self._reruns:
+            warnings.insert(0, f"run again {self._reruns} times by pytest")
+        return outcome, message[:LONGEST_MESSAGE], self._output(), "; ".join(warnings)[:LONGEST_MESSAGE]
+
+    def _output(self):
+        parts = [text for _, text in self._failures if text]
+        parts += [f"{f' {title} ':-^80}\n{content}" for title, content in self._sections if content]
+        return "\n".join(part.rstrip("\n") for part in parts) + ("\n" if parts else "")
+
+
+def longrepr_text(report):
+    """As `longreprtext`, less its stripping, which takes the first line's indentation."""
+    if not hasattr(report.longrepr, "toterminal"):
+        return str(report.longrepr or "")
+    text = io.StringIO()
+    writer = TerminalWriter(text)
+    writer.hasmarkup = False
+    report.longrepr.toterminal(writer)
+    return text.getvalue().strip("\n")
+
+
+def message_of(report, root):
+    """Place and reason of a failure, one line or a few."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        text = f"{shown(crash.path, root)}:{crash.lineno}: {crash.message}"
+    else:
+        lines = [line for line in longrepr_text(report).splitlines() if line.strip()]
+        text = lines[-1] if lines else "failed without a reason"
+    subtest = getattr(report, "context", None)
+    if subtest is not None:
+        kwargs = ", ".join(f"{name}={value!r}" for name, value in (getattr(subtest, "kwargs", None) or {}).items())
+        text = f"subtest {' '.join(filter(None, (getattr(subtest, 'msg', None), kwargs and f'({kwargs})')))}: {text}"
+    phase = PHASES.get(report.when, "")
+    return f"{phase}: {text}" if phase else text
+
+
+def shown(path, root):
+    """As seen from the root, if it is below: hosts have the project in different places."""
+    path = str(path)
+    prefix = str(root).rstrip("/") + "/"
+    return path[len(prefix) :] if path.startswith(prefix) else path
+
+
+def skip_of(report, root):
+    """'reason (file:line)'."""
+    if not isinstance(report.longrepr, tuple) or len(report.longrepr) != 3:
+        return longrepr_text(report)
+    path, line, reason = report.longrepr
+    if reason.startswith("Skipped: "):
+        reason = reason[len("Skipped: ") :]
+    return f"{reason} ({shown(path, root)}:{line})"

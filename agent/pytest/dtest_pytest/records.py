@@ -1,0 +1,85 @@
+"""What a pytest process tells the agent: records of texts.
+
+A record is its length in bytes, a colon, its fields and a line feed; a field is its length, a colon, its bytes and a
+comma. The first field says what the record is. agent/frameworks/pytest_records.h reads it.
+"""
+
+import fcntl
+import os
+
+
+def encode_text(text):
+    """Bytes of any str: what is no character stays visible as an escape, but for bytes of file names, which stay."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
+
+
+def encode(fields):
+    body = b"".join(b"%d:%b," % (len(field), field) for field in map(encode_text, fields))
+    return b"%d:%b\n" % (len(body), body)
+
+
+def decode_fields(body):
+    """The fields of a record, less its own length, as texts."""
+    fields, at = [], 0
+    while at < len(body):
+        colon = body.index(b":", at)
+        end = colon + 1 + int(body[at:colon])
+        fields.append(os.fsdecode(body[colon + 1 : end]))
+        at = end + 1
+    return fields
+
+
+HIGH = 200  # above what closes or reuses low descriptors
+
+
+def copy_up(descriptor):
+    """A copy that is closed in what the process starts."""
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)
+
+
+def move_up(descriptor):
+    moved = copy_up(descriptor)
+    os.close(descriptor)
+    return moved
+
+
+class Channel:
+    """Writes records to a descriptor that tests do not meet.
+
+    It is moved out of the way of what closes or reuses low descriptors, and closed in whatever the process starts or
+    forks: only the process that the agent started may tell of its tests.
+    """
+
+    def __init__(self, descriptor):
+        self._descriptor = move_up(descriptor)
+        status = os.fstat(self._descriptor)
+        self._identity = (status.st_dev, status.st_ino)
+        os.register_at_fork(after_in_child=self._close)
+
+    def send(self, *fields):
+        if self._descriptor < 0:
+            return
+        self._check()
+        rest = memoryview(encode(fields))
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def _check(self):
+        try:
+            status = os.fstat(self._descriptor)
+        except OSError:
+            status = None
+        if status is None or (status.st_dev, status.st_ino) != self._identity:
+            os.write(2, b"dtest: a test closed the descriptor that results are told through: they are lost\n")
+            os._exit(70)
+
+    def _close(self):
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass

@@ -1,0 +1,34 @@
+"""What the agent asks of a process, from its command line."""
+
+
+class Request:
+    """
+    --root=DIR      pytest's rootdir; node ids are relative to it
+    --ini=FILE      the file that configures pytest, below the root
+    --path=PATH     to collect, relative to the root; may go on as a node id: a.py::TestA::test_b[x]. Repeatable
+    --ignore=DIR    not to collect, relative to the root: a root of its own. Repeatable
+    --arg=ARG       for pytest. Repeatable
+    --list=FILE     write the listing there
+    --serve=yes     collect, and fork a worker for each --run that is asked for through descriptor 3 (forking.py)
+    --run=FILE      run the cases that stand there, each with a zero byte behind it; tell of them through descriptor 3
+    """
+
+    LISTS = ("path", "ignore", "arg")
+    TEXTS = ("root", "ini", "list", "serve", "run")
+
+    def __init__(self, arguments):
+        self.root = self.ini = self.list = self.serve = self.run = ""
+        self.path, self.ignore, self.arg = [], [], []
+        for argument in arguments:
+            name, separator, value = argument.partition("=")
+            name = name[2:] if name.startswith("--") and separator else ""
+            if name in self.LISTS:
+                getattr(self, name).append(value)
+            elif name in self.TEXTS:
+                setattr(self, name, value)
+            else:
+                raise ValueError(f"dtest started its pytest plugin with {argument!r}, which it does not know")
+
+    def cases(self):
+        with open(self.run, "rb") as file:
+            return [part.decode("utf-8", "surrogateescape") for part in file.read().split(b"\0")[:-1]]

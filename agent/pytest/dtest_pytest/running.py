@@ -1,0 +1,102 @@
+"""Runs the cases of a batch in their order, and tells the agent of each.
+
+    began     position in the batch
+    finished  position, outcome, seconds, message, output, warning, then keys and values of its properties
+    unknown   position: pytest does not collect it any more
+    end       all have been run
+"""
+
+import pytest
+
+from . import outcome
+
+
+class Running:
+    def __init__(self, cases, channel, root):
+        self._root = root
+        self._cases = cases
+        self._channel = channel
+        self._uncollected = {}  # node ids of files and directories, and what pytest says of them
+        self._current = None
+        self._told_warnings = set()
+        self._ended = False
+
+    # ---- Collection
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self._uncollected[report.nodeid or "."] = report.longreprtext
+
+    def _items(self, session):
+        """(position, item) of all cases that are there, in the order of the batch; of the others the agent is told."""
+        by_id = {item.nodeid: item for item in session.items}
+        found = []
+        for position, case in enumerate(self._cases):
+            if case in by_id:
+                found.append((position, by_id[case]))
+            elif case in self._uncollected or case.partition("::")[0] in self._uncollected:
+                self._fail_uncollected(position, case)
+            else:
+                self._channel.send("unknown", str(position))
+        return found
+
+    def _fail_uncollected(self, position, case):
+        text = self._uncollected.get(case) or self._uncollected[case.partition("::")[0]]
+        lines = [line for line in text.splitlines() if line.strip()]
+        result = outcome.Outcome(self._root)
+        result.fail("error in collection: " + (lines[-1] if lines else ""), text)
+        self._channel.send("began", str(position))
+        self._finish(position, result)
+
+    # ---- The loop
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session):
+        items = self._items(session)
+        for (position, item), (_, following) in zip(items, items[1:] + [(None, None)]):
+            self._run(position, item, following)
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
+        self._ended = True
+        return True
+
+    def _run(self, position, item, following):
+        self._current = outcome.Outcome(self._root)
+        self._channel.send("began", str(position))
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        except pytest.exit.Exception as leaving:
+            self._current.fail(f"pytest.exit: {leaving.msg}")
+            raise
+        finally:
+            result, self._current = self._current, None
+            self._finish(position, result)
+
+    def _finish(self, position, result):
+        kind, message, output, warning = result.fields()
+        properties = [text for pair in result.properties for text in pair]
+        self._channel.send(
+            "finished", str(position), kind, f"{result.duration:.6f}", message, output, warning, *properties
+        )
+
+    def pytest_runtest_logreport(self, report):
+        if self._current is not None:
+            self._current.add(report)
+
+    def pytest_warning_recorded(self, warning_message, when, nodeid, location):
+        """Each warning is told of the first test that it is seen in."""
+        if self._current is None or when != "runtest":
+            return
+        told = (warning_message.category.__name__, str(warning_message.message), warning_message.filename, warning_message.lineno)
+        if told not in self._told_warnings:
+            self._told_warnings.add(told)
+            self._current.warn(*told)
+
+    def exit_status(self, status):
+        """0: all cases have been run, whatever became of them."""
+        if self._ended and status in (0, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+            self._channel.send("end")
+            return 0
+        return status or 70

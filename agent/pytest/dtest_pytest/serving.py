@@ -1,0 +1,29 @@
+"""A process that collects all tests of its root once, and forks a worker for each listing and batch."""
+
+import pytest
+
+from . import forking, listing, records, request, running
+
+
+class Serving(running.Running):
+    def __init__(self, worker, root):
+        super().__init__([], None, root)
+        self._worker = worker
+        self._listed = False
+        self.is_worker = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session):
+        asked = forking.serve(session.config, self._worker)
+        self.is_worker = True
+        work = request.Request(asked.arguments)
+        if work.list:
+            listing.write(work.list, session.items, self._uncollected)
+            self._listed = True
+            return True
+        self._cases = work.cases()
+        self._channel = records.Channel(asked.report)
+        return super().pytest_runtestloop(session)
+
+    def exit_status(self, status):
+        return 0 if self._listed else super().exit_status(status)

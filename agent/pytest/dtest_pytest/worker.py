@@ -1,0 +1,89 @@
+"""Configures a process as a worker of pytest-xdist sees itself, with pytest-xdist installed or not."""
+
+import importlib.util
+import os
+import sys
+import zlib
+
+import pytest
+
+from . import fixtures
+
+
+def shared_directory():
+    """Of all processes of this agent, for what they share and for their caches; outlives each of them."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    path = os.path.join(os.path.dirname(os.path.dirname(package)), "pytest-shared")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return path
+
+
+def base_temporary(config):
+    """Beside those of the host's other workers, as under pytest-xdist: recipes put a lock into what holds them all."""
+    return os.path.join(shared_directory(), "popen-" + config.workerinput["workerid"])
+
+
+def worker_input():
+    """What pytest-xdist tells a worker, and what plugins would have added to it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    return {
+        "workerid": os.environ.get("PYTEST_XDIST_WORKER", "gw0"),
+        "workercount": int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+        "testrunuid": run,
+        "mainargv": list(sys.argv),
+        "randomly_seed": zlib.crc32(run.encode()),
+    }
+
+
+class Worker:
+    def __init__(self):
+        self._input = worker_input()
+
+    def pytest_addoption(self, parser):
+        if xdist_will_load():
+            return
+        # A project's addopts may have them: they mean dtest's own slots and order.
+        group = parser.getgroup("xdist", "accepted in place of pytest-xdist")
+        group._addoption("-n", "--numprocesses", dest="numprocesses", default=None, help="dtest has slots")
+        group.addoption("--maxprocesses", dest="maxprocesses", default=None, help="dtest has slots")
+        group.addoption("--dist", dest="dist", default="no", help="dtest has an order of its own")
+        group.addoption("--maxschedchunk", dest="maxschedchunk", default=None, help="dtest has an order of its own")
+        group.addoption("--max-worker-restart", dest="maxworkerrestart", default=None, help="dtest starts others")
+        group.addoption("--tx", dest="tx", action="append", default=[], help="dtest has hosts")
+        parser.addini("looponfailroots", "of pytest-xdist", default=None)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_cmdline_main(self, config):
+        # Before anybody is configured, and before pytest-xdist would start workers of its own.
+        option = config.option
+        option.dist, option.numprocesses, option.maxprocesses, option.tx = "no", None, None, []
+        option.looponfail = option.distload = option.usepdb = False
+        option.maxfail = 0  # counted over all processes, by dtest
+        config.workerinput = self._input
+        config.workeroutput = {}
+        option.basetemp = base_temporary(config)
+        config.pluginmanager.set_blocked("terminalreporter")  # the coordinator reports
+        if not config.pluginmanager.hasplugin("xdist"):
+            config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
+            config.addinivalue_line("markers", "xdist_group(name): tests that are to run in one worker, one after another")
+        yield
+
+    def begin(self, config):
+        """In a worker that was forked from a process that had been configured: it is one of its own."""
+        config.workerinput.update(worker_input())
+        config.option.basetemp = base_temporary(config)
+        factory = getattr(config, "_tmp_path_factory", None)
+        if factory is not None:
+            config._tmp_path_factory = type(factory).from_config(config, _ispytest=True)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo):
+        # The terminal reporter would say it.
+        sys.__stderr__.write(f"{excinfo.typename}: {excinfo.value}\n")
+        sys.__stderr__.flush()
+
+
+def xdist_will_load():
+    if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
+        return False
+    return importlib.util.find_spec("xdist") is not None

@@ -1,0 +1,29 @@
+// What a file that may configure pytest says of which files hold tests. No state; any thread.
+
+#ifndef DTEST_COORDINATOR_BUNDLE_PYTEST_INI_H_
+#define DTEST_COORDINATOR_BUNDLE_PYTEST_INI_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+struct PytestIni {
+  // nullopt: it does not say.
+  std::optional<std::vector<std::string>> python_files, no_recursion;
+};
+
+// Names of such files, in the order in which pytest looks for them.
+inline constexpr absl::string_view kPytestIniNames[] = {"pytest.toml",    ".pytest.toml", "pytest.ini", ".pytest.ini",
+                                                        "pyproject.toml", "tox.ini",      "setup.cfg"};
+
+// nullopt: a file of this name with these contents does not configure pytest. One that cannot be parsed does: pytest
+// itself says then what is wrong with it.
+std::optional<PytestIni> ParsePytestIni(absl::string_view base_name, absl::string_view contents);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_BUNDLE_PYTEST_INI_H_

@@ -1,0 +1,113 @@
+#include "coordinator/bundle/pytest_root.h"
+
+#include <fnmatch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "coordinator/bundle/files.h"
+#include "coordinator/bundle/pytest_ini.h"
+
+namespace dtest {
+namespace {
+
+constexpr uint64_t kLongestIni = 1 << 20;
+
+bool Has(const std::string& directory, absl::string_view name) {
+  return access(absl::StrCat(directory, "/", name).c_str(), F_OK) == 0;
+}
+
+// It and all above it.
+std::vector<std::string> Upwards(const std::string& directory) {
+  std::vector<std::string> directories = {directory};
+  while (directories.back().size() > 1) directories.emplace_back(DirectoryOf(directories.back()));
+  return directories;
+}
+
+// As pytest's fnmatch_ex: a pattern without '/' is of the name, any other of the end of the path.
+bool Matches(const std::string& pattern, const std::string& path) {
+  if (!absl::StrContains(pattern, '/')) return fnmatch(pattern.c_str(), std::string(BaseName(path)).c_str(), 0) == 0;
+  return fnmatch(absl::StrCat("*/", pattern).c_str(), path.c_str(), 0) == 0;
+}
+
+bool MatchesAny(const std::vector<std::string>& patterns, const std::string& path) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return Matches(pattern, path); });
+}
+
+bool IsInside(absl::string_view directory, absl::string_view path) {
+  std::string unused;
+  return RelativeTo(directory, path, &unused);
+}
+
+}  // namespace
+
+bool PytestRoot::Collects(absl::string_view walked, absl::string_view path) const {
+  if (!MatchesAny(python_files, std::string(path))) return false;
+  for (std::string above(DirectoryOf(path)); above.size() > walked.size(); above = std::string(DirectoryOf(above))) {
+    if (MatchesAny(no_recursion, above) || Has(above, "pyvenv.cfg")) return false;
+  }
+  return true;
+}
+
+const PytestRoot& PytestRoots::RootOf(const std::string& directory) {
+  const auto known = root_of_.find(directory);
+  if (known != root_of_.end()) return *roots_.at(known->second);
+  const PytestRoot& made = Make(directory);
+  root_of_.emplace(directory, made.directory);
+  return made;
+}
+
+const PytestRoot& PytestRoots::Make(const std::string& directory) {
+  const std::vector<std::string> upwards = Upwards(directory);
+  const auto keep = [this](PytestRoot root) -> const PytestRoot& {
+    const auto [kept, is_new] = roots_.try_emplace(root.directory);
+    if (is_new) kept->second = std::make_unique<PytestRoot>(std::move(root));
+    return *kept->second;
+  };
+  PytestRoot root;
+  for (const std::string& above : upwards) {
+    for (const absl::string_view name : kPytestIniNames) {
+      if (!Has(above, name)) continue;
+      const absl::StatusOr<std::string> contents = ReadWholeFile(absl::StrCat(above, "/", name), kLongestIni);
+      const std::optional<PytestIni> ini =
+          contents.ok() ? ParsePytestIni(name, *contents) : std::optional<PytestIni>(PytestIni());
+      if (!ini.has_value()) continue;
+      root.directory = above;
+      root.ini = std::string(name);
+      if (ini->python_files.has_value()) root.python_files = *ini->python_files;
+      if (ini->no_recursion.has_value()) root.no_recursion = *ini->no_recursion;
+      return keep(std::move(root));
+    }
+  }
+  const auto setup =
+      std::find_if(upwards.begin(), upwards.end(), [](const std::string& above) { return Has(above, "setup.py"); });
+  const bool below = IsInside(working_directory_, directory);
+  root.directory = below ? working_directory_ : directory;
+  if (setup != upwards.end()) {
+    root.directory = *setup;
+  } else {
+    for (const std::string& above : upwards) {
+      if (below && !IsInside(working_directory_, above)) break;
+      if (Has(above, "conftest.py")) root.directory = above;
+    }
+  }
+  return keep(std::move(root));
+}
+
+bool PytestRoots::IsDeclared(const std::string& directory) {
+  const PytestRoot& root = RootOf(directory);
+  if (!root.ini.empty()) return true;
+  for (const std::string& above : Upwards(directory)) {
+    if (Has(above, "conftest.py")) return true;
+    if (above == root.directory) return false;
+  }
+  return false;
+}
+
+}  // namespace dtest

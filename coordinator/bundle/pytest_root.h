@@ -1,0 +1,58 @@
+// Where pytest projects begin: the directory that pytest calls rootdir, which node ids are relative to, and what it
+// says there of which files hold tests.
+//
+// The root of a file is the nearest directory above it with a file that configures pytest (pytest.ini, .pytest.ini,
+// pytest.toml, .pytest.toml, pyproject.toml with [tool.pytest] or [tool.pytest.ini_options], tox.ini with [pytest],
+// setup.cfg with [tool:pytest]: in this order); without one, the nearest with a setup.py; without that, the topmost
+// below the working directory with a conftest.py; else the working directory, where the file lies below it, or the
+// file's own. So it comes from the file alone, and not from what else the command line names: pytest looks for a
+// configuration in the same places, but from the arguments' common directory upwards.
+//
+// One thread.
+
+#ifndef DTEST_COORDINATOR_BUNDLE_PYTEST_ROOT_H_
+#define DTEST_COORDINATOR_BUNDLE_PYTEST_ROOT_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+
+namespace dtest {
+
+struct PytestRoot {
+  std::string directory;  // absolute
+  std::string ini;        // base name of what configures it; empty: nothing does
+  std::vector<std::string> python_files = {"test_*.py", "*_test.py"};  // patterns, as pytest matches them
+  std::vector<std::string> no_recursion = {"*.egg", ".*",           "_darcs", "build", "CVS",
+                                           "dist",  "node_modules", "venv",   "{arch}"};
+
+  // Whether pytest collects from a file of this path when it meets it in the directory `walked`. Both absolute.
+  bool Collects(absl::string_view walked, absl::string_view path) const;
+};
+
+class PytestRoots {
+ public:
+  // Absolute.
+  explicit PytestRoots(std::string working_directory) : working_directory_(std::move(working_directory)) {}
+
+  // That of the files in this directory (absolute). Valid as long as this object.
+  const PytestRoot& RootOf(const std::string& directory);
+  // Whether somebody has said that pytest runs what is in this directory: its root is configured, or there is a
+  // conftest.py in it or above it, up to the root.
+  bool IsDeclared(const std::string& directory);
+
+ private:
+  const PytestRoot& Make(const std::string& directory);
+
+  const std::string working_directory_;
+  absl::flat_hash_map<std::string, std::string> root_of_;  // directories
+  absl::flat_hash_map<std::string, std::unique_ptr<PytestRoot>> roots_;
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_BUNDLE_PYTEST_ROOT_H_

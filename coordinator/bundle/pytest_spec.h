@@ -1,0 +1,44 @@
+// From a pytest root to what an agent must know and hold to run it.
+//
+// On a host the tree has the project at the same place below the working directory, or, where that does not hold it, in
+// .dtest/outside/<hash>/<name>. What is shipped of it are the files that git tracks and those that it neither tracks
+// nor ignores; without git all but hidden directories, caches, environments and node_modules. The interpreter is the
+// host's.
+//
+// No state; the catalog's thread.
+
+#ifndef DTEST_COORDINATOR_BUNDLE_PYTEST_SPEC_H_
+#define DTEST_COORDINATOR_BUNDLE_PYTEST_SPEC_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "coordinator/bundle/catalog.h"
+#include "coordinator/bundle/discover.h"
+#include "coordinator/bundle/unit_spec.h"
+#include "dtest/ids.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+// As the user set it.
+struct PytestSettings {
+  std::string interpreter;             // a path or a name; empty: that of the project, else python3
+  std::vector<std::string> arguments;  // for pytest
+};
+
+// The spec of a unit that is shipped, with all its files in the catalog. Of the options, `root` is the working
+// directory; `data` comes along.
+absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings,
+                                        const SpecOptions& options, Catalog& catalog);
+
+// The spec of one that runs where it is. NotFound: there is no such interpreter on this machine.
+absl::StatusOr<UnitSpec> InPlacePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings);
+
+// The files of a project, relative to its root, sorted. May hold directories, which stand for all that is in them.
+absl::StatusOr<std::vector<std::string>> ProjectFiles(const std::string& root);
+
+}  // namespace dtest
+
+#endif  // DTEST_COORDINATOR_BUNDLE_PYTEST_SPEC_H_

@@ -1,0 +1,216 @@
+"""A pytest project under dtest: the same cases and verdicts as pytest itself gives, here and on ssh hosts."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import harness
+from harness import FAILED, NOTHING, PASSED, DtestCase, FarmCase
+
+PYTHON = "/usr/bin/python3"
+
+CONFTEST = """\
+    import pytest
+
+    @pytest.fixture
+    def broken():
+        yield 1
+        raise RuntimeError("left the tap open")
+    """
+
+TEST_A = """\
+    import os
+    import unittest
+    import pytest
+    from helpers import answer
+
+    def test_passes():
+        with open("project/tests/data.txt") as file:
+            assert file.read() == "42"
+
+    def test_fails():
+        print("somebody sees this")
+        assert answer == 41, "no"
+
+    @pytest.mark.parametrize("value", ["a", "b::c", "x[y]", "long " * 100, "\\u00e9\\n"])
+    def test_parameter(value):
+        assert value != "a"
+
+    @pytest.mark.skip(reason="no wings")
+    def test_skipped():
+        pass
+
+    @pytest.mark.xfail(reason="bug 1")
+    def test_expected():
+        assert 0
+
+    @pytest.mark.xfail(reason="bug 2", strict=True)
+    def test_strict():
+        pass
+
+    def test_teardown(broken):
+        pass
+
+    @pytest.mark.slow
+    class TestClass:
+        def test_worker(self):
+            assert os.environ["PYTEST_XDIST_WORKER"].startswith("gw")
+
+    class TestUnit(unittest.TestCase):
+        def test_parts(self):
+            for i in range(3):
+                with self.subTest(i=i):
+                    self.assertNotEqual(i, 1)
+    """
+
+
+class Project:
+    """A project that is in `project` below the working directory, and what pytest says of it."""
+
+    def make_project(self):
+        self.write("project/pyproject.toml",
+                   "[tool.pytest.ini_options]\nmarkers = ['slow: takes long']\npythonpath = ['lib']\n"
+                   + ("addopts = '-n auto -ra'\n" if importlib.util.find_spec("xdist") else ""))
+        self.write("project/lib/helpers.py", "answer = 42\n")
+        self.write("project/tests/data.txt", "42")
+        self.write("project/tests/conftest.py", textwrap.dedent(CONFTEST))
+        self.write("project/tests/test_a.py", textwrap.dedent(TEST_A))
+        self.write("project/tests/deep/b_test.py", "def test_b(tmp_path):\n    assert tmp_path.is_dir()\n")
+        self.write("project/tests/test_broken.py", "import nothing_of_this_name\n\ndef test_lost():\n    pass\n")
+        # Not to be shipped, nor looked at.
+        self.write("project/.venv/lib/test_theirs.py", "def test_theirs(): assert 0\n")
+        self.write("project/venv/pyvenv.cfg", "")
+        self.write("project/venv/lib/test_theirs.py", "def test_theirs(): assert 0\n")
+
+    def pytest_verdicts(self):
+        """node id -> passed, failed or skipped, of pytest in one process."""
+        plugin = textwrap.dedent("""\
+            import json
+            verdicts = {}
+            def pytest_collectreport(report):
+                if report.failed: verdicts[report.nodeid] = "failed"
+            def pytest_runtest_logreport(report):
+                if verdicts.get(report.nodeid) in (None, "passed"): verdicts[report.nodeid] = report.outcome
+                elif report.failed: verdicts[report.nodeid] = "failed"
+            def pytest_unconfigure():
+                json.dump(verdicts, open("verdicts.json", "w"))
+            """)
+        self.write("verdicts_plugin.py", plugin)
+        environment = self.environment(PYTHONPATH=self.directory, PYTHONDONTWRITEBYTECODE="1",
+                                       PYTEST_XDIST_WORKER="gw0")
+        subprocess.run([PYTHON, "-m", "pytest", "-p", "verdicts_plugin", "-p", "no:cacheprovider", "-q",
+                        *(["-n0"] if importlib.util.find_spec("xdist") else []),
+                        "--continue-on-collection-errors", "project"],
+                       cwd=self.directory, env=environment, stdout=subprocess.DEVNULL, check=False)
+        with open(self.path("verdicts.json"), encoding="utf-8") as file:
+            return json.load(file)
+
+    def assertProjectClean(self):
+        left = [name for _, directories, names in os.walk(self.path("project")) for name in directories + names
+                if name in ("__pycache__", ".pytest_cache") or name.endswith(".pyc")]
+        self.assertEqual(left, [])
+
+
+class LocalTest(Project, DtestCase):
+
+    def test_verdicts_messages_and_names(self):
+        self.make_project()
+        expected = self.pytest_verdicts()
+        result = self.dtest("project", "-j2", "--pytest", PYTHON)
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.names(), expected)
+        self.assertEqual({key[0] for key in result.verdicts(whole_names=True)}, {"project"})
+        self.assertSays(result, "tests/test_a.py:12: AssertionError: no", "somebody sees this",
+                        "No module named 'nothing_of_this_name'", "error in tear-down")
+        self.assertProjectClean()
+        self.assertIn(("project.tests/test_a.py::TestClass", "test_worker"), result.junit())
+
+        # However the command line reaches them, cases are named alike; -k, -- and --pytest none select.
+        one = self.dtest("project/tests/test_a.py::test_parameter[b::c]", "--pytest", PYTHON)
+        self.assertExit(one, PASSED)
+        self.assertEqual(one.verdicts(whole_names=True),
+                         {("project", "tests/test_a.py::test_parameter[b::c]"): "passed"})
+        inside = self.dtest("tests/deep", directory=self.path("project"), env={"PATH": "/usr/bin:/bin"})
+        self.assertExit(inside, PASSED)
+        self.assertEqual(inside.names(), {"tests/deep/b_test.py::test_b": "passed"})
+        slow = self.dtest("project/tests/test_a.py", "--pytest", PYTHON, "-k", "label(slow)")
+        self.assertEqual(slow.names(), {"tests/test_a.py::TestClass::test_worker": "passed"})
+        passed_on = self.dtest("project/tests/test_a.py", "--pytest", PYTHON, "--", "-m", "slow")
+        self.assertEqual(passed_on.names(), {"tests/test_a.py::TestClass::test_worker": "passed"})
+        self.assertExit(self.dtest("project", "--pytest", "none"), NOTHING)
+
+    def test_what_keeps_pytest_from_running_is_told_once_in_its_words(self):
+        self.write("tests/test_a.py", "def test_a(): pass\n")
+        self.write("tests/conftest.py", "import nothing_of_this_name\n")
+        result = self.dtest("tests", "--pytest", PYTHON)
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.text.count("No module named 'nothing_of_this_name'"), 1)
+        self.write("tests/conftest.py", "")
+        self.assertSays(self.dtest("tests", "--pytest", PYTHON, "--pytest-arg=--nonsense"),
+                        "unrecognized arguments: --nonsense")
+        missing = self.dtest("tests", "--pytest", "/nowhere/python")
+        self.assertExit(missing, FAILED)
+        self.assertSays(missing, "--pytest /nowhere/python: there is no such interpreter here")
+        bare = self.write("python", f'#!/bin/sh\nexec {PYTHON} -S "$@"\n', 0o755)
+        without = self.dtest("tests", "--pytest", bare)
+        self.assertExit(without, FAILED)
+        self.assertSays(without, "cannot import pytest")
+        self.write("tests/test_a.py", "")
+        self.assertSays(self.dtest("tests", "--pytest", PYTHON), "pytest collects no test there")
+
+    def test_what_dies_or_hangs_is_blamed_alone(self):
+        self.write("tests/conftest.py", "")
+        self.write("tests/test_a.py", textwrap.dedent("""\
+            import os, signal, time
+            def test_1(): pass
+            def test_segfault():
+                os.kill(os.getpid(), signal.SIGSEGV)
+            def test_2(): pass
+            def test_exit():
+                print("last words")
+                os._exit(0)
+            def test_3(): pass
+            def test_hangs():
+                time.sleep(1000)
+            def test_4(): pass
+            """))
+        result = self.dtest("tests", "-j1", "--pytest", PYTHON, "--timeout", "3s", "--grace", "1s")
+        self.assertExit(result, FAILED)
+        self.assertEqual({name.partition("::")[2]: outcome for name, outcome in result.names().items()},
+                         {"test_1": "passed", "test_segfault": "crashed", "test_2": "passed", "test_exit": "crashed",
+                          "test_3": "passed", "test_hangs": "timed out", "test_4": "passed"})
+        self.assertSays(result, "Fatal Python error: Segmentation fault", "test_a.py\", line 4 in test_segfault",
+                        "test_a.py\", line 11 in test_hangs")
+
+
+class HostsTest(Project, FarmCase):
+
+    def test_verdicts_on_hosts_are_those_of_pytest_here(self):
+        self.make_project()
+        subprocess.run(["git", "init", "-q"], cwd=self.path("project"), check=True, env=self.environment())
+        self.write("project/.gitignore", "*.log\nvenv/\n.venv/\n")
+        self.write("project/big.log", b"x" * (1 << 20))
+        result = self.dtest(*self.on_farm(), "project")
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.names(), self.pytest_verdicts())
+        self.assertLess(result.shipped(), 1 << 26)
+        self.assertNotIn("h4", result.hosts_used(), "it has no Python")
+        self.assertHostsClean()
+        # Where dtest is called within the project, tests start in the same place on hosts, too.
+        self.write("project/tests/deep/b_test.py",
+                   "import os\n\ndef test_b():\n    assert os.path.exists('data.txt') and os.path.exists('../lib')\n")
+        inside = self.dtest(*self.on_farm("h1"), "deep", directory=self.path("project/tests"))
+        self.assertExit(inside, PASSED)
+        nowhere = self.dtest(*self.on_farm("h4"), "project")
+        self.assertExit(nowhere, FAILED)
+        self.assertSays(nowhere, "needs python3, which this host does not have in its PATH")
+
+
+if __name__ == "__main__":
+    if subprocess.run([PYTHON, "-c", "import pytest"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        print(f"skipped: {PYTHON} has no pytest (apt-get install python3-pytest)")
+        sys.exit(77)
+    harness.main(farm=True)

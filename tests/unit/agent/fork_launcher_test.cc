@@ -1,0 +1,152 @@
+#include "agent/execute/fork_launcher.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "agent/execute/process.h"
+#include "unit/protocol/scratch_directory.h"
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// A fork server in Python, of the same module as pytest's; what it forks runs the Python code that it is asked for.
+constexpr char kServer[] = R"(
+import os, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+from dtest_pytest import forking
+
+class Config:
+    class pluginmanager:
+        @staticmethod
+        def getplugin(name): return None
+class Worker:
+    def begin(self, config): pass
+
+exec(sys.argv[2])
+request = forking.serve(Config, Worker())
+sys.stdout = os.fdopen(1, "w", closefd=False)
+exec(request.arguments[0], {"os": os, "report": request.report, "time": time})
+forking.leave(0)
+)";
+
+class ForkLauncherTest : public testing::Test {
+ protected:
+  ForkLauncherTest() {
+    EXPECT_TRUE(BecomeSupervisor().ok());
+    std::ofstream(server_) << kServer;
+  }
+  // `first` is run in the server before it serves, `code` in what it forks, `fresh` by a shell where it does not.
+  std::unique_ptr<TestProcess> Launch(const std::string& first, const std::string& code,
+                                      const std::string& fresh = "") {
+    StartSpec spec;
+    spec.program = "/bin/sh";
+    spec.arguments = {"sh", "-c", fresh};
+    spec.fork_server = {"sh", "-c", "exec /usr/bin/python3 -B \"$@\"", "sh", server_, DTEST_PYTEST_PLUGIN, first};
+    spec.fork_request = {code};
+    spec.environment = {"PATH=/usr/bin:/bin", absl::StrCat("NUMBER=", ++number_)};
+    spec.working_directory = "/";
+    spec.report = true;
+    absl::StatusOr<std::unique_ptr<TestProcess>> process = launcher_.Launch(SlotId(7), std::move(spec));
+    EXPECT_TRUE(process.ok()) << process.status();
+    return *std::move(process);
+  }
+  // All that it says, until its end.
+  static std::string ReadAll(TestProcess* process, Pipe pipe) {
+    std::string all;
+    char buffer[4096];
+    for (;;) {
+      process->HasEnded();  // as the loop does when end_fd is readable
+      pollfd polled[] = {{process->fd(pipe), POLLIN, 0}, {process->end_fd(), POLLIN, 0}};
+      poll(polled, 2, -1);
+      if (process->HasEnded() && polled[0].revents == 0) break;
+      if (polled[0].revents == 0) continue;
+      const std::optional<size_t> got = process->Read(pipe, absl::MakeSpan(buffer));
+      if (!got.has_value()) break;
+      all.append(buffer, *got);
+    }
+    while (!process->HasEnded()) {
+      pollfd end = {process->end_fd(), POLLIN, 0};
+      poll(&end, 1, -1);
+    }
+    return all;
+  }
+
+  ScratchDirectory scratch_;
+  const std::string server_ = scratch_.path() + "/server.py";
+  int number_ = 0;
+  std::vector<std::string> notes_;
+  DirectLauncher direct_{[](const std::string&) {}};
+  ForkLauncher launcher_{&direct_, [this](std::string note) { notes_.push_back(std::move(note)); }};
+};
+
+TEST_F(ForkLauncherTest, OneServerForksProcessesWithPipesEnvironmentAndStatusOfTheirOwn) {
+  std::string servers;
+  for (const char* number : {"1", "2"}) {
+    const std::unique_ptr<TestProcess> process =
+        Launch("loaded = os.getpid()\nos.environ['LOADED'] = str(loaded)",
+               "import sys; print(os.environ['NUMBER'], os.getppid()); sys.stdout.flush(); os.write(report, b'told'); "
+               "os.setpgid(0, 0); os._exit(3)");
+    EXPECT_EQ(ReadAll(process.get(), Pipe::kOutput), absl::StrCat(number, " ", getpid(), "\n"));
+    char buffer[16];
+    EXPECT_EQ(process->Read(Pipe::kReport, absl::MakeSpan(buffer)), 4u);
+    EXPECT_EQ(process->Reap().exit_code, 3);
+  }
+  EXPECT_THAT(notes_, IsEmpty());
+}
+
+TEST_F(ForkLauncherTest, ItsDeathAndWhatItLeftBehindAreKnown) {
+  const std::unique_ptr<TestProcess> process =
+      Launch("", "pid = os.fork()\nif pid == 0:\n os.setsid()\n time.sleep(1000)\nos.kill(os.getpid(), 11)");
+  while (!process->HasEnded()) {
+    pollfd end = {process->end_fd(), POLLIN, 0};
+    poll(&end, 1, -1);
+  }
+  EXPECT_TRUE(process->HasLeftovers());
+  process->KillAll();
+  EXPECT_FALSE(process->HasLeftovers());
+  EXPECT_EQ(process->Reap().signal, SIGSEGV);
+}
+
+TEST_F(ForkLauncherTest, OneThatRefusesIsToldOnceAndAllIsStartedAfresh) {
+  for (int i = 0; i < 2; ++i) {
+    const std::unique_ptr<TestProcess> process =
+        Launch("threading.Thread(target=time.sleep, args=(1000,), daemon=True, name='poller').start()", "",
+               "echo fresh; echo told >&3; exit 4");
+    EXPECT_EQ(ReadAll(process.get(), Pipe::kOutput), "fresh\n");
+    EXPECT_EQ(process->Reap().exit_code, 4);
+  }
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("1 threads run after collection (poller)")));
+}
+
+TEST_F(ForkLauncherTest, OneThatDiesCostsNothing) {
+  const std::unique_ptr<TestProcess> process = Launch("os._exit(0)", "", "echo fresh");
+  EXPECT_EQ(ReadAll(process.get(), Pipe::kOutput), "fresh\n");
+  EXPECT_EQ(process->Reap().exit_code, 0);
+  EXPECT_THAT(notes_, IsEmpty());
+}
+
+TEST_F(ForkLauncherTest, WhatIsKilledBeforeItBeganIsOver) {
+  const std::unique_ptr<TestProcess> process = Launch("time.sleep(1000)", "", "echo fresh");
+  EXPECT_FALSE(process->HasEnded());
+  process->Signal(SIGKILL);
+  pollfd end = {process->end_fd(), POLLIN, 0};
+  EXPECT_EQ(poll(&end, 1, -1), 1);
+  EXPECT_TRUE(process->HasEnded());
+  EXPECT_EQ(process->Reap().signal, SIGKILL);
+}
+
+}  // namespace
+}  // namespace dtest

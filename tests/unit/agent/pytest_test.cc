@@ -1,0 +1,184 @@
+#include "agent/frameworks/pytest.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "agent/frameworks/pytest_records.h"
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string Record(std::initializer_list<absl::string_view> fields) {
+  std::string body;
+  for (const absl::string_view field : fields) absl::StrAppend(&body, field.size(), ":", field, ",");
+  return absl::StrCat(body.size(), ":", body, "\n");
+}
+
+absl::StatusOr<CaseInfos> List(absl::string_view file) {
+  const std::vector<std::string> files = {std::string(file)};
+  return PytestAdapter().ParseListing("what conftest.py prints", files);
+}
+
+std::string ProblemOf(absl::string_view file) { return std::string(List(file).status().message()); }
+
+TEST(PytestListingTest, TellsAllOfACase) {
+  const absl::StatusOr<CaseInfos> cases = List(
+      absl::StrCat(Record({"case", "a/b_test.py::TestA::test_c[x::y]", "a/b_test.py", "12", "x::y", "slow", "skip"}),
+                   Record({"case", "a/b_test.py::test_d", "a/b_test.py", "0", ""}),
+                   Record({"error", "a/broken_test.py", "ImportError\nmore"}), Record({"end", "3"})));
+  ASSERT_TRUE(cases.ok()) << cases.status();
+  ASSERT_EQ(cases->size(), 3u);
+  EXPECT_EQ((*cases)[0], (CaseInfo{.name = "a/b_test.py::TestA::test_c[x::y]",
+                                   .suite = "a/b_test.py::TestA",
+                                   .parameter = "x::y",
+                                   .file = "a/b_test.py",
+                                   .line = 12,
+                                   .labels = {"slow", "skip"}}));
+  EXPECT_EQ((*cases)[1].suite, "a/b_test.py");
+  EXPECT_EQ((*cases)[2].name, "a/broken_test.py");
+  EXPECT_THAT((*cases)[2].labels, ElementsAre("collection-error"));
+}
+
+TEST(PytestListingTest, WhatIsNotWholeIsAnError) {
+  const std::string one = Record({"case", "a.py::b", "a.py", "1", ""});
+  EXPECT_THAT(ProblemOf(""), HasSubstr("cut short"));
+  EXPECT_THAT(ProblemOf(one), HasSubstr("cut short"));
+  EXPECT_THAT(ProblemOf(absl::StrCat(one, Record({"end", "2"}))), HasSubstr("cut short"));
+  EXPECT_THAT(ProblemOf(Record({"end", "0"})), HasSubstr("pytest collects no test there"));
+  EXPECT_THAT(ProblemOf(absl::StrCat(one, one, Record({"end", "2"}))), HasSubstr("two tests of the node id 'a.py::b'"));
+  EXPECT_THAT(ProblemOf(absl::StrCat(one, "hello\n")),
+              HasSubstr(absl::StrCat("no length of a record at byte ", one.size())));
+  EXPECT_THAT(ProblemOf(Record({"perhaps", "x"})), HasSubstr("'perhaps'"));
+}
+
+TEST(PytestInvocationTest, ListsIntoAFile) {
+  const Invocation invocation = PytestAdapter().ListInvocation("/t");
+  EXPECT_THAT(invocation.arguments, ElementsAre("--list=/t/listing"));
+  EXPECT_THAT(invocation.read_back, ElementsAre("/t/listing"));
+  EXPECT_THAT(invocation.fork_server, ElementsAre("--serve=yes"));
+}
+
+TEST(PytestInvocationTest, NamesTheCasesInAFile) {
+  const CaseInfos listing = {"a.py::b", "a.py::c[\n]", "a.py::d"};
+  const std::vector<LeasedCase> cases = {{2}, {1}};
+  const Invocation invocation = PytestAdapter().RunInvocation({.listing = listing, .cases = cases, .temp_dir = "/t"});
+  EXPECT_THAT(invocation.arguments, ElementsAre("--run=/t/cases"));
+  EXPECT_THAT(invocation.files, ElementsAre(testing::Pair("/t/cases", std::string("a.py::d\0a.py::c[\n]\0", 19))));
+  EXPECT_THAT(invocation.fork_server, ElementsAre("--serve=yes"));
+  EXPECT_TRUE(invocation.report);
+  ASSERT_NE(invocation.companion, nullptr);
+  EXPECT_TRUE(std::any_of(invocation.companion->files.begin(), invocation.companion->files.end(),
+                          [&](const Companion::File& file) { return file.path == invocation.companion->start; }));
+}
+
+class Recorder : public CaseSink {
+ public:
+  void Began(uint32_t index) override { absl::StrAppend(&text, "began ", index, "; "); }
+  void Finished(CaseResult result, Standing /*standing*/) override {
+    absl::StrAppend(&text, OutcomeName(result.outcome), " ", result.index, " in ",
+                    absl::FormatDuration(result.duration));
+    if (!result.message.empty()) absl::StrAppend(&text, ": ", result.message);
+    if (!result.warning.empty()) absl::StrAppend(&text, " [", result.warning, "]");
+    if (!result.output.empty()) absl::StrAppend(&text, " <", result.output, ">");
+    for (const auto& [key, value] : result.properties) absl::StrAppend(&text, " ", key, "=", value);
+    absl::StrAppend(&text, "; ");
+  }
+  std::string text;
+};
+
+// Every test reads whole, and byte by byte.
+class PytestReaderTest : public testing::TestWithParam<size_t> {
+ protected:
+  void Report(absl::string_view bytes) {
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(GetParam(), bytes.size()))) {
+      reader_->FeedReport(bytes.substr(0, GetParam()), &recorder_);
+    }
+  }
+  void End(int exit_code, int signal = 0) {
+    end_.exit_code = exit_code;
+    end_.signal = signal;
+    reader_->Ended({}, &end_, &recorder_);
+  }
+
+  const CaseInfos listing_ = {"a.py::x", "a.py::y", "a.py::z"};
+  const std::vector<LeasedCase> cases_ = {{0}, {1}, {2}};
+  Recorder recorder_;
+  ProcessEnd end_;
+  const std::unique_ptr<OutputReader> reader_ =
+      PytestAdapter().NewReader({.listing = listing_, .cases = cases_, .temp_dir = "/t", .output_cap = 1 << 20});
+};
+INSTANTIATE_TEST_SUITE_P(Pieces, PytestReaderTest, testing::Values(size_t{1}, size_t{7}, size_t{1} << 20),
+                         [](const auto& info) { return absl::StrCat("Of", info.param); });
+
+TEST_P(PytestReaderTest, Verdicts) {
+  EXPECT_TRUE(reader_->Start(&recorder_));
+  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0.25", "", "captured", "", "key", "value"}) +
+         Record({"began", "1"}));
+  reader_->Feed("past the capture\n", &recorder_);
+  Report(Record({"finished", "1", "failed", "1", "a.py:3: no\nassert 0", "long\n", "watch out"}) +
+         Record({"began", "2"}) + Record({"finished", "2", "skipped", "0", "later (a.py:9)", "", ""}) +
+         Record({"end"}));
+  End(0);
+  EXPECT_EQ(recorder_.text,
+            "began 0; passed 0 in 250ms key=value; "
+            "began 1; failed 1 in 1s: a.py:3: no\nassert 0 [watch out] <long\npast the capture\n>; "
+            "began 2; skipped 2 in 0: later (a.py:9); ");
+  EXPECT_FALSE(end_.premature);
+  EXPECT_EQ(end_.listing_wrong, "");
+}
+
+TEST_P(PytestReaderTest, OneThatDiesIsLeftRunningWithWhatItPrinted) {
+  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) + Record({"began", "1"}));
+  reader_->Feed("Fatal Python error: Segmentation fault\n", &recorder_);
+  End(0, 11);
+  EXPECT_EQ(recorder_.text, "began 0; passed 0 in 0; began 1; ");
+  EXPECT_EQ(end_.output, "Fatal Python error: Segmentation fault\n");
+}
+
+TEST_P(PytestReaderTest, AnExitBeforeTheEndIsPremature) {
+  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}));
+  End(0);
+  EXPECT_TRUE(end_.premature);
+}
+
+TEST_P(PytestReaderTest, ACaseThatIsNotCollectedAnyMoreMakesTheListingWrong) {
+  Report(Record({"unknown", "1"}) + Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) +
+         Record({"end"}));
+  End(0);
+  EXPECT_THAT(end_.listing_wrong, HasSubstr("it listed 'a.py::y'"));
+}
+
+TEST_P(PytestReaderTest, WhatCannotBeReadIsToldAndBelievedNoFurther) {
+  const std::string good = Record({"began", "0"});
+  for (const std::string& bad :
+       {std::string("I am a test\n"), Record({"finished", "0", "passed"}),
+        Record({"finished", "1", "passed", "0", "", "", ""}), Record({"finished", "0", "splendid", "0", "", "", ""}),
+        Record({"began", "7"}), Record({"began", "1"}), Record({"finished", "0", "passed", "0", "", "", "", "a key"}),
+        std::string("3:1:a,\n"), std::string("12:3:abc;\n")}) {
+    Recorder recorder;
+    const std::unique_ptr<OutputReader> reader =
+        PytestAdapter().NewReader({.listing = listing_, .cases = cases_, .temp_dir = "/t", .output_cap = 1 << 20});
+    const std::string all = good + bad + Record({"finished", "0", "passed", "0", "", "", ""}) + Record({"end"});
+    for (absl::string_view rest = all; !rest.empty(); rest.remove_prefix(std::min(GetParam(), rest.size()))) {
+      reader->FeedReport(rest.substr(0, GetParam()), &recorder);
+    }
+    ProcessEnd end;
+    reader->Ended({}, &end, &recorder);
+    EXPECT_EQ(recorder.text, "began 0; ") << bad;
+    EXPECT_TRUE(end.premature) << bad;
+    EXPECT_THAT(end.output, HasSubstr("cannot be read")) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace dtest

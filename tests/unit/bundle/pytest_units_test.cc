@@ -1,0 +1,181 @@
+#include "coordinator/bundle/pytest_units.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "coordinator/bundle/discover.h"
+#include "coordinator/bundle/file_tree.h"
+#include "coordinator/bundle/pytest_ini.h"
+#include "coordinator/bundle/pytest_spec.h"
+#include "unit/protocol/scratch_directory.h"
+
+namespace dtest {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Optional;
+
+TEST(PytestIniTest, KnowsWhatConfiguresPytest) {
+  EXPECT_TRUE(ParsePytestIni("pytest.ini", "").has_value());
+  EXPECT_TRUE(ParsePytestIni(".pytest.toml", "").has_value());
+  EXPECT_FALSE(ParsePytestIni("tox.ini", "[tox]\nenvlist = py\n").has_value());
+  EXPECT_FALSE(ParsePytestIni("setup.cfg", "[metadata]\n[pytest]\n").has_value());
+  EXPECT_FALSE(ParsePytestIni("pyproject.toml", "[tool.black]\n").has_value());
+  EXPECT_TRUE(ParsePytestIni("pyproject.toml", "[tool.pytest]\n").has_value());
+  EXPECT_TRUE(ParsePytestIni("pyproject.toml", "this is [no TOML").has_value());
+}
+
+TEST(PytestIniTest, ReadsPatterns) {
+  const auto ini = ParsePytestIni("setup.cfg",
+                                  "[tool:other]\npython_files = no\n[tool:pytest]\n# python_files = no\naddopts = -x\n"
+                                  "python_files =\n  check_*.py  'a.py'\n\n  b.py\nnorecursedirs: one two\n[x]\n"
+                                  "python_files = no\n");
+  ASSERT_TRUE(ini.has_value());
+  EXPECT_THAT(ini->python_files, Optional(ElementsAre("check_*.py", "a.py", "b.py")));
+  EXPECT_THAT(ini->no_recursion, Optional(ElementsAre("one", "two")));
+  const auto toml = ParsePytestIni("pyproject.toml",
+                                   "[tool.pytest.ini_options]\npython_files = [\"check_*.py\",\n \"b.py\"]\n"
+                                   "norecursedirs = \"one two\"\n");
+  ASSERT_TRUE(toml.has_value());
+  EXPECT_THAT(toml->python_files, Optional(ElementsAre("check_*.py", "b.py")));
+  EXPECT_THAT(toml->no_recursion, Optional(ElementsAre("one", "two")));
+}
+
+class PytestDiscoverTest : public testing::Test {
+ protected:
+  void Write(const std::string& path, const std::string& contents = "", mode_t mode = 0644) {
+    const std::string whole = Path(path);
+    std::filesystem::create_directories(std::filesystem::path(whole).parent_path());
+    std::ofstream(whole) << contents;
+    chmod(whole.c_str(), mode);
+  }
+  std::string Path(const std::string& path) const { return path.empty() ? root_ : root_ + "/" + path; }
+
+  // "name: paths -ignored", or "name" for what is no unit of pytest.
+  std::vector<std::string> Find(const std::vector<std::string>& paths) {
+    DiscoverOptions options;
+    options.root = root_;
+    std::vector<std::string> given;
+    for (const std::string& path : paths) given.push_back(Path(path));
+    const absl::StatusOr<Discovery> found = Discover(given, options);
+    if (!found.ok()) return {std::string(found.status().message())};
+    std::vector<std::string> units;
+    for (const TestProgram& program : found->programs) {
+      std::string text = program.name;
+      if (program.pytest.has_value()) {
+        text += ":";
+        for (const std::string& path : program.pytest->paths) text += " " + (path.empty() ? "<root>" : path);
+        for (const std::string& path : program.pytest->ignored) text += " -" + path;
+      }
+      units.push_back(text + (program.unrunnable.empty() ? "" : " cannot run"));
+    }
+    return units;
+  }
+
+  ScratchDirectory scratch_;
+  const std::string root_ = std::filesystem::canonical(scratch_.path()).string();
+};
+
+TEST_F(PytestDiscoverTest, TheRootComesFromTheFileAlone) {
+  Write("project/pytest.ini");
+  Write("project/tests/test_a.py");
+  Write("project/tests/b_test.py");
+  EXPECT_THAT(Find({""}), ElementsAre("project: <root>"));
+  EXPECT_THAT(Find({"project"}), ElementsAre("project: <root>"));
+  EXPECT_THAT(Find({"project/tests"}), ElementsAre("project: tests"));
+  EXPECT_THAT(Find({"project/tests/test_a.py"}), ElementsAre("project: tests/test_a.py"));
+  EXPECT_THAT(Find({"project/tests/test_a.py::TestA::test_b[x::y/z]", "project/tests/b_test.py"}),
+              ElementsAre("project: tests/test_a.py::TestA::test_b[x::y/z] tests/b_test.py"));
+  EXPECT_THAT(Find({"project/tests/test_a.py::test_b", "project/tests", "project/tests/test_a.py"}),
+              ElementsAre("project: tests"));
+}
+
+TEST_F(PytestDiscoverTest, WithoutAConfigurationTheWorkingDirectoryIsTheRoot) {
+  Write("tests/unit/test_a.py");
+  Write("tests/unit/helper.py");
+  EXPECT_THAT(Find({"tests"}), ElementsAre("pytest: tests"));
+  EXPECT_THAT(Find({"tests/unit"}), ElementsAre("pytest: tests/unit"));
+  EXPECT_THAT(Find({""}), ElementsAre("pytest: <root>"));
+  Write("tests/conftest.py");
+  EXPECT_THAT(Find({"tests/unit"}), ElementsAre("tests: unit"));
+  Write("setup.py");
+  EXPECT_THAT(Find({"tests/unit"}), ElementsAre("pytest: tests/unit"));
+}
+
+TEST_F(PytestDiscoverTest, RootsWithinRootsAreUnitsOfTheirOwn) {
+  Write("pytest.ini", "[pytest]\npython_files = check_*.py\n");
+  Write("check_a.py");
+  Write("test_not_mine.py");
+  Write("part/tox.ini", "[pytest]\n");
+  Write("part/test_b.py");
+  Write("part/check_not_mine.py");
+  EXPECT_THAT(Find({""}), ElementsAre("pytest: <root> -part", "part: <root>"));
+  EXPECT_THAT(Find({"part"}), ElementsAre("part: <root>"));
+}
+
+TEST_F(PytestDiscoverTest, WhatPytestDoesNotEnterIsNoReasonForAUnit) {
+  Write("a/build/test_a.py");
+  Write("a/env/pyvenv.cfg");
+  Write("a/env/lib/test_b.py");
+  Write("a/.hidden/test_c.py");
+  EXPECT_THAT(Find({""}), ElementsAre(HasSubstr("no test found")));
+  EXPECT_THAT(Find({"a/build"}), ElementsAre("pytest: a/build"));
+}
+
+TEST_F(PytestDiscoverTest, AnExecutableScriptIsAProgramUnlessPytestIsDeclared) {
+  Write("tests/test_a.py", "#!/bin/sh\n", 0755);
+  EXPECT_THAT(Find({"tests"}), ElementsAre("tests/test_a.py"));
+  EXPECT_THAT(Find({"tests/test_a.py"}), ElementsAre("tests/test_a.py"));
+  EXPECT_THAT(Find({"tests/test_a.py::test_b"}), ElementsAre("pytest: tests/test_a.py::test_b"));
+  Write("tests/conftest.py");
+  EXPECT_THAT(Find({"tests"}), ElementsAre("tests: <root>"));
+  EXPECT_THAT(Find({"tests/test_a.py"}), ElementsAre("tests: test_a.py"));
+}
+
+TEST_F(PytestDiscoverTest, WhatIsShippedOfAProject) {
+  Write("project/pytest.ini");
+  Write("project/tests/test_a.py");
+  Write("project/tests/data.bin");
+  Write("project/tests/__pycache__/test_a.pyc");
+  Write("project/.venv/bin/python");
+  Write("project/env/pyvenv.cfg");
+  Write("project/env/bin/python");
+  Write("project/node_modules/x.js");
+  EXPECT_THAT(*ProjectFiles(Path("project")),
+              ElementsAre("pytest.ini", "tests/data.bin", "tests/test_a.py"));
+
+  DiscoverOptions options;
+  options.root = root_;
+  const absl::StatusOr<Discovery> found = Discover({Path("project/tests")}, options);
+  ASSERT_TRUE(found.ok()) << found.status();
+  Catalog catalog({.cache_dir = ""});
+  const auto spec_from = [&](const std::string& working_directory) {
+    LibraryLayout layout;
+    const SpecOptions spec_options = {.root = working_directory, .data = {}, .layout = &layout};
+    return MakePytestSpec(UnitId(0), found->programs.front(), {"", {"-m", "slow"}}, spec_options, catalog);
+  };
+  const absl::StatusOr<UnitSpec> spec = spec_from(root_);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->path, "python3");
+  EXPECT_EQ(spec->working_directory, "");
+  EXPECT_THAT(spec->arguments,
+              ElementsAre("--root=project", "--ini=pytest.ini", "--path=tests", "--arg=-m", "--arg=slow"));
+  EXPECT_EQ(spec->files.front().path, "project/pytest.ini");
+  // From within, the project is all the same whole, and tests start where dtest did.
+  const absl::StatusOr<UnitSpec> inside = spec_from(Path("project/tests"));
+  ASSERT_TRUE(inside.ok()) << inside.status();
+  EXPECT_THAT(inside->working_directory, testing::MatchesRegex("\\.dtest/outside/.*/project/tests"));
+  EXPECT_THAT(inside->arguments.front(), "--root=..");
+  EXPECT_THAT(inside->files.back().path, testing::MatchesRegex("\\.dtest/outside/.*/project/tests/test_a.py"));
+}
+
+}  // namespace
+}  // namespace dtest

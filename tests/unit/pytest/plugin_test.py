@@ -1,0 +1,444 @@
+"""The plugin that runs pytest for dtest, by itself: a project is listed and run as the agent does it, and what the
+records say is compared with what pytest itself says of the same project.
+
+Run with the directory of the plugin (agent/pytest) as the only argument.
+"""
+
+import ctypes
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+SKIPPED = 77
+PLUGIN = os.path.abspath(sys.argv.pop()) if len(sys.argv) > 1 else ""
+
+CONFTEST = """\
+    import pytest
+
+    @pytest.fixture
+    def breaks_before():
+        raise RuntimeError("no water")
+
+    @pytest.fixture
+    def breaks_after():
+        yield
+        raise RuntimeError("left the tap open")
+
+    @pytest.fixture(scope="module")
+    def made(request):
+        with open("made", "a") as file:
+            file.write(request.node.name + "\\n")
+    """
+
+TEST_A = """\
+    import os, sys, unittest, warnings
+    import pytest
+
+    def test_passes(made):
+        print("nobody sees this")
+
+    def test_fails(made):
+        print("somebody sees this")
+        assert 1 == 2, "no"
+
+    @pytest.mark.parametrize("value", ["a", "b::c", "x[y]", "\\u00e9\\n"])
+    def test_parameter(value):
+        assert value != "a"
+
+    @pytest.mark.skip(reason="no wings")
+    def test_skipped():
+        pass
+
+    def test_skips_itself():
+        pytest.skip("no legs")
+
+    @pytest.mark.xfail(reason="bug 1")
+    def test_expected():
+        assert 0
+
+    @pytest.mark.xfail(reason="bug 2", strict=True)
+    def test_strict():
+        pass
+
+    @pytest.mark.xfail(reason="bug 3")
+    def test_unexpected():
+        pass
+
+    def test_setup(breaks_before):
+        pass
+
+    def test_teardown(breaks_after):
+        pass
+
+    def test_everything_fails(breaks_after):
+        assert 0
+
+    def test_warns():
+        warnings.warn("hot")
+
+    @pytest.mark.slow
+    def test_worker(worker_id, testrun_uid, request, tmp_path):
+        assert worker_id == "gw3" == os.environ["PYTEST_XDIST_WORKER"]
+        assert testrun_uid == "run-1" and request.config.workerinput["workercount"] == 4
+        assert tmp_path.parent.name == "popen-gw3"
+
+    def test_closes_and_forks(capfd):
+        os.close(1)
+        pid = os.fork()
+        if pid == 0:
+            os.write(3, b"5:3:end") if os.path.exists("/proc/self/fd/3") else None
+            os._exit(0)
+        os.waitpid(pid, 0)
+        os.open("/dev/null", os.O_WRONLY)
+
+    class TestUnit(unittest.TestCase):
+        def test_parts(self):
+            for i in range(3):
+                with self.subTest(i=i):
+                    self.assertNotEqual(i, 1)
+
+        def test_whole(self):
+            pass
+    """
+
+BROKEN = "import nothing_of_this_name\n\ndef test_lost():\n    pass\n"
+
+
+def read_records(data):
+    records, at = [], 0
+    while at < len(data):
+        colon = data.index(b":", at)
+        end = colon + 1 + int(data[at:colon])
+        assert data[end:end + 1] == b"\n"
+        fields, at = [], colon + 1
+        while at < end:
+            colon = data.index(b":", at)
+            field_end = colon + 1 + int(data[at:colon])
+            assert data[field_end:field_end + 1] == b","
+            fields.append(data[colon + 1:field_end].decode())
+            at = field_end + 1
+        records.append(fields)
+        at = end + 1
+    return records
+
+
+class Server:
+    """A process that forks workers, as the agent asks it to."""
+
+    def __init__(self, test, arguments):
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: workers become children of this process
+        self.test = test
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.process = test.begin(theirs.fileno(), *arguments, "--serve=yes", stdout=subprocess.DEVNULL)
+        theirs.close()
+        test.addCleanup(self.close)
+
+    def fork(self, worker, cases):
+        path = os.path.join(self.test.directory, f"cases-{worker}")
+        with open(path, "wb") as file:
+            file.write(b"".join(case.encode() + b"\0" for case in cases))
+        return self.ask(worker, f"--run={path}")
+
+    def ask(self, worker, argument):
+        fields = ["0", self.test.project, "1", argument, *(f"{name}={value}" for name, value in {
+            "PATH": os.environ["PATH"], "PYTEST_XDIST_WORKER": worker, "PYTEST_XDIST_WORKER_COUNT": "2",
+            "PYTEST_XDIST_TESTRUNUID": "run-1", "TMPDIR": f"/tmp/{worker}"}.items())]
+        packet = b"".join(b"%d:%b," % (len(field), field) for field in map(os.fsencode, fields))
+        output, report = os.pipe(), os.pipe()
+        reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        socket.send_fds(self.control, [packet], [output[1], report[1], theirs.fileno()])
+        for descriptor in (output[1], report[1], theirs.detach()):
+            os.close(descriptor)
+        return Forked(reply, output[0], report[0])
+
+    def close(self):
+        self.control.close()
+        self.process.wait()
+
+
+class Forked:
+    def __init__(self, reply, output, report):
+        self.said = reply.recv(4096).decode()
+        self.pid = int(self.said) if self.said.isdigit() else 0
+        self.output, self.report, self.printed = output, report, ""
+        if self.pid:
+            reply.send(b"!")
+        reply.close()
+
+    def wait_for_output(self, text):
+        while text not in self.printed:
+            self.printed += os.read(self.output, 4096).decode()
+
+    def result(self):
+        """Records, what it printed past pytest, status."""
+        with os.fdopen(self.report, "rb") as report:
+            told = read_records(report.read())
+        with os.fdopen(self.output, "rb") as output:
+            printed = self.printed + output.read().decode()
+        return told, printed, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+class PluginTest(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="dtest-plugin-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.plugin = os.path.join(self.directory, "agent", "pytest")
+        shutil.copytree(PLUGIN, self.plugin)  # it keeps its caches beside itself
+        self.project = os.path.join(self.directory, "project")
+        self.write("pytest.ini", "[pytest]\nmarkers = slow: takes long\n")
+
+    def write(self, name, text):
+        path = os.path.join(self.project, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(textwrap.dedent(text))
+
+    def begin(self, report, *arguments, **options):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
+        environment.update({"PYTEST_XDIST_WORKER": "gw3", "PYTEST_XDIST_WORKER_COUNT": "4",
+                            "PYTEST_XDIST_TESTRUNUID": "run-1"})
+        return subprocess.Popen(
+            ["/bin/sh", "-c", f'exec "$@" 3>&{report}', "sh", sys.executable, os.path.join(self.plugin, "start.py"),
+             f"--root={self.project}", "--ini=pytest.ini", *arguments],
+            env=environment, pass_fds=[report], cwd=self.project, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
+            **options)
+
+    def start(self, *arguments):
+        """Exit status, records of the report channel, and what was printed."""
+        ours, theirs = os.pipe()
+        process = self.begin(theirs, *arguments, stdout=subprocess.PIPE, text=True)
+        os.close(theirs)
+        with os.fdopen(ours, "rb") as report:
+            records = read_records(report.read())
+        printed = process.communicate()[0]
+        return process.returncode, records, printed
+
+    def list(self, *more, paths=("",)):
+        path = os.path.join(self.directory, "listing")
+        status, _, printed = self.start(*(f"--path={path}" for path in paths), f"--list={path}", *more)
+        self.assertEqual(status, 0, printed)
+        with open(path, "rb") as file:
+            records = read_records(file.read())
+        self.assertEqual(records.pop(), ["end", str(len(records))])
+        return records
+
+    def run_cases(self, cases, *more):
+        """id -> the record of its result."""
+        path = os.path.join(self.directory, "cases")
+        with open(path, "wb") as file:
+            file.write(b"".join(case.encode() + b"\0" for case in cases))
+        status, records, printed = self.start(f"--run={path}", *more)
+        self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+        began = [record[1] for record in records if record[0] == "began"]
+        self.assertEqual(began, [record[1] for record in records if record[0] == "finished"])
+        return {cases[int(record[1])]: record for record in records if record[0] == "finished"}
+
+    def pytest_verdicts(self):
+        """What pytest says: (class, name) -> passed, failed or skipped."""
+        junit = os.path.join(self.directory, "junit.xml")
+        subprocess.run([sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={junit}",
+                        "--continue-on-collection-errors"], cwd=self.project, stdout=subprocess.DEVNULL, check=False)
+        verdicts = {}
+        for case in ElementTree.parse(junit).getroot().iter("testcase"):
+            kinds = {child.tag for child in case} - {"system-out", "system-err", "properties"}
+            verdict = "failed" if kinds & {"failure", "error"} else "skipped" if kinds else "passed"
+            key = (case.get("classname"), case.get("name"))
+            if verdicts.get(key) != "failed":
+                verdicts[key] = verdict
+        return verdicts
+
+    def test_verdicts_are_those_of_pytest(self):
+        self.write("tests/conftest.py", CONFTEST)
+        self.write("tests/test_a.py", TEST_A)
+        self.write("tests/test_broken.py", BROKEN)
+        listing = self.list()
+        cases = [record[1] for record in listing]
+        by_id = {record[1]: record for record in listing}
+        self.assertEqual(by_id["tests/test_a.py::test_parameter[b::c]"][2:], ["tests/test_a.py", "11", "b::c"])
+        self.assertEqual(by_id["tests/test_a.py::test_worker"][5:], ["slow"])
+        self.assertIn("nothing_of_this_name", by_id["tests/test_broken.py"][2])
+        results = self.run_cases(cases)
+        self.assertEqual(set(results), set(cases))
+
+        theirs = self.pytest_verdicts()
+        ours = {}
+        for case, record in results.items():
+            names = case.replace(".py", "").replace("/", ".").split("::", 1)
+            if len(names) == 1:
+                ours[("", names[0])] = record[2]
+            else:
+                *classes, name = ([*names[1].split("::")] if "[" not in names[1] else [names[1]])
+                ours[(".".join([names[0], *classes]), name)] = record[2]
+        worker = ("tests.test_a", "test_worker")  # plain pytest has none
+        self.assertEqual(ours.pop(worker), "passed")
+        self.assertIn(theirs.pop(worker), ("failed", "passed"))
+        self.assertEqual(ours, theirs)
+
+        message = {case.partition("::")[2]: record[4] for case, record in results.items()}
+        output = {case.partition("::")[2]: record[5] for case, record in results.items()}
+        warning = {case.partition("::")[2]: record[6] for case, record in results.items()}
+        self.assertEqual(message["test_fails"], "tests/test_a.py:9: AssertionError: no\nassert 1 == 2")
+        self.assertIn("somebody sees this", output["test_fails"])
+        self.assertEqual(message["test_skips_itself"], "no legs (tests/test_a.py:20)")
+        self.assertEqual(message["test_expected"], "xfail: bug 1")
+        self.assertEqual(message["test_strict"], "[XPASS(strict)] bug 2")
+        self.assertEqual(warning["test_unexpected"], "passed, and xfail expects a failure: bug 3")
+        self.assertEqual(message["test_setup"], "error in set-up: tests/conftest.py:5: RuntimeError: no water")
+        self.assertEqual(message["test_teardown"], "error in tear-down: tests/conftest.py:10: RuntimeError: left the tap open")
+        self.assertEqual(message["test_everything_fails"].count("\n"), 1)
+        self.assertIn("UserWarning: hot (", warning["test_warns"])
+        with open(os.path.join(self.project, "made"), encoding="utf-8") as file:
+            self.assertEqual(file.read().count("\n"), 2, "a module's fixture: once under dtest, once under pytest")
+        self.assertEqual([name for _, names, _ in os.walk(self.project) for name in names if name.startswith(("__", "."))],
+                         [], "something was left in the project")
+
+    def test_a_batch_runs_in_its_order_and_knows_what_follows(self):
+        self.write("test_m.py", """\
+            import pytest
+            order = []
+
+            @pytest.fixture(scope="class")
+            def shared():
+                order.append("made")
+                yield
+                order.append("gone")
+
+            class TestA:
+                def test_1(self, shared): order.append("1")
+                def test_2(self, shared): order.append("2")
+
+            def test_last():
+                assert order == ["2", "made", "1", "gone"] or order == ["made", "2", "1", "gone"], order
+            """)
+        results = self.run_cases(["test_m.py::TestA::test_2", "test_m.py::TestA::test_1", "test_m.py::test_last"])
+        self.assertEqual({record[2] for record in results.values()}, {"passed"}, results)
+
+    def test_options_of_xdist_are_accepted_and_arguments_passed_on(self):
+        self.write("pytest.ini", "[pytest]\naddopts = -n auto --dist loadgroup -ra -x\nmarkers = slow: takes long\n")
+        self.write("test_m.py", "import pytest\n\ndef test_a(): assert 0\n\n@pytest.mark.slow\n"
+                                "@pytest.mark.xdist_group('g')\ndef test_b(): pass\n")
+        self.assertEqual([record[1] for record in self.list()], ["test_m.py::test_a", "test_m.py::test_b"])
+        self.assertEqual([record[1] for record in self.list("--arg=-m", "--arg=slow")], ["test_m.py::test_b"])
+        results = self.run_cases(["test_m.py::test_a", "test_m.py::test_b"])
+        self.assertEqual([record[2] for record in results.values()], ["failed", "passed"], "-x is for dtest to count")
+
+    def test_what_cannot_be_listed_says_why_in_the_words_of_pytest(self):
+        self.write("test_m.py", "def test_a(): pass\n")
+        for arguments, conftest, said in (
+                (["--arg=--no-such-option"], "", "unrecognized arguments: --no-such-option"),
+                ([], "import nothing_of_this_name\n", "No module named 'nothing_of_this_name'"),
+                ([], "raise SystemExit(0)\n", ""),
+                ([], "import pytest\ndef pytest_sessionstart(): pytest.exit('not today')\n", "not today"),
+                ([], "import os\nos._exit(0)\n", None)):
+            with self.subTest(arguments=arguments, conftest=conftest):
+                self.write("conftest.py", conftest)
+                listing = os.path.join(self.directory, "listing")
+                status, _, printed = self.start("--path=", f"--list={listing}", *arguments)
+                if said is not None:
+                    self.assertIn(said, printed)
+                self.assertFalse(os.path.exists(listing), "a listing that is not whole is none")
+                if said:
+                    self.assertNotEqual(status, 0, printed)
+
+    def test_workers_are_forked_from_one_that_has_collected_once(self):
+        self.write("conftest.py", """\
+            import os, sys
+            with open(os.path.join(os.path.dirname(__file__), "collected"), "a") as file:
+                file.write("once")
+            """)
+        self.write("test_m.py", """\
+            import os, random, atexit
+            import pytest
+
+            @pytest.fixture(scope="session")
+            def mine(tmp_path_factory, worker_id):
+                return f"{worker_id} {tmp_path_factory.getbasetemp().name} {os.environ['TMPDIR']}"
+
+            def test_a(mine, record_property, capfd):
+                os.system("echo past Python")
+                record_property("mine", mine)
+                record_property("random", str(random.random()))
+
+            def test_b():
+                print("heard")
+                assert 0
+
+            def test_dies():
+                atexit.register(print, "never")
+                os._exit(5)
+
+            def test_long(capfd):
+                with capfd.disabled():
+                    os.write(2, b"waiting\\n")
+                import time
+                time.sleep(1000)
+            """)
+        workers = Server(self, ["--path="])
+        listing = os.path.join(self.directory, "listing")
+        self.assertEqual(workers.ask("gw0", f"--list={listing}").result(), ([], "", 0))
+        with open(listing, "rb") as file:
+            self.assertEqual([record[1] for record in read_records(file.read())],
+                             [f"test_m.py::test_{name}" for name in ("a", "b", "dies", "long")] + ["4"])
+        first = workers.fork("gw0", ["test_m.py::test_a", "test_m.py::test_b"])
+        second = workers.fork("gw1", ["test_m.py::test_a", "test_m.py::test_dies"])
+        told, printed, status = first.result()
+        self.assertEqual((printed, status), ("", 0))
+        self.assertEqual([record[:3] for record in told if record[0] == "finished"],
+                         [["finished", "0", "passed"], ["finished", "1", "failed"]])
+        self.assertEqual(told[-1], ["end"])
+        self.assertIn("heard", told[3][5])
+        others, printed, status = second.result()
+        self.assertEqual((printed, status), ("", 5))
+        self.assertEqual(others[2:], [["began", "1"]])
+        properties = [dict(zip(records[1][7::2], records[1][8::2])) for records in (told, others)]
+        self.assertEqual([each["mine"] for each in properties], ["gw0 popen-gw0 /tmp/gw0", "gw1 popen-gw1 /tmp/gw1"])
+        self.assertNotEqual(properties[0]["random"], properties[1]["random"])
+        third = workers.fork("gw1", ["test_m.py::test_long"])
+        third.wait_for_output("waiting")
+        os.kill(third.pid, signal.SIGTERM)
+        _, printed, status = third.result()
+        self.assertEqual(status, -signal.SIGTERM)
+        self.assertIn("in test_long", printed)
+        workers.close()
+        with open(os.path.join(self.project, "collected"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "once")
+
+    def test_what_cannot_be_forked_says_why(self):
+        self.write("test_m.py", "def test_a(): pass\n")
+        for conftest, reason in (
+                ("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='poller').start()\n",
+                 "!1 threads run after collection (poller)"),
+                ("import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n",
+                 "!PYTEST_XDIST_WORKER is read while tests are collected")):
+            with self.subTest(conftest=conftest):
+                self.write("conftest.py", conftest)
+                workers = Server(self, ["--path="])
+                self.assertEqual(workers.fork("gw0", ["test_m.py::test_a"]).said, reason)
+                workers.close()
+
+    def test_a_test_that_leaves_keeps_its_verdict_and_the_batch_is_not_whole(self):
+        self.write("test_m.py", "import pytest\n\ndef test_a(): pytest.exit('enough')\n\ndef test_b(): pass\n")
+        path = os.path.join(self.directory, "cases")
+        with open(path, "wb") as file:
+            file.write(b"test_m.py::test_a\0test_m.py::test_b\0")
+        status, records, _ = self.start(f"--run={path}")
+        self.assertNotEqual(status, 0)
+        self.assertEqual([record[:3] for record in records], [["began", "0"], ["finished", "0", "failed"]])
+        self.assertEqual(records[1][4], "pytest.exit: enough")
+
+
+if __name__ == "__main__":
+    if importlib.util.find_spec("pytest") is None:
+        print(f"skipped: {sys.executable} has no pytest (apt-get install python3-pytest)")
+        sys.exit(SKIPPED)
+    unittest.main()
