@@ -335,10 +335,12 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   }
   if (options.command == Command::kHistory && !options.paths.empty()) {
     const std::string& word = options.paths.front();
-    if (word != "export" && word != "forget" && word != "flaky") {
-      return absl::StrCat("dtest history cannot '", word, "': give nothing, flaky, export FILE or forget EXPR");
+    if (word != "export" && word != "forget" && word != "flaky" && word != "trend") {
+      return absl::StrCat("dtest history cannot '", word,
+                          "': give nothing, trend [EXPR], flaky, export FILE or forget EXPR");
     }
-    if (options.json) return absl::StrCat("dtest history ", word, " has no JSON: what is --json for?");
+    if (options.json && word != "trend")
+      return absl::StrCat("dtest history ", word, " has no JSON: what is --json for?");
     if (word == "flaky" && options.paths.size() > 1) {
       return absl::StrCat("dtest history flaky takes nothing: what is ", options.paths[1], " for?");
     }

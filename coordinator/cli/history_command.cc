@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/clock.h"
+#include "coordinator/cli/case_trend.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/json_document.h"
 #include "coordinator/cli/standard_output.h"
@@ -27,11 +28,12 @@ namespace {
 using KnownCase = History::KnownCase;
 
 constexpr size_t kShown = 20;  // of each kind
+constexpr size_t kMostTrends = 100;
 
-std::string Name(const KnownCase& known) {
-  return known.name == known.unit ? NameLine(known.name)
-                                  : absl::StrCat(NameLine(known.unit), " ", NameLine(known.name));
+std::string Name(const std::string& unit, const std::string& name) {
+  return name == unit ? NameLine(name) : absl::StrCat(NameLine(unit), " ", NameLine(name));
 }
+std::string Name(const KnownCase& known) { return Name(known.unit, known.name); }
 
 double FailureRate(const KnownCase& known) {
   return static_cast<double>(known.history.failures) / static_cast<double>(known.history.runs);
@@ -55,7 +57,39 @@ std::string Table(absl::string_view title, const std::vector<const KnownCase*>& 
   return text;
 }
 
-int Show(const std::vector<KnownCase>& all, size_t shown) {
+constexpr absl::Duration kNewFor = absl::Hours(24 * 7);
+
+std::string DateText(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M", time, absl::LocalTimeZone()); }
+
+std::string RunsTable(const std::vector<RunHistory>& runs) {
+  if (runs.empty()) return "";
+  std::string text = "\nruns:\n                    cases  failed  skipped  flaky        wall  slowest\n";
+  for (const RunHistory& run : runs) {
+    absl::StrAppend(&text, DateText(run.started), RightAligned(run.cases, 9), RightAligned(run.failed, 8),
+                    RightAligned(run.skipped, 9), RightAligned(run.flaky, 7), FixedSeconds(run.wall, 3, 11), "s");
+    if (!run.slowest_unit.empty()) {
+      absl::StrAppend(&text, FixedSeconds(run.slowest, 3, 9), "s ", Name(run.slowest_unit, run.slowest_name));
+    }
+    if (!run.completed) absl::StrAppend(&text, "  (ended early: ", CountText(run.not_run), " not run)");
+    text += "\n";
+  }
+  return text;
+}
+
+// The cases that were first seen in the last days, unless nothing older is known.
+std::vector<const KnownCase*> NewCases(const std::vector<KnownCase>& all) {
+  const absl::Time since = absl::Now() - kNewFor;
+  std::vector<const KnownCase*> cases;
+  for (const KnownCase& known : all) {
+    if (known.history.first_run >= since) cases.push_back(&known);
+  }
+  if (cases.size() == all.size()) cases.clear();
+  std::stable_sort(cases.begin(), cases.end(),
+                   [](const KnownCase* a, const KnownCase* b) { return a->history.first_run > b->history.first_run; });
+  return cases;
+}
+
+int Show(const std::vector<KnownCase>& all, const std::vector<RunHistory>& runs, size_t shown) {
   std::vector<const KnownCase*> slowest, flaky;
   for (const KnownCase& known : all) {
     if (known.history.duration.has_value()) slowest.push_back(&known);
@@ -65,13 +99,46 @@ int Show(const std::vector<KnownCase>& all, size_t shown) {
                    [](const KnownCase* a, const KnownCase* b) { return *a->history.duration > *b->history.duration; });
   std::stable_sort(flaky.begin(), flaky.end(),
                    [](const KnownCase* a, const KnownCase* b) { return FailureRate(*a) > FailureRate(*b); });
-  const std::string text = absl::StrCat(Plural(all.size(), "case"), " known\n", Table("\nslowest:", slowest, shown),
-                                        Table("\npassed and failed:", flaky, shown));
+  const std::string text = absl::StrCat(
+      Plural(all.size(), "case"), " known\n", RunsTable(runs), Table("\nslowest:", slowest, shown),
+      Table("\npassed and failed:", flaky, shown), Table("\nnew in the last 7 days:", NewCases(all), shown));
   return StatusAfterOutput(WriteOutput(text), kExitPassed);
 }
 
-int ShowAsJson(const std::vector<KnownCase>& all) {
+std::string JsonTime(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone()); }
+
+void AppendRuns(const std::vector<RunHistory>& runs, JsonDocument* document) {
+  document->BeginList("runs");
+  for (const RunHistory& run : runs) {
+    std::string* const text = document->Element();
+    *text += "{\"run\":";
+    AppendString(run.run_id, text);
+    AppendField("started", JsonTime(run.started), text);
+    AppendKey("wall", text);
+    AppendDuration(run.wall, text);
+    AppendFlag("completed", run.completed, text);
+    AppendField("cases", run.cases, text);
+    AppendField("failed", run.failed, text);
+    AppendField("skipped", run.skipped, text);
+    AppendField("not_run", run.not_run, text);
+    AppendField("flaky", run.flaky, text);
+    if (!run.slowest_unit.empty()) {
+      AppendKey("slowest", text);
+      *text += "{\"executable\":";
+      AppendString(run.slowest_unit, text);
+      AppendField("name", run.slowest_name, text);
+      AppendKey("duration", text);
+      AppendDuration(run.slowest, text);
+      text->push_back('}');
+    }
+    text->push_back('}');
+  }
+  document->EndList();
+}
+
+int ShowAsJson(const std::vector<KnownCase>& all, const std::vector<RunHistory>& runs) {
   JsonDocument document("history");
+  AppendRuns(runs, &document);
   document.BeginList("cases");
   for (const KnownCase& known : all) {
     std::string* const text = document.Element();
@@ -88,7 +155,49 @@ int ShowAsJson(const std::vector<KnownCase>& all) {
     AppendField("runs", history.runs, text);
     AppendField("failures", history.failures, text);
     AppendField("last_outcome", OutcomeName(history.last_outcome), text);
-    AppendField("last_run", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", history.last_run, absl::UTCTimeZone()), text);
+    AppendField("last_run", JsonTime(history.last_run), text);
+    if (history.first_run != absl::InfinitePast()) AppendField("first_run", JsonTime(history.first_run), text);
+    AppendFlag("flaky", LooksFlaky(history), text);
+    text->push_back('}');
+  }
+  document.EndList();
+  return document.End({}, kExitPassed);
+}
+
+std::string TrendText(const std::vector<NamedCase>& cases, const std::vector<CaseOfRun>& trend) {
+  std::string text;
+  for (const NamedCase& one : cases) {
+    absl::StrAppend(&text, text.empty() ? "" : "\n", Name(one.unit, one.name), "\n");
+    for (const CaseOfRun& run : trend) {
+      if (run.unit != one.unit || run.name != one.name) continue;
+      const absl::string_view outcome = run.flaky ? "flaky" : OutcomeName(run.outcome);
+      absl::StrAppend(&text, "  ", DateText(run.time), FixedSeconds(run.duration, 3, 11), "s  ", outcome,
+                      std::string(12 - std::min<size_t>(12, outcome.size()), ' '), run.run_id,
+                      run.host.empty() ? "" : absl::StrCat("  ", NameLine(run.host)), "\n");
+    }
+  }
+  return text;
+}
+
+int ShowTrend(const std::vector<NamedCase>& cases, const Options& options) {
+  std::vector<std::string> problems;
+  const std::vector<CaseOfRun> trend = CaseTrend(options.state_dir, cases, &problems);
+  for (const std::string& problem : problems) std::fprintf(stderr, "dtest: warning: %s\n", problem.c_str());
+  if (!options.json) return StatusAfterOutput(WriteOutput(TrendText(cases, trend)), kExitPassed);
+  JsonDocument document("history");
+  document.BeginList("verdicts");
+  for (const CaseOfRun& run : trend) {
+    std::string* const text = document.Element();
+    *text += "{\"run\":";
+    AppendString(run.run_id, text);
+    AppendField("time", JsonTime(run.time), text);
+    AppendField("executable", run.unit, text);
+    AppendField("name", run.name, text);
+    AppendField("outcome", OutcomeName(run.outcome), text);
+    if (run.flaky) AppendFlag("flaky", true, text);
+    AppendKey("duration", text);
+    AppendDuration(run.duration, text);
+    if (!run.host.empty()) AppendField("host", run.host, text);
     text->push_back('}');
   }
   document.EndList();
@@ -164,30 +273,30 @@ int Export(const std::vector<KnownCase>& all, const std::string& path) {
   return StatusAfterOutput(error, kExitPassed);
 }
 
-int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::string>& filters) {
+// Leaves those that the filters match. NotFound: none.
+absl::Status Choose(const std::vector<std::string>& filters, std::vector<KnownCase>* cases) {
   const absl::StatusOr<Selection> selection = Selection::Make(filters);
-  if (!selection.ok()) return ExplainFailure(selection.status());
+  if (!selection.ok()) return selection.status();
   if (selection->NeedsInfo()) {
-    return ExplainFailure(absl::InvalidArgumentError(
-        "label(), file() and parameter() cannot be asked here: history knows names only; choose by unit(), suite() or name()"));
+    return absl::InvalidArgumentError(
+        "label(), file() and parameter() cannot be asked here: history knows names only; choose by unit(), suite() or "
+        "name()");
   }
-  all.erase(std::remove_if(all.begin(), all.end(),
-                           [&](const KnownCase& known) {
-                             FilterSubject subject;
-                             subject.unit = known.unit;
-                             subject.info.name = known.name;
-                             subject.has_info = false;
-                             subject.never_ran = known.history.runs == 0;
-                             subject.failed_last = !subject.never_ran && IsFailure(known.history.last_outcome);
-                             return !selection->Matches(subject);
-                           }),
-            all.end());
-  if (all.empty()) {
-    std::fprintf(stderr, "dtest: no case that is known matches\n");
-    return kExitNothingSelected;
-  }
-  if (absl::Status status = history->Forget(all); !status.ok()) return ExplainFailure(status);
-  std::fprintf(stderr, "dtest: forgot %s\n", Plural(all.size(), "case").c_str());
+  std::erase_if(*cases, [&](const KnownCase& known) {
+    FilterSubject subject;
+    subject.unit = known.unit;
+    subject.info.name = known.name;
+    subject.has_info = false;
+    subject.never_ran = known.history.runs == 0;
+    subject.failed_last = !subject.never_ran && IsFailure(known.history.last_outcome);
+    return !selection->Matches(subject);
+  });
+  return cases->empty() ? absl::NotFoundError("no case that is known matches") : absl::OkStatus();
+}
+
+int Forget(History* history, const std::vector<KnownCase>& cases) {
+  if (absl::Status status = history->Forget(cases); !status.ok()) return ExplainFailure(status);
+  std::fprintf(stderr, "dtest: forgot %s\n", Plural(cases.size(), "case").c_str());
   return kExitPassed;
 }
 
@@ -195,20 +304,39 @@ int Forget(History* history, std::vector<KnownCase> all, const std::vector<std::
 
 int HistoryCommand(const Options& options) {
   const std::string path = options.state_dir + "/history.db";
-  absl::StatusOr<std::unique_ptr<History>> history = History::Open(path);
+  const std::string word = options.paths.empty() ? "" : options.paths.front();
+  const std::vector<std::string> rest(options.paths.begin() + (options.paths.empty() ? 0 : 1), options.paths.end());
   const auto fail = [&](const absl::Status& status) {
-    const int exit_status = ExplainFailure(status);
-    return options.json ? EndWithError("history", {"cases"}, status.message(), exit_status) : exit_status;
+    int exit_status = ExplainFailure(status);
+    if (absl::IsNotFound(status)) exit_status = kExitNothingSelected;
+    return options.json ? EndWithError("history", {}, status.message(), exit_status) : exit_status;
   };
+  absl::StatusOr<std::unique_ptr<History>> history = History::Open(path);
   if (!history.ok()) return fail(history.status());
   if (!(*history)->warning().empty()) std::fprintf(stderr, "dtest: warning: %s\n", (*history)->warning().c_str());
+  const size_t shown = options.durations == 0 ? kShown : options.durations;
+  absl::StatusOr<std::vector<RunHistory>> runs = (*history)->Runs(shown);
+  if (!runs.ok()) return fail(runs.status());
+  if (word == "trend" && rest.empty()) {
+    if (!options.json) return StatusAfterOutput(WriteOutput(RunsTable(*runs)), kExitPassed);
+    JsonDocument document("history");
+    AppendRuns(*runs, &document);
+    return document.End({}, kExitPassed);
+  }
   absl::StatusOr<std::vector<KnownCase>> all = (*history)->All();
   if (!all.ok()) return fail(all.status());
-  if (options.json) return ShowAsJson(*all);
-  if (options.paths.empty()) return Show(*all, options.durations == 0 ? kShown : options.durations);
-  if (options.paths.front() == "flaky") return ProposeQuarantine(*all, options);
-  if (options.paths.front() == "export") return Export(*all, options.paths[1]);
-  return Forget(history->get(), *std::move(all), {options.paths.begin() + 1, options.paths.end()});
+  if (word.empty()) return options.json ? ShowAsJson(*all, *runs) : Show(*all, *runs, shown);
+  if (word == "flaky") return ProposeQuarantine(*all, options);
+  if (word == "export") return Export(*all, rest.front());
+  if (absl::Status status = Choose(rest, &*all); !status.ok()) return fail(status);
+  if (word == "forget") return Forget(history->get(), *all);
+  if (all->size() > kMostTrends) {
+    return fail(absl::InvalidArgumentError(absl::StrCat("that matches ", Plural(all->size(), "case"), ": name ",
+                                                        kMostTrends, " at most, whose trend can be read")));
+  }
+  std::vector<NamedCase> cases;
+  for (const KnownCase& known : *all) cases.push_back({known.unit, known.name});
+  return ShowTrend(cases, options);
 }
 
 }  // namespace dtest

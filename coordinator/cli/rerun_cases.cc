@@ -19,7 +19,7 @@ RerunCases CasesToRerun(const RunRecord& record) {
     for (size_t begin = 0, end; begin < unit.cases.size(); begin = end) {
       bool failed = false, unfinished = false;
       for (end = begin; end < unit.cases.size() && unit.cases[end].position == unit.cases[begin].position; ++end) {
-        failed |= IsFailure(unit.cases[end].outcome);
+        failed |= IsFailure(unit.cases[end].outcome) && !unit.cases[end].forgiven;
         unfinished |= unit.cases[end].outcome == Outcome::kNotRun;
       }
       const NamedCase one = {unit.name, std::string(RunRecord::Info(unit, unit.cases[begin]).name)};

@@ -14,7 +14,8 @@ namespace dtest {
 
 // Each case and unit once, in the order of units and listings.
 struct RerunCases {
-  std::vector<NamedCase> failed;  // a final verdict, of any iteration, was a failure; units that could not be listed
+  std::vector<NamedCase>
+      failed;  // a final verdict, of any iteration, was a failure that counts; units that could not be listed
   std::vector<NamedCase> unfinished;  // not run, or without a verdict; units that the run ended before. Not in `failed`
 };
 // `record` has heard all of a run that is over.

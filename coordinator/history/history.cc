@@ -16,6 +16,8 @@ constexpr absl::Duration kWriteInterval = absl::Seconds(5);
 constexpr size_t kSlice = 5000;          // attempts written by one Flush: about 10 ms
 constexpr size_t kMaxPending = 1 << 20;  // more are forgotten: something has kept us from writing for long
 
+constexpr absl::Duration kRunsKept = absl::Hours(24 * 365);
+
 constexpr double kHighUp = 0.5;  // weights of the expectile: 10 : 1
 constexpr double kHighDown = 0.05;
 
@@ -88,6 +90,7 @@ void History::RecordStartup(absl::string_view unit, absl::Duration startup) {
 
 absl::Status History::Handle(const RunEvent& event) {
   latest_ = std::max(latest_, event.time);
+  tally_.Note(event);
   if (std::holds_alternative<RunFinished>(event.what)) {
     return WriteRest(kFinishPatience);
   }
@@ -132,11 +135,13 @@ absl::Status History::WriteSlice() {
 absl::Status History::WriteRest(absl::Duration patience) {
   const bool has_host_samples =
       std::any_of(hosts_.begin(), hosts_.end(), [](const HostSample& host) { return host.attempts > 0; });
-  if (db_ == nullptr || (pending_.empty() && startups_.empty() && !has_host_samples)) return absl::OkStatus();
+  if (db_ == nullptr) return absl::OkStatus();
+  if (pending_.empty() && startups_.empty() && !has_host_samples && !tally_.IsWorthKeeping()) return absl::OkStatus();
   absl::Status status = Transaction(patience, [&] {
     absl::Status written = WriteRows(pending_.size());
     if (written.ok()) written = WriteStartups();
     if (written.ok()) written = WriteSpeeds();
+    if (written.ok() && tally_.IsWorthKeeping()) written = WriteRun(db_.get(), tally_.run(), latest_ - kRunsKept);
     if (written.ok()) written = PruneHistory(db_.get(), latest_, units_);
     return written;
   });
@@ -146,6 +151,7 @@ absl::Status History::WriteRest(absl::Duration patience) {
   startups_.clear();
   hosts_.clear();
   host_index_.clear();
+  tally_ = RunTally();
   return absl::OkStatus();
 }
 
@@ -189,7 +195,7 @@ absl::Status History::WriteRows(size_t count) {
   absl::StatusOr<SqliteStatement> insert = SqliteStatement::Prepare(
       db_.get(),
       "INSERT INTO cases(executable, name, duration, high, runs, failures, last_outcome, last_run, passes, flips, "
-      "last_failure) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
+      "last_failure, first_run) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?8)");
   if (!insert.ok()) return insert.status();
   absl::StatusOr<SqliteStatement> update = SqliteStatement::Prepare(
       db_.get(),

@@ -24,6 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/event/sink.h"
+#include "coordinator/history/run_history.h"
 #include "dtest/case_info.h"
 #include "dtest/outcome.h"
 
@@ -47,6 +48,7 @@ struct CaseHistory {
   uint64_t passes = 0;                             // in a row, up to the latest
   uint64_t flips = 0;                              // passed after a failure, or failed after a pass
   absl::Time last_failure = absl::InfinitePast();  // to the second; InfinitePast: none, or not known
+  absl::Time first_run = absl::InfinitePast();     // to the second; InfinitePast: before that was kept
 };
 
 // "3 of 40 runs failed, last on 2026-11-02, and the latest 14 passed", for people.
@@ -60,7 +62,7 @@ class History : public Sink {
  public:
   static constexpr double kNewWeight = 0.3;
   static constexpr double kMaxSpeed = 20;  // of a host, and its inverse
-  static constexpr int kSchemaVersion = 3;
+  static constexpr int kSchemaVersion = 4;
 
   // Opens or creates `path`, and its directory. A file that cannot be used is renamed to "<path>.broken-<time>" and
   // warning() says so. Fails where no file can be opened or created (a read-only directory), and with
@@ -81,6 +83,8 @@ class History : public Sink {
     CaseHistory history;
   };
   absl::StatusOr<std::vector<KnownCase>> All();
+  // The latest so many runs that finished and ran something, the oldest of them first.
+  absl::StatusOr<std::vector<RunHistory>> Runs(size_t most);
   // In one transaction.
   absl::Status Forget(const std::vector<KnownCase>& cases);
   // Process start-up cost of a unit: mean as of durations.
@@ -130,6 +134,7 @@ class History : public Sink {
     int64_t count = 0;
   };
   absl::flat_hash_map<std::string, Startups> startups_;  // of this run, by unit
+  RunTally tally_;
   absl::Time last_write_ = absl::InfinitePast();
   absl::Time latest_;  // event: the only clock
 };

@@ -21,11 +21,19 @@ CREATE TABLE executables(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, star
   pruned INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE cases(executable INTEGER NOT NULL, name TEXT NOT NULL, duration INTEGER, high INTEGER,
   runs INTEGER NOT NULL, failures INTEGER NOT NULL, last_outcome INTEGER NOT NULL, last_run INTEGER NOT NULL,
-  passes INTEGER NOT NULL DEFAULT 0, flips INTEGER NOT NULL DEFAULT 0, last_failure INTEGER,
+  passes INTEGER NOT NULL DEFAULT 0, flips INTEGER NOT NULL DEFAULT 0, last_failure INTEGER, first_run INTEGER,
   PRIMARY KEY(executable, name)) WITHOUT ROWID;
 CREATE TABLE hosts(name TEXT PRIMARY KEY, speed REAL NOT NULL, attempts INTEGER NOT NULL, last_run INTEGER NOT NULL)
   WITHOUT ROWID;
-PRAGMA user_version = 3;
+)sql";
+
+// Since version 4.
+constexpr const char* kRuns = R"sql(
+CREATE TABLE runs(started INTEGER NOT NULL, run TEXT NOT NULL, wall INTEGER NOT NULL, completed INTEGER NOT NULL,
+  cases INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, not_run INTEGER NOT NULL,
+  flaky INTEGER NOT NULL, slowest INTEGER NOT NULL, slowest_executable TEXT NOT NULL, slowest_name TEXT NOT NULL,
+  PRIMARY KEY(started, run)) WITHOUT ROWID;
+PRAGMA user_version = 4;
 )sql";
 
 // From version 1, which never forgot. `pruned` is when a unit was last looked at, in Unix seconds.
@@ -40,10 +48,12 @@ ALTER TABLE cases ADD COLUMN passes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE cases ADD COLUMN flips INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE cases ADD COLUMN last_failure INTEGER;
 UPDATE cases SET passes = 1 WHERE last_outcome IN (0, 4) AND runs > failures;
-PRAGMA user_version = 3;
 )sql";
 
-static_assert(History::kSchemaVersion == 3, "the texts above say so");
+// From version 3, which knew neither runs nor when a case was first seen. Of the cases that are there it is not known.
+constexpr const char* kFromVersion3 = "ALTER TABLE cases ADD COLUMN first_run INTEGER;";
+
+static_assert(History::kSchemaVersion == 4, "the texts above say so");
 
 constexpr absl::Duration kOpenPatience = absl::Seconds(5);
 constexpr absl::Duration kKept = absl::Hours(24 * 90);
@@ -64,9 +74,12 @@ absl::Status Upgrade(SqliteDatabase* db, const std::string& path) {
   if (status.ok() && *version == 0) {
     status = *tables == 0 ? db->Execute(kSchema)
                           : absl::DataLossError(absl::StrCat("history ", path, ": is a database of something else"));
-  } else if (status.ok() && (*version == 1 || *version == 2)) {
+    if (status.ok()) status = db->Execute(kRuns);
+  } else if (status.ok() && *version >= 1 && *version < History::kSchemaVersion) {
     if (*version == 1) status = db->Execute(kFromVersion1);
-    if (status.ok()) status = db->Execute(kFromVersion2);
+    if (status.ok() && *version <= 2) status = db->Execute(kFromVersion2);
+    if (status.ok()) status = db->Execute(kFromVersion3);
+    if (status.ok()) status = db->Execute(kRuns);
     // A version that promises tables which are not there.
     if (absl::IsInternal(status)) status = absl::DataLossError(status.message());
   }
@@ -102,8 +115,8 @@ absl::Status Open(const std::string& path, HistoryFile* file) {
   absl::StatusOr<SqliteStatement> probe = SqliteStatement::Prepare(
       db,
       "SELECT e.id, e.startup, e.pruned, c.duration, c.high, c.runs, c.failures, c.last_outcome, c.last_run, "
-      "c.passes, c.flips, c.last_failure, h.speed, h.attempts, h.last_run FROM executables e, cases c, hosts h LIMIT "
-      "1");
+      "c.passes, c.flips, c.last_failure, c.first_run, h.speed, h.attempts, h.last_run, r.slowest_name "
+      "FROM executables e, cases c, hosts h, runs r LIMIT 1");
   if (!probe.ok()) return absl::DataLossError(probe.status().message());
   // A write ahead log keeps readers going while another run writes. NORMAL: consistent after a power cut, without a
   // sync for each transaction. Where another process is busy this one goes on as the file is; it is correct either way.

@@ -13,7 +13,8 @@ namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(10);  // of a person, for another process
 
-// From the columns name, duration, high, runs, failures, last_outcome, last_run, passes, flips, last_failure.
+// From the columns name, duration, high, runs, failures, last_outcome, last_run, passes, flips, last_failure,
+// first_run.
 CaseHistory ReadCase(const SqliteStatement& row) {
   CaseHistory history;
   if (!row.IsNull(1)) {
@@ -28,6 +29,7 @@ CaseHistory ReadCase(const SqliteStatement& row) {
   history.passes = static_cast<uint64_t>(row.Integer(7));
   history.flips = static_cast<uint64_t>(row.Integer(8));
   if (!row.IsNull(9)) history.last_failure = absl::FromUnixSeconds(row.Integer(9));
+  if (!row.IsNull(10)) history.first_run = absl::FromUnixSeconds(row.Integer(10));
   return history;
 }
 
@@ -75,7 +77,7 @@ std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view unit, c
   absl::StatusOr<SqliteStatement> select =
       SqliteStatement::Prepare(db_.get(),
                                "SELECT name, duration, high, runs, failures, last_outcome, last_run, passes, flips, "
-                               "last_failure FROM cases "
+                               "last_failure, first_run FROM cases "
                                "WHERE executable = ?1");
   const std::optional<int64_t> row_of_unit = FindUnit(unit);
   if (!select.ok() || !row_of_unit.has_value()) return histories;
@@ -95,18 +97,24 @@ std::vector<std::optional<CaseHistory>> History::Cases(absl::string_view unit, c
 absl::StatusOr<std::vector<History::KnownCase>> History::All() {
   std::vector<KnownCase> all;
   if (db_ == nullptr) return all;
-  absl::StatusOr<SqliteStatement> select = SqliteStatement::Prepare(
-      db_.get(),
-      "SELECT c.name, duration, high, runs, failures, last_outcome, last_run, passes, flips, last_failure, e.name "
-      "FROM cases c "
-      "JOIN executables e ON e.id = c.executable ORDER BY e.name, c.name");
+  absl::StatusOr<SqliteStatement> select =
+      SqliteStatement::Prepare(db_.get(),
+                               "SELECT c.name, duration, high, runs, failures, last_outcome, last_run, passes, flips, "
+                               "last_failure, first_run, e.name "
+                               "FROM cases c "
+                               "JOIN executables e ON e.id = c.executable ORDER BY e.name, c.name");
   if (!select.ok()) return select.status();
   absl::StatusOr<bool> row;
   while ((row = select->Step()).ok() && *row) {
-    all.push_back({std::string(select->Text(10)), std::string(select->Text(0)), ReadCase(*select)});
+    all.push_back({std::string(select->Text(11)), std::string(select->Text(0)), ReadCase(*select)});
   }
   if (!row.ok()) return row.status();
   return all;
+}
+
+absl::StatusOr<std::vector<RunHistory>> History::Runs(size_t most) {
+  if (db_ == nullptr) return std::vector<RunHistory>();
+  return ReadRuns(db_.get(), most);
 }
 
 absl::Status History::Forget(const std::vector<KnownCase>& cases) {

@@ -108,8 +108,6 @@ struct Options {
   std::optional<uint64_t> shuffle;
   uint32_t max_fail = 0;  // 0: never stop
   bool speculate = false;
-  bool failed_first = false;
-  bool new_first = false;
   std::optional<Stress> stress;
   std::vector<std::pair<std::string, std::string>> env;
   // `dtest reproduce`: what dtest told the process of where it ran. Like `env`, but listings do not depend on it.

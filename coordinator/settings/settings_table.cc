@@ -697,8 +697,9 @@ constexpr CommandWord kCommands[] = {
      "process"},
     {Command::kRerun, "rerun", "[OPTIONS] [RUN]",
      "run again what failed in the latest run, or in RUN, with the settings of that run and these on top"},
-    {Command::kHistory, "history", "[flaky | export FILE | forget EXPR...]",
-     "show the slowest and the flaky cases that are known; propose a quarantine of the flaky ones; write what is known "
+    {Command::kHistory, "history", "[trend [EXPR...] | flaky | export FILE | forget EXPR...]",
+     "show the latest runs and the slowest, flaky and new cases; the trend of the suite or of cases, run by run; "
+     "propose a quarantine of the flaky ones; write what is known "
      "of durations, for --shard-durations; forget these cases"},
     {Command::kConfig, "config", "[OPTIONS] [SETTING...]",
      "show the settings in force, and where each comes from: file and line, variable or command line"},

@@ -822,6 +822,26 @@ class ReportTest(DtestCase):
         self.assertExit(bad, 4)
         self.assertSays(bad, "durations.json:")
 
+    def test_trends(self):
+        tests = self.suite("mixed_test")
+        self.write("tests/late_test", "#!/bin/sh\nexit 3\n", 0o755)
+        first = self.dtest(tests)
+        self.write("tests/late_test", "#!/bin/sh\nexit 0\n", 0o755)
+        self.dtest(tests, "-k", "late_test", "-k", "Passing.One")
+        document = json.loads(self.dtest("history", "--json", reports=False).stdout)
+        self.assertEqual([(run["cases"], run["completed"]) for run in document["runs"]],
+                         [(len(first.verdicts()), True), (2, True)])
+        self.assertEqual([run["failed"] for run in document["runs"]][1], 0)
+        self.assertEqual(document["runs"][0]["run"], first.events("run_started")[0]["run_id"])
+        trend = json.loads(self.dtest("history", "trend", "late_test", "--json", reports=False).stdout)["verdicts"]
+        self.assertEqual([(one["name"], one["outcome"], one["host"]) for one in trend],
+                         [("tests/late_test", "failed", "local"), ("tests/late_test", "passed", "local")])
+        self.assertEqual([one["run"] for one in trend], [run["run"] for run in document["runs"]])
+        self.assertSays(self.dtest("history", reports=False), "runs:", "slowest:", "passed and failed:")
+        text = self.dtest("history", "trend", "Passing.One", reports=False).stdout
+        self.assertEqual(text.count(" passed "), 2, text)
+        self.assertExit(self.dtest("history", "trend", "Nobody", reports=False), NOTHING)
+
     def test_files_are_ordinary_files(self):
         result = self.dtest(self.suite("mixed_test"))
         for path in (result.junit_path, result.events_path):

@@ -369,12 +369,12 @@ TEST_F(HistoryTest, AFileThatIsNoDatabaseIsSetAside) {
 
 TEST_F(HistoryTest, ALaterSchemaIsLeftAlone) {
   RunCases(Open().get(), {{}});
-  Sql("PRAGMA user_version = 4");
+  Sql("PRAGMA user_version = 5");
   const auto history = History::Open(path_);
   EXPECT_EQ(history.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(absl::StrContains(history.status().message(), "version 4")) << history.status();
+  EXPECT_TRUE(absl::StrContains(history.status().message(), "version 5")) << history.status();
   EXPECT_TRUE(BrokenFiles().empty());
-  Sql("PRAGMA user_version = 3");
+  Sql("PRAGMA user_version = 4");
   EXPECT_EQ(Expected(Open().get(), "t", {"S.a"})[0], absl::Seconds(1));
 }
 
@@ -455,6 +455,60 @@ TEST_F(HistoryTest, AFlakyCasePassedWhateverIsMadeOfThat) {
   EXPECT_EQ(history->Cases("t", DottedCases({"S.a"}))[0]->failures, 1u);
 }
 
+TEST_F(HistoryTest, RunsAreKeptInTheirOrder) {
+  const auto history = Open();
+  const auto run = [&](const std::string& id, absl::Time start,
+                       const std::vector<std::pair<std::string, Outcome>>& cases) {
+    RunStarted started;
+    started.run_id = id;
+    ASSERT_TRUE(history->Handle({start, started}).ok());
+    for (const auto& [name, outcome] : cases) {
+      CaseEnded ended;
+      ended.unit = "t";
+      ended.name = name;
+      ended.host = "h";
+      ended.result.outcome = outcome;
+      ended.result.duration = absl::Milliseconds(10 * name.size());
+      ASSERT_TRUE(history->Handle({start + absl::Seconds(1), ended}).ok());
+    }
+    ASSERT_TRUE(history->Handle({start + absl::Seconds(2), RunFinished{}}).ok());
+  };
+  run("first", kTime, {{"S.a", Outcome::kPassed}, {"S.long", Outcome::kFailed}, {"S.b", Outcome::kSkipped}});
+  run("nothing", kTime + absl::Hours(1), {});
+  run("second", kTime + absl::Hours(2), {{"S.a", Outcome::kPassed}, {"S.new", Outcome::kPassed}});
+  const std::vector<RunHistory> runs = *Open()->Runs(10);
+  ASSERT_EQ(runs.size(), 2u);
+  EXPECT_EQ(runs[0].run_id, "first");
+  EXPECT_EQ(runs[0].started, kTime);
+  EXPECT_EQ(runs[0].wall, absl::Seconds(2));
+  EXPECT_EQ(runs[0].cases, 3u);
+  EXPECT_EQ(runs[0].failed, 1u);
+  EXPECT_EQ(runs[0].skipped, 1u);
+  EXPECT_TRUE(runs[0].completed);
+  EXPECT_EQ(runs[0].slowest_name, "S.long");
+  EXPECT_EQ(runs[0].slowest, absl::Milliseconds(60));
+  EXPECT_EQ(runs[1].run_id, "second");
+  EXPECT_EQ((*Open()->Runs(1))[0].run_id, "second");
+  const auto known = history->Cases("t", DottedCases({"S.a", "S.new"}));
+  EXPECT_EQ(known[0]->first_run, kTime + absl::Seconds(1));
+  EXPECT_EQ(known[1]->first_run, kTime + absl::Hours(2) + absl::Seconds(1));
+  run("much later", kTime + absl::Hours(24 * 366), {{"S.a", Outcome::kPassed}});
+  EXPECT_EQ(history->Runs(10)->size(), 1u) << "a year is kept";
+}
+
+TEST_F(HistoryTest, AVerdictThatIsTakenBackIsNotCountedTwice) {
+  RunTally tally;
+  CaseEnded ended;
+  ended.host = "h";
+  tally.Note({kTime, ended});
+  ended.replaces = Outcome::kPassed;
+  ended.result.outcome = Outcome::kFailed;
+  tally.Note({kTime, ended});
+  EXPECT_EQ(tally.run().cases, 1u);
+  EXPECT_EQ(tally.run().failed, 1u);
+  EXPECT_FALSE(tally.IsWorthKeeping()) << "it has not ended";
+}
+
 TEST_F(HistoryTest, AVersionThatPromisesWhatIsNotThereIsSetAside) {
   Sql("CREATE TABLE theirs(x); PRAGMA user_version = 1");
   EXPECT_NE(Open()->warning(), "");
@@ -532,7 +586,7 @@ TEST_F(HistoryTest, AnExecutableKeepsItsLatestCases) {
   Open();
   Sql("INSERT INTO executables VALUES(1, 't', NULL, 0);"
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100050) "
-      "INSERT INTO cases SELECT 1, 'S.' || i, 1, 1, 1, 0, 0, 1795262000 + i / 1000, 1, 0, NULL FROM n");
+      "INSERT INTO cases SELECT 1, 'S.' || i, 1, 1, 1, 0, 0, 1795262000 + i / 1000, 1, 0, NULL, NULL FROM n");
   RunAt(Open().get(), kTime, {{.name = "S.latest"}});
   const auto all = Open()->All();
   ASSERT_TRUE(all.ok());
