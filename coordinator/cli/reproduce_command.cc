@@ -178,7 +178,7 @@ int ReproduceCommand(const Options& options) {
   const absl::StatusOr<Attempt> attempt = FindAttempt(*log, wanted, *path);
   if (!attempt.ok()) return ExplainFailure(attempt.status());
 
-  absl::StatusOr<Options> again = OptionsOfRun(log->started, *path, options, {});
+  absl::StatusOr<Options> again = OptionsOfRun(log->started, *path, options, {.without = {"stress"}, .on_top = {}});
   if (!again.ok()) return ExplainFailure(again.status());
   Options run = *std::move(again);
   const std::vector<Attempt> batch = Batch(*log, *attempt);
@@ -206,7 +206,6 @@ int ReproduceCommand(const Options& options) {
   run.quarantine_files.clear();
   run.budget.clear();
   run.repeat = 1;
-  run.stress.reset();
   run.explain = run.speculate = false;
   run.shuffle.reset();
   run.run_timeout = absl::InfiniteDuration();

@@ -27,7 +27,7 @@ CREATE TABLE hosts(name TEXT PRIMARY KEY, speed REAL NOT NULL, attempts INTEGER 
   WITHOUT ROWID;
 )sql";
 
-// Since version 4.
+// Since version 4. `started` is in Unix milliseconds: runs may follow each other within a second.
 constexpr const char* kRuns = R"sql(
 CREATE TABLE runs(started INTEGER NOT NULL, run TEXT NOT NULL, wall INTEGER NOT NULL, completed INTEGER NOT NULL,
   cases INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, not_run INTEGER NOT NULL,

@@ -41,7 +41,7 @@ absl::Status WriteRun(SqliteDatabase* db, const RunHistory& run, absl::Time olde
       "INSERT OR REPLACE INTO runs(started, run, wall, completed, cases, failed, skipped, not_run, flaky, slowest, "
       "slowest_executable, slowest_name) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
   if (!insert.ok()) return insert.status();
-  insert->Bind(1, absl::ToUnixSeconds(run.started));
+  insert->Bind(1, absl::ToUnixMillis(run.started));
   insert->Bind(2, run.run_id);
   insert->Bind(3, absl::ToInt64Nanoseconds(run.wall));
   insert->Bind(4, int64_t{run.completed});
@@ -55,7 +55,7 @@ absl::Status WriteRun(SqliteDatabase* db, const RunHistory& run, absl::Time olde
   if (absl::Status status = insert->Run(); !status.ok()) return status;
   absl::StatusOr<SqliteStatement> forget = SqliteStatement::Prepare(db, "DELETE FROM runs WHERE started < ?1");
   if (!forget.ok()) return forget.status();
-  forget->Bind(1, absl::ToUnixSeconds(oldest));
+  forget->Bind(1, absl::ToUnixMillis(oldest));
   return forget->Run();
 }
 
@@ -70,7 +70,7 @@ absl::StatusOr<std::vector<RunHistory>> ReadRuns(SqliteDatabase* db, size_t most
   absl::StatusOr<bool> row;
   while ((row = select->Step()).ok() && *row) {
     RunHistory& run = runs.emplace_back();
-    run.started = absl::FromUnixSeconds(select->Integer(0));
+    run.started = absl::FromUnixMillis(select->Integer(0));
     run.run_id = std::string(select->Text(1));
     run.wall = absl::Nanoseconds(select->Integer(2));
     run.completed = select->Integer(3) != 0;

@@ -53,8 +53,8 @@ class InstallTest(DtestCase):
                 cwd=self.directory, capture_output=True, text=True, check=True)
             return [word for word in done.stdout.splitlines() if word]
 
-        self.assertEqual(complete("dtest", "--retr"), ["--retries"])
-        self.assertEqual(complete("dtest", "hosts", "--retr"), [], "hosts retries nothing")
+        self.assertEqual(complete("dtest", "--retrie"), ["--retries"])
+        self.assertEqual(complete("dtest", "hosts", "--retrie"), [], "hosts retries nothing")
         self.assertEqual(complete("dtest", "--color", "a"), ["auto", "always"])
         self.assertEqual(complete("dtest", "rep"), ["report", "reproduce"])
         self.assertEqual(complete("dtest", "--color", "=", "al"), ["always"])
@@ -73,8 +73,8 @@ class InstallTest(DtestCase):
                                   text=True, check=True)
             return [one.split("\t")[0] for one in done.stdout.splitlines()]
 
-        self.assertEqual(complete("dtest --retr"), ["--retries"])
-        self.assertEqual(complete("dtest hosts --retr"), [])
+        self.assertEqual(complete("dtest --retrie"), ["--retries"])
+        self.assertEqual(complete("dtest hosts --retrie"), [])
         self.assertEqual(sorted(complete("dtest --color a")), ["always", "auto"])
         self.assertEqual(sorted(complete("dtest rep")), ["report", "reproduce"])
 
@@ -98,7 +98,7 @@ class InstallTest(DtestCase):
         # In two words, so that what the terminal echoes of the line is not what is waited for.
         os.write(terminal, f"fpath=({functions} $fpath); autoload -Uz compinit; compinit -u -D; echo rea''dy\n".encode())
         shows("ready")
-        os.write(terminal, b"dtest --retr\t")
+        os.write(terminal, b"dtest --retrie\t")
         shows("--retries")
         os.write(terminal, b"\x15dtest hosts --min\t")
         shows("--min-hosts")
