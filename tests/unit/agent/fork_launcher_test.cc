@@ -68,14 +68,12 @@ class ForkLauncherTest : public testing::Test {
     std::string all;
     char buffer[4096];
     for (;;) {
-      process->HasEnded();  // as the loop does when end_fd is readable
+      const bool ended = process->HasEnded();  // what it said is there then
+      std::optional<size_t> got;
+      while ((got = process->Read(pipe, absl::MakeSpan(buffer))).value_or(0) > 0) all.append(buffer, *got);
+      if (!got.has_value() || ended) break;
       pollfd polled[] = {{process->fd(pipe), POLLIN, 0}, {process->end_fd(), POLLIN, 0}};
       poll(polled, 2, -1);
-      if (process->HasEnded() && polled[0].revents == 0) break;
-      if (polled[0].revents == 0) continue;
-      const std::optional<size_t> got = process->Read(pipe, absl::MakeSpan(buffer));
-      if (!got.has_value()) break;
-      all.append(buffer, *got);
     }
     while (!process->HasEnded()) {
       pollfd end = {process->end_fd(), POLLIN, 0};
