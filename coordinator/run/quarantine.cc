@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/run/known_elsewhere.h"
+#include "dtest/labels.h"
 
 namespace dtest {
 
@@ -23,9 +25,11 @@ absl::flat_hash_map<uint32_t, uint32_t> Quarantine::Find(absl::string_view unit,
   subject.unit = unit;
   for (uint32_t i = 0; i < cases.size(); ++i) {
     subject.info = cases[i];
+    const bool uncollected = absl::c_linear_search(subject.info.labels, kUncollectedLabel);
     for (uint32_t number = 0; number < entries_.size(); ++number) {
       if (!entries_[number].filter.Matches(subject)) continue;
       matched_[number] = true;
+      if (uncollected) continue;
       const auto [known, is_new] = found.try_emplace(i, number);
       if (expired(known->second) && !expired(number)) known->second = number;
     }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "dtest/labels.h"
+
 namespace dtest {
 namespace {
 
@@ -39,6 +41,14 @@ TEST(Quarantine, AnEntryHoldsUpToAndWithTheDayOnWhichItExpires) {
 TEST(Quarantine, TheFirstThatHasNotExpiredCounts) {
   Quarantine quarantine({Entry("suite(Net)", kToday - 1), Entry("Net.A"), Entry("suite(Net)")}, kToday);
   EXPECT_THAT(quarantine.Find("t", Cases()), UnorderedElementsAre(Pair(0, 1), Pair(1, 2)));
+}
+
+TEST(Quarantine, AFileThatCouldNotBeCollectedIsInNone) {
+  CaseInfos cases = Cases();
+  cases.Add({.name = "test_net.py", .file = "test_net.py", .labels = {kUncollectedLabel}});
+  Quarantine quarantine({Entry("test_net.py"), Entry("label(collection-error)"), Entry("all()")}, kToday);
+  EXPECT_THAT(quarantine.Find("t", cases), UnorderedElementsAre(Pair(0, 2), Pair(1, 2), Pair(2, 2)));
+  EXPECT_FALSE(quarantine.has_unmatched()) << "what it is for may be in that file";
 }
 
 TEST(Quarantine, WhatMatchesNothingIsToldUnlessItIsOfWhatIsNotInThisRun) {
