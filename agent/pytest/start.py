@@ -4,11 +4,17 @@ The directory of this file is on sys.path only while the plugin is imported, so 
 gives them.
 """
 
+import os
 import sys
 
-from dtest_pytest import process
+here = os.path.dirname(os.path.abspath(__file__))
+if os.path.abspath(sys.path[0]) == here:  # not where PYTHONSAFEPATH is set
+    del sys.path[0]
+sys.path.insert(0, here)
 
-del sys.path[0]
+from dtest_pytest import process  # noqa: E402
+
+sys.path.remove(here)
 
 if __name__ == "__main__":
     process.main(sys.argv[1:])

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 
-from . import records, stacks
+from . import records, stacks, watching
 
 MOST_BYTES = 1 << 20
 MARKED_LIMIT = 10  # RLIMIT_LOCKS: agent/execute/leftovers.h
@@ -42,24 +42,42 @@ class Request:
         self.output, self.report, self.reply = descriptors
 
 
-class WatchedEnvironment(os._Environ):
-    """Sees who asks which worker this is before it is one: a module that keeps the answer would have that of another."""
+class Origin:
+    """What this process was started with: what is another after collection was set by the project, and stays."""
 
-    NAMES = frozenset(("PYTEST_XDIST_WORKER", "DTEST_WORKER", "DTEST_SLOT"))
-    asked = ""
+    def __init__(self):
+        self._environment = dict(os.environ)
+        self._directory = os.getcwd()
+        self._random = random.getstate()
+        self._seeded = None  # its state after collection, which Python drops when it forks
 
-    def __getitem__(self, key):
-        if key in self.NAMES:
-            WatchedEnvironment.asked = key
-        return super().__getitem__(key)
+    def collected(self):
+        state = random.getstate()
+        if state != self._random:
+            self._seeded = state
+
+    def change_to(self, request):
+        """All the rest becomes that of the worker."""
+        for name in self._environment.keys() | request.environment.keys():
+            before, wanted = self._environment.get(name), request.environment.get(name)
+            if wanted == before or os.environ.get(name) != before:
+                continue
+            if wanted is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = wanted
+        if os.getcwd() == self._directory:
+            os.chdir(request.working_directory)
+        numpy = sys.modules.get("numpy")
+        if self._seeded is not None:
+            random.setstate(self._seeded)
+        elif numpy is not None:
+            numpy.random.seed()
 
 
-def watch_environment():
-    os.environ.__class__ = WatchedEnvironment
-
-
-def serve(config, worker):
+def serve(config, worker, origin):
     """Returns in a worker, with its request; never in the process that is called."""
+    origin.collected()
     control = socket.socket(fileno=records.move_up(3))
     libc = ctypes.CDLL(None)
     capture = config.pluginmanager.getplugin("capturemanager")
@@ -77,7 +95,7 @@ def serve(config, worker):
             os.write(request.reply, b"!" + records.encode_text(reason))
         elif fork_twice(request):
             control.close()
-            become_worker(request, libc, config, worker, capture)
+            become_worker(request, libc, config, worker, capture, origin)
             return request
         for descriptor in descriptors:
             os.close(descriptor)
@@ -95,8 +113,8 @@ def receive(control):
 
 def why_not_to_fork():
     """A lock that another thread holds is held for ever in the child."""
-    if WatchedEnvironment.asked:
-        return f"{WatchedEnvironment.asked} is read while tests are collected"
+    if watching.asked:
+        return f"{watching.asked} is read while tests are collected"
     threads = len(os.listdir("/proc/self/task"))
     if threads == 1:
         return ""
@@ -122,7 +140,7 @@ def fork_twice(request):
     return True
 
 
-def become_worker(request, libc, config, worker, capture):
+def become_worker(request, libc, config, worker, capture, origin):
     os.setpgid(0, 0)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
@@ -135,17 +153,11 @@ def become_worker(request, libc, config, worker, capture):
     os.dup2(request.output, 1)
     os.dup2(request.output, 2)
     os.close(request.output)
-    os.environ.__class__ = os._Environ
-    os.environ.clear()
-    os.environ.update(request.environment)
-    os.chdir(request.working_directory)
+    watching.stop()
+    origin.change_to(request)
     tempfile.tempdir = None
     # What was registered before the fork is of the process that was forked; what comes is the worker's.
     atexit._clear()
-    random.seed()
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed()
     worker.begin(config)
     if faulthandler.is_enabled():
         faulthandler.enable(file=records.copy_up(2))

@@ -1,22 +1,21 @@
 """Lists what pytest collects, into a file.
 
     case   id, file, line, parameter, label...
-    error  id, text: this file or directory could not be collected, and what pytest says of it
+    error  id, text: this file or directory could not be collected or skips itself, and what pytest says of it
     end    number of these
 """
 
 import pytest
 
-from . import records
+from . import collection, records
 
 # Marks that say how a test is called, not what it is.
 NO_LABELS = frozenset(("parametrize", "usefixtures", "filterwarnings"))
 
 
-def write(path, items, errors):
-    """`errors`: node ids, and what pytest says."""
+def write(path, items, uncollected):
     entries = [("case", *describe(item)) for item in items]
-    entries += [("error", nodeid, text) for nodeid, text in errors.items()]
+    entries += [("error", nodeid, report.longreprtext) for nodeid, report in uncollected.items()]
     with open(path, "wb") as file:
         for entry in entries:
             file.write(records.encode(entry))
@@ -35,21 +34,22 @@ class Listing:
 
     def __init__(self, path):
         self._path = path
-        self._errors = {}
-        self._written = False
+        self._uncollected = {}
+        self._written = self._collected = False
 
     def pytest_collectreport(self, report):
-        if report.failed:
-            self._errors[report.nodeid or "."] = report.longreprtext
+        collection.note(self._uncollected, report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
-        write(self._path, session.items, self._errors)
+        write(self._path, session.items, self._uncollected)
         self._written = True
+        self._collected = bool(session.items)
         return True
 
     def exit_status(self, status):
         """0: the listing is whole, also where it tells of what could not be collected."""
         if not self._written:
             return status or 70
-        return 0 if status in (0, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED) else status
+        failed = collection.any_failed(self._uncollected)
+        return collection.unexplained(status, failed=failed, collected=self._collected)

@@ -13,6 +13,7 @@ class Outcome:
 
     def __init__(self, root):
         self._root = root
+        self._passed = False  # the test itself, less its set-up, tear-down and subtests
         self._failures = []  # (message, text of the traceback)
         self._skips = []
         self._expected = []  # it failed, as xfail says
@@ -38,15 +39,20 @@ class Outcome:
         elif report.skipped and reason is not None:
             self._expected.append(reason)
         elif report.skipped:
-            self._skips.append(skip_of(report, self._root))
+            self._skips.append((part_of(report), skip_of(report, self._root)))
         elif reason is not None:
             self._unexpected.append(reason)
+        if report.passed and report.when == "call" and not is_subtest(report):
+            self._passed = True
 
     def warn(self, category, message, path, line):
         self.warnings.append(f"{category}: {message} ({shown(path, self._root)}:{line})")
 
     def fail(self, message, text=""):
         self._failures.append((message, text))
+
+    def skip(self, message):
+        self._skips.append(("", message))
 
     def fields(self):
         """outcome, message, output, warning."""
@@ -56,10 +62,14 @@ class Outcome:
             outcome, message = "failed", "\n".join(message for message, _ in self._failures)
         elif self._expected:
             outcome, message = "skipped", ": ".join(("xfail", *filter(None, self._expected)))
+        elif self._passed:
+            warnings[:0] = [": ".join(filter(None, (f"{part} skipped".strip(), reason))) for part, reason in self._skips]
+            if self._unexpected:
+                warnings.insert(0, ": ".join(("passed, and xfail expects a failure", *filter(None, self._unexpected))))
         elif self._skips:
-            outcome, message = "skipped", "; ".join(self._skips)
-        elif self._unexpected:
-            warnings.insert(0, ": ".join(("passed, and xfail expects a failure", *filter(None, self._unexpected))))
+            outcome, message = "skipped", "; ".join(reason for _, reason in self._skips)
+        else:
+            outcome, message = "failed", "pytest told of no result"
         if self._reruns:
             warnings.insert(0, f"run again {self._reruns} times by pytest")
         return outcome, message[:LONGEST_MESSAGE], self._output(), "; ".join(warnings)[:LONGEST_MESSAGE]
@@ -89,12 +99,27 @@ def message_of(report, root):
     else:
         lines = [line for line in longrepr_text(report).splitlines() if line.strip()]
         text = lines[-1] if lines else "failed without a reason"
-    subtest = getattr(report, "context", None)
-    if subtest is not None:
-        kwargs = ", ".join(f"{name}={value!r}" for name, value in (getattr(subtest, "kwargs", None) or {}).items())
-        text = f"subtest {' '.join(filter(None, (getattr(subtest, 'msg', None), kwargs and f'({kwargs})')))}: {text}"
+    if is_subtest(report):
+        text = f"{subtest_of(report)}: {text}"
     phase = PHASES.get(report.when, "")
     return f"{phase}: {text}" if phase else text
+
+
+def is_subtest(report):
+    return getattr(report, "context", None) is not None
+
+
+def subtest_of(report):
+    kwargs = getattr(report.context, "kwargs", None) or {}
+    values = ", ".join(f"{name}={value!r}" for name, value in kwargs.items())
+    return " ".join(filter(None, ("subtest", getattr(report.context, "msg", None), values and f"({values})")))
+
+
+def part_of(report):
+    """Empty: the test itself."""
+    if is_subtest(report):
+        return subtest_of(report)
+    return {"setup": "set-up", "teardown": "tear-down"}.get(report.when, "")
 
 
 def shown(path, root):

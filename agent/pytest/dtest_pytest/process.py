@@ -13,7 +13,7 @@ def main(arguments):
         version = ".".join(map(str, sys.version_info[:3]))
         sys.stderr.write(f"dtest: {sys.executable} (Python {version}) cannot import pytest: {error}\n")
         sys.exit(NO_PYTEST)
-    from . import forking, listing, records, request, running, serving, stacks, worker
+    from . import forking, listing, records, request, running, serving, stacks, watching, worker
 
     sys.dont_write_bytecode = True  # nothing is written into the project
     stacks.show_when_stopped()
@@ -27,10 +27,10 @@ def main(arguments):
     elif asked.run:
         work = running.Running(asked.cases(), records.Channel(3), root)
     else:
-        work = serving.Serving(plugin, root)
         # The directories of the slot that happened to be first are emptied after each of its processes.
         os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = shared
-        forking.watch_environment()
+        work = serving.Serving(plugin, root, forking.Origin())
+        watching.watch_environment()
     cache = os.path.join(shared, "cache")
     status = work.exit_status(int(pytest.main(arguments_of(asked, root, cache), plugins=[plugin, work])))
     if asked.serve and work.is_worker:

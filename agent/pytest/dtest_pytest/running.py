@@ -6,9 +6,11 @@
     end       all have been run
 """
 
+import traceback
+
 import pytest
 
-from . import outcome
+from . import collection, outcome
 
 
 class Running:
@@ -16,16 +18,15 @@ class Running:
         self._root = root
         self._cases = cases
         self._channel = channel
-        self._uncollected = {}  # node ids of files and directories, and what pytest says of them
+        self._uncollected = {}  # collection.py
         self._current = None
         self._told_warnings = set()
-        self._ended = False
+        self._ended = self._collected = self._failed = False
 
     # ---- Collection
 
     def pytest_collectreport(self, report):
-        if report.failed:
-            self._uncollected[report.nodeid or "."] = report.longreprtext
+        collection.note(self._uncollected, report)
 
     def _items(self, session):
         """(position, item) of all cases that are there, in the order of the batch; of the others the agent is told."""
@@ -35,16 +36,19 @@ class Running:
             if case in by_id:
                 found.append((position, by_id[case]))
             elif case in self._uncollected or case.partition("::")[0] in self._uncollected:
-                self._fail_uncollected(position, case)
+                self._tell_uncollected(position, case)
             else:
                 self._channel.send("unknown", str(position))
         return found
 
-    def _fail_uncollected(self, position, case):
-        text = self._uncollected.get(case) or self._uncollected[case.partition("::")[0]]
-        lines = [line for line in text.splitlines() if line.strip()]
+    def _tell_uncollected(self, position, case):
+        report = self._uncollected.get(case) or self._uncollected[case.partition("::")[0]]
         result = outcome.Outcome(self._root)
-        result.fail("error in collection: " + (lines[-1] if lines else ""), text)
+        if report.skipped:
+            result.skip(outcome.skip_of(report, self._root))
+        else:
+            lines = [line for line in report.longreprtext.splitlines() if line.strip()]
+            result.fail("error in collection: " + (lines[-1] if lines else ""), report.longreprtext)
         self._channel.send("began", str(position))
         self._finish(position, result)
 
@@ -60,6 +64,7 @@ class Running:
             if session.shouldstop:
                 raise session.Interrupted(session.shouldstop)
         self._ended = True
+        self._collected = bool(session.items)
         return True
 
     def _run(self, position, item, following):
@@ -70,12 +75,16 @@ class Running:
         except pytest.exit.Exception as leaving:
             self._current.fail(f"pytest.exit: {leaving.msg}")
             raise
+        except BaseException as error:
+            self._current.fail(f"{type(error).__name__}: {error}".rstrip(": "), traceback.format_exc())
+            raise
         finally:
             result, self._current = self._current, None
             self._finish(position, result)
 
     def _finish(self, position, result):
         kind, message, output, warning = result.fields()
+        self._failed = self._failed or kind == "failed"
         properties = [text for pair in result.properties for text in pair]
         self._channel.send(
             "finished", str(position), kind, f"{result.duration:.6f}", message, output, warning, *properties
@@ -96,7 +105,10 @@ class Running:
 
     def exit_status(self, status):
         """0: all cases have been run, whatever became of them."""
-        if self._ended and status in (0, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if not self._ended:
+            return status or 70
+        failed = self._failed or collection.any_failed(self._uncollected)
+        status = collection.unexplained(status, failed=failed, collected=self._collected)
+        if status == 0:
             self._channel.send("end")
-            return 0
-        return status or 70
+        return status

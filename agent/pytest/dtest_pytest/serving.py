@@ -2,28 +2,33 @@
 
 import pytest
 
-from . import forking, listing, records, request, running
+from . import collection, forking, listing, records, request, running
 
 
 class Serving(running.Running):
-    def __init__(self, worker, root):
+    def __init__(self, worker, root, origin):
         super().__init__([], None, root)
         self._worker = worker
+        self._origin = origin
         self._listed = False
         self.is_worker = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
-        asked = forking.serve(session.config, self._worker)
+        asked = forking.serve(session.config, self._worker, self._origin)
         self.is_worker = True
         work = request.Request(asked.arguments)
         if work.list:
             listing.write(work.list, session.items, self._uncollected)
             self._listed = True
+            self._collected = bool(session.items)
             return True
         self._cases = work.cases()
         self._channel = records.Channel(asked.report)
         return super().pytest_runtestloop(session)
 
     def exit_status(self, status):
-        return 0 if self._listed else super().exit_status(status)
+        if not self._listed:
+            return super().exit_status(status)
+        failed = collection.any_failed(self._uncollected)
+        return collection.unexplained(status, failed=failed, collected=self._collected)

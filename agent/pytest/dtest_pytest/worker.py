@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from . import fixtures, neighbours, reporter
+from . import fixtures, neighbours, reporter, watching
 
 
 def shared_directory():
@@ -18,9 +18,9 @@ def shared_directory():
     return path
 
 
-def base_temporary(config):
+def base_temporary(worker_id):
     """Beside those of the host's other workers, as under pytest-xdist: recipes put a lock into what holds them all."""
-    return os.path.join(shared_directory(), "popen-" + config.workerinput["workerid"])
+    return os.path.join(shared_directory(), "popen-" + worker_id)
 
 
 def worker_input():
@@ -37,7 +37,8 @@ def worker_input():
 
 class Worker:
     def __init__(self):
-        self._input = worker_input()
+        self._input = watching.WorkerInput(worker_input())
+        self._id = dict.get(self._input, watching.WORKER_ID)
 
     def pytest_addoption(self, parser):
         if xdist_will_load():
@@ -67,7 +68,7 @@ class Worker:
         neighbours.before_configure(config)
         config.workerinput = self._input
         config.workeroutput = {}
-        option.basetemp = base_temporary(config)
+        option.basetemp = base_temporary(self._id)
         reporter.silence()  # the coordinator reports
         if not config.pluginmanager.hasplugin("xdist"):
             config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
@@ -77,7 +78,7 @@ class Worker:
     def begin(self, config):
         """In a worker that was forked from a process that had been configured: it is one of its own."""
         config.workerinput.update(worker_input())
-        config.option.basetemp = base_temporary(config)
+        config.option.basetemp = base_temporary(config.workerinput["workerid"])
         factory = getattr(config, "_tmp_path_factory", None)
         if factory is not None:
             config._tmp_path_factory = type(factory).from_config(config, _ispytest=True)

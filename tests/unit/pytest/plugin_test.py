@@ -134,11 +134,12 @@ def read_records(data):
 class Server:
     """A process that forks workers, as the agent asks it to."""
 
-    def __init__(self, test, arguments):
+    def __init__(self, test, arguments, **variables):
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: workers become children of this process
         self.test = test
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.process = test.begin(theirs.fileno(), *arguments, "--serve=yes", stdout=subprocess.DEVNULL)
+        self.process = test.begin(theirs.fileno(), *arguments, "--serve=yes", variables=variables,
+                                  stdout=subprocess.DEVNULL)
         theirs.close()
         test.addCleanup(self.close)
 
@@ -172,6 +173,9 @@ class Forked:
         self.output, self.report, self.printed = output, report, ""
         if self.pid:
             reply.send(b"!")
+        else:
+            os.close(output)
+            os.close(report)
         reply.close()
 
     def wait_for_output(self, text):
@@ -204,20 +208,21 @@ class PluginTest(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as file:
             file.write(textwrap.dedent(text))
 
-    def begin(self, report, *arguments, **options):
+    def begin(self, report, *arguments, variables=(), **options):
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
         environment.update({"PYTEST_XDIST_WORKER": "gw3", "PYTEST_XDIST_WORKER_COUNT": "4",
                             "PYTEST_XDIST_TESTRUNUID": "run-1"})
+        environment.update(variables)
         return subprocess.Popen(
             ["/bin/sh", "-c", f'exec "$@" 3>&{report}', "sh", sys.executable, os.path.join(self.plugin, "start.py"),
              f"--root={self.project}", "--ini=pytest.ini", *arguments],
             env=environment, pass_fds=[report], cwd=self.project, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
             **options)
 
-    def start(self, *arguments):
+    def start(self, *arguments, variables=()):
         """Exit status, records of the report channel, and what was printed."""
         ours, theirs = os.pipe()
-        process = self.begin(theirs, *arguments, stdout=subprocess.PIPE, text=True)
+        process = self.begin(theirs, *arguments, variables=variables, stdout=subprocess.PIPE, text=True)
         os.close(theirs)
         with os.fdopen(ours, "rb") as report:
             records = read_records(report.read())
@@ -421,12 +426,153 @@ class PluginTest(unittest.TestCase):
                 ("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='poller').start()\n",
                  "!1 threads run after collection (poller)"),
                 ("import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n",
-                 "!PYTEST_XDIST_WORKER is read while tests are collected")):
+                 "!PYTEST_XDIST_WORKER is read while tests are collected"),
+                ("def pytest_configure(config): config.name = config.workerinput['workerid']\n",
+                 '!config.workerinput["workerid"] is read while tests are collected'),
+                ("def pytest_collection_finish(session): session.config.of = dict(session.config.workerinput)\n",
+                 '!config.workerinput["workerid"] is read while tests are collected')):
             with self.subTest(conftest=conftest):
                 self.write("conftest.py", conftest)
                 workers = Server(self, ["--path="])
                 self.assertEqual(workers.fork("gw0", ["test_m.py::test_a"]).said, reason)
                 workers.close()
+
+    def test_a_worker_keeps_what_collection_set_and_gets_the_rest_of_its_own(self):
+        os.makedirs(os.path.join(self.project, "below"))
+        self.write("conftest.py", """\
+            import os, random
+            os.environ["APP_ENV"] = "test"
+            os.environ["PATH"] = "/project/bin:" + os.environ["PATH"]
+            del os.environ["DROPPED"]
+            os.chdir(os.path.join(os.path.dirname(__file__), "below"))
+            random.seed(7)
+            expected = random.getstate()
+            """)
+        self.write("test_m.py", """\
+            import os, random
+            import conftest
+
+            def test_environment():
+                assert os.environ["APP_ENV"] == "test"
+                assert os.environ["PATH"].startswith("/project/bin:")
+                assert "DROPPED" not in os.environ
+                assert os.environ["TMPDIR"] == "/tmp/gw1" and os.environ["PYTEST_XDIST_WORKER"] == "gw1"
+                assert "ONLY_OF_THE_SERVER" not in os.environ
+
+            def test_directory():
+                assert os.path.basename(os.getcwd()) == "below"
+
+            def test_random():
+                assert random.getstate() == conftest.expected
+            """)
+        workers = Server(self, ["--path="], DROPPED="1", ONLY_OF_THE_SERVER="1")
+        told, _, _ = workers.fork("gw1", [f"test_m.py::test_{name}" for name in ("environment", "directory", "random")]).result()
+        results = [record[2:5:2] for record in told if record[0] == "finished"]
+        self.assertEqual(results, [["passed", ""]] * 3)
+
+    def test_passed_is_only_what_pytest_says_has_passed(self):
+        self.write("conftest.py", """\
+            import copy, types
+            import pytest
+
+            def pytest_runtest_protocol(item):
+                return True if item.name == "test_swallowed" else None
+
+            def pytest_runtest_logreport(report):
+                if "test_subtest" in report.nodeid and report.when == "call" and not hasattr(report, "context"):
+                    part = copy.copy(report)
+                    part.context = types.SimpleNamespace(msg="third", kwargs={})
+                    part.outcome, part.longrepr = "skipped", ("test_m.py", 1, "Skipped: not here")
+                    pytest.config.hook.pytest_runtest_logreport(report=part)
+
+            def pytest_configure(config):
+                pytest.config = config
+            """)
+        self.write("test_m.py", """\
+            import pytest
+
+            @pytest.fixture
+            def leaves_early():
+                yield
+                pytest.skip("no soap")
+
+            def test_swallowed(): pass
+            def test_teardown(leaves_early): pass
+            def test_subtest(): pass
+            def test_both(leaves_early): pytest.skip("no water")
+            """)
+        results = self.run_cases([f"test_m.py::test_{name}" for name in ("swallowed", "teardown", "subtest", "both")])
+        told = [[record[2], record[4], record[6]] for record in results.values()]
+        self.assertEqual(told, [
+            ["failed", "pytest told of no result", ""],
+            ["passed", "", "tear-down skipped: no soap (test_m.py:6)"],
+            ["passed", "", "subtest third skipped: not here (test_m.py:1)"],
+            ["skipped", "no water (test_m.py:11); no soap (test_m.py:6)", ""]])
+
+    def test_a_module_that_skips_itself_is_told_of(self):
+        self.write("test_m.py", "def test_a(): pass\n")
+        self.write("test_other.py", "import pytest\npytest.importorskip('nothing_of_this_name')\ndef test_b(): pass\n")
+        self.write("test_here.py", "import pytest\npytest.skip('not here', allow_module_level=True)\n")
+        listing = self.list()
+        self.assertEqual([record[:2] for record in listing],
+                         [["case", "test_m.py::test_a"], ["error", "test_here.py"], ["error", "test_other.py"]])
+        cases = ["test_m.py::test_a", "test_here.py", "test_here.py::test_c", "test_other.py"]  # test_c: listed elsewhere
+        results = self.run_cases(cases)
+        self.assertEqual([results[case][2] for case in cases], ["passed", "skipped", "skipped", "skipped"])
+        self.assertEqual(results["test_here.py::test_c"][4], "not here (test_here.py:2)")
+        self.assertIn("nothing_of_this_name", results["test_other.py"][4])
+        self.run_cases(["test_here.py"])
+
+    def test_a_status_that_no_test_explains_is_not_taken_as_whole(self):
+        self.write("conftest.py", "def pytest_sessionfinish(session): session.exitstatus = 1\n")
+        self.write("test_m.py", "def test_a(): pass\ndef test_b(): assert 0\n")
+        path = os.path.join(self.directory, "cases")
+        with open(path, "wb") as file:
+            file.write(b"test_m.py::test_a\0")
+        listing = os.path.join(self.directory, "listing")
+        server = Server(self, ["--path="])
+        for status, records, printed in (
+                self.start(f"--run={path}"), self.start("--path=", f"--list={listing}"),
+                *((status, records, printed) for records, printed, status in (
+                    server.fork("gw0", ["test_m.py::test_a"]).result(), server.ask("gw0", f"--list={listing}").result()))):
+            self.assertEqual(status, 1)
+            self.assertNotIn(["end"], records)
+            self.assertIn("pytest ends with status 1, and nothing that it tells of is the reason", printed)
+        self.run_cases(["test_m.py::test_a", "test_m.py::test_b"])  # one failed: it says no more
+
+    def test_what_breaks_off_the_session_fails_the_case_that_ran(self):
+        self.write("conftest.py", """\
+            def pytest_runtest_logstart(nodeid):
+                assert "test_internal" not in nodeid, "a hook breaks"
+            """)
+        self.write("test_m.py", """\
+            def test_interrupt(): raise KeyboardInterrupt("by hand")
+            def test_internal(): pass
+            """)
+        path = os.path.join(self.directory, "cases")
+        for case, message in (("interrupt", "KeyboardInterrupt: by hand"), ("internal", "AssertionError: a hook breaks")):
+            with self.subTest(case=case):
+                with open(path, "wb") as file:
+                    file.write(f"test_m.py::test_{case}\0".encode())
+                status, records, _ = self.start(f"--run={path}")
+                self.assertNotEqual(status, 0)
+                self.assertEqual([record[:3] for record in records], [["began", "0"], ["finished", "0", "failed"]])
+                self.assertTrue(records[1][4].startswith(message), records[1][4])
+                self.assertIn("Traceback", records[1][5])
+
+    def test_it_starts_where_the_directory_of_scripts_is_not_searched(self):
+        self.write("test_m.py", """\
+            import os, sys
+
+            def test_a():
+                assert not [path for path in sys.path if path.endswith("agent/pytest")]
+            """)
+        path = os.path.join(self.directory, "cases")
+        with open(path, "wb") as file:
+            file.write(b"test_m.py::test_a\0")
+        for variables in ({}, {"PYTHONSAFEPATH": "1"}):
+            status, records, printed = self.start(f"--run={path}", variables=variables)
+            self.assertEqual((status, [record[2] for record in records if record[0] == "finished"]), (0, ["passed"]), printed)
 
     def test_a_test_that_leaves_keeps_its_verdict_and_the_batch_is_not_whole(self):
         self.write("test_m.py", "import pytest\n\ndef test_a(): pytest.exit('enough')\n\ndef test_b(): pass\n")
