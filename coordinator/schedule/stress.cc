@@ -22,6 +22,8 @@ bool Scheduler::Impl::AddNextIteration() {
     c.index = first.index;
     c.suite = first.suite;
     c.policy = first.policy;
+    c.needy = first.needy;
+    c.quarantined = first.quarantined;
     c.iteration = ++one.iterations;
     c.known = first.known;
     c.seconds = first.known ? first.seconds : 0;

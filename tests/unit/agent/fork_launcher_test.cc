@@ -35,8 +35,9 @@ class Config:
 class Worker:
     def begin(self, config): pass
 
+origin = forking.Origin()
 exec(sys.argv[2])
-request = forking.serve(Config, Worker())
+request = forking.serve(Config, Worker(), origin)
 sys.stdout = os.fdopen(1, "w", closefd=False)
 exec(request.arguments[0], {"os": os, "report": request.report, "time": time})
 forking.leave(0)
