@@ -92,6 +92,7 @@ def serve(config, worker, origin):
         request = Request(packet, descriptors)
         reason = why_not_to_fork()
         if reason:
+            worker.end()
             os.write(request.reply, b"!" + records.encode_text(reason))
         elif fork_twice(request):
             control.close()

@@ -22,7 +22,7 @@ def main(arguments):
     root = os.path.abspath(asked.root)
     shared = worker.shared_directory()
     sys.argv = ["pytest", *asked.arg, *asked.path]
-    plugin = worker.Worker()
+    plugin = worker.Worker(forks=bool(asked.serve))
     if asked.list:
         work = listing.Listing(asked.list, root, asked.may_be_empty)
     elif asked.run:

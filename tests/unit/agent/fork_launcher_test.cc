@@ -35,6 +35,7 @@ class Config:
         def getplugin(name): return None
 class Worker:
     def begin(self, config): pass
+    def end(self): pass
 
 origin = forking.Origin()
 exec(sys.argv[2])

@@ -508,6 +508,10 @@ class PluginTest(unittest.TestCase):
                  "!1 threads run after collection (poller)"),
                 ("import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n",
                  "!PYTEST_XDIST_WORKER is read while tests are collected"),
+                ("import os\nNAME = 'db_' + os.environ.copy()['PYTEST_XDIST_WORKER']\n",
+                 "!PYTEST_XDIST_WORKER is read while tests are collected"),
+                ("import os\nNAME = f\"db_{dict(os.environ)['PYTEST_XDIST_WORKER']}\"\n",
+                 "!PYTEST_XDIST_WORKER is read while tests are collected"),
                 ("def pytest_configure(config): config.name = config.workerinput['workerid']\n",
                  '!config.workerinput["workerid"] is read while tests are collected'),
                 ("def pytest_collection_finish(session): session.config.of = dict(session.config.workerinput)\n",
@@ -517,6 +521,63 @@ class PluginTest(unittest.TestCase):
                 workers = Server(self, ["--path="])
                 self.assertEqual(workers.fork("gw0", ["test_m.py::test_a"]).said, reason)
                 workers.close()
+
+    def test_plugins_add_to_the_input_of_a_worker(self):
+        """As at the controller of pytest-xdist: a plugin that is there from the beginning, and one that registers its
+        hook and asks for its value at once."""
+        self.write("conftest.py", """\
+            import os
+
+            def say(what):
+                with open(os.path.join(os.path.dirname(__file__), "said"), "a") as file:
+                    file.write(what + "\\n")
+
+            class Late:
+                def pytest_configure_node(self, node):
+                    node.workerinput["late"] = node.gateway.id + " late"
+
+            def pytest_configure(config):
+                config.pluginmanager.register(Late())
+                if os.environ.get("ASKS"):
+                    config.late = config.workerinput["late"]
+
+            def pytest_configure_node(node):
+                say("up " + node.gateway.id)
+                node.workerinput["of"] = node.workerinput["workerid"] + " mine"
+                node.workerinput["workerid"] = "nobody"
+
+            def pytest_sessionfinish(session):
+                session.config.workeroutput["told"] = "by the worker"
+
+            def pytest_testnodedown(node, error):
+                say(f"down {node.gateway.id} {node.workeroutput.get('told')} {error}")
+            """)
+        self.write("test_m.py", """\
+            def test_a(request):
+                given = request.config.workerinput
+                assert (given["of"], given["late"]) == (given["workerid"] + " mine", given["workerid"] + " late")
+                assert "nothing" not in given and given.get("nothing") is None
+            """)
+        said = os.path.join(self.project, "said")
+        workers = Server(self, ["--path="])
+        for name in ("gw0", "gw1"):
+            told, printed, status = workers.fork(name, ["test_m.py::test_a"]).result()
+            self.assertEqual(([record[2:5:2] for record in told if record[0] == "finished"], status),
+                             ([["passed", ""]], 0), printed)
+        with open(said, encoding="utf-8") as file:
+            self.assertEqual(file.read().splitlines(), [line for name in ("gw0", "gw1") for line in (
+                f"up {name}", f"down {name} by the worker None")])
+        self.assertEqual(self.run_cases(["test_m.py::test_a"])["test_m.py::test_a"][2], "passed")
+
+        os.remove(said)
+        workers = Server(self, ["--path="], ASKS="1", PYTEST_XDIST_WORKER="gw0")
+        self.assertEqual(workers.fork("gw0", ["test_m.py::test_a"]).said,
+                         '!config.workerinput["late"] is read while tests are collected')
+        with open(said, encoding="utf-8") as file:
+            self.assertEqual(file.read().split()[:3:2], ["up", "down"], "what it made is unmade")
+        os.environ["ASKS"] = "1"
+        self.addCleanup(os.environ.pop, "ASKS")
+        self.assertEqual(self.run_cases(["test_m.py::test_a"])["test_m.py::test_a"][2], "passed")
 
     def test_a_worker_keeps_what_collection_set_and_gets_the_rest_of_its_own(self):
         os.makedirs(os.path.join(self.project, "below"))
@@ -530,10 +591,15 @@ class PluginTest(unittest.TestCase):
             expected = random.getstate()
             """)
         self.write("test_m.py", """\
-            import os, random
+            import os, random, subprocess, wsgiref.handlers
             import conftest
+            assert "PYTEST_XDIST_WORKER" in os.environ  # whether it is a worker
+            COPIES = [dict(os.environ), os.environ.copy(), {**os.environ}, wsgiref.handlers.BaseHandler.os_environ]
 
             def test_environment():
+                for copy in COPIES:
+                    assert f"{copy['PYTEST_XDIST_WORKER']}" == "gw1" and copy["PYTEST_XDIST_WORKER"] == "gw1"
+                    assert subprocess.check_output("echo $PYTEST_XDIST_WORKER", shell=True, env=copy) == b"gw1\\n"
                 assert os.environ["APP_ENV"] == "test"
                 assert os.environ["PATH"].startswith("/project/bin:")
                 assert "DROPPED" not in os.environ
