@@ -27,7 +27,8 @@
 namespace dtest {
 namespace {
 
-constexpr int kCannotStart = 127;  // as a shell's
+constexpr int kCannotStart = 127;       // as a shell's
+constexpr size_t kMostSaid = 16 << 10;  // bytes that are kept of what a server prints: the last
 
 struct Ends {
   Fd ours, theirs;
@@ -102,14 +103,13 @@ class ForkLauncher::Server {
  public:
   // Null: it could not be started.
   static std::shared_ptr<Server> Start(StartSpec spec, DirectLauncher* direct) {
-    std::optional<Ends> sockets = MakeSockets();
-    const Fd nowhere(open("/dev/null", O_WRONLY | O_CLOEXEC));
-    if (!sockets.has_value() || !nowhere.ok()) return nullptr;
+    std::optional<Ends> sockets = MakeSockets(), output = MakePipe();
+    if (!sockets.has_value() || !output.has_value()) return nullptr;
     spec.arguments = spec.fork_server;
     spec.mark = 0;
-    const StartedChild child = StartAfresh(spec, nowhere.get(), sockets->theirs.get());
+    const StartedChild child = StartAfresh(spec, output->theirs.get(), sockets->theirs.get());
     if (child.failed_step != nullptr) return nullptr;
-    return std::shared_ptr<Server>(new Server(child.pid, std::move(sockets->ours), direct));
+    return std::shared_ptr<Server>(new Server(child.pid, std::move(sockets->ours), std::move(output->ours), direct));
   }
   ~Server() {
     kill(-pid_, SIGKILL);
@@ -121,15 +121,52 @@ class ForkLauncher::Server {
   void GiveUp() { usable_ = false; }
   int socket() const { return socket_.get(); }
 
+  // A worker waits for its answer, or does no more.
+  void Await() { ++awaiting_; }
+  void Leave() { --awaiting_; }
+  void Answered() { answered_ = true; }
+  // Ends it, if it has answered nobody yet and one worker waits for it, at most: it says then where it is. False: it
+  // goes on, for the others.
+  bool Stop(int signal) {
+    if (answered_ || awaiting_ > 1) return false;
+    stopped_ = true;
+    kill(-pid_, signal);
+    return true;
+  }
+  bool stopped() const { return stopped_; }
+  bool HasEnded() const {
+    siginfo_t info = {};
+    return waitid(P_PID, pid_, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid_;
+  }
+
+  // What it prints: whoever waits for it reads it, so that it does not wait itself.
+  int output() const { return output_.get(); }
+  void ReadOutput() {
+    char buffer[16 << 10];
+    ssize_t got = 0;
+    // No more than is in the pipe: it may print for ever.
+    for (int i = 0; i < 4 && (got = read(output_.get(), buffer, sizeof buffer)) != 0; ++i) {
+      if (got < 0) return;
+      said_.append(buffer, static_cast<size_t>(got));
+      if (said_.size() > kMostSaid) said_.erase(0, said_.size() - kMostSaid);
+    }
+    if (got == 0) output_.Close();
+  }
+  const std::string& said() const { return said_; }
+
  private:
-  Server(pid_t pid, Fd socket, DirectLauncher* direct) : pid_(pid), socket_(std::move(socket)), direct_(*direct) {
+  Server(pid_t pid, Fd socket, Fd output, DirectLauncher* direct)
+      : pid_(pid), socket_(std::move(socket)), output_(std::move(output)), direct_(*direct) {
     direct_.Know(pid_);
   }
 
   const pid_t pid_;
   const Fd socket_;
+  Fd output_;
   DirectLauncher& direct_;
-  bool usable_ = true;
+  std::string said_;
+  bool usable_ = true, answered_ = false, stopped_ = false;
+  int awaiting_ = 0;
 };
 
 class ForkLauncher::Worker final : public TestProcess {
@@ -152,13 +189,18 @@ class ForkLauncher::Worker final : public TestProcess {
                     std::move(killed), std::move(server)},
                    launcher));
     if (!worker->Watch(worker->reply_.ours.get()) || !worker->Watch(worker->killed_.get())) return nullptr;
+    const int said = worker->server_->output();
+    if (said >= 0 && !worker->Watch(said)) return nullptr;
     const std::array<int, 3> descriptors = {worker->output_.theirs.get(), worker->report_.theirs.get(),
                                             worker->reply_.theirs.get()};
     if (!Send(worker->server_->socket(), RequestOf(worker->spec_), descriptors)) return nullptr;
     worker->reply_.theirs.Close();
+    worker->awaits_ = true;
+    worker->server_->Await();
     return worker;
   }
   ~Worker() override {
+    StopAwaiting();
     if (pid_ < 0 || reaped_) return;
     KillAll();
     Reap();
@@ -188,7 +230,13 @@ class ForkLauncher::Worker final : public TestProcess {
     if (ended_early_.has_value()) return;
     if (pid_ < 0) {
       if (signal != SIGKILL && signal != SIGTERM && signal != SIGINT) return;
-      EndEarly({0, signal});  // it has nothing to clean up
+      // It has nothing to clean up, but the server may say what it waited for.
+      if (signal == SIGTERM && server_->Stop(signal)) {
+        stopping_ = true;
+      } else {
+        if (stopping_) server_->Stop(SIGKILL);
+        EndEarly({0, signal});
+      }
       return;
     }
     kill(-pid_, signal);
@@ -243,10 +291,13 @@ class ForkLauncher::Worker final : public TestProcess {
 
   // False: it has not begun.
   bool Begin() {
+    if (server_->output() >= 0) server_->ReadOutput();
     char buffer[4096];
+    const bool is_last = server_->HasEnded();
     const ssize_t got = recv(reply_.ours.get(), buffer, sizeof(buffer), 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR) && !is_last) return false;
     const absl::string_view said(buffer, static_cast<size_t>(got < 0 ? 0 : got));
+    if (!said.empty()) server_->Answered();
     pid_t pid = 0;
     if (absl::SimpleAtoi(said, &pid) && pid > 1) {
       Began(pid);
@@ -258,6 +309,12 @@ class ForkLauncher::Worker final : public TestProcess {
       launcher_.note_(absl::StrCat("every process collects anew, since none can be forked: ", said.substr(1)));
     }
     server_->GiveUp();
+    if (stopping_) {
+      if (server_->output() >= 0) server_->ReadOutput();
+      WriteAll(output_.theirs.get(), server_->said());
+      EndEarly({0, SIGTERM});
+      return false;
+    }
     reply_.ours.Close();
     const StartedChild child = StartAfresh(spec_, output_.theirs.get(), report_.theirs.get());
     if (child.failed_step == nullptr) {
@@ -272,6 +329,7 @@ class ForkLauncher::Worker final : public TestProcess {
   }
 
   void Began(pid_t pid) {
+    StopAwaiting();
     pid_ = pid;
     launcher_.direct_.Know(pid);
     output_.theirs.Close();
@@ -280,7 +338,14 @@ class ForkLauncher::Worker final : public TestProcess {
     if (end_.ok()) Watch(end_.get());  // else SIGCHLD tells
   }
 
+  void StopAwaiting() {
+    if (!std::exchange(awaits_, false)) return;
+    server_->Leave();
+    if (server_->output() >= 0) epoll_ctl(ends_.get(), EPOLL_CTL_DEL, server_->output(), nullptr);
+  }
+
   void EndEarly(Process::End end) {
+    StopAwaiting();
     ended_early_ = end;
     reply_.ours.Close();  // a worker that comes now goes again
     output_.theirs.Close();
@@ -295,7 +360,9 @@ class ForkLauncher::Worker final : public TestProcess {
   const Fd ends_;                 // epoll: all that may be its end
   const Fd killed_;
   const std::shared_ptr<Server> server_;
-  pid_t pid_ = -1;  // until it has begun
+  bool awaits_ = false;    // the server's answer
+  bool stopping_ = false;  // it is to end, and the server with it
+  pid_t pid_ = -1;         // until it has begun
   Fd end_;
   bool reaped_ = false;
   std::optional<Process::End> ended_early_;  // it never began
@@ -307,6 +374,8 @@ ForkLauncher::~ForkLauncher() = default;
 
 absl::StatusOr<std::unique_ptr<TestProcess>> ForkLauncher::Launch(SlotId slot, StartSpec spec) {
   if (spec.fork_server.empty()) return direct_.Launch(slot, std::move(spec));
+  const auto known = servers_.find(spec.fork_server);
+  if (known != servers_.end() && known->second != nullptr && known->second->stopped()) servers_.erase(known);
   const auto [server, is_new] = servers_.try_emplace(spec.fork_server);
   if (is_new) server->second = Server::Start(spec, &direct_);
   if (server->second != nullptr && server->second->usable()) {

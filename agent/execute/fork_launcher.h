@@ -9,7 +9,9 @@
 // there, waits for a byte, and begins; or the server says '!' and why it cannot be forked.
 //
 // A server that refuses or dies costs nothing but its time: what was asked of it is started afresh, as is all that
-// follows; of a refusal a person is told.
+// follows; of a refusal a person is told. What it prints is read and forgotten, but for a process that is ended by
+// SIGTERM before it began, and was the only one to wait: the server gets the signal, too, and its last words are that
+// process' output.
 //
 // One thread, the one that starts all processes.
 

@@ -110,9 +110,12 @@ class TestFramework {
   virtual Invocation ListInvocation(absl::string_view temp_dir) const = 0;
   // All cases, also those that would not run by themselves. `output` is what it wrote to stdout, `files` the contents
   // of Invocation::read_back, empty where there is no such file. InvalidArgument says what is wrong with the listing,
-  // FailedPrecondition that the program did not list but ran its tests: it is one case then.
+  // FailedPrecondition that the program did not list but ran its tests: it is one case then; Aborted where its process
+  // was when it ended, which says more than how it ended.
   virtual absl::StatusOr<CaseInfos> ParseListing(absl::string_view output,
                                                  absl::Span<const std::string> files) const = 0;
+  // What a person should know of a listing that ParseListing could read; `files` as there.
+  virtual std::vector<std::string> ListingNotes(absl::Span<const std::string> /*files*/) const { return {}; }
   // Whether a process that listed, as ParseListing could read, may exit so.
   virtual bool ListsWithStatus(int exit_code) const { return exit_code == 0; }
 

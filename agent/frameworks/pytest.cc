@@ -1,5 +1,6 @@
 #include "agent/frameworks/pytest.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -35,6 +36,12 @@ class Listing {
       AddCase(info);
     } else if (record[0] == "error" && record.size() == 3) {
       AddCase({.name = record[1], .file = record[1], .labels = {kUncollectedLabel}});
+    } else if (record[0] == "note" && record.size() == 2) {
+      // ListingNotes
+    } else if (record[0] == "nothing") {
+      may_be_empty_ = true;
+    } else if (record[0] == "collecting" && record.size() == 2) {
+      collecting_ = std::string(record[1]);
     } else if (record[0] == "end" && record.size() == 2) {
       ended_ = absl::SimpleAtoi(record[1], &count_);
     } else {
@@ -46,8 +53,13 @@ class Listing {
       return absl::InvalidArgumentError(absl::StrCat("its listing cannot be read: ", records.broken()));
     }
     if (!problem_.empty()) return absl::InvalidArgumentError(problem_);
+    if (!ended_ && collecting_.has_value()) {
+      return absl::AbortedError(absl::StrCat(
+          "its process ended while ", collecting_->empty() ? "pytest was configured by conftest.py and plugins" : "",
+          *collecting_, collecting_->empty() ? "" : " was collected"));
+    }
     if (!ended_ || count_ != cases_.size()) return absl::InvalidArgumentError("its listing is cut short");
-    if (cases_.empty()) {
+    if (cases_.empty() && !may_be_empty_) {
       return absl::InvalidArgumentError(
           "pytest collects no test there; if these Python files are no tests, --pytest none leaves them out");
     }
@@ -65,7 +77,8 @@ class Listing {
   CaseInfos cases_;
   absl::flat_hash_set<std::string> names_;
   std::string problem_;
-  bool ended_ = false;
+  bool ended_ = false, may_be_empty_ = false;
+  std::optional<std::string> collecting_;  // where it was last; empty: it had not begun to collect
   size_t count_ = 0;
 };
 
@@ -91,6 +104,15 @@ absl::StatusOr<CaseInfos> PytestFramework::ParseListing(absl::string_view /*outp
   Listing listing;
   records.Feed(files.empty() ? "" : files.front(), [&](const PytestRecord& record) { listing.Add(record); });
   return std::move(listing).Take(records);
+}
+
+std::vector<std::string> PytestFramework::ListingNotes(absl::Span<const std::string> files) const {
+  PytestRecords records;
+  std::vector<std::string> notes;
+  records.Feed(files.empty() ? "" : files.front(), [&](const PytestRecord& record) {
+    if (record[0] == "note" && record.size() == 2) notes.emplace_back(record[1]);
+  });
+  return notes;
 }
 
 Invocation PytestFramework::RunInvocation(const BatchRequest& request) const {

@@ -157,6 +157,7 @@ absl::Status AgentLoop::MakeSlot(SlotId slot) {
     if (const auto* ended = std::get_if<ListingEnded>(&event)) Keep(*ended);
     Handle(std::move(event));
   };
+  options.note = [this](std::string text) { SendNote(std::move(text)); };
   runners_.push_back(std::make_unique<SlotRunner>(std::move(options)));
   listing_.push_back(nullptr);
   return absl::OkStatus();

@@ -388,7 +388,8 @@ void SlotRunner::EndListing() {
   ended.duration = options_.clock() - listing_started_;
   const std::string name = ShownName(program_->spec.name);
   const TestFramework* const framework = FindFramework(program_->spec.framework);
-  absl::StatusOr<CaseInfos> cases = framework->ParseListing(listing_, ReadBack());
+  const std::vector<std::string> files = ReadBack();
+  absl::StatusOr<CaseInfos> cases = framework->ParseListing(listing_, files);
   const bool ended_well =
       status.signal == 0 && (status.exit_code == 0 || (cases.ok() && framework->ListsWithStatus(status.exit_code)));
   if (listing_too_long_) {
@@ -397,10 +398,14 @@ void SlotRunner::EndListing() {
     ended.cases = {program_->spec.name};
   } else if (!ended_well) {
     ended.error = absl::StrCat("listing the tests of ", name, ": ", DescribeEnd(status.exit_code, status.signal));
+    if (absl::IsAborted(cases.status())) absl::StrAppend(&ended.error, ": ", cases.status().message());
   } else if (!cases.ok()) {
     ended.error = absl::StrCat("listing the tests of ", name, ": ", cases.status().message());
   } else {
     ended.cases = *std::move(cases);
+    for (const std::string& note : framework->ListingNotes(files)) {
+      if (options_.note) options_.note(absl::StrCat(name, ": ", note));
+    }
   }
   if (!ended.error.empty()) {
     Capture output(options_.welcome->settings.output_cap);

@@ -53,6 +53,7 @@ class SlotRunner : private CaseSink {
     std::unique_ptr<SlotDirectories> directories;
     Environment environment;               // what a process inherits, but for what is set for it
     std::function<void(AgentEvent)> emit;  // called from within Start, StartListing, Tick and the poller's callbacks
+    std::function<void(std::string)> note = {};  // as emit; what a person should know. None: nobody asks
   };
   explicit SlotRunner(Options options) : options_(std::move(options)) {}
   ~SlotRunner() override;  // kills what runs

@@ -95,7 +95,7 @@ struct Found {
 class Finder {
  public:
   Finder(const DiscoverOptions& options, std::string root, LibraryResolver* resolver)
-      : options_(options), root_(std::move(root)), resolver_(resolver), pytest_(root_) {}
+      : options_(options), root_(std::move(root)), resolver_(resolver), pytest_(root_, options.pytest_arguments) {}
 
   absl::Status Add(const std::string& path);
   absl::StatusOr<Discovery> Finish(const std::vector<std::string>& paths) &&;
@@ -108,7 +108,7 @@ class Finder {
   absl::Status AddDirectory(const std::string& path, const std::string& shown);
   // "a_test.py::TestA::test_b"; false: it is no such thing.
   bool AddNode(const std::string& given);
-  // A file that pytest collects.
+  // A file that pytest, and nobody else, collects.
   bool IsOfPytest(const WalkedFile& file);
   void AddPytestUnits();
   // A file in a directory: a test, runnable or not, or passed over.
@@ -130,7 +130,8 @@ class Finder {
   LibraryResolver* const resolver_;
   DirectoryWalker walker_;
   PytestUnits pytest_;
-  std::string directory_;  // that is being walked, as it was given
+  std::string directory_;      // that is being walked, as it was given
+  bool pytest_found_ = false;  // there
   std::vector<Found> found_;
   Discovery result_;                                                    // less its programs
   absl::flat_hash_map<Inode, std::vector<std::string>> programs_seen_;  // and the paths under which they are tests
@@ -190,6 +191,7 @@ absl::Status Finder::AddDirectory(const std::string& path, const std::string& sh
   directory_ = shown;
   if (absl::Status status = walker_.Walk(path, &walked); !status.ok()) return status;
   const auto first = static_cast<ptrdiff_t>(found_.size());
+  pytest_found_ = false;
   files_ += walked.files.size();
   special_ += walked.special;
   for (const WalkedFile& file : walked.files) Consider(file);
@@ -200,6 +202,9 @@ absl::Status Finder::AddDirectory(const std::string& path, const std::string& sh
     } else {
       dangling_.push_back(Printable(link.relative));
     }
+  }
+  if (options_.pytest) {
+    pytest_.AddWalked(shown, pytest_found_ || found_.size() > static_cast<size_t>(first));
   }
   dependencies_.insert(dependencies_.end(), walked.dependencies.begin(), walked.dependencies.end());
   others_.insert(others_.end(), walked.others.begin(), walked.others.end());
@@ -220,11 +225,12 @@ bool Finder::AddNode(const std::string& given) {
 }
 
 bool Finder::IsOfPytest(const WalkedFile& file) {
-  if (!options_.pytest || !absl::EndsWith(file.path, ".py")) return false;
+  if (!options_.pytest) return false;
   const bool executable_script =
-      (file.status.st_mode & 0111) != 0 &&
+      options_.plain != Plain::kNone && absl::EndsWith(file.path, ".py") && (file.status.st_mode & 0111) != 0 &&
       ReadProgramFile(file.path, file.status, options_.here).kind == ProgramFile::Kind::kScript;
-  return pytest_.AddFound(directory_, absl::StrCat(directory_, "/", file.relative), executable_script);
+  if (!pytest_.AddFound(directory_, absl::StrCat(directory_, "/", file.relative), executable_script)) return false;
+  return pytest_found_ = true;
 }
 
 void Finder::AddPytestUnits() {

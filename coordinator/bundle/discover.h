@@ -11,8 +11,8 @@
 //     script whose interpreter is missing or not named or whose first line ends in CR, an executable file that is
 //     neither ELF nor script, an ELF file cut short or damaged, an executable file without a byte, a file that cannot
 //     be read, a dangling link. So is a directory that cannot be read, whatever its name.
-//   - Python files that pytest collects are its tests, a unit for each root (pytest_units.h, unless
-//     DiscoverOptions::pytest is off).
+//   - Python files that pytest collects are its tests, a unit for each root, and where other files may be, pytest is
+//     asked (pytest_units.h; unless DiscoverOptions::pytest is off).
 //   - everything else is counted, and told in `notes` or `details`.
 // What is reached twice under one name (UnitName) is one test, under the path that was reached first; real files come
 // before symbolic links. A file (by its inode) that is a test and has another name, too, may be another test under that
@@ -65,6 +65,7 @@ struct DiscoverOptions {
   };
   Plain plain = Plain::kAuto;
   bool pytest = true;                      // Python files that pytest collects are tests
+  std::vector<std::string> pytest_arguments = {};
   bool allow_unrunnable = false;           // what cannot be started is a warning, and no test
   bool here = false;                       // all tests run on this machine: what it cannot run cannot be run
   std::string protocol = kPlainFramework;  // the framework of programs that show none: a name of the table

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -55,6 +58,12 @@ std::optional<std::string> AskGit(const std::string& root) {
   return output;
 }
 
+// Of a relative path; empty: it is in the root itself.
+absl::string_view DirectoryBelow(absl::string_view relative) {
+  const size_t slash = relative.rfind('/');
+  return slash == absl::string_view::npos ? "" : relative.substr(0, slash);
+}
+
 bool IsCache(absl::string_view name) {
   return name == "__pycache__" || name == "venv" || name == "node_modules" || absl::EndsWith(name, ".egg-info");
 }
@@ -69,26 +78,80 @@ bool IsLeftOut(const std::string& root, absl::string_view relative) {
   return absl::EndsWith(relative, ".pyc");
 }
 
-}  // namespace
+bool IsThere(const std::string& path) {
+  struct stat status;
+  return lstat(path.c_str(), &status) == 0;
+}
 
-absl::StatusOr<std::vector<std::string>> ProjectFiles(const std::string& root) {
-  std::vector<std::string> files;
-  if (const std::optional<std::string> tracked = AskGit(root); tracked.has_value()) {
+bool IsDirectory(const std::string& path) {
+  struct stat status;
+  return lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+// Adds the files below root/relative.
+absl::Status AddFiles(const std::string& root, const std::string& relative, std::vector<std::string>* files) {
+  const std::string directory = relative.empty() ? root : absl::StrCat(root, "/", relative);
+  const std::string prefix = relative.empty() ? "" : absl::StrCat(relative, "/");
+  // Within another repository git would speak of that one.
+  const bool may_be_gits = relative.empty() || IsThere(absl::StrCat(directory, "/.git"));
+  if (const auto tracked = may_be_gits ? AskGit(directory) : std::nullopt; !tracked.value_or("").empty()) {
     for (const absl::string_view name : absl::StrSplit(*tracked, '\0', absl::SkipEmpty())) {
-      const std::string path(absl::StripSuffix(name, "/"));
-      struct stat status;
-      // One that is deleted and not committed yet is still in the index.
-      if (lstat(absl::StrCat(root, "/", path).c_str(), &status) == 0) files.push_back(path);
+      const std::string path = absl::StrCat(prefix, absl::StripSuffix(name, "/"));
+      const std::string whole = absl::StrCat(root, "/", path);
+      if (IsDirectory(whole)) {  // a submodule, or a repository that git does not track
+        if (absl::Status added = AddFiles(root, path, files); !added.ok()) return added;
+      } else if (IsThere(whole)) {  // one that is deleted and not committed yet is still in the index
+        files->push_back(path);
+      }
     }
-  } else {
-    Walked walked;
-    DirectoryWalker walker;
-    if (absl::Status status = walker.Walk(root, &walked); !status.ok()) return status;
-    if (!walked.unreadable.empty()) return walked.unreadable.front().second;
-    for (const WalkedFile& file : walked.files) {
-      if (!IsLeftOut(root, file.relative)) files.push_back(file.relative);
+    return absl::OkStatus();
+  }
+  // Nor may git ignore the whole of it.
+  Walked walked;
+  DirectoryWalker walker;
+  if (absl::Status status = walker.Walk(directory, &walked); !status.ok()) return status;
+  if (!walked.unreadable.empty()) return walked.unreadable.front().second;
+  for (const WalkedFile& file : walked.files) {
+    if (!IsLeftOut(directory, file.relative)) files->push_back(absl::StrCat(prefix, file.relative));
+  }
+  return absl::OkStatus();
+}
+
+// The regular files of a directory, not of those below it.
+void AddFilesOf(const std::string& root, const std::string& directory, std::vector<std::string>* files) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(absl::StrCat(root, "/", directory), error)) {
+    std::string file = absl::StrCat(directory, directory.empty() ? "" : "/", entry.path().filename().string());
+    if (entry.is_regular_file(error) && !IsLeftOut(root, file)) files->push_back(std::move(file));
+  }
+}
+
+// Adds what git ignores, and these tests need.
+void AddTests(const std::string& root, const std::vector<std::string>& tests, std::vector<std::string>* files) {
+  const absl::flat_hash_set<std::string> known(files->begin(), files->end());
+  absl::flat_hash_set<std::string> directories;
+  for (const std::string& file : known) directories.emplace(DirectoryBelow(file));
+  for (const std::string& test : tests) {
+    if (known.contains(test)) continue;
+    files->push_back(test);
+    std::string above(DirectoryBelow(test));
+    if (directories.insert(above).second) AddFilesOf(root, above, files);
+    for (;; above = std::string(DirectoryBelow(above))) {
+      for (const absl::string_view name : {"conftest.py", "__init__.py"}) {
+        std::string file = absl::StrCat(above, above.empty() ? "" : "/", name);
+        if (!known.contains(file) && IsThere(absl::StrCat(root, "/", file))) files->push_back(std::move(file));
+      }
+      if (above.empty()) break;
     }
   }
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> ProjectFiles(const std::string& root, const std::vector<std::string>& tests) {
+  std::vector<std::string> files;
+  if (absl::Status added = AddFiles(root, "", &files); !added.ok()) return added;
+  AddTests(root, tests, &files);
   std::sort(files.begin(), files.end());
   files.erase(std::unique(files.begin(), files.end()), files.end());
   return files;

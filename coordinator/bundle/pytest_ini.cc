@@ -8,13 +8,16 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace dtest {
 namespace {
 
 constexpr absl::string_view kPythonFiles = "python_files";
 constexpr absl::string_view kNoRecursion = "norecursedirs";
+constexpr absl::string_view kArguments = "addopts";
 
 std::vector<std::string> Words(absl::string_view text) {
   std::vector<std::string> words;
@@ -28,6 +31,7 @@ std::vector<std::string> Words(absl::string_view text) {
 }
 
 void Set(absl::string_view key, std::vector<std::string> values, PytestIni* ini) {
+  if (key == kArguments) ini->doctests.Read(values);
   if (key == kPythonFiles) ini->python_files = std::move(values);
   if (key == kNoRecursion) ini->no_recursion = std::move(values);
 }
@@ -68,7 +72,7 @@ std::optional<PytestIni> ParseIni(absl::string_view section, bool needs_section,
 
 PytestIni FromTable(const toml::table& table) {
   PytestIni ini;
-  for (const absl::string_view key : {kPythonFiles, kNoRecursion}) {
+  for (const absl::string_view key : {kPythonFiles, kNoRecursion, kArguments}) {
     const toml::node* node = table.get(std::string_view(key.data(), key.size()));
     if (node == nullptr) continue;
     std::vector<std::string> values;
@@ -100,6 +104,20 @@ std::optional<PytestIni> ParseToml(bool whole_file, absl::string_view contents) 
 }
 
 }  // namespace
+
+void Doctests::Read(const std::vector<std::string>& arguments) {
+  constexpr absl::string_view kGlob = "--doctest-glob";
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    absl::string_view argument = arguments[i];
+    modules |= argument == "--doctest-modules";
+    if (!absl::ConsumePrefix(&argument, kGlob)) continue;
+    if (argument.empty() && i + 1 < arguments.size()) {
+      globs.push_back(arguments[++i]);
+    } else if (absl::ConsumePrefix(&argument, "=")) {
+      globs.push_back(absl::StrReplaceAll(argument, {{"'", ""}, {"\"", ""}}));
+    }
+  }
+}
 
 std::optional<PytestIni> ParsePytestIni(absl::string_view base_name, absl::string_view contents) {
   if (base_name == "pyproject.toml") return ParseToml(false, contents);

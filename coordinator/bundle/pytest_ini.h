@@ -1,4 +1,4 @@
-// What a file that may configure pytest says of which files hold tests. No state; any thread.
+// What a file that may configure pytest, and its command line, say of which files hold tests. No state; any thread.
 
 #ifndef DTEST_COORDINATOR_BUNDLE_PYTEST_INI_H_
 #define DTEST_COORDINATOR_BUNDLE_PYTEST_INI_H_
@@ -11,9 +11,18 @@
 
 namespace dtest {
 
+// Which files pytest searches for examples (">>> 1 + 1").
+struct Doctests {
+  bool modules = false;            // --doctest-modules: all Python files
+  std::vector<std::string> globs;  // --doctest-glob: text files; empty: test*.txt
+
+  void Read(const std::vector<std::string>& arguments);  // of pytest
+};
+
 struct PytestIni {
   // nullopt: it does not say.
   std::optional<std::vector<std::string>> python_files, no_recursion;
+  Doctests doctests;  // as addopts says
 };
 
 // Names of such files, in the order in which pytest looks for them.

@@ -11,12 +11,21 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/bundle/files.h"
-#include "coordinator/bundle/pytest_ini.h"
 
 namespace dtest {
 namespace {
 
-constexpr uint64_t kLongestIni = 1 << 20;
+constexpr uint64_t kLongestIni = 1 << 20, kLongestText = 16 << 20;
+constexpr char kTexts[] = "test*.txt";  // searched for examples where nothing says which are
+constexpr char kConftest[] = "conftest.py";
+
+// Also of one that cannot be read: pytest says why.
+bool Says(const std::string& path, absl::string_view text) {
+  const absl::StatusOr<std::string> contents = ReadWholeFile(path, kLongestText);
+  return !contents.ok() || absl::StrContains(*contents, text);
+}
+
+bool IsCollector(const std::string& conftest) { return Says(conftest, "pytest_collect_"); }
 
 bool Has(const std::string& directory, absl::string_view name) {
   return access(absl::StrCat(directory, "/", name).c_str(), F_OK) == 0;
@@ -47,12 +56,33 @@ bool IsInside(absl::string_view directory, absl::string_view path) {
 
 }  // namespace
 
-bool PytestRoot::Collects(absl::string_view walked, absl::string_view path) const {
-  if (!MatchesAny(python_files, std::string(path))) return false;
-  for (std::string above(DirectoryOf(path)); above.size() > walked.size(); above = std::string(DirectoryOf(above))) {
+PytestRoot::Use PytestRoot::UseOf(absl::string_view walked, absl::string_view path) const {
+  const std::string file(path);
+  const absl::string_view name = BaseName(path);
+  const bool python = absl::EndsWith(name, ".py");
+  Use use = Use::kNone;
+  if (python && MatchesAny(python_files, file)) {
+    use = Use::kTests;
+  } else if (python ? doctests.modules && name != "setup.py" && name != "__main__.py" : SearchesForExamples(file)) {
+    use = Use::kMaybe;
+  } else if (name == kConftest && IsCollector(file)) {
+    use = Use::kMaybe;
+  } else if (name == ini && DirectoryOf(path) == directory) {
+    use = Use::kConfiguration;
+  }
+  return use == Use::kNone || Enters(walked, DirectoryOf(path)) ? use : Use::kNone;
+}
+
+bool PytestRoot::Enters(absl::string_view walked, absl::string_view below) const {
+  for (std::string above(below); above.size() > walked.size(); above = std::string(DirectoryOf(above))) {
     if (MatchesAny(no_recursion, above) || Has(above, "pyvenv.cfg")) return false;
   }
   return true;
+}
+
+bool PytestRoot::SearchesForExamples(const std::string& path) const {
+  if (!doctests.globs.empty()) return MatchesAny(doctests.globs, path);
+  return Matches(kTexts, path) && Says(path, ">>>");
 }
 
 const PytestRoot& PytestRoots::RootOf(const std::string& directory) {
@@ -82,11 +112,14 @@ const PytestRoot& PytestRoots::Make(const std::string& directory) {
       root.ini = std::string(name);
       if (ini->python_files.has_value()) root.python_files = *ini->python_files;
       if (ini->no_recursion.has_value()) root.no_recursion = *ini->no_recursion;
+      root.doctests = ini->doctests;
+      root.doctests.Read(arguments_);
       return keep(std::move(root));
     }
   }
   const auto setup =
       std::find_if(upwards.begin(), upwards.end(), [](const std::string& above) { return Has(above, "setup.py"); });
+  root.doctests.Read(arguments_);
   const bool below = IsInside(working_directory_, directory);
   root.directory = below ? working_directory_ : directory;
   if (setup != upwards.end()) {
@@ -94,7 +127,7 @@ const PytestRoot& PytestRoots::Make(const std::string& directory) {
   } else {
     for (const std::string& above : upwards) {
       if (below && !IsInside(working_directory_, above)) break;
-      if (Has(above, "conftest.py")) root.directory = above;
+      if (Has(above, kConftest)) root.directory = above;
     }
   }
   return keep(std::move(root));
@@ -104,7 +137,16 @@ bool PytestRoots::IsDeclared(const std::string& directory) {
   const PytestRoot& root = RootOf(directory);
   if (!root.ini.empty()) return true;
   for (const std::string& above : Upwards(directory)) {
-    if (Has(above, "conftest.py")) return true;
+    if (Has(above, kConftest)) return true;
+    if (above == root.directory) return false;
+  }
+  return false;
+}
+
+bool PytestRoots::HasCollector(const std::string& directory) {
+  const PytestRoot& root = RootOf(directory);
+  for (const std::string& above : Upwards(directory)) {
+    if (Has(above, kConftest) && IsCollector(absl::StrCat(above, "/", kConftest))) return true;
     if (above == root.directory) return false;
   }
   return false;

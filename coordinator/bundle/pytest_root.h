@@ -20,6 +20,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "coordinator/bundle/pytest_ini.h"
 
 namespace dtest {
 
@@ -30,25 +31,41 @@ struct PytestRoot {
   std::vector<std::string> no_recursion = {"*.egg", ".*",           "_darcs", "build", "CVS",
                                            "dist",  "node_modules", "venv",   "{arch}"};
 
-  // Whether pytest collects from a file of this path when it meets it in the directory `walked`. Both absolute.
-  bool Collects(absl::string_view walked, absl::string_view path) const;
+  Doctests doctests;
+
+  // What pytest makes of a file of this path when it meets it in the directory `walked`. Both absolute.
+  enum class Use {
+    kNone,
+    kTests,          // a file of tests
+    kMaybe,          // searched for examples, or conftest.py has files collected that Python's are not
+    kConfiguration,  // the root's own: a plugin may collect what is there
+  };
+  Use UseOf(absl::string_view walked, absl::string_view path) const;
+
+ private:
+  bool Enters(absl::string_view walked, absl::string_view below) const;
+  bool SearchesForExamples(const std::string& path) const;
 };
 
 class PytestRoots {
  public:
-  // Absolute.
-  explicit PytestRoots(std::string working_directory) : working_directory_(std::move(working_directory)) {}
+  // Absolute. `arguments`: for pytest, behind those of the configuration.
+  explicit PytestRoots(std::string working_directory, std::vector<std::string> arguments = {})
+      : working_directory_(std::move(working_directory)), arguments_(std::move(arguments)) {}
 
   // That of the files in this directory (absolute). Valid as long as this object.
   const PytestRoot& RootOf(const std::string& directory);
   // Whether somebody has said that pytest runs what is in this directory: its root is configured, or there is a
   // conftest.py in it or above it, up to the root.
   bool IsDeclared(const std::string& directory);
+  // Whether a conftest.py in this directory or above it, up to the root, has files collected that Python's are not.
+  bool HasCollector(const std::string& directory);
 
  private:
   const PytestRoot& Make(const std::string& directory);
 
   const std::string working_directory_;
+  const std::vector<std::string> arguments_;
   absl::flat_hash_map<std::string, std::string> root_of_;  // directories
   absl::flat_hash_map<std::string, std::unique_ptr<PytestRoot>> roots_;
 };

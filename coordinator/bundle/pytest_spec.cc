@@ -30,6 +30,7 @@ std::vector<std::string> Arguments(const std::string& root, const PytestUnit& un
   std::vector<std::string> arguments = {absl::StrCat("--root=", root), absl::StrCat("--ini=", unit.ini)};
   for (const std::string& path : unit.paths) arguments.push_back(absl::StrCat("--path=", path));
   for (const std::string& path : unit.ignored) arguments.push_back(absl::StrCat("--ignore=", path));
+  if (unit.may_be_empty) arguments.emplace_back("--may-be-empty=yes");
   for (const std::string& argument : settings.arguments) arguments.push_back(absl::StrCat("--arg=", argument));
   return arguments;
 }
@@ -109,7 +110,9 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
     spec.arguments = Arguments(place.empty() ? "." : place, unit, settings);
   }
 
-  absl::StatusOr<std::vector<std::string>> files = ProjectFiles(unit.root);
+  std::vector<std::string> tests = unit.files;
+  if (!unit.ini.empty()) tests.push_back(unit.ini);
+  absl::StatusOr<std::vector<std::string>> files = ProjectFiles(unit.root, tests);
   if (!files.ok()) return files.status();
   TreeBuilder project(unit.root, catalog);
   for (const std::string& file : *files) {

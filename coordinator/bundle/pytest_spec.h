@@ -2,8 +2,9 @@
 //
 // On a host the tree has the project at the same place below the working directory, or, where that does not hold it, in
 // .dtest/outside/<hash>/<name>. What is shipped of it are the files that git tracks and those that it neither tracks
-// nor ignores; without git all but hidden directories, caches, environments and node_modules. The interpreter is the
-// host's.
+// nor ignores, also in submodules and other repositories within it; without git all but hidden directories, caches,
+// environments and node_modules. Files of tests are shipped whatever git says, with the conftest.py and __init__.py
+// above them and, where git ignores their whole directory, what else lies in it. The interpreter is the host's.
 //
 // No state; the catalog's thread.
 
@@ -36,8 +37,9 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
 // The spec of one that runs where it is. NotFound: there is no such interpreter on this machine.
 absl::StatusOr<UnitSpec> InPlacePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings);
 
-// The files of a project, relative to its root, sorted. May hold directories, which stand for all that is in them.
-absl::StatusOr<std::vector<std::string>> ProjectFiles(const std::string& root);
+// The files of a project, relative to its root, sorted; those of `tests`, relative to it, among them.
+absl::StatusOr<std::vector<std::string>> ProjectFiles(const std::string& root,
+                                                      const std::vector<std::string>& tests = {});
 
 }  // namespace dtest
 

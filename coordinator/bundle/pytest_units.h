@@ -1,9 +1,11 @@
 // Gathers what the command line names of pytest's tests into units, one a root.
 //
-// A Python file in a directory is pytest's if pytest would collect it there (PytestRoot::Collects), and a file given by
-// name if it ends in .py. An executable script with #! says itself how it is started, and is a program as any other,
-// unless somebody declared that pytest runs what is there (PytestRoots::IsDeclared): then starting it as well would run
-// its tests twice, and starting it alone would pass where it only defines tests.
+// A Python file in a directory is pytest's if pytest would collect it there (PytestRoot::UseOf), and a file given by
+// name if it ends in .py. Where others may hold tests (examples in modules and texts, what conftest.py or a plugin
+// collects), pytest is asked, and may say that there is none. An executable script with #! says itself how it is
+// started, and is a program as any other, unless somebody declared that pytest runs what is there
+// (PytestRoots::IsDeclared): then starting it as well would run its tests twice, and starting it alone would pass where
+// it only defines tests.
 //
 // One thread.
 
@@ -25,16 +27,22 @@ struct PytestUnit {
   std::string ini;   // base name of what configures it; empty: nothing does
   // Relative to the root; empty: all of it. A file may go on as a node id: "a_test.py::TestA::test_b[x]".
   std::vector<std::string> paths;
-  std::vector<std::string> ignored;  // directories, relative to the root: roots of their own
+  std::vector<std::string> ignored;  // relative to the root: directories that are roots, scripts that are programs
+  std::vector<std::string> files;    // relative to the root: what was found to hold tests, whatever git says of it
+  bool may_be_empty = true;          // nothing tells for sure that there is a test
 };
 
 class PytestUnits {
  public:
-  explicit PytestUnits(std::string working_directory) : roots_(std::move(working_directory)) {}
+  // `arguments`: for pytest.
+  explicit PytestUnits(std::string working_directory, std::vector<std::string> arguments = {})
+      : roots_(std::move(working_directory), std::move(arguments)) {}
 
-  // A file met in the directory `walked`, which the command line names. All paths are absolute. False: pytest does not
-  // collect it.
+  // A file met in the directory `walked`, which the command line names. All paths are absolute. False: it is not
+  // pytest's alone, and may be a program.
   bool AddFound(const std::string& walked, const std::string& path, bool executable_script);
+  // The directory itself, behind its files; whether there was any test, of whatever kind.
+  void AddWalked(const std::string& walked, bool any_test);
   // A file that the command line names, with the rest of its node id ("", "::TestA"). False: it is a program.
   bool AddNamed(const std::string& path, absl::string_view node, bool executable_script);
 
@@ -42,10 +50,13 @@ class PytestUnits {
   std::vector<PytestUnit> Take() &&;
 
  private:
-  void Add(const PytestRoot& root, std::string path);
+  // What is below `walked` and in the root: pytest itself finds what is there.
+  PytestUnit& AddBelow(const PytestRoot& root, const std::string& walked);
+  PytestUnit& Add(const PytestRoot& root, std::string path);
 
   PytestRoots roots_;
-  std::map<std::string, PytestUnit> units_;  // by root
+  std::map<std::string, PytestUnit> units_;                   // by root
+  std::map<std::string, std::vector<std::string>> programs_;  // executable scripts, relative to the root, by root
 };
 
 }  // namespace dtest

@@ -45,6 +45,41 @@ void AddPaths(absl::string_view text, absl::string_view prefix, std::vector<std:
   }
 }
 
+// What text says of as not being there, in Python's words.
+std::vector<std::string> PathsMissed(absl::string_view text) {
+  constexpr absl::string_view kWords = "No such file or directory: ";
+  std::vector<std::string> paths;
+  if (text.size() > 2 * kEnd) text.remove_prefix(text.size() - 2 * kEnd);
+  for (size_t found = text.find(kWords); found != absl::string_view::npos && paths.size() < kPaths;
+       found = text.find(kWords)) {
+    text.remove_prefix(found + kWords.size());
+    const size_t end = text.empty() ? absl::string_view::npos : text.find(text[0], 1);
+    if (end == absl::string_view::npos || (text[0] != '\'' && text[0] != '"')) continue;
+    paths.emplace_back(text.substr(1, end - 1));
+  }
+  return paths;
+}
+
+// The path below `root` of what a process on another host calls `path`; empty: there is no such file here.
+std::string CounterpartOf(absl::string_view path, absl::string_view root,
+                          absl::FunctionRef<bool(const std::string&)> exists) {
+  while (absl::ConsumePrefix(&path, "./")) continue;
+  if (path.empty() || absl::StrContains(path, "../")) return "";
+  if (path[0] != '/') return exists(absl::StrCat(root, "/", path)) ? std::string(path) : "";
+  // There the tree lies elsewhere. A base name alone says too little.
+  for (size_t slash = path.find('/'); slash != absl::string_view::npos; slash = path.find('/')) {
+    path.remove_prefix(slash + 1);
+    if (absl::StrContains(path, '/') && exists(absl::StrCat(root, "/", path))) return std::string(path);
+  }
+  return "";
+}
+
+bool IsBrought(const std::vector<std::string>& data_files, absl::string_view path) {
+  return std::any_of(data_files.begin(), data_files.end(), [&](absl::string_view file) {
+    return absl::ConsumePrefix(&file, path) && (file.empty() || file[0] == '/');
+  });
+}
+
 }  // namespace
 
 std::vector<std::string> PathsNamed(absl::string_view text, absl::string_view root) {
@@ -70,15 +105,21 @@ std::string MissingFilesHint(absl::string_view message, absl::string_view output
   for (const std::string& path : paths) {
     if (!exists(path)) continue;
     const std::string relative = path.substr(root.size() + 1);
-    const bool brought = std::any_of(data_files.begin(), data_files.end(), [&](absl::string_view file) {
-      return absl::ConsumePrefix(&file, path) && (file.empty() || file[0] == '/');
-    });
+    const bool brought = IsBrought(data_files, path);
     return absl::StrCat(
         path, " is a file of this machine; ",
         brought ? absl::StrCat("--data brought it to ", host, " as ", relative, " below the working directory")
                 : absl::StrCat("--data '", relative, "' brings it to ", host, ", as ", relative,
                                " below the working directory"),
         ", so name it by its relative path");
+  }
+  for (const absl::string_view text : {message, output}) {
+    for (const std::string& path : PathsMissed(text)) {
+      const std::string relative = CounterpartOf(path, root, exists);
+      if (relative.empty() || IsBrought(data_files, absl::StrCat(root, "/", relative))) continue;
+      return absl::StrCat("this machine has ", relative, ", which may be ignored by git: --data '", relative,
+                          "' brings it to ", host);
+    }
   }
   return "";
 }

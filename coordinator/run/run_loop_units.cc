@@ -29,6 +29,12 @@ std::string NotThereAnyMore(const std::vector<std::string>& missing) {
   return text;
 }
 
+// The agent has made sure then that it is no mistake (agent/frameworks/pytest.h).
+bool MayBeEmpty(const Bundle::Unit& unit) {
+  const std::optional<UnitSpec>& spec = unit.shipped ? unit.shipped : unit.in_place;
+  return spec.has_value() && spec->framework == "pytest";
+}
+
 }  // namespace
 
 void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings) {
@@ -62,7 +68,8 @@ bool RunLoop::MayTrust(const Bundle::Unit& unit) const {
 void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked) {
   RunUnit& unit = Unit(id);
   if (unit.listed) return;
-  if (cases.empty() && !options_.allow_unrunnable) {
+  const bool may_be_empty = MayBeEmpty(out_.bundle->unit(id));
+  if (cases.empty() && !options_.allow_unrunnable && !may_be_empty) {
     return ListingBroke(id,
                         "lists no case at all: were its tests linked into it? If it has none, leave it out, or go on "
                         "without it: --allow-unrunnable",
@@ -75,7 +82,8 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   unit.selected = selection_.Select(unit.name, unit.cases, known);
   const std::vector<std::string> missing = selection_.Missing(unit.name);
   if (unit.cases.empty()) {
-    Emit(Warning{absl::StrCat(unit.name, " lists no case at all: were its tests linked into it?")});
+    Emit(Warning{absl::StrCat(unit.name, may_be_empty ? ": pytest has no test to run there"
+                                                      : " lists no case at all: were its tests linked into it?")});
   }
   Emit(UnitListed{id, unit.name, static_cast<uint32_t>(unit.cases.size()), static_cast<uint32_t>(unit.selected.size()),
                   "", "", false, unit.ready, asked ? startup : absl::ZeroDuration()});

@@ -161,6 +161,31 @@ class LocalTest(Project, DtestCase):
         self.write("tests/test_a.py", "")
         self.assertSays(self.dtest("tests", "--pytest", PYTHON), "pytest collects no test there")
 
+    def test_tests_that_are_no_python_files_of_tests_are_run_and_no_test_is_told(self):
+        self.write("project/pytest.ini", "[pytest]\naddopts = --doctest-modules -m 'not slow'\nmarkers = slow\n")
+        self.write("project/src/module.py", 'def f():\n    """\n    >>> f()\n    1\n    """\n    return 1\n')
+        self.write("other/pytest.ini", "[pytest]\n")
+        self.write("other/helper.py", "answer = 42\n")
+        result = self.dtest("project/src", "other", "--pytest", PYTHON)
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.verdicts(whole_names=True), {("project", "src/module.py::module.f"): "passed"})
+        self.assertSays(result, "other: pytest has no test to run there")
+        self.assertExit(self.dtest("other", "--pytest", PYTHON), NOTHING)
+        self.write("project/src/test_slow.py", "import pytest\n@pytest.mark.slow\ndef test_a(): pass\n")
+        none = self.dtest("project/src/test_slow.py", "--pytest", PYTHON)
+        self.assertExit(none, NOTHING)
+        self.assertSays(none, "project: 1 of 1 tests deselected by -m 'not slow'")
+
+    def test_where_collection_ends_or_hangs_is_told(self):
+        self.write("tests/test_a.py", "import os\nos._exit(3)\n")
+        result = self.dtest("tests", "--pytest", PYTHON)
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "exited with status 3: its process ended while tests/test_a.py was collected")
+        self.write("tests/test_a.py", "import os, signal\ndef wait():\n    while True: signal.pause()\nwait()\n")
+        result = self.dtest("tests", "--pytest", PYTHON, "--list-timeout", "3s")
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "listing exceeded its time limit of 3 s", "test_a.py\", line 3 in wait")
+
     def test_what_dies_or_hangs_is_blamed_alone(self):
         self.write("tests/conftest.py", "")
         self.write("tests/test_a.py", textwrap.dedent("""\
@@ -191,7 +216,9 @@ class HostsTest(Project, FarmCase):
     def test_verdicts_on_hosts_are_those_of_pytest_here(self):
         self.make_project()
         subprocess.run(["git", "init", "-q"], cwd=self.path("project"), check=True, env=self.environment())
-        self.write("project/.gitignore", "*.log\nvenv/\n.venv/\n")
+        self.write("project/.gitignore", "*.log\nvenv/\n.venv/\ngenerated/\n")
+        self.write("project/generated/test_ignored.py", "def test_here():\n    assert open(__file__.replace('test_ignored.py', 'data'))\n")
+        self.write("project/generated/data", "")
         self.write("project/big.log", b"x" * (1 << 20))
         result = self.dtest(*self.on_farm(), "project")
         self.assertExit(result, FAILED)

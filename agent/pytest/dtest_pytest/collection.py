@@ -1,19 +1,68 @@
-"""What pytest could not collect: reports by the node ids of files and directories."""
+"""What pytest says while it collects."""
 
 import sys
 
 import pytest
 
+from . import outcome
 
-def note(uncollected, report):
-    """A file may be collected by several: that one fails outweighs that another skips it."""
-    name = report.nodeid or "."
-    if report.failed or (report.skipped and name not in uncollected):
-        uncollected[name] = report
+MOST_WARNINGS = 3
 
 
-def any_failed(uncollected):
-    return any(report.failed for report in uncollected.values())
+class Collection:
+    """A plugin of pytest that hears it."""
+
+    def __init__(self, root):
+        self._root = root
+        self.uncollected = {}  # reports by the node ids of files and directories
+        self._deselected = 0
+        self._warnings = {}  # texts, in their order
+
+    def pytest_collectreport(self, report):
+        """A file may be collected by several: that one fails outweighs that another skips it."""
+        name = report.nodeid or "."
+        if report.failed or (report.skipped and name not in self.uncollected):
+            self.uncollected[name] = report
+
+    def pytest_deselected(self, items):
+        self._deselected += len(items)
+
+    def pytest_warning_recorded(self, warning_message, when, nodeid, location):
+        if when != "runtest":
+            text = str(warning_message.message).strip().partition("\n")[0]
+            place = f"{outcome.shown(warning_message.filename, self._root)}:{warning_message.lineno}"
+            self._warnings.setdefault(f"{warning_message.category.__name__}: {text} ({place})")
+
+    @property
+    def any_failed(self):
+        return any(report.failed for report in self.uncollected.values())
+
+    @property
+    def all_deselected(self):
+        """Where nothing is left."""
+        return self._deselected > 0
+
+    def notes(self, session):
+        """What a person should know of a listing."""
+        notes = []
+        if self._deselected:
+            total = self._deselected + len(session.items)
+            notes.append(f"{self._deselected} of {total} tests deselected by {deselected_by(session.config.option)}")
+        notes += [f"pytest warns as it collects: {text}" for text in list(self._warnings)[:MOST_WARNINGS]]
+        if len(self._warnings) > MOST_WARNINGS:
+            notes.append(f"pytest warns as it collects: {len(self._warnings) - MOST_WARNINGS} more; "
+                         "`pytest --collect-only` shows them")
+        return notes
+
+
+def deselected_by(option):
+    ways = []
+    if getattr(option, "markexpr", ""):
+        ways.append(f"-m '{option.markexpr}'")
+    if getattr(option, "keyword", ""):
+        ways.append(f"-k '{option.keyword}'")
+    ways += [f"--deselect {name}" for name in getattr(option, "deselect", None) or ()]
+    return ", ".join(ways) or "conftest.py or a plugin"
 
 
 def unexplained(status, failed, collected):

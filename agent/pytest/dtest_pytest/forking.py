@@ -92,6 +92,7 @@ def serve(config, worker, origin):
         request = Request(packet, descriptors)
         reason = why_not_to_fork()
         if reason:
+            worker.end()
             os.write(request.reply, b"!" + records.encode_text(reason))
         elif fork_twice(request):
             control.close()
@@ -128,7 +129,10 @@ def fork_twice(request):
     sys.stderr.flush()
     parent = os.fork()
     if parent:
-        os.waitpid(parent, 0)
+        try:
+            os.waitpid(parent, 0)
+        except ChildProcessError:  # what the project does with SIGCHLD has collected it
+            pass
         return False
     parent = os.getpid()
     if request.mark:

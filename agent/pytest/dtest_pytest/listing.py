@@ -1,9 +1,18 @@
 """Lists what pytest collects, into a file.
 
-    case   id, file, line, parameter, label...
-    error  id, text: this file or directory could not be collected or skips itself, and what pytest says of it
-    end    number of these
+    case     id, file, line, parameter, label...
+    error    id, text: this file or directory could not be collected or skips itself, and what pytest says of it
+    note     text: what a person should know
+    nothing  that there is no case is no mistake
+    end      number of cases and errors
+
+Until all is collected there stands in its place
+
+    collecting  id of the file or directory, or nothing while pytest is configured: the last says where a process that
+                writes no more has ended
 """
+
+import os
 
 import pytest
 
@@ -13,13 +22,13 @@ from . import collection, records
 NO_LABELS = frozenset(("parametrize", "usefixtures", "filterwarnings"))
 
 
-def write(path, items, uncollected):
-    entries = [("case", *describe(item)) for item in items]
-    entries += [("error", nodeid, report.longreprtext) for nodeid, report in uncollected.items()]
-    with open(path, "wb") as file:
-        for entry in entries:
-            file.write(records.encode(entry))
-        file.write(records.encode(("end", str(len(entries)))))
+def write(path, session, collected, may_be_empty):
+    cases = [("case", *describe(item)) for item in session.items]
+    cases += [("error", nodeid, report.longreprtext) for nodeid, report in collected.uncollected.items()]
+    entries = [("note", text) for text in collected.notes(session)] + cases
+    if not cases and (may_be_empty or collected.all_deselected):
+        entries.append(("nothing",))
+    records.write(path, [*entries, ("end", str(len(cases)))])
 
 
 def describe(item):
@@ -29,20 +38,27 @@ def describe(item):
     return (item.nodeid, str(file), str(0 if line is None else line + 1), parameter, *labels)
 
 
-class Listing:
+class Listing(collection.Collection):
     """In a process of its own."""
 
-    def __init__(self, path):
+    def __init__(self, path, root, may_be_empty):
+        super().__init__(root)
         self._path = path
-        self._uncollected = {}
+        self._may_be_empty = may_be_empty
         self._written = self._collected = False
+        self._progress = records.copy_up_of_file(path)
+        self._now("")
 
-    def pytest_collectreport(self, report):
-        collection.note(self._uncollected, report)
+    def _now(self, nodeid):
+        os.write(self._progress, records.encode(("collecting", nodeid)))
+
+    def pytest_collectstart(self, collector):
+        if not isinstance(collector, (pytest.Session, pytest.Class)):
+            self._now(collector.nodeid or ".")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
-        write(self._path, session.items, self._uncollected)
+        write(self._path, session, self, self._may_be_empty)
         self._written = True
         self._collected = bool(session.items)
         return True
@@ -50,6 +66,7 @@ class Listing:
     def exit_status(self, status):
         """0: the listing is whole, also where it tells of what could not be collected."""
         if not self._written:
+            if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED):
+                os.unlink(self._path)  # pytest has said why there is none
             return status or 70
-        failed = collection.any_failed(self._uncollected)
-        return collection.unexplained(status, failed=failed, collected=self._collected)
+        return collection.unexplained(status, failed=self.any_failed, collected=self._collected)

@@ -2,6 +2,8 @@
 
 import sys
 
+ASK_WHETHER = frozenset(("pytest_benchmark",))  # modules that ask whether this is a worker, and not which
+
 
 def before_conftests(early_config):
     # pytest-cov: the controller collects its data.

@@ -3,39 +3,49 @@
 import os
 import sys
 
+from . import records, request
+
 NO_PYTEST = 69
 
 
 def main(arguments):
+    asked = request.Request(arguments)
     try:
         import pytest
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:3]))
-        sys.stderr.write(f"dtest: {sys.executable} (Python {version}) cannot import pytest: {error}\n")
-        sys.exit(NO_PYTEST)
-    from . import forking, listing, records, request, running, serving, stacks, watching, worker
+        sys.exit(without_pytest(asked, f"{sys.executable} (Python {version}) cannot import pytest: {error}"))
+    from . import forking, listing, running, serving, stacks, watching, worker
 
     sys.dont_write_bytecode = True  # nothing is written into the project
     stacks.show_when_stopped()
-    asked = request.Request(arguments)
     root = os.path.abspath(asked.root)
     shared = worker.shared_directory()
     sys.argv = ["pytest", *asked.arg, *asked.path]
-    plugin = worker.Worker()
+    plugin = worker.Worker(forks=bool(asked.serve))
     if asked.list:
-        work = listing.Listing(asked.list)
+        work = listing.Listing(asked.list, root, asked.may_be_empty)
     elif asked.run:
         work = running.Running(asked.cases(), records.Channel(3), root)
     else:
         # The directories of the slot that happened to be first are emptied after each of its processes.
         os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = shared
-        work = serving.Serving(plugin, root, forking.Origin())
+        work = serving.Serving(plugin, root, forking.Origin(), asked.may_be_empty)
         watching.watch_environment()
     cache = os.path.join(shared, "cache")
     status = work.exit_status(int(pytest.main(arguments_of(asked, root, cache), plugins=[plugin, work])))
     if asked.serve and work.is_worker:
         forking.leave(status)
     sys.exit(status)
+
+
+def without_pytest(asked, why):
+    if asked.list and asked.may_be_empty:
+        note = f"whether pytest has tests there is not known: {why}; --pytest none leaves it out"
+        records.write(asked.list, [("note", note), ("nothing",), ("end", "0")])
+        return 0
+    sys.stderr.write(f"dtest: {why}\n")
+    return NO_PYTEST
 
 
 def arguments_of(asked, root, cache):
@@ -46,7 +56,21 @@ def arguments_of(asked, root, cache):
     arguments += ["-o", f"cache_dir={cache}"]
     arguments += asked.arg
     arguments += [f"--ignore={os.path.join(root, path)}" for path in asked.ignore]
-    return arguments + [os.path.join(root, path) if path else root for path in paths_of(asked)]
+    return arguments + [Argument(os.path.join(root, path) if path else root) for path in paths_of(asked)]
+
+
+class Argument(str):
+    """A path or node id. pytest takes what follows the first bracket for a parameter, also in a directory's name."""
+
+    def __str__(self):
+        return self
+
+    def partition(self, separator):
+        if separator != "[":
+            return super().partition(separator)
+        file, colons, node = super().partition("::")
+        name, bracket, parameter = node.partition("[")
+        return file + colons + name, bracket, parameter
 
 
 def paths_of(asked):

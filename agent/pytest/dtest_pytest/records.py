@@ -21,6 +21,12 @@ def encode(fields):
     return b"%d:%b\n" % (len(body), body)
 
 
+def write(path, entries):
+    with open(path, "wb") as file:
+        for entry in entries:
+            file.write(encode(entry))
+
+
 def decode_fields(body):
     """The fields of a record, less its own length, as texts."""
     fields, at = [], 0
@@ -38,6 +44,11 @@ HIGH = 200  # above what closes or reuses low descriptors
 def copy_up(descriptor):
     """A copy that is closed in what the process starts."""
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)
+
+
+def copy_up_of_file(path):
+    """A descriptor of the file, which is made anew, that tests do not meet."""
+    return move_up(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
 
 
 def move_up(descriptor):

@@ -6,7 +6,8 @@ class Request:
     --root=DIR      pytest's rootdir; node ids are relative to it
     --ini=FILE      the file that configures pytest, below the root
     --path=PATH     to collect, relative to the root; may go on as a node id: a.py::TestA::test_b[x]. Repeatable
-    --ignore=DIR    not to collect, relative to the root: a root of its own. Repeatable
+    --ignore=PATH   not to collect, relative to the root: a root or a program of its own. Repeatable
+    --may-be-empty=yes  that there is no test is no mistake
     --arg=ARG       for pytest. Repeatable
     --list=FILE     write the listing there
     --serve=yes     collect, and fork a worker for each --run that is asked for through descriptor 3 (forking.py)
@@ -14,10 +15,10 @@ class Request:
     """
 
     LISTS = ("path", "ignore", "arg")
-    TEXTS = ("root", "ini", "list", "serve", "run")
+    TEXTS = ("root", "ini", "may-be-empty", "list", "serve", "run")
 
     def __init__(self, arguments):
-        self.root = self.ini = self.list = self.serve = self.run = ""
+        self.root = self.ini = self.may_be_empty = self.list = self.serve = self.run = ""
         self.path, self.ignore, self.arg = [], [], []
         for argument in arguments:
             name, separator, value = argument.partition("=")
@@ -25,7 +26,7 @@ class Request:
             if name in self.LISTS:
                 getattr(self, name).append(value)
             elif name in self.TEXTS:
-                setattr(self, name, value)
+                setattr(self, name.replace("-", "_"), value)
             else:
                 raise ValueError(f"dtest started its pytest plugin with {argument!r}, which it does not know")
 

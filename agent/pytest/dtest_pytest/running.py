@@ -13,20 +13,16 @@ import pytest
 from . import collection, outcome
 
 
-class Running:
+class Running(collection.Collection):
     def __init__(self, cases, channel, root):
-        self._root = root
+        super().__init__(root)
         self._cases = cases
         self._channel = channel
-        self._uncollected = {}  # collection.py
         self._current = None
         self._told_warnings = set()
         self._ended = self._collected = self._failed = False
 
     # ---- Collection
-
-    def pytest_collectreport(self, report):
-        collection.note(self._uncollected, report)
 
     def _items(self, session):
         """(position, item) of all cases that are there, in the order of the batch; of the others the agent is told."""
@@ -35,14 +31,14 @@ class Running:
         for position, case in enumerate(self._cases):
             if case in by_id:
                 found.append((position, by_id[case]))
-            elif case in self._uncollected or case.partition("::")[0] in self._uncollected:
+            elif case in self.uncollected or case.partition("::")[0] in self.uncollected:
                 self._tell_uncollected(position, case)
             else:
                 self._channel.send("unknown", str(position))
         return found
 
     def _tell_uncollected(self, position, case):
-        report = self._uncollected.get(case) or self._uncollected[case.partition("::")[0]]
+        report = self.uncollected.get(case) or self.uncollected[case.partition("::")[0]]
         result = outcome.Outcome(self._root)
         if report.skipped:
             result.skip(outcome.skip_of(report, self._root))
@@ -96,6 +92,7 @@ class Running:
 
     def pytest_warning_recorded(self, warning_message, when, nodeid, location):
         """Each warning is told of the first test that it is seen in."""
+        super().pytest_warning_recorded(warning_message, when, nodeid, location)
         if self._current is None or when != "runtest":
             return
         told = (warning_message.category.__name__, str(warning_message.message), warning_message.filename, warning_message.lineno)
@@ -107,7 +104,7 @@ class Running:
         """0: all cases have been run, whatever became of them."""
         if not self._ended:
             return status or 70
-        failed = self._failed or collection.any_failed(self._uncollected)
+        failed = self._failed or self.any_failed
         status = collection.unexplained(status, failed=failed, collected=self._collected)
         if status == 0:
             self._channel.send("end")

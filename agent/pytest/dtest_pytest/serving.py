@@ -6,10 +6,11 @@ from . import collection, forking, listing, records, request, running
 
 
 class Serving(running.Running):
-    def __init__(self, worker, root, origin):
+    def __init__(self, worker, root, origin, may_be_empty):
         super().__init__([], None, root)
         self._worker = worker
         self._origin = origin
+        self._may_be_empty = may_be_empty
         self._listed = False
         self.is_worker = False
 
@@ -19,7 +20,7 @@ class Serving(running.Running):
         self.is_worker = True
         work = request.Request(asked.arguments)
         if work.list:
-            listing.write(work.list, session.items, self._uncollected)
+            listing.write(work.list, session, self, self._may_be_empty)
             self._listed = True
             self._collected = bool(session.items)
             return True
@@ -30,5 +31,4 @@ class Serving(running.Running):
     def exit_status(self, status):
         if not self._listed:
             return super().exit_status(status)
-        failed = collection.any_failed(self._uncollected)
-        return collection.unexplained(status, failed=failed, collected=self._collected)
+        return collection.unexplained(status, failed=self.any_failed, collected=self._collected)

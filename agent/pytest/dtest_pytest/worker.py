@@ -3,11 +3,12 @@
 import importlib.util
 import os
 import sys
+import traceback
 import zlib
 
 import pytest
 
-from . import fixtures, neighbours, reporter, watching
+from . import fixtures, neighbours, node, reporter, watching
 
 
 def shared_directory():
@@ -36,9 +37,18 @@ def worker_input():
 
 
 class Worker:
-    def __init__(self):
-        self._input = watching.WorkerInput(worker_input())
-        self._id = dict.get(self._input, watching.WORKER_ID)
+    def __init__(self, forks):
+        self._forks = forks  # workers, and asks plugins of its own only for what is read
+        self._own = worker_input()
+        self._input = watching.WorkerInput(self._own, self._fill)
+        self._node = None
+
+    def _fill(self):
+        return self._node.configure()
+
+    def pytest_addhooks(self, pluginmanager):
+        if not xdist_will_load():
+            pluginmanager.add_hookspecs(node.Hooks)
 
     def pytest_addoption(self, parser):
         if xdist_will_load():
@@ -68,20 +78,45 @@ class Worker:
         neighbours.before_configure(config)
         config.workerinput = self._input
         config.workeroutput = {}
-        option.basetemp = base_temporary(self._id)
+        option.basetemp = base_temporary(self._own["workerid"])
         reporter.silence()  # the coordinator reports
         if not config.pluginmanager.hasplugin("xdist"):
             config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
             config.addinivalue_line("markers", "xdist_group(name): tests that are to run in one worker, one after another")
+        self._node = node.Node(config, self._own)
+        if not self._forks:
+            self._fill()
         yield
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self):
+        if not self._forks:
+            self._fill()
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_sessionfinish(self, exitstatus):
+        yield
+        self._node.workeroutput["exitstatus"] = int(exitstatus)
+        self._node.down()
 
     def begin(self, config):
         """In a worker that was forked from a process that had been configured: it is one of its own."""
-        config.workerinput.update(worker_input())
-        config.option.basetemp = base_temporary(config.workerinput["workerid"])
+        self._own.update(worker_input())
+        self._node = node.Node(config, self._own)
+        dict.clear(config.workerinput)
+        dict.update(config.workerinput, self._own)
+        self._fill()
+        config.option.basetemp = base_temporary(self._own["workerid"])
         factory = getattr(config, "_tmp_path_factory", None)
         if factory is not None:
             config._tmp_path_factory = type(factory).from_config(config, _ispytest=True)
+
+    def end(self):
+        """Of a process that was to fork, and does not."""
+        try:
+            self._node.down()
+        except Exception:  # a plugin's: it expects a session that was run to its end
+            traceback.print_exc()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo):

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -34,6 +35,7 @@ class Config:
         def getplugin(name): return None
 class Worker:
     def begin(self, config): pass
+    def end(self): pass
 
 origin = forking.Origin()
 exec(sys.argv[2])
@@ -55,7 +57,15 @@ class ForkLauncherTest : public testing::Test {
     StartSpec spec;
     spec.program = "/bin/sh";
     spec.arguments = {"sh", "-c", fresh};
-    spec.fork_server = {"sh", "-c", "exec /usr/bin/python3 -B \"$@\"", "sh", server_, DTEST_PYTEST_PLUGIN, first};
+    spec.fork_server = {"sh",
+                        "-c",
+                        "exec /usr/bin/python3 -B \"$@\"",
+                        "sh",
+                        server_,
+                        DTEST_PYTEST_PLUGIN,
+                        first,
+                        scratch_.path() + "/begun",
+                        scratch_.path() + "/go"};
     spec.fork_request = {code};
     spec.environment = {"PATH=/usr/bin:/bin", absl::StrCat("NUMBER=", ++number_)};
     spec.working_directory = "/";
@@ -135,6 +145,37 @@ TEST_F(ForkLauncherTest, OneThatDiesCostsNothing) {
   EXPECT_EQ(ReadAll(process.get(), Pipe::kOutput), "fresh\n");
   EXPECT_EQ(process->Reap().exit_code, 0);
   EXPECT_THAT(notes_, IsEmpty());
+}
+
+TEST_F(ForkLauncherTest, WhatIsStoppedBeforeItBeganSaysWhatTheServerDid) {
+  const std::string first =
+      "import faulthandler, signal\nfaulthandler.register(signal.SIGTERM, chain=True)\n"
+      "for i in range(1 << 14): print('x' * 64)\n"
+      "def collects():\n  open(sys.argv[3], 'w').close()\n  print('begun', flush=True)\n  while True: pass\ncollects()";
+  const std::unique_ptr<TestProcess> process = Launch(first, "", "echo fresh");
+  while (access((scratch_.path() + "/begun").c_str(), F_OK) != 0) {
+    pollfd end = {process->end_fd(), POLLIN, 0};
+    poll(&end, 1, -1);
+    ASSERT_FALSE(process->HasEnded());
+  }
+  process->Signal(SIGTERM);
+  EXPECT_THAT(ReadAll(process.get(), Pipe::kOutput), HasSubstr("in collects"));
+  EXPECT_EQ(process->Reap().signal, SIGTERM);
+  // Another is started for who comes later.
+  std::ofstream(server_) << "import os\nos._exit(0)\n";
+  EXPECT_EQ(ReadAll(Launch(first, "", "echo fresh").get(), Pipe::kOutput), "fresh\n");
+}
+
+TEST_F(ForkLauncherTest, WhatIsStoppedBeforeItBeganLeavesTheServerToOthers) {
+  const std::string first = "open(sys.argv[4]).close()";
+  ASSERT_EQ(mkfifo((scratch_.path() + "/go").c_str(), 0600), 0);
+  const std::unique_ptr<TestProcess> stopped = Launch(first, "print('never')");
+  const std::unique_ptr<TestProcess> other = Launch(first, "print('forked')");
+  stopped->Signal(SIGTERM);
+  EXPECT_TRUE(stopped->HasEnded());
+  EXPECT_EQ(stopped->Reap().signal, SIGTERM);
+  std::ofstream(scratch_.path() + "/go").flush();
+  EXPECT_EQ(ReadAll(other.get(), Pipe::kOutput), "forked\n");
 }
 
 TEST_F(ForkLauncherTest, WhatIsKilledBeforeItBeganIsOver) {

@@ -61,6 +61,23 @@ TEST(PytestListingTest, WhatIsNotWholeIsAnError) {
   EXPECT_THAT(ProblemOf(Record({"perhaps", "x"})), HasSubstr("'perhaps'"));
 }
 
+TEST(PytestListingTest, SaysWhereItEnded) {
+  const std::string configured = Record({"collecting", ""});
+  EXPECT_THAT(List(configured).status(), testing::Property(&absl::Status::code, absl::StatusCode::kAborted));
+  EXPECT_THAT(ProblemOf(configured), "its process ended while pytest was configured by conftest.py and plugins");
+  EXPECT_THAT(ProblemOf(absl::StrCat(configured, Record({"collecting", "a/b_test.py"}))),
+              "its process ended while a/b_test.py was collected");
+}
+
+TEST(PytestListingTest, MayBeEmptyAndHasNotes) {
+  const std::vector<std::string> files = {
+      absl::StrCat(Record({"note", "7 of 7 tests deselected"}), Record({"nothing"}), Record({"end", "0"}))};
+  const absl::StatusOr<CaseInfos> cases = List(files.front());
+  ASSERT_TRUE(cases.ok()) << cases.status();
+  EXPECT_TRUE(cases->empty());
+  EXPECT_THAT(PytestAdapter().ListingNotes(files), ElementsAre("7 of 7 tests deselected"));
+}
+
 TEST(PytestInvocationTest, ListsIntoAFile) {
   const Invocation invocation = PytestAdapter().ListInvocation("/t");
   EXPECT_THAT(invocation.arguments, ElementsAre("--list=/t/listing"));

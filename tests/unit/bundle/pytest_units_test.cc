@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -59,9 +60,8 @@ class PytestDiscoverTest : public testing::Test {
   }
   std::string Path(const std::string& path) const { return path.empty() ? root_ : root_ + "/" + path; }
 
-  // "name: paths -ignored", or "name" for what is no unit of pytest.
-  std::vector<std::string> Find(const std::vector<std::string>& paths) {
-    DiscoverOptions options;
+  // "name: paths -ignored", and " ?" if it may be empty; or "name" for what is no unit of pytest.
+  std::vector<std::string> Find(const std::vector<std::string>& paths, DiscoverOptions options = {}) {
     options.root = root_;
     std::vector<std::string> given;
     for (const std::string& path : paths) given.push_back(Path(path));
@@ -74,6 +74,7 @@ class PytestDiscoverTest : public testing::Test {
         text += ":";
         for (const std::string& path : program.pytest->paths) text += " " + (path.empty() ? "<root>" : path);
         for (const std::string& path : program.pytest->ignored) text += " -" + path;
+        if (program.pytest->may_be_empty) text += " ?";
       }
       units.push_back(text + (program.unrunnable.empty() ? "" : " cannot run"));
     }
@@ -140,6 +141,92 @@ TEST_F(PytestDiscoverTest, AnExecutableScriptIsAProgramUnlessPytestIsDeclared) {
   EXPECT_THAT(Find({"tests/test_a.py"}), ElementsAre("tests: test_a.py"));
 }
 
+TEST_F(PytestDiscoverTest, ScriptsThatAreProgramsAreNotCollected) {
+  Write("tests/test_a.py");
+  Write("tests/test_b.py", "#!/bin/sh\n", 0755);
+  EXPECT_THAT(Find({"tests"}), ElementsAre("tests/test_b.py", "pytest: tests -tests/test_b.py"));
+  EXPECT_THAT(Find({"tests", "tests/test_b.py::test_c"}), ElementsAre("tests/test_b.py", "pytest: tests"));
+  DiscoverOptions options;
+  options.plain = DiscoverOptions::Plain::kNone;
+  EXPECT_THAT(Find({"tests"}, options), ElementsAre("pytest: tests"));
+}
+
+TEST_F(PytestDiscoverTest, PytestIsAskedWhereOthersThanItsFilesMayHoldTests) {
+  Write("examples/test_a.txt", "nothing\n");
+  Write("examples/module.py");
+  EXPECT_THAT(Find({"examples"}), ElementsAre(HasSubstr("no test found")));
+  Write("examples/test_b.txt", ">>> 1 + 1\n2\n");
+  EXPECT_THAT(Find({"examples"}), ElementsAre("pytest: examples ?"));
+  EXPECT_THAT(Find({"examples/test_b.txt"}), ElementsAre("pytest: examples/test_b.txt"));
+  Write("docs/a.rst");
+  DiscoverOptions options;
+  options.pytest_arguments = {"-v", "--doctest-glob=*.rst"};
+  EXPECT_THAT(Find({"docs"}, options), ElementsAre("pytest: docs ?"));
+  options.pytest_arguments = {"--doctest-modules"};
+  EXPECT_THAT(Find({"examples"}, options), ElementsAre("pytest: examples ?"));
+
+  Write("yaml/deep/test_a.yaml");
+  Write("yaml/conftest.py", "def pytest_collect_file(file_path, parent): ...\n");
+  EXPECT_THAT(Find({"yaml"}), ElementsAre("yaml: <root> ?"));
+  EXPECT_THAT(Find({"yaml/deep"}), ElementsAre("yaml: deep ?"));
+  EXPECT_THAT(Find({"yaml/deep/test_a.yaml::b"}), ElementsAre("yaml: deep/test_a.yaml::b"));
+}
+
+TEST_F(PytestDiscoverTest, PytestIsAskedWhereItIsConfigured) {
+  Write("project/setup.cfg", "[tool:pytest]\naddopts = -ra\n  --doctest-modules --doctest-glob='*.md'\n");
+  Write("project/src/module.py");
+  Write("project/docs/a.md");
+  Write("project/programs/unit_test.sh", "#!/bin/sh\n", 0755);
+  EXPECT_THAT(Find({"project/src"}), ElementsAre("project: src ?"));
+  EXPECT_THAT(Find({"project/docs", "project/programs"}),
+              ElementsAre("project/programs/unit_test.sh", "project: docs ?"));
+  // A plugin may collect what is there.
+  Write("other/pytest.ini");
+  Write("other/data/a.yaml");
+  Write("other/programs/unit_test.sh", "#!/bin/sh\n", 0755);
+  EXPECT_THAT(Find({"other"}), ElementsAre("other/programs/unit_test.sh", "other: <root> ?"));
+  EXPECT_THAT(Find({"other/data"}), ElementsAre("other: data ?"));
+  EXPECT_THAT(Find({"other/programs"}), ElementsAre("other/programs/unit_test.sh"));
+  Write("other/data/test_a.py");
+  EXPECT_THAT(Find({"other"}), ElementsAre("other/programs/unit_test.sh", "other: <root>"));
+}
+
+TEST_F(PytestDiscoverTest, ADirectoryOfALongerNameIsAnother) {
+  Write("tests/test_a.py");
+  Write("tests[old]/test_b.py");
+  EXPECT_THAT(Find({"tests", "tests[old]"}), ElementsAre("pytest: tests tests[old]"));
+}
+
+TEST_F(PytestDiscoverTest, WhatGitIgnoresIsShippedWhereTestsNeedIt) {
+  const auto git = [&](const std::string& command) { return std::system(("cd " + root_ + " && " + command).c_str()); };
+  if (git("git init -q . && git init -q modules/inner") != 0) GTEST_SKIP() << "git is not installed";
+  Write(".gitignore", "generated/\n*.log\n*_local.py\nenv/\n");
+  Write("tests/test_a.py");
+  Write("tests/test_local.py");
+  Write("tests/big.log");
+  Write("generated/conftest.py");
+  Write("generated/data/big.bin");
+  Write("generated/deep/test_b.py");
+  Write("generated/deep/data.json");
+  Write("generated/deep/__pycache__/test_b.pyc");
+  Write("env/lib/module.py");
+  Write("modules/inner/.gitignore", "*.bin\n");
+  Write("modules/inner/module.py");
+  Write("modules/inner/module.bin");
+  EXPECT_THAT(*ProjectFiles(root_),
+              ElementsAre(".gitignore", "modules/inner/.gitignore", "modules/inner/module.py", "tests/test_a.py"));
+  ASSERT_EQ(git("(cd modules/inner && git add . && git -c user.name=a -c user.email=a@b commit -q -m first) && "
+                "git submodule --quiet add ./modules/inner modules/inner >/dev/null 2>&1"),
+            0);
+  EXPECT_THAT(*ProjectFiles(root_, {"tests/test_a.py", "tests/test_local.py", "generated/deep/test_b.py"}),
+              ElementsAre(".gitignore", ".gitmodules", "generated/conftest.py", "generated/deep/data.json",
+                          "generated/deep/test_b.py", "modules/inner/.gitignore", "modules/inner/module.py",
+                          "tests/test_a.py", "tests/test_local.py"));
+  // Of a project that git ignores as a whole it knows nothing.
+  Write("generated/project/pytest.ini");
+  EXPECT_THAT(*ProjectFiles(Path("generated/project")), ElementsAre("pytest.ini"));
+}
+
 TEST_F(PytestDiscoverTest, WhatIsShippedOfAProject) {
   Write("project/pytest.ini");
   Write("project/tests/test_a.py");
@@ -149,8 +236,7 @@ TEST_F(PytestDiscoverTest, WhatIsShippedOfAProject) {
   Write("project/env/pyvenv.cfg");
   Write("project/env/bin/python");
   Write("project/node_modules/x.js");
-  EXPECT_THAT(*ProjectFiles(Path("project")),
-              ElementsAre("pytest.ini", "tests/data.bin", "tests/test_a.py"));
+  EXPECT_THAT(*ProjectFiles(Path("project")), ElementsAre("pytest.ini", "tests/data.bin", "tests/test_a.py"));
 
   DiscoverOptions options;
   options.root = root_;

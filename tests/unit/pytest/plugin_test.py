@@ -235,7 +235,9 @@ class PluginTest(unittest.TestCase):
         self.assertEqual(status, 0, printed)
         with open(path, "rb") as file:
             records = read_records(file.read())
-        self.assertEqual(records.pop(), ["end", str(len(records))])
+        self.notes = [record[1] for record in records if record[0] == "note"]
+        records = [record for record in records if record[0] != "note"]
+        self.assertEqual(records.pop(), ["end", str(sum(record[0] != "nothing" for record in records))])
         return records
 
     def run_cases(self, cases, *more):
@@ -346,16 +348,95 @@ class PluginTest(unittest.TestCase):
                 ([], "import nothing_of_this_name\n", "No module named 'nothing_of_this_name'"),
                 ([], "raise SystemExit(0)\n", ""),
                 ([], "import pytest\ndef pytest_sessionstart(): pytest.exit('not today')\n", "not today"),
-                ([], "import os\nos._exit(0)\n", None)):
+                ([], "import os\nos._exit(0)\n", "")):
             with self.subTest(arguments=arguments, conftest=conftest):
                 self.write("conftest.py", conftest)
                 listing = os.path.join(self.directory, "listing")
                 status, _, printed = self.start("--path=", f"--list={listing}", *arguments)
-                if said is not None:
-                    self.assertIn(said, printed)
-                self.assertFalse(os.path.exists(listing), "a listing that is not whole is none")
-                if said:
+                self.assertIn(said, printed)
+                if os.path.exists(listing):
+                    with open(listing, "rb") as file:
+                        self.assertEqual([record[0] for record in read_records(file.read())], ["collecting"])
+                else:
                     self.assertNotEqual(status, 0, printed)
+
+    def test_a_listing_tells_what_was_deselected_and_warned_of(self):
+        self.write("pytest.ini", "[pytest]\naddopts = -m 'not slow'\nmarkers = slow: takes long\n")
+        self.write("test_m.py", "import pytest\n\n" + "".join(
+            f"@pytest.mark.{mark}\ndef test_{mark}(): pass\n" for mark in ("slow", "a", "b", "c", "d")))
+        self.assertEqual([record[1] for record in self.list()], [f"test_m.py::test_{mark}" for mark in "abcd"])
+        self.assertEqual(self.notes[0], "1 of 5 tests deselected by -m 'not slow'")
+        self.assertRegex(self.notes[1], r"^pytest warns as it collects: PytestUnknownMarkWarning: Unknown pytest.mark.a .*"
+                                        r" \(test_m.py:5\)$")
+        self.assertEqual(self.notes[4:], ["pytest warns as it collects: 1 more; `pytest --collect-only` shows them"])
+        # From a process that forks, the same.
+        listing = os.path.join(self.directory, "listing")
+        notes = self.notes
+        self.assertEqual(Server(self, ["--path="]).ask("gw0", f"--list={listing}").result(), ([], "", 0))
+        with open(listing, "rb") as file:
+            self.assertEqual([record[1] for record in read_records(file.read()) if record[0] == "note"], notes)
+        self.assertEqual(self.list("--arg=-k", "--arg=slow", "--arg=-m", "--arg=a"), [["nothing"]])
+        self.assertEqual(self.notes[0], "5 of 5 tests deselected by -m 'a', -k 'slow'")
+
+    def test_that_there_is_no_test_may_be_no_mistake(self):
+        self.write("helper.py", "answer = 42\n")
+        self.assertEqual(self.list(), [])
+        self.assertEqual(self.list("--may-be-empty=yes"), [["nothing"]])
+        self.write("nowhere/pytest.py", "raise ImportError('there is none')\n")
+        listing = os.path.join(self.directory, "listing")
+        without = {"PYTHONPATH": os.path.join(self.project, "nowhere")}
+        self.assertNotEqual(self.start("--path=", f"--list={listing}", variables=without)[0], 0)
+        self.assertEqual(self.start("--path=", "--may-be-empty=yes", f"--list={listing}", variables=without)[0], 0)
+        with open(listing, "rb") as file:
+            records = read_records(file.read())
+        self.assertIn("there is none", records[0][1])
+        self.assertEqual(records[1:], [["nothing"], ["end", "0"]])
+
+    def test_brackets_in_a_path_are_no_parameter(self):
+        self.project = os.path.join(self.project, "of [mine]")
+        self.write("pytest.ini", "")
+        self.write("tests [old]/test_m.py", "import pytest\n\n@pytest.mark.parametrize('x', ['[', '::'])\ndef test_a(x): pass\n")
+        cases = [f"tests [old]/test_m.py::test_a[{x}]" for x in ("[", "::")]
+        self.assertEqual([record[1] for record in self.list()], cases)
+        self.assertEqual([record[1] for record in self.list(paths=["tests [old]"])], cases)
+        self.assertEqual([record[1] for record in self.list(paths=cases[:1])], cases[:1])
+        self.assertEqual([record[2] for record in self.run_cases(cases).values()], ["passed", "passed"])
+
+    def test_what_collection_breaks_is_told_and_where(self):
+        """A process that is ended says what it imported; anything else is mended."""
+        listing = os.path.join(self.directory, "listing")
+
+        def last_of_listing():
+            with open(listing, "rb") as file:
+                return read_records(file.read())[-1]
+
+        self.write("test_m.py", "import os\nos._exit(3)\n")
+        status, _, _ = self.start("--path=", f"--list={listing}")
+        self.assertEqual((status, last_of_listing()), (3, ["collecting", "test_m.py"]))
+        self.write("conftest.py", "import os\nos._exit(3)\n")
+        status, _, _ = self.start("--path=", f"--list={listing}")
+        self.assertEqual((status, last_of_listing()), (3, ["collecting", ""]))
+        os.remove(os.path.join(self.project, "conftest.py"))
+        self.write("test_m.py", "import sys\nsys.exit('enough')\n")
+        status, _, printed = self.start("--path=", f"--list={listing}")
+        if status == 0:
+            self.assertEqual(last_of_listing(), ["end", "1"])  # pytest 7: an error of that file
+        else:
+            self.assertIn("enough", printed)
+        self.write("below/empty", "")
+        self.write("test_m.py", """\
+            import os, signal, sys
+            print("x" * (1 << 20))
+            os.chdir("below")
+            os.close(1)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            def test_a(): assert os.path.basename(os.getcwd()) == "below"
+            """)
+        self.assertEqual([record[1] for record in self.list()], ["test_m.py::test_a"])
+        workers = Server(self, ["--path="])
+        told, _, status = workers.fork("gw0", ["test_m.py::test_a"]).result()
+        self.assertEqual(([record[2] for record in told if record[0] == "finished"], status), (["passed"], 0))
 
     def test_workers_are_forked_from_one_that_has_collected_once(self):
         self.write("conftest.py", """\
@@ -427,6 +508,10 @@ class PluginTest(unittest.TestCase):
                  "!1 threads run after collection (poller)"),
                 ("import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n",
                  "!PYTEST_XDIST_WORKER is read while tests are collected"),
+                ("import os\nNAME = 'db_' + os.environ.copy()['PYTEST_XDIST_WORKER']\n",
+                 "!PYTEST_XDIST_WORKER is read while tests are collected"),
+                ("import os\nNAME = f\"db_{dict(os.environ)['PYTEST_XDIST_WORKER']}\"\n",
+                 "!PYTEST_XDIST_WORKER is read while tests are collected"),
                 ("def pytest_configure(config): config.name = config.workerinput['workerid']\n",
                  '!config.workerinput["workerid"] is read while tests are collected'),
                 ("def pytest_collection_finish(session): session.config.of = dict(session.config.workerinput)\n",
@@ -436,6 +521,63 @@ class PluginTest(unittest.TestCase):
                 workers = Server(self, ["--path="])
                 self.assertEqual(workers.fork("gw0", ["test_m.py::test_a"]).said, reason)
                 workers.close()
+
+    def test_plugins_add_to_the_input_of_a_worker(self):
+        """As at the controller of pytest-xdist: a plugin that is there from the beginning, and one that registers its
+        hook and asks for its value at once."""
+        self.write("conftest.py", """\
+            import os
+
+            def say(what):
+                with open(os.path.join(os.path.dirname(__file__), "said"), "a") as file:
+                    file.write(what + "\\n")
+
+            class Late:
+                def pytest_configure_node(self, node):
+                    node.workerinput["late"] = node.gateway.id + " late"
+
+            def pytest_configure(config):
+                config.pluginmanager.register(Late())
+                if os.environ.get("ASKS"):
+                    config.late = config.workerinput["late"]
+
+            def pytest_configure_node(node):
+                say("up " + node.gateway.id)
+                node.workerinput["of"] = node.workerinput["workerid"] + " mine"
+                node.workerinput["workerid"] = "nobody"
+
+            def pytest_sessionfinish(session):
+                session.config.workeroutput["told"] = "by the worker"
+
+            def pytest_testnodedown(node, error):
+                say(f"down {node.gateway.id} {node.workeroutput.get('told')} {error}")
+            """)
+        self.write("test_m.py", """\
+            def test_a(request):
+                given = request.config.workerinput
+                assert (given["of"], given["late"]) == (given["workerid"] + " mine", given["workerid"] + " late")
+                assert "nothing" not in given and given.get("nothing") is None
+            """)
+        said = os.path.join(self.project, "said")
+        workers = Server(self, ["--path="])
+        for name in ("gw0", "gw1"):
+            told, printed, status = workers.fork(name, ["test_m.py::test_a"]).result()
+            self.assertEqual(([record[2:5:2] for record in told if record[0] == "finished"], status),
+                             ([["passed", ""]], 0), printed)
+        with open(said, encoding="utf-8") as file:
+            self.assertEqual(file.read().splitlines(), [line for name in ("gw0", "gw1") for line in (
+                f"up {name}", f"down {name} by the worker None")])
+        self.assertEqual(self.run_cases(["test_m.py::test_a"])["test_m.py::test_a"][2], "passed")
+
+        os.remove(said)
+        workers = Server(self, ["--path="], ASKS="1", PYTEST_XDIST_WORKER="gw0")
+        self.assertEqual(workers.fork("gw0", ["test_m.py::test_a"]).said,
+                         '!config.workerinput["late"] is read while tests are collected')
+        with open(said, encoding="utf-8") as file:
+            self.assertEqual(file.read().split()[:3:2], ["up", "down"], "what it made is unmade")
+        os.environ["ASKS"] = "1"
+        self.addCleanup(os.environ.pop, "ASKS")
+        self.assertEqual(self.run_cases(["test_m.py::test_a"])["test_m.py::test_a"][2], "passed")
 
     def test_a_worker_keeps_what_collection_set_and_gets_the_rest_of_its_own(self):
         os.makedirs(os.path.join(self.project, "below"))
@@ -449,10 +591,15 @@ class PluginTest(unittest.TestCase):
             expected = random.getstate()
             """)
         self.write("test_m.py", """\
-            import os, random
+            import os, random, subprocess, wsgiref.handlers
             import conftest
+            assert "PYTEST_XDIST_WORKER" in os.environ  # whether it is a worker
+            COPIES = [dict(os.environ), os.environ.copy(), {**os.environ}, wsgiref.handlers.BaseHandler.os_environ]
 
             def test_environment():
+                for copy in COPIES:
+                    assert f"{copy['PYTEST_XDIST_WORKER']}" == "gw1" and copy["PYTEST_XDIST_WORKER"] == "gw1"
+                    assert subprocess.check_output("echo $PYTEST_XDIST_WORKER", shell=True, env=copy) == b"gw1\\n"
                 assert os.environ["APP_ENV"] == "test"
                 assert os.environ["PATH"].startswith("/project/bin:")
                 assert "DROPPED" not in os.environ

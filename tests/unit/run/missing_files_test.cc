@@ -50,5 +50,21 @@ TEST(MissingFilesHint, NamesTheFirstThatIsHereAndWhatBringsIt) {
               HasSubstr("--data brought it to h2 as data/x.txt"));
 }
 
+TEST(MissingFilesHint, KnowsTheFileThatPythonMisses) {
+  const auto hint_of = [](const std::string& path, const std::vector<std::string>& data_files = {}) {
+    return MissingFilesHint(absl::StrCat("FileNotFoundError: [Errno 2] No such file or directory: '", path, "'"), "",
+                            "h2", "/src", data_files, [](const std::string& at) { return at == "/src/data/x.bin"; });
+  };
+  EXPECT_THAT(hint_of("data/x.bin"), HasSubstr("this machine has data/x.bin, "));
+  EXPECT_THAT(hint_of("./data/x.bin"), HasSubstr("--data 'data/x.bin' brings it to h2"));
+  EXPECT_THAT(hint_of("/home/u/.cache/tree/data/x.bin"), HasSubstr("this machine has data/x.bin, "));
+  EXPECT_EQ(hint_of("/home/u/x.bin"), "");
+  EXPECT_EQ(hint_of("gone.bin"), "");
+  EXPECT_EQ(hint_of("data/x.bin", {"/src/data/x.bin"}), "");
+  EXPECT_EQ(MissingFilesHint("No such file or directory: ", "No such file or directory: 'x", "h2", "/src", {},
+                             [](const std::string&) { return true; }),
+            "");
+}
+
 }  // namespace
 }  // namespace dtest
