@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "coordinator/event/sink.h"
+#include "coordinator/report/left_cases.h"
 #include "dtest/ids.h"
 #include "dtest/outcome.h"
 
@@ -70,8 +71,8 @@ class RunSummary : public Sink {
   uint64_t cases() const;                          // all final verdicts
   uint64_t failures() const;                       // of those, IsFailure, but for quarantined ones that are forgiven
   uint64_t forgiven() const { return forgiven_; }  // quarantined, failed, in no count() of an outcome
-  uint64_t flaky() const { return flaky_; }
-  uint64_t leaky() const { return leaky_; }    // cases of which at least one attempt was
+  uint64_t flaky() const { return flaky_.size(); }
+  uint64_t leaky() const { return leaky_.size(); }  // cases of which at least one attempt was
   uint64_t copies() const { return copies_; }  // speculative ones that were started
   uint64_t copies_won() const { return copies_won_; }
   uint64_t selected() const { return selected_; }  // iterations not counted
@@ -80,6 +81,8 @@ class RunSummary : public Sink {
   uint64_t expected() const { return selected_ * repeat_; }
   // Of those, the ones that are missing although the run is over: the coordinator died, or dtest has a bug.
   uint64_t without_verdict() const { return finished_ && cases() < expected() ? expected() - cases() : 0; }
+  // What an earlier run left, of which left().count() cases fail this one, as they have not been run.
+  const LeftCases& left() const { return left_; }
   uint64_t listed() const { return listed_; }
   uint32_t units() const { return units_; }  // known by now, also those that could not be listed
   const std::vector<Unlisted>& unlisted() const { return unlisted_; }
@@ -123,13 +126,17 @@ class RunSummary : public Sink {
   absl::Duration busy_time() const { return busy_; }  // of all attempts together
 
   // As docs/reports.md says, the first that applies: 3 if the run never finished, no host was left or dtest failed;
-  // 2 after a signal; 1 if a case failed or a unit could not be listed; 1 if cases were not run (run timeout);
+  // 2 after a signal; 1 if a case failed or a unit could not be listed; 1 if cases were not run (run timeout, or what an
+  // earlier run left);
   // 3 if a selected case has no verdict (a bug of dtest: never taken for success); 5 if nothing was selected; else 0.
   int ExitStatus() const;
 
  private:
+  using IteratedCase = std::pair<CaseId, uint32_t>;
+
   void On(const CaseEnded& ended);
   void On(const UnitListed& listed);
+  void TakeBack(const CaseEnded& ended);
   void KeepIfSlow(const CaseEnded& ended);
   void KeepQuarantined(const CaseEnded& ended);
   Host* HostOf(HostId id);
@@ -137,13 +144,14 @@ class RunSummary : public Sink {
   const Options options_;
   std::array<uint64_t, kOutcomeCount> counts_ = {};
   uint64_t forgiven_ = 0;
-  uint64_t flaky_ = 0, leaky_ = 0, selected_ = 0, listed_ = 0;
+  uint64_t selected_ = 0, listed_ = 0;
   uint64_t copies_ = 0, copies_won_ = 0;
   uint64_t repeat_ = 1;
   uint32_t units_ = 0, hosts_up_ = 0;
   absl::flat_hash_set<UnitId> seen_;
-  absl::flat_hash_set<std::pair<CaseId, uint32_t>> leaky_before_;  // an attempt leaked, the last has not ended
+  absl::flat_hash_set<IteratedCase> flaky_, leaky_;  // leaky: at least one attempt was
   std::string run_id_, working_directory_;
+  LeftCases left_;
   std::vector<Unlisted> unlisted_;
   std::vector<std::string> unreached_;
   std::vector<Quarantined> quarantined_;

@@ -25,6 +25,7 @@
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/inventory/inventory.h"
+#include "coordinator/report/left_cases.h"
 #include "coordinator/report/terminal.h"
 #include "coordinator/run/budget.h"
 #include "coordinator/run/bundle.h"
@@ -50,6 +51,8 @@ class RunLoop : public Hosts::Delegate {
     std::vector<std::string> command;
     std::string working_directory;               // absolute; what tests see as their own
     bool list_only = false;                      // list, and run nothing
+    bool failed_first = false;                   // cases that failed when they ran last go out first...
+    bool new_first = false;                      // ...and those that history has not seen
     bool allow_unrunnable = false;               // a unit without a case is a warning, no failure
     std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
     absl::Time began = absl::InfiniteFuture();   // when the command was given, for RunStarted::setup
@@ -57,6 +60,7 @@ class RunLoop : public Hosts::Delegate {
     CasePolicies policies;
     Quarantine quarantine;
     Budget budget;
+    std::vector<CasesLeft> left;   // what the run that is repeated left, also what is not to run here
     RunSettings settings;          // as in Welcomer::Options, but for run_id
     std::optional<uint32_t> jobs;  // slots of a host whose line gives none
     uint32_t min_hosts = 0;        // the run ends as soon as it is certain that fewer come up
@@ -137,7 +141,10 @@ class RunLoop : public Hosts::Delegate {
   // `asked`: a host was, which took `startup`.
   void CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked);
   void TellSelected(UnitId id);
-  void FindQuarantined(RunUnit* unit);
+  // `known`: parallel to its cases, or empty.
+  void FindQuarantined(RunUnit* unit, const std::vector<std::optional<CaseHistory>>& known);
+  // Whether a case with this history is to be handed out before others.
+  bool IsFirst(const std::optional<CaseHistory>& history) const;
   // What a report says of the quarantine of a case that ended so.
   void AddQuarantine(const RunUnit& unit, CaseEnded* ended) const;
   // Entries of quarantine and budget that no case of this run is meant by.
@@ -160,6 +167,7 @@ class RunLoop : public Hosts::Delegate {
   Selection selection_;
   Quarantine quarantine_;
   Budget budget_;
+  LeftCases left_;  // as the run begins
   const Surroundings out_;
   const absl::Time started_;
   Hosts* hosts_ = nullptr;  // from Run on

@@ -7,6 +7,7 @@
 #include "coordinator/bundle/unit_spec.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/expected_cases.h"
+#include "coordinator/run/left_behind.h"
 #include "coordinator/run/run_loop.h"
 
 namespace dtest {
@@ -14,20 +15,6 @@ namespace {
 
 // Cases a CasesSelected.
 constexpr size_t kSelectedPerEvent = 1000;
-
-constexpr size_t kMostNamed = 20;
-
-std::string NotThereAnyMore(const std::vector<std::string>& missing) {
-  const bool many = missing.size() > kMostNamed;
-  std::string text =
-      absl::StrCat(missing.size() == 1 ? "a case that is to run again is" : "cases that are to run again are",
-                   " not listed any more: ");
-  for (size_t i = 0; i < std::min(missing.size(), kMostNamed); ++i) {
-    absl::StrAppend(&text, i == 0 ? "" : ", ", NameLine(missing[i]));
-  }
-  if (many) absl::StrAppend(&text, " and ", missing.size() - kMostNamed, " more");
-  return text;
-}
 
 // The agent has made sure then that it is no mistake (agent/frameworks/pytest.h).
 bool MayBeEmpty(const Bundle::Unit& unit) {
@@ -77,30 +64,34 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   }
   unit.listed = true;
   unit.cases = std::move(cases);
-  std::vector<std::optional<CaseHistory>> known;
-  if (selection_.NeedsHistory()) known = out_.history->Cases(unit.name, unit.cases);
-  unit.selected = selection_.Select(unit.name, unit.cases, known);
-  const std::vector<std::string> missing = selection_.Missing(unit.name);
+  std::vector<std::optional<CaseHistory>> histories;
+  if (out_.history != nullptr) histories = out_.history->Cases(unit.name, unit.cases);
+  unit.selected = selection_.Select(unit.name, unit.cases, histories);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(unit.name, may_be_empty ? ": pytest has no test to run there"
                                                       : " lists no case at all: were its tests linked into it?")});
   }
   Emit(UnitListed{id, unit.name, static_cast<uint32_t>(unit.cases.size()), static_cast<uint32_t>(unit.selected.size()),
                   "", "", false, unit.ready, asked ? startup : absl::ZeroDuration()});
-  if (!missing.empty()) Emit(UnitListed{id, unit.name, 0, 0, NotThereAnyMore(missing), ""});
+  for (CasesLeft& left : LeftBehind(unit.name, selection_.RestOf(unit.name), "it is not listed any more", left_)) {
+    Emit(std::move(left));
+  }
   if (options_.list_only) {
     Schedule(CasesKnown{.unit = id, .startup = startup});
   } else {
     TellSelected(id);
-    FindQuarantined(&unit);
+    FindQuarantined(&unit, histories);
     unit.budget = budget_.LimitsOf(unit.name, unit.cases);
-    History* const history = options_.scheduler.together ? nullptr : out_.history;
-    CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, history,
+    // As it ran is not as it is expected to run.
+    if (options_.scheduler.together) histories.clear();
+    if (!histories.empty()) startup = out_.history->Startup(unit.name).value_or(startup);
+    CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, histories,
                                      options_.durations.get());
     known.unlisted_too = selection_.TakesAll();
     for (SelectedCase& one : known.cases) {
       const auto found = unit.quarantined.find(one.index);
       one.quarantined = found != unit.quarantined.end() && !quarantine_.expired(found->second.entry);
+      one.first = !histories.empty() && IsFirst(histories[one.index]);
     }
     Schedule(std::move(known));
   }
@@ -118,11 +109,14 @@ void RunLoop::TellSelected(UnitId id) {
   }
 }
 
-void RunLoop::FindQuarantined(RunUnit* unit) {
+bool RunLoop::IsFirst(const std::optional<CaseHistory>& history) const {
+  const bool never_ran = !history.has_value() || history->runs == 0;
+  return never_ran ? options_.new_first : options_.failed_first && IsFailure(history->last_outcome);
+}
+
+void RunLoop::FindQuarantined(RunUnit* unit, const std::vector<std::optional<CaseHistory>>& known) {
   const absl::flat_hash_map<uint32_t, uint32_t> entries = quarantine_.Find(unit->name, unit->cases);
   if (entries.empty()) return;
-  std::vector<std::optional<CaseHistory>> known;
-  if (out_.history != nullptr) known = out_.history->Cases(unit->name, unit->cases);
   for (const uint32_t index : unit->selected) {
     const auto entry = entries.find(index);
     if (entry == entries.end()) continue;

@@ -200,7 +200,12 @@ class Reader {
     GivenSetting given{FindSetting(kLock), {}, Origin(key.source().begin)};
     const auto fail = [this](const toml::source_position& place, const std::string& what) { Fail(place, what); };
     const auto add = [&](const toml::node& one, const std::optional<std::string>& name) {
-      if (!one.is_table()) return Fail(one.source().begin, "a lock is a table: [lock.NAME]");
+      if (!one.is_table()) {
+        const bool names = name == "name" && one.is_string();
+        return Fail(one.source().begin, names ? absl::StrCat("a lock's name is in the head of its table: [lock.",
+                                                             **one.as_string(), "]")
+                                              : "a lock is a table: [lock.NAME]");
+      }
       if (const std::optional<CaseLock> lock = ReadLock(*one.as_table(), name, fail); lock.has_value()) {
         given.values.push_back(LockText(*lock));
       }
@@ -223,7 +228,7 @@ class Reader {
     const auto add = [&](const toml::node& one) {
       const std::optional<std::string> text = TextOf(one);
       good = good && text.has_value();
-      if (good) values.push_back(setting.is_path ? Absolute(*text) : *text);
+      if (good) values.push_back(IsPath(setting, *text) ? Absolute(*text) : *text);
     };
     if (list && node.is_array()) {
       for (const toml::node& one : *node.as_array()) add(one);
@@ -253,7 +258,7 @@ class Reader {
   std::string Absolute(const std::string& path) const {
     if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/"))
       return absl::StrCat(Environment("HOME"), "/", rest);
-    if (path.empty() || path == "none" || path == "-" || path.front() == '/' || directory_.empty()) return path;
+    if (path.empty() || path.front() == '/' || directory_.empty()) return path;
     return std::filesystem::path(absl::StrCat(directory_, "/", path)).lexically_normal().string();
   }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
@@ -507,6 +508,7 @@ constexpr Setting kSettings[] = {
      .text = "Cases whose failures are reported and do not fail the run, for now; or a TABLE of it",
      .commands = {Command::kRun, Command::kRerun, Command::kHistory, Command::kConfig},
      .is_path = true,
+     .or_table = true,
      .read = ReadQuarantines},
     {.name = "slow",
      .group = SettingGroup::kRun,
@@ -548,6 +550,18 @@ constexpr Setting kSettings[] = {
      .text = "Give cases out in random order; with a seed: in the same again",
      .commands = kOfRuns,
      .read = Into<&Options::shuffle, ParseSeed>},
+    {.name = "failed-first",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kFlag,
+     .text = "Hand out first the cases that failed when they ran last",
+     .commands = kOfRuns,
+     .read = Flag<&Options::failed_first>},
+    {.name = "new-first",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kFlag,
+     .text = "Hand out first the cases that history has never seen",
+     .commands = kOfRuns,
+     .read = Flag<&Options::new_first>},
     {.name = "max-fail",
      .group = SettingGroup::kRun,
      .value = "N",
@@ -750,6 +764,10 @@ bool IsList(const Setting& setting) {
 }
 
 bool TakesValue(const Setting& setting) { return setting.kind == SettingKind::kText || IsList(setting); }
+
+bool IsPath(const Setting& setting, absl::string_view value) {
+  return setting.is_path && value != "none" && value != "-" && !(setting.or_table && absl::StartsWith(value, "{"));
+}
 
 bool IsOnByDefault(const Setting& setting) {
   return setting.kind == SettingKind::kFlag && absl::string_view(setting.fallback) == "on";

@@ -111,6 +111,10 @@ class ReproduceTest(Reproducing, DtestCase):
             again = self.paste(command)
             self.assertSays(again, f"attempt 2 of {last['iteration']}, worker 0 of 1", "cannot be had again: DTEST_SLOT")
             [command] = self.commands(again)
+        # What is run again is another attempt, though it was a reproduction that failed.
+        rerun = self.dtest("rerun", command.rsplit(" ", 1)[1], "--repeat", "1", "--retries", "0")
+        self.assertSays(rerun, "attempt 1 of 1")
+        self.assertNotIn("DTEST_", " ".join(rerun.events("run_started")[0]["command"]))
 
     def test_a_log_that_is_gone(self):
         result = self.dtest(self.suite("order_dependent_test"), "-k", "AlwaysFails")
@@ -194,7 +198,8 @@ class RerunTest(DtestCase):
         self.mend("a_test")
         # From anywhere, with the run's settings, and some on top.
         os.makedirs(self.path("elsewhere"))
-        second = self.rerun("--processes", "case", directory=self.path("elsewhere"))
+        second = self.rerun("--processes", "case", "--quarantine", '{filter = "none_such", reason = "a table"}',
+                            directory=self.path("elsewhere"))
         self.assertExit(second, FAILED)
         self.assertSays(second, "2 cases of run")
         self.assertEqual(second.verdicts(), {("a_test", "a_test"): "passed", ("b_test", "b_test"): "failed"})
@@ -202,6 +207,11 @@ class RerunTest(DtestCase):
         self.assertIn("--retries=1", command)
         self.assertIn("--processes=case", command)
         self.assertEqual(len(second.attempts()), 3, "the retry of the first run's settings")
+        config = self.rerun("--config", self.write("other.toml", ""))
+        self.assertExit(config, USAGE)
+        self.assertSays(config, "the settings of the run that it repeats, and --config has others")
+        # A reproduction is none that is run again.
+        self.assertExit(self.dtest("reproduce", "b_test", reports=False), FAILED)
         self.mend("b_test")
         third = self.rerun()
         self.assertExit(third, PASSED)
@@ -213,12 +223,28 @@ class RerunTest(DtestCase):
         fourth = self.rerun(first.events_path, "-k", "a_test")
         self.assertExit(fourth, PASSED)
         self.assertEqual(fourth.verdicts(), {("a_test", "a_test"): "passed"})
-        # Its program is gone: an error that names it, unless it is left out.
+        # What a filter left out then is taken up now.
+        fifth = self.rerun()
+        self.assertExit(fifth, PASSED)
+        self.assertEqual(fifth.verdicts(), {("b_test", "b_test"): "passed"})
+        # Its program is gone: that is told, and the rest runs; unless it is left out.
         os.remove(self.path("tests/a_test"))
         gone = self.rerun(first.events_path)
-        self.assertExit(gone, USAGE)
-        self.assertSays(gone, "build them again", "tests/a_test")
+        self.assertExit(gone, FAILED)
+        self.assertSays(gone, "tests/a_test: its executable is no test here any more: build it again")
+        self.assertEqual(gone.verdicts(), {("b_test", "b_test"): "passed"})
+        self.assertIsNotNone(gone.junit()[("a_test", "a_test")].find("error"))
         self.assertExit(self.rerun(first.events_path, "-k", "-unit(a_test)"), PASSED)
+        # A path that is gone is no more than what was in it.
+        for name in ("b_test", "c_test"):
+            os.remove(self.path("marks", name))
+        self.assertExit(self.dtest(*tests[:2], self.path("tests/b_test"), self.path("tests/c_test")), FAILED)
+        os.remove(self.path("tests/c_test"))
+        self.mend("b_test")
+        part = self.rerun()
+        self.assertExit(part, FAILED)
+        self.assertSays(part, "tests/c_test: its executable is no test here any more")
+        self.assertEqual(part.verdicts(), {("b_test", "b_test"): "passed"})
 
     def test_a_case_that_is_gone_fails_the_run_and_is_named(self):
         self.suite("mixed_test")
@@ -230,9 +256,14 @@ class RerunTest(DtestCase):
         self.write("old.jsonl", text.replace(failed[0], failed[0] + "Before"))
         again = self.rerun(self.path("old.jsonl"))
         self.assertExit(again, FAILED)
-        self.assertSays(again, "not listed any more: " + failed[0] + "Before")
+        self.assertSays(again, failed[0] + "Before: it is not listed any more")
         self.assertEqual(set(again.names()), set(failed[1:]))
-        self.assertIsNotNone(again.junit()[("mixed_test", "[listing]")].find("error"))
+        suite, name = failed[0].split(".")
+        self.assertIsNotNone(again.junit()[("mixed_test." + suite, name + "Before")].find("error"))
+        # And so it is for the next one.
+        once_more = self.rerun(again.events_path, "-k", "Before")
+        self.assertExit(once_more, FAILED)
+        self.assertSays(once_more, failed[0] + "Before: it is not listed any more")
 
     def test_what_has_no_verdict(self):
         names = [f"{letter}_test" for letter in "abcdefgh"]
@@ -246,10 +277,18 @@ class RerunTest(DtestCase):
         part = self.rerun(first.events_path)
         self.assertExit(part, FAILED)
         self.assertSays(part, f"{len(not_run)} case", "of it without a verdict: dtest rerun --unfinished")
+        self.assertEqual({key for key, kind in part.junit_kinds().items() if kind == "error"}, not_run)
+        # That is the latest run, which did not run them either.
+        self.assertExit(self.rerun(reports=False), FAILED)
+        self.assertEqual(set(self.rerun("--unfinished").verdicts()), not_run)
         self.assertExit(self.rerun("--failed", first.events_path), PASSED)
         rest = self.rerun("--unfinished", first.events_path)
         self.assertExit(rest, PASSED)
         self.assertEqual(set(rest.verdicts()), not_run)
+        # What failed has not been run again by that.
+        again = self.rerun()
+        self.assertExit(again, PASSED)
+        self.assertEqual(set(again.verdicts()), set(first.verdicts()) - not_run)
         self.assertEqual(len(self.rerun("--failed", "--unfinished", first.events_path).verdicts()), len(names))
 
 

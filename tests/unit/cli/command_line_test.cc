@@ -302,6 +302,17 @@ TEST_F(InADirectory, TheSameAsOneCommandLine) {
   EXPECT_EQ(again.options->retries, 2u);
 }
 
+TEST_F(InADirectory, WhatDidNotApplyIsNotInTheCommandEither) {
+  std::ofstream(directory_ + "/dtest.toml") << "shard-durations = 'd.json'\n[hosts]\nfile = 'h.txt'\ntags = ['gpu']\n";
+  const std::vector<std::string> command = Parse({"x", "--host", "local"}, {}).options->equivalent;
+  EXPECT_THAT(command, ElementsAre("dtest", "run", "--config=none", "--host=local", "x"));
+  // Else they would apply to what is put on top of it.
+  const GivenAnew again = {.without = {}, .on_top = Parse({"x", "--jobs", "2"}, {}).layers.Strongest()};
+  const ParsedCommandLine parsed = ParseCommandLine(command, {{{"HOME", "/home/of"}}, ""}, again);
+  ASSERT_TRUE(parsed.options.has_value()) << parsed.text;
+  EXPECT_THAT(parsed.options->tags, ElementsAre());
+}
+
 TEST(CommandLine, HelpAndVersion) {
   const ParsedCommandLine help = Parse({"--help"});
   EXPECT_EQ(help.exit_status, 0);
@@ -343,6 +354,26 @@ TEST(CommandLine, GivenAnewWithOtherSettingsOnTop) {
   EXPECT_THAT(parsed.options->equivalent, testing::Not(testing::Contains("--filter=Net")));
   EXPECT_THAT(parsed.options->paths, ElementsAre("tests"));
   EXPECT_THAT(parsed.options->test_arguments, ElementsAre("-v"));
+}
+
+TEST(CommandLine, WhatIsGivenAnewIsStrongerThanWhatItContradicts) {
+  const auto again = [](std::vector<std::string> recorded, std::vector<std::string> now) {
+    recorded.insert(recorded.begin(), {"dtest", "run", "--config=none", "tests"});
+    now.insert(now.begin(), "rerun");
+    const ParsedCommandLine parsed = ParseCommandLine(recorded, {{{"HOME", "/home/of"}}, ""},
+                                                      {.without = {}, .on_top = Parse(now).layers.Strongest()});
+    EXPECT_TRUE(parsed.options.has_value()) << parsed.text;
+    return parsed.options.value_or(Options());
+  };
+  const Options stress = again({"--retries=2", "--repeat=3", "--speculate=true"}, {"--stress", "10m"});
+  EXPECT_TRUE(stress.stress.has_value());
+  EXPECT_EQ(stress.retries, 0u);
+  EXPECT_EQ(stress.repeat, 1u);
+  EXPECT_FALSE(stress.speculate);
+  EXPECT_EQ(again({"--max-fail=3"}, {"-x"}).max_fail, 1u);
+  EXPECT_EQ(again({"--fail-fast=true"}, {"--max-fail", "3"}).max_fail, 3u);
+  EXPECT_EQ(again({"--verbose=1"}, {"-q"}).verbosity, -1);
+  EXPECT_EQ(again({"--max-fail=3"}, {"--no-fail-fast"}).max_fail, 0u);
 }
 
 TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {

@@ -50,6 +50,40 @@ TEST(RunSummary, ACaseThatFailedAfterAllCountsOnce) {
   EXPECT_EQ(summary.ExitStatus(), kExitFailed);
 }
 
+TEST(RunSummary, AnAttemptThatIsJudgedAnewCountsOnceWhateverBecomesOfIt) {
+  RunSummary summary(Keeping(5));
+  (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});
+  CaseEnded passed = Case(0, Outcome::kPassed, absl::Seconds(2));
+  passed.quarantine = "rain";
+  passed.flaky = passed.result.leaky = true;
+  (void)summary.Handle({kTime, passed});
+  ASSERT_EQ(summary.quarantined().size(), 1u);
+  CaseEnded late = passed;
+  late.result.outcome = Outcome::kFailed;
+  late.replaces = Outcome::kPassed;
+  late.flaky = late.final = false;  // it is tried again
+  (void)summary.Handle({kTime, late});
+  EXPECT_TRUE(summary.quarantined().empty());
+  EXPECT_EQ(summary.flaky(), 0u);
+  EXPECT_EQ(summary.cases(), 0u);
+  CaseEnded again = late;
+  again.final = true;
+  again.replaces.reset();
+  again.result.attempt = 2;
+  again.result.leaky = false;
+  again.result.duration = absl::Seconds(1);
+  (void)summary.Handle({kTime, again});
+  (void)summary.Handle({kTime, RunFinished{RunEnd::kCompleted, ""}});
+  ASSERT_EQ(summary.quarantined().size(), 1u);
+  EXPECT_TRUE(summary.quarantined()[0].forgiven);
+  EXPECT_EQ(summary.cases(), 1u);
+  EXPECT_EQ(summary.leaky(), 1u);
+  EXPECT_EQ(summary.busy_time(), absl::Seconds(3));
+  ASSERT_EQ(summary.Slowest().size(), 2u);
+  EXPECT_EQ(summary.Slowest()[0].outcome, Outcome::kFailed);
+  EXPECT_EQ(summary.ExitStatus(), kExitPassed);
+}
+
 TEST(RunSummary, AListingThatProvesWrongIsOneExecutableThatFails) {
   RunSummary summary;
   (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});
@@ -168,6 +202,41 @@ TEST(RunSummary, WhatHasNoVerdictIsCountedOnceTheRunIsOver) {
   EXPECT_EQ(summary.expected(), 60u);
   EXPECT_EQ(summary.without_verdict(), 36u);
   EXPECT_EQ(summary.ExitStatus(), kExitInterrupted);
+}
+
+// A rerun's summary, of unit "t" with cases "a" and "b", of which it selects "a", after `left` was told.
+RunSummary Rerun(const std::vector<CasesLeft>& left, const UnitListed& listed = {UnitId(0), "t", 2, 1, "", ""}) {
+  RunSummary summary;
+  (void)summary.Handle({kTime, RunStarted{}});
+  for (const CasesLeft& one : left) (void)summary.Handle({kTime, one});
+  (void)summary.Handle({kTime, listed});
+  if (listed.selected == 1) {
+    (void)summary.Handle({kTime, CasesSelected{UnitId(0), "t", {{0, {.name = "a"}}}}});
+    (void)summary.Handle({kTime, Case(0, Outcome::kPassed)});
+  }
+  (void)summary.Handle({kTime, RunFinished{RunEnd::kCompleted, ""}});
+  return summary;
+}
+
+TEST(RunSummary, WhatARerunLeavesIsNoSuccess) {
+  EXPECT_EQ(Rerun({{"t", {{"a"}}, "it failed", true}}).ExitStatus(), kExitPassed);
+  const RunSummary summary = Rerun({{"t", {{"a"}, {"b"}}, "it failed", true}, {"other", {{"c"}}, "it failed", true}});
+  EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+  EXPECT_EQ(summary.left().count(), 2u);
+  EXPECT_TRUE(summary.left().Failed("t", "a"));
+  EXPECT_FALSE(summary.left().Failed("t", "c"));
+  // Somebody has said so.
+  EXPECT_EQ(Rerun({{"t", {{"a"}, {"b"}}, "it failed", true}, {"t", {{"b"}}, "a filter", true, true}}).ExitStatus(),
+            kExitPassed);
+}
+
+TEST(RunSummary, AWholeUnitIsLeftUntilItIsListed) {
+  const CasesLeft whole{"t", {{""}}, "it could not be listed", true};
+  EXPECT_EQ(Rerun({whole}).left().count(), 0u);
+  EXPECT_TRUE(Rerun({whole}).left().Failed("t", "any"));
+  const RunSummary unreached = Rerun({whole}, {UnitId(0), "t", 0, 0, "", "", /*unreached=*/true});
+  EXPECT_TRUE(unreached.left().Has("t"));
+  EXPECT_EQ(unreached.ExitStatus(), kExitFailed);
 }
 
 TEST(RunSummary, ALaterIterationWithoutVerdictIsNoSuccess) {

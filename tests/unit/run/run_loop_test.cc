@@ -18,6 +18,7 @@
 #include "fakes/manual_clock.h"
 #include "fakes/recording_sink.h"
 #include "unit/agent/dotted_cases.h"
+#include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
 namespace {
@@ -61,7 +62,9 @@ class RunLoopTest : public testing::Test {
           result.index = leased.index;
           result.attempt = leased.attempt;
           result.outcome = outcome_;
-          result.duration = case_takes_;
+          result.duration = leased.attempt == 1 ? case_takes_ : later_attempts_take_.value_or(case_takes_);
+          result.process = static_cast<uint32_t>(lease.id.value()) + 1;
+          result.place = static_cast<uint32_t>(results.results.size()) - 1;
         }
         if (!interrupted_.contains(host)) hosts_.Says(host, std::move(results));
       });
@@ -103,7 +106,7 @@ class RunLoopTest : public testing::Test {
     if (!only_.empty()) selection.TakeOnly(only_);
     loop_ = std::make_unique<RunLoop>(
         options_, specs, std::move(selection),
-        RunLoop::Surroundings{&sinks_, nullptr, nullptr, &signals_, &bundle_, clock_.AsFunction()});
+        RunLoop::Surroundings{&sinks_, history_.get(), nullptr, &signals_, &bundle_, clock_.AsFunction()});
     hosts_.set_delegate(loop_.get());
     const RunEnd end = loop_->Run(&hosts_);
     EXPECT_EQ(sink_.flushed(), sink_.lines().size()) << "all that was told is written";
@@ -131,6 +134,9 @@ class RunLoopTest : public testing::Test {
   std::unique_ptr<RunLoop> loop_;
   std::map<UnitId, std::vector<std::string>> listings_;
   absl::Duration case_takes_ = 10 * kMs;
+  std::optional<absl::Duration> later_attempts_take_;
+  ScratchDirectory scratch_;
+  std::unique_ptr<History> history_;  // null: none
   Outcome outcome_ = Outcome::kPassed;
   std::set<HostId> interrupted_;
   std::vector<NamedCase> only_;
@@ -219,9 +225,67 @@ TEST_F(RunLoopTest, ACaseThatIsToRunAgainAndIsGoneFailsTheRun) {
   sinks_.Add("summary", &summary);
   EXPECT_EQ(RunOnly({{"math", "B.One"}, {"math", "B.Gone"}}), RunEnd::kCompleted);
   EXPECT_THAT(sink_.LinesThatBegin("ended"), ElementsAre("ended math B.One passed on a"));
-  ASSERT_THAT(summary.unlisted(), SizeIs(1));
-  EXPECT_EQ(summary.unlisted()[0].error, "a case that is to run again is not listed any more: B.Gone");
+  EXPECT_THAT(sink_.LinesThatBegin("left"), ElementsAre("left math B.Gone: it is not listed any more"));
   EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+}
+
+TEST_F(RunLoopTest, ARerunTellsWhatItDoesNotRun) {
+  ListedUnit("math", {"A.One", "B.One"});
+  ComesUp(kA);
+  RunSummary summary;
+  sinks_.Add("summary", &summary);
+  options_.left = {{"math", {{"A.One"}, {"B.One"}, {"B.Gone"}}, "it failed", true},
+                   {"other", {{"C.One"}}, "it has none", false, /*left_out=*/true}};
+  only_ = {{"math", "A.One"}, {"math", "B.One"}, {"math", "B.Gone"}};
+  EXPECT_EQ(Run({"B.*"}), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.LinesThatBegin("ended"), ElementsAre("ended math B.One passed on a"));
+  EXPECT_THAT(sink_.LinesThatBegin("left"),
+              ElementsAre("left math A.One B.One B.Gone: it failed, failed", "left out other C.One: it has none",
+                          "left math B.Gone: it is not listed any more, failed",
+                          "left out math A.One: a filter leaves it out, failed"));
+  EXPECT_EQ(summary.left().count(), 1u);
+  EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+}
+
+TEST_F(RunLoopTest, WhatFailedLastOrIsNewGoesFirst) {
+  history_ = *History::Open(scratch_.File("history.db"));
+  for (const char* name : {"A.One", "A.Two", "B.One"}) {
+    CaseEnded ended;
+    ended.unit = absl::string_view(name)[0] == 'A' ? "math" : "net";
+    ended.name = name;
+    ended.host = "a";
+    ended.result.duration = absl::Seconds(1);
+    ended.result.outcome = ended.name == "A.Two" ? Outcome::kFailed : Outcome::kPassed;
+    ASSERT_TRUE(history_->Handle({clock_.Now(), ended}).ok());
+  }
+  ASSERT_TRUE(history_->Handle({clock_.Now(), RunFinished{}}).ok());
+  ListedUnit("math", {"A.One", "A.Two"});
+  ListedUnit("net", {"B.One", "B.New"});
+  ComesUp(kA, absl::Seconds(1));
+  options_.failed_first = options_.new_first = true;
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  std::vector<std::string> ended = sink_.LinesThatBegin("ended");
+  ASSERT_THAT(ended, SizeIs(4));
+  ended.resize(2);
+  EXPECT_THAT(ended, UnorderedElementsAre("ended math A.Two passed on a", "ended net B.New passed on a"));
+}
+
+TEST_F(RunLoopTest, WhatTookTooLongBehindOthersDoesNotDependOnThem) {
+  ListedUnit("math", {"A.One", "A.Two"});
+  ComesUp(kA);
+  auto durations = std::make_shared<Durations>();
+  durations->units["math"] = {{"A.One", kMs}, {"A.Two", kMs}};  // so short that both are one batch
+  options_.durations = durations;
+  options_.policies = CasePolicies({.time_limit = absl::Minutes(1), .retries = 1});
+  BudgetFile budget;
+  budget.entries.push_back({"A.Two", *Filter::Parse("A.Two"), absl::Milliseconds(5), "budget.toml:1"});
+  options_.budget = Budget(budget, {});
+  case_takes_ = absl::Milliseconds(50);
+  later_attempts_take_ = kMs;
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.LinesThatBegin("ended"),
+              UnorderedElementsAre("ended math A.One passed on a", "ended math A.Two failed on a again",
+                                   "ended math A.Two passed on a flaky"));
 }
 
 TEST_F(RunLoopTest, AnEarlierRunsListingIsTakenWhereAllCasesRun) {
