@@ -19,6 +19,8 @@ struct FrameworkRow {
   absl::string_view name;
   // False: a unit is one case, named like it, and nobody lists it.
   bool lists = true;
+  // A unit without a case is no mistake: its agent has made sure of that. Else it fails the run.
+  bool may_be_empty = false;
   // Part of the name of a symbol, dynamic or not, that a program has if its main loop is this framework's.
   absl::string_view symbol = {};
   // Part of the name of any dynamic symbol of the framework: a program with such a one, or that itself needs the

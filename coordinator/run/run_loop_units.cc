@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/bundle/framework_table.h"
 #include "coordinator/bundle/unit_spec.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/expected_cases.h"
@@ -16,10 +17,9 @@ namespace {
 // Cases a CasesSelected.
 constexpr size_t kSelectedPerEvent = 1000;
 
-// The agent has made sure then that it is no mistake (agent/frameworks/pytest.h).
 bool MayBeEmpty(const Bundle::Unit& unit) {
   const std::optional<UnitSpec>& spec = unit.shipped ? unit.shipped : unit.in_place;
-  return spec.has_value() && spec->framework == "pytest";
+  return spec.has_value() && FrameworkNamed(spec->framework).may_be_empty;
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   if (out_.history != nullptr) histories = out_.history->Cases(unit.name, unit.cases);
   unit.selected = selection_.Select(unit.name, unit.cases, histories);
   if (unit.cases.empty()) {
-    Emit(Warning{absl::StrCat(unit.name, may_be_empty ? ": pytest has no test to run there"
+    Emit(Warning{absl::StrCat(unit.name, may_be_empty ? " has no test to run"
                                                       : " lists no case at all: were its tests linked into it?")});
   }
   Emit(UnitListed{id, unit.name, static_cast<uint32_t>(unit.cases.size()), static_cast<uint32_t>(unit.selected.size()),

@@ -169,7 +169,7 @@ class LocalTest(Project, DtestCase):
         result = self.dtest("project/src", "other", "--pytest", PYTHON)
         self.assertExit(result, PASSED)
         self.assertEqual(result.verdicts(whole_names=True), {("project", "src/module.py::module.f"): "passed"})
-        self.assertSays(result, "other: pytest has no test to run there")
+        self.assertSays(result, "other has no test to run")
         self.assertExit(self.dtest("other", "--pytest", PYTHON), NOTHING)
         self.write("project/src/test_slow.py", "import pytest\n@pytest.mark.slow\ndef test_a(): pass\n")
         none = self.dtest("project/src/test_slow.py", "--pytest", PYTHON)
