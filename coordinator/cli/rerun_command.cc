@@ -79,7 +79,7 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
     return status == kExitPassed && rest_fails ? kExitFailed : status;
   }
   absl::StatusOr<Options> again =
-      OptionsOfRun(started, *path, options, {.without = {"filter", "shard", "shard-durations"}, .on_top = typed});
+      OptionsOfRun(started, *path, options, {.without = {"filter", "last-failed", "shard", "shard-durations"}, .on_top = typed});
   if (!again.ok()) return ExplainFailure(again.status());
   std::fprintf(stderr, "dtest: note: %s of run %s%s\n", CountOf(only).c_str(), run.c_str(), and_rest.c_str());
   again->only = std::move(only);

@@ -73,6 +73,25 @@ absl::Status ReadFilters(const Values& values, Options* options) {
   }
   return Texts<&Options::filters>(values, options);
 }
+// A filter that leaves out narrows what all others select.
+absl::Status ReadLastFailed(const Values& values, Options* options) {
+  const absl::StatusOr<bool> on = ParseSwitch(values.back());
+  if (!on.ok()) return on.status();
+  if (*on) options->filters.push_back("-!failed()");
+  return absl::OkStatus();
+}
+
+constexpr char kMark[] = "-m", kDeselect[] = "--deselect", kIgnore[] = "--ignore";
+template <const char* Option>
+absl::Status ForPytest(const Values& values, Options* options) {
+  for (const std::string& value : values) {
+    if (value.empty()) return absl::InvalidArgumentError("it is empty");
+    options->pytest_arguments.push_back(Option);
+    options->pytest_arguments.push_back(value);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadHostTimeout(const Values& values, Options* options) {
   if (absl::Status status = Into<&Options::host_timeout, ParseDurationOption>(values, options); !status.ok())
     return status;
@@ -321,6 +340,13 @@ constexpr Setting kSettings[] = {
      .commands = kOfCases,
      .none_is_a_value = true,  // a part of a name, too
      .read = ReadFilters},
+    {.name = "last-failed",
+     .alias = "lf",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kFlag,
+     .text = "Of the cases that -k selects, those that failed when they ran last",
+     .commands = kOfCases,
+     .read = ReadLastFailed},  // after "filter", to which it adds
     {.name = "shard",
      .group = SettingGroup::kSelection,
      .value = "I/N",
@@ -378,6 +404,28 @@ constexpr Setting kSettings[] = {
      .text = "Hand it to pytest: --pytest-arg=-mslow",
      .commands = kOfCases,
      .read = Texts<&Options::pytest_arguments>},
+    // These add to "pytest-arg".
+    {.name = "mark",
+     .letter = "m",
+     .group = SettingGroup::kSelection,
+     .value = "EXPR",
+     .text = "Of pytest's tests, those with such marks",
+     .commands = kOfCases,
+     .read = ForPytest<kMark>},
+    {.name = "deselect",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kReplacingList,
+     .value = "ID",
+     .text = "Of pytest's tests, not this one, or those whose ids begin so",
+     .commands = kOfCases,
+     .read = ForPytest<kDeselect>},
+    {.name = "ignore",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kReplacingList,
+     .value = "PATH",
+     .text = "A file or directory that pytest leaves out",
+     .commands = kOfCases,
+     .read = ForPytest<kIgnore>},
     {.name = "allow-unrunnable",
      .group = SettingGroup::kSelection,
      .kind = SettingKind::kFlag,
@@ -551,18 +599,21 @@ constexpr Setting kSettings[] = {
      .commands = kOfRuns,
      .read = Into<&Options::shuffle, ParseSeed>},
     {.name = "failed-first",
+     .alias = "ff",
      .group = SettingGroup::kRun,
      .kind = SettingKind::kFlag,
      .text = "Hand out first the cases that failed when they ran last",
      .commands = kOfRuns,
      .read = Flag<&Options::failed_first>},
     {.name = "new-first",
+     .alias = "nf",
      .group = SettingGroup::kRun,
      .kind = SettingKind::kFlag,
      .text = "Hand out first the cases that history has never seen",
      .commands = kOfRuns,
      .read = Flag<&Options::new_first>},
     {.name = "max-fail",
+     .alias = "maxfail",
      .group = SettingGroup::kRun,
      .value = "N",
      .text = "Stop after so many failures; 0: never",

@@ -138,8 +138,16 @@ class LocalTest(Project, DtestCase):
         self.assertEqual(inside.names(), {"tests/deep/b_test.py::test_b": "passed"})
         slow = self.dtest("project/tests/test_a.py", "--pytest", PYTHON, "-k", "label(slow)")
         self.assertEqual(slow.names(), {"tests/test_a.py::TestClass::test_worker": "passed"})
-        passed_on = self.dtest("project/tests/test_a.py", "--pytest", PYTHON, "--", "-m", "slow")
-        self.assertEqual(passed_on.names(), {"tests/test_a.py::TestClass::test_worker": "passed"})
+        for options in (["-m", "slow"], ["--", "-m", "slow"]):
+            passed_on = self.dtest("project/tests/test_a.py", "--pytest", PYTHON, *options)
+            self.assertEqual(passed_on.names(), {"tests/test_a.py::TestClass::test_worker": "passed"})
+        bad = {name: outcome for name, outcome in expected.items() if outcome not in ("passed", "skipped")}
+        broken = next(name for name in bad if name.endswith("test_fails"))
+        again = self.dtest("project", "--pytest", PYTHON, "--lf", "--deselect", broken, "--ignore",
+                           "project/tests/test_broken.py")
+        self.assertExit(again, FAILED)
+        self.assertEqual(again.names(), {name: outcome for name, outcome in bad.items()
+                                         if name not in (broken, "tests/test_broken.py")})
         self.assertExit(self.dtest("project", "--pytest", "none"), NOTHING)
 
     def test_what_keeps_pytest_from_running_is_told_once_in_its_words(self):
