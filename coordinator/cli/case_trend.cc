@@ -63,7 +63,8 @@ std::vector<CaseOfRun> CaseTrend(const std::string& state_dir, const std::vector
   for (const fs::path& log : logs) {
     const std::string lines = LinesOf(log.string(), names_as_logged);
     if (lines.empty()) continue;
-    auto& [started, verdicts] = runs.emplace_back(absl::InfiniteFuture(), std::vector<CaseOfRun>());
+    absl::Time& started = runs.emplace_back(absl::InfiniteFuture(), std::vector<CaseOfRun>()).first;
+    std::vector<CaseOfRun>& verdicts = runs.back().second;
     const absl::StatusOr<EventLogEnd> read = ReplayEvents(lines, log.string(), [&](const RunEvent& event) {
       started = std::min(started, event.time);
       const auto* ended = std::get_if<CaseEnded>(&event.what);
@@ -72,7 +73,8 @@ std::vector<CaseOfRun> CaseTrend(const std::string& state_dir, const std::vector
       if (ended->replaces.has_value()) RemoveLast(*ended, &verdicts);
       if (!ended->final) return;
       verdicts.push_back({log.stem().string(), event.time, std::string(ended->unit), std::string(ended->name),
-                          std::string(ended->host), ended->result.outcome, ended->flaky, ended->result.duration, ended->iteration});
+                          std::string(ended->host), ended->result.outcome, ended->flaky, ended->result.duration,
+                          ended->iteration});
     });
     if (!read.ok()) problems->push_back(std::string(read.status().message()));
   }

@@ -221,7 +221,7 @@ absl::StatusOr<Proposal> ProposeQuarantine(const std::vector<KnownCase>& all, co
   std::vector<QuarantineEntry> quarantine = options.quarantine;
   for (const std::string& file : options.quarantine_files) {
     absl::StatusOr<std::vector<QuarantineEntry>> read = ReadQuarantineFile(file);
-    if (!read.ok()) return read.status();
+    if (!read.ok()) return absl::InvalidArgumentError(read.status().message());  // no case is missed
     quarantine.insert(quarantine.end(), read->begin(), read->end());
   }
   const absl::CivilDay today = absl::ToCivilDay(absl::Now(), absl::UTCTimeZone());

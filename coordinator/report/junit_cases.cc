@@ -98,7 +98,8 @@ bool JUnitCases::CasesTellTheEnd() const {
   if (summary.without_verdict() > 0 || (end != RunEnd::kCompleted && end != RunEnd::kFailFast)) return false;
   const int status = summary.ExitStatus();
   if (status == kExitPassed || status == kExitNothingSelected) return true;
-  return summary.failures() > 0 || summary.interrupted_count() > 0 || summary.left().count() > 0 || !summary.unlisted().empty();
+  return summary.failures() > 0 || summary.interrupted_count() > 0 || summary.left().count() > 0 ||
+         !summary.unlisted().empty();
 }
 
 void JUnitCases::Run() {

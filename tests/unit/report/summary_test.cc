@@ -256,7 +256,7 @@ TEST(RunSummary, ACaseLeakyInAnEarlierAttemptIsLeakyOnce) {
   first.final = false;
   first.result.leaky = true;
   (void)summary.Handle({kTime, first});
-  EXPECT_EQ(summary.leaky(), 0u);
+  EXPECT_EQ(summary.leaky(), 1u);
   CaseEnded second = Case(0, Outcome::kPassed);
   second.result.leaky = true;
   (void)summary.Handle({kTime, second});

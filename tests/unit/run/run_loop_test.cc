@@ -256,9 +256,9 @@ TEST_F(RunLoopTest, WhatFailedLastOrIsNewGoesFirst) {
     ended.host = "a";
     ended.result.duration = absl::Seconds(1);
     ended.result.outcome = ended.name == "A.Two" ? Outcome::kFailed : Outcome::kPassed;
-    ASSERT_TRUE(history_->Handle({clock_.Now(), ended}).ok());
+    ASSERT_TRUE(history_->Handle({clock_.AsFunction()(), ended}).ok());
   }
-  ASSERT_TRUE(history_->Handle({clock_.Now(), RunFinished{}}).ok());
+  ASSERT_TRUE(history_->Handle({clock_.AsFunction()(), RunFinished{}}).ok());
   ListedUnit("math", {"A.One", "A.Two"});
   ListedUnit("net", {"B.One", "B.New"});
   ComesUp(kA, absl::Seconds(1));

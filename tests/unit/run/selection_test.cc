@@ -196,9 +196,12 @@ TEST(Selection, AWholeUnitThatIsGoneIsLeftOutByAFilterThatNamesIt) {
 
 TEST(Selection, CasesOfAFileThatCanBeCollectedByNow) {
   CaseInfos cases;
-  for (const char* name : {"a.py::one", "a.py::two[x]", "a.pyc::three", "b.py", "dir/c.py::four"}) cases.Add({.name = name});
+  for (const char* name : {"a.py::one", "a.py::two[x]", "a.pyc::three", "b.py", "dir/c.py::four"}) {
+    cases.Add({.name = name});
+  }
   Selection selection = *Selection::Make({"-two"});
-  selection.TakeOnly({{"t", "a.py", "", true}, {"t", "b.py", "", true}, {"t", "dir", "", true}, {"t", "e.py", "", true}});
+  selection.TakeOnly(
+      {{"t", "a.py", "", true}, {"t", "b.py", "", true}, {"t", "dir", "", true}, {"t", "e.py", "", true}});
   EXPECT_THAT(selection.Select("t", cases), ElementsAre(0, 3, 4));
   EXPECT_THAT(selection.RestOf("t").missing, ElementsAre("e.py"));
   EXPECT_THAT(selection.RestOf("t").left_out, ElementsAre("a.py::two[x]"));
