@@ -2,6 +2,7 @@
 // "Start".
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "agent/execute/process.h"
 #include "agent/loop/host_info.h"
+#include "agent/loop/host_load.h"
 #include "agent/loop/run_agent.h"
 #include "agent/loop/start_check.h"
 #include "dtest/base/descriptor_limit.h"
@@ -106,6 +108,7 @@ int Main(int argc, char** argv) {
     std::fputs(kUsage, stderr);
     return 4;
   }
+  prctl(PR_SET_NAME, kAgentProcess);  // also where the program loader was started with this file
   SetUpLog();
   if (absl::Status status = StartAndRun(); !status.ok()) {
     spdlog::error("{}", std::string(status.message()));

@@ -138,8 +138,9 @@ void Agent::Impl::OnMessage(Cancel&& message) {
   const auto found = leases_.find(message.lease);
   if (found == leases_.end()) return;
   HeldLease* lease = found->second.get();
-  Flush(lease);
   Slot* slot = SlotOf(lease);
+  if (slot != nullptr && lease->inquest.has_value()) GiveUpInquest(slot);
+  Flush(lease);
   if (slot != nullptr && slot->HasProcess()) {
     slot->cancelled = message.lease;
     DropProcess(slot, SIGKILL, absl::InfiniteFuture());
@@ -246,6 +247,7 @@ void Agent::Handle(absl::Time now, AgentEvent event, std::vector<AgentAction>* a
   impl_->Handle(now, std::move(event), actions);
 }
 absl::Time Agent::NextDeadline() const { return impl_->NextDeadline(); }
+uint32_t Agent::busy() const { return impl_->busy(); }
 void Agent::CheckInvariants() const { impl_->CheckInvariants(); }
 
 }  // namespace dtest

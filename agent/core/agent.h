@@ -228,6 +228,7 @@ class Agent {
   // Appends what to do to `actions`.
   void Handle(absl::Time now, AgentEvent event, std::vector<AgentAction>* actions);
   absl::Time NextDeadline() const;
+  uint32_t busy() const;  // slots with a process, or between two of one lease
   void CheckInvariants() const;
 
  private:

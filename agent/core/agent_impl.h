@@ -26,6 +26,7 @@ class Agent::Impl {
 
   void Handle(absl::Time now, AgentEvent event, std::vector<AgentAction>* actions);
   absl::Time NextDeadline() const;
+  uint32_t busy() const;  // slots that are not idle
   void CheckInvariants() const;
 
  private:
@@ -135,7 +136,6 @@ class Agent::Impl {
 
   // Gives idle slots to what is ready: listings first, then leases in order.
   void Dispatch();
-  uint32_t busy() const;  // slots that are not idle
 
   // One over the remaining cases of the slot's lease.
   void StartProcess(Slot* slot);
@@ -198,6 +198,8 @@ class Agent::Impl {
   void Accuse(Slot* slot, RanCase* ran, CaseResult failure);
   static void SkipNeedless(HeldLease::Inquest* inquest);
   void Conclude(Slot* slot);
+  // Its last result is another host's to tell: what the inquest is about is told of the cases before.
+  void GiveUpInquest(Slot* slot);
   // As far as it got: what nobody is found to have done is told of the last case that may have.
   void SettleInquest(Slot* slot);
 

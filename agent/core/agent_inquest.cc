@@ -162,6 +162,7 @@ void Agent::Impl::Conclude(Slot* slot) {
       RanCase& ran = inquest.ran[i];
       // A framework warns of other things, too.
       if (SanitizerHeadline(ran.told.warning).empty() || !may_have(ran)) continue;
+      if (absl::EndsWith(ran.told.warning, kSaidInSuiteTearDown)) continue;  // it may be another's
       accuse(&ran, absl::StrCat(ran.told.warning, "\nand ", question.how, "; not so when the case ran alone"));
     }
     // Or one that had failed in it.
@@ -169,6 +170,19 @@ void Agent::Impl::Conclude(Slot* slot) {
       if (absl::c_linear_search(inquest.suspects, ran->position) || !may_have(*ran)) continue;
       accuse(&*ran, absl::StrCat(question.how, "; none of the cases that passed does that alone"));
     }
+  }
+  SettleInquest(slot);
+}
+
+void Agent::Impl::GiveUpInquest(Slot* slot) {
+  HeldLease::Inquest& inquest = *slot->lease->inquest;
+  if (inquest.last.has_value()) {
+    const uint32_t index = inquest.last->index;
+    for (HeldLease::Inquest::Question& question : inquest.questions) {
+      std::erase_if(question.candidates,
+                    [&](size_t position) { return slot->lease->at(position).index == index; });
+    }
+    inquest.last.reset();
   }
   SettleInquest(slot);
 }

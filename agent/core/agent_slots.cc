@@ -259,7 +259,9 @@ void Agent::Impl::Beat() {
     if (slot.cancelled.has_value()) beat.leases.push_back(*slot.cancelled);
     if (slot.lease == nullptr) continue;
     beat.leases.push_back(slot.lease->id());
-    if (slot.running == HeldLease::kNone || slot.torn_down != absl::InfiniteFuture()) continue;
+    // What runs once more in an inquest, or is being torn down, is not on its way to a result.
+    if (slot.running == HeldLease::kNone || slot.suspect != HeldLease::kNone) continue;
+    if (slot.torn_down != absl::InfiniteFuture()) continue;
     beat.running.push_back(
         {IdOf(&slot), slot.lease->id(), slot.lease->at(slot.running).index, now_ - slot.began, slot.unit});
   }

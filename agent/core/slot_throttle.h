@@ -2,8 +2,9 @@
 // have too much to do already, and no more than a fair share beside other runs of dtest. Pure; one thread.
 //
 // A look a second. Too many tasks that run or wait for a processor, smoothed over some looks, take a slot away; memory
-// that tasks wait for takes a quarter of them. A slot comes back with each look that finds processors idle, some
-// looks after the last that was taken. At least one is always open.
+// that tasks wait for takes a quarter of them. No more is taken before that has shown: before as few tests run as there
+// are slots open, and the kernel's average of ten seconds has forgotten what was before. A slot comes back with each
+// look that finds processors idle, some looks after the last that was taken. At least one is always open.
 //
 // Another agent with tests is a rival, whichever run or user it is of. A fair share is the slots divided by the agents,
 // or what the rivals leave: a rival with little to do does not hold back more than it uses.
@@ -29,8 +30,8 @@ class SlotThrottle {
  public:
   explicit SlotThrottle(uint32_t slots) : slots_(slots), bearable_(slots), open_(slots) {}  // at least 1
 
-  // How many slots are open from now on.
-  uint32_t Look(const HostLoad& load);
+  // How many slots are open from now on. `busy`: how many have a process.
+  uint32_t Look(const HostLoad& load, uint32_t busy);
   uint32_t open() const { return open_; }
   // Why it is fewer than all, for people: "..., since <why>".
   const std::string& why() const { return why_; }
@@ -39,7 +40,8 @@ class SlotThrottle {
   const uint32_t slots_;
   uint32_t bearable_;  // by load
   uint32_t open_;
-  uint32_t patience_ = 0;  // looks until slots may come back
+  uint32_t patience_ = 0;      // looks until slots may come back
+  uint32_t after_memory_ = 0;  // looks until memory may take more of them
   std::optional<double> runnable_;
   std::string why_;
 };

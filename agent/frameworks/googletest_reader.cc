@@ -371,9 +371,8 @@ void GoogleTestReader::Complete(CaseSink* sink) {
   const bool doubtful = !IsFailure(result.outcome) && (failed_since || suspicions_.contains(position));
   // That of the suite's tear-down, which may be another case's, where it was torn down.
   const std::string since = std::exchange(warning_, std::string());
-  if (result.warning.empty() && !since.empty()) {
-    result.warning = LastOfSuite(position) ? absl::StrCat(since, " (in the tear-down of its suite)") : since;
-  }
+  KeepSanitizerHeadline(since.empty() || !LastOfSuite(position) ? since : absl::StrCat(since, kSaidInSuiteTearDown),
+                        &result.warning);
   const bool last = wanted_.all_done();
   if (IsFailure(result.outcome) || doubtful || last || !result.warning.empty() || request_.keep_all_output) {
     Capture whole(request_.output_cap);

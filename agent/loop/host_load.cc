@@ -16,7 +16,7 @@
 namespace dtest {
 namespace {
 
-constexpr absl::string_view kAgent = "dtest-agent\n";  // as /proc/PID/comm has it
+constexpr uint32_t kReadsAfterASearch = 10;
 
 uint32_t Runnable(const std::string& proc) {
   for (absl::string_view line : absl::StrSplit(ReadFileIfThere(absl::StrCat(proc, "/stat")), '\n')) {
@@ -37,29 +37,36 @@ std::optional<double> MemoryStall(const std::string& proc) {
   return percent / 100;
 }
 
-void CountRivals(const std::string& proc, HostLoad* load) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(proc.c_str()), closedir);
+}  // namespace
+
+void HostLoadGauge::FindAgents() {
+  agents_.clear();
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(proc_.c_str()), closedir);
   if (directory == nullptr) return;
   while (const dirent* entry = readdir(directory.get())) {
     uint32_t pid = 0;
     if (!absl::SimpleAtoi(entry->d_name, &pid) || pid == static_cast<uint32_t>(getpid())) continue;
-    if (ReadFileIfThere(absl::StrCat(proc, "/", pid, "/comm")) != kAgent) continue;
-    const std::string children = ReadFileIfThere(absl::StrCat(proc, "/", pid, "/task/", pid, "/children"));
-    uint32_t tests = 0;
-    for (absl::string_view child : absl::StrSplit(children, ' ', absl::SkipWhitespace())) tests += !child.empty();
-    load->rivals += tests > 0;
-    load->rival_tests += tests;
+    const std::string name = ReadFileIfThere(absl::StrCat(proc_, "/", pid, "/comm"));
+    if (absl::StripSuffix(name, "\n") == kAgentProcess) agents_.push_back(pid);
   }
 }
 
-}  // namespace
+void HostLoadGauge::CountRivals(HostLoad* load) {
+  if (reads_++ % kReadsAfterASearch == 0) FindAgents();
+  for (const uint32_t pid : agents_) {
+    const std::string children = ReadFileIfThere(absl::StrCat(proc_, "/", pid, "/task/", pid, "/children"));
+    const std::vector<absl::string_view> tests = absl::StrSplit(children, ' ', absl::SkipWhitespace());
+    load->rivals += !tests.empty();
+    load->rival_tests += static_cast<uint32_t>(tests.size());
+  }
+}
 
-HostLoad ReadHostLoad(const std::string& proc) {
+HostLoad HostLoadGauge::Read() {
   HostLoad load;
   load.processors = static_cast<uint32_t>(std::max(sysconf(_SC_NPROCESSORS_ONLN), 1L));
-  load.runnable = Runnable(proc);
-  load.memory_stall = MemoryStall(proc);
-  CountRivals(proc, &load);
+  load.runnable = Runnable(proc_);
+  load.memory_stall = MemoryStall(proc_);
+  CountRivals(&load);
   return load;
 }
 

@@ -70,7 +70,7 @@ void AgentLoop::JudgeDeadlines() {
 void AgentLoop::LookAtLoad(absl::Time now) {
   next_look_ = now + kLook;
   const uint32_t before = throttle_->open();
-  const uint32_t open = throttle_->Look(out_.load());
+  const uint32_t open = throttle_->Look(out_.load(), core_->busy());
   if (open == before) return;
   Handle(SlotsOpen{open});
   if (open > before || std::exchange(told_of_load_, true)) return;

@@ -69,6 +69,7 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
   const std::string store = start.store_root.empty() ? DefaultStoreRoot() : start.store_root;
   EpollPoller poller;
   AgentDirectories directories(std::move(directory));
+  HostLoadGauge gauge;
   std::unique_ptr<AgentLoop> loop;  // what calls it is called by the poller and by the loop itself
   const auto note = [&loop](std::string text) { loop->SendNote(std::move(text)); };
   DirectLauncher direct(note);
@@ -90,7 +91,7 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
   loop = std::make_unique<AgentLoop>(
       std::move(loop_options),
       AgentLoop::Surroundings{MonotonicNow, &poller, (*connection)->dealer(), &launcher, &directories,
-                              [] { return ReadHostLoad(); }});
+                              [&gauge] { return gauge.Read(); }});
   poller.Watch(options.signal_fd, [&] { ReadSignals(options.signal_fd, parent, loop.get()); });
   auto files = std::make_unique<FilesThread>(FilesThread::Options{store, glibc, &poller, loop.get()});
 

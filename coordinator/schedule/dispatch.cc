@@ -115,7 +115,7 @@ bool Scheduler::Impl::GiveListing(HostId h) {
   HostRecord& host = hosts_[h];
   // Agents put listings before queued leases: as long as there are cases to run, half of the slots must run them, or
   // the first result would wait for the last listing.
-  const uint32_t most = pending_.count() > 0 ? std::max(host.slots / 2, 1u) : host.slots + 1;
+  const uint32_t most = pending_.count() > 0 ? std::max(host.open() / 2, 1u) : host.open() + 1;
   if (host.listings >= most) return false;
   const UnitId e = listings_.Give(h, [&](UnitId unit) {
     if (placement_.hold(h, unit) == Hold::kUnfit) return false;

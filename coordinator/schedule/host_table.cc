@@ -73,7 +73,7 @@ void HostTable::Drain(HostId h) {
   Recount();
 }
 
-bool HostTable::SetOpen(HostId h, uint32_t open, absl::Time now) {
+bool HostTable::SetOpen(HostId h, uint32_t open, uint64_t heartbeat, absl::Time now) {
   HostRecord& host = hosts_[h];
   const uint32_t closed = host.slots - std::clamp(open, 1u, host.slots);
   if (closed == host.closed) return false;
@@ -81,8 +81,7 @@ bool HostTable::SetOpen(HostId h, uint32_t open, absl::Time now) {
   for (LeaseSlab slab = host.running.tail; slab != kNoLease && host.running.count + host.listings > host.open();) {
     LeaseRecord& lease = leases_[slab];
     slab = lease.previous;
-    const bool alone = lease.needs == kNoNeeds && lease.twin == kNoLease;
-    if (alone && !lease.reported && !lease.shown.has_value()) MarkQueued(lease);
+    if (lease.heartbeat != heartbeat && lease.twin == kNoLease) MarkQueued(lease);
   }
   StartQueued(h, now);
   Recount();

@@ -121,9 +121,9 @@ class HostTable {
   // The host must hold no lease any more.
   void Leave(HostId h, bool may_return);
   void Drain(HostId h);
-  // So many of its slots are open from now on. What was believed to run beyond them, and has not shown that it does, is
-  // queued. True if that is a change.
-  bool SetOpen(HostId h, uint32_t open, absl::Time now);
+  // So many of its slots are open from now on, as its heartbeat of that number says. What it does not mention is on its
+  // way there, and will find no slot beyond them: it is queued. True if that is a change.
+  bool SetOpen(HostId h, uint32_t open, uint64_t heartbeat, absl::Time now);
 
   // Hosts that work may be given to now, and those that it may be given to now or later.
   uint32_t usable() const { return usable_; }

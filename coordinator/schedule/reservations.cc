@@ -142,10 +142,11 @@ void Scheduler::Impl::CheckNeeds() {
     for (HostId h : hosts_.ids()) {
       if (MayEverFit(h, n)) hosts.push_back(h);
     }
-    const auto nowhere = [&](const RetryQueue::Kind& kind, absl::Time) {
-      return std::all_of(hosts.begin(), hosts.end(),
-                         [&](HostId h) { return placement_.hold(h, kind.unit) == Hold::kUnfit; });
+    const auto runs_nowhere = [&](UnitId unit) {
+      return std::all_of(hosts.begin(), hosts.end(), [&](HostId h) { return placement_.hold(h, unit) == Hold::kUnfit; });
     };
+    const auto nowhere = [&](const RetryQueue::Kind& kind, absl::Time) { return runs_nowhere(kind.unit); };
+    RepeatNoMore([&](const CaseRecord& c) { return policies_.NeedsOf(c.policy) == n && runs_nowhere(c.unit); });
     for (CaseNumber i; (i = needy.waiting(n).FindFirst(nowhere)) != kNoCase;) {
       pending_.TakeNeedy(i);
       const std::string what =

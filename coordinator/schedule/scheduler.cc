@@ -200,10 +200,15 @@ void Scheduler::Impl::OnMessage(HostId h, const Heartbeat& message) {
     lease->shown_since = now_ - std::max(running.elapsed, absl::ZeroDuration());
     TellIfSlow(*lease, running.index, running.elapsed);
   }
-  if (hosts_.SetOpen(h, message.open_slots == 0 ? host.slots : message.open_slots, now_)) {
-    // Others may take what waits there now.
-    attention_.WorkCameUp();
-    attention_.TouchHungry();
+  if (hosts_.SetOpen(h, message.open_slots == 0 ? host.slots : message.open_slots, heartbeats_, now_)) {
+    attention_.TouchHungry();  // others may take what waits there now
+    // But for what holds locks, which nobody takes: it is to hold none while it waits.
+    for (LeaseSlab slab = host.queued.head; slab != kNoLease; slab = hosts_.lease(slab).next) {
+      LeaseRecord& lease = hosts_.lease(slab);
+      if (lease.needs == kNoNeeds || lease.recalled) continue;
+      hosts_.MarkRecalled(lease, kNoHost);
+      Send(h, Recall{lease.id});
+    }
   }
   std::vector<LeaseSlab> missing;
   for (LeaseSlab slab : {host.running.head, host.queued.head}) {
@@ -306,7 +311,12 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
     std::stable_partition(order.begin(), order.end(), [this](CaseNumber i) { return cases_[i].first; });
     for (CaseNumber i : order) pending_.AddBack(i);
-    if (options_.stress.has_value()) for (CaseNumber i : order) stress_.cases.push_back({i});
+    if (options_.stress.has_value()) {
+      for (CaseNumber i : order) {
+        stress_.cases.push_back({i});
+        stress_.needy |= cases_[i].needy;
+      }
+    }
   }
   attention_.WorkCameUp();
   if (placement_.unfit(e) > 0) check_placeable_ = true;
@@ -332,6 +342,7 @@ void Scheduler::Impl::CheckPlaceable() {
       On(CasesUnknown{e});
       actions_->push_back(ListingFailed{e, reasons});
     }
+    RepeatNoMore([e](const CaseRecord& c) { return c.unit == e; });
     for (CaseNumber i : pending_.TakeAll(e)) {
       FinalWithoutRun(
           i, Outcome::kInfraError,

@@ -253,12 +253,16 @@ class Scheduler::Impl {
   void AddIterations();
   // Of the next case of which fewer than `room` wait; false: there is none.
   bool AddNextIteration(uint64_t room);
+  // Such cases run nowhere.
+  void RepeatNoMore(const std::function<bool(const CaseRecord&)>& which);
   bool MoreIterations() const;  // are to come, once a host has room for them
   bool StressGoesOn() const { return options_.stress.has_value() && !stopping() && now_ < stress_.until; }
 
   // ---- stopping.cc
   void BeginStop(RunEnd end, absl::Duration grace);
   void CheckEnd();
+  // A lease that was cancelled for its copy has told results: its process may have ended badly after these.
+  bool OwesLastWords() const;
   void EndRun(RunEnd end);
   static const char* WhyNotRun(RunEnd end);
 
@@ -312,7 +316,8 @@ class Scheduler::Impl {
       uint32_t iterations = 1;  // so far
     };
     std::vector<Case> cases;
-    size_t next = 0;  // in `cases`: whose turn it is
+    size_t next = 0;     // in `cases`: whose turn it is
+    bool needy = false;  // some have needs
     absl::Time until = absl::InfiniteFuture();  // counts from the first lease
   } stress_;
 

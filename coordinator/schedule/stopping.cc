@@ -50,8 +50,20 @@ void Scheduler::Impl::BeginStop(RunEnd end, absl::Duration grace) {
   }
 }
 
+bool Scheduler::Impl::OwesLastWords() const {
+  if (!options_.speculate || hosts_.live_leases() == 0) return false;
+  for (HostId h : hosts_.ids()) {
+    for (const LeaseSlab first : {hosts_[h].running.head, hosts_[h].queued.head}) {
+      for (LeaseSlab slab = first; slab != kNoLease; slab = hosts_.lease(slab).next) {
+        if (hosts_.lease(slab).cancelled && hosts_.lease(slab).reported) return true;
+      }
+    }
+  }
+  return false;
+}
+
 void Scheduler::Impl::CheckEnd() {
-  if (listings_.complete() && finished_ == cases_.size() && !MoreIterations()) {
+  if (listings_.complete() && finished_ == cases_.size() && !MoreIterations() && !OwesLastWords()) {
     EndRun(stopping() ? stop_->end : RunEnd::kCompleted);
     return;
   }

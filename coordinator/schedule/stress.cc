@@ -13,15 +13,26 @@ bool Scheduler::Impl::MoreIterations() const {
          });
 }
 
+void Scheduler::Impl::RepeatNoMore(const std::function<bool(const CaseRecord&)>& which) {
+  std::erase_if(stress_.cases, [&](const auto& one) { return which(cases_[one.first]); });
+}
+
 bool Scheduler::Impl::AddNextIteration(uint64_t room) {
-  for (size_t tried = 0; tried < stress_.cases.size(); ++tried) {
+  const NeedyCases& needy = pending_.needy();
+  const bool enough = pending_.count() - needy.count() >= room;
+  for (size_t tried = 0; tried < stress_.cases.size() && !(enough && !stress_.needy);) {
+    stress_.next %= stress_.cases.size();
     auto& one = stress_.cases[stress_.next];
-    stress_.next = (stress_.next + 1) % stress_.cases.size();
-    if (one.iterations >= options_.stress->times) continue;
+    if (one.iterations >= options_.stress->times) {
+      one = stress_.cases.back();
+      stress_.cases.pop_back();
+      continue;
+    }
+    ++stress_.next;
+    ++tried;
     // Those that wait at a lock leave the others their slots.
     const NeedsId needs = policies_.NeedsOf(cases_[one.first].policy);
-    const NeedyCases& needy = pending_.needy();
-    if ((needs == kNoNeeds ? pending_.count() - needy.count() : needy.count(needs)) >= room) continue;
+    if (needs == kNoNeeds ? enough : needy.count(needs) >= room) continue;
     const CaseNumber i = cases_.Add();
     const CaseRecord& first = cases_[one.first];
     CaseRecord& c = cases_[i];
@@ -57,7 +68,7 @@ void Scheduler::Impl::AddIterations() {
   } else {
     for (HostId h : attention_.touched()) add_room(h);
   }
-  while (AddNextIteration(room)) attention_.WorkCameUp();
+  while (room > 0 && AddNextIteration(room)) attention_.WorkCameUp();
 }
 
 }  // namespace dtest

@@ -178,7 +178,7 @@ Scenario RandomScenario(uint64_t seed) {
   if (one_in(4)) options.retry_budget = {static_cast<uint32_t>(below(8)), one_in(2)};
   s.policy.flaky_fails = one_in(4);
   s.policy.slow_after = absl::Seconds(10 * unit());
-  s.adapts = seed % 4 == 1;
+  s.adapts = seed / 16 % 4 == 1;
   if (seed % 16 == 7) {
     options.stress = StressLimits{absl::Seconds(8 * unit()), static_cast<uint32_t>(1 + below(6))};
     options.repeat = 1;

@@ -327,6 +327,23 @@ TEST_F(AgentCore, InquestThatCannotGoOnTellsWhatItWasAbout) {
                           "run alone, so it may not be this one's doing)] done"));
 }
 
+// A copy of its next case has won elsewhere.
+TEST_F(AgentCore, InquestThatIsCancelledTellsWhatItWasAbout) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  RunCase(1);
+  After(absl::Seconds(1));
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed, 1 passed]"));
+  EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  EXPECT_THAT(Get(Cancel{LeaseId(1)}),
+              ElementsAre(testing::AllOf(HasSubstr("results 1 [] not passed: 1 crashed (when the next test was to begin"),
+                                         HasSubstr("could not all be run alone")),
+                          "kill 0 with 9"));
+  EXPECT_THAT(Ends(0, SIGKILL), ElementsAre("released 1"));
+}
+
 // Of one case there is one verdict, whatever went wrong beside it.
 TEST_F(AgentCore, TwoQuestionsThatEndWithOneCaseMakeOneFailure) {
   Join(1);

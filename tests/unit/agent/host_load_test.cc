@@ -33,7 +33,7 @@ TEST_F(HostLoadTest, WhatTheKernelSays) {
   Process(110, "dtest-agent", "");  // it waits
   Process(getpid(), "dtest-agent", "120 ");
   Process(130, "dtest-agents", "131 ");
-  const HostLoad load = ReadHostLoad(proc_);
+  const HostLoad load = HostLoadGauge(proc_).Read();
   EXPECT_EQ(load.runnable, 6u) << "without the one that asks";
   EXPECT_EQ(load.memory_stall, 0.125);
   EXPECT_EQ(load.rivals, 1u);
@@ -41,14 +41,25 @@ TEST_F(HostLoadTest, WhatTheKernelSays) {
   EXPECT_GE(load.processors, 1u);
 }
 
+TEST_F(HostLoadTest, AgentsAreLookedForNowAndThen) {
+  HostLoadGauge gauge(proc_);
+  EXPECT_EQ(gauge.Read().rivals, 0u);
+  Process(101, "dtest-agent", "102 ");
+  EXPECT_EQ(gauge.Read().rivals, 0u);
+  for (int i = 0; i < 9; ++i) gauge.Read();
+  EXPECT_EQ(gauge.Read().rivals, 1u);
+  Process(101, "dtest-agent", "102 103 104 ");
+  EXPECT_EQ(gauge.Read().rival_tests, 3u);
+}
+
 TEST_F(HostLoadTest, AKernelThatDoesNotSay) {
-  const HostLoad load = ReadHostLoad(proc_);
+  const HostLoad load = HostLoadGauge(proc_).Read();
   EXPECT_EQ(load.runnable, 0u);
   EXPECT_FALSE(load.memory_stall.has_value());
   EXPECT_EQ(load.rivals, 0u);
 }
 
-TEST_F(HostLoadTest, ThisHost) { EXPECT_EQ(ReadHostLoad().memory_stall.has_value(), access("/proc/pressure/memory", R_OK) == 0); }
+TEST_F(HostLoadTest, ThisHost) { EXPECT_EQ(HostLoadGauge().Read().memory_stall.has_value(), access("/proc/pressure/memory", R_OK) == 0); }
 
 }  // namespace
 }  // namespace dtest

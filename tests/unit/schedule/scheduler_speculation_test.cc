@@ -223,6 +223,29 @@ TEST_F(SpeculationTest, OfABatchTheCaseThatAHeartbeatShows) {
   EXPECT_THAT(Ended(all), SizeIs(3));
 }
 
+// What a process that is killed for a copy had done before it may have had consequences: these are waited for.
+TEST_F(SpeculationTest, TheLastWordsOfABatchWhoseCopyWon) {
+  Start(Speculating(Hosts(1)));
+  Add(0);
+  Complete();
+  Cases(0, {0.01, 0.01}, absl::Seconds(1));
+  Join(0);
+  const Given batch = Leases(all).at(0);
+  From(0, Results{batch.lease.id, UnitId(0), {Result(batch.lease.cases[0])}, false, kMs});
+  Join(1);
+  After(absl::Seconds(5));
+  From(0, Heartbeat{{batch.lease.id}, {{SlotId(0), batch.lease.id, 1, absl::Seconds(4), UnitId(0)}}});
+  ASSERT_THAT(Leases(turn), SizeIs(1));
+  RunAll(Leases(turn)[0]);
+  EXPECT_FALSE(Finished());
+  Results last{batch.lease.id, UnitId(0), {}, false, kMs};
+  last.late_failures = {{Outcome::kPassed, Result(batch.lease.cases[0], Outcome::kCrashed)}};
+  From(0, last);
+  EXPECT_THAT(Ended(turn), SizeIs(1));
+  From(0, Released{batch.lease.id});
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
 // What it runs after all others have results may be the tear-down of their suite: that would be cut off untold.
 TEST_F(SpeculationTest, OfABatchNotTheLastCaseThatNoHeartbeatShows) {
   Start(Speculating(Hosts(1)));

@@ -111,6 +111,25 @@ TEST_F(Stress, TheTimeCountsFromTheFirstLease) {
   EXPECT_GE(Iterations()[0].size(), 90u);
 }
 
+TEST_F(Stress, WhatRunsNowhereIsNotRepeated) {
+  StartStress(1, {.time = absl::Seconds(1)}, /*max_fail=*/0);
+  Join(0, 2);
+  Add(0);
+  Complete();
+  CasesKnown known;
+  known.unit = UnitId(0);
+  known.policies = {CasePolicy{}, CasePolicy{.tags = {"gpu"}}};
+  for (uint32_t k = 0; k < 2; ++k) {
+    known.cases.push_back({k, absl::Seconds(1), absl::ZeroDuration(), static_cast<uint16_t>(k)});
+    known.suite_of.push_back(0);
+  }
+  Do(known);
+  EXPECT_EQ(Iterations()[1].size(), 1u) << "no host has the tag";
+  for (const Given& given : Leases(all)) From(0, Results{given.lease.id, UnitId(0), {}, true, absl::ZeroDuration()});
+  From(0, Prepared{UnitId(0), "its libraries are missing", false});
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
 TEST_F(Stress, ANewIterationIsWaitedForWhereAHostMayStillCome) {
   StartStress(2, {.time = absl::Seconds(10)});
   Add(0);
