@@ -125,8 +125,8 @@ TEST_F(Stress, WhatRunsNowhereIsNotRepeated) {
   }
   Do(known);
   EXPECT_EQ(Iterations()[1].size(), 1u) << "no host has the tag";
-  for (const Given& given : Leases(all)) From(0, Results{given.lease.id, UnitId(0), {}, true, absl::ZeroDuration()});
   From(0, Prepared{UnitId(0), "its libraries are missing", false});
+  for (const Given& given : Leases(all)) From(0, Results{given.lease.id, UnitId(0), {}, true, absl::ZeroDuration()});
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
 }
 
