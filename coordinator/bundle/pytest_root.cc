@@ -93,6 +93,22 @@ const PytestRoot& PytestRoots::RootOf(const std::string& directory) {
   return made;
 }
 
+const PytestRoots::Signs& PytestRoots::SignsOf(const std::string& directory) {
+  std::unique_ptr<Signs>& signs = signs_[directory];
+  if (signs != nullptr) return *signs;
+  signs = std::make_unique<Signs>();
+  signs->has_setup = Has(directory, "setup.py");
+  signs->has_conftest = Has(directory, kConftest);
+  for (const absl::string_view name : kPytestIniNames) {
+    if (!Has(directory, name)) continue;
+    const absl::StatusOr<std::string> contents = ReadWholeFile(absl::StrCat(directory, "/", name), kLongestIni);
+    signs->ini = contents.ok() ? ParsePytestIni(name, *contents) : std::optional<PytestIni>(PytestIni());
+    signs->ini_name = std::string(name);
+    if (signs->ini.has_value()) break;
+  }
+  return *signs;
+}
+
 const PytestRoot& PytestRoots::Make(const std::string& directory) {
   const std::vector<std::string> upwards = Upwards(directory);
   const auto keep = [this](PytestRoot root) -> const PytestRoot& {
@@ -102,23 +118,18 @@ const PytestRoot& PytestRoots::Make(const std::string& directory) {
   };
   PytestRoot root;
   for (const std::string& above : upwards) {
-    for (const absl::string_view name : kPytestIniNames) {
-      if (!Has(above, name)) continue;
-      const absl::StatusOr<std::string> contents = ReadWholeFile(absl::StrCat(above, "/", name), kLongestIni);
-      const std::optional<PytestIni> ini =
-          contents.ok() ? ParsePytestIni(name, *contents) : std::optional<PytestIni>(PytestIni());
-      if (!ini.has_value()) continue;
-      root.directory = above;
-      root.ini = std::string(name);
-      if (ini->python_files.has_value()) root.python_files = *ini->python_files;
-      if (ini->no_recursion.has_value()) root.no_recursion = *ini->no_recursion;
-      root.doctests = ini->doctests;
-      root.doctests.Read(arguments_);
-      return keep(std::move(root));
-    }
+    const Signs& signs = SignsOf(above);
+    if (!signs.ini.has_value()) continue;
+    root.directory = above;
+    root.ini = signs.ini_name;
+    if (signs.ini->python_files.has_value()) root.python_files = *signs.ini->python_files;
+    if (signs.ini->no_recursion.has_value()) root.no_recursion = *signs.ini->no_recursion;
+    root.doctests = signs.ini->doctests;
+    root.doctests.Read(arguments_);
+    return keep(std::move(root));
   }
-  const auto setup =
-      std::find_if(upwards.begin(), upwards.end(), [](const std::string& above) { return Has(above, "setup.py"); });
+  const auto setup = std::find_if(upwards.begin(), upwards.end(),
+                                  [this](const std::string& above) { return SignsOf(above).has_setup; });
   root.doctests.Read(arguments_);
   const bool below = IsInside(working_directory_, directory);
   root.directory = below ? working_directory_ : directory;
@@ -127,7 +138,7 @@ const PytestRoot& PytestRoots::Make(const std::string& directory) {
   } else {
     for (const std::string& above : upwards) {
       if (below && !IsInside(working_directory_, above)) break;
-      if (Has(above, kConftest)) root.directory = above;
+      if (SignsOf(above).has_conftest) root.directory = above;
     }
   }
   return keep(std::move(root));
@@ -137,7 +148,7 @@ bool PytestRoots::IsDeclared(const std::string& directory) {
   const PytestRoot& root = RootOf(directory);
   if (!root.ini.empty()) return true;
   for (const std::string& above : Upwards(directory)) {
-    if (Has(above, kConftest)) return true;
+    if (SignsOf(above).has_conftest) return true;
     if (above == root.directory) return false;
   }
   return false;
@@ -146,7 +157,7 @@ bool PytestRoots::IsDeclared(const std::string& directory) {
 bool PytestRoots::HasCollector(const std::string& directory) {
   const PytestRoot& root = RootOf(directory);
   for (const std::string& above : Upwards(directory)) {
-    if (Has(above, kConftest) && IsCollector(absl::StrCat(above, "/", kConftest))) return true;
+    if (SignsOf(above).has_conftest && IsCollector(absl::StrCat(above, "/", kConftest))) return true;
     if (above == root.directory) return false;
   }
   return false;

@@ -14,6 +14,7 @@
 #define DTEST_COORDINATOR_BUNDLE_PYTEST_ROOT_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,11 +63,19 @@ class PytestRoots {
   bool HasCollector(const std::string& directory);
 
  private:
+  // What a directory itself has to say. Each is looked at once, since whole trees are walked.
+  struct Signs {
+    std::string ini_name;
+    std::optional<PytestIni> ini;
+    bool has_setup = false, has_conftest = false;
+  };
+  const Signs& SignsOf(const std::string& directory);
   const PytestRoot& Make(const std::string& directory);
 
   const std::string working_directory_;
   const std::vector<std::string> arguments_;
-  absl::flat_hash_map<std::string, std::string> root_of_;  // directories
+  absl::flat_hash_map<std::string, std::unique_ptr<Signs>> signs_;  // by directory
+  absl::flat_hash_map<std::string, std::string> root_of_;           // directories
   absl::flat_hash_map<std::string, std::unique_ptr<PytestRoot>> roots_;
 };
 

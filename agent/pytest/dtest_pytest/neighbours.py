@@ -10,8 +10,16 @@ def before_conftests(early_config):
     early_config.known_args_namespace.no_cov = True
 
 
-def before_configure(config):
+def before_configure(config, workerinput):
     config.option.no_cov = True
+    # pytest-random-order: registers the hook that would add this only beside pytest-xdist.
+    if hasattr(config.option, "random_order_seed"):
+        workerinput["random_order_seed"] = str(config.option.random_order_seed)
+    # pytest-retry: a server of the controller's gathers what its workers say of attempts.
+    retry = sys.modules.get("pytest_retry.retry_plugin")
+    if retry is not None:
+        workerinput["server_port"] = 0
+        retry.ClientReporter = lambda port: retry.OfflineReporter()
     # pytest-rerunfailures: a server of the controller's remembers the reruns of a test that kills its worker.
     rerunfailures = sys.modules.get("pytest_rerunfailures")
     if rerunfailures is not None:

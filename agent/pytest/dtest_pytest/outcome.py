@@ -32,7 +32,7 @@ class Outcome:
             if len(pair) == 2 and (str(pair[0]), str(pair[1])) not in self.properties:
                 self.properties.append((str(pair[0]), str(pair[1])))
         reason = getattr(report, "wasxfail", None)
-        if report.outcome == "rerun":
+        if report.outcome in ("rerun", "retried"):
             self._reruns += 1
         elif report.failed:
             self._failures.append((message_of(report, self._root), longrepr_text(report)))

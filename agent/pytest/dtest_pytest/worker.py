@@ -75,7 +75,8 @@ class Worker:
         option.dist, option.numprocesses, option.maxprocesses, option.tx = "no", None, None, []
         option.looponfail = option.distload = option.usepdb = False
         option.maxfail = 0  # counted over all processes, by dtest
-        neighbours.before_configure(config)
+        neighbours.before_configure(config, self._own)
+        dict.update(self._input, self._own)
         config.workerinput = self._input
         config.workeroutput = {}
         option.basetemp = base_temporary(self._own["workerid"])
