@@ -4,14 +4,17 @@
 #ifndef DTEST_COORDINATOR_CLI_COMMANDS_H_
 #define DTEST_COORDINATOR_CLI_COMMANDS_H_
 
+#include <vector>
+
 #include "absl/status/status.h"
+#include "coordinator/event/run_event.h"
 #include "coordinator/settings/layers.h"
 #include "coordinator/settings/options.h"
 
 namespace dtest {
 
-// `dtest [run]` and `dtest list`.
-int RunCommand(const Options& options);
+// `dtest [run]` and `dtest list`. `left`, of `dtest rerun`: what the run that it repeats left, also what is not to run.
+int RunCommand(const Options& options, std::vector<CasesLeft> left = {});
 // `dtest hosts`: 0 if every host is ready, 1 if some are not, 3 if none is.
 int HostsCommand(const Options& options);
 // `dtest report`: the exit status of the run that is shown.

@@ -12,10 +12,12 @@
 
 namespace dtest {
 
-// Each case and unit once, in the order of units and listings.
+// Each case and unit once, in the order of units and listings; behind them what the run before left and this one has
+// not run.
 struct RerunCases {
-  std::vector<NamedCase>
-      failed;  // a final verdict, of any iteration, was a failure that counts; units that could not be listed
+  // A final verdict, of any iteration, was a failure that counts, or there is none and it was so in the run before;
+  // units that could not be listed.
+  std::vector<NamedCase> failed;
   std::vector<NamedCase> unfinished;  // not run, or without a verdict; units that the run ended before. Not in `failed`
 };
 // `record` has heard all of a run that is over.

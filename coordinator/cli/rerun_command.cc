@@ -15,6 +15,7 @@
 #include "coordinator/report/run_record.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
+#include "coordinator/run/left_behind.h"
 
 namespace dtest {
 namespace {
@@ -49,14 +50,18 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
         absl::StrCat("the run of ", *path, " is still going on: wait for its end, or name another (dtest rerun RUN)")));
   }
 
-  RerunCases cases = CasesToRerun(record);
+  const RerunCases cases = CasesToRerun(record);
   const bool failed = options.rerun_failed || !options.rerun_unfinished;
   const bool unfinished = options.rerun_unfinished;
   const std::string run = started.run_id.empty() ? *path : started.run_id;
-  const std::string rest =
-      absl::StrCat(CountOf(cases.unfinished), " of it without a verdict: dtest rerun --unfinished ",
-                   ShellWord(options.paths.empty() ? run : options.paths.front()));
-  const std::string left = failed && !unfinished && !cases.unfinished.empty() ? "; there is " + rest : "";
+  const bool without_rest = failed && !unfinished && !cases.unfinished.empty();
+  const std::string rest = !without_rest ? ""
+                                         : absl::StrCat(CountOf(cases.unfinished),
+                                                        " of it without a verdict: dtest rerun --unfinished ",
+                                                        ShellWord(options.paths.empty() ? run : options.paths.front()));
+  const std::string and_rest = without_rest ? "; there is " + rest : "";
+  // Who says what is meant does without the rest.
+  const bool rest_fails = without_rest && !options.rerun_failed;
   std::vector<NamedCase> only;
   if (failed) only = cases.failed;
   if (unfinished) only.insert(only.end(), cases.unfinished.begin(), cases.unfinished.end());
@@ -65,19 +70,29 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
                  !unfinished ? "failed"
                  : failed    ? "failed or lacks a verdict"
                              : "lacks a verdict",
-                 left.c_str());
-    return summary.ExitStatus();
+                 and_rest.c_str());
+    const int status = summary.ExitStatus();
+    return status == kExitPassed && rest_fails ? kExitFailed : status;
   }
   absl::StatusOr<Options> again =
       OptionsOfRun(started, *path, options, {.without = {"filter", "shard", "shard-durations"}, .on_top = typed});
   if (!again.ok()) return ExplainFailure(again.status());
-  std::fprintf(stderr, "dtest: note: %s of run %s%s\n", CountOf(only).c_str(), run.c_str(), left.c_str());
+  std::fprintf(stderr, "dtest: note: %s of run %s%s\n", CountOf(only).c_str(), run.c_str(), and_rest.c_str());
   again->only = std::move(only);
-  const int status = RunCommand(*again);
-  // Nobody said that it does without them.
-  if (status != kExitPassed || options.rerun_failed || left.empty()) return status;
-  std::fprintf(stderr, "dtest: what failed in run %s passes, and there is %s\n", run.c_str(), rest.c_str());
-  return kExitFailed;
+  std::vector<CasesLeft> left;
+  AddLeft(cases.failed,
+          {.unit = "", .cases = {}, .why = absl::StrCat("it failed in run ", run), .failed = true, .left_out = !failed},
+          &left);
+  AddLeft(cases.unfinished,
+          {.unit = "",
+           .cases = {},
+           .why = absl::StrCat("it has none in run ", run, " either"),
+           .failed = false,
+           .left_out = without_rest && !rest_fails},
+          &left);
+  const int status = RunCommand(*again, std::move(left));
+  if (status == kExitFailed && rest_fails) std::fprintf(stderr, "dtest: there is still %s\n", rest.c_str());
+  return status;
 }
 
 }  // namespace dtest

@@ -19,6 +19,7 @@
 #include "coordinator/cli/hosts.h"
 #include "coordinator/cli/json_document.h"
 #include "coordinator/cli/reports.h"
+#include "coordinator/cli/reproduce_command.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
@@ -27,6 +28,7 @@
 #include "coordinator/report/terminal_output.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/host_pool.h"
+#include "coordinator/run/left_behind.h"
 #include "coordinator/run/missing_files.h"
 #include "coordinator/run/run_bundle.h"
 #include "coordinator/run/run_clock.h"
@@ -37,7 +39,7 @@
 namespace dtest {
 namespace {
 
-absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<HostSpec>& hosts) {
+absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<HostSpec>& hosts, bool rerun) {
   LibraryResolver resolver({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
                             .ld_so_cache = "/etc/ld.so.cache",
                             .default_dirs = {}});
@@ -58,26 +60,45 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
       discover.plain = DiscoverOptions::Plain::kNone;
       break;
   }
-  return Discover(options.paths, discover);
+  absl::StatusOr<Discovery> found = Discover(options.paths, discover);
+  if (found.ok() || !rerun) return found;
+  // A path of the run that is repeated costs the cases that were in it, which are told, and no others.
+  Discovery nothing;
+  std::vector<std::string> paths;
+  for (const std::string& path : options.paths) {
+    const absl::Status alone = Discover({path}, discover).status();
+    if (alone.ok() || absl::IsFailedPrecondition(alone)) {
+      paths.push_back(path);
+    } else {
+      nothing.warnings.emplace_back(alone.message());
+    }
+  }
+  if (!paths.empty()) found = Discover(paths, discover);
+  if (!found.ok() && !paths.empty() && !absl::IsFailedPrecondition(found.status())) return found;
+  if (paths.empty() || !found.ok()) return nothing;
+  found->warnings.insert(found->warnings.begin(), nothing.warnings.begin(), nothing.warnings.end());
+  return found;
 }
 
-// Where the cases that run are named, programs without any need not be listed. NotFound names cases whose program is
-// gone.
-absl::Status LeaveOnlyWanted(const Selection& selection, std::vector<TestProgram>* programs) {
+// Where the cases that run are named, programs without any need not be listed. What is gone with its program: a rerun
+// tells it, in `left`; to a reproduction it is all that there is: NotFound names it.
+absl::Status LeaveOnlyWanted(const Selection& selection, bool rerun, std::vector<TestProgram>* programs,
+                             std::vector<CasesLeft>* left) {
   std::erase_if(*programs, [&](const TestProgram& program) { return !selection.MayTake(program.name); });
+  LeftCases before;
+  for (const CasesLeft& told : *left) before.Add(told);
   std::string gone;
   for (const std::string& unit : selection.WantedUnits()) {
     if (std::any_of(programs->begin(), programs->end(), [&](const TestProgram& p) { return p.name == unit; })) continue;
-    for (const std::string& name : selection.Missing(unit)) {
-      const bool whole = name.empty() || name == unit;
-      absl::StrAppend(&gone, "\n  ", whole ? NameLine(unit) : absl::StrCat(NameLine(unit), ".", NameLine(name)));
+    const Selection::Rest rest = selection.RestOf(unit);
+    for (CasesLeft& one : LeftBehind(unit, rest, "its executable is no test here any more: build it again", before)) {
+      left->push_back(std::move(one));
     }
+    for (const std::string& name : rest.missing) absl::StrAppend(&gone, "\n  ", NameToReproduce(unit, name));
   }
-  if (gone.empty()) return absl::OkStatus();
-  return absl::NotFoundError(
-      absl::StrCat("these are to run again, and their programs are no tests here any more: build them "
-                   "again, or leave them out by -k '-unit(NAME)':",
-                   gone));
+  if (gone.empty() || rerun) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat(
+      "these are to run again, and their programs are no tests here any more: build them again:", gone));
 }
 
 // Finds out before the run, and also where nothing is shipped, that a pattern of --data matches nothing.
@@ -316,9 +337,9 @@ int ExplainFailure(const absl::Status& status) {
   }
 }
 
-int RunCommand(const Options& options) {
+int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   const absl::Time began = absl::Now();
-  const bool list_only = options.command == Command::kList;
+  const bool list_only = options.command == Command::kList, rerun = !left.empty();
   // Everything that keeps it from beginning.
   const auto fail = [&](const absl::Status& status) {
     const int exit_status = ExplainFailure(status);
@@ -364,7 +385,7 @@ int RunCommand(const Options& options) {
   if (!quarantine.ok()) return ExplainFailure(quarantine.status());
   absl::StatusOr<Budget> budget = options.budget.empty() ? Budget() : Budget::Read(options.budget);
   if (!budget.ok()) return ExplainFailure(budget.status());
-  absl::StatusOr<Discovery> discovery = FindTests(options, *hosts);
+  absl::StatusOr<Discovery> discovery = FindTests(options, *hosts, rerun);
   if (!discovery.ok()) {
     if (list_only || !absl::IsFailedPrecondition(discovery.status())) return fail(discovery.status());
     (void)ExplainFailure(discovery.status());
@@ -376,7 +397,7 @@ int RunCommand(const Options& options) {
       return fail(reports.status());
     }
   }
-  if (absl::Status status = LeaveOnlyWanted(*selection, &discovery->programs); !status.ok()) {
+  if (absl::Status status = LeaveOnlyWanted(*selection, rerun, &discovery->programs, &left); !status.ok()) {
     return fail(status);
   }
   absl::StatusOr<std::vector<std::string>> data_files = FindData(options);
@@ -400,6 +421,7 @@ int RunCommand(const Options& options) {
   loop_options.durations = durations;
   loop_options.quarantine = *std::move(quarantine);
   loop_options.budget = *std::move(budget);
+  loop_options.left = std::move(left);
 
   std::string history_warning;
   std::unique_ptr<History> history;
@@ -434,8 +456,8 @@ int RunCommand(const Options& options) {
   signals.reset();
   const RunSummary& summary = (*reports)->summary();
   const int exit_status = (*reports)->FinishOutput(summary.ExitStatus());
-  if (end == RunEnd::kCompleted && summary.selected() == 0 && summary.unlisted().empty())
-    SayNothingSelected(options, summary);
+  const bool nothing = summary.selected() == 0 && summary.unlisted().empty() && summary.left().count() == 0;
+  if (end == RunEnd::kCompleted && nothing) SayNothingSelected(options, summary);
   // Of units that could not be listed nothing is known.
   if (end == RunEnd::kCompleted && summary.selected() > 0 && summary.unlisted().empty()) {
     const std::string cases = Plural(summary.listed(), "case");

@@ -75,6 +75,22 @@ struct CasesSelected {
   std::vector<Case> cases;
 };
 
+// Cases of one unit that an earlier run left behind, failed or without a verdict, told by the run that repeats it
+// (`dtest rerun`): of all of them as it begins. This run has not run them until a CasesSelected names them, or, of one
+// without a name, a UnitListed tells of the unit. What a later one says of the same case takes the place of this.
+struct CasesLeft {
+  struct Case {
+    std::string name;         // empty: all cases of the unit
+    std::string suite = {};   // as in CaseInfo; empty: none, or as was said before
+    bool stands_for = false;  // for what could not be collected (labels.h): any case of that is meant
+  };
+  std::string unit;
+  std::vector<Case> cases;
+  std::string why;        // for a person: "it failed in run 20261121-120000-abcd"
+  bool failed = false;    // in the earlier run; else they have no verdict there
+  bool left_out = false;  // somebody has said that they are not to be run, so that this run does not fail for it
+};
+
 // One attempt at one case ended, or the case was given up without one (kNotRun, kInfraError).
 struct CaseEnded {
   CaseId id;
@@ -194,7 +210,7 @@ struct RunClosed {
 struct RunEvent {
   absl::Time time;
   std::variant<RunStarted, HostUp, HostDown, UnitListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
-               CaseCopied, CaseProperties, CasesSelected, CaseSlow>
+               CaseCopied, CaseProperties, CasesSelected, CaseSlow, CasesLeft>
       what;
 };
 

@@ -105,6 +105,24 @@ void AppendEvent(const CasesSelected& selected, std::string* out) {
   AppendField(field::kFiles, files.texts(), out);
 }
 
+void AppendEvent(const CasesLeft& left, std::string* out) {
+  AppendKind(event_kind::kCasesLeft, out);
+  AppendField(field::kExecutable, left.unit, out);
+  AppendKey(field::kCases, out);
+  const char* before = "[{\"";
+  for (const CasesLeft::Case& one : left.cases) {
+    absl::StrAppend(out, std::exchange(before, ",{\""), field::kName, "\":");
+    AppendString(one.name, out);
+    if (!one.suite.empty()) AppendField(field::kSuite, one.suite, out);
+    if (one.stands_for) AppendFlag(field::kStandsFor, true, out);
+    out->push_back('}');
+  }
+  absl::StrAppend(out, left.cases.empty() ? "[" : "", "]");
+  AppendField(field::kWhy, left.why, out);
+  if (left.failed) AppendFlag(field::kFailed, true, out);
+  if (left.left_out) AppendFlag(field::kLeftOut, true, out);
+}
+
 void AppendAttempt(const CaseAttempt& attempt, std::string* out) {
   AppendField(field::kExecutable, attempt.unit, out);
   AppendField(field::kName, attempt.name, out);

@@ -137,6 +137,18 @@ class SelectedCases {
   absl::flat_hash_map<uint32_t, ListedCases> units_;
 };
 
+CasesLeft DecodeLeft(JsonFields* fields) {
+  CasesLeft left;
+  left.unit = fields->Text(field::kExecutable);
+  fields->Objects(field::kCases, [&](JsonFields* one) {
+    left.cases.push_back({one->Text(field::kName), one->TextOr(field::kSuite), one->FlagOr(field::kStandsFor)});
+  });
+  left.why = fields->Text(field::kWhy);
+  left.failed = fields->FlagOr(field::kFailed);
+  left.left_out = fields->FlagOr(field::kLeftOut);
+  return left;
+}
+
 // Everything of `event` but its time.
 void DecodeWhat(JsonFields* fields, uint64_t version, SelectedCases* selected, RunEvent* event, CaseStrings* strings) {
   const std::string kind = fields->Text(field::kEvent);
@@ -160,6 +172,8 @@ void DecodeWhat(JsonFields* fields, uint64_t version, SelectedCases* selected, R
     event->what = std::move(ended);
   } else if (kind == event_kind::kCasesSelected) {
     event->what = selected->Decode(fields, strings);
+  } else if (kind == event_kind::kCasesLeft) {
+    event->what = DecodeLeft(fields);
   } else if (kind == event_kind::kCaseProperties) {
     event->what = CaseProperties{DecodeAttempt(fields, strings), fields->Pairs(field::kProperties)};
   } else if (kind == event_kind::kCaseSlow) {

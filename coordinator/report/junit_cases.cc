@@ -58,7 +58,9 @@ JUnitCases::Kind JUnitCases::KindOf(const CaseRecord& record) {
 }
 
 absl::string_view JUnitCases::SuiteName(size_t suite) const {
-  return suite == kRunSuite ? absl::string_view("[run]") : run_.units()[suite].name;
+  if (suite == kRunSuite) return "[run]";
+  const size_t units = run_.units().size();
+  return suite < units ? absl::string_view(run_.units()[suite].name) : further_units_[suite - units];
 }
 
 // ---- The run
@@ -67,11 +69,20 @@ absl::string_view JUnitCases::SuiteName(size_t suite) const {
 void JUnitCases::Render() {
   // First, so that it is in the first part of a report in several.
   if (!CasesTellTheEnd()) Run();
+  for (const LeftCases::One& one : run_.summary().left().all()) {
+    if (one.selected || one.left_out) continue;
+    std::vector<const LeftCases::One*>& of_unit = left_[one.unit];
+    if (of_unit.empty()) further_units_.push_back(one.unit);
+    of_unit.push_back(&one);
+  }
   for (size_t i = 0; i < run_.units().size(); ++i) {
     const UnitRecord& unit = run_.units()[i];
+    std::erase(further_units_, unit.name);
     if (!unit.listing_error.empty() || unit.unreached) Listing(i, unit);
     for (const CaseRecord& record : unit.cases) Case(i, unit, record);
+    LeftBehind(i, unit.name);
   }
+  for (size_t i = 0; i < further_units_.size(); ++i) LeftBehind(run_.units().size() + i, further_units_[i]);
 }
 
 size_t JUnitCases::BytesOfTextsAbove(size_t text_limit) const {
@@ -87,7 +98,8 @@ bool JUnitCases::CasesTellTheEnd() const {
   if (summary.without_verdict() > 0 || (end != RunEnd::kCompleted && end != RunEnd::kFailFast)) return false;
   const int status = summary.ExitStatus();
   if (status == kExitPassed || status == kExitNothingSelected) return true;
-  return summary.failures() > 0 || summary.interrupted_count() > 0 || !summary.unlisted().empty();
+  return summary.failures() > 0 || summary.interrupted_count() > 0 || summary.left().count() > 0 ||
+         !summary.unlisted().empty();
 }
 
 void JUnitCases::Run() {
@@ -146,6 +158,24 @@ void JUnitCases::Listing(size_t suite, const UnitRecord& unit) {
   }
   body_ += "    </testcase>\n";
   AddPiece(begin, suite, unit.unreached ? Kind::kSkipped : Kind::kError);
+}
+
+// What an earlier run left of the unit.
+void JUnitCases::LeftBehind(size_t suite, absl::string_view unit) {
+  const auto left = left_.find(unit);
+  if (left == left_.end()) return;
+  for (const LeftCases::One* one : left->second) {
+    const size_t begin = body_.size();
+    const absl::string_view name = one->what.name;
+    Names(unit, one->what.suite, name.empty() ? "[listing]" : NameInSuite(name, one->what.suite), 1);
+    body_ += " time=\"0.000000\">\n      <error";
+    const std::string text = absl::StrCat("no verdict: ", one->why);
+    MessageAttribute(text);
+    body_ += " type=\"no verdict\">";
+    LongText(text);
+    body_ += "</error>\n    </testcase>\n";
+    AddPiece(begin, suite, Kind::kError);
+  }
 }
 
 // ---- A case

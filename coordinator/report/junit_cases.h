@@ -10,9 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "coordinator/report/left_cases.h"
 #include "coordinator/report/run_record.h"
 
 namespace dtest {
@@ -46,6 +48,7 @@ class JUnitCases {
   bool CasesTellTheEnd() const;
   void Run();
   void Listing(size_t suite, const UnitRecord& unit);
+  void LeftBehind(size_t suite, absl::string_view unit);
   void Case(size_t suite, const UnitRecord& unit, const CaseRecord& record);
   void Properties(const CaseInfo& info, const CaseRecord& record, const CaseDetail* detail);
   void Verdict(const CaseRecord& record, const AttemptRecord& last);
@@ -68,6 +71,9 @@ class JUnitCases {
 
   const RunRecord& run_;
   const size_t text_limit_;
+  // By unit, what an earlier run left and this one has not run; and the units of it that this run does not have.
+  absl::flat_hash_map<absl::string_view, std::vector<const LeftCases::One*>> left_;
+  std::vector<absl::string_view> further_units_;
   std::string body_;
   std::vector<std::pair<size_t, size_t>> long_texts_;  // bytes raw, bytes in body_; of those that could be shortened
   std::vector<Piece> pieces_;

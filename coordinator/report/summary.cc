@@ -32,6 +32,10 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
     On(*ended);
   } else if (const auto* listed = std::get_if<UnitListed>(&event.what)) {
     On(*listed);
+  } else if (const auto* selected = std::get_if<CasesSelected>(&event.what)) {
+    left_.Select(*selected);
+  } else if (const auto* left = std::get_if<CasesLeft>(&event.what)) {
+    left_.Add(*left);
   } else if (const auto* started = std::get_if<RunStarted>(&event.what)) {
     run_id_ = started->run_id;
     working_directory_ = started->working_directory;
@@ -67,6 +71,7 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
 
 void RunSummary::On(const UnitListed& listed) {
   units_ += seen_.insert(listed.unit).second;  // what proves to be listed wrongly is told of twice
+  left_.Tell(listed);
   if (listed.unreached) unreached_.push_back(listed.name);
   listed_ += listed.cases;
   selected_ += listed.selected;
@@ -173,6 +178,7 @@ int RunSummary::ExitStatus() const {
   if (end_.end == RunEnd::kInterrupted) return kExitInterrupted;
   if (failures() > 0 || !unlisted_.empty() || end_.end == RunEnd::kFailFast) return kExitFailed;
   if (count(Outcome::kNotRun) > 0 || end_.end == RunEnd::kTimedOut) return kExitFailed;
+  if (left_.count() > 0) return kExitFailed;
   if (without_verdict() > 0) return kExitBroken;
   return cases() == 0 ? kExitNothingSelected : kExitPassed;
 }

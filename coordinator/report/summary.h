@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "coordinator/event/sink.h"
+#include "coordinator/report/left_cases.h"
 #include "dtest/ids.h"
 #include "dtest/outcome.h"
 
@@ -80,6 +81,8 @@ class RunSummary : public Sink {
   uint64_t expected() const { return selected_ * repeat_; }
   // Of those, the ones that are missing although the run is over: the coordinator died, or dtest has a bug.
   uint64_t without_verdict() const { return finished_ && cases() < expected() ? expected() - cases() : 0; }
+  // What an earlier run left, of which left().count() cases fail this one, as they have not been run.
+  const LeftCases& left() const { return left_; }
   uint64_t listed() const { return listed_; }
   uint32_t units() const { return units_; }  // known by now, also those that could not be listed
   const std::vector<Unlisted>& unlisted() const { return unlisted_; }
@@ -123,7 +126,8 @@ class RunSummary : public Sink {
   absl::Duration busy_time() const { return busy_; }  // of all attempts together
 
   // As docs/reports.md says, the first that applies: 3 if the run never finished, no host was left or dtest failed;
-  // 2 after a signal; 1 if a case failed or a unit could not be listed; 1 if cases were not run (run timeout);
+  // 2 after a signal; 1 if a case failed or a unit could not be listed; 1 if cases were not run (run timeout, what an
+  // earlier run left);
   // 3 if a selected case has no verdict (a bug of dtest: never taken for success); 5 if nothing was selected; else 0.
   int ExitStatus() const;
 
@@ -144,6 +148,7 @@ class RunSummary : public Sink {
   absl::flat_hash_set<UnitId> seen_;
   absl::flat_hash_set<std::pair<CaseId, uint32_t>> leaky_before_;  // an attempt leaked, the last has not ended
   std::string run_id_, working_directory_;
+  LeftCases left_;
   std::vector<Unlisted> unlisted_;
   std::vector<std::string> unreached_;
   std::vector<Quarantined> quarantined_;

@@ -118,6 +118,7 @@ class TerminalReport : public Sink {
   void AppendLosses(RunEnd end);
   void AppendNotBegun();
   void AppendWithoutVerdict();
+  void AppendLeft();
   void AppendUnreached();
   void AppendInterrupted();
   // The first of them, and how many more there are: of `count` in all.

@@ -42,6 +42,7 @@ void TerminalReport::On(const RunFinished& finished) {
       AppendUnreached();
     }
     AppendWithoutVerdict();
+    AppendLeft();
     AppendQuarantined();
     AppendFailures();
     AppendInterrupted();
@@ -133,6 +134,20 @@ void TerminalReport::AppendWithoutVerdict() {
   if (names.empty()) return;  // a log of an earlier version counts them only
   absl::StrAppend(&lines_, "\n", Plural(missing, "case"), " without a verdict:\n");
   AppendNames(names, missing);
+}
+
+void TerminalReport::AppendLeft() {
+  const LeftCases& left = summary_.left();
+  if (left.count() == 0) return;
+  absl::StrAppend(&lines_, "\n", CountText(left.count()), " of the run before, without a verdict in this one:\n");
+  std::vector<std::string> names;
+  for (const LeftCases::One& one : left.all()) {
+    if (names.size() == kNamedVerbose) break;
+    if (one.selected || one.left_out) continue;
+    names.push_back(absl::StrCat(one.what.name.empty() ? NameLine(one.unit) : CaseLine(one.unit, one.what.name, 1, ""),
+                                 ": ", OneLine(one.why)));
+  }
+  AppendNames(names, left.count());
 }
 
 void TerminalReport::AppendUnreached() {
@@ -242,6 +257,12 @@ void TerminalReport::AppendClosing() {
   if (!summary_.unreached().empty()) {
     absl::StrAppend(&verdicts, "; ", Plural(summary_.unreached().size(), "executable"),
                     " not listed: the run ended first");
+  }
+  if (summary_.left().count() > 0) {
+    absl::StrAppend(&verdicts, "; ", CountText(summary_.left().count()), " of the run before not run");
+  }
+  if (summary_.left().left_out() > 0) {
+    absl::StrAppend(&verdicts, "; ", CountText(summary_.left().left_out()), " of the run before left out");
   }
   if (summary_.cases() == 0 && missing == 0 && summary_.listed() > 0) {
     absl::StrAppend(&verdicts, " (", Plural(summary_.listed(), "case"), " listed)");

@@ -93,6 +93,10 @@ void RunLoop::Begin() {
                      options_.scheduler.repeat};
   for (const RunUnit& unit : units_) started.units.push_back(unit.name);
   Emit(std::move(started));
+  for (const CasesLeft& left : options_.left) {
+    left_.Add(left);
+    Emit(left);
+  }
   if (out_.terminal != nullptr) {
     out_.terminal->SetLongest([this] { return status_.Longest(); });
     out_.terminal->SetStop(out_.signals->fd(), [this] { return WillNotWait(); });

@@ -25,6 +25,7 @@
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/inventory/inventory.h"
+#include "coordinator/report/left_cases.h"
 #include "coordinator/report/terminal.h"
 #include "coordinator/run/budget.h"
 #include "coordinator/run/bundle.h"
@@ -57,6 +58,7 @@ class RunLoop : public Hosts::Delegate {
     CasePolicies policies;
     Quarantine quarantine;
     Budget budget;
+    std::vector<CasesLeft> left;   // what the run that is repeated left, also what is not to run here
     RunSettings settings;          // as in Welcomer::Options, but for run_id
     std::optional<uint32_t> jobs;  // slots of a host whose line gives none
     uint32_t min_hosts = 0;        // the run ends as soon as it is certain that fewer come up
@@ -160,6 +162,7 @@ class RunLoop : public Hosts::Delegate {
   Selection selection_;
   Quarantine quarantine_;
   Budget budget_;
+  LeftCases left_;  // as the run begins
   const Surroundings out_;
   const absl::Time started_;
   Hosts* hosts_ = nullptr;  // from Run on

@@ -7,6 +7,7 @@
 #include "coordinator/bundle/unit_spec.h"
 #include "coordinator/report/text.h"
 #include "coordinator/run/expected_cases.h"
+#include "coordinator/run/left_behind.h"
 #include "coordinator/run/run_loop.h"
 
 namespace dtest {
@@ -14,20 +15,6 @@ namespace {
 
 // Cases a CasesSelected.
 constexpr size_t kSelectedPerEvent = 1000;
-
-constexpr size_t kMostNamed = 20;
-
-std::string NotThereAnyMore(const std::vector<std::string>& missing) {
-  const bool many = missing.size() > kMostNamed;
-  std::string text =
-      absl::StrCat(missing.size() == 1 ? "a case that is to run again is" : "cases that are to run again are",
-                   " not listed any more: ");
-  for (size_t i = 0; i < std::min(missing.size(), kMostNamed); ++i) {
-    absl::StrAppend(&text, i == 0 ? "" : ", ", NameLine(missing[i]));
-  }
-  if (many) absl::StrAppend(&text, " and ", missing.size() - kMostNamed, " more");
-  return text;
-}
 
 }  // namespace
 
@@ -73,13 +60,14 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   std::vector<std::optional<CaseHistory>> known;
   if (selection_.NeedsHistory()) known = out_.history->Cases(unit.name, unit.cases);
   unit.selected = selection_.Select(unit.name, unit.cases, known);
-  const std::vector<std::string> missing = selection_.Missing(unit.name);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(unit.name, " lists no case at all: were its tests linked into it?")});
   }
   Emit(UnitListed{id, unit.name, static_cast<uint32_t>(unit.cases.size()), static_cast<uint32_t>(unit.selected.size()),
                   "", "", false, unit.ready, asked ? startup : absl::ZeroDuration()});
-  if (!missing.empty()) Emit(UnitListed{id, unit.name, 0, 0, NotThereAnyMore(missing), ""});
+  for (CasesLeft& left : LeftBehind(unit.name, selection_.RestOf(unit.name), "it is not listed any more", left_)) {
+    Emit(std::move(left));
+  }
   if (options_.list_only) {
     Schedule(CasesKnown{.unit = id, .startup = startup});
   } else {

@@ -41,28 +41,49 @@ void Selection::TakeOnly(const std::vector<NamedCase>& cases) {
     Wanted& wanted = (*only_)[one.unit];
     if (one.name.empty()) {
       wanted.whole = true;
-    } else {
-      wanted.found.emplace(one.name, false);
+    } else if (wanted.cases.emplace(one.name, Wanted::State::kMissing).second && one.stands_for) {
+      wanted.stand_for.push_back(one.name);
     }
   }
 }
 
-std::vector<std::string> Selection::Missing(absl::string_view unit) const {
-  std::vector<std::string> missing;
+std::vector<Selection::Wanted::State*> Selection::Wanted::Meaning(absl::string_view name) {
+  std::vector<State*> meaning;
+  if (const auto named = cases.find(name); named != cases.end()) meaning.push_back(&named->second);
+  for (const std::string& other : stand_for) {
+    if (IsCaseOf(name, other)) meaning.push_back(&cases.find(other)->second);
+  }
+  return meaning;
+}
+
+// Of a case that is not there nothing is known but its name, and of a whole unit not even those of its cases.
+bool Selection::MayLeave(const FilterSubject& subject) const {
+  const auto leaves_out = [&subject](const One& one) { return one.filter.Matches(subject); };
+  if (NeedsInfo() || NeedsHistory()) return true;
+  if (!subject.info.name.empty()) return PassesFilters(subject);
+  return std::none_of(excluding_.begin(), excluding_.end(), leaves_out);
+}
+
+Selection::Rest Selection::RestOf(absl::string_view unit) const {
+  Rest rest;
   const auto known = only_.has_value() ? only_->find(unit) : decltype(only_->end())();
-  if (!only_.has_value() || known == only_->end()) return missing;
+  if (!only_.has_value() || known == only_->end()) return rest;
   const Wanted& wanted = known->second;
-  if (wanted.whole && !wanted.selected_from) missing.emplace_back();
+  rest.left_out = wanted.others_left_out;
   FilterSubject subject;
   subject.unit = unit;
   subject.has_info = false;
-  for (const auto& [name, found] : wanted.found) {
+  const auto add = [&](const std::string& name, bool seen) {
     subject.info.name = name;
-    // What more than the name decides is not known of a case that is not there.
-    if (!found && (NeedsInfo() || NeedsHistory() || PassesFilters(subject))) missing.push_back(name);
+    (!seen && MayLeave(subject) ? rest.missing : rest.left_out).push_back(name);
+  };
+  if (wanted.whole && !wanted.selected_from) add("", /*seen=*/false);
+  for (const auto& [name, state] : wanted.cases) {
+    if (state != Wanted::State::kSelected) add(name, state == Wanted::State::kLeftOut);
   }
-  std::sort(missing.begin(), missing.end());
-  return missing;
+  std::sort(rest.missing.begin(), rest.missing.end());
+  std::sort(rest.left_out.begin(), rest.left_out.end());
+  return rest;
 }
 
 std::vector<std::string> Selection::WantedUnits() const {
@@ -116,17 +137,21 @@ std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos&
   }
   for (uint32_t i = 0; i < cases.size(); ++i) {
     subject.info = cases[i];
+    std::vector<Wanted::State*> meant_by;
     if (wanted != nullptr) {
-      const auto named = wanted->found.find(subject.info.name);
-      if (named != wanted->found.end()) {
-        named->second = true;
-      } else if (!wanted->whole) {
-        continue;
-      }
+      meant_by = wanted->Meaning(subject.info.name);
+      if (meant_by.empty() && !wanted->whole) continue;
     }
     subject.never_ran = known.empty() || !known[i].has_value() || known[i]->runs == 0;
     subject.failed_last = !subject.never_ran && IsFailure(known[i]->last_outcome);
-    if (Matches(subject)) selected.push_back(i);
+    const bool matches = Matches(subject);
+    if (matches) selected.push_back(i);
+    for (Wanted::State* state : meant_by) {
+      if (*state != Wanted::State::kSelected) *state = matches ? Wanted::State::kSelected : Wanted::State::kLeftOut;
+    }
+    if (wanted != nullptr && !matches && !wanted->cases.contains(subject.info.name)) {
+      wanted->others_left_out.emplace_back(subject.info.name);
+    }
     for (std::vector<One>* filters : {&including_, &excluding_, &watched_}) {
       for (One& one : *filters) one.matched = one.matched || one.filter.Matches(subject);
     }

@@ -34,9 +34,13 @@ class Selection {
   void TakeOnly(const std::vector<NamedCase>& cases);
   // Some case of the unit may be selected, as far as TakeOnly decides it.
   bool MayTake(absl::string_view unit) const { return !only_.has_value() || only_->contains(unit); }
-  // Of TakeOnly's cases of this unit that the filters leave, those that no Select has come upon, in the order of their
-  // names. One with an empty name: the unit was wanted as a whole, and Select has not come upon it.
-  std::vector<std::string> Missing(absl::string_view unit) const;
+  // Of TakeOnly's cases of this unit, those that no Select has selected, in the order of their names. One with an empty
+  // name: the unit was wanted as a whole, and Select has not come upon it.
+  struct Rest {
+    std::vector<std::string> missing;   // no Select has come upon them, and the filters may leave them
+    std::vector<std::string> left_out;  // by the filters
+  };
+  Rest RestOf(absl::string_view unit) const;
   // The units of TakeOnly, in the order of their names.
   std::vector<std::string> WantedUnits() const;
 
@@ -77,11 +81,18 @@ class Selection {
   };
   // Of one unit.
   struct Wanted {
+    enum class State : uint8_t { kMissing, kSelected, kLeftOut };
     bool whole = false;
-    absl::flat_hash_map<std::string, bool> found;  // by name
-    bool selected_from = false;                    // by Select
+    absl::flat_hash_map<std::string, State> cases;  // by name
+    std::vector<std::string> stand_for;             // of these, those that stand for others
+    std::vector<std::string> others_left_out;       // meant by `whole` or `stand_for`, and left out by filters
+    bool selected_from = false;                     // by Select
+    // Of `cases`, those by which a case of this name is meant.
+    std::vector<State*> Meaning(absl::string_view name);
   };
   bool PassesFilters(const FilterSubject& subject) const;
+  // Whether the filters may leave a case that is not there; without a name: cases of the unit.
+  bool MayLeave(const FilterSubject& subject) const;
 
   std::vector<One> including_;
   std::vector<One> excluding_;

@@ -34,6 +34,8 @@ enum class PlainTests : uint8_t { kAuto, kAll, kNone };
 // A case by its names as in reports. No name: every case of the unit.
 struct NamedCase {
   std::string unit, name;
+  std::string suite = {};   // as in CaseInfo, where it is known
+  bool stands_for = false;  // for what could not be collected (dtest/labels.h): any case of that is meant
 };
 
 // --stress: for so long, or so often.

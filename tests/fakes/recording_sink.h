@@ -53,6 +53,11 @@ class RecordingSink : public Sink {
     for (const CasesSelected::Case& one : selected.cases) absl::StrAppend(&line, " ", one.info.name);
     return line;
   }
+  static std::string Line(const CasesLeft& left) {
+    std::string line = absl::StrCat(left.left_out ? "left out " : "left ", left.unit);
+    for (const CasesLeft::Case& one : left.cases) absl::StrAppend(&line, " ", one.name);
+    return absl::StrCat(line, ": ", left.why, left.failed ? ", failed" : "");
+  }
   static std::string Line(const CaseEnded& ended) {
     return absl::StrCat("ended ", ended.unit, " ", ended.name, " ", OutcomeName(ended.result.outcome),
                         ended.host.empty() ? "" : " on ", ended.host, ended.final ? "" : " again",

@@ -213,11 +213,17 @@ class RerunTest(DtestCase):
         fourth = self.rerun(first.events_path, "-k", "a_test")
         self.assertExit(fourth, PASSED)
         self.assertEqual(fourth.verdicts(), {("a_test", "a_test"): "passed"})
-        # Its program is gone: an error that names it, unless it is left out.
+        # What a filter left out then is taken up now.
+        fifth = self.rerun()
+        self.assertExit(fifth, PASSED)
+        self.assertEqual(fifth.verdicts(), {("b_test", "b_test"): "passed"})
+        # Its program is gone: that is told, and the rest runs; unless it is left out.
         os.remove(self.path("tests/a_test"))
         gone = self.rerun(first.events_path)
-        self.assertExit(gone, USAGE)
-        self.assertSays(gone, "build them again", "tests/a_test")
+        self.assertExit(gone, FAILED)
+        self.assertSays(gone, "tests/a_test: its executable is no test here any more: build it again")
+        self.assertEqual(gone.verdicts(), {("b_test", "b_test"): "passed"})
+        self.assertIsNotNone(gone.junit()[("a_test", "a_test")].find("error"))
         self.assertExit(self.rerun(first.events_path, "-k", "-unit(a_test)"), PASSED)
 
     def test_a_case_that_is_gone_fails_the_run_and_is_named(self):
@@ -230,9 +236,14 @@ class RerunTest(DtestCase):
         self.write("old.jsonl", text.replace(failed[0], failed[0] + "Before"))
         again = self.rerun(self.path("old.jsonl"))
         self.assertExit(again, FAILED)
-        self.assertSays(again, "not listed any more: " + failed[0] + "Before")
+        self.assertSays(again, failed[0] + "Before: it is not listed any more")
         self.assertEqual(set(again.names()), set(failed[1:]))
-        self.assertIsNotNone(again.junit()[("mixed_test", "[listing]")].find("error"))
+        suite, name = failed[0].split(".")
+        self.assertIsNotNone(again.junit()[("mixed_test." + suite, name + "Before")].find("error"))
+        # And so it is for the next one.
+        once_more = self.rerun(again.events_path, "-k", "Before")
+        self.assertExit(once_more, FAILED)
+        self.assertSays(once_more, failed[0] + "Before: it is not listed any more")
 
     def test_what_has_no_verdict(self):
         names = [f"{letter}_test" for letter in "abcdefgh"]
@@ -246,10 +257,18 @@ class RerunTest(DtestCase):
         part = self.rerun(first.events_path)
         self.assertExit(part, FAILED)
         self.assertSays(part, f"{len(not_run)} case", "of it without a verdict: dtest rerun --unfinished")
+        self.assertEqual({key for key, kind in part.junit_kinds().items() if kind == "error"}, not_run)
+        # That is the latest run, which did not run them either.
+        self.assertExit(self.rerun(reports=False), FAILED)
+        self.assertEqual(set(self.rerun("--unfinished").verdicts()), not_run)
         self.assertExit(self.rerun("--failed", first.events_path), PASSED)
         rest = self.rerun("--unfinished", first.events_path)
         self.assertExit(rest, PASSED)
         self.assertEqual(set(rest.verdicts()), not_run)
+        # What failed has not been run again by that.
+        again = self.rerun()
+        self.assertExit(again, PASSED)
+        self.assertEqual(set(again.verdicts()), set(first.verdicts()) - not_run)
         self.assertEqual(len(self.rerun("--failed", "--unfinished", first.events_path).verdicts()), len(names))
 
 

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "dtest/labels.h"
+
 namespace dtest {
 namespace {
 
@@ -106,6 +108,33 @@ TEST_F(RerunCasesTest, UnitsWhoseCasesAreNotKnownRunAsAWhole) {
   EXPECT_THAT(Names(cases.unfinished), ElementsAre("late/"));
   EXPECT_EQ(CountOf({{"t", "one"}, {"broken", ""}}), "1 case and 1 executable");
   EXPECT_EQ(CountOf(cases.failed), "1 executable");
+}
+
+TEST_F(RerunCasesTest, WhatTheRunBeforeLeftAndThisOneDidNotRunIsTakenUp) {
+  Tell(CasesLeft{"t", {{"passes"}, {"cut off"}, {"not asked", "S"}}, "it failed", true});
+  Tell(CasesLeft{"t", {{"silent"}, {"gone"}}, "it has none", false});
+  Tell(CasesLeft{"late", {{"one"}}, "it failed", true});
+  Tell(CasesLeft{"late", {{"two"}}, "a filter leaves it out", false, /*left_out=*/true});
+  Lists({"passes", "cut off", "silent"});
+  Tell(Ended(0, Outcome::kPassed));
+  Tell(Ended(1, Outcome::kNotRun));
+  Tell(UnitListed{UnitId(1), "late", 0, 0, "", "", /*unreached=*/true});
+  Tell(RunFinished{RunEnd::kInterrupted, ""});
+  const RerunCases cases = CasesToRerun(record_);
+  EXPECT_THAT(Names(cases.failed), ElementsAre("t/cut off", "t/not asked", "late/one"));
+  EXPECT_THAT(Names(cases.unfinished), ElementsAre("t/silent", "t/gone", "late/two"));
+  EXPECT_EQ(cases.failed[1].suite, "S");
+}
+
+TEST_F(RerunCasesTest, AFileThatCouldNotBeCollectedStandsForItsCases) {
+  Tell(UnitListed{UnitId(0), "t", 1, 1, "", ""});
+  Tell(CasesSelected{UnitId(0), "t", {{0, {.name = "a.py", .labels = {kUncollectedLabel}}}}});
+  names_ = {"a.py"};
+  Tell(Ended(0, Outcome::kFailed));
+  Tell(RunFinished{});
+  const RerunCases cases = CasesToRerun(record_);
+  ASSERT_THAT(Names(cases.failed), ElementsAre("t/a.py"));
+  EXPECT_TRUE(cases.failed[0].stands_for);
 }
 
 TEST_F(RerunCasesTest, AGreenRunHasNothing) {

@@ -88,6 +88,26 @@ TEST(EventLog, WhereACaseRanAndWhatItTakesThePlaceOfRoundTrip) {
   });
 }
 
+TEST(EventLog, WhatAnEarlierRunLeftRoundTrips) {
+  const CasesLeft left{kNasty, {{kNotUtf8, "S"}, {"", "", false}, {"a.py", "", true}}, "it failed", true, true};
+  RoundTrip<CasesLeft>(left, [&](const CasesLeft& read) {
+    EXPECT_EQ(read.unit, left.unit);
+    ASSERT_EQ(read.cases.size(), left.cases.size());
+    for (size_t i = 0; i < read.cases.size(); ++i) {
+      EXPECT_EQ(read.cases[i].name, left.cases[i].name);
+      EXPECT_EQ(read.cases[i].suite, left.cases[i].suite);
+      EXPECT_EQ(read.cases[i].stands_for, left.cases[i].stands_for);
+    }
+    EXPECT_EQ(read.why, left.why);
+    EXPECT_TRUE(read.failed);
+    EXPECT_TRUE(read.left_out);
+  });
+  RoundTrip<CasesLeft>({"t", {}, "why"}, [](const CasesLeft& read) {
+    EXPECT_TRUE(read.cases.empty());
+    EXPECT_FALSE(read.failed || read.left_out);
+  });
+}
+
 TEST(EventLog, CasePropertiesRoundTrip) {
   const CaseProperties late{{CaseId{UnitId(3), 4}, kNasty, kNotUtf8, "h2", 5, 6},
                             {{"key", kNotUtf8}, {kNasty, ""}, {"key", "again"}}};
@@ -349,13 +369,13 @@ TEST(EventLog, DeepNestingIsRefusedWithoutRecursion) {
 TEST(EventLog, ALaterFormatIsRefused) {
   std::string log = Encode({{kTime, Warning{"one"}}});
   const auto end =
-      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":5", "\"v\":6"}}), "log", [](const RunEvent&) { FAIL(); });
-  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 5")) << end.status();
+      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":6", "\"v\":7"}}), "log", [](const RunEvent&) { FAIL(); });
+  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 6")) << end.status();
 }
 
 TEST(EventLog, TheFirstFormatIsRead) {
   const std::string log = Encode({{kTime, RunFinished{}}});
-  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":5", "\"v\":1"}}), "log", [](const RunEvent&) {});
+  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":6", "\"v\":1"}}), "log", [](const RunEvent&) {});
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_TRUE(end->finished);
   EXPECT_FALSE(end->closed);
@@ -426,7 +446,7 @@ TEST(EventLog, SuitesOfLogsThatDoNotNameThem) {
   CaseEnded ended;
   ended.unit = "t";
   ended.name = "A.B";
-  const std::string log = absl::StrReplaceAll(Encode({{kTime, ended}}), {{"\"v\":5", "\"v\":3"}});
+  const std::string log = absl::StrReplaceAll(Encode({{kTime, ended}}), {{"\"v\":6", "\"v\":3"}});
   ReadOne(log, [](const RunEvent& event) { EXPECT_EQ(std::get<CaseEnded>(event.what).suite, "A"); });
 }
 

@@ -276,6 +276,31 @@ TEST_F(JUnit, CasesWithoutAVerdictAreThere) {
   EXPECT_STREQ(document.child("testsuites").attribute("errors").value(), "6");
 }
 
+TEST_F(JUnit, WhatARerunLeavesIsThere) {
+  const pugi::xml_document document =
+      Parse(Write({{kTime, CasesLeft{"t", {{"S.a", "S"}, {"S.b", "S"}, {"S.c", "S"}}, "it failed in run 1", true}},
+                   {kTime, CasesLeft{"gone", {{""}, {"S.d"}}, "it has none in run 1 either"}},
+                   {kTime, CasesLeft{"t", {{"S.c"}}, "a filter leaves it out", true, true}},
+                   {kTime, UnitListed{UnitId(0), "t", 3, 1, "", ""}},
+                   {kTime, CasesSelected{UnitId(0), "t", {{0, {.name = "S.a", .suite = "S"}}}}},
+                   {kTime, Case(0, "S.a")},
+                   {kTime, RunFinished{}}}));
+  ExpectValid(path_);
+  std::string order;
+  for (const pugi::xml_node suite : document.child("testsuites").children()) {
+    absl::StrAppend(&order, suite.attribute("name").value(), ":");
+    for (const pugi::xml_node node : suite.children()) {
+      absl::StrAppend(&order, " ", node.attribute("classname").value(), " ", node.attribute("name").value(), " ",
+                      node.child("error").attribute("message").value(), ";");
+    }
+  }
+  EXPECT_EQ(order,
+            "t: t.S a ; t.S b no verdict: it failed in run 1;"
+            "gone: gone [listing] no verdict: it has none in run 1 either;"
+            " gone S.d no verdict: it has none in run 1 either;");
+  EXPECT_STREQ(document.child("testsuites").attribute("errors").value(), "3");
+}
+
 TEST_F(JUnit, ALogWithAbsurdNumbersIsCountedOnly) {
   CasesSelected selected{UnitId(0), "t", {{0, {.name = "S.a", .suite = "S"}}}};
   const pugi::xml_document document =

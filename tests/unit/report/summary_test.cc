@@ -170,6 +170,41 @@ TEST(RunSummary, WhatHasNoVerdictIsCountedOnceTheRunIsOver) {
   EXPECT_EQ(summary.ExitStatus(), kExitInterrupted);
 }
 
+// A rerun's summary, of unit "t" with cases "a" and "b", of which it selects "a", after `left` was told.
+RunSummary Rerun(const std::vector<CasesLeft>& left, const UnitListed& listed = {UnitId(0), "t", 2, 1, "", ""}) {
+  RunSummary summary;
+  (void)summary.Handle({kTime, RunStarted{}});
+  for (const CasesLeft& one : left) (void)summary.Handle({kTime, one});
+  (void)summary.Handle({kTime, listed});
+  if (listed.selected == 1) {
+    (void)summary.Handle({kTime, CasesSelected{UnitId(0), "t", {{0, {.name = "a"}}}}});
+    (void)summary.Handle({kTime, Case(0, Outcome::kPassed)});
+  }
+  (void)summary.Handle({kTime, RunFinished{RunEnd::kCompleted, ""}});
+  return summary;
+}
+
+TEST(RunSummary, WhatARerunLeavesIsNoSuccess) {
+  EXPECT_EQ(Rerun({{"t", {{"a"}}, "it failed", true}}).ExitStatus(), kExitPassed);
+  const RunSummary summary = Rerun({{"t", {{"a"}, {"b"}}, "it failed", true}, {"other", {{"c"}}, "it failed", true}});
+  EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+  EXPECT_EQ(summary.left().count(), 2u);
+  EXPECT_TRUE(summary.left().Failed("t", "a"));
+  EXPECT_FALSE(summary.left().Failed("t", "c"));
+  // Somebody has said so.
+  EXPECT_EQ(Rerun({{"t", {{"a"}, {"b"}}, "it failed", true}, {"t", {{"b"}}, "a filter", true, true}}).ExitStatus(),
+            kExitPassed);
+}
+
+TEST(RunSummary, AWholeUnitIsLeftUntilItIsListed) {
+  const CasesLeft whole{"t", {{""}}, "it could not be listed", true};
+  EXPECT_EQ(Rerun({whole}).left().count(), 0u);
+  EXPECT_TRUE(Rerun({whole}).left().Failed("t", "any"));
+  const RunSummary unreached = Rerun({whole}, {UnitId(0), "t", 0, 0, "", "", /*unreached=*/true});
+  EXPECT_TRUE(unreached.left().Has("t"));
+  EXPECT_EQ(unreached.ExitStatus(), kExitFailed);
+}
+
 TEST(RunSummary, ALaterIterationWithoutVerdictIsNoSuccess) {
   RunSummary summary;
   RunStarted started;

@@ -297,6 +297,22 @@ TEST(Terminal, WhatHasNoVerdictIsNamedInListingOrder) {
       << text;
 }
 
+TEST(Terminal, WhatARerunLeavesIsNamed) {
+  const std::string text = Shown({{kTime, CasesLeft{"t", {{"S.b"}, {"S.c"}}, "it failed in run 1", true}},
+                                  {kTime, CasesLeft{"gone", {{""}}, "it failed in run 1", true}},
+                                  {kTime, CasesLeft{"t", {{"S.c"}}, "a filter leaves it out", true, true}},
+                                  {kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}},
+                                  {kTime, Case(Outcome::kPassed)},
+                                  {kTime, RunFinished{}}});
+  EXPECT_TRUE(absl::StrContains(text,
+                                "\n2 of the run before, without a verdict in this one:\n"
+                                "  t S.b: it failed in run 1\n  gone: it failed in run 1\n"))
+      << text;
+  EXPECT_TRUE(absl::StrContains(
+      text, "1 case: 1 passed; 2 of the run before not run; 1 of the run before left out"))
+      << text;
+}
+
 TEST(Terminal, AFailureEndsWithTheCommandThatRunsItAgain) {
   Screenless screenless;
   screenless.report->SetReproduce(

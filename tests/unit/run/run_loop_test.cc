@@ -219,8 +219,25 @@ TEST_F(RunLoopTest, ACaseThatIsToRunAgainAndIsGoneFailsTheRun) {
   sinks_.Add("summary", &summary);
   EXPECT_EQ(RunOnly({{"math", "B.One"}, {"math", "B.Gone"}}), RunEnd::kCompleted);
   EXPECT_THAT(sink_.LinesThatBegin("ended"), ElementsAre("ended math B.One passed on a"));
-  ASSERT_THAT(summary.unlisted(), SizeIs(1));
-  EXPECT_EQ(summary.unlisted()[0].error, "a case that is to run again is not listed any more: B.Gone");
+  EXPECT_THAT(sink_.LinesThatBegin("left"), ElementsAre("left math B.Gone: it is not listed any more"));
+  EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+}
+
+TEST_F(RunLoopTest, ARerunTellsWhatItDoesNotRun) {
+  ListedUnit("math", {"A.One", "B.One"});
+  ComesUp(kA);
+  RunSummary summary;
+  sinks_.Add("summary", &summary);
+  options_.left = {{"math", {{"A.One"}, {"B.One"}, {"B.Gone"}}, "it failed", true},
+                   {"other", {{"C.One"}}, "it has none", false, /*left_out=*/true}};
+  only_ = {{"math", "A.One"}, {"math", "B.One"}, {"math", "B.Gone"}};
+  EXPECT_EQ(Run({"B.*"}), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.LinesThatBegin("ended"), ElementsAre("ended math B.One passed on a"));
+  EXPECT_THAT(sink_.LinesThatBegin("left"),
+              ElementsAre("left math A.One B.One B.Gone: it failed, failed", "left out other C.One: it has none",
+                          "left math B.Gone: it is not listed any more, failed",
+                          "left out math A.One: a filter leaves it out, failed"));
+  EXPECT_EQ(summary.left().count(), 1u);
   EXPECT_EQ(summary.ExitStatus(), kExitFailed);
 }
 

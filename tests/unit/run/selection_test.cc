@@ -15,6 +15,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::SizeIs;
 
 const CaseInfos& Cases() {
   static const auto* const cases =
@@ -166,14 +167,16 @@ TEST(Selection, OnlyTheCasesThatAreNamed) {
   EXPECT_TRUE(selection.MayTake("io_test"));
   EXPECT_FALSE(selection.MayTake("no_test"));
   EXPECT_FALSE(selection.TakesAll()) << "what is not listed is missed by nobody";
-  EXPECT_THAT(selection.Missing("whole_test"), ElementsAre("")) << "nobody has come upon it";
+  EXPECT_THAT(selection.RestOf("whole_test").missing, ElementsAre("")) << "nobody has come upon it";
   EXPECT_THAT(selection.Select("io_test", Cases()), ElementsAre(0));
   EXPECT_THAT(selection.Select("no_test", Cases()), IsEmpty());
   EXPECT_THAT(selection.Select("whole_test", Cases()), ElementsAre(0, 2));
-  EXPECT_THAT(selection.Missing("io_test"), ElementsAre("Net.Gone")) << "the filter leaves out the other";
-  EXPECT_THAT(selection.Missing("other_test"), ElementsAre("Net.Close"));
-  EXPECT_THAT(selection.Missing("whole_test"), IsEmpty());
-  EXPECT_THAT(selection.Missing("no_test"), IsEmpty());
+  EXPECT_THAT(selection.RestOf("io_test").missing, ElementsAre("Net.Gone"));
+  EXPECT_THAT(selection.RestOf("io_test").left_out, ElementsAre("Net.ConnectSlow", "Net.GoneSlow"));
+  EXPECT_THAT(selection.RestOf("other_test").missing, ElementsAre("Net.Close"));
+  EXPECT_THAT(selection.RestOf("whole_test").missing, IsEmpty());
+  EXPECT_THAT(selection.RestOf("whole_test").left_out, SizeIs(Cases().size() - 2)) << "what a filter leaves out of it";
+  EXPECT_THAT(selection.RestOf("no_test").missing, IsEmpty());
   EXPECT_THAT(selection.WantedUnits(), ElementsAre("io_test", "other_test", "whole_test"));
 }
 
@@ -181,7 +184,30 @@ TEST(Selection, AFilterThatNamesDoNotAnswerMakesNoCaseThatIsGoneGood) {
   Selection selection = *Selection::Make({"label(slow)"});
   selection.TakeOnly({{"io_test", "Net.Gone"}});
   EXPECT_THAT(selection.Select("io_test", Cases()), IsEmpty());
-  EXPECT_THAT(selection.Missing("io_test"), ElementsAre("Net.Gone"));
+  EXPECT_THAT(selection.RestOf("io_test").missing, ElementsAre("Net.Gone"));
+}
+
+TEST(Selection, AWholeUnitThatIsGoneIsLeftOutByAFilterThatNamesIt) {
+  Selection selection = *Selection::Make({"-unit(io_test)"});
+  selection.TakeOnly({{"io_test", ""}, {"other_test", ""}});
+  EXPECT_THAT(selection.RestOf("io_test").left_out, ElementsAre(""));
+  EXPECT_THAT(selection.RestOf("other_test").missing, ElementsAre(""));
+}
+
+TEST(Selection, CasesOfAFileThatCanBeCollectedByNow) {
+  CaseInfos cases;
+  for (const char* name : {"a.py::one", "a.py::two[x]", "a.pyc::three", "b.py", "dir/c.py::four"}) {
+    cases.Add({.name = name});
+  }
+  Selection selection = *Selection::Make({"-two"});
+  selection.TakeOnly(
+      {{"t", "a.py", "", true}, {"t", "b.py", "", true}, {"t", "dir", "", true}, {"t", "e.py", "", true}});
+  EXPECT_THAT(selection.Select("t", cases), ElementsAre(0, 3, 4));
+  EXPECT_THAT(selection.RestOf("t").missing, ElementsAre("e.py"));
+  EXPECT_THAT(selection.RestOf("t").left_out, ElementsAre("a.py::two[x]"));
+  Selection all = *Selection::Make({});
+  all.TakeOnly({{"t", ".", "", true}});
+  EXPECT_THAT(all.Select("t", cases), SizeIs(5));
 }
 
 TEST(Selection, ShardsPartitionTheCases) {
