@@ -171,7 +171,7 @@ std::string NameToReproduce(absl::string_view unit, absl::string_view name) {
 int ReproduceCommand(const Options& options) {
   const std::string& wanted = options.paths.front();
   const absl::StatusOr<std::string> path =
-      FindRunLog(options.state_dir, options.paths.size() > 1 ? options.paths[1] : "");
+      FindRunLog(options.state_dir, options.paths.size() > 1 ? options.paths[1] : "", LatestRun::kNoReproduction);
   if (!path.ok()) return ExplainFailure(path.status());
   const absl::StatusOr<Log> log = ReadLog(*path);
   if (!log.ok()) return ExplainFailure(log.status());

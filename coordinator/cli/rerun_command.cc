@@ -34,7 +34,7 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
         "dtest rerun has the settings of the run that it repeats: give those of --profile that are to differ"));
   }
   const absl::StatusOr<std::string> path =
-      FindRunLog(options.state_dir, options.paths.empty() ? "" : options.paths.front());
+      FindRunLog(options.state_dir, options.paths.empty() ? "" : options.paths.front(), LatestRun::kNoReproduction);
   if (!path.ok()) return ExplainFailure(path.status());
   RunStarted started;
   RunSummary summary;

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <system_error>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -17,16 +18,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Whether the log has a whole line. A coordinator that died at once leaves none.
-bool HasEvents(const fs::path& log) {
+// With its end; empty if there is none that is whole. A coordinator that died at once leaves none.
+std::string FirstLine(const fs::path& log) {
   std::ifstream file(log);
   std::string line;
-  return std::getline(file, line) && !file.eof();
+  return std::getline(file, line) && !file.eof() ? line + "\n" : "";
+}
+
+bool IsReproduction(const std::string& first_line) {
+  bool reproduction = false;
+  (void)ReplayEvents(first_line, "", [&](const RunEvent& event) {  // who takes the log is told what is wrong with it
+    if (const auto* started = std::get_if<RunStarted>(&event.what)) reproduction = started->reproduction;
+  });
+  return reproduction;
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> FindRunLog(const std::string& state_dir, const std::string& wanted) {
+absl::StatusOr<std::string> FindRunLog(const std::string& state_dir, const std::string& wanted,
+                                       LatestRun latest) {
   const fs::path runs = RunsDirectory(state_dir);
   std::error_code error;
   if (!wanted.empty()) {
@@ -43,7 +53,9 @@ absl::StatusOr<std::string> FindRunLog(const std::string& state_dir, const std::
   }
   std::sort(logs.rbegin(), logs.rend());
   for (const auto& [written, log] : logs) {
-    if (HasEvents(log)) return log.string();
+    const std::string first = FirstLine(log);
+    if (latest == LatestRun::kNoReproduction && IsReproduction(first)) continue;
+    if (!first.empty()) return log.string();
     std::fprintf(stderr, "dtest: note: nothing is known of run %s, %s; this is the run before it\n", log.stem().c_str(),
                  EventLogIsBeingWritten(log.string()) ? "which has only just begun" : "which died as it began");
   }

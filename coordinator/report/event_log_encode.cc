@@ -33,6 +33,7 @@ void AppendEvent(const RunStarted& started, std::string* out) {
   AppendDurationField(field::kSetup, started.setup, out);
   if (started.repeat != 1) AppendField(field::kRepeat, started.repeat, out);
   if (!started.units.empty()) AppendField(field::kExecutables, started.units, out);
+  if (started.reproduction) AppendFlag(field::kReproduction, true, out);
 }
 
 void AppendEvent(const HostUp& up, std::string* out) {

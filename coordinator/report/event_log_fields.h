@@ -78,6 +78,7 @@ inline constexpr char kReason[] = "reason";
 inline constexpr char kReplaces[] = "replaces";
 inline constexpr char kRepeat[] = "repeat";
 inline constexpr char kReports[] = "reports";
+inline constexpr char kReproduction[] = "reproduction";
 inline constexpr char kRunId[] = "run_id";
 inline constexpr char kSelected[] = "selected";
 inline constexpr char kSetup[] = "setup";

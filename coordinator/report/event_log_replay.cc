@@ -185,7 +185,8 @@ void DecodeWhat(JsonFields* fields, uint64_t version, SelectedCases* selected, R
     event->what = RunStarted{fields->Text(field::kRunId),           fields->Text(field::kVersion),
                              fields->Texts(field::kCommand),        fields->Text(field::kWorkingDirectory),
                              fields->Texts(field::kHosts),          fields->SecondsOr(field::kSetup),
-                             fields->Number32Or(field::kRepeat, 1), fields->TextsOr(field::kExecutables)};
+                             fields->Number32Or(field::kRepeat, 1), fields->TextsOr(field::kExecutables),
+                             fields->FlagOr(field::kReproduction)};
   } else if (kind == event_kind::kHostUp) {
     event->what = HostUp{HostId(fields->Number32(field::kHostId)), fields->Number32(field::kSlots),
                          fields->Text(field::kMachine), fields->Text(field::kSystem)};

@@ -92,6 +92,7 @@ void RunLoop::Begin() {
                      std::max(started_ - options_.began, absl::ZeroDuration()),
                      options_.scheduler.repeat};
   for (const RunUnit& unit : units_) started.units.push_back(unit.name);
+  started.reproduction = options_.scheduler.together;
   Emit(std::move(started));
   for (const CasesLeft& left : options_.left) {
     left_.Add(left);

@@ -202,6 +202,8 @@ class RerunTest(DtestCase):
         self.assertIn("--retries=1", command)
         self.assertIn("--processes=case", command)
         self.assertEqual(len(second.attempts()), 3, "the retry of the first run's settings")
+        # A reproduction is none that is run again.
+        self.assertExit(self.dtest("reproduce", "b_test", reports=False), FAILED)
         self.mend("b_test")
         third = self.rerun()
         self.assertExit(third, PASSED)

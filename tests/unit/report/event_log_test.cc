@@ -143,6 +143,12 @@ TEST(EventLog, RunStartedRoundTrips) {
   });
 }
 
+TEST(EventLog, AReproductionRoundTrips) {
+  RunStarted started;
+  started.reproduction = true;
+  RoundTrip<RunStarted>(started, [](const RunStarted& read) { EXPECT_TRUE(read.reproduction); });
+}
+
 TEST(EventLog, HostEventsRoundTrip) {
   RoundTrip<HostUp>({HostId(7), 160, "x86_64", kNasty}, [](const HostUp& read) {
     EXPECT_EQ(read.host, HostId(7));
