@@ -2,14 +2,17 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "coordinator/settings/values.h"
@@ -53,6 +56,36 @@ Surroundings RecordedSurroundings() {
   return recorded;
 }
 
+// What dtest tells a process of where it runs, and a reproduction tells it again.
+bool IsOfTheProcess(absl::string_view variable) {
+  constexpr absl::string_view kVariables[] = {"DTEST_ATTEMPT",      "DTEST_ITERATION",     "DTEST_WORKER",
+                                              "DTEST_WORKER_COUNT", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"};
+  return std::find(std::begin(kVariables), std::end(kVariables), variable) != std::end(kVariables);
+}
+
+// Takes these out of a command, which has them as --env NAME=VALUE or --env=NAME=VALUE.
+std::vector<std::pair<std::string, std::string>> TakeVariablesOfTheProcess(std::vector<std::string>* command) {
+  std::vector<std::pair<std::string, std::string>> taken;
+  const auto tests_own = std::find(command->begin(), command->end(), "--");
+  std::vector<std::string> kept;
+  for (auto word = command->begin(); word != tests_own; ++word) {
+    const auto last = *word == "--env" && std::next(word) != tests_own ? std::next(word) : word;
+    absl::string_view variable = *last;
+    (void)absl::ConsumePrefix(&variable, "--env=");
+    const std::pair<std::string, std::string> parts = absl::StrSplit(variable, absl::MaxSplits('=', 1));
+    const bool is_one = (last != word || variable.size() < last->size()) && IsOfTheProcess(parts.first);
+    if (is_one) {
+      taken.push_back(parts);
+    } else {
+      kept.insert(kept.end(), word, std::next(last));
+    }
+    word = last;
+  }
+  kept.insert(kept.end(), tests_own, command->end());
+  *command = std::move(kept);
+  return taken;
+}
+
 // What is wrong, without what a command line that is mistyped ends with.
 std::string ProblemOf(const ParsedCommandLine& parsed) {
   absl::string_view text = parsed.text;
@@ -88,10 +121,12 @@ absl::StatusOr<Options> OptionsOfRun(const RunStarted& started, const std::strin
   }
   for (const char* name : {"junit", "events"}) again.without.emplace_back(name);
   const Surroundings recorded = RecordedSurroundings();
-  ParsedCommandLine parsed = ParseCommandLine(started.command, recorded, again);
+  std::vector<std::string> command = started.command;
+  std::vector<std::pair<std::string, std::string>> of_the_process = TakeVariablesOfTheProcess(&command);
+  ParsedCommandLine parsed = ParseCommandLine(command, recorded, again);
   if (!parsed.options.has_value() || parsed.options->command != Command::kRun) {
     again.on_top.clear();
-    const ParsedCommandLine alone = ParseCommandLine(started.command, recorded, again);
+    const ParsedCommandLine alone = ParseCommandLine(command, recorded, again);
     if (alone.options.has_value() && alone.options->command == Command::kRun) {
       return absl::InvalidArgumentError(ProblemOf(parsed));
     }
@@ -106,6 +141,7 @@ absl::StatusOr<Options> OptionsOfRun(const RunStarted& started, const std::strin
         errno, absl::StrCat("the run was started in ", started.working_directory, ", which cannot be entered"));
   }
   Options run = *std::move(parsed.options);  // keeps its arguments: what this run logs can be run again in turn
+  run.as_it_ran = std::move(of_the_process);
   run.color = now.color;
   run.progress = now.progress;
   run.verbosity = now.verbosity;

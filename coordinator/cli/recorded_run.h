@@ -20,7 +20,8 @@ absl::StatusOr<EventLogEnd> ReplayWholeRun(const std::string& log, absl::Functio
 
 // What a run was asked to do, by the command that its log has, which needs neither dtest.toml nor variables, with
 // `again` on top; but where things are kept and how they are shown is as `now` says, and no file is written that
-// `again` does not name. Enters the run's working directory; paths of `again` are meant from where it is called.
+// `again` does not name. What a reproduction told its process of where it ran is in `as_it_ran` alone. Enters the run's
+// working directory; paths of `again` are meant from where it is called.
 // FailedPrecondition or InvalidArgument: the command, or what is put on top of it, is not taken.
 absl::StatusOr<Options> OptionsOfRun(const RunStarted& started, const std::string& log, const Options& now,
                                      GivenAnew again);

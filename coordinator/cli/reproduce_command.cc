@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -129,35 +128,22 @@ std::vector<Attempt> Batch(const Log& log, const Attempt& last) {
   return batch;
 }
 
-// What dtest tells a process of where it runs, and a reproduction can tell it again.
-bool IsOfTheProcess(absl::string_view variable) {
-  constexpr absl::string_view kVariables[] = {"DTEST_ATTEMPT",      "DTEST_ITERATION",     "DTEST_WORKER",
-                                              "DTEST_WORKER_COUNT", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"};
-  return std::find(std::begin(kVariables), std::end(kVariables), variable) != std::end(kVariables);
-}
-
 // Into `run`, and into the command that it logs, so that it can be reproduced in turn.
 void RunAsItRan(const Log& log, const std::vector<Attempt>& batch, Options* run) {
-  const auto given = std::stable_partition(run->env.begin(), run->env.end(),
-                                           [](const auto& variable) { return !IsOfTheProcess(variable.first); });
-  run->as_it_ran.assign(given, run->env.end());
-  run->env.erase(given, run->env.end());
-  if (!run->as_it_ran.empty()) return;  // the run was a reproduction itself: its command says it
-  const Attempt& last = batch.back();
-  // As the agent has it: a process has one environment.
-  uint32_t attempt = 1;
-  for (const Attempt& one : batch) attempt = std::max(attempt, one.attempt);
-  run->as_it_ran = {{"DTEST_ATTEMPT", absl::StrCat(attempt)},
-                    {"DTEST_ITERATION", absl::StrCat(last.iteration)},
-                    {"DTEST_WORKER", absl::StrCat(last.worker)},
-                    {"DTEST_WORKER_COUNT", absl::StrCat(log.workers)},
-                    {"PYTEST_XDIST_WORKER", absl::StrCat("gw", last.worker)},
-                    {"PYTEST_XDIST_WORKER_COUNT", absl::StrCat(log.workers)}};
-  std::vector<std::string> words;
-  for (const auto& [name, value] : run->as_it_ran) {
-    words.push_back("--env");
-    words.push_back(absl::StrCat(name, "=", value));
+  if (run->as_it_ran.empty()) {  // else the run was a reproduction itself: its command says it
+    const Attempt& last = batch.back();
+    // As the agent has it: a process has one environment.
+    uint32_t attempt = 1;
+    for (const Attempt& one : batch) attempt = std::max(attempt, one.attempt);
+    run->as_it_ran = {{"DTEST_ATTEMPT", absl::StrCat(attempt)},
+                      {"DTEST_ITERATION", absl::StrCat(last.iteration)},
+                      {"DTEST_WORKER", absl::StrCat(last.worker)},
+                      {"DTEST_WORKER_COUNT", absl::StrCat(log.workers)},
+                      {"PYTEST_XDIST_WORKER", absl::StrCat("gw", last.worker)},
+                      {"PYTEST_XDIST_WORKER_COUNT", absl::StrCat(log.workers)}};
   }
+  std::vector<std::string> words;
+  for (const auto& [name, value] : run->as_it_ran) words.push_back(absl::StrCat("--env=", name, "=", value));
   const auto tests_own = std::find(run->equivalent.begin(), run->equivalent.end(), "--");
   run->equivalent.insert(tests_own, words.begin(), words.end());
 }

@@ -79,6 +79,7 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
   if (!again.ok()) return ExplainFailure(again.status());
   std::fprintf(stderr, "dtest: note: %s of run %s%s\n", CountOf(only).c_str(), run.c_str(), and_rest.c_str());
   again->only = std::move(only);
+  again->as_it_ran.clear();  // of another process
   std::vector<CasesLeft> left;
   AddLeft(cases.failed,
           {.unit = "", .cases = {}, .why = absl::StrCat("it failed in run ", run), .failed = true, .left_out = !failed},

@@ -111,6 +111,12 @@ class ReproduceTest(Reproducing, DtestCase):
             again = self.paste(command)
             self.assertSays(again, f"attempt 2 of {last['iteration']}, worker 0 of 1", "cannot be had again: DTEST_SLOT")
             [command] = self.commands(again)
+        # What is run again is another attempt, though it was a reproduction that failed.
+        rerun = self.paste(f"{os.environ['DTEST_BINARY']} rerun {command.rsplit(' ', 1)[1]} --repeat 1 --retries 0 "
+                           f"--events {self.path('rerun.jsonl')}")
+        self.assertSays(rerun, "attempt 1 of 1")
+        with open(self.path("rerun.jsonl"), encoding="utf-8") as log:
+            self.assertNotIn("DTEST_", log.readline())
 
     def test_a_log_that_is_gone(self):
         result = self.dtest(self.suite("order_dependent_test"), "-k", "AlwaysFails")
