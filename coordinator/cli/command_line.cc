@@ -248,15 +248,27 @@ std::string Origin(const SettingLayers& layers, const char* name) {
   return in_force.empty() ? "default" : in_force.back()->origin;
 }
 
-// What a file or a variable says for runs of another kind does not stand in the way of this one.
-void DropWhatDoesNotApply(const SettingLayer& command_line, Options* options) {
+// What a file or a variable says for runs of another kind does not stand in the way of this one. Returns the names of
+// what is dropped.
+std::vector<absl::string_view> DropWhatDoesNotApply(const SettingLayer& command_line, Options* options) {
   const auto typed = [&command_line](const char* name) { return FindIn(command_line, name) != nullptr; };
+  std::vector<absl::string_view> dropped;
   // Looking at a run must not write over the report of another.
-  if (options->command == Command::kReport && !typed("junit")) options->junit.clear();
-  if (options->shard_count == 1 && !typed("shard-durations")) options->shard_durations.clear();
+  if (options->command == Command::kReport && !typed("junit")) {
+    options->junit.clear();
+    dropped.push_back("junit");
+  }
+  if (options->shard_count == 1 && !typed("shard-durations")) {
+    options->shard_durations.clear();
+    dropped.push_back("shard-durations");
+  }
   const bool other_hosts = typed("host") || typed("hosts");
   const bool no_hosts = !options->hosts_file.has_value() && options->hosts.empty();
-  if (!typed("tag") && (other_hosts || no_hosts)) options->tags.clear();
+  if (!typed("tag") && (other_hosts || no_hosts)) {
+    options->tags.clear();
+    dropped.push_back("tag");
+  }
+  return dropped;
 }
 
 // What a run does that runs cases until one fails, whatever is said of other runs.
@@ -271,8 +283,9 @@ void FitToStress(const SettingLayers& layers, Options* options) {
   if (!said) options->max_fail = 1;
 }
 
-bool IsOfOtherRunsThanStress(absl::string_view word) {
-  return std::any_of(std::begin(kNotOfStress), std::end(kNotOfStress), [word](absl::string_view name) {
+// Whether a word is --NAME=... of one of these.
+bool SaysOneOf(absl::string_view word, const std::vector<absl::string_view>& names) {
+  return std::any_of(names.begin(), names.end(), [word](absl::string_view name) {
     absl::string_view rest = word;
     return absl::ConsumePrefix(&rest, "--") && absl::ConsumePrefix(&rest, name) && absl::StartsWith(rest, "=");
   });
@@ -409,11 +422,14 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
     return WrongUsage(status.message());
   }
   WeakenOverridesOfFiles(typed, variables.layer, &options);
-  DropWhatDoesNotApply(typed, &options);
+  std::vector<absl::string_view> dropped = DropWhatDoesNotApply(typed, &options);
   if (options.paths.empty() && (options.command == Command::kRun || options.command == Command::kList)) {
     options.paths = options.usual_paths;
   }
-  if (options.stress.has_value()) FitToStress(parsed.layers, &options);
+  if (options.stress.has_value()) {
+    FitToStress(parsed.layers, &options);
+    dropped.insert(dropped.end(), std::begin(kNotOfStress), std::end(kNotOfStress));
+  }
   if (nothing_typed && options.paths.empty()) {
     ParsedCommandLine help = Print(HelpText(std::nullopt));
     help.exit_status = kWrongUsage;
@@ -431,7 +447,7 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   }
   options.equivalent = {arguments.front(), WordOf(options.command).word};
   for (std::string& word : parsed.layers.CommandLine(options.command)) {
-    if (!options.stress.has_value() || !IsOfOtherRunsThanStress(word)) options.equivalent.push_back(std::move(word));
+    if (!SaysOneOf(word, dropped)) options.equivalent.push_back(std::move(word));
   }
   for (const PolicyOverride& one : options.overrides) {
     if (SaysSomething(one)) options.equivalent.push_back(absl::StrCat("--override=", OverrideText(one)));

@@ -302,6 +302,17 @@ TEST_F(InADirectory, TheSameAsOneCommandLine) {
   EXPECT_EQ(again.options->retries, 2u);
 }
 
+TEST_F(InADirectory, WhatDidNotApplyIsNotInTheCommandEither) {
+  std::ofstream(directory_ + "/dtest.toml") << "shard-durations = 'd.json'\n[hosts]\nfile = 'h.txt'\ntags = ['gpu']\n";
+  const std::vector<std::string> command = Parse({"x", "--host", "local"}, {}).options->equivalent;
+  EXPECT_THAT(command, ElementsAre("dtest", "run", "--config=none", "--host=local", "x"));
+  // Else they would apply to what is put on top of it.
+  const GivenAnew again = {.without = {}, .on_top = Parse({"x", "--jobs", "2"}, {}).layers.Strongest()};
+  const ParsedCommandLine parsed = ParseCommandLine(command, {{{"HOME", "/home/of"}}, ""}, again);
+  ASSERT_TRUE(parsed.options.has_value()) << parsed.text;
+  EXPECT_THAT(parsed.options->tags, ElementsAre());
+}
+
 TEST(CommandLine, HelpAndVersion) {
   const ParsedCommandLine help = Parse({"--help"});
   EXPECT_EQ(help.exit_status, 0);
