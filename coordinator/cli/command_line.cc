@@ -404,6 +404,10 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   std::erase_if(words->layer, [&](const GivenSetting& given) {
     return std::find(again.without.begin(), again.without.end(), given.setting->name) != again.without.end();
   });
+  // Nobody has typed it now: it contradicts nothing.
+  if (!again.on_top.empty()) {
+    for (GivenSetting& given : words->layer) given.origin = kRecordedOrigin;
+  }
 
   ParsedCommandLine parsed;
   VariableSettings variables = ReadVariables(surroundings.variables);

@@ -15,6 +15,7 @@
 namespace dtest {
 
 inline constexpr char kCommandLineOrigin[] = "command line";
+inline constexpr char kRecordedOrigin[] = "command of the run that is repeated";
 
 // One setting in one layer.
 struct GivenSetting {

@@ -356,6 +356,26 @@ TEST(CommandLine, GivenAnewWithOtherSettingsOnTop) {
   EXPECT_THAT(parsed.options->test_arguments, ElementsAre("-v"));
 }
 
+TEST(CommandLine, WhatIsGivenAnewIsStrongerThanWhatItContradicts) {
+  const auto again = [](std::vector<std::string> recorded, std::vector<std::string> now) {
+    recorded.insert(recorded.begin(), {"dtest", "run", "--config=none", "tests"});
+    now.insert(now.begin(), "rerun");
+    const ParsedCommandLine parsed = ParseCommandLine(recorded, {{{"HOME", "/home/of"}}, ""},
+                                                      {.without = {}, .on_top = Parse(now).layers.Strongest()});
+    EXPECT_TRUE(parsed.options.has_value()) << parsed.text;
+    return parsed.options.value_or(Options());
+  };
+  const Options stress = again({"--retries=2", "--repeat=3", "--speculate=true"}, {"--stress", "10m"});
+  EXPECT_TRUE(stress.stress.has_value());
+  EXPECT_EQ(stress.retries, 0u);
+  EXPECT_EQ(stress.repeat, 1u);
+  EXPECT_FALSE(stress.speculate);
+  EXPECT_EQ(again({"--max-fail=3"}, {"-x"}).max_fail, 1u);
+  EXPECT_EQ(again({"--fail-fast=true"}, {"--max-fail", "3"}).max_fail, 3u);
+  EXPECT_EQ(again({"--verbose=1"}, {"-q"}).verbosity, -1);
+  EXPECT_EQ(again({"--max-fail=3"}, {"--no-fail-fast"}).max_fail, 0u);
+}
+
 TEST(CommandLine, WrongUsageIsExitStatus4AndSaysWhatIsWrong) {
   const struct {
     std::vector<std::string> arguments;
