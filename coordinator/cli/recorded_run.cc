@@ -114,9 +114,9 @@ absl::StatusOr<Options> OptionsOfRun(const RunStarted& started, const std::strin
   std::error_code error;
   const fs::path here = fs::current_path(error);
   for (GivenSetting& given : again.on_top) {
-    if (!given.setting->is_path || here == started.working_directory) continue;
-    for (std::string& path : given.values) {
-      if (path != "none" && path != "-") path = (here / path).lexically_normal().string();
+    if (here == started.working_directory) continue;
+    for (std::string& value : given.values) {
+      if (IsPath(*given.setting, value)) value = (here / value).lexically_normal().string();
     }
   }
   for (const char* name : {"junit", "events"}) again.without.emplace_back(name);

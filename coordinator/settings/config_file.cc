@@ -223,7 +223,7 @@ class Reader {
     const auto add = [&](const toml::node& one) {
       const std::optional<std::string> text = TextOf(one);
       good = good && text.has_value();
-      if (good) values.push_back(setting.is_path ? Absolute(*text) : *text);
+      if (good) values.push_back(IsPath(setting, *text) ? Absolute(*text) : *text);
     };
     if (list && node.is_array()) {
       for (const toml::node& one : *node.as_array()) add(one);
@@ -253,7 +253,7 @@ class Reader {
   std::string Absolute(const std::string& path) const {
     if (absl::string_view rest = path; absl::ConsumePrefix(&rest, "~/"))
       return absl::StrCat(Environment("HOME"), "/", rest);
-    if (path.empty() || path == "none" || path == "-" || path.front() == '/' || directory_.empty()) return path;
+    if (path.empty() || path.front() == '/' || directory_.empty()) return path;
     return std::filesystem::path(absl::StrCat(directory_, "/", path)).lexically_normal().string();
   }
 

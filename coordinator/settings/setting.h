@@ -64,7 +64,8 @@ struct Setting {
   const char* fallback = "";  // what is in force where nobody says anything, for people; "on" for a flag that is
   const char* text;  // what it does, or --no-NAME of a flag that is on, for people: a phrase without a full stop
   CommandSet commands;
-  bool is_path = false;         // its values are paths: in a file relative to that file's directory
+  bool is_path = false;         // its values are paths (IsPath): in a file relative to that file's directory
+  bool or_table = false;        // of such a setting: a value that begins with '{' is a table instead
   bool has_variable = true;     // DTEST_NAME is read: not where tests find another meaning under that name
   bool in_files = true;         // dtest.toml may have it
   bool chooses_layers = false;  // says where settings are read: without effect once they are
@@ -85,6 +86,8 @@ std::string VariableName(const Setting& setting);
 bool IsList(const Setting& setting);
 // What stands behind --NAME on a command line: true of kText, kReplacingList and kAddingList.
 bool TakesValue(const Setting& setting);
+// Whether this value of it is a path, which may be relative.
+bool IsPath(const Setting& setting, absl::string_view value);
 // True of kFlag, and is on where nobody says anything.
 bool IsOnByDefault(const Setting& setting);
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
@@ -500,6 +501,7 @@ constexpr Setting kSettings[] = {
      .text = "Cases whose failures are reported and do not fail the run, for now; or a TABLE of it",
      .commands = {Command::kRun, Command::kRerun, Command::kHistory, Command::kConfig},
      .is_path = true,
+     .or_table = true,
      .read = ReadQuarantines},
     {.name = "slow",
      .group = SettingGroup::kRun,
@@ -743,6 +745,10 @@ bool IsList(const Setting& setting) {
 }
 
 bool TakesValue(const Setting& setting) { return setting.kind == SettingKind::kText || IsList(setting); }
+
+bool IsPath(const Setting& setting, absl::string_view value) {
+  return setting.is_path && value != "none" && value != "-" && !(setting.or_table && absl::StartsWith(value, "{"));
+}
 
 bool IsOnByDefault(const Setting& setting) {
   return setting.kind == SettingKind::kFlag && absl::string_view(setting.fallback) == "on";

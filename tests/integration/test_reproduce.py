@@ -200,7 +200,8 @@ class RerunTest(DtestCase):
         self.mend("a_test")
         # From anywhere, with the run's settings, and some on top.
         os.makedirs(self.path("elsewhere"))
-        second = self.rerun("--processes", "case", directory=self.path("elsewhere"))
+        second = self.rerun("--processes", "case", "--quarantine", '{filter = "none_such", reason = "a table"}',
+                            directory=self.path("elsewhere"))
         self.assertExit(second, FAILED)
         self.assertSays(second, "2 cases of run")
         self.assertEqual(second.verdicts(), {("a_test", "a_test"): "passed", ("b_test", "b_test"): "failed"})
@@ -233,6 +234,16 @@ class RerunTest(DtestCase):
         self.assertEqual(gone.verdicts(), {("b_test", "b_test"): "passed"})
         self.assertIsNotNone(gone.junit()[("a_test", "a_test")].find("error"))
         self.assertExit(self.rerun(first.events_path, "-k", "-unit(a_test)"), PASSED)
+        # A path that is gone is no more than what was in it.
+        for name in ("b_test", "c_test"):
+            os.remove(self.path("marks", name))
+        self.assertExit(self.dtest(*tests[:2], self.path("tests/b_test"), self.path("tests/c_test")), FAILED)
+        os.remove(self.path("tests/c_test"))
+        self.mend("b_test")
+        part = self.rerun()
+        self.assertExit(part, FAILED)
+        self.assertSays(part, "tests/c_test: its executable is no test here any more")
+        self.assertEqual(part.verdicts(), {("b_test", "b_test"): "passed"})
 
     def test_a_case_that_is_gone_fails_the_run_and_is_named(self):
         self.suite("mixed_test")

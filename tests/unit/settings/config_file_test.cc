@@ -76,6 +76,8 @@ TEST(ConfigFile, PathsAreRelativeToTheFile) {
                     {"cache-dir", {"/c"}},
                     {"hosts", {"/project/h"}},
                     {"remote-store", {"s"}}}));
+  EXPECT_EQ(ValuesOf(Parsed("quarantine = ['q.toml', '{filter=\"a\", reason=\"b\"}']", "", "/project").settings),
+            (Values{{"quarantine", {"/project/q.toml", "{filter=\"a\", reason=\"b\"}"}}}));
 }
 
 TEST(ConfigFile, Profiles) {
