@@ -1,6 +1,5 @@
 // `dtest rerun`: what the event log says of a run's verdicts, made into options of a run.
 
-#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -20,18 +19,23 @@
 namespace dtest {
 namespace {
 
-bool IsGiven(const SettingLayer& layer, absl::string_view name) {
-  return std::any_of(layer.begin(), layer.end(),
-                     [name](const GivenSetting& given) { return given.setting->name == name; });
+// What is typed, and chooses where settings come from, which a rerun does not ask again. Empty: nothing.
+std::string ChoosesLayers(const SettingLayer& typed) {
+  for (const GivenSetting& given : typed) {
+    const bool none = given.values.empty() || given.values.back() == "none";
+    if (given.setting->chooses_layers && !none) return given.setting->name;
+  }
+  return "";
 }
 
 }  // namespace
 
 int RerunCommand(const Options& options, const SettingLayers& layers) {
   const SettingLayer& typed = layers.Strongest();
-  if (IsGiven(typed, "profile")) {
+  if (const std::string name = ChoosesLayers(typed); !name.empty()) {
     return ExplainFailure(absl::InvalidArgumentError(
-        "dtest rerun has the settings of the run that it repeats: give those of --profile that are to differ"));
+        absl::StrCat("dtest rerun has the settings of the run that it repeats, and --", name,
+                     " has others: give those of them that are to differ on the command line")));
   }
   const absl::StatusOr<std::string> path =
       FindRunLog(options.state_dir, options.paths.empty() ? "" : options.paths.front(), LatestRun::kNoReproduction);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -271,6 +272,18 @@ int ListAsJson(const std::vector<RunLoop::Listing>& listings, const RunSummary& 
   return document.End(errors, exit_status);
 }
 
+// A name that is mistyped, here or there, locks nothing.
+void SayLocksWithoutUse(const Options& options) {
+  for (const CaseLock& lock : options.locks) {
+    const bool used = std::any_of(options.overrides.begin(), options.overrides.end(), [&](const PolicyOverride& one) {
+      return one.locks.has_value() && absl::c_linear_search(*one.locks, lock.name);
+    });
+    if (used) continue;
+    std::fprintf(stderr, "dtest: warning: no override has the lock '%s' among its locks: it locks nothing\n",
+                 OneLine(lock.name).c_str());
+  }
+}
+
 void SayBefore(const Options& options, const Discovery& discovery, const std::string& history_warning) {
   if (options.shuffle) {
     std::fprintf(stderr, "dtest: note: random order; --shuffle=%llu makes it the same again\n",
@@ -372,7 +385,12 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   if (!options.only.empty()) {
     selection->TakeOnly(options.only);
   } else if (!list_only) {
-    for (const PolicyOverride& one : options.overrides) selection->Watch(one.filter_text, one.filter);
+    for (const PolicyOverride& one : options.overrides) {
+      selection->Watch(absl::StrCat("the override of '", OneLine(one.filter_text), "'"), one.filter);
+    }
+    for (const PolicyOverride& one : options.exclusive) {
+      selection->Watch(absl::StrCat("--exclusive '", OneLine(one.filter_text), "'"), one.filter);
+    }
   }
   std::shared_ptr<const Durations> durations;
   if (!options.shard_durations.empty()) {
@@ -440,6 +458,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
     }
   }
   SayBefore(options, *discovery, history_warning);
+  if (!list_only) SayLocksWithoutUse(options);
   if (durations != nullptr) SayShard(options, *durations, selection->expected());
 
   auto signals = std::make_unique<Signals>();
@@ -466,8 +485,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
                    cases.c_str());
     }
     for (const std::string& filter : loop.selection().UnmatchedWatched()) {
-      std::fprintf(stderr, "dtest: warning: the override of '%s' matches none of the %s\n", OneLine(filter).c_str(),
-                   cases.c_str());
+      std::fprintf(stderr, "dtest: warning: %s matches none of the %s\n", filter.c_str(), cases.c_str());
     }
   }
   if (!list_only) return exit_status;

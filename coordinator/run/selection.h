@@ -68,7 +68,8 @@ class Selection {
   // Filters, as they were given, that matched no case of any Select so far.
   std::vector<std::string> Unmatched() const;
 
-  // A filter that chooses no case to be run, but how some are run: Select looks whether there are any.
+  // A filter that chooses no case to be run, but how some are run: Select looks whether there are any. `text` says what
+  // it is of.
   void Watch(std::string text, Filter filter) { watched_.push_back({std::move(text), std::move(filter)}); }
   // As Unmatched, of these.
   std::vector<std::string> UnmatchedWatched() const;

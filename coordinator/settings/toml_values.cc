@@ -266,6 +266,8 @@ std::optional<CaseLock> ReadLock(const toml::table& table, const std::optional<s
       const std::optional<uint32_t> max = SmallNumber(node);
       if (!max.has_value()) mistake(node.source(), absl::StrCat("max: ", kTakesSmallNumber));
       lock.max = max.value_or(1);
+    } else if (what == "name") {
+      mistake(key.source(), absl::StrCat("name: the lock has one by its head, [lock.", *name, "]; leave this out"));
     } else {
       mistake(key.source(), absl::StrCat("unknown key '", what, "' of a lock; it has ", absl::StrJoin(kLockKeys, ", "),
                                          DidYouMean(what, {"scope", "max"})));

@@ -734,11 +734,13 @@ class ReportTest(DtestCase):
 
     def test_a_dash_is_standard_output(self):
         tests = self.suite("mixed_test")
-        result = self.dtest(tests, "--junit", "-", "--timings", "--override", "{filter = \"Nobody\", retries = 1}", reports=False)
+        result = self.dtest(tests, "--junit", "-", "--timings", "--override", "{filter = \"Nobody\", retries = 1}",
+                            "--exclusive", "No.One", "--lock", '{name = "unused"}', reports=False)
         self.assertExit(result, FAILED)
         result.junit_path = self.write("out.xml", result.stdout)
         self.assertIn("failure", result.junit_kinds().values())
-        for said in ("the question was different", "wall time", "the override of 'Nobody' matches none of the"):
+        for said in ("the question was different", "wall time", "the override of 'Nobody' matches none of the",
+                     "--exclusive 'No.One' matches none of the", "no override has the lock 'unused' among its locks"):
             self.assertIn(said, result.stderr)
         replayed = self.dtest("report", "--junit=-", reports=False)
         self.assertExit(replayed, FAILED)

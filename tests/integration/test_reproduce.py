@@ -209,6 +209,9 @@ class RerunTest(DtestCase):
         self.assertIn("--retries=1", command)
         self.assertIn("--processes=case", command)
         self.assertEqual(len(second.attempts()), 3, "the retry of the first run's settings")
+        config = self.rerun("--config", self.write("other.toml", ""))
+        self.assertExit(config, USAGE)
+        self.assertSays(config, "the settings of the run that it repeats, and --config has others")
         # A reproduction is none that is run again.
         self.assertExit(self.dtest("reproduce", "b_test", reports=False), FAILED)
         self.mend("b_test")

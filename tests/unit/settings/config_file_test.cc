@@ -13,6 +13,7 @@ namespace dtest {
 namespace {
 
 using testing::ElementsAre;
+using testing::AllOf;
 using testing::HasSubstr;
 
 using Values = std::map<std::string, std::vector<std::string>>;
@@ -202,6 +203,11 @@ TEST(ConfigFile, Locks) {
       "dtest.toml:10:6: tags: a text is empty\n"
       "   10 | tags=['']\n"
       "      |      ^");
+  EXPECT_THAT(Wrong("[lock]\nname = 'port'\nmax = 2\n"),
+              AllOf(HasSubstr("dtest.toml:2:8: a lock's name is in the head of its table: [lock.port]"),
+                    HasSubstr("dtest.toml:3:7: a lock is a table: [lock.NAME]")));
+  EXPECT_THAT(Wrong("[lock.port]\nname = 'other'\n"),
+              HasSubstr("dtest.toml:2:1: name: the lock has one by its head, [lock.port]; leave this out"));
   EXPECT_THAT(Wrong("lock = 1"), HasSubstr("locks are tables: [lock.NAME]"));
 }
 
