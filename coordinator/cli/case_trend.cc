@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -33,6 +34,14 @@ std::string LinesOf(const std::string& path, const std::vector<std::string>& nam
   return text;
 }
 
+// The verdict that was told of the case last.
+void RemoveLast(const CaseEnded& ended, std::vector<CaseOfRun>* verdicts) {
+  const auto told = std::find_if(verdicts->rbegin(), verdicts->rend(), [&](const CaseOfRun& before) {
+    return before.unit == ended.unit && before.name == ended.name && before.iteration == ended.iteration;
+  });
+  if (told != verdicts->rend()) verdicts->erase(std::next(told).base());
+}
+
 }  // namespace
 
 std::vector<CaseOfRun> CaseTrend(const std::string& state_dir, const std::vector<NamedCase>& cases,
@@ -49,34 +58,30 @@ std::vector<CaseOfRun> CaseTrend(const std::string& state_dir, const std::vector
   for (const auto& entry : fs::directory_iterator(RunsDirectory(state_dir), error)) {
     if (entry.path().extension() == ".jsonl") logs.push_back(entry.path());
   }
-  std::sort(logs.begin(), logs.end());  // names begin with the time
-  std::vector<CaseOfRun> trend;
+  // By when they began: of two in one second the names do not tell it.
+  std::vector<std::pair<absl::Time, std::vector<CaseOfRun>>> runs;
   for (const fs::path& log : logs) {
     const std::string lines = LinesOf(log.string(), names_as_logged);
     if (lines.empty()) continue;
+    absl::Time& started = runs.emplace_back(absl::InfiniteFuture(), std::vector<CaseOfRun>()).first;
+    std::vector<CaseOfRun>& verdicts = runs.back().second;
     const absl::StatusOr<EventLogEnd> read = ReplayEvents(lines, log.string(), [&](const RunEvent& event) {
+      started = std::min(started, event.time);
       const auto* ended = std::get_if<CaseEnded>(&event.what);
-      if (ended == nullptr || !ended->final) return;
-      if (!wanted.contains(std::pair(std::string(ended->unit), std::string(ended->name)))) return;
-      const CaseOfRun one = {log.stem().string(),
-                             event.time,
-                             std::string(ended->unit),
-                             std::string(ended->name),
-                             std::string(ended->host),
-                             ended->result.outcome,
-                             ended->flaky,
-                             ended->result.duration};
+      if (ended == nullptr || !wanted.contains(std::pair(std::string(ended->unit), std::string(ended->name)))) return;
       // What had passed has failed after all.
-      const bool instead = ended->replaces.has_value() && !trend.empty() && trend.back().run_id == one.run_id;
-      if (instead) {
-        const auto told = std::find_if(trend.rbegin(), trend.rend(), [&](const CaseOfRun& before) {
-          return before.run_id == one.run_id && before.unit == one.unit && before.name == one.name;
-        });
-        if (told != trend.rend()) trend.erase(std::next(told).base());
-      }
-      trend.push_back(one);
+      if (ended->replaces.has_value()) RemoveLast(*ended, &verdicts);
+      if (!ended->final) return;
+      verdicts.push_back({log.stem().string(), event.time, std::string(ended->unit), std::string(ended->name),
+                          std::string(ended->host), ended->result.outcome, ended->flaky, ended->result.duration,
+                          ended->iteration});
     });
     if (!read.ok()) problems->push_back(std::string(read.status().message()));
+  }
+  std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<CaseOfRun> trend;
+  for (auto& [started, verdicts] : runs) {
+    trend.insert(trend.end(), std::make_move_iterator(verdicts.begin()), std::make_move_iterator(verdicts.end()));
   }
   return trend;
 }

@@ -3,6 +3,7 @@
 #ifndef DTEST_COORDINATOR_CLI_CASE_TREND_H_
 #define DTEST_COORDINATOR_CLI_CASE_TREND_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,11 @@ struct CaseOfRun {
   Outcome outcome = Outcome::kPassed;
   bool flaky = false;
   absl::Duration duration;
+  uint32_t iteration = 1;
 };
 
-// Of all kept runs, the oldest first; within one in the order of its log. Reads the logs, but parses only the lines in
-// which a name occurs. A log that cannot be read is named in `problems` and passed over.
+// Of all kept runs, that which began first first; within one in the order of its log. Reads the logs, but parses only
+// the lines in which a name occurs. A log that cannot be read is named in `problems` and passed over.
 std::vector<CaseOfRun> CaseTrend(const std::string& state_dir, const std::vector<NamedCase>& cases,
                                  std::vector<std::string>* problems);
 
