@@ -27,8 +27,10 @@ void RunTally::Note(const CaseEnded& ended) {
     if (outcome == Outcome::kNotRun) run_.not_run += change;
     if (flaky) run_.flaky += change;
   };
-  if (ended.replaces.has_value()) count(*ended.replaces, false, uint64_t{0} - 1);
+  const std::pair<CaseId, uint32_t> key(ended.id, ended.iteration);
+  if (ended.replaces.has_value()) count(*ended.replaces, flaky_.erase(key) > 0, uint64_t{0} - 1);
   if (ended.final) count(ended.result.outcome, ended.flaky, 1);
+  if (ended.final && ended.flaky) flaky_.insert(key);
   if (ended.host.empty() || ended.result.outcome == Outcome::kNotRun || ended.result.duration <= run_.slowest) return;
   run_.slowest = ended.result.duration;
   run_.slowest_unit = std::string(ended.unit);

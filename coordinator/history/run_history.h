@@ -9,13 +9,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/event/run_event.h"
 #include "coordinator/history/sqlite.h"
+#include "dtest/ids.h"
 #include "dtest/outcome.h"
 
 namespace dtest {
@@ -45,6 +48,7 @@ class RunTally {
  private:
   void Note(const CaseEnded& ended);
   RunHistory run_;
+  absl::flat_hash_set<std::pair<CaseId, uint32_t>> flaky_;  // cases, by iteration
   bool finished_ = false;
 };
 

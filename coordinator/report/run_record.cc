@@ -122,6 +122,7 @@ void RunRecord::Replace(UnitRecord* unit, const CaseEnded& ended) {
   const auto told = Told(unit, ended);
   if (told == unit->cases.end()) return;
   told->outcome = ended.result.outcome;
+  told->flaky = ended.flaky;
   told->leaky |= ended.result.leaky;
   told->forgiven = ended.forgiven();
   AttemptRecord& last = DetailOf(&*told)->last;

@@ -80,19 +80,18 @@ void RunSummary::On(const UnitListed& listed) {
 
 void RunSummary::On(const CaseEnded& ended) {
   const Outcome outcome = ended.result.outcome;
-  if (ended.replaces.has_value()) --counts_[static_cast<size_t>(*ended.replaces)];
-  busy_ += ended.result.duration;
-  if (outcome != Outcome::kNotRun && outcome != Outcome::kSkipped) KeepIfSlow(ended);
-  const std::pair<CaseId, uint32_t> key(ended.id, ended.iteration);
-  if (!ended.final) {
-    if (ended.result.leaky) leaky_before_.insert(key);
-    return;
+  const IteratedCase key(ended.id, ended.iteration);
+  if (ended.replaces.has_value()) {
+    TakeBack(ended);
+  } else {
+    busy_ += ended.result.duration;
+    if (outcome != Outcome::kNotRun && outcome != Outcome::kSkipped) KeepIfSlow(ended);
   }
+  if (ended.result.leaky) leaky_.insert(key);
+  if (!ended.final) return;
   ended.forgiven() ? ++forgiven_ : ++counts_[static_cast<size_t>(outcome)];
   if (!ended.quarantine.empty()) KeepQuarantined(ended);
-  if (ended.flaky) ++flaky_;
-  const bool leaked_before = !leaky_before_.empty() && leaky_before_.erase(key) > 0;
-  if (ended.result.leaky || leaked_before) ++leaky_;
+  if (ended.flaky) flaky_.insert(key);
   if (outcome == Outcome::kNotRun) {
     std::vector<Attempt>& cut = ended.host.empty() ? not_begun_ : interrupted_;
     if (!ended.host.empty()) ++interrupted_count_;
@@ -104,13 +103,20 @@ void RunSummary::On(const CaseEnded& ended) {
   }
 }
 
-void RunSummary::KeepQuarantined(const CaseEnded& ended) {
-  if (ended.replaces.has_value()) {
-    std::erase_if(quarantined_, [&](const Quarantined& one) {
-      return one.attempt.unit == ended.unit && one.attempt.name == ended.name &&
-             one.attempt.iteration == ended.iteration;
-    });
+// The attempt is judged anew: its time has been counted, and what its verdict was does not count.
+void RunSummary::TakeBack(const CaseEnded& ended) {
+  --counts_[static_cast<size_t>(*ended.replaces)];
+  flaky_.erase({ended.id, ended.iteration});
+  const auto is_of_case = [&](const Attempt& one) {
+    return one.unit == ended.unit && one.name == ended.name && one.iteration == ended.iteration;
+  };
+  std::erase_if(quarantined_, [&](const Quarantined& one) { return is_of_case(one.attempt); });
+  for (Attempt& one : slowest_) {
+    if (is_of_case(one) && one.attempt == ended.result.attempt) one.outcome = ended.result.outcome;
   }
+}
+
+void RunSummary::KeepQuarantined(const CaseEnded& ended) {
   const bool passed = ended.result.outcome == Outcome::kPassed;
   if ((!passed && !ended.forgiven()) || quarantined_.size() >= options_.max_failures) return;
   quarantined_.push_back(

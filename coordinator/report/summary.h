@@ -71,8 +71,8 @@ class RunSummary : public Sink {
   uint64_t cases() const;                          // all final verdicts
   uint64_t failures() const;                       // of those, IsFailure, but for quarantined ones that are forgiven
   uint64_t forgiven() const { return forgiven_; }  // quarantined, failed, in no count() of an outcome
-  uint64_t flaky() const { return flaky_; }
-  uint64_t leaky() const { return leaky_; }    // cases of which at least one attempt was
+  uint64_t flaky() const { return flaky_.size(); }
+  uint64_t leaky() const { return leaky_.size(); }  // cases of which at least one attempt was
   uint64_t copies() const { return copies_; }  // speculative ones that were started
   uint64_t copies_won() const { return copies_won_; }
   uint64_t selected() const { return selected_; }  // iterations not counted
@@ -132,8 +132,11 @@ class RunSummary : public Sink {
   int ExitStatus() const;
 
  private:
+  using IteratedCase = std::pair<CaseId, uint32_t>;
+
   void On(const CaseEnded& ended);
   void On(const UnitListed& listed);
+  void TakeBack(const CaseEnded& ended);
   void KeepIfSlow(const CaseEnded& ended);
   void KeepQuarantined(const CaseEnded& ended);
   Host* HostOf(HostId id);
@@ -141,12 +144,12 @@ class RunSummary : public Sink {
   const Options options_;
   std::array<uint64_t, kOutcomeCount> counts_ = {};
   uint64_t forgiven_ = 0;
-  uint64_t flaky_ = 0, leaky_ = 0, selected_ = 0, listed_ = 0;
+  uint64_t selected_ = 0, listed_ = 0;
   uint64_t copies_ = 0, copies_won_ = 0;
   uint64_t repeat_ = 1;
   uint32_t units_ = 0, hosts_up_ = 0;
   absl::flat_hash_set<UnitId> seen_;
-  absl::flat_hash_set<std::pair<CaseId, uint32_t>> leaky_before_;  // an attempt leaked, the last has not ended
+  absl::flat_hash_set<IteratedCase> flaky_, leaky_;  // leaky: at least one attempt was
   std::string run_id_, working_directory_;
   LeftCases left_;
   std::vector<Unlisted> unlisted_;

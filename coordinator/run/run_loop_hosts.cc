@@ -84,12 +84,13 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
 void RunLoop::HostHasResults(HostId id, Results results) {
   status_.Ended(id, results);
   const bool known = results.unit.value() < units_.size();
-  if (known && !Unit(results.unit).budget.empty()) ApplyBudget(id, &results);
   if (known && (options_.policies.MayRetry() || options_.scheduler.explain)) {
     for (const CaseResult& result : results.results) {
       if (result.index < Unit(results.unit).cases.size()) predecessors_.Add(id, results.unit, result);
     }
   }
+  // Behind others or not: what took too long does not depend on their order.
+  if (known && !Unit(results.unit).budget.empty()) ApplyBudget(id, &results);
   if (results.done && results.startup > absl::ZeroDuration()) {
     ++processes_;
     startup_ += results.startup;

@@ -34,7 +34,7 @@ class Reader {
       } else if (name == "baseline") {
         const std::string text = TextOf(node).value_or("");
         if (text.empty()) Fail(node.source(), "baseline: give the name of a file");
-        file_.baseline = text.front() == '/' ? text : absl::StrCat(DirectoryOf(path_), "/", text);
+        file_.baseline = absl::StartsWith(text, "/") ? text : absl::StrCat(DirectoryOf(path_), "/", text);
       } else if (name == "factor") {
         const std::optional<double> factor = node.value<double>();
         if (!factor.has_value() || !(*factor >= 1 && *factor <= 1000))

@@ -61,7 +61,7 @@ class RecordingSink : public Sink {
   static std::string Line(const CaseEnded& ended) {
     return absl::StrCat("ended ", ended.unit, " ", ended.name, " ", OutcomeName(ended.result.outcome),
                         ended.host.empty() ? "" : " on ", ended.host, ended.final ? "" : " again",
-                        ended.flaky ? " flaky" : "");
+                        ended.flaky ? " flaky" : "", ended.before.empty() ? "" : " order-dependent");
   }
   static std::string Line(const CaseProperties& late) {
     return absl::StrCat("properties ", late.unit, " ", late.name, " on ", late.host);

@@ -50,6 +50,40 @@ TEST(RunSummary, ACaseThatFailedAfterAllCountsOnce) {
   EXPECT_EQ(summary.ExitStatus(), kExitFailed);
 }
 
+TEST(RunSummary, AnAttemptThatIsJudgedAnewCountsOnceWhateverBecomesOfIt) {
+  RunSummary summary(Keeping(5));
+  (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});
+  CaseEnded passed = Case(0, Outcome::kPassed, absl::Seconds(2));
+  passed.quarantine = "rain";
+  passed.flaky = passed.result.leaky = true;
+  (void)summary.Handle({kTime, passed});
+  ASSERT_EQ(summary.quarantined().size(), 1u);
+  CaseEnded late = passed;
+  late.result.outcome = Outcome::kFailed;
+  late.replaces = Outcome::kPassed;
+  late.flaky = late.final = false;  // it is tried again
+  (void)summary.Handle({kTime, late});
+  EXPECT_TRUE(summary.quarantined().empty());
+  EXPECT_EQ(summary.flaky(), 0u);
+  EXPECT_EQ(summary.cases(), 0u);
+  CaseEnded again = late;
+  again.final = true;
+  again.replaces.reset();
+  again.result.attempt = 2;
+  again.result.leaky = false;
+  again.result.duration = absl::Seconds(1);
+  (void)summary.Handle({kTime, again});
+  (void)summary.Handle({kTime, RunFinished{RunEnd::kCompleted, ""}});
+  ASSERT_EQ(summary.quarantined().size(), 1u);
+  EXPECT_TRUE(summary.quarantined()[0].forgiven);
+  EXPECT_EQ(summary.cases(), 1u);
+  EXPECT_EQ(summary.leaky(), 1u);
+  EXPECT_EQ(summary.busy_time(), absl::Seconds(3));
+  ASSERT_EQ(summary.Slowest().size(), 2u);
+  EXPECT_EQ(summary.Slowest()[0].outcome, Outcome::kFailed);
+  EXPECT_EQ(summary.ExitStatus(), kExitPassed);
+}
+
 TEST(RunSummary, AListingThatProvesWrongIsOneExecutableThatFails) {
   RunSummary summary;
   (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});
@@ -222,7 +256,7 @@ TEST(RunSummary, ACaseLeakyInAnEarlierAttemptIsLeakyOnce) {
   first.final = false;
   first.result.leaky = true;
   (void)summary.Handle({kTime, first});
-  EXPECT_EQ(summary.leaky(), 0u);
+  EXPECT_EQ(summary.leaky(), 1u);
   CaseEnded second = Case(0, Outcome::kPassed);
   second.result.leaky = true;
   (void)summary.Handle({kTime, second});

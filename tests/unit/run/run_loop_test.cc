@@ -61,7 +61,9 @@ class RunLoopTest : public testing::Test {
           result.index = leased.index;
           result.attempt = leased.attempt;
           result.outcome = outcome_;
-          result.duration = case_takes_;
+          result.duration = leased.attempt == 1 ? case_takes_ : later_attempts_take_.value_or(case_takes_);
+          result.process = static_cast<uint32_t>(lease.id.value()) + 1;
+          result.place = static_cast<uint32_t>(results.results.size()) - 1;
         }
         if (!interrupted_.contains(host)) hosts_.Says(host, std::move(results));
       });
@@ -131,6 +133,7 @@ class RunLoopTest : public testing::Test {
   std::unique_ptr<RunLoop> loop_;
   std::map<UnitId, std::vector<std::string>> listings_;
   absl::Duration case_takes_ = 10 * kMs;
+  std::optional<absl::Duration> later_attempts_take_;
   Outcome outcome_ = Outcome::kPassed;
   std::set<HostId> interrupted_;
   std::vector<NamedCase> only_;
@@ -239,6 +242,24 @@ TEST_F(RunLoopTest, ARerunTellsWhatItDoesNotRun) {
                           "left out math A.One: a filter leaves it out, failed"));
   EXPECT_EQ(summary.left().count(), 1u);
   EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+}
+
+TEST_F(RunLoopTest, WhatTookTooLongBehindOthersDoesNotDependOnThem) {
+  ListedUnit("math", {"A.One", "A.Two"});
+  ComesUp(kA);
+  auto durations = std::make_shared<Durations>();
+  durations->units["math"] = {{"A.One", kMs}, {"A.Two", kMs}};  // so short that both are one batch
+  options_.durations = durations;
+  options_.policies = CasePolicies({.time_limit = absl::Minutes(1), .retries = 1});
+  BudgetFile budget;
+  budget.entries.push_back({"A.Two", *Filter::Parse("A.Two"), absl::Milliseconds(5), "budget.toml:1"});
+  options_.budget = Budget(budget, {});
+  case_takes_ = absl::Milliseconds(50);
+  later_attempts_take_ = kMs;
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.LinesThatBegin("ended"),
+              UnorderedElementsAre("ended math A.One passed on a", "ended math A.Two failed on a again",
+                                   "ended math A.Two passed on a flaky"));
 }
 
 TEST_F(RunLoopTest, AnEarlierRunsListingIsTakenWhereAllCasesRun) {
