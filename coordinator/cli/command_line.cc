@@ -352,8 +352,9 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
       return absl::StrCat("dtest history cannot '", word,
                           "': give nothing, trend [EXPR], flaky, export FILE or forget EXPR");
     }
-    if (options.json && word != "trend")
+    if (options.json && word != "trend" && word != "flaky") {
       return absl::StrCat("dtest history ", word, " has no JSON: what is --json for?");
+    }
     if (word == "flaky" && options.paths.size() > 1) {
       return absl::StrCat("dtest history flaky takes nothing: what is ", options.paths[1], " for?");
     }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -206,18 +207,25 @@ int ShowTrend(const std::vector<NamedCase>& cases, const Options& options) {
 
 constexpr int kDaysOfQuarantine = 30;
 
-// Entries of quarantine for the cases that pass and fail in turns, those that fail most often first, as a dtest.toml
-// that can be pasted. Those that are in quarantine already are only counted.
-int ProposeQuarantine(const std::vector<KnownCase>& all, const Options& options) {
+// A case that passes and fails in turns.
+struct FlakyCase {
+  const KnownCase* known;
+  std::optional<QuarantineEntry> entry;  // none: it has a name that no file can hold
+};
+struct Proposal {
+  std::vector<FlakyCase> cases;  // those that fail most often first
+  size_t in_quarantine = 0;      // already; not among `cases`
+};
+
+absl::StatusOr<Proposal> ProposeQuarantine(const std::vector<KnownCase>& all, const Options& options) {
   std::vector<QuarantineEntry> quarantine = options.quarantine;
   for (const std::string& file : options.quarantine_files) {
     absl::StatusOr<std::vector<QuarantineEntry>> read = ReadQuarantineFile(file);
-    if (!read.ok()) return ExplainFailure(read.status());
+    if (!read.ok()) return absl::InvalidArgumentError(read.status().message());  // no case is missed
     quarantine.insert(quarantine.end(), read->begin(), read->end());
   }
   const absl::CivilDay today = absl::ToCivilDay(absl::Now(), absl::UTCTimeZone());
-  std::vector<const KnownCase*> flaky;
-  size_t in_quarantine = 0;
+  Proposal proposal;
   for (const KnownCase& known : all) {
     if (!LooksFlaky(known.history)) continue;
     FilterSubject subject;
@@ -227,26 +235,62 @@ int ProposeQuarantine(const std::vector<KnownCase>& all, const Options& options)
     const bool there = std::any_of(quarantine.begin(), quarantine.end(), [&](const QuarantineEntry& entry) {
       return entry.expires.value_or(today) >= today && entry.filter.Matches(subject);
     });
-    there ? void(++in_quarantine) : flaky.push_back(&known);
-  }
-  std::stable_sort(flaky.begin(), flaky.end(),
-                   [](const KnownCase* a, const KnownCase* b) { return FailureRate(*a) > FailureRate(*b); });
-  std::string text = absl::StrCat(
-      "# ", Plural(flaky.size(), "case"), flaky.size() == 1 ? " passes and fails" : " pass and fail", " in turns",
-      in_quarantine == 0 ? "" : absl::StrCat(", and ", in_quarantine, " more in quarantine"), "\n");
-  for (const KnownCase* known : flaky) {
-    const std::string name = known->name == known->unit ? known->unit : absl::StrCat(known->unit, ".", known->name);
-    const std::string filter_text = absl::StrCat("=", name);
-    const absl::StatusOr<Filter> filter = Filter::Parse(filter_text);
-    if (!IsUtf8(name) || !filter.ok()) {
-      absl::StrAppend(&text, "\n# ", Name(*known), " (", RecordText(known->history), ") has a name that no file can hold\n");
+    if (there) {
+      ++proposal.in_quarantine;
       continue;
     }
-    const QuarantineEntry entry{filter_text, *filter, absl::StrCat("flaky: ", RecordText(known->history)), "",
+    FlakyCase& one = proposal.cases.emplace_back(FlakyCase{&known, std::nullopt});
+    const std::string name = known.name == known.unit ? known.unit : absl::StrCat(known.unit, ".", known.name);
+    const std::string filter_text = absl::StrCat("=", name);
+    const absl::StatusOr<Filter> filter = Filter::Parse(filter_text);
+    if (!IsUtf8(name) || !filter.ok()) continue;
+    one.entry = QuarantineEntry{filter_text, *filter, absl::StrCat("flaky: ", RecordText(known.history)), "",
                                 today + kDaysOfQuarantine};
-    absl::StrAppend(&text, "\n", QuarantineToml(entry), "# owner = \"who looks into it\"\n");
   }
-  return StatusAfterOutput(WriteOutput(text), kExitPassed);
+  std::stable_sort(proposal.cases.begin(), proposal.cases.end(), [](const FlakyCase& a, const FlakyCase& b) {
+    return FailureRate(*a.known) > FailureRate(*b.known);
+  });
+  return proposal;
+}
+
+// As a dtest.toml that can be pasted.
+std::string ProposalText(const Proposal& proposal) {
+  const size_t count = proposal.cases.size();
+  std::string text = absl::StrCat(
+      "# ", Plural(count, "case"), count == 1 ? " passes and fails" : " pass and fail", " in turns",
+      proposal.in_quarantine == 0 ? "" : absl::StrCat(", and ", proposal.in_quarantine, " more in quarantine"), "\n");
+  for (const FlakyCase& one : proposal.cases) {
+    if (one.entry.has_value()) {
+      absl::StrAppend(&text, "\n", QuarantineToml(*one.entry), "# owner = \"who looks into it\"\n");
+    } else {
+      absl::StrAppend(&text, "\n# ", Name(*one.known), " (", RecordText(one.known->history),
+                      ") has a name that no file can hold\n");
+    }
+  }
+  return text;
+}
+
+int ShowProposal(const Proposal& proposal, bool json) {
+  if (!json) return StatusAfterOutput(WriteOutput(ProposalText(proposal)), kExitPassed);
+  JsonDocument document("history");
+  document.BeginList("proposals");
+  for (const FlakyCase& one : proposal.cases) {
+    std::string* const text = document.Element();
+    *text += "{\"executable\":";
+    AppendString(one.known->unit, text);
+    AppendField("name", one.known->name, text);
+    AppendField("runs", one.known->history.runs, text);
+    AppendField("failures", one.known->history.failures, text);
+    if (one.entry.has_value()) {
+      AppendField("filter", one.entry->filter_text, text);
+      AppendField("reason", one.entry->reason, text);
+      AppendField("expires", absl::FormatCivilTime(*one.entry->expires), text);
+    }
+    text->push_back('}');
+  }
+  document.EndList();
+  AppendField("in_quarantine", uint64_t{proposal.in_quarantine}, document.fields());
+  return document.End({}, kExitPassed);
 }
 
 int Export(const std::vector<KnownCase>& all, const std::string& path) {
@@ -326,7 +370,10 @@ int HistoryCommand(const Options& options) {
   absl::StatusOr<std::vector<KnownCase>> all = (*history)->All();
   if (!all.ok()) return fail(all.status());
   if (word.empty()) return options.json ? ShowAsJson(*all, *runs) : Show(*all, *runs, shown);
-  if (word == "flaky") return ProposeQuarantine(*all, options);
+  if (word == "flaky") {
+    const absl::StatusOr<Proposal> proposal = ProposeQuarantine(*all, options);
+    return proposal.ok() ? ShowProposal(*proposal, options.json) : fail(proposal.status());
+  }
   if (word == "export") return Export(*all, rest.front());
   if (absl::Status status = Choose(rest, &*all); !status.ok()) return fail(status);
   if (word == "forget") return Forget(history->get(), *all);

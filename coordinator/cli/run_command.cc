@@ -400,9 +400,9 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
     selection->DivideBy(*durations);
   }
   absl::StatusOr<Quarantine> quarantine = MakeQuarantine(options, began);
-  if (!quarantine.ok()) return ExplainFailure(quarantine.status());
+  if (!quarantine.ok()) return fail(quarantine.status());
   absl::StatusOr<Budget> budget = options.budget.empty() ? Budget() : Budget::Read(options.budget);
-  if (!budget.ok()) return ExplainFailure(budget.status());
+  if (!budget.ok()) return fail(budget.status());
   absl::StatusOr<Discovery> discovery = FindTests(options, *hosts, rerun);
   if (!discovery.ok()) {
     if (list_only || !absl::IsFailedPrecondition(discovery.status())) return fail(discovery.status());

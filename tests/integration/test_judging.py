@@ -126,6 +126,15 @@ class JudgingTest(DtestCase):
         self.assertExit(proposed, PASSED)
         self.assertSays(proposed, "# 1 case passes and fails in turns", 'filter = "=tests/flaky_test.Flaky.SecondAttemptPasses"',
                         'reason = "flaky: 2 of 4 runs failed, last on ')
+        document = json.loads(self.dtest("history", "flaky", "--json", reports=False).stdout)
+        [entry] = document["proposals"]
+        self.assertEqual((entry["executable"], entry["name"], entry["runs"], entry["failures"], entry["filter"]),
+                         ("tests/flaky_test", "Flaky.SecondAttemptPasses", 4, 2,
+                          "=tests/flaky_test.Flaky.SecondAttemptPasses"))
+        self.assertEqual((document["command"], document["status"], document["in_quarantine"]), ("history", 0, 0))
+        wrong = self.dtest("history", "flaky", "--json", "--quarantine", "nowhere.toml", reports=False)
+        self.assertExit(wrong, USAGE)
+        self.assertIn("nowhere.toml", json.loads(wrong.stdout)["errors"][0]["message"])
         self.write("dtest.toml", proposed.stdout)
         again = self.dtest("history", "flaky", reports=False)
         self.assertSays(again, "# 0 cases pass and fail in turns, and 1 more in quarantine")
