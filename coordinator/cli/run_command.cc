@@ -146,6 +146,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   std::error_code error;
   loop.working_directory = std::filesystem::current_path(error).string();
   loop.list_only = options.command == Command::kList;
+  loop.failed_first = options.failed_first;
+  loop.new_first = options.new_first;
   loop.allow_unrunnable = options.allow_unrunnable;
   loop.jobs = options.jobs;
   loop.min_hosts = options.min_hosts;

@@ -1,6 +1,6 @@
 #include "coordinator/run/expected_cases.h"
 
-#include <optional>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 
@@ -22,17 +22,12 @@ void FillIn(const Durations& durations, const std::string& unit, const CaseInfos
 
 CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
                          const std::vector<uint32_t>& selected, const CasePolicies& policies, absl::Duration startup,
-                         History* history, const Durations* durations) {
+                         const std::vector<std::optional<CaseHistory>>& histories, const Durations* durations) {
   CasesKnown known;
   known.unit = id;
   CasePolicies::OfUnit resolved = policies.Resolve(unit, cases, selected);
   known.policies = std::move(resolved.policies);
   known.startup = startup;
-  std::vector<std::optional<CaseHistory>> histories(cases.size());
-  if (history != nullptr) {
-    histories = history->Cases(unit, cases);
-    if (const std::optional<absl::Duration> measured = history->Startup(unit)) known.startup = *measured;
-  }
   known.cases.reserve(selected.size());
   known.suite_of.reserve(selected.size());
   uint32_t suite = 0;
@@ -42,7 +37,7 @@ CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& ca
     if (its_suite != suite_name) ++suite, suite_name = its_suite;
     SelectedCase& expected = known.cases.emplace_back(SelectedCase{index, std::nullopt, absl::ZeroDuration()});
     expected.policy = resolved.of_case[known.cases.size() - 1];
-    if (histories[index].has_value()) {
+    if (!histories.empty() && histories[index].has_value()) {
       expected.expected = histories[index]->duration;
       expected.high = histories[index]->high;
     }

@@ -5,6 +5,7 @@
 #define DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,11 @@
 
 namespace dtest {
 
-// `cases`: all of the unit; `selected`: indices into them, ascending; `startup`: as listing measured it,
-// which history overrules. `history` and `durations` may be null.
+// `cases`: all of the unit; `selected`: indices into them, ascending; `startup`: what it costs to start; `known`: what
+// history says, parallel to `cases`, or empty. `durations` may be null.
 CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
                          const std::vector<uint32_t>& selected, const CasePolicies& policies, absl::Duration startup,
-                         History* history, const Durations* durations);
+                         const std::vector<std::optional<CaseHistory>>& known, const Durations* durations);
 
 }  // namespace dtest
 

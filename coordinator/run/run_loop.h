@@ -51,6 +51,8 @@ class RunLoop : public Hosts::Delegate {
     std::vector<std::string> command;
     std::string working_directory;               // absolute; what tests see as their own
     bool list_only = false;                      // list, and run nothing
+    bool failed_first = false;                   // cases that failed when they ran last go out first...
+    bool new_first = false;                      // ...and those that history has not seen
     bool allow_unrunnable = false;               // a unit without a case is a warning, no failure
     std::shared_ptr<const Durations> durations;  // where history knows nothing; may be null
     absl::Time began = absl::InfiniteFuture();   // when the command was given, for RunStarted::setup
@@ -139,7 +141,10 @@ class RunLoop : public Hosts::Delegate {
   // `asked`: a host was, which took `startup`.
   void CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked);
   void TellSelected(UnitId id);
-  void FindQuarantined(RunUnit* unit);
+  // `known`: parallel to its cases, or empty.
+  void FindQuarantined(RunUnit* unit, const std::vector<std::optional<CaseHistory>>& known);
+  // Whether a case with this history is to be handed out before others.
+  bool IsFirst(const std::optional<CaseHistory>& history) const;
   // What a report says of the quarantine of a case that ended so.
   void AddQuarantine(const RunUnit& unit, CaseEnded* ended) const;
   // Entries of quarantine and budget that no case of this run is meant by.

@@ -57,9 +57,9 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   }
   unit.listed = true;
   unit.cases = std::move(cases);
-  std::vector<std::optional<CaseHistory>> known;
-  if (selection_.NeedsHistory()) known = out_.history->Cases(unit.name, unit.cases);
-  unit.selected = selection_.Select(unit.name, unit.cases, known);
+  std::vector<std::optional<CaseHistory>> histories;
+  if (out_.history != nullptr) histories = out_.history->Cases(unit.name, unit.cases);
+  unit.selected = selection_.Select(unit.name, unit.cases, histories);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(unit.name, " lists no case at all: were its tests linked into it?")});
   }
@@ -72,15 +72,18 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
     Schedule(CasesKnown{.unit = id, .startup = startup});
   } else {
     TellSelected(id);
-    FindQuarantined(&unit);
+    FindQuarantined(&unit, histories);
     unit.budget = budget_.LimitsOf(unit.name, unit.cases);
-    History* const history = options_.scheduler.together ? nullptr : out_.history;
-    CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, history,
+    // As it ran is not as it is expected to run.
+    if (options_.scheduler.together) histories.clear();
+    if (!histories.empty()) startup = out_.history->Startup(unit.name).value_or(startup);
+    CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, histories,
                                      options_.durations.get());
     known.unlisted_too = selection_.TakesAll();
     for (SelectedCase& one : known.cases) {
       const auto found = unit.quarantined.find(one.index);
       one.quarantined = found != unit.quarantined.end() && !quarantine_.expired(found->second.entry);
+      one.first = !histories.empty() && IsFirst(histories[one.index]);
     }
     Schedule(std::move(known));
   }
@@ -98,11 +101,14 @@ void RunLoop::TellSelected(UnitId id) {
   }
 }
 
-void RunLoop::FindQuarantined(RunUnit* unit) {
+bool RunLoop::IsFirst(const std::optional<CaseHistory>& history) const {
+  const bool never_ran = !history.has_value() || history->runs == 0;
+  return never_ran ? options_.new_first : options_.failed_first && IsFailure(history->last_outcome);
+}
+
+void RunLoop::FindQuarantined(RunUnit* unit, const std::vector<std::optional<CaseHistory>>& known) {
   const absl::flat_hash_map<uint32_t, uint32_t> entries = quarantine_.Find(unit->name, unit->cases);
   if (entries.empty()) return;
-  std::vector<std::optional<CaseHistory>> known;
-  if (out_.history != nullptr) known = out_.history->Cases(unit->name, unit->cases);
   for (const uint32_t index : unit->selected) {
     const auto entry = entries.find(index);
     if (entry == entries.end()) continue;

@@ -106,7 +106,7 @@ void Scheduler::Impl::Feed(std::vector<HostId> hosts) {
 bool Scheduler::Impl::GiveOne(HostId h) {
   if (GiveListing(h)) return true;
   if (pending_.count() == 0) return false;
-  return GiveRetry(h) || GiveLong(h) || GiveShort(h);
+  return GiveRetry(h) || GiveFirst(h) || GiveLong(h) || GiveShort(h);
 }
 
 bool Scheduler::Impl::GiveListing(HostId h) {
@@ -223,15 +223,19 @@ bool Scheduler::Impl::GiveLong(HostId h) {
   return true;
 }
 
-UnitId Scheduler::Impl::ChooseShort(HostId h) const {
+UnitId Scheduler::Impl::ChooseShort(HostId h, bool first) const {
+  const std::set<UnitId>& with_first = pending_.with_first();
+  const auto may_have = [&](UnitId e) {
+    return pending_.short_count(e) > 0 && (!first || with_first.contains(e)) && MayPlace(h, e);
+  };
   const UnitId current = hosts_[h].current;
-  if (current != kNoUnit && pending_.short_count(current) > 0 && MayPlace(h, current)) return current;
+  if (current != kNoUnit && may_have(current)) return current;
   UnitId best = kNoUnit;
   uint32_t weighed = 0;
   double best_score = 0;
   // What is left of a unit per lease that works on it, so that hosts spread over units.
   const auto weigh = [&](UnitId e) {
-    if (pending_.short_count(e) == 0 || !MayPlace(h, e)) return false;
+    if (!may_have(e)) return false;
     double score = (absl::ToDoubleNanoseconds(pending_.expected(e)) + 1.0) / (1.0 + hosts_.live_leases(e));
     if (placement_.Has(h, e) && placement_.ShipTime(e) > absl::ZeroDuration()) score *= 4;
     if (best == kNoUnit || score > best_score) {
@@ -240,6 +244,12 @@ UnitId Scheduler::Impl::ChooseShort(HostId h) const {
     }
     return true;
   };
+  if (first) {
+    for (const UnitId e : with_first) {
+      if (weigh(e) && ++weighed >= kCandidates) break;
+    }
+    return best;
+  }
   for (const auto& [key, e] : pending_.by_work()) {
     if (weigh(e) && ++weighed >= kCandidates) break;
   }
@@ -250,12 +260,22 @@ UnitId Scheduler::Impl::ChooseShort(HostId h) const {
   return best;
 }
 
-bool Scheduler::Impl::GiveShort(HostId h) {
-  const UnitId e = ChooseShort(h);
-  if (e == kNoUnit) return false;
+void Scheduler::Impl::GiveBatch(HostId h, UnitId e) {
   hosts_[h].current = e;
   SendLease(h, e, CutBatch(e, hosts_[h].speed, &hosts_[h].probing));
-  return true;
+}
+
+bool Scheduler::Impl::GiveFirst(HostId h) {
+  if (pending_.with_first().empty()) return false;
+  const UnitId e = ChooseShort(h, /*first=*/true);
+  if (e != kNoUnit) GiveBatch(h, e);
+  return e != kNoUnit;
+}
+
+bool Scheduler::Impl::GiveShort(HostId h) {
+  const UnitId e = ChooseShort(h, /*first=*/false);
+  if (e != kNoUnit) GiveBatch(h, e);
+  return e != kNoUnit;
 }
 
 CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
@@ -278,7 +298,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
     if (list.count > 0 && !options_.together) {
       const CaseRecord& last = cases_[list.tail];
       // One iteration a lease: an index must not be in it twice.
-      if (c.iteration != last.iteration || seconds > long_case || HasOwnProcess(c)) break;
+      if (c.iteration != last.iteration || c.first != last.first || seconds > long_case || HasOwnProcess(c)) break;
       if (!ShareEnvironment(c, last)) break;
       if (!c.known && unknown >= most_unknown) {
         *probing = true;

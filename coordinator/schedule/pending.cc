@@ -69,13 +69,14 @@ void Pending::Add(CaseNumber i, bool front) {
   CaseRecord& c = cases_[i];
   if (c.needy) return AddNeedy(i, absl::InfinitePast());
   Unit& e = units_[c.unit];
-  if (c.known && c.seconds > absl::ToDoubleSeconds(costs_.long_case()) && !listing_order_) {
+  if (c.known && c.seconds > absl::ToDoubleSeconds(costs_.long_case()) && !listing_order_ && !c.first) {
     c.state = CaseState::kLong;
     e.heap.push_back({c.seconds, i});
     std::push_heap(e.heap.begin(), e.heap.end(), Shorter);
   } else {
     c.state = CaseState::kShort;
     front ? e.list.PushFront(cases_, i) : e.list.PushBack(cases_, i);
+    if (c.first && e.first++ == 0) with_first_.insert(c.unit);
   }
   Account(i, 1);
 }
@@ -108,7 +109,9 @@ bool Pending::ReleaseDelayed(absl::Time now) {
 }
 
 CaseNumber Pending::TakeShort(UnitId unit) {
-  const CaseNumber i = units_[unit].list.RemoveAfter(cases_, kNoCase);
+  Unit& e = units_[unit];
+  const CaseNumber i = e.list.RemoveAfter(cases_, kNoCase);
+  if (cases_[i].first && --e.first == 0) with_first_.erase(unit);
   Account(i, -1);
   return i;
 }
@@ -189,11 +192,13 @@ void Pending::CheckInvariants() const {
       Check(cases_[one.i].state == CaseState::kLong, "long cases are marked so");
       Check(cases_[one.i].seconds == one.seconds, "long cases are expected to take what the heap says");
     }
-    uint32_t listed = 0;
+    uint32_t listed = 0, first = 0;
     for (CaseNumber i = e.list.head; i != kNoCase; i = cases_[i].next) {
       Check(cases_[i].state == CaseState::kShort, "short cases are marked so");
       ++listed;
+      first += cases_[i].first;
     }
+    Check(first == e.first && (first > 0) == with_first_.contains(x), "short cases that are to be first are counted");
     Check(listed == e.list.count, "a list has as many cases as it counts");
     Check(counts[x] == e.count, "pending cases per unit are counted");
     Check(sums[x] == e.nanos, "the pending estimate of a unit is the sum of its parts");

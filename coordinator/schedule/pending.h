@@ -1,6 +1,7 @@
 // The cases that no host holds. Each is in exactly one place:
 //
-//   short    in listing order, per unit: taken as batches, so suites stay together
+//   short    in listing order, per unit: taken as batches, so suites stay together. Before them those that are to be
+//            first, long or short
 //   long     per unit, longest first: each is leased alone, the longest of all units first
 //   retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
 //   delayed  cases that will be retries at their time: nobody can have them now
@@ -64,6 +65,9 @@ class Pending {
   // roughly, to be cheap.
   const std::set<std::pair<int64_t, UnitId>>& by_work() const { return by_work_; }
 
+  // Units that have short cases which are to be first.
+  const std::set<UnitId>& with_first() const { return with_first_; }
+
   uint64_t count() const { return count_; }
   uint64_t delayed() const { return retries_.delayed().size(); }
   uint32_t count(UnitId unit) const { return units_[unit].count; }
@@ -91,6 +95,7 @@ class Pending {
     CaseList list;
     std::vector<Long> heap;     // of long cases: the longest in front, see Shorter
     uint32_t count = 0;         // pending in any way
+    uint32_t first = 0;         // of those in `list`, to be first
     uint32_t unknown = 0;       // of them, without history
     int64_t known_nanos = 0;    // of the others
     int64_t nanos = 0;          // known_nanos and what the unknown ones are expected to take
@@ -113,6 +118,7 @@ class Pending {
   NeedyCases needy_;
   std::set<std::pair<float, UnitId>> by_longest_;
   std::set<std::pair<int64_t, UnitId>> by_work_;
+  std::set<UnitId> with_first_;
   uint64_t count_ = 0;
   int64_t nanos_ = 0;
 };

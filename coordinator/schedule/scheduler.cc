@@ -291,6 +291,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.quarantined = event.cases[k].quarantined;
       c.needy = policies_.NeedsOf(c.policy) != kNoNeeds;
       c.iteration = iteration;
+      c.first = event.cases[k].first && iteration == 1;
       c.known = event.cases[k].expected.has_value();
       if (c.known) c.seconds = static_cast<float>(std::max(0.0, absl::ToDoubleSeconds(*event.cases[k].expected)));
       if (c.known) c.high = static_cast<float>(std::max(0.0, absl::ToDoubleSeconds(event.cases[k].high)));
@@ -298,6 +299,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       order.push_back(i);
     }
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
+    std::stable_partition(order.begin(), order.end(), [this](CaseNumber i) { return cases_[i].first; });
     for (CaseNumber i : order) pending_.AddBack(i);
     if (options_.stress.has_value()) std::for_each(order.begin(), order.end(), [this](CaseNumber i) { MayRepeat(i); });
   }

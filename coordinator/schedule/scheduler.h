@@ -68,6 +68,7 @@ struct SelectedCase {
   absl::Duration high = absl::ZeroDuration();   // as well: on a bad day (CaseHistory::high); zero: unknown
   uint16_t policy = 0;                          // position in CasesKnown::policies
   bool quarantined = false;                     // failures that QuarantineForgives are not counted by max_fail
+  bool first = false;                           // it is handed out before those of all units that are not
 };
 
 // The cases to run, in listing order, after filter and shard. May be empty. `startup` is the process start-up cost.

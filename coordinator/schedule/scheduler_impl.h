@@ -121,11 +121,14 @@ class Scheduler::Impl {
   bool MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const;
   bool HasSuspect(HostId h) const;  // holds a case that runs apart
   bool GiveRetry(HostId h);
+  bool GiveFirst(HostId h);
   bool GiveLong(HostId h);
   bool GiveShort(HostId h);
   bool GivePrefetch(HostId h);
   bool MayPlace(HostId h, UnitId unit) const;
-  UnitId ChooseShort(HostId h) const;
+  // `first`: among those that have cases which are to be first.
+  UnitId ChooseShort(HostId h, bool first) const;
+  void GiveBatch(HostId h, UnitId e);
   // `probing`: it would be longer if the cases had been seen before.
   CaseList CutBatch(UnitId unit, double speed, bool* probing);
   absl::Duration EvenShare() const;

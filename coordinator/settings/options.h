@@ -109,6 +109,8 @@ struct Options {
   uint32_t repeat = 1;
   std::optional<uint64_t> shuffle;
   uint32_t max_fail = 0;  // 0: never stop
+  bool failed_first = false;
+  bool new_first = false;
   bool speculate = false;
   std::optional<Stress> stress;
   std::vector<std::pair<std::string, std::string>> env;

@@ -32,6 +32,8 @@ class ExpectedCasesTest : public ::testing::Test {
     ASSERT_TRUE(history_->Handle({absl::UnixEpoch(), RunFinished{}}).ok());
   }
 
+  std::vector<std::optional<CaseHistory>> Known() { return history_->Cases("t", Cases()); }
+
   ScratchDirectory scratch_;
   std::unique_ptr<History> history_;
   const Durations file_{{{"t", {{"A.x", absl::Seconds(7)}, {"B.x", absl::Seconds(8)}, {"A.y", absl::Seconds(9)}}}}, ""};
@@ -47,7 +49,7 @@ TEST_F(ExpectedCasesTest, HistoryCountsBeforeTheFileOfDurations) {
   Passed("A.x", absl::Seconds(2));
   const CasePolicy policy{.retries = 2};
   const CasesKnown known =
-      ExpectedCases(UnitId(3), "t", Cases(), {0, 2, 4}, CasePolicies(policy), absl::Seconds(1), history_.get(), &file_);
+      ExpectedCases(UnitId(3), "t", Cases(), {0, 2, 4}, CasePolicies(policy), absl::Seconds(1), Known(), &file_);
   EXPECT_THAT(known.policies, ElementsAre(policy));
   EXPECT_EQ(known.unit, UnitId(3));
   EXPECT_THAT(Seconds(known), ElementsAre(2, 8, -1));
@@ -57,24 +59,17 @@ TEST_F(ExpectedCasesTest, HistoryCountsBeforeTheFileOfDurations) {
 }
 
 TEST_F(ExpectedCasesTest, EitherMayBeMissing) {
-  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "t", Cases(), {1, 3}, CasePolicies(), {}, nullptr, &file_)), ElementsAre(9, -1));
-  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "other", Cases(), {1}, CasePolicies(), {}, nullptr, &file_)), ElementsAre(-1));
-  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "t", Cases(), {1}, CasePolicies(), {}, nullptr, nullptr)), ElementsAre(-1));
+  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "t", Cases(), {1, 3}, CasePolicies(), {}, {}, &file_)), ElementsAre(9, -1));
+  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "other", Cases(), {1}, CasePolicies(), {}, {}, &file_)), ElementsAre(-1));
+  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "t", Cases(), {1}, CasePolicies(), {}, {}, nullptr)), ElementsAre(-1));
 }
 
 TEST_F(ExpectedCasesTest, NeighboursOfOneSuiteShareItsNumber) {
   const std::vector<uint32_t> suite_of =
-      ExpectedCases(UnitId(0), "t", Cases(), {0, 1, 2, 4}, CasePolicies(), {}, nullptr, nullptr).suite_of;
+      ExpectedCases(UnitId(0), "t", Cases(), {0, 1, 2, 4}, CasePolicies(), {}, {}, nullptr).suite_of;
   EXPECT_EQ(suite_of[0], suite_of[1]);
   EXPECT_NE(suite_of[1], suite_of[2]);
   EXPECT_EQ(suite_of[2], suite_of[3]);
-}
-
-TEST_F(ExpectedCasesTest, MeasuredStartUpOverrulesWhatListingTook) {
-  history_->RecordStartup("t", absl::Milliseconds(30));
-  Passed("A.x", absl::Seconds(2));
-  EXPECT_EQ(ExpectedCases(UnitId(0), "t", Cases(), {0}, CasePolicies(), absl::Seconds(1), history_.get(), nullptr).startup,
-            absl::Milliseconds(30));
 }
 
 }  // namespace

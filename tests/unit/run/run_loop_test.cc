@@ -18,6 +18,7 @@
 #include "fakes/manual_clock.h"
 #include "fakes/recording_sink.h"
 #include "unit/agent/dotted_cases.h"
+#include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
 namespace {
@@ -105,7 +106,7 @@ class RunLoopTest : public testing::Test {
     if (!only_.empty()) selection.TakeOnly(only_);
     loop_ = std::make_unique<RunLoop>(
         options_, specs, std::move(selection),
-        RunLoop::Surroundings{&sinks_, nullptr, nullptr, &signals_, &bundle_, clock_.AsFunction()});
+        RunLoop::Surroundings{&sinks_, history_.get(), nullptr, &signals_, &bundle_, clock_.AsFunction()});
     hosts_.set_delegate(loop_.get());
     const RunEnd end = loop_->Run(&hosts_);
     EXPECT_EQ(sink_.flushed(), sink_.lines().size()) << "all that was told is written";
@@ -134,6 +135,8 @@ class RunLoopTest : public testing::Test {
   std::map<UnitId, std::vector<std::string>> listings_;
   absl::Duration case_takes_ = 10 * kMs;
   std::optional<absl::Duration> later_attempts_take_;
+  ScratchDirectory scratch_;
+  std::unique_ptr<History> history_;  // null: none
   Outcome outcome_ = Outcome::kPassed;
   std::set<HostId> interrupted_;
   std::vector<NamedCase> only_;
@@ -242,6 +245,29 @@ TEST_F(RunLoopTest, ARerunTellsWhatItDoesNotRun) {
                           "left out math A.One: a filter leaves it out, failed"));
   EXPECT_EQ(summary.left().count(), 1u);
   EXPECT_EQ(summary.ExitStatus(), kExitFailed);
+}
+
+TEST_F(RunLoopTest, WhatFailedLastOrIsNewGoesFirst) {
+  history_ = *History::Open(scratch_.File("history.db"));
+  for (const char* name : {"A.One", "A.Two", "B.One"}) {
+    CaseEnded ended;
+    ended.unit = absl::string_view(name)[0] == 'A' ? "math" : "net";
+    ended.name = name;
+    ended.host = "a";
+    ended.result.duration = absl::Seconds(1);
+    ended.result.outcome = ended.name == "A.Two" ? Outcome::kFailed : Outcome::kPassed;
+    ASSERT_TRUE(history_->Handle({clock_.AsFunction()(), ended}).ok());
+  }
+  ASSERT_TRUE(history_->Handle({clock_.AsFunction()(), RunFinished{}}).ok());
+  ListedUnit("math", {"A.One", "A.Two"});
+  ListedUnit("net", {"B.One", "B.New"});
+  ComesUp(kA, absl::Seconds(1));
+  options_.failed_first = options_.new_first = true;
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  std::vector<std::string> ended = sink_.LinesThatBegin("ended");
+  ASSERT_THAT(ended, SizeIs(4));
+  ended.resize(2);
+  EXPECT_THAT(ended, UnorderedElementsAre("ended math A.Two passed on a", "ended net B.New passed on a"));
 }
 
 TEST_F(RunLoopTest, WhatTookTooLongBehindOthersDoesNotDependOnThem) {

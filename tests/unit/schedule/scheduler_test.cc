@@ -95,6 +95,36 @@ TEST_F(SchedulerTest, LongCasesGoOutAloneLongestFirstAcrossExecutables) {
   EXPECT_THAT(first, ElementsAre(std::pair(1u, 1u), std::pair(0u, 1u), std::pair(1u, 0u), std::pair(0u, 0u)));
 }
 
+TEST_F(SchedulerTest, WhatIsToBeFirstGoesOutBeforeAllElse) {
+  Start(Hosts(1));
+  const auto cases = [](uint32_t unit, const std::vector<double>& expected, const std::vector<size_t>& first) {
+    CasesKnown known;
+    known.unit = UnitId(unit);
+    for (size_t k = 0; k < expected.size(); ++k) {
+      known.cases.push_back({static_cast<uint32_t>(k), absl::Seconds(expected[k])});
+      known.suite_of.push_back(0);
+    }
+    for (const size_t k : first) known.cases[k].first = true;
+    return known;
+  };
+  for (uint32_t unit = 0; unit < 3; ++unit) Add(unit);
+  Do(cases(0, {9.0, 0.001, 0.001, 0.001}, {}));
+  Do(cases(1, {0.001, 0.001, 8.0, 0.001, 0.001}, {1, 2, 4}));
+  Do(cases(2, {0.001, 0.001}, {1}));
+  Complete();
+  Join(0, 1);
+  RunToTheEnd(kMs);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  std::vector<std::pair<uint32_t, uint32_t>> order;
+  for (const Given& given : Leases(all)) {
+    for (const uint32_t index : given.indices) order.emplace_back(given.lease.unit.value(), index);
+  }
+  ASSERT_GE(order.size(), 11u);
+  order.resize(5);
+  EXPECT_THAT(order, ElementsAre(std::pair(1u, 1u), std::pair(1u, 2u), std::pair(1u, 4u), std::pair(2u, 1u),
+                                 std::pair(0u, 0u)));
+}
+
 TEST_F(SchedulerTest, ShortCasesAreBatchedInListingOrder) {
   Start(Hosts(1));
   Add(0);
