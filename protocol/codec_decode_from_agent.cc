@@ -118,6 +118,7 @@ Results Read(wire::Results::Reader in, Decoder& decoder) {
 
 Heartbeat Read(wire::Heartbeat::Reader in, Decoder& decoder) {
   Heartbeat heartbeat;
+  heartbeat.open_slots = decoder.InRange(in.getOpenSlots(), 0, kMostSlots, "the count of open slots");
   const auto leases = in.getLeases();
   heartbeat.leases.resize(decoder.Length(leases.size(), "leases"));
   for (uint32_t i = 0; i < heartbeat.leases.size(); ++i) heartbeat.leases[i] = LeaseId(leases[i]);

@@ -26,6 +26,7 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   settings.sandbox = decoder.CheckedEnum(from.getSandbox(), Sandbox::kNone, "sandbox");
   settings.keep_all_output = from.getKeepAllOutput();
   settings.run_disabled = from.getRunDisabled();
+  settings.adapt_slots = from.getAdaptSlots();
   settings.list_timeout = decoder.Duration(from.getListTimeout(), "list timeout");
   settings.kill_grace = decoder.Duration(from.getKillGrace(), "kill grace");
   settings.leak_timeout = decoder.Duration(from.getLeakTimeout(), "leak timeout");

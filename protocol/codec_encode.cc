@@ -69,6 +69,7 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   settings.setSandbox(static_cast<uint8_t>(from.sandbox));
   settings.setKeepAllOutput(from.keep_all_output);
   settings.setRunDisabled(from.run_disabled);
+  settings.setAdaptSlots(from.adapt_slots);
   settings.setListTimeout(Nanoseconds(from.list_timeout));
   settings.setKillGrace(Nanoseconds(from.kill_grace));
   settings.setLeakTimeout(Nanoseconds(from.leak_timeout));
@@ -308,6 +309,7 @@ void Write(const Refused& refused, wire::Envelope::Builder out) { out.setRefused
 
 void Write(const Heartbeat& heartbeat, wire::Envelope::Builder envelope) {
   auto out = envelope.initHeartbeat();
+  out.setOpenSlots(heartbeat.open_slots);
   auto leases = out.initLeases(heartbeat.leases.size());
   for (uint32_t i = 0; i < heartbeat.leases.size(); ++i) leases.set(i, heartbeat.leases[i].value());
   auto running = out.initRunning(heartbeat.running.size());

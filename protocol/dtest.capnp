@@ -107,6 +107,7 @@ struct RunSettings {
   workingDirectory @10 :Data;
   storeLimit @11 :UInt64;  # bytes
   sandbox @12 :UInt8;  # 0 none
+  adaptSlots @13 :Bool;
 }
 
 struct ManifestEntry {
@@ -296,4 +297,5 @@ struct RunningCase {
 struct Heartbeat {
   leases @0 :List(UInt64);
   running @1 :List(RunningCase);
+  openSlots @2 :UInt32;  # 0: all
 }

@@ -150,10 +150,16 @@ struct ListingEnded {
   std::string spawn_error;  // it could not even be started: this host cannot run it
 };
 
+// So many of its slots may have a process from now on; what runs goes on. At least one, whatever it says.
+struct SlotsOpen {
+  uint32_t slots = 0;
+};
+
 struct AgentTick {};
 
 using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, SuiteTearDown,
-                                CaseFinished, ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, AgentTick>;
+                                CaseFinished, ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, SlotsOpen,
+                                AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 

@@ -135,6 +135,7 @@ class Agent::Impl {
 
   // Gives idle slots to what is ready: listings first, then leases in order.
   void Dispatch();
+  uint32_t busy() const;  // slots that are not idle
 
   // One over the remaining cases of the slot's lease.
   void StartProcess(Slot* slot);
@@ -194,7 +195,7 @@ class Agent::Impl {
   // One of its processes has ended.
   void EndInquiry(Slot* slot, ProcessEnded* event);
   // The case failed after all; `failure` has why, and with what output.
-  void Accuse(Slot* slot, const RanCase& ran, CaseResult failure);
+  void Accuse(Slot* slot, RanCase* ran, CaseResult failure);
   static void SkipNeedless(HeldLease::Inquest* inquest);
   void Conclude(Slot* slot);
   // As far as it got: what nobody is found to have done is told of the last case that may have.
@@ -217,6 +218,9 @@ class Agent::Impl {
   static void MakeFailed(CaseResult* result, const std::string& message, Outcome outcome);
   // The result of a case of this process that has not left yet; null if there is none.
   CaseResult* StillHere(Slot* slot, uint32_t index);
+  // Where a failure of a case that ran in this process is to be told: its result that has not left yet, or else a late
+  // failure, a new one if it has none that waits.
+  CaseResult& ToFail(Slot* slot, RanCase* ran);
   // Whether the crash of the running case asks for a second look at it, alone.
   bool MayBeAnothers(const Slot& slot, const ProcessEnded& event) const;
   // What the second look has shown; nothing if it waits for the rest of the lease.
@@ -258,6 +262,7 @@ class Agent::Impl {
 
   // ---- Time
 
+  void On(SlotsOpen&& event);
   void On(AgentTick&&);
   void PastLimit(Slot* slot);
   // Ends the slot's process. Its running case ends with this outcome, since `what`; outside of cases, the one it is put
@@ -283,6 +288,7 @@ class Agent::Impl {
   std::deque<HeldLease*> queue_;  // those without a slot
   std::deque<UnitId> listings_;
   std::vector<Slot> slots_;
+  uint32_t open_ = UINT32_MAX;                       // of these: so many may be busy
   uint32_t processes_ = 0;                           // started for cases
   std::vector<Results> finished_;                    // the last words of leases, to be said together
   absl::Time finished_at_ = absl::InfiniteFuture();  // at the latest then

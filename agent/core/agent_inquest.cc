@@ -107,25 +107,24 @@ void Agent::Impl::EndInquiry(Slot* slot, ProcessEnded* event) {
     lease->Finish(position);
   } else if (badly) {
     const auto ran = absl::c_find_if(inquest.ran, [&](const RanCase& r) { return r.position == position; });
-    Accuse(slot, *ran, *std::move(result));
+    Accuse(slot, &*ran, *std::move(result));
   }
   SkipNeedless(&inquest);
   if (inquest.next == inquest.suspects.size()) Conclude(slot);
   NextProcess(slot);
 }
 
-void Agent::Impl::Accuse(Slot* slot, const RanCase& ran, CaseResult failure) {
+void Agent::Impl::Accuse(Slot* slot, RanCase* ran, CaseResult failure) {
   HeldLease* lease = slot->lease;
   std::optional<CaseResult>& last = lease->inquest->last;
-  CaseResult* told = last.has_value() && last->index == ran.told.index ? &*last : StillHere(slot, ran.told.index);
-  if (told == nullptr) {
-    LateFailure late{ran.told.outcome, ran.told};
-    late.result.message.clear();
-    lease->late_failures.push_back(std::move(late));
-    told = &lease->late_failures.back().result;
-  }
+  CaseResult* told = last.has_value() && last->index == ran->told.index ? &*last : &ToFail(slot, ran);
   const bool failed = IsFailure(told->outcome);
   if (!failed) told->outcome = failure.outcome;
+  ran->told.outcome = told->outcome;
+  if (failure.process != 0) {  // it failed alone: nothing before it is to blame
+    told->process = failure.process;
+    told->place = failure.place;
+  }
   // It says what was told, too, where the case failed alone as it had failed before.
   const bool more = failed && !absl::StrContains(failure.message, told->message);
   told->message = more ? absl::StrCat(told->message, "\n", failure.message) : std::move(failure.message);
@@ -148,7 +147,7 @@ void Agent::Impl::SkipNeedless(HeldLease::Inquest* inquest) {
 void Agent::Impl::Conclude(Slot* slot) {
   HeldLease::Inquest& inquest = *slot->lease->inquest;
   for (HeldLease::Inquest::Question& question : inquest.questions) {
-    const auto accuse = [&](const RanCase& ran, std::string message) {
+    const auto accuse = [&](RanCase* ran, std::string message) {
       CaseResult failure;
       failure.outcome = Outcome::kFailed;
       failure.message = std::move(message);
@@ -160,15 +159,15 @@ void Agent::Impl::Conclude(Slot* slot) {
     const auto may_have = [&](const RanCase& ran) { return absl::c_linear_search(question.candidates, ran.position); };
     // None does it alone, at least not every time, as races are: what was remarked on while it ran tells.
     for (size_t i = 0; i < inquest.ran.size() && !question.found; ++i) {
-      const RanCase& ran = inquest.ran[i];
+      RanCase& ran = inquest.ran[i];
       // A framework warns of other things, too.
       if (SanitizerHeadline(ran.told.warning).empty() || !may_have(ran)) continue;
-      accuse(ran, absl::StrCat(ran.told.warning, "\nand ", question.how, "; not so when the case ran alone"));
+      accuse(&ran, absl::StrCat(ran.told.warning, "\nand ", question.how, "; not so when the case ran alone"));
     }
     // Or one that had failed in it.
     for (auto ran = inquest.ran.rbegin(); ran != inquest.ran.rend() && !question.found; ++ran) {
       if (absl::c_linear_search(inquest.suspects, ran->position) || !may_have(*ran)) continue;
-      accuse(*ran, absl::StrCat(question.how, "; none of the cases that passed does that alone"));
+      accuse(&*ran, absl::StrCat(question.how, "; none of the cases that passed does that alone"));
     }
   }
   SettleInquest(slot);
@@ -181,14 +180,25 @@ void Agent::Impl::SettleInquest(Slot* slot) {
   const bool all = inquest.next == inquest.suspects.size();
   for (HeldLease::Inquest::Question& question : inquest.questions) {
     if (question.found) continue;
+    const auto is_last = [&](size_t position) {
+      return inquest.last.has_value() && inquest.last->index == lease->at(position).index;
+    };
+    const auto ran_of = [&](size_t position) {
+      return absl::c_find_if(inquest.ran, [&](const RanCase& r) { return r.position == position; });
+    };
+    const auto blamed = std::find_if(question.candidates.rbegin(), question.candidates.rend(), [&](size_t position) {
+      return is_last(position) || ran_of(position) != inquest.ran.end();
+    });
+    if (blamed == question.candidates.rend()) continue;
+    // The one that was to come next remains, if it has not run after all: then it is told of the one before.
+    const bool of_next = blamed != question.candidates.rbegin();
     CaseResult failure;
     failure.outcome = question.outcome;
-    failure.message = absl::StrCat(question.how,
+    failure.message = absl::StrCat(of_next ? "when the next test was to begin: " : "", question.how,
                                    all ? "; none of its cases does that alone, so it may not be this one's doing"
                                        : "; its cases could not all be run alone, so it may not be this one's doing",
                                    question.cases.empty() ? "" : ". Its cases: ", question.cases);
-    const size_t position = question.candidates.back();
-    if (inquest.last.has_value() && inquest.last->index == lease->at(position).index) {
+    if (is_last(*blamed)) {
       MakeFailed(&*inquest.last, failure.message, failure.outcome);
       ProcessEnded end;
       end.output = std::move(question.output);
@@ -196,11 +206,9 @@ void Agent::Impl::SettleInquest(Slot* slot) {
       AddOutput(&*inquest.last, &end);
       continue;
     }
-    const auto ran = absl::c_find_if(inquest.ran, [&](const RanCase& r) { return r.position == position; });
-    if (ran == inquest.ran.end()) continue;  // it has not run, and remains
     failure.output = std::move(question.output);
     failure.output_cut = question.output_cut;
-    Accuse(slot, *ran, std::move(failure));
+    Accuse(slot, &*ran_of(*blamed), std::move(failure));
   }
   std::optional<CaseResult> last = std::move(inquest.last);
   lease->inquest.reset();

@@ -33,9 +33,11 @@ uint64_t Bytes(const CaseResult& result) {
 
 void Agent::Impl::Dispatch() {
   dispatch_ = false;
-  for (uint32_t i = 0; i < slots_.size() && !(listings_.empty() && queue_.empty()); ++i) {
+  uint32_t room = open_ > busy() ? open_ - busy() : 0;
+  for (uint32_t i = 0; i < slots_.size() && room > 0 && !(listings_.empty() && queue_.empty()); ++i) {
     Slot& slot = slots_[i];
     if (slot.state != Slot::State::kIdle) continue;
+    --room;
     const auto ready = [this](UnitId id) { return units_[id].state == Unit::State::kReady; };
     if (const auto listing = std::find_if(listings_.begin(), listings_.end(), ready); listing != listings_.end()) {
       slot.state = Slot::State::kListing;
@@ -52,6 +54,19 @@ void Agent::Impl::Dispatch() {
     queue_.erase(lease);
     StartProcess(&slot);
   }
+}
+
+uint32_t Agent::Impl::busy() const {
+  return static_cast<uint32_t>(
+      absl::c_count_if(slots_, [](const Slot& slot) { return slot.state != Slot::State::kIdle; }));
+}
+
+void Agent::Impl::On(SlotsOpen&& event) {
+  open_ = std::max(event.slots, 1u);
+  dispatch_ = true;
+  if (!welcomed_) return;
+  next_heartbeat_ = now_;
+  Beat();
 }
 
 void Agent::Impl::StartProcess(Slot* slot) {
@@ -244,11 +259,12 @@ void Agent::Impl::Beat() {
     if (slot.cancelled.has_value()) beat.leases.push_back(*slot.cancelled);
     if (slot.lease == nullptr) continue;
     beat.leases.push_back(slot.lease->id());
-    if (slot.running == HeldLease::kNone) continue;
+    if (slot.running == HeldLease::kNone || slot.torn_down != absl::InfiniteFuture()) continue;
     beat.running.push_back(
         {IdOf(&slot), slot.lease->id(), slot.lease->at(slot.running).index, now_ - slot.began, slot.unit});
   }
   for (const HeldLease* lease : queue_) beat.leases.push_back(lease->id());
+  if (open_ < slots_.size()) beat.open_slots = open_;
   Send(std::move(beat));
 }
 
@@ -285,7 +301,7 @@ void Agent::Impl::CheckInvariants() const {
     }
   }
   if (placed != leases_.size()) InvariantBroken("a lease is in no list, or in two");
-  if (queue_.empty() && listings_.empty()) return;
+  if ((queue_.empty() && listings_.empty()) || busy() >= open_) return;
   for (const Slot& slot : slots_) {
     if (slot.state != Slot::State::kIdle) continue;
     const auto ready = [this](UnitId id) {

@@ -10,6 +10,7 @@
 #include "agent/core/agent_impl.h"
 #include "agent/core/blame.h"
 #include "agent/frameworks/capture.h"
+#include "agent/frameworks/sanitizer.h"
 
 namespace dtest {
 namespace {
@@ -68,7 +69,12 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
     } else {
       keep_output = !event->warning.empty();  // else they are the framework's closing words
     }
-    if (result->warning.empty()) result->warning = event->warning;
+    if (result->warning.empty()) {
+      result->warning = event->warning;
+      // Said after the last case, not in it: it may be any one's of the process.
+      const bool anyones = slot->ran.size() > 1 && !SanitizerHeadline(event->warning).empty();
+      if (anyones) absl::StrAppend(&result->warning, " (as the process of ", slot->ran.size(), " cases ended)");
+    }
     DropOutput(&*result);
   } else if (!slot->any_finished && slot->batch_left == 0) {
     return std::nullopt;  // none of its cases was to run
@@ -163,19 +169,19 @@ void Agent::Impl::MakeFailed(CaseResult* result, const std::string& message, Out
 }
 
 void Agent::Impl::CorrectOne(Slot* slot, uint32_t index, const CaseResult& failure) {
-  if (CaseResult* result = StillHere(slot, index); result != nullptr) {
-    MakeFailed(result, failure.message, failure.outcome);
-    return;
-  }
   const auto ran =
       std::find_if(slot->ran.begin(), slot->ran.end(), [&](const RanCase& r) { return r.told.index == index; });
+  if (CaseResult* result = StillHere(slot, index); result != nullptr) {
+    MakeFailed(result, failure.message, failure.outcome);
+    if (ran != slot->ran.end()) ran->told.outcome = result->outcome;
+    return;
+  }
   if (ran == slot->ran.end()) return;
-  LateFailure late{ran->told.outcome, ran->told};
-  MakeFailed(&late.result, failure.message, failure.outcome);
-  ran->told.outcome = late.result.outcome;
-  late.result.output = failure.output;
-  late.result.output_cut = failure.output_cut;
-  slot->lease->late_failures.push_back(std::move(late));
+  CaseResult& late = ToFail(slot, &*ran);
+  MakeFailed(&late, failure.message, failure.outcome);
+  ran->told.outcome = late.outcome;
+  late.output = failure.output;
+  late.output_cut = failure.output_cut;
   Gathered(slot->lease, failure.message.size() + failure.output.size());
 }
 
@@ -202,6 +208,18 @@ void Agent::Impl::Correct(Slot* slot, const ProcessEnded& event) {
   failure.output = event.output;
   failure.output_cut = event.output_cut;
   CorrectOne(slot, event.torn_down.front(), failure);
+}
+
+CaseResult& Agent::Impl::ToFail(Slot* slot, RanCase* ran) {
+  if (CaseResult* here = StillHere(slot, ran->told.index); here != nullptr) return *here;
+  std::vector<LateFailure>& waiting = slot->lease->late_failures;
+  const auto known = absl::c_find_if(waiting, [&](const LateFailure& late) {
+    return late.result.index == ran->told.index && late.result.attempt == ran->told.attempt;
+  });
+  if (known != waiting.end()) return known->result;
+  LateFailure& late = waiting.emplace_back(LateFailure{ran->told.outcome, ran->told});
+  late.result.message.clear();
+  return late.result;
 }
 
 CaseResult* Agent::Impl::StillHere(Slot* slot, uint32_t index) {

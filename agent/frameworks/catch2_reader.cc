@@ -57,7 +57,7 @@ bool Catch2Reader::Start(CaseSink* sink) { return wanted_.Start("hidden", sink);
 void Catch2Reader::Feed(absl::string_view bytes, CaseSink* /*sink*/) {
   output_.Append(bytes);
   lines_.Feed(bytes, [this](absl::string_view line) {
-    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+    KeepSanitizerHeadline(line, &warning_);
   });
 }
 
@@ -141,6 +141,7 @@ void Catch2Reader::Begin(const XmlStream::Attributes& attributes) {
   const size_t position = Find(Trimmed(name), PlaceOf(attributes));
   if (position == kNone || wanted_.done(position)) {
     other_ = name;
+    warned_before_ = std::exchange(warning_, std::string());
     return;
   }
   running_ = position;
@@ -212,6 +213,10 @@ void Catch2Reader::Finish() {
   if (!test_.success && test_.failures.empty()) ++more_failures_;
   if (!test_.fatal.empty()) return;  // it stays the one that runs
   if (running_ == kNone) {
+    // What a sanitizer said in it is told where it was asked for; what it said before, by the next.
+    if (!in_stranger_) warning_.clear();
+    KeepSanitizerHeadline(warned_before_, &warning_);
+    warned_before_.clear();
     output_.Clear();
     other_.clear();
     in_stranger_ = false;
@@ -260,7 +265,7 @@ CaseResult Catch2Reader::ResultOf() {
 
 void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* /*sink*/) {
   lines_.End([this](absl::string_view line) {
-    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+    KeepSanitizerHeadline(line, &warning_);
   });
   end->premature = end->signal == 0 && xml_.begun() && !xml_.complete();
   const bool spared = !other_.empty() && !in_stranger_ && wanted_.all_done();

@@ -109,7 +109,8 @@ class Catch2Reader : public OutputReader, private XmlStream::Handler {
 
   Capture output_;  // of the running case, or outside any since the last one
   Lines lines_;
-  std::string warning_;  // in output_
+  std::string warning_;        // in output_
+  std::string warned_before_;  // what it was when a test began that was not asked for
 };
 
 }  // namespace dtest

@@ -24,6 +24,8 @@ constexpr absl::string_view kProgram = "[==========] ";
 constexpr absl::string_view kRunning = "[==========] Running ";
 // gmock, when the program ends; it then exits with status 1.
 constexpr absl::string_view kLeakedMock = "ERROR: this mock object (used in test ";
+// The head of the closing list: the program has failed, and none of its tests.
+constexpr absl::string_view kNoneFailed = "0 tests, listed below:";
 constexpr absl::string_view kSuiteFailed = ": SetUpTestSuite or TearDownTestSuite";
 // A line without end is given to the capture in pieces once it is longer than any marker with a name.
 constexpr size_t kLongestLine = 64 << 10;
@@ -205,6 +207,10 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
     NoteSuiteFailure(name);
     return;
   }
+  if (certain && name == kNoneFailed) {
+    failed_beside_tests_ = true;
+    return;
+  }
   name = name.substr(0, name.find(", where "));
   if (absl::EndsWith(name, " ms)")) name = name.substr(0, name.rfind(" ("));
   const size_t position = Find(name);
@@ -222,6 +228,7 @@ void GoogleTestReader::NoteContradiction(absl::string_view line) {
 
 void GoogleTestReader::NoteSuiteFailure(absl::string_view name) {
   const absl::string_view suite = name.substr(0, name.find(", where "));
+  suite_failed_ = true;
   for (TearDown& failed : tear_downs_) {
     if (failed.suite != suite) continue;
     failed.certain = true;
@@ -309,6 +316,7 @@ bool GoogleTestReader::TryEnd(absl::string_view line, CaseSink* sink) {
     if (LastOfSuite(running_)) {
       ended_->output_cut = output_.cut();
       ended_->output = output_.Take();
+      ended_->warning = std::exchange(warning_, std::string());
       sink->TearingDown(ended_->index);
     } else {
       Complete(sink);
@@ -320,7 +328,7 @@ bool GoogleTestReader::TryEnd(absl::string_view line, CaseSink* sink) {
 
 void GoogleTestReader::Text(absl::string_view line) {
   output_.Append(line);
-  if (warning_.empty()) warning_ = std::string(SanitizerHeadline(WithoutNewline(line)));
+  KeepSanitizerHeadline(WithoutNewline(line), &warning_);
   Collect(line);
 }
 
@@ -361,7 +369,11 @@ void GoogleTestReader::Complete(CaseSink* sink) {
     output_.Append(failure.output);
   }
   const bool doubtful = !IsFailure(result.outcome) && (failed_since || suspicions_.contains(position));
-  result.warning = std::exchange(warning_, std::string());
+  // That of the suite's tear-down, which may be another case's, where it was torn down.
+  const std::string since = std::exchange(warning_, std::string());
+  if (result.warning.empty() && !since.empty()) {
+    result.warning = LastOfSuite(position) ? absl::StrCat(since, " (in the tear-down of its suite)") : since;
+  }
   const bool last = wanted_.all_done();
   if (IsFailure(result.outcome) || doubtful || last || !result.warning.empty() || request_.keep_all_output) {
     Capture whole(request_.output_cap);

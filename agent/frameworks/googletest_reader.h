@@ -89,6 +89,8 @@ class GoogleTestReader : public OutputReader {
   std::string ListingFault(const ProcessEnd& end) const;  // empty: none
   void ReadReport(absl::string_view xml, ProcessEnd* end, CaseSink* sink);
   void SkipAllIfSetUpDid(CaseSink* sink);
+  // Global set-up or tear-down failed, for certain; `message`: what is said of it where nothing was printed there.
+  void ProgramFailed(absl::string_view message);
   size_t Find(absl::string_view name);
   bool LastOfSuite(size_t position) const;
 
@@ -114,6 +116,8 @@ class GoogleTestReader : public OutputReader {
   std::vector<TearDown> tear_downs_;        // that failed
   std::string global_set_up_;               // what failed in it
   bool global_set_up_certain_ = false;      // as in Suspicion
+  bool failed_beside_tests_ = false;        // the closing list says so
+  bool suite_failed_ = false;               // and that it was a suite
   std::string before_first_;                // failures printed before the first case
   std::string message_;
   std::string warning_;  // in output_

@@ -41,6 +41,7 @@ void GoogleTestReader::Ended(absl::Span<const std::string> files, ProcessEnd* en
   }
   if (any_began_ && running_ == kNone) EndStretch(false);
   if (files.size() > 1) ReadReport(files[1], end, sink);
+  if (failed_beside_tests_ && !suite_failed_) ProgramFailed("the closing list says that the program failed");
   const bool clean = end->signal == 0 && end->exit_code == 0 && !end->premature;
   end->listing_wrong = ListingFault(*end);
   // What a case that nobody listed printed is no suspicion of the others.
@@ -97,11 +98,7 @@ void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSi
   std::vector<uint8_t> found(wanted_.size(), 0);
   for (GoogleTestXmlCase& test : ParseGoogleTestXml(xml)) {
     if (test.name == "." && test.outcome == Outcome::kFailed) {
-      bool known = global_set_up_certain_ = !global_set_up_.empty();
-      for (TearDown& failed : tear_downs_) {
-        if (failed.suite.empty()) known = failed.certain = true;
-      }
-      if (!known) SuspectTearDown("", absl::StrCat("in global set-up or tear-down: ", test.message), true);
+      ProgramFailed(test.message);
     }
     const size_t position = Find(test.name);
     if (position == kNone) {
@@ -131,6 +128,14 @@ void GoogleTestReader::ReadReport(absl::string_view xml, ProcessEnd* end, CaseSi
   }
   if (!absl::StrContains(xml, "</testsuites>")) return;
   for (size_t i = 0; i < wanted_.size(); ++i) missing_reported_ |= !wanted_.done(i) && !found[i];
+}
+
+void GoogleTestReader::ProgramFailed(absl::string_view message) {
+  bool known = global_set_up_certain_ = !global_set_up_.empty();
+  for (TearDown& failed : tear_downs_) {
+    if (failed.suite.empty()) known = failed.certain = true;
+  }
+  if (!known) SuspectTearDown("", absl::StrCat("in global set-up or tear-down: ", message), true);
 }
 
 // GTEST_SKIP in a global set-up: nothing runs, and that is a success.

@@ -80,7 +80,7 @@ class PlainReader : public OutputReader {
 
  private:
   void Line(absl::string_view line) {
-    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+    KeepSanitizerHeadline(line, &warning_);
     if (!tap_failure_.empty() || !absl::StartsWith(line, "not ok ")) return;
     const auto point = ParseTapPoint(line);
     if (!point.has_value() || point->directive == TapPoint::Directive::kTodo) return;

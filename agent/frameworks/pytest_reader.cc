@@ -40,7 +40,7 @@ bool PytestReader::Start(CaseSink* /*sink*/) { return true; }
 void PytestReader::Feed(absl::string_view bytes, CaseSink* /*sink*/) {
   output_.Append(bytes);
   lines_.Feed(bytes, [this](absl::string_view line) {
-    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+    KeepSanitizerHeadline(line, &warning_);
   });
 }
 
@@ -126,7 +126,7 @@ void PytestReader::Finish(size_t position, const PytestRecord& record, CaseSink*
 
 void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* /*sink*/) {
   lines_.End([this](absl::string_view line) {
-    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+    KeepSanitizerHeadline(line, &warning_);
   });
   end->premature = end->signal == 0 && !ended_;
   if (!records_.broken().empty()) problem_ = records_.broken();

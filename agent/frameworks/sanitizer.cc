@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
+
 namespace dtest {
 namespace {
 
@@ -9,6 +11,7 @@ namespace {
 constexpr absl::string_view kReport = "Sanitizer: ";
 // "x.cc:4:49: runtime error: signed integer overflow: ...".
 constexpr absl::string_view kUndefined = ": runtime error: ";
+constexpr absl::string_view kError = "ERROR: ";
 constexpr size_t kLongestHeadline = 500;
 
 bool EndsLikeAPlace(absl::string_view before) {
@@ -30,7 +33,7 @@ absl::string_view SanitizerHeadline(absl::string_view text) {
   size_t first = absl::string_view::npos;
   for (size_t at = text.find(kReport); at != absl::string_view::npos; at = text.find(kReport, at + 1)) {
     const absl::string_view line = text.substr(StartOfLine(text, at), at - StartOfLine(text, at));
-    const size_t level = std::min(line.find("ERROR: "), line.find("WARNING: "));
+    const size_t level = std::min(line.find(kError), line.find("WARNING: "));
     if (level == absl::string_view::npos) continue;
     first = StartOfLine(text, at) + level;
     break;
@@ -40,6 +43,13 @@ absl::string_view SanitizerHeadline(absl::string_view text) {
     if (EndsLikeAPlace(text.substr(start, at - start))) return ToEndOfLine(text.substr(start));
   }
   return first == absl::string_view::npos ? absl::string_view() : ToEndOfLine(text.substr(first));
+}
+
+void KeepSanitizerHeadline(absl::string_view text, std::string* headline) {
+  const absl::string_view found = SanitizerHeadline(text);
+  if (found.empty()) return;
+  const bool worse = absl::StrContains(found, kError) && !absl::StrContains(*headline, kError);
+  if (headline->empty() || worse) *headline = std::string(found);
 }
 
 }  // namespace dtest

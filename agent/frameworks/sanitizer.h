@@ -3,6 +3,8 @@
 #ifndef DTEST_AGENT_FRAMEWORKS_SANITIZER_H_
 #define DTEST_AGENT_FRAMEWORKS_SANITIZER_H_
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 
 namespace dtest {
@@ -11,6 +13,10 @@ namespace dtest {
 // UndefinedBehaviorSanitizer begins a report in `text`, without what stands before it on that line if that is not the
 // report's; empty if there is none. A view into `text`.
 absl::string_view SanitizerHeadline(absl::string_view text);
+
+// Of several headlines, said one after the other, one is kept in `headline`: the first, but an ERROR, which ends the
+// process, rather than what goes on (a warning, or UndefinedBehaviorSanitizer's remark).
+void KeepSanitizerHeadline(absl::string_view text, std::string* headline);
 
 }  // namespace dtest
 

@@ -62,7 +62,7 @@ class TapReader : public OutputReader {
  private:
   void Line(absl::string_view line) {
     document_.Line(line);
-    if (warning_.empty()) warning_ = std::string(SanitizerHeadline(line));
+    KeepSanitizerHeadline(line, &warning_);
   }
 
   const uint32_t index_;

@@ -10,6 +10,8 @@
 namespace dtest {
 namespace {
 
+constexpr absl::Duration kLook = absl::Seconds(1);  // at the host's load
+
 // With DTEST_AGENT_LOG=debug and `dtest -vv`, where leases go can be followed: what is leased twice was stolen between.
 template <typename Message>
 void LogLease(const Message& message) {
@@ -48,6 +50,7 @@ void AgentLoop::Turn() {
       out_.clock, [this](ToAgent message) { Deliver(std::move(message)); }, [this] { Handle(CoordinatorHeard{}); });
   const absl::Time now = out_.clock();
   for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->Tick(now);
+  if (now >= next_look_) LookAtLoad(now);
   PerformAll();
   JudgeDeadlines();
   PerformAll();
@@ -64,9 +67,20 @@ void AgentLoop::JudgeDeadlines() {
   if (now >= core_->NextDeadline()) Handle(AgentTick{});
 }
 
+void AgentLoop::LookAtLoad(absl::Time now) {
+  next_look_ = now + kLook;
+  const uint32_t before = throttle_->open();
+  const uint32_t open = throttle_->Look(out_.load());
+  if (open == before) return;
+  Handle(SlotsOpen{open});
+  if (open > before || std::exchange(told_of_load_, true)) return;
+  SendNote(absl::StrCat("uses ", open, " of its ", runners_.size(), " slots for now, since ", throttle_->why(),
+                        " (--load auto)"));
+}
+
 absl::Time AgentLoop::NextTurn() const {
   if (link_.may_have_more()) return absl::InfinitePast();
-  absl::Time next = std::min(core_->NextDeadline(), link_.NextDeadline());
+  absl::Time next = std::min({core_->NextDeadline(), link_.NextDeadline(), next_look_});
   for (const std::unique_ptr<SlotRunner>& runner : runners_) next = std::min(next, runner->NextDeadline());
   return next;
 }
@@ -115,6 +129,10 @@ void AgentLoop::Keep(const Welcome& welcome) {
       std::max<uint32_t>(welcome.settings.slots != 0 ? welcome.settings.slots : options_.hello.cores, 1);
   for (uint32_t i = 0; i < slots; ++i) {
     if (const absl::Status made = MakeSlot(SlotId(i)); !made.ok()) return End(std::string(made.message()));
+  }
+  if (welcome_.settings.adapt_slots && out_.load != nullptr) {
+    throttle_.emplace(slots);
+    next_look_ = out_.clock();
   }
   if (welcome_.peer_public_key.empty()) return;
   if (options_.peer_address.empty()) {

@@ -35,6 +35,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "agent/core/agent.h"
+#include "agent/core/slot_throttle.h"
 #include "agent/execute/environment.h"
 #include "agent/execute/process_launcher.h"
 #include "agent/execute/slot_directories.h"
@@ -76,6 +77,7 @@ class AgentLoop final : public UnitFiles::Delegate {
     Dealer* dealer = nullptr;
     ProcessLauncher* launcher = nullptr;
     Directories* directories = nullptr;
+    std::function<HostLoad()> load = {};  // asked once a second, where the run wants it; none: slots do not adapt
   };
   AgentLoop(Options options, Surroundings surroundings);
   ~AgentLoop() override;
@@ -111,6 +113,7 @@ class AgentLoop final : public UnitFiles::Delegate {
 
  private:
   void JudgeDeadlines();
+  void LookAtLoad(absl::Time now);
   // To the core, whose answer is carried out by PerformAll.
   void Handle(AgentEvent event);
   void PerformAll();
@@ -141,7 +144,10 @@ class AgentLoop final : public UnitFiles::Delegate {
   std::vector<Program*> listing_;                     // by slot: what it lists, or listed last
   std::vector<AgentAction> scratch_;
   std::deque<AgentAction> actions_;
-  bool has_run_ = false;  // a process of a unit
+  std::optional<SlotThrottle> throttle_;  // where slots adapt
+  absl::Time next_look_ = absl::InfiniteFuture();
+  bool has_run_ = false;        // a process of a unit
+  bool told_of_load_ = false;   // that slots are kept free
   bool ended_ = false;
   absl::Status end_;
 };

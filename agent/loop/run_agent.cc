@@ -18,6 +18,7 @@
 #include "agent/fetch/peers.h"
 #include "agent/loop/connection.h"
 #include "agent/loop/host_info.h"
+#include "agent/loop/host_load.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/poller.h"
 #include "dtest/base/clock.h"
@@ -88,7 +89,8 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
   const std::string glibc = loop_options.hello.glibc;
   loop = std::make_unique<AgentLoop>(
       std::move(loop_options),
-      AgentLoop::Surroundings{MonotonicNow, &poller, (*connection)->dealer(), &launcher, &directories});
+      AgentLoop::Surroundings{MonotonicNow, &poller, (*connection)->dealer(), &launcher, &directories,
+                              [] { return ReadHostLoad(); }});
   poller.Watch(options.signal_fd, [&] { ReadSignals(options.signal_fd, parent, loop.get()); });
   auto files = std::make_unique<FilesThread>(FilesThread::Options{store, glibc, &poller, loop.get()});
 

@@ -49,6 +49,7 @@ Environment SlotRunner::EnvironmentOf(const Program& program, const Invocation& 
   environment.Set("DTEST_RUN_ID", welcome.settings.run_id);
   environment.Set("DTEST_HOST", welcome.settings.host_name);
   environment.Set("DTEST_SLOT", absl::StrCat(options_.slot.value()));
+  environment.Set("DTEST_SLOTS", "1");  // a lease that takes more says so
   environment.Set("DTEST_WORKER", worker);
   environment.Set("DTEST_WORKER_COUNT", absl::StrCat(welcome.worker_count));
   environment.Set("PYTEST_XDIST_WORKER_COUNT", absl::StrCat(welcome.worker_count));

@@ -182,6 +182,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.settings.output_cap = options.output_cap;
   loop.settings.keep_all_output = KeepsAllOutput(options);
   loop.settings.run_disabled = options.run_disabled;
+  loop.settings.adapt_slots = options.adapt_slots;
   loop.settings.env = options.env;
   loop.settings.env.insert(loop.settings.env.end(), options.as_it_ran.begin(), options.as_it_ran.end());
   loop.settings.store_limit = options.store_limit;

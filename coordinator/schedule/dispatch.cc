@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "coordinator/schedule/scheduler_impl.h"
 
 namespace dtest {
@@ -320,12 +321,16 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
 
 void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list, NeedsId needs) {
   placement_.Request(h, e, hosts_[h].slots);
+  if (options_.stress.has_value()) stress_.until = std::min(stress_.until, now_ + options_.stress->time);
   Lease message;
   message.id = hosts_.NewLease(h, e, list, now_, needs).id;
   message.iteration = cases_[list.head].iteration;
   message.unit = e;
   const std::optional<uint32_t> first = first_of_unit_[e];
   message.env = policies_[cases_[list.head].policy].env;
+  if (needs != kNoNeeds) {
+    message.env.emplace_back("DTEST_SLOTS", absl::StrCat(needs_.SlotsOf(needs, hosts_[h].slots)));
+  }
   message.cases.reserve(list.count);
   for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
     cut_.Forget(i);

@@ -73,6 +73,30 @@ void HostTable::Drain(HostId h) {
   Recount();
 }
 
+bool HostTable::SetOpen(HostId h, uint32_t open, absl::Time now) {
+  HostRecord& host = hosts_[h];
+  const uint32_t closed = host.slots - std::clamp(open, 1u, host.slots);
+  if (closed == host.closed) return false;
+  host.closed = closed;
+  for (LeaseSlab slab = host.running.tail; slab != kNoLease && host.running.count + host.listings > host.open();) {
+    LeaseRecord& lease = leases_[slab];
+    slab = lease.previous;
+    const bool alone = lease.needs == kNoNeeds && lease.twin == kNoLease;
+    if (alone && !lease.reported && !lease.shown.has_value()) MarkQueued(lease);
+  }
+  StartQueued(h, now);
+  Recount();
+  UpdateBacklog(h);
+  return true;
+}
+
+void HostTable::StartQueued(HostId h, absl::Time now) {
+  HostRecord& host = hosts_[h];
+  while (host.queued.head != kNoLease && host.running.count + host.listings < host.open()) {
+    MarkRunning(leases_[host.queued.head], now);
+  }
+}
+
 void HostTable::Account(const LeaseRecord& lease, int sign) {
   HostRecord& host = hosts_[lease.host];
   (lease.running ? host.running : host.queued).nanos += sign * lease.nanos;
@@ -198,7 +222,7 @@ LeaseRecord& HostTable::NewRecord(HostId h, UnitId unit, absl::Time now) {
 
 void HostTable::Begin(LeaseRecord& lease) {
   const HostRecord& host = hosts_[lease.host];
-  lease.running = host.running.count + host.listings < host.slots;
+  lease.running = host.running.count + host.listings < host.open();
   Link(lease);
   if (lease.needs != kNoNeeds) Occupy(lease, 1);
   ++live_leases_;
@@ -291,16 +315,14 @@ CaseList HostTable::End(LeaseRecord& lease, absl::Time now) {
   if (lease.needs != kNoNeeds) Occupy(lease, -1);
   const CaseList left = lease.cases;
   for (CaseNumber i = left.head; i != kNoCase; i = cases_[i].next) cases_[i].holder = kNoLease;
-  HostRecord& host = hosts_[lease.host];
+  const HostId host_of = lease.host;
   --live_leases_;
   --per_unit_[lease.unit];
   leased_cases_ -= left.count;
   lease.id = LeaseId();
   lease.told = {};
   free_.push_back(SlabOf(lease));
-  while (host.queued.head != kNoLease && host.running.count + host.listings < host.slots) {
-    MarkRunning(leases_[host.queued.head], now);
-  }
+  StartQueued(host_of, now);
   return left;
 }
 

@@ -77,6 +77,7 @@ struct HostRecord {
   bool hungry = false;    // in the scheduler's list of hosts that could take more
   bool touched = false;   // in the list of hosts that an event of this turn concerns
   uint32_t slots = 0;
+  uint32_t closed = 0;  // of these: the host has too much to do to use them; one is always open
   double speed = 1;
   LeaseList running, queued;
   std::vector<double> ends;       // when each running lease is expected to end, seconds since HostTable's base
@@ -99,9 +100,10 @@ struct HostRecord {
   absl::Time joined = absl::InfinitePast();
 
   bool usable() const { return state == State::kUp && !draining; }
-  double capacity() const { return slots * speed; }
+  uint32_t open() const { return slots - closed; }
+  double capacity() const { return open() * speed; }
   uint32_t busy() const { return running.count + queued.count + listings; }
-  uint32_t occupied() const { return busy() + extra; }
+  uint32_t occupied() const { return busy() + extra + closed; }
 };
 
 class HostTable {
@@ -119,6 +121,9 @@ class HostTable {
   // The host must hold no lease any more.
   void Leave(HostId h, bool may_return);
   void Drain(HostId h);
+  // So many of its slots are open from now on. What was believed to run beyond them, and has not shown that it does, is
+  // queued. True if that is a change.
+  bool SetOpen(HostId h, uint32_t open, absl::Time now);
 
   // Hosts that work may be given to now, and those that it may be given to now or later.
   uint32_t usable() const { return usable_; }
@@ -192,6 +197,7 @@ class HostTable {
  private:
   LeaseRecord& NewRecord(HostId h, UnitId unit, absl::Time now);
   void Begin(LeaseRecord& lease);
+  void StartQueued(HostId h, absl::Time now);  // the first, as far as slots are open
   void Link(LeaseRecord& lease);
   void Unlink(LeaseRecord& lease);
   void Account(const LeaseRecord& lease, int sign);

@@ -62,7 +62,8 @@ void HostTable::CheckInvariants() const {
       leases += count;
     }
     Check(needy == host.needy && extra == host.extra, "what leases with needs take of their host is counted");
-    Check(extra == 0 || host.occupied() <= host.slots, "nothing is given to slots that a case with needs takes");
+    Check(host.closed < std::max(host.slots, 1u), "a slot is always open");
+    Check(extra == 0 || host.busy() + extra <= host.slots, "nothing is given to slots that a case with needs takes");
     Check(stealable == host.stealable && stealable_nanos == host.stealable_nanos, "what can be recalled is counted");
     Check((stealable > 0) == (HasBacklog(h)), "hosts with a backlog are in the tree");
     Check(host.state == HostRecord::State::kUp || host.busy() == 0, "a host that is not up holds nothing");

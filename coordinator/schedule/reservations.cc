@@ -24,8 +24,10 @@ constexpr size_t kMostHostsNamed = 10;
 bool Scheduler::Impl::Fits(HostId h, NeedsId n) const {
   const HostRecord& host = hosts_[h];
   if (now_ < (needs_[n].exclusive ? host.alone_from : host.free_from)) return false;
-  return needs_[n].slots <= host.slots && host.occupied() + needs_.SlotsOf(n, host.slots) <= host.slots &&
-         needs_.HasTags(h, n) && needs_.HostLocksFree(n, h);
+  // Alone it may have more slots than are open: else it might wait for ever where others keep the host busy.
+  const bool idle = host.busy() == 0;
+  return needs_[n].slots <= host.slots &&
+         (idle || host.occupied() + needs_.SlotsOf(n, host.slots) <= host.slots) && needs_.HasTags(h, n) && needs_.HostLocksFree(n, h);
 }
 
 bool Scheduler::Impl::MayEverFit(HostId h, NeedsId n) const {
@@ -61,7 +63,7 @@ bool Scheduler::Impl::UnreserveInVain(HostId h) {
 
 bool Scheduler::Impl::GiveNeedy(HostId h) {
   const HostRecord& host = hosts_[h];
-  if (!host.usable() || host.occupied() >= host.slots) return false;
+  if (!host.usable() || (host.busy() > 0 && host.occupied() >= host.slots)) return false;
   NeedyCases& needy = pending_.needy();
   for (NeedsId n : needy.Ready()) {
     const bool reserved = host.reserved == n;

@@ -200,6 +200,11 @@ void Scheduler::Impl::OnMessage(HostId h, const Heartbeat& message) {
     lease->shown_since = now_ - std::max(running.elapsed, absl::ZeroDuration());
     TellIfSlow(*lease, running.index, running.elapsed);
   }
+  if (hosts_.SetOpen(h, message.open_slots == 0 ? host.slots : message.open_slots, now_)) {
+    // Others may take what waits there now.
+    attention_.WorkCameUp();
+    attention_.TouchHungry();
+  }
   std::vector<LeaseSlab> missing;
   for (LeaseSlab slab : {host.running.head, host.queued.head}) {
     for (; slab != kNoLease; slab = hosts_.lease(slab).next) {
@@ -301,7 +306,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
     std::stable_partition(order.begin(), order.end(), [this](CaseNumber i) { return cases_[i].first; });
     for (CaseNumber i : order) pending_.AddBack(i);
-    if (options_.stress.has_value()) std::for_each(order.begin(), order.end(), [this](CaseNumber i) { MayRepeat(i); });
+    if (options_.stress.has_value()) for (CaseNumber i : order) stress_.cases.push_back({i});
   }
   attention_.WorkCameUp();
   if (placement_.unfit(e) > 0) check_placeable_ = true;
@@ -341,7 +346,7 @@ absl::Time Scheduler::Impl::NextDeadline() const {
   if (over_) return absl::InfiniteFuture();
   if (stopping()) return stop_->deadline;
   return std::min({run_deadline_, rebalance_, stragglers_.look_at_latest, pending_.next_due(),
-                   needs_.next_lingering_end()});
+                   needs_.next_lingering_end(), StressGoesOn() ? stress_.until : absl::InfiniteFuture()});
 }
 
 Scheduler::Progress Scheduler::Impl::progress() const {

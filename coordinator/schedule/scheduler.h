@@ -187,7 +187,7 @@ using SchedulerAction =
 
 // --stress: every case is run again and again, one iteration after the other, on whatever slot is free.
 struct StressLimits {
-  absl::Duration time = absl::InfiniteDuration();  // since the first cases are known; what runs then ends as it does
+  absl::Duration time = absl::InfiniteDuration();  // since the first is handed out; what runs then ends as it does
   uint32_t times = 1'000'000;                      // iterations of each case, at most
 };
 

@@ -249,11 +249,11 @@ class Scheduler::Impl {
   void FinalCut(CaseNumber i, const Cut& cut, RunEnd end);
 
   // ---- stress.cc
-  // The case, in its first iteration, may be run again.
-  void MayRepeat(CaseNumber i);
   // As many further iterations as the hosts of this turn have room for.
   void AddIterations();
-  bool AddNextIteration();
+  // Of the next case of which fewer than `room` wait; false: there is none.
+  bool AddNextIteration(uint64_t room);
+  bool MoreIterations() const;  // are to come, once a host has room for them
   bool StressGoesOn() const { return options_.stress.has_value() && !stopping() && now_ < stress_.until; }
 
   // ---- stopping.cc
@@ -313,7 +313,7 @@ class Scheduler::Impl {
     };
     std::vector<Case> cases;
     size_t next = 0;  // in `cases`: whose turn it is
-    absl::Time until = absl::InfiniteFuture();
+    absl::Time until = absl::InfiniteFuture();  // counts from the first lease
   } stress_;
 
   struct Stop {

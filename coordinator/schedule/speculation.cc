@@ -31,7 +31,9 @@ std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(LeaseSl
   while (i != kNoCase && cases_[i].index != *lease.shown) i = cases_[i].next;
   absl::Time began = lease.shown_since;
   if (i == kNoCase) {  // of a batch, only a heartbeat says which case runs and since when
-    if (lease.cases.count != 1) return std::nullopt;
+    // After a result, what runs may be the tear-down of a suite, or one of its cases once more, to see which of them it
+    // was that went wrong there: a copy that won would end that before it is told.
+    if (lease.cases.count != 1 || lease.reported) return std::nullopt;
     i = lease.cases.head;
     began = lease.started;
   }

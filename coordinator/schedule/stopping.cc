@@ -51,7 +51,7 @@ void Scheduler::Impl::BeginStop(RunEnd end, absl::Duration grace) {
 }
 
 void Scheduler::Impl::CheckEnd() {
-  if (listings_.complete() && finished_ == cases_.size()) {
+  if (listings_.complete() && finished_ == cases_.size() && !MoreIterations()) {
     EndRun(stopping() ? stop_->end : RunEnd::kCompleted);
     return;
   }

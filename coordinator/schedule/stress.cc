@@ -1,20 +1,27 @@
 // --stress: iterations that come into being as hosts have room for them, so that neither a long run nor a large farm
 // makes a record for a case that is never run.
 
+#include <algorithm>
+
 #include "coordinator/schedule/scheduler_impl.h"
 
 namespace dtest {
 
-void Scheduler::Impl::MayRepeat(CaseNumber i) {
-  if (stress_.cases.empty()) stress_.until = now_ + options_.stress->time;
-  stress_.cases.push_back({i});
+bool Scheduler::Impl::MoreIterations() const {
+  return StressGoesOn() && std::any_of(stress_.cases.begin(), stress_.cases.end(), [this](const auto& one) {
+           return one.iterations < options_.stress->times;
+         });
 }
 
-bool Scheduler::Impl::AddNextIteration() {
+bool Scheduler::Impl::AddNextIteration(uint64_t room) {
   for (size_t tried = 0; tried < stress_.cases.size(); ++tried) {
     auto& one = stress_.cases[stress_.next];
     stress_.next = (stress_.next + 1) % stress_.cases.size();
     if (one.iterations >= options_.stress->times) continue;
+    // Those that wait at a lock leave the others their slots.
+    const NeedsId needs = policies_.NeedsOf(cases_[one.first].policy);
+    const NeedyCases& needy = pending_.needy();
+    if ((needs == kNoNeeds ? pending_.count() - needy.count() : needy.count(needs)) >= room) continue;
     const CaseNumber i = cases_.Add();
     const CaseRecord& first = cases_[one.first];
     CaseRecord& c = cases_[i];
@@ -43,14 +50,14 @@ void Scheduler::Impl::AddIterations() {
     const HostRecord& host = hosts_[h];
     if (!host.usable() || !Wants(h)) return;
     const uint32_t taken = host.busy() + host.arriving;
-    room += host.slots + (taken < host.slots ? host.slots - taken : 0);
+    room += host.open() + (taken < host.open() ? host.open() - taken : 0);
   };
-  if (attention_.work_came_up()) {
+  if (attention_.work_came_up() || finished_ == cases_.size()) {
     for (HostId h : hosts_.ids()) add_room(h);
   } else {
     for (HostId h : attention_.touched()) add_room(h);
   }
-  while (pending_.count() < room && AddNextIteration()) attention_.WorkCameUp();
+  while (AddNextIteration(room)) attention_.WorkCameUp();
 }
 
 }  // namespace dtest

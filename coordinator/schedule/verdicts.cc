@@ -103,7 +103,7 @@ void Scheduler::Impl::OnLateFailures(const LeaseRecord& lease, const std::vector
     ended.final = !again;
     if (again) {
       --finished_;
-      CountFailure(&c, /*behind=*/false);  // it failed alone, too
+      CountFailure(&c, failure.result.place > 0);
       TryAgain(lease.host, told->i, schedule::RetryDelay(policies_[c.policy], c.failures));
     } else if (had_verdict) {
       failures_ += CountsAsFailure(c, failure.result.outcome);

@@ -67,6 +67,7 @@ struct Options {
   absl::Duration host_timeout = absl::Seconds(30);  // an agent that hears nothing for so long gives up
   std::string remote_store;                         // empty: the host's cache directory
   uint64_t store_limit = 0;                         // bytes; 0: the agent's default
+  bool adapt_slots = false;                         // hosts that have much to do use fewer
 
   // Which cases.
   std::vector<std::string> usual_paths;  // `paths` of kRun and kList where the command line has none

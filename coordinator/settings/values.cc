@@ -82,6 +82,12 @@ absl::StatusOr<Processes> ParseProcesses(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of batch, case"));
 }
 
+absl::StatusOr<bool> ParseLoad(absl::string_view text) {
+  if (text == "full") return false;
+  if (text == "auto") return true;
+  return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of full, auto"));
+}
+
 absl::StatusOr<PlainTests> ParsePlain(absl::string_view text) {
   if (text == "auto") return PlainTests::kAuto;
   if (text == "all") return PlainTests::kAll;

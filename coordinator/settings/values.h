@@ -39,6 +39,7 @@ absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_v
 absl::StatusOr<When> ParseWhen(absl::string_view text);
 absl::StatusOr<SuccessOutput> ParseSuccessOutput(absl::string_view text);
 absl::StatusOr<Processes> ParseProcesses(absl::string_view text);
+absl::StatusOr<bool> ParseLoad(absl::string_view text);  // whether slots adapt
 absl::StatusOr<PlainTests> ParsePlain(absl::string_view text);
 // The name of a framework (dtest/frameworks.def).
 absl::StatusOr<std::string> ParseProtocol(absl::string_view text);

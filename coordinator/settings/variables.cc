@@ -14,9 +14,9 @@ namespace dtest {
 namespace {
 
 // What tests see, what an agent is told, and where the agent is.
-constexpr absl::string_view kOthers[] = {"DTEST_HOST",    "DTEST_SLOT",      "DTEST_WORKER", "DTEST_WORKER_COUNT",
-                                         "DTEST_ATTEMPT", "DTEST_ITERATION", "DTEST_RUN_ID", "DTEST_AGENT",
-                                         "DTEST_AGENT_LOG"};
+constexpr absl::string_view kOthers[] = {"DTEST_HOST",         "DTEST_SLOT",    "DTEST_SLOTS",     "DTEST_WORKER",
+                                         "DTEST_WORKER_COUNT", "DTEST_ATTEMPT", "DTEST_ITERATION", "DTEST_RUN_ID",
+                                         "DTEST_AGENT",        "DTEST_AGENT_LOG"};
 
 }  // namespace
 

@@ -104,6 +104,7 @@ struct RunSettings {
   uint64_t output_cap = 0;                               // bytes kept of one case's output: half head, half tail
   bool keep_all_output = false;                          // also of cases that pass
   bool run_disabled = false;                             // --gtest_also_run_disabled_tests
+  bool adapt_slots = false;                              // use fewer slots where the host has much to do
   std::vector<std::pair<std::string, std::string>> env;  // added to the test's environment
   std::string working_directory;  // absolute if in place, else relative to the tree; empty: the tree's root
   uint64_t store_limit = 0;       // bytes; 0: the agent's default
@@ -334,6 +335,7 @@ struct RunningCase {
 struct Heartbeat {
   std::vector<LeaseId> leases;
   std::vector<RunningCase> running;
+  uint32_t open_slots = 0;  // that may be busy; what is beyond them waits. 0: all
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 

@@ -164,6 +164,7 @@ void ExpectBounds(const Results& results) {
   }
 }
 void ExpectBounds(const Heartbeat& heartbeat) {
+  EXPECT_LE(heartbeat.open_slots, kMostSlots);
   for (const RunningCase& running : heartbeat.running) {
     ExpectFinite(running.elapsed);
     EXPECT_LT(running.slot.value(), kMostSlots);

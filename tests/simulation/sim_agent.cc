@@ -35,7 +35,8 @@ SimAgent::SimAgent(const Scenario* scenario, uint32_t host, Epoch epoch, std::st
   options.epoch = epoch;
   options.check_invariants = scenario->check_agents;
   loop_.emplace(std::move(options),
-                AgentLoop::Surroundings{[clock] { return clock->now(); }, &poller_, this, this, &directories_});
+                AgentLoop::Surroundings{[clock] { return clock->now(); }, &poller_, this, this, &directories_,
+                                        [this] { return scenario_.LoadOf(number_, clock_.now()); }});
 }
 
 void SimAgent::Start() {

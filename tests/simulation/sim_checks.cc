@@ -17,6 +17,12 @@ void World::Do(const AttemptEnded& action) {
   }
   ++outcomes_.attempts;
   if (replaying_) return;
+  // Iterations under stress come into being as there is room: each after the one before.
+  const std::optional<StressLimits>& stress = scenario_.scheduler.stress;
+  if (stress.has_value() && key.iteration > 1 && key.iteration <= stress->times &&
+      selected_.contains(CaseKey{key.unit, key.index, 1})) {
+    selected_.insert(key);
+  }
   if (!selected_.contains(key)) Broken("a verdict about a case that was not selected");
   // Beyond the first attempt and its retries there are infra errors, which use up no retries.
   if (action.result.attempt < 1 || action.result.attempt > scenario_.policy.retries + 4) {

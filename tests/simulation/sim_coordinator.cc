@@ -93,6 +93,11 @@ Outcomes World::Run() {
 }
 
 Outcomes World::Conclude() {
+  for (const CaseKey& key : verdicts_) {
+    if (key.iteration > 1 && !verdicts_.contains(CaseKey{key.unit, key.index, key.iteration - 1})) {
+      Broken(absl::StrCat("case ", key.unit, "/", key.index, " has iteration ", key.iteration, " and not the one before"));
+    }
+  }
   if (outcomes_.broken.empty() && verdicts_.size() != selected_.size()) {
     Broken(absl::StrCat(selected_.size() - verdicts_.size(), " cases have no verdict at the end"));
   }
@@ -274,6 +279,7 @@ void World::OnBody(uint32_t h, FromAgent body) {
     settings.slots = scenario_.hosts[h].slots;
     settings.list_timeout = scenario_.list_timeout;
     settings.kill_grace = scenario_.kill_grace;
+    settings.adapt_slots = scenario_.adapts;
     welcome.heartbeat_interval = scenario_.heartbeat_interval;
     welcome.lease_timeout = scenario_.lease_timeout;
     Send(h, std::move(welcome));

@@ -37,6 +37,7 @@ RunLoop::Options LoopOptions(const Scenario& scenario, const std::vector<Bundle:
   options.policies = PoliciesOf(scenario);
   options.settings.list_timeout = scenario.list_timeout;
   options.settings.kill_grace = scenario.kill_grace;
+  options.settings.adapt_slots = scenario.adapts;
   options.heartbeat_interval = scenario.heartbeat_interval;
   options.host_timeout = scenario.lease_timeout;
   auto durations = std::make_shared<Durations>();

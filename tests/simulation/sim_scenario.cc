@@ -60,6 +60,17 @@ absl::Duration Scenario::DurationOn(uint32_t host, uint32_t unit, uint32_t index
   return DurationOf(unit, index) / hosts[host].speed * (stalls_here ? 30 : 1);
 }
 
+HostLoad Scenario::LoadOf(uint32_t host, absl::Time now) const {
+  const uint64_t mood = Mix(seed, host, static_cast<uint64_t>(absl::ToUnixSeconds(now) / 2), 7);
+  HostLoad load;
+  load.processors = hosts[host].slots;
+  load.runnable = mood % 4 * load.processors;
+  load.memory_stall = (mood >> 8) % 8 == 0 ? 0.5 : 0;
+  load.rivals = (mood >> 16) % 3;
+  load.rival_tests = load.rivals * ((mood >> 24) % 4);
+  return load;
+}
+
 std::string CaseName(const SimCase& c, size_t index) {
   return absl::StrCat("S", c.suite, c.selected ? ".C" : ".X", index, c.needs > 0 ? absl::StrCat("n", c.needs) : "");
 }
@@ -167,6 +178,13 @@ Scenario RandomScenario(uint64_t seed) {
   if (one_in(4)) options.retry_budget = {static_cast<uint32_t>(below(8)), one_in(2)};
   s.policy.flaky_fails = one_in(4);
   s.policy.slow_after = absl::Seconds(10 * unit());
+  s.adapts = seed % 4 == 1;
+  if (seed % 16 == 7) {
+    options.stress = StressLimits{absl::Seconds(8 * unit()), static_cast<uint32_t>(1 + below(6))};
+    options.repeat = 1;
+    options.speculate = false;
+    s.policy.retries = 0;
+  }
   if (one_in(2)) return s;
 
   // Cases that need more than a slot of any host; sometimes more than there is.

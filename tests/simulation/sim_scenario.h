@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "agent/core/slot_throttle.h"
 #include "coordinator/schedule/scheduler.h"
 #include "dtest/case_info.h"
 
@@ -93,6 +94,7 @@ struct Scenario {
   double spoils = 0;        // probability that a case that passes makes its process end badly
   double stalls = 0;        // probability that a case takes 30 times as long as it should on a host
   bool properties = false;  // every case records one
+  bool adapts = false;      // hosts have other things to do, too, more and less by the second, and keep slots free then
   bool check_every_step = true;
   bool check_agents = true;
   absl::Duration must_end_within = absl::Hours(3);
@@ -106,6 +108,7 @@ struct Scenario {
   Fate FateOf(uint32_t unit, uint32_t index, uint32_t execution) const;
   absl::Duration DurationOf(uint32_t unit, uint32_t index) const;  // on a host of speed 1
   absl::Duration DurationOn(uint32_t host, uint32_t unit, uint32_t index) const;
+  HostLoad LoadOf(uint32_t host, absl::Time now) const;  // changes every other second
 };
 
 // The name of a case, by which the loop knows whether it is selected and what it needs.

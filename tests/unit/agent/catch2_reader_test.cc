@@ -307,6 +307,14 @@ TEST_P(Catch2ReaderTest, WhatWasNotAskedForIsIgnored) {
   EXPECT_EQ(end_.listing_wrong, "");
 }
 
+TEST_P(Catch2ReaderTest, WhatASanitizerSaysInWhatWasNotAskedForIsNotTheNextOnes) {
+  Batch({2});
+  Report(absl::StrCat(kOpen, Begin("plain", 1)));
+  Print("x.cc:4:49: runtime error: signed integer overflow\n");
+  EXPECT_THAT(Report(absl::StrCat(End(true), Begin("plain", 3), End(true), Close(0))),
+              ElementsAre("began 2", "2 passed"));
+}
+
 TEST_P(Catch2ReaderTest, ADeathInWhatWasNotAskedFor) {
   Batch({0});
   EXPECT_THAT(

@@ -70,6 +70,7 @@ struct Describer {
       absl::StrAppend(&text, " slot ", running.slot.value(), ": ", running.lease.value(), "/", running.index, " of ",
                       running.unit.value(), " for ", absl::FormatDuration(running.elapsed));
     }
+    if (m.open_slots > 0) absl::StrAppend(&text, " open ", m.open_slots);
     return text;
   }
   std::string operator()(const Idle&) const { return "idle"; }

@@ -311,6 +311,63 @@ TEST_F(AgentCore, InquestThatAnInterruptCutsTellsWhatItWasAbout) {
   EXPECT_THAT(Ends(0, SIGINT), ElementsAre("results 1 [] done", "idle"));
 }
 
+// The unit fails here in the middle: the case that was to come next remains, and goes elsewhere.
+TEST_F(AgentCore, InquestThatCannotGoOnTellsWhatItWasAbout) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
+  ProcessEnded gone;
+  gone.spawn_error = "its file is gone";
+  EXPECT_THAT(Do(std::move(gone)),
+              ElementsAre("prepared 0: its file is gone",
+                          "results 1 [0 crashed (when the next test was to begin: killed by signal 11 (Segmentation "
+                          "fault) between tests: one had ended, and this one had not begun; its cases could not all be "
+                          "run alone, so it may not be this one's doing)] done"));
+}
+
+// Of one case there is one verdict, whatever went wrong beside it.
+TEST_F(AgentCore, TwoQuestionsThatEndWithOneCaseMakeOneFailure) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  RunCase(1);
+  After(absl::Seconds(1));
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed, 1 passed]"));
+  RunCase(2);
+  ProcessEnded end;
+  end.exit_code = 1;
+  end.outside = {{"in the tear-down of a suite", {0, 1}, "", 0}, {"in global tear-down", {0, 1}, "", 0}};
+  EXPECT_THAT(Do(std::move(end)), IsEmpty());
+  for (uint32_t index : {0u, 1u}) {
+    EXPECT_THAT(Turn(), ElementsAre(absl::StrCat("run 0 in 0: ", index)));
+    RunCase(index);
+    if (index == 0) Ends(0);
+  }
+  EXPECT_THAT(Ends(0), ElementsAre(testing::AllOf(HasSubstr("results 1 [2 passed] not passed: 1 failed (in the tear-down of a suite;"),
+                                                  HasSubstr("\nin global tear-down; none"))));
+}
+
+// What a later failure of the same case replaces is what was told of it.
+TEST_F(AgentCore, FailureOfATearDownThatFollowsACorrectionIsARemark) {
+  Join(1);
+  GetLease(1, {0, 1, 2});
+  RunCase(0);
+  RunDoubtful(1, Outcome::kSkipped);
+  RunCase(2);
+  ProcessEnded end;
+  end.exit_code = 1;
+  end.corrections = {{1, "the set-up of its suite failed"}};
+  end.outside = {{"the tear-down of its suite failed", {0, 1}, "", 0}};
+  EXPECT_THAT(Do(std::move(end)), IsEmpty());
+  After(absl::Seconds(1));
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0", HasSubstr("1 failed (the set-up of its suite failed)")));
+  RunCase(0);
+  EXPECT_THAT(Ends(0), ElementsAre(HasSubstr("not failed: 1 failed (the tear-down of its suite failed; none of the cases "
+                                             "that passed does that alone)")));
+}
+
 TEST_F(AgentCore, CaseThatHangsInAnInquestIsTimedOut) {
   Join(1);
   GetLease(1, {0, 1});

@@ -165,6 +165,19 @@ TEST_F(AgentCore, HeartbeatsComeWhateverRuns) {
   EXPECT_THAT(Turn(), ElementsAre("heartbeat 2"));
 }
 
+TEST_F(AgentCore, ClosedSlotsStayIdleUntilTheyOpen) {
+  Join(3);
+  GetLease(1, {0});
+  GetLease(2, {1});
+  EXPECT_THAT(Do(SlotsOpen{0}), ElementsAre("heartbeat 1 2 open 1")) << "one at least; what runs goes on";
+  EXPECT_THAT(GetLease(3, {2}), IsEmpty());
+  RunCase(0);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 passed] done"));
+  EXPECT_THAT(Do(SlotsOpen{2}), ElementsAre("heartbeat 2 3 open 2", "run 0 in 0: 2"));
+  EXPECT_THAT(GetLease(4, {3}), IsEmpty());
+  EXPECT_THAT(Do(SlotsOpen{9}), ElementsAre("heartbeat 3 2 4", "run 0 in 2: 3"));
+}
+
 TEST_F(AgentCore, SlotsDefaultToCores) {
   options_.cores = 3;
   Join(0);

@@ -367,6 +367,31 @@ TEST_P(GoogleTestReaderTest, ReportTellsOfFailuresOutsideOfTests) {
   EXPECT_THAT(Outside(), ElementsAre("0: in global set-up or tear-down: e.cc:2"));
 }
 
+// main() may lose what RUN_ALL_TESTS() returns, and not every program writes a report.
+TEST_P(GoogleTestReaderTest, ClosingListTellsThatTheProgramFailedAndNoTest) {
+  const std::string test = "[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n[----------] 1 test from A (0 ms total)\n\n";
+  const std::string tear_down = "[----------] Global test environment tear-down\n";
+  const std::string closing =
+      "[==========] 1 test from 1 test suite ran.\n[  PASSED  ] 1 test.\n[  FAILED  ] 0 tests, listed below:\n";
+  Batch({0});
+  Read(test + tear_down + "e.cc:2: Failure\nleft\n" + closing + "\n 0 FAILED TESTS\n");
+  End(0);
+  EXPECT_THAT(Outside(), ElementsAre("0: in global tear-down, or between suites:\ne.cc:2: Failure\nleft"));
+  Batch({0});
+  Read("[----------] Global test environment set-up.\ne.cc:1: Failure\nno\n[----------] 1 test from A\n" + test +
+       tear_down + closing);
+  End(0);
+  EXPECT_THAT(Corrections(), ElementsAre("0: in global set-up:\ne.cc:1: Failure\nno"));
+  Batch({0});
+  Read(test + tear_down + closing);
+  End(0);
+  EXPECT_THAT(Outside(), ElementsAre("0: in global set-up or tear-down: the closing list says that the program failed"));
+  Batch({0});
+  Read(test + tear_down + closing + "[  FAILED  ] A: SetUpTestSuite or TearDownTestSuite\n");
+  End(0);
+  EXPECT_THAT(Outside(), ElementsAre("0: SetUpTestSuite or TearDownTestSuite of A failed"));
+}
+
 TEST_P(GoogleTestReaderTest, ForkedChildSpeaksFirst) {
   Batch({0, 1, 3});
   const std::string child =
@@ -640,6 +665,18 @@ TEST_P(GoogleTestReaderTest, WhatASanitizerSaysIsKept) {
       "==3==ERROR: LeakSanitizer: detected memory leaks\n");
   End(23);
   EXPECT_EQ(end_.warning, "ERROR: LeakSanitizer: detected memory leaks");
+}
+
+TEST_P(GoogleTestReaderTest, WhatASanitizerSaysInATearDownIsSaidToBeThere) {
+  Batch({0, 1});
+  const std::string remark = "x.cc:4:49: runtime error: signed integer overflow";
+  Read("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n");
+  EXPECT_THAT(Read("[ RUN      ] A.Two\n[       OK ] A.Two (0 ms)\n" + remark +
+                   "\n[----------] 2 tests from A (0 ms total)\n"),
+              ElementsAre("began 1", "1 passed <" + remark + "\n> warning " + remark + " (in the tear-down of its suite)"));
+  Read(remark + "\n==3==ERROR: LeakSanitizer: detected memory leaks\n");
+  End(23);
+  EXPECT_EQ(end_.warning, "ERROR: LeakSanitizer: detected memory leaks") << "that is what ended it";
 }
 
 TEST(SanitizerHeadline, ProseIsNone) {

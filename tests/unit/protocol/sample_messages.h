@@ -66,6 +66,7 @@ inline std::vector<ToAgent> SampleToAgent() {
                       1 << 20,
                       true,
                       true,
+                      true,
                       {{"A", "1"}, {"EMPTY", ""}, {"B", AnyBytes()}},
                       "work/dir",
                       5ull << 30};
@@ -138,7 +139,7 @@ inline std::vector<FromAgent> SampleFromAgent() {
           ListingWrong{UnitId(4), AnyBytes()},
           Released{LeaseId(3)},
           Refused{LeaseId(4)},
-          Heartbeat{{LeaseId(1), LeaseId(UINT64_MAX)}, {{SlotId(3), LeaseId(1), 44, absl::Hours(1), UnitId(5)}}},
+          Heartbeat{{LeaseId(1), LeaseId(UINT64_MAX)}, {{SlotId(3), LeaseId(1), 44, absl::Hours(1), UnitId(5)}}, 3},
           Heartbeat{},
           Idle{},
           Note{AnyBytes()},

@@ -68,9 +68,10 @@ TEST_F(LatePropertiesTest, AreToldOfWhatTheLeaseHasTold) {
 
 class LateFailuresTest : public LatePropertiesTest {
  protected:
-  std::vector<AttemptEnded> Fail(const Given& given, size_t k, Outcome told) {
+  std::vector<AttemptEnded> Fail(const Given& given, size_t k, Outcome told, uint32_t place = 0) {
     Results results{given.lease.id, given.lease.unit, {}, false, kMs};
     results.late_failures = {{told, Result(given.lease.cases[k], Outcome::kFailed)}};
+    results.late_failures[0].result.place = place;
     From(given.host, results);
     return Ended(turn);
   }
@@ -119,6 +120,21 @@ TEST_F(LateFailuresTest, AreTriedAgainAsAnyOther) {
     EXPECT_TRUE(attempt.final && attempt.flaky && !attempt.order_dependent);
   }
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(LateFailuresTest, OneThatItsProcessBroughtAboutDependsOnTheOrder) {
+  policy_.retries = 1;
+  const Given given = Batch(Hosts(2));
+  Tell(given, 0);
+  Tell(given, 1);
+  ASSERT_THAT(Fail(given, 1, Outcome::kPassed, /*place=*/1), SizeIs(1));
+  RunToTheEnd();
+  uint32_t second_attempts = 0;
+  for (const AttemptEnded& attempt : Ended(all)) {
+    EXPECT_EQ(attempt.flaky && attempt.order_dependent, attempt.result.attempt == 2) << attempt.id.index;
+    second_attempts += attempt.result.attempt == 2;
+  }
+  EXPECT_EQ(second_attempts, 1u);
 }
 
 TEST_F(LatePropertiesTest, AreOfTheAttemptThatTheLeaseRan) {

@@ -188,6 +188,8 @@ TEST_F(NeedsTest, SlotsAreTakenOfTheHost) {
   Unit(0, {{.slots = 3}, CasePolicy{.processes = Processes::kCase}}, {0, 0, 1, 1, 1});
   // Three and one of four.
   ASSERT_THAT(GivenThisTurn(), ElementsAre(ElementsAre(0), SizeIs(1)));
+  EXPECT_THAT(Leases(turn)[0].lease.env, ElementsAre(testing::Pair("DTEST_SLOTS", "3")));
+  EXPECT_THAT(Leases(turn)[1].lease.env, IsEmpty());
   EndOne();
   EXPECT_THAT(GivenThisTurn(), ElementsAre(ElementsAre(1)));
 }

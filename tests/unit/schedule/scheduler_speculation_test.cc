@@ -223,6 +223,22 @@ TEST_F(SpeculationTest, OfABatchTheCaseThatAHeartbeatShows) {
   EXPECT_THAT(Ended(all), SizeIs(3));
 }
 
+// What it runs after all others have results may be the tear-down of their suite: that would be cut off untold.
+TEST_F(SpeculationTest, OfABatchNotTheLastCaseThatNoHeartbeatShows) {
+  Start(Speculating(Hosts(1)));
+  Add(0);
+  Complete();
+  Cases(0, {0.01, 0.01}, absl::Seconds(1));
+  Join(0);
+  const std::vector<Given> leases = Leases(all);
+  ASSERT_THAT(leases, SizeIs(1));
+  From(0, Results{leases[0].lease.id, UnitId(0), {Result(leases[0].lease.cases[0])}, false, kMs});
+  Join(1);
+  After(absl::Seconds(5));
+  From(0, Heartbeat{{leases[0].lease.id}, {}});
+  EXPECT_THAT(Leases(turn), IsEmpty());
+}
+
 TEST_F(SpeculationTest, ASuspectOfALostHostIsNotCopied) {
   Start(Speculating(OneProcessACase(3)));
   Add(0);

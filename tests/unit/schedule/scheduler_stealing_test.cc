@@ -161,5 +161,32 @@ TEST_F(StealingTest, ASlowHostDoesNotTakeWhatTheOtherFinishesSooner) {
   for (const auto& [host, recall] : Sent<Recall>(all)) EXPECT_EQ(host, 1u);
 }
 
+// A host that closes slots has less to offer: what waits there goes elsewhere, and comes back no more until they open.
+TEST_F(StealingTest, ClosedSlotsGiveBackWhatTheyHaveNotBegun) {
+  Start(OneProcessACase(2));
+  Join(0, 4);
+  Add(0);
+  Cases(0, {5, 5, 5, 5, 5, 5});
+  Complete();
+  ASSERT_EQ(Leases(all).size(), 4u);
+  Heartbeat beat;
+  for (const Given& given : Leases(all)) beat.leases.push_back(given.lease.id);
+  beat.running = {{SlotId(0), Leases(all)[0].lease.id, Leases(all)[0].indices[0], absl::Seconds(1), UnitId(0)}};
+  beat.open_slots = 1;
+  From(0, beat);
+  Join(1, 6);
+  // It takes what is pending, and asks for what has not begun.
+  EXPECT_EQ(Leases(turn).size(), 2u);
+  EXPECT_EQ(Sent<Recall>(turn).size(), 3u);
+  for (const auto& [host, recall] : Sent<Recall>(turn)) From(host, Released{recall.lease});
+  EXPECT_EQ(Leases(all).back().host, 1u);
+  RunAll(Leases(all)[0]);
+  beat.leases.clear();
+  beat.running.clear();
+  beat.open_slots = 0;
+  From(0, beat);
+  EXPECT_EQ(scheduler_->progress().slots, 10u);
+}
+
 }  // namespace
 }  // namespace dtest

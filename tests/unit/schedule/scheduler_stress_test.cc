@@ -99,5 +99,55 @@ TEST_F(Stress, AHostThatJoinsLaterTakesPart) {
   EXPECT_EQ(Leases(turn)[0].host, 1u);
 }
 
+TEST_F(Stress, TheTimeCountsFromTheFirstLease) {
+  StartStress(1, {.time = absl::Seconds(1)});
+  Add(0);
+  Complete();
+  Cases(0, {0.01});
+  After(absl::Seconds(30));
+  Join(0);
+  RunLeases(10000);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  EXPECT_GE(Iterations()[0].size(), 90u);
+}
+
+TEST_F(Stress, ANewIterationIsWaitedForWhereAHostMayStillCome) {
+  StartStress(2, {.time = absl::Seconds(10)});
+  Add(0);
+  Complete();
+  Cases(0, {0.01});
+  Join(0, 1);
+  Prepared full{UnitId(0), "no room", /*drain=*/true};
+  From(0, full);
+  ended_ = 0;
+  RunLeases(1);
+  EXPECT_FALSE(Finished()) << "host 1 may still take part";
+  Join(1, 1);
+  EXPECT_FALSE(Leases(turn).empty());
+  RunLeases(10000);
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(Stress, IterationsThatWaitAtALockLeaveTheOthersTheirSlots) {
+  StartStress(1, {.times = 200});
+  Join(0, 4);
+  Add(0);
+  CasesKnown known;
+  known.unit = UnitId(0);
+  known.policies = {CasePolicy{}, CasePolicy{.locks = {{"db"}}}};
+  for (uint32_t k = 0; k < 2; ++k) {
+    known.cases.push_back({k, absl::Seconds(1), absl::ZeroDuration(), static_cast<uint16_t>(k)});
+    known.suite_of.push_back(0);
+  }
+  Do(known);
+  Complete();
+  for (int n = 0; n < 40; ++n) {
+    // The one that holds the lock does not end; all others do.
+    for (; ended_ < Leases(all).size() && Leases(all)[ended_].indices[0] == 1; ++ended_) {}
+    ASSERT_LT(ended_, Leases(all).size()) << "a slot is idle after " << n;
+    RunLeases(1);
+  }
+}
+
 }  // namespace
 }  // namespace dtest
