@@ -157,9 +157,9 @@ struct SlotsOpen {
 
 struct AgentTick {};
 
-using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, SuiteTearDown,
-                                CaseFinished, ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, SlotsOpen,
-                                AgentTick>;
+using AgentEvent =
+    std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, SuiteTearDown, CaseFinished,
+                 ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, SlotsOpen, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 

@@ -179,8 +179,7 @@ void Agent::Impl::GiveUpInquest(Slot* slot) {
   if (inquest.last.has_value()) {
     const uint32_t index = inquest.last->index;
     for (HeldLease::Inquest::Question& question : inquest.questions) {
-      std::erase_if(question.candidates,
-                    [&](size_t position) { return slot->lease->at(position).index == index; });
+      std::erase_if(question.candidates, [&](size_t position) { return slot->lease->at(position).index == index; });
     }
     inquest.last.reset();
   }

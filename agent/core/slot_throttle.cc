@@ -9,7 +9,8 @@ namespace dtest {
 namespace {
 
 constexpr double kNewest = 0.3;  // its share of the smoothed count of tasks
-// More tasks than this for each processor, and one, are too many: tests that wait for one another make some come and go.
+// More tasks than this for each processor, and one, are too many: tests that wait for one another make some come and
+// go.
 constexpr double kTooMany = 1.5;
 constexpr double kStall = 0.1;
 constexpr uint32_t kPatience = 5, kPatienceWithMemory = 10;
@@ -41,7 +42,8 @@ uint32_t SlotThrottle::Look(const HostLoad& load, uint32_t busy) {
   if (after_memory_ > 0) --after_memory_;
   const uint32_t equal = (slots_ + load.rivals) / (load.rivals + 1);  // rounded up
   const uint32_t share = load.rivals == 0 ? slots_ : std::max(equal, slots_ - std::min(slots_, load.rival_tests));
-  if (share < bearable_) why = absl::StrCat(load.rivals, " other ", load.rivals == 1 ? "run" : "runs", " of dtest there");
+  if (share < bearable_)
+    why = absl::StrCat(load.rivals, " other ", load.rivals == 1 ? "run" : "runs", " of dtest there");
   open_ = std::min(bearable_, share);
   if (!why.empty()) why_ = std::move(why);
   return open_;

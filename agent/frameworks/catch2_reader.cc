@@ -56,9 +56,7 @@ bool Catch2Reader::Start(CaseSink* sink) { return wanted_.Start("hidden", sink);
 
 void Catch2Reader::Feed(absl::string_view bytes, CaseSink* /*sink*/) {
   output_.Append(bytes);
-  lines_.Feed(bytes, [this](absl::string_view line) {
-    KeepSanitizerHeadline(line, &warning_);
-  });
+  lines_.Feed(bytes, [this](absl::string_view line) { KeepSanitizerHeadline(line, &warning_); });
 }
 
 void Catch2Reader::FeedReport(absl::string_view bytes, CaseSink* sink) {
@@ -264,9 +262,7 @@ CaseResult Catch2Reader::ResultOf() {
 }
 
 void Catch2Reader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* /*sink*/) {
-  lines_.End([this](absl::string_view line) {
-    KeepSanitizerHeadline(line, &warning_);
-  });
+  lines_.End([this](absl::string_view line) { KeepSanitizerHeadline(line, &warning_); });
   end->premature = end->signal == 0 && xml_.begun() && !xml_.complete();
   const bool spared = !other_.empty() && !in_stranger_ && wanted_.all_done();
   if (spared) *end = ProcessEnd();  // the other's end is told when it is asked for

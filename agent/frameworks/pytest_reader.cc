@@ -39,9 +39,7 @@ bool PytestReader::Start(CaseSink* /*sink*/) { return true; }
 
 void PytestReader::Feed(absl::string_view bytes, CaseSink* /*sink*/) {
   output_.Append(bytes);
-  lines_.Feed(bytes, [this](absl::string_view line) {
-    KeepSanitizerHeadline(line, &warning_);
-  });
+  lines_.Feed(bytes, [this](absl::string_view line) { KeepSanitizerHeadline(line, &warning_); });
 }
 
 void PytestReader::FeedReport(absl::string_view bytes, CaseSink* sink) {
@@ -125,9 +123,7 @@ void PytestReader::Finish(size_t position, const PytestRecord& record, CaseSink*
 }
 
 void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* /*sink*/) {
-  lines_.End([this](absl::string_view line) {
-    KeepSanitizerHeadline(line, &warning_);
-  });
+  lines_.End([this](absl::string_view line) { KeepSanitizerHeadline(line, &warning_); });
   end->premature = end->signal == 0 && !ended_;
   if (!records_.broken().empty()) problem_ = records_.broken();
   if (!problem_.empty()) {

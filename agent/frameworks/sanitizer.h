@@ -18,7 +18,8 @@ absl::string_view SanitizerHeadline(absl::string_view text);
 // process, rather than what goes on (a warning, or UndefinedBehaviorSanitizer's remark).
 void KeepSanitizerHeadline(absl::string_view text, std::string* headline);
 
-// Follows the headline where it was said after a case, while its suite was torn down: it may be any case's of the suite.
+// Follows the headline where it was said after a case, while its suite was torn down: it may be any case's of the
+// suite.
 inline constexpr char kSaidInSuiteTearDown[] = " (in the tear-down of its suite)";
 
 }  // namespace dtest

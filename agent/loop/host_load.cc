@@ -22,7 +22,8 @@ uint32_t Runnable(const std::string& proc) {
   for (absl::string_view line : absl::StrSplit(ReadFileIfThere(absl::StrCat(proc, "/stat")), '\n')) {
     uint32_t running = 0;
     // Whoever reads this is one of them.
-    if (absl::ConsumePrefix(&line, "procs_running ") && absl::SimpleAtoi(line, &running)) return running - (running > 0);
+    if (absl::ConsumePrefix(&line, "procs_running ") && absl::SimpleAtoi(line, &running))
+      return running - (running > 0);
   }
   return 0;
 }

@@ -146,8 +146,8 @@ class AgentLoop final : public UnitFiles::Delegate {
   std::deque<AgentAction> actions_;
   std::optional<SlotThrottle> throttle_;  // where slots adapt
   absl::Time next_look_ = absl::InfiniteFuture();
-  bool has_run_ = false;        // a process of a unit
-  bool told_of_load_ = false;   // that slots are kept free
+  bool has_run_ = false;       // a process of a unit
+  bool told_of_load_ = false;  // that slots are kept free
   bool ended_ = false;
   absl::Status end_;
 };

@@ -88,10 +88,9 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
   loop_options.environment = Environment(environ);
   loop_options.peer_address = AddressOfSshConnection(std::getenv("SSH_CONNECTION"));
   const std::string glibc = loop_options.hello.glibc;
-  loop = std::make_unique<AgentLoop>(
-      std::move(loop_options),
-      AgentLoop::Surroundings{MonotonicNow, &poller, (*connection)->dealer(), &launcher, &directories,
-                              [&gauge] { return gauge.Read(); }});
+  loop = std::make_unique<AgentLoop>(std::move(loop_options),
+                                     AgentLoop::Surroundings{MonotonicNow, &poller, (*connection)->dealer(), &launcher,
+                                                             &directories, [&gauge] { return gauge.Read(); }});
   poller.Watch(options.signal_fd, [&] { ReadSignals(options.signal_fd, parent, loop.get()); });
   auto files = std::make_unique<FilesThread>(FilesThread::Options{store, glibc, &poller, loop.get()});
 

@@ -64,7 +64,7 @@ struct DiscoverOptions {
     kNone,  // nor is any of these an unrunnable test
   };
   Plain plain = Plain::kAuto;
-  bool pytest = true;                      // Python files that pytest collects are tests
+  bool pytest = true;  // Python files that pytest collects are tests
   std::vector<std::string> pytest_arguments = {};
   bool allow_unrunnable = false;           // what cannot be started is a warning, and no test
   bool here = false;                       // all tests run on this machine: what it cannot run cannot be run

@@ -84,10 +84,12 @@ std::string MistypedCommand(const std::vector<std::string>& words) {
   std::vector<absl::string_view> known;
   for (const CommandWord& word : AllCommands()) known.push_back(word.word);
   if (FindCommand(words.front()).has_value()) {
-    return absl::StrCat("there is no file '", words.front(), "' here; a command comes first: dtest ", words.front(), " ...");
+    return absl::StrCat("there is no file '", words.front(), "' here; a command comes first: dtest ", words.front(),
+                        " ...");
   }
   const std::string suggestion = DidYouMean(words.front(), known);
-  return suggestion.empty() ? "" : absl::StrCat("'", words.front(), "' is neither a command nor a file here", suggestion);
+  return suggestion.empty() ? ""
+                            : absl::StrCat("'", words.front(), "' is neither a command nor a file here", suggestion);
 }
 
 // What argv says, as strings.
@@ -127,7 +129,8 @@ std::string UnknownOption(const std::string& word, Command command) {
   if (other != nullptr) {
     return absl::StrCat(name, " is no option of `dtest ", WordOf(command).word, "`");
   }
-  return absl::StrCat("there is no option ", name, DidYouMean(name, std::vector<absl::string_view>(names.begin(), names.end())));
+  return absl::StrCat("there is no option ", name,
+                      DidYouMean(name, std::vector<absl::string_view>(names.begin(), names.end())));
 }
 
 // CLI11 takes an empty value behind '=' for none, and the next word for the value.
@@ -204,7 +207,8 @@ absl::StatusOr<ConfigFile> ReadConfig(const std::string& asked, const std::strin
                                       const std::string& directory) {
   if (asked == "none") {
     if (profile.empty()) return ConfigFile();
-    return absl::InvalidArgumentError(absl::StrCat("--profile ", profile, " is looked for in a file, and --config none reads none"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--profile ", profile, " is looked for in a file, and --config none reads none"));
   }
   const std::string path = !asked.empty() ? asked : directory.empty() ? "" : FindConfigFile(directory);
   if (asked.empty() && !path.empty()) {
@@ -444,9 +448,11 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
     if (const std::string problem = Contradiction(options, parsed.layers); !problem.empty()) return WrongUsage(problem);
   }
 
-  if (options.cache_dir.empty()) options.cache_dir = DefaultDirectory(surroundings.variables, "XDG_CACHE_HOME", ".cache");
+  if (options.cache_dir.empty())
+    options.cache_dir = DefaultDirectory(surroundings.variables, "XDG_CACHE_HOME", ".cache");
   options.own_state_dir = !options.state_dir.empty();
-  if (options.state_dir.empty()) options.state_dir = DefaultDirectory(surroundings.variables, "XDG_STATE_HOME", ".local/state");
+  if (options.state_dir.empty())
+    options.state_dir = DefaultDirectory(surroundings.variables, "XDG_STATE_HOME", ".local/state");
   if (options.cache_dir.empty() || options.state_dir.empty()) {
     return WrongUsage("HOME is not set: give --cache-dir and --state-dir directories to keep things in");
   }

@@ -59,10 +59,10 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
   const bool unfinished = options.rerun_unfinished;
   const std::string run = started.run_id.empty() ? *path : started.run_id;
   const bool without_rest = failed && !unfinished && !cases.unfinished.empty();
-  const std::string rest = !without_rest ? ""
-                                         : absl::StrCat(CountOf(cases.unfinished),
-                                                        " of it without a verdict: dtest rerun --unfinished ",
-                                                        ShellWord(options.paths.empty() ? run : options.paths.front()));
+  const std::string rest =
+      !without_rest ? ""
+                    : absl::StrCat(CountOf(cases.unfinished), " of it without a verdict: dtest rerun --unfinished ",
+                                   ShellWord(options.paths.empty() ? run : options.paths.front()));
   const std::string and_rest = without_rest ? "; there is " + rest : "";
   // Who says what is meant does without the rest.
   const bool rest_fails = without_rest && !options.rerun_failed;
@@ -78,8 +78,8 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
     const int status = summary.ExitStatus();
     return status == kExitPassed && rest_fails ? kExitFailed : status;
   }
-  absl::StatusOr<Options> again =
-      OptionsOfRun(started, *path, options, {.without = {"filter", "last-failed", "shard", "shard-durations"}, .on_top = typed});
+  absl::StatusOr<Options> again = OptionsOfRun(
+      started, *path, options, {.without = {"filter", "last-failed", "shard", "shard-durations"}, .on_top = typed});
   if (!again.ok()) return ExplainFailure(again.status());
   std::fprintf(stderr, "dtest: note: %s of run %s%s\n", CountOf(only).c_str(), run.c_str(), and_rest.c_str());
   again->only = std::move(only);

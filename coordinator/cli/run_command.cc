@@ -101,8 +101,8 @@ absl::Status LeaveOnlyWanted(const Selection& selection, bool rerun, std::vector
     for (const std::string& name : rest.missing) absl::StrAppend(&gone, "\n  ", NameToReproduce(unit, name));
   }
   if (gone.empty() || rerun) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat(
-      "these are to run again, and their programs are no tests here any more: build them again:", gone));
+  return absl::NotFoundError(
+      absl::StrCat("these are to run again, and their programs are no tests here any more: build them again:", gone));
 }
 
 // Finds out before the run, and also where nothing is shipped, that a pattern of --data matches nothing.

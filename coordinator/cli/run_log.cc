@@ -35,8 +35,7 @@ bool IsReproduction(const std::string& first_line) {
 
 }  // namespace
 
-absl::StatusOr<std::string> FindRunLog(const std::string& state_dir, const std::string& wanted,
-                                       LatestRun latest) {
+absl::StatusOr<std::string> FindRunLog(const std::string& state_dir, const std::string& wanted, LatestRun latest) {
   const fs::path runs = RunsDirectory(state_dir);
   std::error_code error;
   if (!wanted.empty()) {

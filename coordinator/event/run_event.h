@@ -33,7 +33,7 @@ struct RunStarted {
   absl::Duration setup = absl::ZeroDuration();  // what the command took before this: finding tests, history
   uint32_t repeat = 1;                          // how often each selected case is to run
   std::vector<std::string> units = {};  // names; UnitId indexes this. Empty: not told (logs of earlier versions)
-  bool reproduction = false;  // of a case of an earlier run, as it ran there (`dtest reproduce`)
+  bool reproduction = false;            // of a case of an earlier run, as it ran there (`dtest reproduce`)
 };
 
 struct HostUp {

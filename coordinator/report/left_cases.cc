@@ -60,16 +60,14 @@ bool LeftCases::Failed(absl::string_view unit, absl::string_view name) const {
   if (found != known->second.by_name.end()) return all_[found->second].failed;
   const auto whole = known->second.by_name.find("");
   if (whole != known->second.by_name.end() && all_[whole->second].failed) return true;
-  return std::any_of(known->second.stand_for.begin(), known->second.stand_for.end(), [&](size_t other) {
-    return all_[other].failed && IsCaseOf(name, all_[other].what.name);
-  });
+  return std::any_of(known->second.stand_for.begin(), known->second.stand_for.end(),
+                     [&](size_t other) { return all_[other].failed && IsCaseOf(name, all_[other].what.name); });
 }
 
 bool LeftCases::Has(absl::string_view unit) const {
   const auto known = units_.find(unit);
-  return known != units_.end() &&
-         std::any_of(known->second.by_name.begin(), known->second.by_name.end(),
-                     [this](const auto& entry) { return !all_[entry.second].selected; });
+  return known != units_.end() && std::any_of(known->second.by_name.begin(), known->second.by_name.end(),
+                                              [this](const auto& entry) { return !all_[entry.second].selected; });
 }
 
 }  // namespace dtest

@@ -73,7 +73,7 @@ class RunSummary : public Sink {
   uint64_t forgiven() const { return forgiven_; }  // quarantined, failed, in no count() of an outcome
   uint64_t flaky() const { return flaky_.size(); }
   uint64_t leaky() const { return leaky_.size(); }  // cases of which at least one attempt was
-  uint64_t copies() const { return copies_; }  // speculative ones that were started
+  uint64_t copies() const { return copies_; }       // speculative ones that were started
   uint64_t copies_won() const { return copies_won_; }
   uint64_t selected() const { return selected_; }  // iterations not counted
   uint64_t repeat() const { return repeat_; }      // how often each is to run

@@ -156,7 +156,7 @@ class TerminalReport : public Sink {
   bool changed_ = false;                          // since the last repaint
   absl::Time last_paint_ = absl::InfinitePast();  // of the status line, or of a progress line on a pipe
   size_t slow_told_ = 0;
-  uint64_t last_tenth_ = 0;                       // of the work, at the last progress line
+  uint64_t last_tenth_ = 0;  // of the work, at the last progress line
   absl::Time rate_time_ = absl::InfinitePast();
   uint64_t rate_finished_ = 0;
   double rate_ = 0;  // cases a second, a moving average

@@ -20,7 +20,8 @@ namespace dtest {
 std::vector<std::string> PathsNamed(absl::string_view text, absl::string_view root);
 
 // For a person: that a file which the failure names, or which Python says is not there, is here, below `root` (the
-// working directory), and how it comes to `host`. Empty if there is none. `data_files`: what --data brings already, as absolute paths.
+// working directory), and how it comes to `host`. Empty if there is none. `data_files`: what --data brings already, as
+// absolute paths.
 std::string MissingFilesHint(absl::string_view message, absl::string_view output, absl::string_view host,
                              absl::string_view root, const std::vector<std::string>& data_files,
                              absl::FunctionRef<bool(const std::string&)> exists);

@@ -72,7 +72,8 @@ class RunLoop : public Hosts::Delegate {
     std::function<std::string(const CaseResult& failure, absl::string_view host)> hint;
   };
 
-  // What the loop reads and writes besides hosts. All outlive it; `terminal` may be null, and `history` but for a selection that needs it.
+  // What the loop reads and writes besides hosts. All outlive it; `terminal` may be null, and `history` but for a
+  // selection that needs it.
   struct Surroundings {
     SinkSet* sinks;
     History* history;
@@ -191,8 +192,8 @@ class RunLoop : public Hosts::Delegate {
   absl::Time now_;  // of this turn: read once
   absl::Time next_shipped_report_;
   absl::Time next_estimate_ = absl::InfinitePast();
-  absl::Duration time_left_ = absl::InfiniteDuration();  // as last estimated
-  absl::flat_hash_set<std::string> noted_;               // what HostNotes has told, of whichever host
+  absl::Duration time_left_ = absl::InfiniteDuration();            // as last estimated
+  absl::flat_hash_set<std::string> noted_;                         // what HostNotes has told, of whichever host
   absl::flat_hash_set<std::pair<LeaseId, uint32_t>> over_budget_;  // case of a lease that goes on, by index
   std::vector<SchedulerAction> actions_;
   bool carrying_out_ = false;

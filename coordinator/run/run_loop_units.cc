@@ -68,8 +68,8 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   if (out_.history != nullptr) histories = out_.history->Cases(unit.name, unit.cases);
   unit.selected = selection_.Select(unit.name, unit.cases, histories);
   if (unit.cases.empty()) {
-    Emit(Warning{absl::StrCat(unit.name, may_be_empty ? " has no test to run"
-                                                      : " lists no case at all: were its tests linked into it?")});
+    Emit(Warning{absl::StrCat(
+        unit.name, may_be_empty ? " has no test to run" : " lists no case at all: were its tests linked into it?")});
   }
   Emit(UnitListed{id, unit.name, static_cast<uint32_t>(unit.cases.size()), static_cast<uint32_t>(unit.selected.size()),
                   "", "", false, unit.ready, asked ? startup : absl::ZeroDuration()});

@@ -26,8 +26,8 @@ bool Scheduler::Impl::Fits(HostId h, NeedsId n) const {
   if (now_ < (needs_[n].exclusive ? host.alone_from : host.free_from)) return false;
   // Alone it may have more slots than are open: else it might wait for ever where others keep the host busy.
   const bool idle = host.busy() == 0;
-  return needs_[n].slots <= host.slots &&
-         (idle || host.occupied() + needs_.SlotsOf(n, host.slots) <= host.slots) && needs_.HasTags(h, n) && needs_.HostLocksFree(n, h);
+  return needs_[n].slots <= host.slots && (idle || host.occupied() + needs_.SlotsOf(n, host.slots) <= host.slots) &&
+         needs_.HasTags(h, n) && needs_.HostLocksFree(n, h);
 }
 
 bool Scheduler::Impl::MayEverFit(HostId h, NeedsId n) const {
@@ -143,7 +143,8 @@ void Scheduler::Impl::CheckNeeds() {
       if (MayEverFit(h, n)) hosts.push_back(h);
     }
     const auto runs_nowhere = [&](UnitId unit) {
-      return std::all_of(hosts.begin(), hosts.end(), [&](HostId h) { return placement_.hold(h, unit) == Hold::kUnfit; });
+      return std::all_of(hosts.begin(), hosts.end(),
+                         [&](HostId h) { return placement_.hold(h, unit) == Hold::kUnfit; });
     };
     const auto nowhere = [&](const RetryQueue::Kind& kind, absl::Time) { return runs_nowhere(kind.unit); };
     RepeatNoMore([&](const CaseRecord& c) { return policies_.NeedsOf(c.policy) == n && runs_nowhere(c.unit); });

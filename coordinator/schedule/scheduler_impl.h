@@ -316,8 +316,8 @@ class Scheduler::Impl {
       uint32_t iterations = 1;  // so far
     };
     std::vector<Case> cases;
-    size_t next = 0;     // in `cases`: whose turn it is
-    bool needy = false;  // some have needs
+    size_t next = 0;                            // in `cases`: whose turn it is
+    bool needy = false;                         // some have needs
     absl::Time until = absl::InfiniteFuture();  // counts from the first lease
   } stress_;
 

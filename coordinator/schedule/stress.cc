@@ -8,9 +8,8 @@
 namespace dtest {
 
 bool Scheduler::Impl::MoreIterations() const {
-  return StressGoesOn() && std::any_of(stress_.cases.begin(), stress_.cases.end(), [this](const auto& one) {
-           return one.iterations < options_.stress->times;
-         });
+  return StressGoesOn() && std::any_of(stress_.cases.begin(), stress_.cases.end(),
+                                       [this](const auto& one) { return one.iterations < options_.stress->times; });
 }
 
 void Scheduler::Impl::RepeatNoMore(const std::function<bool(const CaseRecord&)>& which) {

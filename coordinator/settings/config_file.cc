@@ -202,9 +202,9 @@ class Reader {
     const auto add = [&](const toml::node& one, const std::optional<std::string>& name) {
       if (!one.is_table()) {
         const bool names = name == "name" && one.is_string();
-        return Fail(one.source().begin, names ? absl::StrCat("a lock's name is in the head of its table: [lock.",
-                                                             **one.as_string(), "]")
-                                              : "a lock is a table: [lock.NAME]");
+        return Fail(one.source().begin,
+                    names ? absl::StrCat("a lock's name is in the head of its table: [lock.", **one.as_string(), "]")
+                          : "a lock is a table: [lock.NAME]");
       }
       if (const std::optional<CaseLock> lock = ReadLock(*one.as_table(), name, fail); lock.has_value()) {
         given.values.push_back(LockText(*lock));

@@ -41,11 +41,12 @@ class SettingLayers {
   // The same as values, in order.
   std::vector<std::string> Values(const Setting& setting) const;
 
-  // Takes all settings of the command that are in force into `options`. InvalidArgument has a line for each that cannot be
-  // read: its origin, its name, what is wrong.
+  // Takes all settings of the command that are in force into `options`. InvalidArgument has a line for each that cannot
+  // be read: its origin, its name, what is wrong.
   absl::Status Read(Command command, Options* options) const;
 
-  // The same settings but for overrides as words of a command line, without the last of which dtest.toml and the environment still count:
+  // The same settings but for overrides as words of a command line, without the last of which dtest.toml and the
+  // environment still count:
   // "--config=none", "--retries=2"...
   std::vector<std::string> CommandLine(Command command) const;
 

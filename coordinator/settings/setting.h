@@ -21,8 +21,8 @@ namespace dtest {
 
 // Under which heading a setting is shown, in the order of --help.
 enum class SettingGroup : uint8_t { kHosts, kSelection, kRun, kReports, kPresentation, kPlaces };
-inline constexpr SettingGroup kSettingGroups[] = {SettingGroup::kHosts,   SettingGroup::kSelection,
-                                                  SettingGroup::kRun,     SettingGroup::kReports,
+inline constexpr SettingGroup kSettingGroups[] = {SettingGroup::kHosts,        SettingGroup::kSelection,
+                                                  SettingGroup::kRun,          SettingGroup::kReports,
                                                   SettingGroup::kPresentation, SettingGroup::kPlaces};
 // "Hosts", "Which cases"...
 const char* SettingGroupName(SettingGroup group);
@@ -55,9 +55,9 @@ struct Setting {
   // without naming the setting.
   using Read = absl::Status (*)(const std::vector<std::string>& values, Options* options);
 
-  const char* name;          // "host-timeout": --host-timeout, DTEST_HOST_TIMEOUT; host-timeout in dtest.toml
-  const char* letter = "";   // "j": -j
-  const char* alias = "";    // another name on the command line, for who knows it from elsewhere
+  const char* name;         // "host-timeout": --host-timeout, DTEST_HOST_TIMEOUT; host-timeout in dtest.toml
+  const char* letter = "";  // "j": -j
+  const char* alias = "";   // another name on the command line, for who knows it from elsewhere
   SettingGroup group;
   SettingKind kind = SettingKind::kText;
   const char* value = "";     // "DUR", "auto|all|none": what it takes, for people; empty for flags

@@ -765,7 +765,8 @@ constexpr CommandWord kCommands[] = {
     {Command::kReport, "report", "[OPTIONS] [RUN]",
      "show the reports of the latest run, or of RUN (an id or an event log)"},
     {Command::kReproduce, "reproduce", "CASE [RUN]",
-     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in its "
+     "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in "
+     "its "
      "process"},
     {Command::kRerun, "rerun", "[OPTIONS] [RUN]",
      "run again what failed in the latest run, or in RUN, with the settings of that run and these on top"},

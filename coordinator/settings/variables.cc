@@ -14,8 +14,8 @@ namespace dtest {
 namespace {
 
 // What tests see, what an agent is told, and where the agent is.
-constexpr absl::string_view kOthers[] = {"DTEST_HOST",         "DTEST_SLOT",    "DTEST_SLOTS",     "DTEST_WORKER",
-                                         "DTEST_WORKER_COUNT", "DTEST_ATTEMPT", "DTEST_ITERATION", "DTEST_RUN_ID",
+constexpr absl::string_view kOthers[] = {"DTEST_HOST",         "DTEST_SLOT",     "DTEST_SLOTS",     "DTEST_WORKER",
+                                         "DTEST_WORKER_COUNT", "DTEST_ATTEMPT",  "DTEST_ITERATION", "DTEST_RUN_ID",
                                          "DTEST_AGENT",        "DTEST_AGENT_LOG"};
 
 }  // namespace
@@ -35,7 +35,8 @@ VariableSettings ReadVariables(const Variables& variables) {
   for (const Setting& setting : AllSettings()) {
     const auto set = variables.find(VariableName(setting));
     if (!setting.has_variable && set != variables.end() && setting.name != absl::string_view("host")) {
-      read.warnings.push_back(absl::StrCat(set->first, " is not read: give --", setting.name, ", or set it in dtest.toml"));
+      read.warnings.push_back(
+          absl::StrCat(set->first, " is not read: give --", setting.name, ", or set it in dtest.toml"));
     }
     if (!setting.has_variable) continue;
     known.push_back(VariableName(setting));

@@ -95,7 +95,8 @@ Outcomes World::Run() {
 Outcomes World::Conclude() {
   for (const CaseKey& key : verdicts_) {
     if (key.iteration > 1 && !verdicts_.contains(CaseKey{key.unit, key.index, key.iteration - 1})) {
-      Broken(absl::StrCat("case ", key.unit, "/", key.index, " has iteration ", key.iteration, " and not the one before"));
+      Broken(
+          absl::StrCat("case ", key.unit, "/", key.index, " has iteration ", key.iteration, " and not the one before"));
     }
   }
   if (outcomes_.broken.empty() && verdicts_.size() != selected_.size()) {

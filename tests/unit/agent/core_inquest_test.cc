@@ -337,10 +337,11 @@ TEST_F(AgentCore, InquestThatIsCancelledTellsWhatItWasAbout) {
   EXPECT_THAT(Turn(), ElementsAre("results 1 [0 passed, 1 passed]"));
   EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
   EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0"));
-  EXPECT_THAT(Get(Cancel{LeaseId(1)}),
-              ElementsAre(testing::AllOf(HasSubstr("results 1 [] not passed: 1 crashed (when the next test was to begin"),
-                                         HasSubstr("could not all be run alone")),
-                          "kill 0 with 9"));
+  EXPECT_THAT(
+      Get(Cancel{LeaseId(1)}),
+      ElementsAre(testing::AllOf(HasSubstr("results 1 [] not passed: 1 crashed (when the next test was to begin"),
+                                 HasSubstr("could not all be run alone")),
+                  "kill 0 with 9"));
   EXPECT_THAT(Ends(0, SIGKILL), ElementsAre("released 1"));
 }
 
@@ -362,8 +363,9 @@ TEST_F(AgentCore, TwoQuestionsThatEndWithOneCaseMakeOneFailure) {
     RunCase(index);
     if (index == 0) Ends(0);
   }
-  EXPECT_THAT(Ends(0), ElementsAre(testing::AllOf(HasSubstr("results 1 [2 passed] not passed: 1 failed (in the tear-down of a suite;"),
-                                                  HasSubstr("\nin global tear-down; none"))));
+  EXPECT_THAT(Ends(0), ElementsAre(testing::AllOf(
+                           HasSubstr("results 1 [2 passed] not passed: 1 failed (in the tear-down of a suite;"),
+                           HasSubstr("\nin global tear-down; none"))));
 }
 
 // What a later failure of the same case replaces is what was told of it.
@@ -381,8 +383,9 @@ TEST_F(AgentCore, FailureOfATearDownThatFollowsACorrectionIsARemark) {
   After(absl::Seconds(1));
   EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 0", HasSubstr("1 failed (the set-up of its suite failed)")));
   RunCase(0);
-  EXPECT_THAT(Ends(0), ElementsAre(HasSubstr("not failed: 1 failed (the tear-down of its suite failed; none of the cases "
-                                             "that passed does that alone)")));
+  EXPECT_THAT(Ends(0),
+              ElementsAre(HasSubstr("not failed: 1 failed (the tear-down of its suite failed; none of the cases "
+                                    "that passed does that alone)")));
 }
 
 TEST_F(AgentCore, CaseThatHangsInAnInquestIsTimedOut) {

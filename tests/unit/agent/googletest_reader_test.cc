@@ -385,7 +385,8 @@ TEST_P(GoogleTestReaderTest, ClosingListTellsThatTheProgramFailedAndNoTest) {
   Batch({0});
   Read(test + tear_down + closing);
   End(0);
-  EXPECT_THAT(Outside(), ElementsAre("0: in global set-up or tear-down: the closing list says that the program failed"));
+  EXPECT_THAT(Outside(),
+              ElementsAre("0: in global set-up or tear-down: the closing list says that the program failed"));
   Batch({0});
   Read(test + tear_down + closing + "[  FAILED  ] A: SetUpTestSuite or TearDownTestSuite\n");
   End(0);
@@ -671,9 +672,9 @@ TEST_P(GoogleTestReaderTest, WhatASanitizerSaysInATearDownIsSaidToBeThere) {
   Batch({0, 1});
   const std::string remark = "x.cc:4:49: runtime error: signed integer overflow";
   Read("[ RUN      ] A.One\n[       OK ] A.One (0 ms)\n");
-  EXPECT_THAT(Read("[ RUN      ] A.Two\n[       OK ] A.Two (0 ms)\n" + remark +
-                   "\n[----------] 2 tests from A (0 ms total)\n"),
-              ElementsAre("began 1", "1 passed <" + remark + "\n> warning " + remark + " (in the tear-down of its suite)"));
+  EXPECT_THAT(
+      Read("[ RUN      ] A.Two\n[       OK ] A.Two (0 ms)\n" + remark + "\n[----------] 2 tests from A (0 ms total)\n"),
+      ElementsAre("began 1", "1 passed <" + remark + "\n> warning " + remark + " (in the tear-down of its suite)"));
   Read(remark + "\n==3==ERROR: LeakSanitizer: detected memory leaks\n");
   End(23);
   EXPECT_EQ(end_.warning, "ERROR: LeakSanitizer: detected memory leaks") << "that is what ended it";

@@ -59,7 +59,9 @@ TEST_F(HostLoadTest, AKernelThatDoesNotSay) {
   EXPECT_EQ(load.rivals, 0u);
 }
 
-TEST_F(HostLoadTest, ThisHost) { EXPECT_EQ(HostLoadGauge().Read().memory_stall.has_value(), access("/proc/pressure/memory", R_OK) == 0); }
+TEST_F(HostLoadTest, ThisHost) {
+  EXPECT_EQ(HostLoadGauge().Read().memory_stall.has_value(), access("/proc/pressure/memory", R_OK) == 0);
+}
 
 }  // namespace
 }  // namespace dtest

@@ -40,7 +40,8 @@ TEST(SlotThrottle, OneLookIsNotTheMeasure) {
 
 TEST(SlotThrottle, SlotsComeBackOneByOneOnceTheHostHasTimeAgain) {
   SlotThrottle throttle(4);
-  while (throttle.Look(Tasks(40), throttle.open()) > 1) {}
+  while (throttle.Look(Tasks(40), throttle.open()) > 1) {
+  }
   uint32_t looks = 0, open = 1;
   for (; open < 4 && looks < 100; ++looks) {
     const uint32_t now = throttle.Look(Tasks(1), open);

@@ -155,7 +155,8 @@ class InADirectory : public testing::Test {
  protected:
   void SetUp() override {
     std::filesystem::create_directories(directory_ + "/below");
-    std::ofstream(directory_ + "/dtest.toml") << "retries = 1\ntimeout = 5\nhosts = 'h.txt'\n[profile.ci]\nretries = 2\n";
+    std::ofstream(directory_ + "/dtest.toml")
+        << "retries = 1\ntimeout = 5\nhosts = 'h.txt'\n[profile.ci]\nretries = 2\n";
   }
   ParsedCommandLine Parse(std::vector<std::string> arguments, Variables variables, const std::string& below = "") {
     arguments.insert(arguments.begin(), "dtest");
@@ -181,7 +182,8 @@ TEST_F(InADirectory, FileProfileEnvironmentAndCommandLine) {
 TEST_F(InADirectory, FoundAboveItsPathsAreThere) {
   EXPECT_EQ(Parse({"x"}, {}).options->hosts_file, "h.txt");
   EXPECT_EQ(Parse({"x"}, {}, "/below").options->hosts_file, directory_ + "/h.txt");
-  EXPECT_EQ(Parse({"x"}, {}, "/below").layers.InForce(*FindSetting("retries"))[0]->origin, directory_ + "/dtest.toml:1");
+  EXPECT_EQ(Parse({"x"}, {}, "/below").layers.InForce(*FindSetting("retries"))[0]->origin,
+            directory_ + "/dtest.toml:1");
 }
 
 TEST_F(InADirectory, WhatIsSaidOfAllCasesHereIsStrongerThanAFilesOverrides) {
@@ -242,7 +244,8 @@ TEST(CommandLine, WhatDelaysAndBudgetsAre) {
 }
 
 TEST_F(InADirectory, WhatAFileSaysForOtherRunsDoesNotStandInTheWay) {
-  std::ofstream(directory_ + "/dtest.toml") << "junit = 'r.xml'\nshard-durations = 'd'\n[hosts]\nfile = 'h'\ntags = 'gpu'\n";
+  std::ofstream(directory_ + "/dtest.toml")
+      << "junit = 'r.xml'\nshard-durations = 'd'\n[hosts]\nfile = 'h'\ntags = 'gpu'\n";
   EXPECT_EQ(Parse({"report"}, {}).options->junit, "") << "looking at a run writes over nothing";
   EXPECT_EQ(Parse({"report", "--junit", "o.xml"}, {}).options->junit, "o.xml");
   EXPECT_EQ(Parse({"x"}, {}).options->shard_durations, "");
@@ -285,7 +288,8 @@ TEST_F(InADirectory, ListsOfAFileAreTakenBack) {
 TEST_F(InADirectory, ReproducedAsItRanWithOverrides) {
   std::ofstream(directory_ + "/dtest.toml") << "[[override]]\nfilter = 'a'\ntimeout = '10m'\nretries = 3\n";
   const Options first = *Parse({"x", "--timeout", "1s"}, {}).options;
-  const Options again = *Parse(std::vector<std::string>(first.equivalent.begin() + 1, first.equivalent.end()), {}).options;
+  const Options again =
+      *Parse(std::vector<std::string>(first.equivalent.begin() + 1, first.equivalent.end()), {}).options;
   ASSERT_EQ(again.overrides.size(), 1u);
   EXPECT_EQ(again.overrides[0].time_limit, std::nullopt) << "the command line was stronger";
   EXPECT_EQ(again.overrides[0].retries, 3u);
@@ -294,8 +298,8 @@ TEST_F(InADirectory, ReproducedAsItRanWithOverrides) {
 
 TEST_F(InADirectory, TheSameAsOneCommandLine) {
   EXPECT_THAT(Parse({"x", "--profile=ci", "--", "-a"}, {{"DTEST_PEERS", "no"}}).options->equivalent,
-              ElementsAre("dtest", "run", "--config=none", "--hosts=h.txt", "--peers=no", "--timeout=5", "--retries=2", "x",
-                          "--", "-a"));
+              ElementsAre("dtest", "run", "--config=none", "--hosts=h.txt", "--peers=no", "--timeout=5", "--retries=2",
+                          "x", "--", "-a"));
   ParsedCommandLine again =
       ParseCommandLine(Parse({"x", "--profile=ci"}, {}).options->equivalent, {{{"HOME", "/home/of"}}, directory_});
   ASSERT_TRUE(again.options.has_value()) << again.text;

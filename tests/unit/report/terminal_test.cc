@@ -308,8 +308,7 @@ TEST(Terminal, WhatARerunLeavesIsNamed) {
                                 "\n2 of the run before, without a verdict in this one:\n"
                                 "  t S.b: it failed in run 1\n  gone: it failed in run 1\n"))
       << text;
-  EXPECT_TRUE(absl::StrContains(
-      text, "1 case: 1 passed; 2 of the run before not run; 1 of the run before left out"))
+  EXPECT_TRUE(absl::StrContains(text, "1 case: 1 passed; 2 of the run before not run; 1 of the run before left out"))
       << text;
 }
 

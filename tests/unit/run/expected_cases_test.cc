@@ -59,8 +59,10 @@ TEST_F(ExpectedCasesTest, HistoryCountsBeforeTheFileOfDurations) {
 }
 
 TEST_F(ExpectedCasesTest, EitherMayBeMissing) {
-  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "t", Cases(), {1, 3}, CasePolicies(), {}, {}, &file_)), ElementsAre(9, -1));
-  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "other", Cases(), {1}, CasePolicies(), {}, {}, &file_)), ElementsAre(-1));
+  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "t", Cases(), {1, 3}, CasePolicies(), {}, {}, &file_)),
+              ElementsAre(9, -1));
+  EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "other", Cases(), {1}, CasePolicies(), {}, {}, &file_)),
+              ElementsAre(-1));
   EXPECT_THAT(Seconds(ExpectedCases(UnitId(0), "t", Cases(), {1}, CasePolicies(), {}, {}, nullptr)), ElementsAre(-1));
 }
 

@@ -162,7 +162,8 @@ TEST_F(Stress, IterationsThatWaitAtALockLeaveTheOthersTheirSlots) {
   Complete();
   for (int n = 0; n < 40; ++n) {
     // The one that holds the lock does not end; all others do.
-    for (; ended_ < Leases(all).size() && Leases(all)[ended_].indices[0] == 1; ++ended_) {}
+    for (; ended_ < Leases(all).size() && Leases(all)[ended_].indices[0] == 1; ++ended_) {
+    }
     ASSERT_LT(ended_, Leases(all).size()) << "a slot is idle after " << n;
     RunLeases(1);
   }

@@ -12,8 +12,8 @@
 namespace dtest {
 namespace {
 
-using testing::ElementsAre;
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 using Values = std::map<std::string, std::vector<std::string>>;
