@@ -183,7 +183,7 @@ class Agent::Impl {
 
   // ---- Inquests (agent_inquest.cc)
 
-  using Questions = std::vector<HeldLease::Inquest::Question>;
+  using Questions = std::vector<Inquest::Question>;
   // The process ended badly in none of its cases, and more than one may have done it.
   static bool EndIsAsked(const Slot& slot, const ProcessEnded& event);
   // That, and what else went wrong outside of its cases and more than one of them may have done.
@@ -196,7 +196,7 @@ class Agent::Impl {
   void EndInquiry(Slot* slot, ProcessEnded* event);
   // The case failed after all; `failure` has why, and with what output.
   void Accuse(Slot* slot, RanCase* ran, CaseResult failure);
-  static void SkipNeedless(HeldLease::Inquest* inquest);
+  static void SkipNeedless(Inquest* inquest);
   void Conclude(Slot* slot);
   // Its last result is another host's to tell: what the inquest is about is told of the cases before.
   void GiveUpInquest(Slot* slot);

@@ -33,7 +33,7 @@ Agent::Impl::Questions Agent::Impl::QuestionsOf(const Slot& slot, ProcessEnded* 
   Questions questions;
   for (ProcessEnded::Outside& outside : event->outside) {
     if (outside.cases.size() < 2) continue;
-    HeldLease::Inquest::Question& question = questions.emplace_back();
+    Inquest::Question& question = questions.emplace_back();
     question.how = std::move(outside.message);
     question.candidates = Ran(slot, outside.cases);
     question.output = outside.output.empty() ? event->output : std::move(outside.output);
@@ -41,7 +41,7 @@ Agent::Impl::Questions Agent::Impl::QuestionsOf(const Slot& slot, ProcessEnded* 
   }
   if (EndIsAsked(slot, *event)) {
     const std::string end = How(slot, *event);
-    HeldLease::Inquest::Question& question = questions.emplace_back();
+    Inquest::Question& question = questions.emplace_back();
     question.outcome = slot.stopped ? slot.stopped->outcome : Outcome::kCrashed;
     question.hung = slot.stopped.has_value();
     for (const RanCase& ran : slot.ran) question.candidates.push_back(ran.position);
@@ -59,18 +59,18 @@ Agent::Impl::Questions Agent::Impl::QuestionsOf(const Slot& slot, ProcessEnded* 
     question.output = event->output;
     question.output_cut = event->output_cut;
   }
-  for (HeldLease::Inquest::Question& question : questions) question.cases = event->cases;
-  std::erase_if(questions, [](const HeldLease::Inquest::Question& question) { return question.candidates.empty(); });
+  for (Inquest::Question& question : questions) question.cases = event->cases;
+  std::erase_if(questions, [](const Inquest::Question& question) { return question.candidates.empty(); });
   return questions;
 }
 
 void Agent::Impl::BeginInquest(Slot* slot, Questions questions, std::optional<CaseResult> last) {
-  HeldLease::Inquest& inquest = slot->lease->inquest.emplace();
+  Inquest& inquest = slot->lease->inquest.emplace();
   inquest.questions = std::move(questions);
   inquest.ran = std::move(slot->ran);
   inquest.last = std::move(last);
   const auto may_have = [&](size_t position) {
-    return absl::c_any_of(inquest.questions, [&](const HeldLease::Inquest::Question& question) {
+    return absl::c_any_of(inquest.questions, [&](const Inquest::Question& question) {
       return absl::c_linear_search(question.candidates, position);
     });
   };
@@ -97,8 +97,8 @@ void Agent::Impl::EndInquiry(Slot* slot, ProcessEnded* event) {
                    !event->outside.empty() || (!EndedWell(*slot, *event) && !Explained(*slot, *event)));
   std::optional<CaseResult> result = LastResult(slot, event);
   if (unknown || !result.has_value()) result = Verdict(*slot, position, Outcome::kInfraError, NotRun(*event));
-  HeldLease::Inquest& inquest = *lease->inquest;
-  for (HeldLease::Inquest::Question& question : inquest.questions) {
+  Inquest& inquest = *lease->inquest;
+  for (Inquest::Question& question : inquest.questions) {
     question.found |= badly && absl::c_linear_search(question.candidates, position);
   }
   if (!has_result) {
@@ -136,8 +136,8 @@ void Agent::Impl::Accuse(Slot* slot, RanCase* ran, CaseResult failure) {
 }
 
 // Of a hang, one that does it is enough: each would take as long as its time limit.
-void Agent::Impl::SkipNeedless(HeldLease::Inquest* inquest) {
-  const auto asks = [&](const HeldLease::Inquest::Question& question) {
+void Agent::Impl::SkipNeedless(Inquest* inquest) {
+  const auto asks = [&](const Inquest::Question& question) {
     return !(question.hung && question.found) &&
            absl::c_linear_search(question.candidates, inquest->suspects[inquest->next]);
   };
@@ -145,8 +145,8 @@ void Agent::Impl::SkipNeedless(HeldLease::Inquest* inquest) {
 }
 
 void Agent::Impl::Conclude(Slot* slot) {
-  HeldLease::Inquest& inquest = *slot->lease->inquest;
-  for (HeldLease::Inquest::Question& question : inquest.questions) {
+  Inquest& inquest = *slot->lease->inquest;
+  for (Inquest::Question& question : inquest.questions) {
     const auto accuse = [&](RanCase* ran, std::string message) {
       CaseResult failure;
       failure.outcome = Outcome::kFailed;
@@ -175,10 +175,10 @@ void Agent::Impl::Conclude(Slot* slot) {
 }
 
 void Agent::Impl::GiveUpInquest(Slot* slot) {
-  HeldLease::Inquest& inquest = *slot->lease->inquest;
+  Inquest& inquest = *slot->lease->inquest;
   if (inquest.last.has_value()) {
     const uint32_t index = inquest.last->index;
-    for (HeldLease::Inquest::Question& question : inquest.questions) {
+    for (Inquest::Question& question : inquest.questions) {
       std::erase_if(question.candidates, [&](size_t position) { return slot->lease->at(position).index == index; });
     }
     inquest.last.reset();
@@ -189,9 +189,9 @@ void Agent::Impl::GiveUpInquest(Slot* slot) {
 void Agent::Impl::SettleInquest(Slot* slot) {
   HeldLease* lease = slot->lease;
   if (!lease->inquest.has_value()) return;
-  HeldLease::Inquest& inquest = *lease->inquest;
+  Inquest& inquest = *lease->inquest;
   const bool all = inquest.next == inquest.suspects.size();
-  for (HeldLease::Inquest::Question& question : inquest.questions) {
+  for (Inquest::Question& question : inquest.questions) {
     if (question.found) continue;
     const auto is_last = [&](size_t position) {
       return inquest.last.has_value() && inquest.last->index == lease->at(position).index;

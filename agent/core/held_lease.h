@@ -22,6 +22,25 @@ struct RanCase {
   CaseResult told;      // without output and properties
 };
 
+// Something went wrong outside of a process' cases (see agent.h): they are run once more, each alone.
+struct Inquest {
+  struct Question {
+    std::string how;                     // it went wrong
+    Outcome outcome = Outcome::kFailed;  // of the one to blame, where nobody does it alone
+    std::vector<size_t> candidates;  // positions: of `ran` in the order they ran, and the next one if that may be it
+    std::string cases;               // all that ran, by name
+    std::string output;
+    uint64_t output_cut = 0;
+    bool hung = false;  // so asking may take long: one that does it is enough
+    bool found = false;
+  };
+  std::vector<Question> questions;
+  std::vector<RanCase> ran;
+  std::vector<size_t> suspects;    // positions of candidates that are run
+  size_t next = 0;                 // suspect to run
+  std::optional<CaseResult> last;  // of the process, or of the last suspect: told when all is known
+};
+
 class HeldLease {
  public:
   static constexpr size_t kNone = ~size_t{0};
@@ -66,24 +85,6 @@ class HeldLease {
   bool one_by_one = false;                // one process a case from here on
   std::vector<uint32_t> died_setting_up;  // the last process did, a suite with these cases to run
 
-  // Something went wrong outside of a process' cases (see agent.h): they are run once more, each alone.
-  struct Inquest {
-    struct Question {
-      std::string how;                     // it went wrong
-      Outcome outcome = Outcome::kFailed;  // of the one to blame, where nobody does it alone
-      std::vector<size_t> candidates;  // positions: of `ran` in the order they ran, and the next one if that may be it
-      std::string cases;               // all that ran, by name
-      std::string output;
-      uint64_t output_cut = 0;
-      bool hung = false;  // so asking may take long: one that does it is enough
-      bool found = false;
-    };
-    std::vector<Question> questions;
-    std::vector<RanCase> ran;
-    std::vector<size_t> suspects;    // positions of candidates that are run
-    size_t next = 0;                 // suspect to run
-    std::optional<CaseResult> last;  // of the process, or of the last suspect: told when all is known
-  };
   std::optional<Inquest> inquest;
 
  private:
