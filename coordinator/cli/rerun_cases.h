@@ -18,7 +18,9 @@ struct RerunCases {
   // A final verdict, of any iteration, was a failure that counts, or there is none and it was so in the run before;
   // units that could not be listed.
   std::vector<NamedCase> failed;
-  std::vector<NamedCase> unfinished;  // not run, or without a verdict; units that the run ended before. Not in `failed`
+  // Not run, or without a verdict in some iteration, and not in `failed`; units that the run ended before, or of which
+  // the log does not tell all cases.
+  std::vector<NamedCase> unfinished;
 };
 // `record` has heard all of a run that is over.
 RerunCases CasesToRerun(const RunRecord& record);
