@@ -59,11 +59,12 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
   const bool unfinished = options.rerun_unfinished;
   const std::string run = started.run_id.empty() ? *path : started.run_id;
   const bool without_rest = failed && !unfinished && !cases.unfinished.empty();
-  const std::string rest = !without_rest ? ""
-                                         : absl::StrCat(CountOf(cases.unfinished),
-                                                        " of it without a verdict: dtest rerun --unfinished ",
-                                                        ShellWord(options.paths.empty() ? run : options.paths.front()));
-  const std::string and_rest = without_rest ? "; there is " + rest : "";
+  const std::string rest = CountOf(cases.unfinished);
+  const std::string and_rest = !without_rest
+                                   ? ""
+                                   : absl::StrCat("; there is ", rest,
+                                                  " of it without a verdict: dtest rerun --unfinished ",
+                                                  ShellWord(options.paths.empty() ? run : options.paths.front()));
   // Who says what is meant does without the rest.
   const bool rest_fails = without_rest && !options.rerun_failed;
   std::vector<NamedCase> only;
@@ -96,7 +97,10 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
            .left_out = without_rest && !rest_fails},
           &left);
   const int status = RunCommand(*again, std::move(left));
-  if (status == kExitFailed && rest_fails) std::fprintf(stderr, "dtest: there is still %s\n", rest.c_str());
+  // The latest run is the one that has just ended: it knows what has passed by now, and has the rest.
+  if (status == kExitFailed && rest_fails) {
+    std::fprintf(stderr, "dtest: there is still %s without a verdict: dtest rerun --unfinished\n", rest.c_str());
+  }
   return status;
 }
 
