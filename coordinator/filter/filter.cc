@@ -477,4 +477,11 @@ bool Filter::NeedsInfo() const {
   });
 }
 
+bool Filter::NeedsUnitOnly() const {
+  return !NeedsHistory() && !root_->Any([](const Node& node) {
+    return node.kind == Node::Kind::kPattern ||
+           (node.kind == Node::Kind::kPredicate && node.field != Node::Field::kUnit);
+  });
+}
+
 }  // namespace dtest

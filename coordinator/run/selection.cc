@@ -62,9 +62,13 @@ std::vector<Selection::Wanted::State*> Selection::Wanted::Meaning(absl::string_v
 // Of a case that is not there nothing is known but its name, and of a whole unit not even those of its cases.
 bool Selection::MayLeave(const FilterSubject& subject) const {
   const auto leaves_out = [&subject](const One& one) { return one.filter.Matches(subject); };
+  const auto may_choose = [&subject](const One& one) {
+    return !one.filter.NeedsUnitOnly() || one.filter.Matches(subject);
+  };
   if (NeedsInfo() || NeedsHistory()) return true;
   if (!subject.info.name.empty()) return PassesFilters(subject);
-  return std::none_of(excluding_.begin(), excluding_.end(), leaves_out);
+  return (including_.empty() || std::any_of(including_.begin(), including_.end(), may_choose)) &&
+         std::none_of(excluding_.begin(), excluding_.end(), leaves_out);
 }
 
 Selection::Rest Selection::RestOf(absl::string_view unit) const {

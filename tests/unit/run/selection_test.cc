@@ -192,6 +192,17 @@ TEST(Selection, AWholeUnitThatIsGoneIsLeftOutByAFilterThatNamesIt) {
   selection.TakeOnly({{"io_test", ""}, {"other_test", ""}});
   EXPECT_THAT(selection.RestOf("io_test").left_out, ElementsAre(""));
   EXPECT_THAT(selection.RestOf("other_test").missing, ElementsAre(""));
+  for (const char* filter : {"unit(other_test)", "!unit(io_test) & all()"}) {
+    Selection chosen = *Selection::Make({filter});
+    chosen.TakeOnly({{"io_test", ""}, {"other_test", ""}});
+    EXPECT_THAT(chosen.RestOf("io_test").left_out, ElementsAre("")) << filter;
+    EXPECT_THAT(chosen.RestOf("other_test").missing, ElementsAre("")) << filter;
+  }
+  for (const char* filter : {"other_test", "unit(other_test) | name(Net*)"}) {
+    Selection unsure = *Selection::Make({filter});
+    unsure.TakeOnly({{"io_test", ""}});
+    EXPECT_THAT(unsure.RestOf("io_test").missing, ElementsAre("")) << filter << ": it may have such cases";
+  }
 }
 
 TEST(Selection, CasesOfAFileThatCanBeCollectedByNow) {
