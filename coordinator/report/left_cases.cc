@@ -11,7 +11,7 @@ void LeftCases::Add(const CasesLeft& left) {
   for (const CasesLeft::Case& what : left.cases) {
     const auto [entry, is_new] = unit.by_name.try_emplace(what.name, all_.size());
     if (is_new) {
-      if (what.stands_for) unit.stand_for.push_back(all_.size());
+      unit.stand_for |= what.stands_for;
       all_.push_back({left.unit, what, left.why, left.failed, left.left_out, /*selected=*/false});
       ++count_[left.left_out];
       continue;
@@ -38,7 +38,7 @@ void LeftCases::Select(const CasesSelected& selected) {
     if (const auto found = unit->second.by_name.find(one.info.name); found != unit->second.by_name.end()) {
       Take(&all_[found->second]);
     }
-    if (unit->second.stand_for.empty()) continue;
+    if (!unit->second.stand_for) continue;
     ForEachUncollectedOf(one.info.name, [&](absl::string_view uncollected) {
       const auto other = unit->second.by_name.find(uncollected);
       if (other != unit->second.by_name.end() && all_[other->second].what.stands_for) Take(&all_[other->second]);
@@ -63,7 +63,7 @@ bool LeftCases::Failed(absl::string_view unit, absl::string_view name) const {
   const auto whole = known->second.by_name.find("");
   if (whole != known->second.by_name.end() && all_[whole->second].failed) return true;
   bool failed = false;
-  if (known->second.stand_for.empty()) return failed;
+  if (!known->second.stand_for) return failed;
   ForEachUncollectedOf(name, [&](absl::string_view uncollected) {
     const auto other = known->second.by_name.find(uncollected);
     if (other == known->second.by_name.end()) return;
