@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <variant>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
@@ -59,6 +60,14 @@ RerunCases CasesToRerun(const RunRecord& record) {
         .push_back({one.unit, one.what.name, one.what.suite, one.what.stands_for});
   }
   return again;
+}
+
+void LeftTold::Note(const RunEvent& event) {
+  if (const auto* started = std::get_if<RunStarted>(&event.what)) {
+    said_ = started->left;
+  } else if (const auto* left = std::get_if<CasesLeft>(&event.what)) {
+    told_ += left->cases.size();  // those that come later too: then there are all that come first
+  }
 }
 
 std::string CountOf(const std::vector<NamedCase>& cases) {

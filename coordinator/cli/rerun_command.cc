@@ -43,7 +43,9 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
   RunStarted started;
   RunSummary summary;
   RunRecord record(&summary);
+  LeftTold left_told;
   const absl::StatusOr<EventLogEnd> end = ReplayWholeRun(*path, [&](const RunEvent& event) {
+    left_told.Note(event);
     if (const auto* begin = std::get_if<RunStarted>(&event.what)) started = *begin;
     (void)summary.Handle(event);  // neither fails
     (void)record.Handle(event);
@@ -52,6 +54,11 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
   if (!end->finished && EventLogIsBeingWritten(*path)) {
     return ExplainFailure(absl::FailedPreconditionError(
         absl::StrCat("the run of ", *path, " is still going on: wait for its end, or name another (dtest rerun RUN)")));
+  }
+  if (!left_told.all()) {
+    return ExplainFailure(absl::FailedPreconditionError(absl::StrCat(
+        "the log ", *path, " ends where it tells which cases the run before left (", left_told.told(), " of ",
+        left_told.said(), "), and nothing of it was run: name the run that it was to repeat (dtest rerun RUN)")));
   }
 
   const RerunCases cases = CasesToRerun(record);

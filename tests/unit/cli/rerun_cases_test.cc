@@ -160,6 +160,19 @@ TEST_F(RerunCasesTest, WhatTheRunBeforeLeftAndThisOneDidNotRunIsTakenUp) {
   EXPECT_EQ(cases.failed[1].suite, "S");
 }
 
+TEST(LeftTold, ALogThatEndsWithinWhatWasLeftLacksSome) {
+  LeftTold left;
+  left.Note({absl::UnixEpoch(), RunStarted{}});
+  EXPECT_TRUE(left.all());
+  RunStarted started;
+  started.left = 3;
+  left.Note({absl::UnixEpoch(), started});
+  left.Note({absl::UnixEpoch(), CasesLeft{"t", {{"one"}, {"two"}}, "it failed", true}});
+  EXPECT_FALSE(left.all());
+  left.Note({absl::UnixEpoch(), CasesLeft{"u", {{"one"}}, "it has none"}});
+  EXPECT_TRUE(left.all());
+}
+
 TEST_F(RerunCasesTest, AFileThatCouldNotBeCollectedStandsForItsCases) {
   Tell(UnitListed{UnitId(0), "t", 1, 1, "", ""});
   Tell(CasesSelected{UnitId(0), "t", {{0, {.name = "a.py", .labels = {kUncollectedLabel}}}}});

@@ -244,6 +244,7 @@ TEST_F(RunLoopTest, ARerunTellsWhatItDoesNotRun) {
                           "left math B.Gone: it is not listed any more, failed",
                           "left out math A.One: a filter leaves it out, failed"));
   EXPECT_EQ(summary.left().count(), 1u);
+  EXPECT_THAT(sink_.lines()[0], HasSubstr("left 4"));
   EXPECT_EQ(summary.ExitStatus(), kExitFailed);
 }
 
