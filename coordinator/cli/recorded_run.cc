@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <iterator>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -57,14 +58,19 @@ Surroundings RecordedSurroundings() {
 }
 
 // What dtest tells a process of where it runs, and a reproduction tells it again.
+constexpr absl::string_view kVariablesOfTheProcess[] = {"DTEST_ATTEMPT",       "DTEST_ITERATION",
+                                                        "DTEST_WORKER",        "DTEST_WORKER_COUNT",
+                                                        "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"};
 bool IsOfTheProcess(absl::string_view variable) {
-  constexpr absl::string_view kVariables[] = {"DTEST_ATTEMPT",      "DTEST_ITERATION",     "DTEST_WORKER",
-                                              "DTEST_WORKER_COUNT", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"};
-  return std::find(std::begin(kVariables), std::end(kVariables), variable) != std::end(kVariables);
+  return std::find(std::begin(kVariablesOfTheProcess), std::end(kVariablesOfTheProcess), variable) !=
+         std::end(kVariablesOfTheProcess);
 }
 
-// Takes these out of a command, which has them as --env NAME=VALUE or --env=NAME=VALUE.
-std::vector<std::pair<std::string, std::string>> TakeVariablesOfTheProcess(std::vector<std::string>* command) {
+// Takes these out of the command of a reproduction, which has them as --env NAME=VALUE or --env=NAME=VALUE. Logs of
+// earlier versions do not say that they are of one: there a command is that has all of them. Others have them from
+// whoever wrote the command, and keep them.
+std::vector<std::pair<std::string, std::string>> TakeVariablesOfTheProcess(bool reproduction,
+                                                                           std::vector<std::string>* command) {
   std::vector<std::pair<std::string, std::string>> taken;
   const auto tests_own = std::find(command->begin(), command->end(), "--");
   std::vector<std::string> kept;
@@ -81,6 +87,9 @@ std::vector<std::pair<std::string, std::string>> TakeVariablesOfTheProcess(std::
     }
     word = last;
   }
+  std::set<std::string> names;
+  for (const auto& [name, value] : taken) names.insert(name);
+  if (!reproduction && names.size() < std::size(kVariablesOfTheProcess)) return {};
   kept.insert(kept.end(), tests_own, command->end());
   *command = std::move(kept);
   return taken;
@@ -122,7 +131,8 @@ absl::StatusOr<Options> OptionsOfRun(const RunStarted& started, const std::strin
   for (const char* name : {"junit", "events"}) again.without.emplace_back(name);
   const Surroundings recorded = RecordedSurroundings();
   std::vector<std::string> command = started.command;
-  std::vector<std::pair<std::string, std::string>> of_the_process = TakeVariablesOfTheProcess(&command);
+  std::vector<std::pair<std::string, std::string>> of_the_process =
+      TakeVariablesOfTheProcess(started.reproduction, &command);
   ParsedCommandLine parsed = ParseCommandLine(command, recorded, again);
   if (!parsed.options.has_value() || parsed.options->command != Command::kRun) {
     again.on_top.clear();

@@ -1,6 +1,8 @@
 #include "coordinator/cli/rerun_cases.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <variant>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
@@ -8,6 +10,16 @@
 #include "dtest/labels.h"
 
 namespace dtest {
+namespace {
+
+// Of one case, in all iterations.
+struct Verdicts {
+  uint64_t count = 0;  // of the iterations that each case is to have
+  bool failed = false;
+  bool not_run = false;
+};
+
+}  // namespace
 
 RerunCases CasesToRerun(const RunRecord& record) {
   RerunCases again;
@@ -19,14 +31,19 @@ RerunCases CasesToRerun(const RunRecord& record) {
     }
     // Of which cases it was to run is known, if it was a rerun.
     if (unit.unreached && !left.Has(unit.name)) again.unfinished.push_back({unit.name, ""});
-    // Iterations of a case follow one another.
-    for (size_t begin = 0, end; begin < unit.cases.size(); begin = end) {
-      bool failed = false, unfinished = false;
-      for (end = begin; end < unit.cases.size() && unit.cases[end].position == unit.cases[begin].position; ++end) {
-        failed |= IsFailure(unit.cases[end].outcome) && !unit.cases[end].forgiven;
-        unfinished |= unit.cases[end].outcome == Outcome::kNotRun;
-      }
-      const CaseInfo info = RunRecord::Info(unit, unit.cases[begin]);
+    // Which others it was to run is not told: the log was cut, or is of an early version.
+    if (unit.listed.size() * record.summary().repeat() < unit.expected) again.unfinished.push_back({unit.name, ""});
+    std::vector<Verdicts> verdicts(unit.listed.size());  // by position
+    for (const CaseRecord& one : unit.cases) {
+      Verdicts& of_case = verdicts[one.position];
+      of_case.count += one.iteration <= record.summary().repeat();
+      of_case.failed |= IsFailure(one.outcome) && !one.forgiven;
+      of_case.not_run |= one.outcome == Outcome::kNotRun;
+    }
+    for (size_t position = 0; position < verdicts.size(); ++position) {
+      const bool failed = verdicts[position].failed;
+      const bool unfinished = verdicts[position].not_run || verdicts[position].count < record.summary().repeat();
+      const CaseInfo info = unit.listed.info(position);
       const NamedCase one = {unit.name, std::string(info.name), std::string(info.suite),
                              absl::c_linear_search(info.labels, kUncollectedLabel)};
       // Without a verdict it is still what it was in the run before.
@@ -43,6 +60,14 @@ RerunCases CasesToRerun(const RunRecord& record) {
         .push_back({one.unit, one.what.name, one.what.suite, one.what.stands_for});
   }
   return again;
+}
+
+void LeftTold::Note(const RunEvent& event) {
+  if (const auto* started = std::get_if<RunStarted>(&event.what)) {
+    said_ = started->left;
+  } else if (const auto* left = std::get_if<CasesLeft>(&event.what)) {
+    told_ += left->cases.size();  // those that come later too: then there are all that come first
+  }
 }
 
 std::string CountOf(const std::vector<NamedCase>& cases) {

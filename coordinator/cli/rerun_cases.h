@@ -4,6 +4,7 @@
 #define DTEST_COORDINATOR_CLI_RERUN_CASES_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,10 +19,25 @@ struct RerunCases {
   // A final verdict, of any iteration, was a failure that counts, or there is none and it was so in the run before;
   // units that could not be listed.
   std::vector<NamedCase> failed;
-  std::vector<NamedCase> unfinished;  // not run, or without a verdict; units that the run ended before. Not in `failed`
+  // Not run, or without a verdict in some iteration, and not in `failed`; units that the run ended before, or of which
+  // the log does not tell all cases.
+  std::vector<NamedCase> unfinished;
 };
 // `record` has heard all of a run that is over.
 RerunCases CasesToRerun(const RunRecord& record);
+
+// Whether the log of a rerun tells of all cases that the run before left, as it says that there are. If not, it was cut
+// before the rerun ran anything, and what it lacks is known to the run before alone.
+class LeftTold {
+ public:
+  void Note(const RunEvent& event);
+  bool all() const { return told_ >= said_; }
+  uint64_t told() const { return told_; }
+  uint64_t said() const { return said_; }
+
+ private:
+  uint64_t said_ = 0, told_ = 0;
+};
 
 // "3 cases and 1 executable".
 std::string CountOf(const std::vector<NamedCase>& cases);

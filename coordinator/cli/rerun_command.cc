@@ -43,7 +43,9 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
   RunStarted started;
   RunSummary summary;
   RunRecord record(&summary);
+  LeftTold left_told;
   const absl::StatusOr<EventLogEnd> end = ReplayWholeRun(*path, [&](const RunEvent& event) {
+    left_told.Note(event);
     if (const auto* begin = std::get_if<RunStarted>(&event.what)) started = *begin;
     (void)summary.Handle(event);  // neither fails
     (void)record.Handle(event);
@@ -53,17 +55,22 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
     return ExplainFailure(absl::FailedPreconditionError(
         absl::StrCat("the run of ", *path, " is still going on: wait for its end, or name another (dtest rerun RUN)")));
   }
+  if (!left_told.all()) {
+    return ExplainFailure(absl::FailedPreconditionError(absl::StrCat(
+        "the log ", *path, " ends where it tells which cases the run before left (", left_told.told(), " of ",
+        left_told.said(), "), and nothing of it was run: name the run that it was to repeat (dtest rerun RUN)")));
+  }
 
   const RerunCases cases = CasesToRerun(record);
   const bool failed = options.rerun_failed || !options.rerun_unfinished;
   const bool unfinished = options.rerun_unfinished;
   const std::string run = started.run_id.empty() ? *path : started.run_id;
   const bool without_rest = failed && !unfinished && !cases.unfinished.empty();
-  const std::string rest =
+  const std::string rest = CountOf(cases.unfinished);
+  const std::string and_rest =
       !without_rest ? ""
-                    : absl::StrCat(CountOf(cases.unfinished), " of it without a verdict: dtest rerun --unfinished ",
+                    : absl::StrCat("; there is ", rest, " of it without a verdict: dtest rerun --unfinished ",
                                    ShellWord(options.paths.empty() ? run : options.paths.front()));
-  const std::string and_rest = without_rest ? "; there is " + rest : "";
   // Who says what is meant does without the rest.
   const bool rest_fails = without_rest && !options.rerun_failed;
   std::vector<NamedCase> only;
@@ -96,7 +103,10 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
            .left_out = without_rest && !rest_fails},
           &left);
   const int status = RunCommand(*again, std::move(left));
-  if (status == kExitFailed && rest_fails) std::fprintf(stderr, "dtest: there is still %s\n", rest.c_str());
+  // The latest run is the one that has just ended: it knows what has passed by now, and has the rest.
+  if (status == kExitFailed && rest_fails) {
+    std::fprintf(stderr, "dtest: there is still %s without a verdict: dtest rerun --unfinished\n", rest.c_str());
+  }
   return status;
 }
 

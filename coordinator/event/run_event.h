@@ -34,6 +34,7 @@ struct RunStarted {
   uint32_t repeat = 1;                          // how often each selected case is to run
   std::vector<std::string> units = {};  // names; UnitId indexes this. Empty: not told (logs of earlier versions)
   bool reproduction = false;            // of a case of an earlier run, as it ran there (`dtest reproduce`)
+  uint64_t left = 0;                    // cases that the run before left, which CasesLeft tells of as this begins
 };
 
 struct HostUp {

@@ -85,8 +85,8 @@ std::string PredicateNames() {
 
 bool IsWordCharacter(char c) { return absl::ascii_isalpha(static_cast<unsigned char>(c)); }
 
-// What looks like the long form and is not: its predicate is mistyped, or stands where only a pattern can. Empty: it does
-// not. A name that is meant so is written "=name", or in quotes.
+// What looks like the long form and is not: its predicate is mistyped, or stands where only a pattern can. Empty: it
+// does not. A name that is meant so is written "=name", or in quotes.
 std::string LooksLong(absl::string_view text) {
   if (absl::StartsWith(text, "!")) return "'!' needs a predicate: !name(*...*) is all but that";
   std::vector<absl::string_view> names;
@@ -120,7 +120,8 @@ bool IsLongForm(absl::string_view text) {
     size_t end = i;
     while (end < text.size() && IsWordCharacter(text[end])) ++end;
     const bool begins = i == 0 || absl::StrContains(" \t\n!(&|", absl::string_view(&text[i - 1], 1));
-    if (begins && end < text.size() && text[end] == '(' && FindPredicate(text.substr(i, end - i)) != nullptr) return true;
+    if (begins && end < text.size() && text[end] == '(' && FindPredicate(text.substr(i, end - i)) != nullptr)
+      return true;
     i = end;
   }
   return false;
@@ -208,7 +209,8 @@ class LongForm {
     absl::StatusOr<NodePtr> root = Or();
     if (!root.ok()) return root;
     SkipBlanks();
-    if (at_ < text_.size()) return Wrong(at_, absl::StrCat("'", text_.substr(at_, 1), "' is not expected; join with & or |"));
+    if (at_ < text_.size())
+      return Wrong(at_, absl::StrCat("'", text_.substr(at_, 1), "' is not expected; join with & or |"));
     return root;
   }
 
@@ -311,8 +313,8 @@ class LongForm {
     return Share(std::move(node));
   }
 
-  // Where the slash is that ends a regular expression which begins here; npos: none does. Paths begin with a slash, too:
-  // of what may be one, the argument ends with the slash, parentheses counted.
+  // Where the slash is that ends a regular expression which begins here; npos: none does. Paths begin with a slash,
+  // too: of what may be one, the argument ends with the slash, parentheses counted.
   size_t EndOfRegex(const Predicate& predicate) const {
     if (at_ >= text_.size() || text_[at_] != '/') return absl::string_view::npos;
     const bool may_be_path = predicate.field == Node::Field::kUnit || predicate.field == Node::Field::kFile;
@@ -472,8 +474,16 @@ bool Filter::NeedsHistory() const {
 
 bool Filter::NeedsInfo() const {
   return root_->Any([](const Node& node) {
-    return node.kind == Node::Kind::kPredicate && (node.field == Node::Field::kLabel || node.field == Node::Field::kFile ||
-                                                   node.field == Node::Field::kParameter);
+    return node.kind == Node::Kind::kPredicate &&
+           (node.field == Node::Field::kLabel || node.field == Node::Field::kFile ||
+            node.field == Node::Field::kParameter);
+  });
+}
+
+bool Filter::NeedsUnitOnly() const {
+  return !NeedsHistory() && !root_->Any([](const Node& node) {
+    return node.kind == Node::Kind::kPattern ||
+           (node.kind == Node::Kind::kPredicate && node.field != Node::Field::kUnit);
   });
 }
 

@@ -54,6 +54,8 @@ class Filter {
   bool NeedsHistory() const;
   // Whether label(), file() or parameter() is asked, so that more than the name must be known.
   bool NeedsInfo() const;
+  // Whether nothing but unit() is asked, so that it is known what it says of the cases of a unit before they are.
+  bool NeedsUnitOnly() const;
 
   struct Node;  // of the tree that the expression is
 

@@ -34,6 +34,7 @@ void AppendEvent(const RunStarted& started, std::string* out) {
   if (started.repeat != 1) AppendField(field::kRepeat, started.repeat, out);
   if (!started.units.empty()) AppendField(field::kExecutables, started.units, out);
   if (started.reproduction) AppendFlag(field::kReproduction, true, out);
+  if (started.left > 0) AppendField(field::kLeft, started.left, out);
 }
 
 void AppendEvent(const HostUp& up, std::string* out) {

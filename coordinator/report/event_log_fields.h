@@ -54,6 +54,7 @@ inline constexpr char kIndex[] = "index";
 inline constexpr char kIteration[] = "iteration";
 inline constexpr char kLabels[] = "labels";
 inline constexpr char kLeaky[] = "leaky";
+inline constexpr char kLeft[] = "left";
 inline constexpr char kLeftOut[] = "left_out";
 inline constexpr char kLine[] = "line";
 inline constexpr char kListing[] = "listing";

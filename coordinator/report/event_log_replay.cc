@@ -186,7 +186,7 @@ void DecodeWhat(JsonFields* fields, uint64_t version, SelectedCases* selected, R
                              fields->Texts(field::kCommand),        fields->Text(field::kWorkingDirectory),
                              fields->Texts(field::kHosts),          fields->SecondsOr(field::kSetup),
                              fields->Number32Or(field::kRepeat, 1), fields->TextsOr(field::kExecutables),
-                             fields->FlagOr(field::kReproduction)};
+                             fields->FlagOr(field::kReproduction),  fields->NumberOr(field::kLeft)};
   } else if (kind == event_kind::kHostUp) {
     event->what = HostUp{HostId(fields->Number32(field::kHostId)), fields->Number32(field::kSlots),
                          fields->Text(field::kMachine), fields->Text(field::kSystem)};

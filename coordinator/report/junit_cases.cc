@@ -78,7 +78,7 @@ void JUnitCases::Render() {
   for (size_t i = 0; i < run_.units().size(); ++i) {
     const UnitRecord& unit = run_.units()[i];
     std::erase(further_units_, unit.name);
-    if (!unit.listing_error.empty() || unit.unreached) Listing(i, unit);
+    if (!unit.listing_error.empty() || (unit.unreached && !IsLeftAsAWhole(unit.name))) Listing(i, unit);
     for (const CaseRecord& record : unit.cases) Case(i, unit, record);
     LeftBehind(i, unit.name);
   }
@@ -158,6 +158,13 @@ void JUnitCases::Listing(size_t suite, const UnitRecord& unit) {
   }
   body_ += "    </testcase>\n";
   AddPiece(begin, suite, unit.unreached ? Kind::kSkipped : Kind::kError);
+}
+
+// Whether LeftBehind tells of the unit what Listing would.
+bool JUnitCases::IsLeftAsAWhole(absl::string_view unit) const {
+  const auto left = left_.find(unit);
+  return left != left_.end() && std::any_of(left->second.begin(), left->second.end(),
+                                            [](const LeftCases::One* one) { return one->what.name.empty(); });
 }
 
 // What an earlier run left of the unit.

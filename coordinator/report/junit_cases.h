@@ -48,6 +48,7 @@ class JUnitCases {
   bool CasesTellTheEnd() const;
   void Run();
   void Listing(size_t suite, const UnitRecord& unit);
+  bool IsLeftAsAWhole(absl::string_view unit) const;
   void LeftBehind(size_t suite, absl::string_view unit);
   void Case(size_t suite, const UnitRecord& unit, const CaseRecord& record);
   void Properties(const CaseInfo& info, const CaseRecord& record, const CaseDetail* detail);

@@ -11,7 +11,7 @@ void LeftCases::Add(const CasesLeft& left) {
   for (const CasesLeft::Case& what : left.cases) {
     const auto [entry, is_new] = unit.by_name.try_emplace(what.name, all_.size());
     if (is_new) {
-      if (what.stands_for) unit.stand_for.push_back(all_.size());
+      unit.stand_for |= what.stands_for;
       all_.push_back({left.unit, what, left.why, left.failed, left.left_out, /*selected=*/false});
       ++count_[left.left_out];
       continue;
@@ -38,9 +38,11 @@ void LeftCases::Select(const CasesSelected& selected) {
     if (const auto found = unit->second.by_name.find(one.info.name); found != unit->second.by_name.end()) {
       Take(&all_[found->second]);
     }
-    for (const size_t other : unit->second.stand_for) {
-      if (IsCaseOf(one.info.name, all_[other].what.name)) Take(&all_[other]);
-    }
+    if (!unit->second.stand_for) continue;
+    ForEachUncollectedOf(one.info.name, [&](absl::string_view uncollected) {
+      const auto other = unit->second.by_name.find(uncollected);
+      if (other != unit->second.by_name.end() && all_[other->second].what.stands_for) Take(&all_[other->second]);
+    });
   }
 }
 
@@ -60,8 +62,14 @@ bool LeftCases::Failed(absl::string_view unit, absl::string_view name) const {
   if (found != known->second.by_name.end()) return all_[found->second].failed;
   const auto whole = known->second.by_name.find("");
   if (whole != known->second.by_name.end() && all_[whole->second].failed) return true;
-  return std::any_of(known->second.stand_for.begin(), known->second.stand_for.end(),
-                     [&](size_t other) { return all_[other].failed && IsCaseOf(name, all_[other].what.name); });
+  bool failed = false;
+  if (!known->second.stand_for) return failed;
+  ForEachUncollectedOf(name, [&](absl::string_view uncollected) {
+    const auto other = known->second.by_name.find(uncollected);
+    if (other == known->second.by_name.end()) return;
+    failed |= all_[other->second].what.stands_for && all_[other->second].failed;
+  });
+  return failed;
 }
 
 bool LeftCases::Has(absl::string_view unit) const {

@@ -43,7 +43,7 @@ class LeftCases {
  private:
   struct OfUnit {
     absl::flat_hash_map<std::string, size_t> by_name;  // in all_
-    std::vector<size_t> stand_for;                     // of these, those that stand for others
+    bool stand_for = false;                            // some of these do, for others
   };
   void Take(One* one);
 

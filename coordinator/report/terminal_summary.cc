@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -24,6 +25,19 @@ std::string NameOf(const RunSummary::Attempt& attempt) {
 
 std::string NameOf(const RunRecord& run, const UnitRecord& unit, const CaseRecord& record) {
   return CaseLine(unit.name, RunRecord::Info(unit, record).name, record.iteration, run.Host(record));
+}
+
+// Of units that the run ended before, but for those that the run before left as a whole: AppendLeft tells of them.
+std::vector<std::string> UnreachedNames(const RunSummary& summary) {
+  absl::flat_hash_set<absl::string_view> left;
+  for (const LeftCases::One& one : summary.left().all()) {
+    if (one.what.name.empty() && !one.selected && !one.left_out) left.insert(one.unit);
+  }
+  std::vector<std::string> names;
+  for (const std::string& unit : summary.unreached()) {
+    if (!left.contains(unit)) names.push_back(NameLine(unit));
+  }
+  return names;
 }
 
 }  // namespace
@@ -151,10 +165,9 @@ void TerminalReport::AppendLeft() {
 }
 
 void TerminalReport::AppendUnreached() {
-  if (summary_.unreached().empty()) return;
-  absl::StrAppend(&lines_, "\n", Plural(summary_.unreached().size(), "executable"), " not listed:\n");
-  std::vector<std::string> names;
-  for (const std::string& unit : summary_.unreached()) names.push_back(NameLine(unit));
+  const std::vector<std::string> names = UnreachedNames(summary_);
+  if (names.empty()) return;
+  absl::StrAppend(&lines_, "\n", Plural(names.size(), "executable"), " not listed:\n");
   AppendNames(names, names.size());
 }
 
@@ -254,9 +267,8 @@ void TerminalReport::AppendClosing() {
   if (!summary_.unlisted().empty()) {
     absl::StrAppend(&verdicts, "; ", Plural(summary_.unlisted().size(), "executable"), " could not be listed");
   }
-  if (!summary_.unreached().empty()) {
-    absl::StrAppend(&verdicts, "; ", Plural(summary_.unreached().size(), "executable"),
-                    " not listed: the run ended first");
+  if (const size_t unreached = UnreachedNames(summary_).size(); unreached > 0) {
+    absl::StrAppend(&verdicts, "; ", Plural(unreached, "executable"), " not listed: the run ended first");
   }
   if (summary_.left().count() > 0) {
     absl::StrAppend(&verdicts, "; ", CountText(summary_.left().count()), " of the run before not run");

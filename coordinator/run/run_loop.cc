@@ -93,6 +93,7 @@ void RunLoop::Begin() {
                      options_.scheduler.repeat};
   for (const RunUnit& unit : units_) started.units.push_back(unit.name);
   started.reproduction = options_.scheduler.together;
+  for (const CasesLeft& left : options_.left) started.left += left.cases.size();
   Emit(std::move(started));
   for (const CasesLeft& left : options_.left) {
     left_.Add(left);

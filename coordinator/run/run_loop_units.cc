@@ -65,7 +65,8 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   unit.listed = true;
   unit.cases = std::move(cases);
   std::vector<std::optional<CaseHistory>> histories;
-  if (out_.history != nullptr) histories = out_.history->Cases(unit.name, unit.cases);
+  // As it ran is not as it is expected to run.
+  if (out_.history != nullptr && !options_.scheduler.together) histories = out_.history->Cases(unit.name, unit.cases);
   unit.selected = selection_.Select(unit.name, unit.cases, histories);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(
@@ -82,8 +83,6 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
     TellSelected(id);
     FindQuarantined(&unit, histories);
     unit.budget = budget_.LimitsOf(unit.name, unit.cases);
-    // As it ran is not as it is expected to run.
-    if (options_.scheduler.together) histories.clear();
     if (!histories.empty()) startup = out_.history->Startup(unit.name).value_or(startup);
     CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, histories,
                                      options_.durations.get());

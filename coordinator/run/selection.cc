@@ -41,27 +41,34 @@ void Selection::TakeOnly(const std::vector<NamedCase>& cases) {
     Wanted& wanted = (*only_)[one.unit];
     if (one.name.empty()) {
       wanted.whole = true;
-    } else if (wanted.cases.emplace(one.name, Wanted::State::kMissing).second && one.stands_for) {
-      wanted.stand_for.push_back(one.name);
+    } else {
+      wanted.cases[one.name].stands_for |= one.stands_for;
+      wanted.stand_for |= one.stands_for;
     }
   }
 }
 
 std::vector<Selection::Wanted::State*> Selection::Wanted::Meaning(absl::string_view name) {
   std::vector<State*> meaning;
-  if (const auto named = cases.find(name); named != cases.end()) meaning.push_back(&named->second);
-  for (const std::string& other : stand_for) {
-    if (IsCaseOf(name, other)) meaning.push_back(&cases.find(other)->second);
-  }
+  if (const auto named = cases.find(name); named != cases.end()) meaning.push_back(&named->second.state);
+  if (!stand_for) return meaning;
+  ForEachUncollectedOf(name, [&](absl::string_view uncollected) {
+    const auto other = cases.find(uncollected);
+    if (other != cases.end() && other->second.stands_for) meaning.push_back(&other->second.state);
+  });
   return meaning;
 }
 
 // Of a case that is not there nothing is known but its name, and of a whole unit not even those of its cases.
 bool Selection::MayLeave(const FilterSubject& subject) const {
   const auto leaves_out = [&subject](const One& one) { return one.filter.Matches(subject); };
+  const auto may_choose = [&subject](const One& one) {
+    return !one.filter.NeedsUnitOnly() || one.filter.Matches(subject);
+  };
   if (NeedsInfo() || NeedsHistory()) return true;
   if (!subject.info.name.empty()) return PassesFilters(subject);
-  return std::none_of(excluding_.begin(), excluding_.end(), leaves_out);
+  return (including_.empty() || std::any_of(including_.begin(), including_.end(), may_choose)) &&
+         std::none_of(excluding_.begin(), excluding_.end(), leaves_out);
 }
 
 Selection::Rest Selection::RestOf(absl::string_view unit) const {
@@ -73,13 +80,16 @@ Selection::Rest Selection::RestOf(absl::string_view unit) const {
   FilterSubject subject;
   subject.unit = unit;
   subject.has_info = false;
-  const auto add = [&](const std::string& name, bool seen) {
+  const auto add = [&](const std::string& name, bool seen, bool stands_for) {
     subject.info.name = name;
+    subject.info.labels.clear();
+    // What is asked for may have been in it.
+    if (stands_for) subject.info.labels.push_back(kUncollectedLabel);
     (!seen && MayLeave(subject) ? rest.missing : rest.left_out).push_back(name);
   };
-  if (wanted.whole && !wanted.selected_from) add("", /*seen=*/false);
-  for (const auto& [name, state] : wanted.cases) {
-    if (state != Wanted::State::kSelected) add(name, state == Wanted::State::kLeftOut);
+  if (wanted.whole && !wanted.selected_from) add("", /*seen=*/false, /*stands_for=*/false);
+  for (const auto& [name, one] : wanted.cases) {
+    if (one.state != Wanted::State::kSelected) add(name, one.state == Wanted::State::kLeftOut, one.stands_for);
   }
   std::sort(rest.missing.begin(), rest.missing.end());
   std::sort(rest.left_out.begin(), rest.left_out.end());

@@ -83,12 +83,16 @@ class Selection {
   // Of one unit.
   struct Wanted {
     enum class State : uint8_t { kMissing, kSelected, kLeftOut };
+    struct Case {
+      State state = State::kMissing;
+      bool stands_for = false;  // others
+    };
     bool whole = false;
-    absl::flat_hash_map<std::string, State> cases;  // by name
-    std::vector<std::string> stand_for;             // of these, those that stand for others
-    std::vector<std::string> others_left_out;       // meant by `whole` or `stand_for`, and left out by filters
-    bool selected_from = false;                     // by Select
-    // Of `cases`, those by which a case of this name is meant.
+    absl::flat_hash_map<std::string, Case> cases;  // by name
+    bool stand_for = false;                        // some of these do, for others
+    std::vector<std::string> others_left_out;  // meant by `whole` or one that stands for them; filters leave them out
+    bool selected_from = false;                // by Select
+    // Of `cases`, the states of those by which a case of this name is meant.
     std::vector<State*> Meaning(absl::string_view name);
   };
   bool PassesFilters(const FilterSubject& subject) const;

@@ -3,20 +3,26 @@
 #ifndef DTEST_LABELS_H_
 #define DTEST_LABELS_H_
 
+#include <cstddef>
+
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 
 namespace dtest {
 
 // A case that stands for a file whose cases are not known, since the framework could not read it. It fails.
 inline constexpr char kUncollectedLabel[] = "collection-error";
 
-// Whether a case of this name would be listed in place of the one that has that label and is named `uncollected`, a
-// file, a class of one, or a directory, if that could be read.
-inline bool IsCaseOf(absl::string_view name, absl::string_view uncollected) {
-  if (uncollected == ".") return true;
-  return absl::ConsumePrefix(&name, uncollected) && (absl::StartsWith(name, "::") || absl::StartsWith(name, "/"));
+// Calls `handle` with the name that each file, class of one, or directory has that a case of this name may be in: a
+// case with that label and one of these names stands for this one, which would be listed in place of it, if that could
+// be read.
+template <typename Handle>
+void ForEachUncollectedOf(absl::string_view name, Handle handle) {
+  handle(absl::string_view("."));
+  for (size_t end = 0; end < name.size(); ++end) {
+    const absl::string_view rest = name.substr(end);
+    if (absl::StartsWith(rest, "::") || absl::StartsWith(rest, "/")) handle(name.substr(0, end));
+  }
 }
 
 }  // namespace dtest

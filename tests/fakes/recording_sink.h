@@ -39,7 +39,9 @@ class RecordingSink : public Sink {
   size_t flushed() const { return flushed_; }
 
  private:
-  static std::string Line(const RunStarted& started) { return absl::StrCat("started ", started.run_id); }
+  static std::string Line(const RunStarted& started) {
+    return absl::StrCat("started ", started.run_id, started.left > 0 ? absl::StrCat(" left ", started.left) : "");
+  }
   static std::string Line(const HostUp& up) { return absl::StrCat("up ", up.host.value(), " slots ", up.slots); }
   static std::string Line(const HostDown& down) {
     return absl::StrCat("down ", down.host.value(), down.was_up ? "" : " never up", ": ", down.reason);

@@ -280,7 +280,8 @@ class RerunTest(DtestCase):
         self.assertExit(part, FAILED)
         self.assertSays(part, f"{len(not_run)} case", "of it without a verdict: dtest rerun --unfinished")
         self.assertEqual({key for key, kind in part.junit_kinds().items() if kind == "error"}, not_run)
-        # That is the latest run, which did not run them either.
+        # That is the latest run, which did not run them either, and knows what has passed by now.
+        self.assertRegex(part.text, r"(?m)^dtest: there is still .* without a verdict: dtest rerun --unfinished$")
         self.assertExit(self.rerun(reports=False), FAILED)
         self.assertEqual(set(self.rerun("--unfinished").verdicts()), not_run)
         self.assertExit(self.rerun("--failed", first.events_path), PASSED)

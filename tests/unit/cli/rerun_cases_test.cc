@@ -97,6 +97,40 @@ TEST_F(RerunCasesTest, OfSeveralIterationsOneThatFailedIsEnough) {
   EXPECT_THAT(Names(cases.unfinished), ElementsAre("t/three"));
 }
 
+TEST_F(RerunCasesTest, AUnitWhoseCasesAreNotAllToldRunsAsAWhole) {
+  Tell(UnitListed{UnitId(0), "t", 3, 3, "", ""});
+  Tell(CasesSelected{UnitId(0), "t", {{0, {.name = "one"}}, {1, {.name = "two"}}}});
+  names_ = {"one", "two"};
+  Tell(Ended(0, Outcome::kFailed));
+  Tell(RunFinished{RunEnd::kInterrupted, ""});
+  const RerunCases cases = CasesToRerun(record_);
+  EXPECT_THAT(Names(cases.failed), ElementsAre("t/one"));
+  EXPECT_THAT(Names(cases.unfinished), ElementsAre("t/", "t/two"));
+}
+
+// As with --stress: how often each case is to run is not known before.
+TEST_F(RerunCasesTest, ACaseJudgedOftenMakesUpForNoOther) {
+  Lists({"often", "never"});
+  for (uint32_t iteration = 1; iteration <= 3; ++iteration) {
+    CaseEnded ended = Ended(0, Outcome::kPassed);
+    ended.iteration = iteration;
+    Tell(ended);
+  }
+  Tell(RunFinished{RunEnd::kInterrupted, ""});
+  EXPECT_THAT(Names(CasesToRerun(record_).unfinished), ElementsAre("t/never"));
+}
+
+TEST_F(RerunCasesTest, SoManyIterationsThatTheRecordNamesNoneLackTheirVerdictsAllTheSame) {
+  RunStarted started;
+  started.repeat = 1 << 25;
+  started.units = {"t"};
+  Tell(started);
+  Lists({"begun", "not begun"});
+  Tell(Ended(0, Outcome::kPassed));
+  Tell(RunFinished{RunEnd::kInterrupted, ""});
+  EXPECT_THAT(Names(CasesToRerun(record_).unfinished), ElementsAre("t/begun", "t/not begun"));
+}
+
 TEST_F(RerunCasesTest, UnitsWhoseCasesAreNotKnownRunAsAWhole) {
   Lists({"one"});
   Tell(Ended(0, Outcome::kPassed));
@@ -124,6 +158,19 @@ TEST_F(RerunCasesTest, WhatTheRunBeforeLeftAndThisOneDidNotRunIsTakenUp) {
   EXPECT_THAT(Names(cases.failed), ElementsAre("t/cut off", "t/not asked", "late/one"));
   EXPECT_THAT(Names(cases.unfinished), ElementsAre("t/silent", "t/gone", "late/two"));
   EXPECT_EQ(cases.failed[1].suite, "S");
+}
+
+TEST(LeftTold, ALogThatEndsWithinWhatWasLeftLacksSome) {
+  LeftTold left;
+  left.Note({absl::UnixEpoch(), RunStarted{}});
+  EXPECT_TRUE(left.all());
+  RunStarted started;
+  started.left = 3;
+  left.Note({absl::UnixEpoch(), started});
+  left.Note({absl::UnixEpoch(), CasesLeft{"t", {{"one"}, {"two"}}, "it failed", true}});
+  EXPECT_FALSE(left.all());
+  left.Note({absl::UnixEpoch(), CasesLeft{"u", {{"one"}}, "it has none"}});
+  EXPECT_TRUE(left.all());
 }
 
 TEST_F(RerunCasesTest, AFileThatCouldNotBeCollectedStandsForItsCases) {

@@ -146,7 +146,11 @@ TEST(EventLog, RunStartedRoundTrips) {
 TEST(EventLog, AReproductionRoundTrips) {
   RunStarted started;
   started.reproduction = true;
-  RoundTrip<RunStarted>(started, [](const RunStarted& read) { EXPECT_TRUE(read.reproduction); });
+  started.left = uint64_t{1} << 40;
+  RoundTrip<RunStarted>(started, [](const RunStarted& read) {
+    EXPECT_TRUE(read.reproduction);
+    EXPECT_EQ(read.left, uint64_t{1} << 40);
+  });
 }
 
 TEST(EventLog, HostEventsRoundTrip) {

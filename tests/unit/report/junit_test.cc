@@ -323,6 +323,18 @@ TEST_F(JUnit, ExecutablesThatTheRunEndedBeforeAreNamed) {
   EXPECT_STREQ(node.child("skipped").attribute("message").value(), "not listed: the run ended first");
 }
 
+TEST_F(JUnit, AnExecutableThatIsLeftAsAWholeIsNamedOnce) {
+  const pugi::xml_document document =
+      Parse(Write({{kTime, CasesLeft{"late", {{""}}, "it has none in run 1 either"}},
+                   {kTime, UnitListed{UnitId(0), "late", 0, 0, "", "", /*unreached=*/true}},
+                   {kTime, RunFinished{RunEnd::kInterrupted, "interrupted"}}}));
+  ExpectValid(path_);
+  const auto nodes = ByName(document);
+  EXPECT_STREQ(nodes.at("[listing]").child("error").attribute("message").value(),
+               "no verdict: it has none in run 1 either");
+  EXPECT_FALSE(nodes.contains("[listing] (#2)"));
+}
+
 // Whatever makes the run fail makes the file fail.
 TEST_F(JUnit, IsNeverGreenWhereTheExitStatusIsNot) {
   for (int end = 0; end < kRunEndCount; ++end) {

@@ -381,6 +381,17 @@ TEST(Terminal, ExecutablesThatTheRunEndedBeforeAreNoFailures) {
   EXPECT_FALSE(absl::StrContains(text, "CANNOT LIST")) << text;
 }
 
+TEST(Terminal, AnExecutableThatIsLeftAsAWholeIsNamedOnce) {
+  const std::string text = Shown({{kTime, CasesLeft{"t", {{""}}, "it has none in run 1 either"}},
+                                  {kTime, UnitListed{UnitId(0), "t", 0, 0, "", "", /*unreached=*/true}},
+                                  {kTime, UnitListed{UnitId(1), "u", 0, 0, "", "", /*unreached=*/true}},
+                                  {kTime, RunFinished{RunEnd::kInterrupted, "interrupted"}}});
+  EXPECT_TRUE(absl::StrContains(text, "\n1 executable not listed:\n  u\n")) << text;
+  EXPECT_TRUE(absl::StrContains(text, "\n  t: it has none in run 1 either\n")) << text;
+  EXPECT_TRUE(absl::StrContains(text, "; 1 executable not listed: the run ended first; 1 of the run before not run\n"))
+      << text;
+}
+
 TEST(Terminal, WithoutAnyHostEachReasonIsSaidOnce) {
   for (const int verbosity : {-1, 0}) {
     const std::string text = Shown({{kTime, RunStarted{"", "", {}, "", {"a", "longer"}}},

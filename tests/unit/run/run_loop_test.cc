@@ -244,6 +244,7 @@ TEST_F(RunLoopTest, ARerunTellsWhatItDoesNotRun) {
                           "left math B.Gone: it is not listed any more, failed",
                           "left out math A.One: a filter leaves it out, failed"));
   EXPECT_EQ(summary.left().count(), 1u);
+  EXPECT_THAT(sink_.lines()[0], HasSubstr("left 4"));
   EXPECT_EQ(summary.ExitStatus(), kExitFailed);
 }
 
@@ -268,6 +269,30 @@ TEST_F(RunLoopTest, WhatFailedLastOrIsNewGoesFirst) {
   ASSERT_THAT(ended, SizeIs(4));
   ended.resize(2);
   EXPECT_THAT(ended, UnorderedElementsAre("ended math A.Two passed on a", "ended net B.New passed on a"));
+}
+
+// So costly a start is worth a batch of all that is left.
+TEST_F(RunLoopTest, MeasuredStartUpOverrulesWhatListingTook) {
+  history_ = *History::Open(scratch_.File("history.db"));
+  const std::vector<std::string> names = {"A.One", "A.Two", "A.Three", "A.Four"};
+  for (const std::string& name : names) {
+    CaseEnded ended;
+    ended.unit = "math";
+    ended.name = name;
+    ended.host = "a";
+    ended.result.duration = 100 * kMs;
+    ASSERT_TRUE(history_->Handle({clock_.AsFunction()(), ended}).ok());
+  }
+  history_->RecordStartup("math", absl::Seconds(1));
+  ASSERT_TRUE(history_->Handle({clock_.AsFunction()(), RunFinished{}}).ok());
+  UnitToList("math", names);
+  options_.policies = CasePolicies({.time_limit = absl::Minutes(1)});
+  hosts_.After(kMs, [this] { hosts_.Down(kB, "refused"); });
+  ComesUp(kA, 2 * kMs);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  const std::vector<std::pair<HostId, Lease>> leases = hosts_.SentOf<Lease>();
+  ASSERT_THAT(leases, SizeIs(1));
+  EXPECT_THAT(leases[0].second.cases, SizeIs(4));
 }
 
 TEST_F(RunLoopTest, WhatTookTooLongBehindOthersDoesNotDependOnThem) {

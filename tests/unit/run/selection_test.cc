@@ -192,22 +192,41 @@ TEST(Selection, AWholeUnitThatIsGoneIsLeftOutByAFilterThatNamesIt) {
   selection.TakeOnly({{"io_test", ""}, {"other_test", ""}});
   EXPECT_THAT(selection.RestOf("io_test").left_out, ElementsAre(""));
   EXPECT_THAT(selection.RestOf("other_test").missing, ElementsAre(""));
+  for (const char* filter : {"unit(other_test)", "!unit(io_test) & all()"}) {
+    Selection chosen = *Selection::Make({filter});
+    chosen.TakeOnly({{"io_test", ""}, {"other_test", ""}});
+    EXPECT_THAT(chosen.RestOf("io_test").left_out, ElementsAre("")) << filter;
+    EXPECT_THAT(chosen.RestOf("other_test").missing, ElementsAre("")) << filter;
+  }
+  for (const char* filter : {"other_test", "unit(other_test) | name(Net*)"}) {
+    Selection unsure = *Selection::Make({filter});
+    unsure.TakeOnly({{"io_test", ""}});
+    EXPECT_THAT(unsure.RestOf("io_test").missing, ElementsAre("")) << filter << ": it may have such cases";
+  }
 }
 
 TEST(Selection, CasesOfAFileThatCanBeCollectedByNow) {
   CaseInfos cases;
-  for (const char* name : {"a.py::one", "a.py::two[x]", "a.pyc::three", "b.py", "dir/c.py::four"}) {
+  for (const char* name : {"a.py::one", "a.py::two[x]", "a.pyc::three", "b.py", "dir/c.py::four", "f.py::G::six"}) {
     cases.Add({.name = name});
   }
   Selection selection = *Selection::Make({"-two"});
-  selection.TakeOnly(
-      {{"t", "a.py", "", true}, {"t", "b.py", "", true}, {"t", "dir", "", true}, {"t", "e.py", "", true}});
-  EXPECT_THAT(selection.Select("t", cases), ElementsAre(0, 3, 4));
+  selection.TakeOnly({{"t", "a.py", "", true},
+                      {"t", "b.py", "", true},
+                      {"t", "dir", "", true},
+                      {"t", "e.py", "", true},
+                      {"t", "f.py::G", "", true}});
+  EXPECT_THAT(selection.Select("t", cases), ElementsAre(0, 3, 4, 5));
   EXPECT_THAT(selection.RestOf("t").missing, ElementsAre("e.py"));
   EXPECT_THAT(selection.RestOf("t").left_out, ElementsAre("a.py::two[x]"));
+  Selection gone = *Selection::Make({"two", "-x.py"});
+  gone.TakeOnly({{"t", "d.py", "", true}, {"t", "x.py", "", true}, {"t", "a.py::five"}});
+  EXPECT_THAT(gone.Select("t", cases), IsEmpty());
+  EXPECT_THAT(gone.RestOf("t").missing, ElementsAre("d.py")) << "what is asked for may have been in it";
+  EXPECT_THAT(gone.RestOf("t").left_out, ElementsAre("a.py::five", "x.py"));
   Selection all = *Selection::Make({});
   all.TakeOnly({{"t", ".", "", true}});
-  EXPECT_THAT(all.Select("t", cases), SizeIs(5));
+  EXPECT_THAT(all.Select("t", cases), SizeIs(6));
 }
 
 TEST(Selection, ShardsPartitionTheCases) {
