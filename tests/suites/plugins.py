@@ -255,8 +255,10 @@ class PluginsTest(harness.DtestCase):
         for case, (theirs, ours) in suite.differs.items():
             self.assertEqual(expected.get(f"test_m.py::{case}"), theirs)
             expected[f"test_m.py::{case}"] = ours
+        self.assertTrue(expected, "pytest itself told no verdict: does the plugin fit the newest pytest?")
         result = self.dtest(".", "-j2", "--pytest", python(), directory=self.path("ours"), env={"PYTHONPATH": packages})
         self.assertEqual(result.names(), expected, result.text)
+        self.assertExit(result, harness.FAILED if {"failed", "crashed", "timed out"} & set(expected.values()) else harness.PASSED)
         self.assertEqual("collects anew" not in result.text, suite.forks, result.text)
         left = set(os.listdir(self.path("ours")))
         self.assertLessEqual(left, set(os.listdir(self.path("theirs"))), "more is left in the project")

@@ -58,16 +58,19 @@ class Node:
                                                  specs=[self.gateway.spec] * own["workercount"])
         self._own = own
         self._asked = []  # plugins
+        self._up = False
 
     def configure(self):
         """Has those plugins that were not asked yet add what they tell a worker."""
+        self._up = True
         added = dict.keys(self.workerinput) - self._own.keys()
         self._call("pytest_configure_node", self._asked, node=self)
         dict.update(self.workerinput, self._own)
         return dict.keys(self.workerinput) - self._own.keys() - added
 
     def down(self):
-        if self._asked:
+        if self._up:
+            self._up = False
             self._call("pytest_testnodedown", [], node=self, error=None)
             self._asked = []
 
@@ -75,6 +78,13 @@ class Node:
         manager = self.config.pluginmanager
         if not hasattr(manager.hook, name):
             return
-        caller = manager.subset_hook_caller(name, remove_plugins=less)
-        less += [implementation.plugin for implementation in caller.get_hookimpls()]
-        caller(**arguments)
+        plugins = [each.plugin for each in manager.subset_hook_caller(name, remove_plugins=less).get_hookimpls()]
+        less += plugins
+        for plugin in plugins:
+            others = [each.plugin for each in getattr(manager.hook, name).get_hookimpls() if each.plugin is not plugin]
+            try:
+                manager.subset_hook_caller(name, remove_plugins=others)(**arguments)
+            except Exception as error:
+                # It may count on what only a controller has: what does not need its answer runs all the same.
+                sys.__stderr__.write(f"{name} of {manager.get_name(plugin) or plugin} failed: "
+                                     f"{type(error).__name__}: {error}\n")

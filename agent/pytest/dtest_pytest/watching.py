@@ -7,6 +7,7 @@ from . import neighbours
 
 LOOK_UP = frozenset(("os", "collections.abc", "_collections_abc"))  # modules between who asks and the environment
 NAMES = frozenset(("PYTEST_XDIST_WORKER", "DTEST_WORKER", "DTEST_SLOT"))
+COPY_ALL = frozenset(("wsgiref",))  # as it is imported, to have something to hand on: with Django, in each process
 WORKER_ID = "workerid"
 
 asked = ""  # what was read, as it is shown
@@ -19,19 +20,20 @@ def note(what):
         asked = what
 
 
-def asks_whether(frame):
+def asker(frame):
+    """The package of who looks into the environment."""
     while frame.f_back and frame.f_globals.get("__name__") in LOOK_UP:
         frame = frame.f_back
-    return frame.f_globals.get("__name__", "").partition(".")[0] in neighbours.ASK_WHETHER
+    return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
 class Environment(os._Environ):
-    """Who copies all of it, as wsgiref does for Django, asks for nothing: a copy has what is right when it is used."""
+    """Who copies all of it asks for each, but for some: their copies have what is right when it is used."""
 
     def __getitem__(self, key):
         if type(key) is CopiedName:
             return CopiedValue(super().__getitem__(str(key)), key)
-        if key in NAMES and not asks_whether(sys._getframe(1)):
+        if key in NAMES and asker(sys._getframe(1)) not in neighbours.ASK_WHETHER:
             note(key)
         return super().__getitem__(key)
 
@@ -39,8 +41,9 @@ class Environment(os._Environ):
         return self.encodekey(key) in self._data
 
     def __iter__(self):
+        copied = asker(sys._getframe(1)) in COPY_ALL
         for key in super().__iter__():
-            yield CopiedName(key) if key in NAMES else key
+            yield CopiedName(key) if copied and key in NAMES else key
 
 
 class CopiedName(str):

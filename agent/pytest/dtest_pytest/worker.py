@@ -85,8 +85,6 @@ class Worker:
             config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
             config.addinivalue_line("markers", "xdist_group(name): tests that are to run in one worker, one after another")
         self._node = node.Node(config, self._own)
-        if not self._forks:
-            self._fill()
         yield
 
     @pytest.hookimpl(tryfirst=True)
