@@ -118,24 +118,34 @@ absl::Status AddFiles(const std::string& root, const std::string& relative, std:
 }
 
 // The regular files of a directory, not of those below it.
-void AddFilesOf(const std::string& root, const std::string& directory, std::vector<std::string>* files) {
+absl::Status AddFilesOf(const std::string& root, const std::string& directory, std::vector<std::string>* files) {
+  const std::string whole = absl::StrCat(root, "/", directory);
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(absl::StrCat(root, "/", directory), error)) {
-    std::string file = absl::StrCat(directory, directory.empty() ? "" : "/", entry.path().filename().string());
-    if (entry.is_regular_file(error) && !IsLeftOut(root, file)) files->push_back(std::move(file));
+  std::filesystem::directory_iterator entry(whole, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    std::string file = absl::StrCat(directory, directory.empty() ? "" : "/", entry->path().filename().string());
+    std::error_code unknown;  // then it is none
+    if (entry->is_regular_file(unknown) && !IsLeftOut(root, file)) files->push_back(std::move(file));
   }
+  if (!error) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(whole, " cannot be read for the tests in it: ", error.message()));
 }
 
 // Adds what git ignores, and these tests need.
-void AddTests(const std::string& root, const std::vector<std::string>& tests, std::vector<std::string>* files) {
+absl::Status AddTests(const std::string& root, const std::vector<std::string>& tests, std::vector<std::string>* files) {
   const absl::flat_hash_set<std::string> known(files->begin(), files->end());
-  absl::flat_hash_set<std::string> directories;
-  for (const std::string& file : known) directories.emplace(DirectoryBelow(file));
+  absl::flat_hash_set<std::string> directories;  // that git does not ignore, or whose files have been added
+  for (const std::string& file : known) {
+    std::string above(DirectoryBelow(file));
+    while (directories.insert(above).second) above = std::string(DirectoryBelow(above));
+  }
   for (const std::string& test : tests) {
     if (known.contains(test)) continue;
     files->push_back(test);
     std::string above(DirectoryBelow(test));
-    if (directories.insert(above).second) AddFilesOf(root, above, files);
+    if (directories.insert(above).second) {
+      if (absl::Status added = AddFilesOf(root, above, files); !added.ok()) return added;
+    }
     for (;; above = std::string(DirectoryBelow(above))) {
       for (const absl::string_view name : {"conftest.py", "__init__.py"}) {
         std::string file = absl::StrCat(above, above.empty() ? "" : "/", name);
@@ -144,6 +154,7 @@ void AddTests(const std::string& root, const std::vector<std::string>& tests, st
       if (above.empty()) break;
     }
   }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -151,7 +162,7 @@ void AddTests(const std::string& root, const std::vector<std::string>& tests, st
 absl::StatusOr<std::vector<std::string>> ProjectFiles(const std::string& root, const std::vector<std::string>& tests) {
   std::vector<std::string> files;
   if (absl::Status added = AddFiles(root, "", &files); !added.ok()) return added;
-  AddTests(root, tests, &files);
+  if (absl::Status added = AddTests(root, tests, &files); !added.ok()) return added;
   std::sort(files.begin(), files.end());
   files.erase(std::unique(files.begin(), files.end()), files.end());
   return files;
