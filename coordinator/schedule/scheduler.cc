@@ -309,7 +309,15 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       order.push_back(i);
     }
     if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
-    std::stable_partition(order.begin(), order.end(), [this](CaseNumber i) { return cases_[i].first; });
+    const auto rest =
+        std::stable_partition(order.begin(), order.end(), [this](CaseNumber i) { return cases_[i].first; });
+    if (!options_.shuffle) {  // the longest of those first, too: they may be all there are
+      const float long_case = static_cast<float>(absl::ToDoubleSeconds(costs_.long_case()));
+      const auto long_ones = std::stable_partition(
+          order.begin(), rest, [&](CaseNumber i) { return cases_[i].known && cases_[i].seconds > long_case; });
+      std::stable_sort(order.begin(), long_ones,
+                       [this](CaseNumber a, CaseNumber b) { return cases_[a].seconds > cases_[b].seconds; });
+    }
     for (CaseNumber i : order) pending_.AddBack(i);
     if (options_.stress.has_value()) {
       for (CaseNumber i : order) {

@@ -121,7 +121,7 @@ TEST_F(SchedulerTest, WhatIsToBeFirstGoesOutBeforeAllElse) {
   }
   ASSERT_GE(order.size(), 11u);
   order.resize(5);
-  EXPECT_THAT(order, ElementsAre(std::pair(1u, 1u), std::pair(1u, 2u), std::pair(1u, 4u), std::pair(2u, 1u),
+  EXPECT_THAT(order, ElementsAre(std::pair(1u, 2u), std::pair(1u, 1u), std::pair(1u, 4u), std::pair(2u, 1u),
                                  std::pair(0u, 0u)));
 }
 
