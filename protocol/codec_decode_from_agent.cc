@@ -22,6 +22,15 @@ FromPeers Read(wire::FromPeers::Reader in, Decoder& decoder) {
           decoder.ByteCount(in.getChunks(), "the count of chunks from peers")};
 }
 
+Coverage Read(wire::Coverage::Reader in, Decoder& decoder) {
+  Coverage coverage{decoder.Unit(in.getUnit()), Decoder::String(in.getData())};
+  if (coverage.data.empty()) decoder.Fail("coverage without data");
+  if (coverage.data.size() > kMostCoverageBytes) {
+    decoder.Fail(absl::StrCat(coverage.data.size(), " bytes of coverage"));
+  }
+  return coverage;
+}
+
 Hello Read(wire::Hello::Reader in, Decoder& decoder) {
   Hello hello;
   hello.token = Decoder::String(in.getToken());
@@ -169,6 +178,8 @@ std::optional<FromAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder) {
       return Read(in.getPeerLost(), decoder);
     case wire::Envelope::FROM_PEERS:
       return Read(in.getFromPeers(), decoder);
+    case wire::Envelope::COVERAGE:
+      return Read(in.getCoverage(), decoder);
     default:
       decoder.Fail(absl::StrCat("message ", static_cast<int>(in.which()), " is none that a coordinator receives"));
       return std::nullopt;

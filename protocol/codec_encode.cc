@@ -134,6 +134,7 @@ void SetCases(wire::Cases::Builder out, const CaseInfos& cases) {
   SetColumn(cases, &Row::file, [&](uint32_t size) { return out.initFiles(size); });
   SetColumn(cases, &Row::line, [&](uint32_t size) { return out.initLines(size); });
   SetColumn(cases, &Row::labels, [&](uint32_t size) { return out.initLabels(size); });
+  SetColumn(cases, &Row::group, [&](uint32_t size) { return out.initGroups(size); });
 }
 
 void Write(const CaseTable& table, wire::Envelope::Builder envelope) {
@@ -353,6 +354,12 @@ void Write(const FromPeers& from, wire::Envelope::Builder envelope) {
   out.setChunks(ByteCount(from.chunks));
 }
 
+void Write(const Coverage& coverage, wire::Envelope::Builder envelope) {
+  auto out = envelope.initCoverage();
+  out.setUnit(coverage.unit.value());
+  out.setData(Bytes(coverage.data));
+}
+
 // Words that the large messages will take, about: a first segment of that size makes one segment of the message. Too
 // low costs a second segment, too high costs zeroing memory; neither is wrong.
 size_t BytesHint(const std::vector<std::string>& strings) {
@@ -365,11 +372,12 @@ size_t BytesHint(const Message&) {
   return 0;
 }
 size_t BytesHint(const CaseInfos& cases) {
-  return cases.bytes().size() + BytesHint(cases.texts()) + cases.size() * 6 * sizeof(uint32_t);
+  return cases.bytes().size() + BytesHint(cases.texts()) + cases.size() * 7 * sizeof(uint32_t);
 }
 size_t BytesHint(const CaseTable& table) { return BytesHint(table.cases); }
 size_t BytesHint(const Listed& listed) { return BytesHint(listed.cases) + listed.output.size(); }
 size_t BytesHint(const Note& note) { return note.text.size(); }
+size_t BytesHint(const Coverage& coverage) { return coverage.data.size(); }
 size_t BytesHint(const Lease& lease) { return lease.cases.size() * 2 * sizeof(uint32_t); }  // with limits: twice that
 size_t BytesHint(const ChunkData& chunk) { return chunk.zstd.size(); }
 size_t BytesHint(const ChunksAt& at) { return at.chunks.size() * Digest::kSize + BytesHint(at.endpoints); }

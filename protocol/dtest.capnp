@@ -75,6 +75,7 @@ struct Envelope {
     fromPeers @31 :FromPeers;
     chunksAt @32 :ChunksAt;  # coordinator to agent
     listingWrong @33 :ListingWrong;
+    coverage @34 :Coverage;
   }
 }
 
@@ -149,6 +150,7 @@ struct Cases {
   files @5 :List(UInt32);  # numbers of texts
   lines @6 :List(UInt32);  # from 1; 0: unknown
   labels @7 :List(UInt32);  # numbers of texts: each label with a zero byte after it
+  groups @8 :List(UInt32);  # numbers of texts: cases of one group run in one process
 }
 
 struct CaseTable {
@@ -206,6 +208,11 @@ struct PeerLost {
 struct FromPeers {
   bytes @0 :UInt64;
   chunks @1 :UInt64;
+}
+
+struct Coverage {
+  unit @0 :UInt32;
+  data @1 :Data;               # not empty, at most 32 MiB
 }
 
 struct Hello {

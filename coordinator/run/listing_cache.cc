@@ -21,7 +21,7 @@
 namespace dtest {
 namespace {
 
-constexpr absl::string_view kHeader = "dtest listing 3\n";
+constexpr absl::string_view kHeader = "dtest listing 4\n";
 
 // Takes a decimal line off `text`.
 std::optional<uint64_t> TakeNumber(absl::string_view* text) {
@@ -33,8 +33,8 @@ std::optional<uint64_t> TakeNumber(absl::string_view* text) {
 }
 
 // In the order of the file.
-std::array<uint32_t*, 6> Columns(CaseInfos::Row& row) {
-  return {&row.name_size, &row.parameter_size, &row.suite, &row.file, &row.line, &row.labels};
+std::array<uint32_t*, 7> Columns(CaseInfos::Row& row) {
+  return {&row.name_size, &row.parameter_size, &row.suite, &row.file, &row.line, &row.labels, &row.group};
 }
 
 std::optional<CachedListing> Parse(absl::string_view text) {
@@ -121,7 +121,7 @@ void ListingCache::Forget(const Digest& key) const {
 std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<std::string>& libraries,
                                         const std::vector<std::pair<std::string, std::string>>& env,
                                         absl::string_view surroundings) {
-  std::string what = absl::StrCat("dtest listing key 2\n", spec.framework, "\n");
+  std::string what = absl::StrCat("dtest listing key 3\n", spec.framework, "\n");
   const auto add = [&what](absl::string_view text) { absl::StrAppend(&what, text.size(), ":", text, "\n"); };
   for (const auto& [name, value] : env) {
     add(name);

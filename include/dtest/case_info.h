@@ -27,6 +27,7 @@ struct CaseInfo {
   absl::string_view parameter = {};  // type or value of a parameterised case, as the framework prints it; empty: none
   absl::string_view file = {};       // where its code is, as the compiler was given it; empty: unknown
   uint32_t line = 0;                 // in `file`, from 1; 0: unknown
+  absl::string_view group = {};      // cases of one group run in one process, one after the other; empty: it has none
   std::vector<absl::string_view> labels = {};  // tags, markers; none holds a zero byte or is empty
   friend bool operator==(const CaseInfo&, const CaseInfo&) = default;
 };
@@ -40,8 +41,8 @@ inline absl::string_view NameInSuite(absl::string_view name, absl::string_view s
   return name.substr(name.size() > 2 && name.substr(0, 2) == "::" ? 2 : 1);
 }
 
-// The cases of one unit, in listing order. Takes 32 bytes and the name a case: suites, files and sets of labels are
-// kept once each. A value; const methods from any thread. Views into it are valid until it changes or moves.
+// The cases of one unit, in listing order. Takes 40 bytes and the name a case: suites, files, groups and sets of
+// labels are kept once each. A value; const methods from any thread. Views into it are valid until it changes or moves.
 class CaseInfos {
  public:
   // One case as its columns have it. Texts are numbered: 0 is the empty one, n the n-th of texts().
@@ -52,6 +53,7 @@ class CaseInfos {
     uint32_t file = 0;            // as well
     uint32_t line = 0;
     uint32_t labels = 0;  // number of the text of all of them, each with a zero byte after it
+    uint32_t group = 0;   // number of its text
     friend bool operator==(const Row&, const Row&) = default;
   };
 
@@ -67,7 +69,7 @@ class CaseInfos {
     infos.cases_.reserve(rows.size());
     uint64_t offset = 0;
     for (const Row& row : rows) {
-      if (std::max({row.suite, row.file, row.labels}) > texts.size()) return std::nullopt;
+      if (std::max({row.suite, row.file, row.labels, row.group}) > texts.size()) return std::nullopt;
       infos.cases_.push_back({offset, row});
       offset += uint64_t{row.name_size} + row.parameter_size;
     }
@@ -85,6 +87,7 @@ class CaseInfos {
     const Row last = cases_.empty() ? Row() : cases_.back().row;
     row.suite = NumberOf(info.suite, last.suite);
     row.file = NumberOf(info.file, last.file);
+    row.group = NumberOf(info.group, last.group);
     if (!info.labels.empty()) {
       std::string labels;
       for (const absl::string_view label : info.labels) labels.append(label.data(), label.size()).push_back('\0');
@@ -104,6 +107,7 @@ class CaseInfos {
     info.parameter = absl::string_view(bytes_).substr(cases_[i].offset + row.name_size, row.parameter_size);
     info.file = Text(row.file);
     info.line = row.line;
+    info.group = group(i);
     if (row.labels != 0) info.labels = absl::StrSplit(Text(row.labels), '\0', absl::SkipEmpty());
     return info;
   }
@@ -111,6 +115,7 @@ class CaseInfos {
     return absl::string_view(bytes_).substr(cases_[i].offset, cases_[i].row.name_size);
   }
   absl::string_view suite(size_t i) const { return Text(cases_[i].row.suite); }
+  absl::string_view group(size_t i) const { return Text(cases_[i].row.group); }
 
   // The cases from `begin` on that take at most `most` bytes in a message, or one that takes more.
   CaseInfos Part(size_t begin, uint64_t most) const {
@@ -148,6 +153,7 @@ class CaseInfos {
     if (last == nullptr || row.suite != last->suite) bytes += kText + Text(row.suite).size();
     if (last == nullptr || row.file != last->file) bytes += kText + Text(row.file).size();
     if (last == nullptr || row.labels != last->labels) bytes += kText + Text(row.labels).size();
+    if (last == nullptr || row.group != last->group) bytes += kText + Text(row.group).size();
     return bytes;
   }
   void Append(const CaseInfos& others) {

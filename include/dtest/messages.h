@@ -350,6 +350,16 @@ struct Note {
   friend bool operator==(const Note&, const Note&) = default;
 };
 
+// [session] What a process of a lease has covered, of a unit that was told to measure it: of each such process once, and
+// before the lease is done. `data` is what the unit's framework makes and its reports read; not empty.
+struct Coverage {
+  UnitId unit;
+  std::string data;
+  friend bool operator==(const Coverage&, const Coverage&) = default;
+};
+// What takes more can be told in no message.
+inline constexpr uint64_t kMostCoverageBytes = 32 << 20;
+
 // [bulk] Asks for recipes.
 struct NeedRecipes {
   std::vector<Digest> files;
@@ -389,7 +399,7 @@ struct FromPeers {
 };
 
 using FromAgent = std::variant<Hello, Prepared, Listed, Results, Released, Refused, Heartbeat, Idle, Note, NeedRecipes,
-                               NeedChunks, PeerPort, PeerLost, FromPeers, ListingWrong>;
+                               NeedChunks, PeerPort, PeerLost, FromPeers, ListingWrong, Coverage>;
 
 // True for the messages marked [bulk] above.
 template <typename Message>

@@ -181,6 +181,9 @@ TEST(Codec, CountsAndIdsOutOfRange) {
               HasSubstr("the index of a case is 1048576"));
   EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, kMostAttempts + 1}}}), HasSubstr("an attempt is 1048577"));
   EXPECT_THAT(Refusal(PeerLost{HostId(UINT32_MAX), ""}), HasSubstr("a peer is 4294967295"));
+  EXPECT_THAT(Refusal(Coverage{UnitId(1), ""}), HasSubstr("coverage without data"));
+  EXPECT_THAT(Refusal(Coverage{UnitId(1), std::string(kMostCoverageBytes + 1, 'x')}),
+              HasSubstr("33554433 bytes of coverage"));
   Results results = PassedResults(1);
   results.results[0].slot = SlotId(UINT32_MAX);
   EXPECT_THAT(Refusal(results), HasSubstr("a slot is 4294967295"));

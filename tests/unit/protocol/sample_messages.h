@@ -49,6 +49,7 @@ inline CaseInfos SampleCases() {
              .parameter = AnyBytes(),
              .file = "/src/w.cc",
              .line = UINT32_MAX,
+             .group = AnyBytes(),
              .labels = {"slow", "needs gpu"}});
   cases.Add({.name = "z", .suite = AnyBytes()});
   return cases;
@@ -149,7 +150,8 @@ inline std::vector<FromAgent> SampleFromAgent() {
           NeedChunks{},
           PeerPort{"192.0.2.1", 65535, std::string(40, 'k')},
           PeerLost{HostId(7), AnyBytes()},
-          FromPeers{1ull << 40, 77}};
+          FromPeers{1ull << 40, 77},
+          Coverage{UnitId(3), AnyBytes()}};
 }
 
 // Around the body: numbers that show if two fields are mixed up, and a sequence where the message has one.
