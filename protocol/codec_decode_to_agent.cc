@@ -9,6 +9,11 @@ namespace {
 
 constexpr uint32_t kMaxChunkBytes = 256 << 10;
 
+Setup Read(wire::Setup::Reader in, Decoder& decoder) {
+  return {Decoder::String(in.getCommand()), Decoder::String(in.getTeardown()),
+          decoder.Duration(in.getTimeLimit(), "the time limit of a set-up")};
+}
+
 Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   Welcome welcome;
   welcome.heartbeat_interval = decoder.Duration(in.getHeartbeatInterval(), "heartbeat interval");
@@ -34,6 +39,8 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   settings.env = decoder.Pairs(from.getEnv(), "environment variables");
   settings.working_directory = Decoder::String(from.getWorkingDirectory());
   settings.store_limit = decoder.ByteCount(from.getStoreLimit(), "the limit of the store");
+  settings.host_setup = Read(from.getHostSetup(), decoder);
+  settings.slot_setup = Read(from.getSlotSetup(), decoder);
   return welcome;
 }
 

@@ -53,6 +53,12 @@ void SetDigests(capnp::Data::Builder out, const std::vector<Digest>& digests) {
   for (size_t i = 0; i < digests.size(); ++i) CopyDigest(digests[i], out, i);
 }
 
+void SetSetup(wire::Setup::Builder out, const Setup& setup) {
+  out.setCommand(Bytes(setup.command));
+  out.setTeardown(Bytes(setup.teardown));
+  out.setTimeLimit(Nanoseconds(setup.time_limit));
+}
+
 void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   auto out = envelope.initWelcome();
   out.setHeartbeatInterval(Nanoseconds(welcome.heartbeat_interval));
@@ -77,6 +83,8 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   SetPairs(settings.initEnv(from.env.size()), from.env);
   settings.setWorkingDirectory(Bytes(from.working_directory));
   settings.setStoreLimit(ByteCount(from.store_limit));
+  SetSetup(settings.initHostSetup(), from.host_setup);
+  SetSetup(settings.initSlotSetup(), from.slot_setup);
 }
 
 void Write(const AddUnit& add, wire::Envelope::Builder envelope) {

@@ -109,6 +109,14 @@ struct RunSettings {
   storeLimit @11 :UInt64;  # bytes
   sandbox @12 :UInt8;  # 0 none
   adaptSlots @13 :Bool;
+  hostSetup @14 :Setup;
+  slotSetup @15 :Setup;
+}
+
+struct Setup {
+  command @0 :Data;
+  teardown @1 :Data;
+  timeLimit @2 :Int64;
 }
 
 struct ManifestEntry {

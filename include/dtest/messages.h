@@ -92,6 +92,15 @@ struct UnitSpec {
 
 // ---- Coordinator to agent --------------------------------------------------------------------------------------
 
+// Commands of /bin/sh around the tests of a host or of a slot. What the first prints as NAME=VALUE lines becomes
+// variables of those tests and of the second.
+struct Setup {
+  std::string command;        // before the first test; empty: there is none
+  std::string teardown;       // when no more test follows, however the run ends; empty: there is none
+  absl::Duration time_limit;  // of either
+  friend bool operator==(const Setup&, const Setup&) = default;
+};
+
 // What every test process of the run sees, and its limits but for those of cases, which LeasedCase has.
 struct RunSettings {
   std::string run_id;
@@ -108,6 +117,7 @@ struct RunSettings {
   std::vector<std::pair<std::string, std::string>> env;  // added to the test's environment
   std::string working_directory;  // absolute if in place, else relative to the tree; empty: the tree's root
   uint64_t store_limit = 0;       // bytes; 0: the agent's default
+  Setup host_setup, slot_setup;
   friend bool operator==(const RunSettings&, const RunSettings&) = default;
 };
 
@@ -350,8 +360,8 @@ struct Note {
   friend bool operator==(const Note&, const Note&) = default;
 };
 
-// [session] What a process of a lease has covered, of a unit that was told to measure it: of each such process once, and
-// before the lease is done. `data` is what the unit's framework makes and its reports read; not empty.
+// [session] What a process of a lease has covered, of a unit that was told to measure it: of each such process once,
+// and before the lease is done. `data` is what the unit's framework makes and its reports read; not empty.
 struct Coverage {
   UnitId unit;
   std::string data;

@@ -70,7 +70,9 @@ inline std::vector<ToAgent> SampleToAgent() {
                       true,
                       {{"A", "1"}, {"EMPTY", ""}, {"B", AnyBytes()}},
                       "work/dir",
-                      5ull << 30};
+                      5ull << 30,
+                      {"make db", AnyBytes(), absl::Minutes(2)},
+                      {"", "rm db", absl::Seconds(1)}};
   welcome.heartbeat_interval = absl::Seconds(2);
   welcome.lease_timeout = absl::Seconds(30);
   welcome.worker_base = 48;
