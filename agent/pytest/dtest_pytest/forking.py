@@ -29,6 +29,7 @@ from . import records, stacks, watching
 MOST_BYTES = 1 << 20
 MARKED_LIMIT = 10  # RLIMIT_LOCKS: agent/execute/leftovers.h
 PR_SET_PDEATHSIG = 1
+_exit = os._exit  # less what is patched into it later (coverage.py's patch = _exit)
 
 
 class Request:
@@ -88,7 +89,7 @@ def serve(config, worker, origin):
     while True:
         packet, descriptors = receive(control)
         if not packet:
-            os._exit(0)  # the agent is gone
+            _exit(0)  # the agent is gone
         request = Request(packet, descriptors)
         reason = why_not_to_fork()
         if reason:
@@ -138,7 +139,7 @@ def fork_twice(request):
     if request.mark:
         resource.setrlimit(MARKED_LIMIT, (request.mark, resource.getrlimit(MARKED_LIMIT)[1]))
     if os.fork():
-        os._exit(0)
+        _exit(0)
     while os.getppid() == parent:
         os.sched_yield()
     return True
@@ -150,9 +151,9 @@ def become_worker(request, libc, config, worker, capture, origin):
     try:
         os.write(request.reply, str(os.getpid()).encode())
         if not os.read(request.reply, 1):
-            os._exit(0)
+            _exit(0)
     except OSError:
-        os._exit(0)
+        _exit(0)
     os.close(request.reply)
     os.dup2(request.output, 1)
     os.dup2(request.output, 2)
@@ -181,4 +182,4 @@ def leave(status):
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
-        os._exit(status)
+        _exit(status)

@@ -5,13 +5,8 @@ import sys
 ASK_WHETHER = frozenset(("pytest_benchmark",))  # modules that ask whether this is a worker, and not which
 
 
-def before_conftests(early_config):
-    # pytest-cov: the controller collects its data.
-    early_config.known_args_namespace.no_cov = True
-
-
 def before_configure(config, workerinput):
-    config.option.no_cov = True
+    config.option.no_cov = True  # pytest-cov: measuring.py does its work
     # pytest-random-order: registers the hook that would add this only beside pytest-xdist.
     if hasattr(config.option, "random_order_seed"):
         workerinput["random_order_seed"] = str(config.option.random_order_seed)

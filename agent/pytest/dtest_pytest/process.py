@@ -15,22 +15,27 @@ def main(arguments):
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(without_pytest(asked, f"{sys.executable} (Python {version}) cannot import pytest: {error}"))
-    from . import forking, listing, running, serving, stacks, watching, worker
+    from . import forking, listing, measuring, running, serving, stacks, watching, worker
+
+    if asked.coverage and measuring.why_not():
+        sys.stderr.write(f"dtest: {measuring.why_not()}\n")
+        sys.exit(NO_PYTEST)
 
     sys.dont_write_bytecode = True  # nothing is written into the project
     stacks.show_when_stopped()
     root = os.path.abspath(asked.root)
     shared = worker.shared_directory()
     sys.argv = ["pytest", *asked.arg, *asked.path]
-    plugin = worker.Worker(forks=bool(asked.serve))
+    measure = measuring.Measuring(bool(asked.coverage), root, shared, listing=bool(asked.list))
+    plugin = worker.Worker(bool(asked.serve), measure)
     if asked.list:
         work = listing.Listing(asked.list, root, asked.may_be_empty)
     elif asked.run:
-        work = running.Running(asked.cases(), records.Channel(3), root)
+        work = running.Running(asked.cases(), records.Channel(3), root, measure)
     else:
         # The directories of the slot that happened to be first are emptied after each of its processes.
         os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = shared
-        work = serving.Serving(plugin, root, forking.Origin(), asked.may_be_empty)
+        work = serving.Serving(plugin, root, forking.Origin(), asked.may_be_empty, measure)
         watching.watch_environment()
     cache = os.path.join(shared, "cache")
     status = work.exit_status(int(pytest.main(arguments_of(asked, root, cache), plugins=[plugin, work])))

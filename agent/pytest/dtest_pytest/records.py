@@ -17,7 +17,9 @@ def encode_text(text):
 
 
 def encode(fields):
-    body = b"".join(b"%d:%b," % (len(field), field) for field in map(encode_text, fields))
+    """Of texts; bytes stay as they are."""
+    fields = (field if isinstance(field, bytes) else encode_text(field) for field in fields)
+    body = b"".join(b"%d:%b," % (len(field), field) for field in fields)
     return b"%d:%b\n" % (len(body), body)
 
 

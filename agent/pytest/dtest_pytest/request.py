@@ -9,16 +9,17 @@ class Request:
     --ignore=PATH   not to collect, relative to the root: a root or a program of its own. Repeatable
     --may-be-empty=yes  that there is no test is no mistake
     --arg=ARG       for pytest. Repeatable
+    --coverage=yes  measure what the tests cover, and tell it (measuring.py)
     --list=FILE     write the listing there
     --serve=yes     collect, and fork a worker for each --run that is asked for through descriptor 3 (forking.py)
     --run=FILE      run the cases that stand there, each with a zero byte behind it; tell of them through descriptor 3
     """
 
     LISTS = ("path", "ignore", "arg")
-    TEXTS = ("root", "ini", "may-be-empty", "list", "serve", "run")
+    TEXTS = ("root", "ini", "may-be-empty", "coverage", "list", "serve", "run")
 
     def __init__(self, arguments):
-        self.root = self.ini = self.may_be_empty = self.list = self.serve = self.run = ""
+        self.root = self.ini = self.may_be_empty = self.coverage = self.list = self.serve = self.run = ""
         self.path, self.ignore, self.arg = [], [], []
         for argument in arguments:
             name, separator, value = argument.partition("=")

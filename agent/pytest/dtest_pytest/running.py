@@ -4,6 +4,8 @@
     finished  position, outcome, seconds, message, output, warning, then keys and values of its properties
     unknown   position: pytest does not collect it any more
     end       all have been run
+
+and, where what they cover is measured, what measuring.py says.
 """
 
 import traceback
@@ -14,10 +16,11 @@ from . import collection, outcome
 
 
 class Running(collection.Collection):
-    def __init__(self, cases, channel, root):
+    def __init__(self, cases, channel, root, measure):
         super().__init__(root)
         self._cases = cases
         self._channel = channel
+        self._measure = measure
         self._current = None
         self._told_warnings = set()
         self._ended = self._collected = self._failed = False
@@ -52,6 +55,13 @@ class Running(collection.Collection):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
+        with self._measure.told(self._channel):
+            self._run_all(session)
+        self._ended = True
+        self._collected = bool(session.items)
+        return True
+
+    def _run_all(self, session):
         items = self._items(session)
         for (position, item), (_, following) in zip(items, items[1:] + [(None, None)]):
             self._run(position, item, following)
@@ -59,9 +69,6 @@ class Running(collection.Collection):
                 raise session.Failed(session.shouldfail)
             if session.shouldstop:
                 raise session.Interrupted(session.shouldstop)
-        self._ended = True
-        self._collected = bool(session.items)
-        return True
 
     def _run(self, position, item, following):
         self._current = outcome.Outcome(self._root)

@@ -6,8 +6,8 @@ from . import collection, forking, listing, records, request, running
 
 
 class Serving(running.Running):
-    def __init__(self, worker, root, origin, may_be_empty):
-        super().__init__([], None, root)
+    def __init__(self, worker, root, origin, may_be_empty, measure):
+        super().__init__([], None, root, measure)
         self._worker = worker
         self._origin = origin
         self._may_be_empty = may_be_empty

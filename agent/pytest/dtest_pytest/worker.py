@@ -37,7 +37,8 @@ def worker_input():
 
 
 class Worker:
-    def __init__(self, forks):
+    def __init__(self, forks, measure):
+        self._measure = measure
         self._forks = forks  # workers, and asks plugins of its own only for what is read
         self._own = worker_input()
         self._input = watching.WorkerInput(self._own, self._fill)
@@ -65,7 +66,7 @@ class Worker:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config):
-        neighbours.before_conftests(early_config)
+        self._measure.start(early_config)
         yield
 
     @pytest.hookimpl(hookwrapper=True)
@@ -100,6 +101,7 @@ class Worker:
 
     def begin(self, config):
         """In a worker that was forked from a process that had been configured: it is one of its own."""
+        self._measure.begin()
         self._own.update(worker_input())
         self._node = node.Node(config, self._own)
         dict.clear(config.workerinput)

@@ -124,7 +124,7 @@ def read_records(data):
             colon = data.index(b":", at)
             field_end = colon + 1 + int(data[at:colon])
             assert data[field_end:field_end + 1] == b","
-            fields.append(data[colon + 1:field_end].decode())
+            fields.append(data[colon + 1:field_end].decode("utf-8", "surrogateescape"))
             at = field_end + 1
         records.append(fields)
         at = end + 1
@@ -191,7 +191,7 @@ class Forked:
         return told, printed, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-class PluginTest(unittest.TestCase):
+class PluginCase(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
@@ -264,6 +264,9 @@ class PluginTest(unittest.TestCase):
             if verdicts.get(key) != "failed":
                 verdicts[key] = verdict
         return verdicts
+
+
+class PluginTest(PluginCase):
 
     def test_verdicts_are_those_of_pytest(self):
         self.write("tests/conftest.py", CONFTEST)

@@ -1,0 +1,256 @@
+"""Makes one of what all processes of a run have covered, with the coverage.py of the project, and reports it.
+
+The coordinator (collector.h) starts it in the directory that the run was started in. In a directory of its own is what
+processes have told (agent/pytest/dtest_pytest/measuring.py), a file each, UNIT-NUMBER: two fields, each its length, a
+colon, its bytes and a comma. The first is JSON, the second what CoverageData.dumps made. Python 3.8 and later, coverage.py
+5.0 and later.
+
+    --told=DIR         that directory; anything else in it may be written
+    --root=UNIT=DIR    of the unit's project, here. Repeatable
+    --output=DIR       of the reports of --coverage; without it only those that the project asks for (--cov)
+    --failed=yes       the run has failed
+    --result=FILE      where to write what came of it: JSON
+
+Paths below a host's root become those below the root here. Then the project's own configuration is at work as where
+one process has measured: [paths], [report], fail_under.
+"""
+
+import collections
+import glob
+import io
+import json
+import os
+import shutil
+import sys
+
+MOST_NAMED = 5
+
+
+class Asked:
+    def __init__(self, arguments):
+        self.told = self.output = self.failed = self.result = ""
+        self.roots = {}
+        for argument in arguments:
+            name, _, value = argument.partition("=")
+            if name == "--root":
+                unit, _, root = value.partition("=")
+                self.roots[unit] = os.path.realpath(root)
+            elif name in ("--told", "--output", "--failed", "--result"):
+                setattr(self, name[2:], value)
+            else:
+                raise ValueError(f"dtest started combine.py with {argument!r}, which it does not know")
+
+
+class Told:
+    """One process."""
+
+    def __init__(self, unit, about, data):
+        self.unit, self.about, self.data = unit, about, data
+
+
+def read(directory):
+    """In the order in which they came."""
+    names = [name for name in os.listdir(directory) if name.replace("-", "").isdigit()]
+    for name in sorted(names, key=lambda name: int(name.partition("-")[2])):
+        with open(os.path.join(directory, name), "rb") as file:
+            about, data = fields_of(file.read())
+        yield Told(name.partition("-")[0], json.loads(about), data)
+
+
+def fields_of(record):
+    fields, at = [], 0
+    while at < len(record):
+        colon = record.index(b":", at)
+        end = colon + 1 + int(record[at:colon])
+        fields.append(record[colon + 1 : end])
+        at = end + 1
+    return fields
+
+
+class Combination:
+    def __init__(self, asked, coverage):
+        self._asked, self._coverage = asked, coverage
+        self._here = os.path.realpath(os.getcwd())
+        self._moved = {}  # directories of hosts: where they are here
+        self._project = self._root = None  # options of pytest-cov; the root whose configuration counts
+        self.warnings = []
+
+    def run(self):
+        """What to tell of it."""
+        merged = self._merge()
+        if self._root is not None:
+            os.chdir(self._root)  # what the configuration says is relative to it
+        text, measured, total = io.StringIO(), None, None
+        if self._asked.output:
+            measured, total = self._write_all(merged)
+        project = self._project
+        if project is not None and not (self._asked.failed and project["no_cov_on_fail"]):
+            measured = self._of_project(merged)
+            total = self._write_reports(measured, project["report"], text)
+        return {"percent": total, "text": text.getvalue(), **self._judge(measured, total)}
+
+    # ---- One of all
+
+    def _merge(self):
+        """The path of the file that has it all, with paths as they are here."""
+        lost, problems, parts = collections.Counter(), collections.Counter(), []
+        for number, told in enumerate(read(self._asked.told)):
+            reason = told.about.get("lost")
+            part = os.path.join(self._asked.told, f"part.{number}")
+            if not reason:
+                try:
+                    data = self._coverage.CoverageData(basename=part)
+                    data.loads(told.data)
+                    close(data)
+                except Exception as error:
+                    reason = (f"coverage.py {self._coverage.__version__} here cannot read what {told.about['coverage']} "
+                              f"of {told.about['host']} has written: {error}")
+            if reason:
+                lost[reason] += 1
+                continue
+            parts.append(part)
+            problems.update(told.about["problems"])
+            self._learn(told)
+        for reason, count in lost.items():
+            self.warnings.append(f"coverage of {count} {'process' if count == 1 else 'processes'} is missing: {reason}")
+        for problem, count in problems.items():
+            self.warnings.append(f"coverage{f' ({count} times)' if count > 1 else ''}: {problem}")
+        if not parts:
+            raise LookupError("no process has told what it covers")
+        path = os.path.join(self._asked.told, "merged")
+        merged = self._coverage.Coverage(data_file=path, config_file=False)
+        merged.set_option("paths", {f"dtest {number}": [here, glob.escape(there)] for number, (there, here)
+                                    in enumerate(sorted(self._moved.items(), key=lambda pair: -len(pair[0])))})
+        merged.combine(parts)
+        merged.save()
+        self._tell_missing(merged.get_data().measured_files())
+        close(merged.get_data())
+        return path
+
+    def _learn(self, told):
+        root = self._asked.roots.get(told.unit, self._here)
+        for there, here in ((told.about["root"], root), (told.about["directory"], self._here)):
+            if there != here:
+                self._moved[there] = here
+        if self._project is None:
+            self._project = told.about["project"]
+        if self._root is None and told.about["in_root"]:
+            self._root = root
+
+    def _tell_missing(self, files):
+        """What only hosts have is in no report."""
+        below = tuple(f"{directory}/" for pair in self._moved.items() for directory in pair)
+        missing = sorted(path for path in files if path.startswith(below) and not os.path.exists(path))
+        if missing:
+            more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+            self.warnings.append("coverage of files that are on a host and not here is in no report: "
+                                 f"{', '.join(missing[:MOST_NAMED])}{more}")
+
+    # ---- Reports
+
+    def _take(self, measured, merged):
+        copy = os.path.join(self._asked.told, "copy")
+        shutil.copyfile(merged, copy)
+        measured.combine([copy])  # which removes it
+        measured.save()
+
+    def _configuration(self):
+        if self._project is None:
+            return {}
+        return {name: self._project[key] for name, key in
+                (("source", "source"), ("branch", "branch"), ("config_file", "config"))}
+
+    def _write_all(self, merged):
+        """For --coverage."""
+        directory = self._asked.output
+        os.makedirs(directory, exist_ok=True)
+        measured = self._coverage.Coverage(data_file=os.path.join(directory, ".coverage"), **self._configuration())
+        measured.erase()
+        self._take(measured, merged)
+        measured.xml_report(outfile=os.path.join(directory, "coverage.xml"), ignore_errors=True)
+        if hasattr(measured, "lcov_report"):
+            measured.lcov_report(outfile=os.path.join(directory, "coverage.lcov"), ignore_errors=True)
+        else:
+            self.warnings.append(f"coverage.py {self._coverage.__version__} writes no lcov: 6.3 does")
+        return measured, measured.report(file=io.StringIO(), ignore_errors=True)
+
+    def _of_project(self, merged):
+        """As pytest-cov leaves it."""
+        measured = self._coverage.Coverage(**self._configuration())
+        if self._project["append"]:
+            measured.load()
+        else:
+            measured.erase()
+        self._take(measured, merged)
+        return measured
+
+    def _write_reports(self, measured, wanted, text):
+        if "term" in wanted or "term-missing" in wanted:
+            skip = "skip-covered" in wanted.values()
+            measured.report(show_missing="term-missing" in wanted or None, ignore_errors=True, file=text,
+                            skip_covered=skip or None)
+        for kind, write, fallback in (
+            ("annotate", lambda to: measured.annotate(directory=to, ignore_errors=True), "beside its source"),
+            ("html", lambda to: measured.html_report(directory=to, ignore_errors=True), measured.get_option("html:directory")),
+            ("xml", lambda to: measured.xml_report(outfile=to, ignore_errors=True), measured.get_option("xml:output")),
+            ("json", lambda to: measured.json_report(outfile=to, ignore_errors=True), "coverage.json"),
+            ("lcov", lambda to: measured.lcov_report(outfile=to, ignore_errors=True), "coverage.lcov"),
+        ):
+            if kind in wanted:
+                write(wanted[kind])
+                text.write(f"coverage as {kind}: {wanted[kind] or fallback}\n")
+        for kind, mode in (("markdown", "w"), ("markdown-append", "a")):
+            if kind in wanted:
+                path = wanted[kind] or "coverage.md"
+                with open(path, mode, encoding="utf-8") as file:
+                    measured.report(file=file, output_format="markdown", ignore_errors=True)
+                text.write(f"coverage as markdown: {path}\n")
+        return measured.report(file=io.StringIO(), ignore_errors=True)
+
+    def _judge(self, measured, total):
+        if measured is None:
+            return {"required": 0, "missed": False}
+        required, precision = None, None
+        if self._project is not None:
+            required, precision = self._project["fail_under"], self._project["precision"]
+        if required is None:
+            required = measured.get_option("report:fail_under") or 0
+        if precision is None:
+            precision = measured.get_option("report:precision") or 0
+        from coverage import results
+
+        return {"required": required, "missed": bool(results.should_fail_under(total, required, precision))}
+
+
+def close(data):
+    if hasattr(data, "close"):  # as newer ones want it
+        data.close()
+
+
+def outcome(asked):
+    try:
+        import coverage
+    except ImportError as error:
+        version = ".".join(map(str, sys.version_info[:3]))
+        return {"error": f"{sys.executable} (Python {version}) of this machine cannot import coverage, which combines what "
+                         f"was measured: {error}; --pytest names another"}
+    startup = getattr(coverage.process_startup, "coverage", None)
+    if startup is not None:  # COVERAGE_PROCESS_START is for tests
+        startup.stop()
+        startup._auto_save = False
+    combination = Combination(asked, coverage)
+    try:
+        told = combination.run()
+    except Exception as error:  # of coverage.py, of disks
+        told = {"error": f"{error}" if isinstance(error, LookupError) else f"{type(error).__name__}: {error}"}
+    return {**told, "warnings": combination.warnings}
+
+
+def main(arguments):
+    asked = Asked(arguments)
+    with open(asked.result, "w", encoding="utf-8") as file:
+        json.dump(outcome(asked), file)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

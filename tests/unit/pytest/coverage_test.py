@@ -1,0 +1,368 @@
+"""What dtest measures of a pytest project, by the plugin and combine.py alone: lines, branches and contexts are those of
+pytest-cov in one process.
+
+Run with the directory of the plugin (agent/pytest) as the only argument.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import unittest
+
+import plugin_test
+from plugin_test import PLUGIN, SKIPPED, Server
+
+COMBINE = os.path.join(os.path.dirname(os.path.dirname(PLUGIN)), "coordinator", "coverage", "combine.py")
+PYTEST = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+          *(["-p", "no:xdist"] if importlib.util.find_spec("xdist") else [])]
+
+MODULE = """\
+    import os
+
+    if os.environ.get("NEVER_SET"):
+        LIMIT = 1
+    else:
+        LIMIT = 2
+
+
+    def sign(number):
+        if number < 0:
+            return -1
+        for _ in range(number):
+            if _ > LIMIT:
+                break
+        return 1 if number else 0
+
+
+    def by_class(kind):
+        class Made:
+            def method(self):
+                return kind
+        return Made().method()
+
+
+    def never():
+        return sign(0)
+    """
+
+CONFTEST = """\
+    import threading
+
+    import pytest
+    from lib.module import by_class
+
+    @pytest.fixture(scope="module")
+    def made():
+        by_class("fixture")
+        yield
+        thread = threading.Thread(target=by_class, args=("thread",))
+        thread.start()
+        thread.join()
+
+    def pytest_sessionstart(session):
+        session.seen = by_class("hook")
+
+    def pytest_sessionfinish(session):
+        session.seen = None
+    """
+
+TEST_A = """\
+    import pytest
+    from lib.module import sign
+
+    def test_negative():
+        assert sign(-1) == -1
+
+    @pytest.mark.parametrize("number", [1, 5])
+    def test_positive(number, made):
+        assert sign(number) == 1
+
+    def test_fails(made):
+        if sign(3):
+            assert 0
+        raise SystemExit
+
+    @pytest.mark.skip
+    def test_skipped():
+        sign(0)
+    """
+
+TEST_B = """\
+    import pytest
+    from lib import late
+
+    class TestB:
+        def test_late(self, made):
+            assert late.answer() == 42
+
+        @pytest.mark.no_cover
+        def test_unseen(self):
+            assert late.unseen() == 1
+    """
+
+LATE = """\
+    def answer():
+        return 42
+
+    def unseen():
+        return 1
+    """
+
+CASES = ["test_a.py::test_negative", "test_a.py::test_positive[1]", "test_a.py::test_positive[5]",
+         "test_a.py::test_fails", "test_a.py::test_skipped", "test_b.py::TestB::test_late", "test_b.py::TestB::test_unseen"]
+
+
+def measured(path, root):
+    """File, from the root -> lines, arcs and contexts of lines; what is not below the root is somebody else's."""
+    import coverage
+
+    data = coverage.CoverageData(basename=path)
+    data.read()
+    return {os.path.relpath(file, root): (sorted(data.lines(file)), sorted(data.arcs(file) or ()),
+                                          {line: sorted(names) for line, names in data.contexts_by_lineno(file).items()})
+            for file in data.measured_files() if file.startswith(root + "/")}
+
+
+class CoverageTest(plugin_test.PluginCase):
+
+    def setUp(self):
+        super().setUp()
+        for name, text in (("lib/__init__.py", ""), ("lib/module.py", MODULE), ("lib/late.py", LATE),
+                           ("lib/never.py", "import os\n\nprint(os)\n"), ("conftest.py", CONFTEST),
+                           ("test_a.py", TEST_A), ("test_b.py", TEST_B)):
+            self.write(name, text)
+        self.write("pytest.ini", "[pytest]\npythonpath = .\n")
+        self.told = os.path.join(self.directory, "told")
+        os.mkdir(self.told)
+        self.count = 0
+
+    def expected(self, *options, **variables):
+        """As pytest-cov has it in one process."""
+        copy = os.path.join(self.directory, "copy")
+        shutil.copytree(self.project, copy)
+        environment = {**os.environ, **variables}
+        ran = subprocess.run([*PYTEST, *options], cwd=copy, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        self.assertTrue(os.path.exists(os.path.join(copy, ".coverage")), ran.stdout)
+        found = measured(os.path.join(copy, ".coverage"), os.path.realpath(copy))
+        shutil.rmtree(copy)
+        return found
+
+    def keep(self, records, lost="it ended"):
+        """As the agent hands on what a process has told, and the coordinator keeps it."""
+        told = [record[1:] for record in records if record[0] == "coverage"]
+        self.assertEqual([record for record in records if record[0] == "measuring"], [["measuring"]])
+        if not told:
+            told = [[json.dumps({"lost": lost}), ""]]
+        self.assertEqual(len(told), 1)
+        with open(os.path.join(self.told, f"0-{self.count}"), "wb") as file:
+            for field in told[0]:
+                field = field.encode("utf-8", "surrogateescape")
+                file.write(b"%d:%b," % (len(field), field))
+        self.count += 1
+
+    def forget(self):
+        for file in os.listdir(self.told):
+            os.remove(os.path.join(self.told, file))
+
+    def combine(self, *more, root=None):
+        result = os.path.join(self.told, "result")
+        root = root or self.project
+        subprocess.run([sys.executable, "-B", COMBINE, f"--told={self.told}", f"--root=0={root}", f"--result={result}", *more],
+                       cwd=root, check=True)
+        with open(result, encoding="utf-8") as file:
+            return json.load(file)
+
+    def run_one(self, cases, *options, **variables):
+        path = os.path.join(self.directory, "cases")
+        with open(path, "wb") as file:
+            file.write(b"".join(case.encode() + b"\0" for case in cases))
+        status, records, printed = self.start(f"--run={path}", *options, variables=variables)
+        self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+        self.keep(records)
+
+    def compare(self, name, project_options, expected_core=None, core=None):
+        """Forked workers, fresh processes: the same as one process with these options."""
+        expected = self.expected(*project_options, **({"COVERAGE_CORE": expected_core} if expected_core else {}))
+        variables = {"COVERAGE_CORE": core} if core else {}
+        arguments = [*(f"--arg={option}" for option in project_options)]
+        before = sorted(os.walk(self.project))
+        for forked in (True, False):
+            with self.subTest(name, forked=forked):
+                batches = (CASES[:1], CASES[1:5], CASES[5:])  # a fixture of a module is made once
+                if forked:
+                    server = Server(self, ["--path=", *arguments], **variables)
+                    for number, cases in enumerate(batches):
+                        worker = server.fork(f"gw{number}", cases)
+                        records, printed, status = worker.result()
+                        self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+                        self.keep(records)
+                else:
+                    for cases in batches:
+                        self.run_one(cases, *arguments, **variables)
+                self.assertEqual(sorted(os.walk(self.project)), before)
+                told = self.combine(f"--output={self.directory}/out")
+                self.assertNotIn("error", told)
+                self.assertEqual(told["warnings"], [])
+                self.assertEqual(measured(os.path.join(self.directory, "out", ".coverage"),
+                                          os.path.realpath(self.project)), expected)
+                if any(option.startswith("--cov") for option in project_options):
+                    self.assertEqual(measured(os.path.join(self.project, ".coverage"), os.path.realpath(self.project)),
+                                     expected)
+                    os.remove(os.path.join(self.project, ".coverage"))
+                self.forget()
+
+    def test_lines(self):
+        self.compare("lines", ["--cov=lib", "--cov-report="])
+
+    def test_branches(self):
+        self.compare("branches", ["--cov=.", "--cov-branch", "--cov-report="])
+
+    def test_everything(self):
+        self.compare("everything", ["--cov", "--cov-report="])
+
+    def test_contexts(self):
+        self.compare("contexts", ["--cov=lib", "--cov-branch", "--cov-context=test", "--cov-report="])
+
+    def test_sys_monitoring_is_as_good_and_not_used_for_contexts(self):
+        if sys.version_info < (3, 12):
+            self.skipTest("Python 3.12 has sys.monitoring")
+        for options in (["--cov=lib", "--cov-report="], ["--cov=lib", "--cov-context=test", "--cov-report="]):
+            self.compare(options, options, expected_core="ctrace", core="sysmon")
+
+    def test_of_dtest_as_its_configuration_says(self):
+        for name, text in ((".coveragerc", "[run]\nbranch = true\nsource = lib\n"),
+                           ("setup.cfg", "[coverage:run]\nbranch = true\ndynamic_context = test_function\nomit = */late.py\n")):
+            with self.subTest(name):
+                self.write(name, text)
+                expected = self.expected("--cov", "--cov-report=")
+                self.run_one(CASES[:4], "--coverage=yes")
+                self.run_one(CASES[4:], "--coverage=yes")
+                told = self.combine(f"--output={self.directory}/out")
+                self.assertEqual((told["warnings"], told.get("error")), ([], None))
+                self.assertEqual(measured(os.path.join(self.directory, "out", ".coverage"),
+                                          os.path.realpath(self.project)), expected)
+                self.assertEqual(sorted(os.listdir(os.path.join(self.directory, "out"))),
+                                 [".coverage", "coverage.lcov", "coverage.xml"])
+                self.assertFalse(os.path.exists(os.path.join(self.project, ".coverage")))
+                os.remove(os.path.join(self.project, name))
+                self.forget()
+
+    def test_paths_of_a_host_become_those_here(self):
+        expected = self.expected("--cov=lib", "--cov-branch", "--cov-report=")
+        self.run_one(CASES, "--arg=--cov=lib", "--arg=--cov-branch")
+        here = os.path.join(self.directory, "here [x] {y}")
+        os.rename(self.project, here)
+        os.remove(os.path.join(here, "lib", "late.py"))
+        told = self.combine(root=here)
+        self.assertEqual(len(told["warnings"]), 1)
+        self.assertRegex(told["warnings"][0], "coverage of files that are on a host and not here is in no report: .*/lib/late.py$")
+        self.assertIn("lib/module.py", told["text"])
+        self.assertNotIn("late", told["text"])
+        left = measured(os.path.join(here, ".coverage"), os.path.realpath(here))
+        self.assertEqual({name: left[name] for name in left if "late" not in name},
+                         {name: expected[name] for name in expected if "late" not in name})
+
+    def test_processes_that_die_are_counted(self):
+        self.write("test_c.py", """\
+            import os
+            from lib.module import never
+
+            def test_ends():
+                never()
+                os._exit(3)
+            """)
+        server = Server(self, ["--path=", "--coverage=yes"])
+        for cases in (["test_c.py::test_ends"], CASES[:1], ["test_c.py::test_ends"]):
+            records, _, _ = server.fork("gw0", cases).result()
+            self.keep(records)
+        told = self.combine(f"--output={self.directory}/out")
+        self.assertEqual(told["warnings"], ["coverage of 2 processes is missing: it ended"])
+        lines = measured(os.path.join(self.directory, "out", ".coverage"), os.path.realpath(self.project))
+        self.assertNotIn(26, lines["lib/module.py"][0])  # the body of never()
+        self.assertIn(10, lines["lib/module.py"][0])  # of sign()
+
+    def test_what_is_required_and_reported(self):
+        self.write(".coveragerc", "[report]\nfail_under = 80\n")
+        for options, missed, required in ((["--cov=lib"], True, 80), (["--cov=lib", "--cov-fail-under=50"], False, 50)):
+            with self.subTest(options=options):
+                reports = ["--cov-report=term-missing", "--cov-report=xml:out/c.xml", "--cov-report=html", "--cov-report=lcov"]
+                self.run_one(CASES, *(f"--arg={option}" for option in options + reports))
+                told = self.combine()
+                self.assertEqual((told["missed"], told["required"]), (missed, required))
+                self.assertGreater(told["percent"], 60)
+                self.assertRegex(told["text"], r"lib/never.py +2 +2 +0%   1-3\n")
+                for file in ("out/c.xml", "htmlcov/index.html", "coverage.lcov"):
+                    self.assertTrue(os.path.exists(os.path.join(self.project, file)), file)
+                self.assertTrue(self.combine("--failed=yes")["text"])
+                self.forget()
+        self.run_one(CASES, "--arg=--cov=lib", "--arg=--no-cov-on-fail")
+        self.assertEqual(self.combine("--failed=yes")["text"], "")
+
+    def test_subprocesses_are_measured_where_it_is_configured(self):
+        self.write(".coveragerc", "[run]\nparallel = true\nsource = lib\n")
+        self.write("test_c.py", """\
+            import subprocess, sys
+
+            def test_sub():
+                subprocess.run([sys.executable, "-B", "-c", "from lib.module import never; never()"], check=True)
+            """)
+        configured = {"COVERAGE_PROCESS_START": ".coveragerc"}
+        measures = subprocess.run([sys.executable, "-c", "import coverage; print(coverage.process_startup.coverage)"],
+                                  env={**os.environ, **configured}, cwd=self.project, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, check=False).returncode == 0
+        if not measures:
+            sites = os.path.join(self.directory, "sites")
+            self.write("../sites/sitecustomize.py", "import coverage\ncoverage.process_startup()\n")
+            self.addCleanup(os.environ.pop, "PYTHONPATH", None)
+            configured["PYTHONPATH"] = sites
+        self.run_one(["test_c.py::test_sub"], "--coverage=yes", **configured)
+        told = self.combine(f"--output={self.directory}/out")
+        self.assertEqual((told["warnings"], told.get("error")), ([], None))
+        lines = measured(os.path.join(self.directory, "out", ".coverage"), os.path.realpath(self.project))
+        self.assertIn(26, lines["lib/module.py"][0])
+        self.assertFalse([name for name in os.listdir(self.project) if name.startswith(".coverage.")])
+
+    def test_subprocesses_of_coverage_patched(self):
+        import coverage
+
+        if coverage.version_info < (7, 10):
+            self.skipTest(f"coverage.py {coverage.__version__} has no patch = subprocess: 7.10 does")
+        self.write(".coveragerc", "[run]\npatch = subprocess, fork, _exit\nsource = lib\n")
+        self.write("test_c.py", """\
+            import subprocess, sys
+
+            def test_sub():
+                subprocess.run([sys.executable, "-B", "-c", "from lib.module import never; never()"], check=True)
+            """)
+        expected = self.expected("--cov", "--cov-report=")
+        server = Server(self, ["--path=", "--coverage=yes"])
+        for cases in (CASES, ["test_c.py::test_sub"]):
+            records, printed, status = server.fork("gw0", cases).result()
+            self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+            self.keep(records)
+        told = self.combine(f"--output={self.directory}/out")
+        self.assertEqual((told["warnings"], told.get("error")), ([], None))
+        self.assertEqual(measured(os.path.join(self.directory, "out", ".coverage"),
+                                  os.path.realpath(self.project)), expected)
+
+    def test_no_coverage_is_an_error_that_names_the_host(self):
+        without = os.path.join(self.directory, "without")
+        os.mkdir(without)
+        self.write("../without/coverage.py", "raise ImportError('not here')\n")
+        status, _, printed = self.start("--path=", f"--list={self.directory}/listing", "--coverage=yes",
+                                        variables={"PYTHONPATH": without, "DTEST_HOST": "far"})
+        self.assertEqual(status, 69)
+        self.assertIn("host far: ", printed)
+        self.assertIn("cannot import coverage, which --coverage needs: not here", printed)
+
+
+if __name__ == "__main__":
+    for module in ("pytest", "coverage", "pytest_cov"):
+        if importlib.util.find_spec(module) is None:
+            print(f"skipped: {sys.executable} has no {module} (apt-get install python3-pytest python3-pytest-cov)")
+            sys.exit(SKIPPED)
+    unittest.main()
