@@ -83,6 +83,8 @@ class CaseSink {
   // The case that runs has ended, and its suite is being torn down. Finished follows when that is over, too.
   virtual void TearingDown(uint32_t /*index*/) {}
   virtual void Finished(CaseResult result, Standing standing) = 0;
+  // What the process has covered, or that this is lost; as Coverage::data. At most once a process.
+  virtual void Covered(std::string /*data*/) {}
 };
 
 class OutputReader {

@@ -14,6 +14,9 @@ namespace {
 constexpr size_t kLongestLine = 8 << 10;  // of output, to look for a sanitizer's word in
 constexpr size_t kMostSaid = 2 << 10;     // bytes of output in the error of a listing
 constexpr size_t kFieldsOfFinished = 7;   // before the properties
+// In place of what was measured.
+constexpr char kTooMuchCoverage[] = R"({"lost": "one process has more than 32 MiB of it"})";
+constexpr char kNoCoverage[] = R"({"lost": "a crash, a time limit or os._exit ended it before it could tell"})";
 
 std::optional<Outcome> OutcomeNamed(absl::string_view name) {
   for (const Outcome outcome : {Outcome::kPassed, Outcome::kFailed, Outcome::kSkipped}) {
@@ -50,6 +53,14 @@ void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
   if (!problem_.empty()) return;
   if (record[0] == "end") {
     ended_ = true;
+    return;
+  }
+  if (record[0] == "measuring") {
+    measuring_ = true;
+    return;
+  }
+  if (record[0] == "coverage" && record.size() == 3) {
+    TellCoverage(record[1], record[2], sink);
     return;
   }
   const size_t position = PositionIn(record);
@@ -122,7 +133,15 @@ void PytestReader::Finish(size_t position, const PytestRecord& record, CaseSink*
   sink->Finished(std::move(result), Standing::kTold);
 }
 
-void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* /*sink*/) {
+void PytestReader::TellCoverage(absl::string_view about, absl::string_view data, CaseSink* sink) {
+  measuring_ = false;
+  std::string told = absl::StrCat(about.size(), ":", about, ",", data.size(), ":", data, ",");
+  if (told.size() > kMostCoverageBytes) return TellCoverage(kTooMuchCoverage, "", sink);
+  sink->Covered(std::move(told));
+}
+
+void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* sink) {
+  if (measuring_) TellCoverage(kNoCoverage, "", sink);
   lines_.End([this](absl::string_view line) { KeepSanitizerHeadline(line, &warning_); });
   end->premature = end->signal == 0 && !ended_;
   if (!records_.broken().empty()) problem_ = records_.broken();

@@ -32,6 +32,8 @@ class PytestReader : public OutputReader {
   // Of a case that was asked for; kNone, and a problem, for any other.
   size_t PositionIn(const PytestRecord& record);
   void Problem(absl::string_view what, const PytestRecord& record);
+  // As coordinator/coverage/combine.py reads it. `about`: JSON.
+  void TellCoverage(absl::string_view about, absl::string_view data, CaseSink* sink);
   // Empty: the process shows no such thing.
   std::string ListingFault(const ProcessEnd& end) const;
 
@@ -43,8 +45,9 @@ class PytestReader : public OutputReader {
   size_t left_ = 0;
   size_t running_ = kNone;  // position
   bool any_begun_ = false;
-  bool ended_ = false;   // it said so
-  std::string unknown_;  // the first case that pytest does not collect any more
+  bool ended_ = false;      // it said so
+  bool measuring_ = false;  // it is to tell what it covers
+  std::string unknown_;     // the first case that pytest does not collect any more
   const CaseInfos& listing_;
 
   PytestRecords records_;

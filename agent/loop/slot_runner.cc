@@ -227,6 +227,10 @@ void SlotRunner::Finished(CaseResult result, Standing standing) {
                              standing == Standing::kReport, standing == Standing::kNeverRuns});
 }
 
+void SlotRunner::Covered(std::string data) {
+  if (options_.covered) options_.covered(Coverage{program_->spec.id, std::move(data)});
+}
+
 std::optional<size_t> SlotRunner::ReadPipe(Pipe pipe) {
   static thread_local char buffer[kBufferBytes];
   size_t sum = 0;

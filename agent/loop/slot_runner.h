@@ -54,6 +54,7 @@ class SlotRunner : private CaseSink {
     Environment environment;               // what a process inherits, but for what is set for it
     std::function<void(AgentEvent)> emit;  // called from within Start, StartListing, Tick and the poller's callbacks
     std::function<void(std::string)> note = {};  // as emit; what a person should know. None: nobody asks
+    std::function<void(Coverage)> covered = {};  // as emit, before the ProcessEnded of the process. None: nobody asks
   };
   explicit SlotRunner(Options options) : options_(std::move(options)) {}
   ~SlotRunner() override;  // kills what runs
@@ -81,6 +82,7 @@ class SlotRunner : private CaseSink {
   void Began(uint32_t index) override;
   void TearingDown(uint32_t index) override;
   void Finished(CaseResult result, Standing standing) override;
+  void Covered(std::string data) override;
 
   // `batch`: null while listing.
   Environment EnvironmentOf(const Program& program, const Invocation& invocation, const StartBatch* batch) const;

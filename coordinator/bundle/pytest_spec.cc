@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -31,6 +33,9 @@ std::vector<std::string> Arguments(const std::string& root, const PytestUnit& un
   for (const std::string& path : unit.paths) arguments.push_back(absl::StrCat("--path=", path));
   for (const std::string& path : unit.ignored) arguments.push_back(absl::StrCat("--ignore=", path));
   if (unit.may_be_empty) arguments.emplace_back("--may-be-empty=yes");
+  if (settings.coverage != PytestSettings::Coverage::kProjects) {
+    arguments.emplace_back(settings.coverage == PytestSettings::Coverage::kAlways ? "--coverage=yes" : "--coverage=no");
+  }
   for (const std::string& argument : settings.arguments) arguments.push_back(absl::StrCat("--arg=", argument));
   return arguments;
 }
@@ -48,7 +53,29 @@ std::string InSearchPath(const std::string& name) {
   return "";
 }
 
-absl::StatusOr<std::string> InterpreterHere(const std::string& root, const std::string& chosen) {
+constexpr const char* kCoverageConfigurations[] = {".coveragerc", ".coveragerc.toml", "setup.cfg", "tox.ini",
+                                                   "pyproject.toml"};
+
+bool MentionsCoverage(const std::string& path) {
+  std::ifstream file(path);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  return absl::StrContains(path, "/.coveragerc") ? !text.empty() : absl::StrContains(text, "coverage");
+}
+
+// From one directory to another, both absolute.
+std::string RelativePath(absl::string_view from, absl::string_view to) {
+  std::string up, below;
+  for (absl::string_view above = from;; above = DirectoryOf(above)) {
+    if (RelativeTo(above, to, &below)) break;
+    absl::StrAppend(&up, up.empty() ? ".." : "/..");
+  }
+  const std::string path = absl::StrCat(up, up.empty() || below.empty() ? "" : "/", below);
+  return path.empty() ? "." : path;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> PytestInterpreter(const std::string& root, const std::string& chosen) {
   if (!chosen.empty()) {
     std::string path = chosen;
     if (!absl::StrContains(chosen, '/')) {
@@ -72,19 +99,6 @@ absl::StatusOr<std::string> InterpreterHere(const std::string& root, const std::
                                           " need a Python: there is none in .venv, VIRTUAL_ENV or PATH; --pytest names "
                                           "one, --pytest none leaves these tests out"));
 }
-
-// From one directory to another, both absolute.
-std::string RelativePath(absl::string_view from, absl::string_view to) {
-  std::string up, below;
-  for (absl::string_view above = from;; above = DirectoryOf(above)) {
-    if (RelativeTo(above, to, &below)) break;
-    absl::StrAppend(&up, up.empty() ? ".." : "/..");
-  }
-  const std::string path = absl::StrCat(up, up.empty() || below.empty() ? "" : "/", below);
-  return path.empty() ? "." : path;
-}
-
-}  // namespace
 
 absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings,
                                         const SpecOptions& options, Catalog& catalog) {
@@ -119,6 +133,11 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
     if (absl::Status added = project.Add(file); !added.ok()) return added;
   }
   TreeBuilder tree(options.root, catalog);
+  // coverage.py looks for its configuration where tests start.
+  for (const char* const name : kCoverageConfigurations) {
+    if (!MentionsCoverage(absl::StrCat(options.root, "/", name))) continue;
+    if (absl::Status added = tree.Add(name); !added.ok()) return added;
+  }
   absl::StatusOr<const std::vector<ManifestEntry>*> data = options.layout->Data(options.root, options.data, catalog);
   if (!data.ok()) return data.status();
   for (const ManifestEntry& entry : **data) tree.AddEntry(entry);
@@ -133,7 +152,7 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
 
 absl::StatusOr<UnitSpec> InPlacePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings) {
   const PytestUnit& unit = *program.pytest;
-  absl::StatusOr<std::string> interpreter = InterpreterHere(unit.root, settings.interpreter);
+  absl::StatusOr<std::string> interpreter = PytestInterpreter(unit.root, settings.interpreter);
   if (!interpreter.ok()) return interpreter.status();
   UnitSpec spec = Describe(id, program);
   spec.in_place = true;

@@ -11,6 +11,7 @@
 #ifndef DTEST_COORDINATOR_BUNDLE_PYTEST_SPEC_H_
 #define DTEST_COORDINATOR_BUNDLE_PYTEST_SPEC_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,12 +28,17 @@ namespace dtest {
 struct PytestSettings {
   std::string interpreter;             // a path or a name; empty: that of the project, else python3
   std::vector<std::string> arguments;  // for pytest
+  enum class Coverage : uint8_t { kProjects, kAlways, kNever };
+  Coverage coverage = Coverage::kProjects;  // measured is what tests cover where the project asks for it, or as said
 };
 
 // The spec of a unit that is shipped, with all its files in the catalog. Of the options, `root` is the working
 // directory; `data` comes along.
 absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings,
                                         const SpecOptions& options, Catalog& catalog);
+
+// The interpreter of a project on this machine. NotFound: there is none.
+absl::StatusOr<std::string> PytestInterpreter(const std::string& root, const std::string& chosen);
 
 // The spec of one that runs where it is. NotFound: there is no such interpreter on this machine.
 absl::StatusOr<UnitSpec> InPlacePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings);

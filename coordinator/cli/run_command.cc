@@ -16,12 +16,14 @@
 #include "absl/time/clock.h"
 #include "coordinator/bundle/discover.h"
 #include "coordinator/bundle/file_tree.h"
+#include "coordinator/bundle/pytest_spec.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/hosts.h"
 #include "coordinator/cli/json_document.h"
 #include "coordinator/cli/reports.h"
 #include "coordinator/cli/reproduce_command.h"
 #include "coordinator/cli/standard_output.h"
+#include "coordinator/coverage/collector.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
 #include "coordinator/report/event_log.h"
@@ -35,6 +37,7 @@
 #include "coordinator/run/run_clock.h"
 #include "coordinator/run/run_loop.h"
 #include "coordinator/run/signals.h"
+#include "dtest/base/whole_file.h"
 #include "dtest/version.h"
 
 namespace dtest {
@@ -210,6 +213,12 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.env = options.env;
   bundle.arguments = options.test_arguments;
   bundle.pytest.interpreter = options.pytest;
+  if (!options.coverage.empty()) {
+    bundle.pytest.coverage = PytestSettings::Coverage::kAlways;
+  } else if (options.together) {
+    bundle.pytest.coverage =
+        PytestSettings::Coverage::kNever;  // reports of a case that is repeated would be of it alone
+  }
   bundle.pytest.arguments = options.pytest_arguments;
   bundle.pytest.arguments.insert(bundle.pytest.arguments.end(), options.test_arguments.begin(),
                                  options.test_arguments.end());
@@ -217,6 +226,39 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.data = options.data;
   bundle.data_files = std::move(data_files);
   return bundle;
+}
+
+// Where coverage of this run's units goes. An error keeps a run from beginning whose coverage could not be reported.
+absl::StatusOr<std::unique_ptr<CoverageCollector>> MakeCollector(const Options& options,
+                                                                 const std::vector<TestProgram>& programs) {
+  CoverageCollector::Options collector;
+  std::error_code error;
+  collector.temporary = std::filesystem::temp_directory_path(error).string();
+  std::string root;  // whose interpreter is taken
+  for (size_t i = 0; i < programs.size(); ++i) {
+    if (!programs[i].pytest.has_value()) continue;
+    if (root.empty()) root = programs[i].pytest->root;
+    collector.roots[UnitId(static_cast<uint32_t>(i))] = programs[i].pytest->root;
+  }
+  collector.interpreter = [root, chosen = options.pytest] { return PytestInterpreter(root, chosen); };
+  if (!options.coverage.empty() && root.empty()) {
+    std::fputs("dtest: warning: --coverage: there are no tests of pytest, and of others it measures nothing\n", stderr);
+  } else if (!options.coverage.empty()) {
+    const absl::StatusOr<std::string> interpreter = collector.interpreter();
+    if (!interpreter.ok()) return interpreter.status();
+    if (absl::Status can = CheckCoverage(*interpreter); !can.ok()) return can;
+    const std::filesystem::path directory = std::filesystem::absolute(options.coverage, error);
+    std::filesystem::create_directories(directory, error);
+    collector.output = directory.string();
+    // Those of an earlier run are none of this one's.
+    for (const char* const name : {".coverage", "coverage.xml", "coverage.lcov"}) {
+      std::filesystem::remove(directory / name, error);
+    }
+    absl::Status writable =
+        CheckReplaceable(absl::StrCat("--coverage ", options.coverage), (directory / ".coverage").string());
+    if (!writable.ok()) return writable;
+  }
+  return std::make_unique<CoverageCollector>(std::move(collector));
 }
 
 // Hosts with nobody to fetch from are spared the listening; so are all where libzmq has no CURVE, which is no reason
@@ -429,6 +471,9 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   absl::StatusOr<std::unique_ptr<Reports>> reports = Reports::Make(options, /*terminal=*/!list_only);
   if (!reports.ok()) return fail(reports.status());
 
+  absl::StatusOr<std::unique_ptr<CoverageCollector>> coverage = MakeCollector(options, discovery->programs);
+  if (!coverage.ok()) return fail(coverage.status());
+
   const std::string run_id = MakeRunId();
   RunLoop::Options loop_options = LoopOptions(options, *hosts, run_id);
   absl::StatusOr<HostPool::Options> pool = PoolOptions(options, *hosts, run_id);
@@ -446,6 +491,16 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   loop_options.quarantine = *std::move(quarantine);
   loop_options.budget = *std::move(budget);
   loop_options.left = std::move(left);
+  if (!list_only) {
+    (*reports)->sinks().Add("coverage", coverage->get());
+    loop_options.covered = [&collector = **coverage](const Coverage& covered) { collector.Add(covered); };
+    loop_options.report_coverage = [&collector = **coverage,
+                                    &summary = (*reports)->summary()](const std::function<bool()>& stop) {
+      CoverageCollector::Reported reported =
+          collector.Report(summary.failures() > 0 || !summary.unlisted().empty(), stop);
+      return RunLoop::Options::CoverageReport{std::move(reported.measured), std::move(reported.warnings)};
+    };
+  }
 
   std::string history_warning;
   std::unique_ptr<History> history;

@@ -188,6 +188,15 @@ struct Warning {
   std::optional<CaseAttempt> about = {};
 };
 
+// What all tests of the run have covered, where that was measured. Once, before RunFinished.
+struct CoverageMeasured {
+  std::optional<double> percent;  // none: nothing was reported, as the project asked for a run that failed, or `error`
+  double required = 0;            // per cent, by the project (fail_under)
+  bool missed = false;            // there is less: the run fails
+  std::string text = {};          // reports that the project wants to see
+  std::string error = {};         // not empty: why it could not be combined or reported: the run fails
+};
+
 enum class RunEnd : uint8_t {
   kCompleted = 0,    // every selected case has a verdict
   kFailFast = 1,     // --max-fail reached
@@ -212,7 +221,7 @@ struct RunClosed {
 struct RunEvent {
   absl::Time time;
   std::variant<RunStarted, HostUp, HostDown, UnitListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
-               CaseCopied, CaseProperties, CasesSelected, CaseSlow, CasesLeft>
+               CaseCopied, CaseProperties, CasesSelected, CaseSlow, CasesLeft, CoverageMeasured>
       what;
 };
 

@@ -88,7 +88,7 @@ absl::StatusOr<EventLogEnd> ReplayEvents(absl::string_view log, absl::string_vie
                                          absl::FunctionRef<void(const RunEvent&)> handle);
 
 // 1 had no RunClosed, 2 no CaseProperties, 3 no CasesSelected, 4 no CaseSlow, 5 no CasesLeft; they are read, too.
-inline constexpr int kEventLogVersion = 6;
+inline constexpr int kEventLogVersion = 7;
 
 // The words of the log for RunEnd: "completed", "fail fast", "interrupted", "timed out", "no hosts", "internal error".
 inline constexpr int kRunEndCount = 6;

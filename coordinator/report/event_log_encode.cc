@@ -179,6 +179,15 @@ void AppendEvent(const Warning& warning, std::string* out) {
   if (warning.about.has_value()) AppendAttempt(*warning.about, out);
 }
 
+void AppendEvent(const CoverageMeasured& coverage, std::string* out) {
+  AppendKind(event_kind::kCoverage, out);
+  if (coverage.percent.has_value()) AppendNumber(field::kPercent, *coverage.percent, out);
+  if (coverage.required > 0) AppendNumber(field::kRequired, coverage.required, out);
+  if (coverage.missed) AppendFlag(field::kMissed, true, out);
+  if (!coverage.text.empty()) AppendField(field::kText, coverage.text, out);
+  if (!coverage.error.empty()) AppendField(field::kError, coverage.error, out);
+}
+
 void AppendEvent(const RunFinished& finished, std::string* out) {
   AppendKind(event_kind::kRunFinished, out);
   AppendField(field::kEnd, absl::string_view(RunEndName(finished.end)), out);

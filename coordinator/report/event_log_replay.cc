@@ -214,6 +214,14 @@ void DecodeWhat(JsonFields* fields, uint64_t version, SelectedCases* selected, R
     event->what = shipped;
   } else if (kind == event_kind::kWarning) {
     event->what = DecodeWarning(fields, strings);
+  } else if (kind == event_kind::kCoverage) {
+    CoverageMeasured coverage;
+    if (fields->Has(field::kPercent)) coverage.percent = fields->Real(field::kPercent);
+    if (fields->Has(field::kRequired)) coverage.required = fields->Real(field::kRequired);
+    coverage.missed = fields->FlagOr(field::kMissed);
+    coverage.text = fields->TextOr(field::kText);
+    coverage.error = fields->TextOr(field::kError);
+    event->what = std::move(coverage);
   } else if (kind == event_kind::kRunFinished) {
     const int end = fields->Word(field::kEnd, kRunEndCount, [](int i) { return RunEndName(static_cast<RunEnd>(i)); });
     event->what = RunFinished{static_cast<RunEnd>(end), fields->TextOr(field::kReason),

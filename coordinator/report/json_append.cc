@@ -129,6 +129,11 @@ void AppendField(absl::string_view key, const std::vector<std::string>& texts, s
 void AppendField(absl::string_view key, const std::vector<absl::string_view>& texts, std::string* out) {
   AppendTexts(key, texts, out);
 }
+void AppendNumber(absl::string_view key, double value, std::string* out) {
+  AppendKey(key, out);
+  absl::StrAppend(out, value);
+}
+
 void AppendFlag(absl::string_view key, bool value, std::string* out) {
   AppendKey(key, out);
   *out += value ? "true" : "false";

@@ -29,6 +29,8 @@ void AppendField(absl::string_view key, const std::vector<absl::string_view>& te
 void AppendField(absl::string_view key, const std::vector<std::pair<std::string, std::string>>& pairs,
                  std::string* out);
 void AppendFlag(absl::string_view key, bool value, std::string* out);
+// As a decimal number of six digits.
+void AppendNumber(absl::string_view key, double value, std::string* out);
 // Nothing where it is zero.
 void AppendDurationField(absl::string_view key, absl::Duration value, std::string* out);
 

@@ -68,6 +68,14 @@ absl::Time JsonFields::Time(const char* key) {
   return time;
 }
 
+double JsonFields::Real(const char* key) {
+  const Json* value = Required(key);
+  if (value == nullptr) return 0;
+  if (value->is_number()) return value->get<double>();
+  Fail(key, "is not a number");
+  return 0;
+}
+
 absl::Duration JsonFields::Seconds(const char* key) {
   const Json* value = Required(key);
   if (value == nullptr) return absl::ZeroDuration();

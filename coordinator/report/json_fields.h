@@ -35,6 +35,7 @@ class JsonFields {
   uint64_t NumberOr(const char* key) { return Has(key) ? Number(key) : 0; }
   uint32_t Number32(const char* key) { return static_cast<uint32_t>(Number(key, UINT32_MAX)); }
   uint32_t Number32Or(const char* key, uint32_t missing = 0) { return Has(key) ? Number32(key) : missing; }
+  double Real(const char* key);
   bool Flag(const char* key);
   bool FlagOr(const char* key) { return Has(key) && Flag(key); }
   absl::Time Time(const char* key);

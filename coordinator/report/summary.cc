@@ -62,6 +62,8 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
     copies_won_ += copied->stage == CopyStage::kWon;
   } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
     if (Host* host = HostOf(shipped->host)) host->shipped += shipped->bytes;
+  } else if (const auto* coverage = std::get_if<CoverageMeasured>(&event.what)) {
+    coverage_ = *coverage;
   } else if (const auto* end = std::get_if<RunFinished>(&event.what)) {
     finished_ = true;
     end_ = *end;
@@ -184,7 +186,8 @@ int RunSummary::ExitStatus() const {
   if (end_.end == RunEnd::kInterrupted) return kExitInterrupted;
   if (failures() > 0 || !unlisted_.empty() || end_.end == RunEnd::kFailFast) return kExitFailed;
   if (count(Outcome::kNotRun) > 0 || end_.end == RunEnd::kTimedOut) return kExitFailed;
-  if (left_.count() > 0) return kExitFailed;
+  if (left_.count() > 0 || (coverage_.has_value() && coverage_->missed)) return kExitFailed;
+  if (coverage_.has_value() && !coverage_->error.empty()) return kExitBroken;
   if (without_verdict() > 0) return kExitBroken;
   return cases() == 0 ? kExitNothingSelected : kExitPassed;
 }

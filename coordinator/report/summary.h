@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -116,6 +117,9 @@ class RunSummary : public Sink {
   uint64_t shipped_bytes() const;
   uint32_t shipped_hosts() const;  // that were sent anything
 
+  // What the tests have covered; null: that was not measured, or not yet.
+  const CoverageMeasured* coverage() const { return coverage_.has_value() ? &*coverage_ : nullptr; }
+
   const std::string& run_id() const { return run_id_; }  // as in RunStarted, and so is the next
   const std::string& working_directory() const { return working_directory_; }
   bool finished() const { return finished_; }
@@ -127,7 +131,7 @@ class RunSummary : public Sink {
 
   // As docs/reports.md says, the first that applies: 3 if the run never finished, no host was left or dtest failed;
   // 2 after a signal; 1 if a case failed or a unit could not be listed; 1 if cases were not run (run timeout, what an
-  // earlier run left);
+  // earlier run left), or less is covered than the project wants; 3 if what is covered could not be reported;
   // 3 if a selected case has no verdict (a bug of dtest: never taken for success); 5 if nothing was selected; else 0.
   int ExitStatus() const;
 
@@ -164,6 +168,7 @@ class RunSummary : public Sink {
   absl::Time started_ = absl::InfiniteFuture();
   absl::Time ended_ = absl::InfinitePast();
   absl::Duration busy_;
+  std::optional<CoverageMeasured> coverage_;
   bool finished_ = false;
   RunFinished end_;
 };

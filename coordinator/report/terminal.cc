@@ -56,6 +56,8 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
     On(*listed);
   } else if (const auto* warning = std::get_if<Warning>(&event.what)) {
     On(*warning);
+  } else if (const auto* coverage = std::get_if<CoverageMeasured>(&event.what)) {
+    On(*coverage);
   } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
     if (options_.verbosity >= 2 && shipped->chunks + shipped->peer_chunks > 0) {
       absl::StrAppend(&lines_, "shipped ", BytesText(shipped->bytes), " (", Plural(shipped->chunks, "chunk"), ") to ",
@@ -151,6 +153,17 @@ void TerminalReport::On(const Warning& warning) {
     absl::StrAppend(&lines_, " ", CaseLine(about.unit, about.name, about.iteration, about.host), ", which failed:");
   }
   AppendMessage(warning.text);
+}
+
+void TerminalReport::On(const CoverageMeasured& coverage) {
+  if (!coverage.error.empty()) {
+    AppendColored(Color::kRed, "error:");
+    AppendMessage(absl::StrCat("coverage: ", coverage.error));
+  }
+  if (coverage.text.empty() || options_.verbosity < 0) return;
+  lines_ += '\n';
+  AppendClean(coverage.text, Colors::kDrop, &lines_);
+  if (lines_.back() != '\n') lines_ += '\n';
 }
 
 void TerminalReport::On(const CaseSlow& slow) {

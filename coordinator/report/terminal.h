@@ -107,6 +107,7 @@ class TerminalReport : public Sink {
   void On(const UnitListed& listed);
   void On(const RunFinished& finished);
   void On(const Warning& warning);
+  void On(const CoverageMeasured& coverage);
   void AppendCaseLine(const CaseEnded& ended);
   void AppendPlace(const CaseEnded& ended);   // of its code, and its parameter
   void AppendBefore(const CaseEnded& ended);  // where it is order-dependent

@@ -140,6 +140,7 @@ void RunLoop::End() {
   }
   if (*end_ == RunEnd::kCompleted && !options_.list_only) TellUnmatched();
   hosts_->ShutDown(now_);  // they clean up while the reports are written
+  ReportCoverage();
   Emit(RunFinished{*end_, end_reason_, processes_, startup_});
   out_.sinks->Flush(now_);
   const absl::Duration reports = out_.clock() - now_;
@@ -147,6 +148,13 @@ void RunLoop::End() {
   now_ = out_.clock();
   Emit(RunClosed{reports});
   out_.sinks->Flush(now_);
+}
+
+void RunLoop::ReportCoverage() {
+  if (options_.list_only || !options_.report_coverage) return;
+  Options::CoverageReport report = options_.report_coverage([this] { return WillNotWait(); });
+  for (std::string& text : report.warnings) Emit(Warning{std::move(text)});
+  if (report.measured.has_value()) Emit(*std::move(report.measured));
 }
 
 void RunLoop::LetHostsGo() {

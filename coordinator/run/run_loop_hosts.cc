@@ -74,6 +74,9 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    Schedule(FromHost{id, std::move(prepared)});
                  },
                  [&](Results& results) { HostHasResults(id, std::move(results)); },
+                 [&](Coverage& coverage) {
+                   if (options_.covered && coverage.unit.value() < units_.size()) options_.covered(std::move(coverage));
+                 },
                  [&](auto& other) {
                    Schedule(FromHost{id, std::move(other)});
                  },

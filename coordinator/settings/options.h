@@ -122,6 +122,7 @@ struct Options {
   // Reports.
   std::string junit;
   std::string events;
+  std::string coverage;  // directory; empty: only what projects themselves ask for
   uint32_t durations = 0;
   bool timings = false;
   bool json = false;  // what is shown is one document for programs

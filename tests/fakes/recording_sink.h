@@ -77,6 +77,9 @@ class RecordingSink : public Sink {
   }
   static std::string Line(const HostShipped& shipped) { return absl::StrCat("shipped ", shipped.host.value()); }
   static std::string Line(const Warning& warning) { return absl::StrCat("warning ", warning.text); }
+  static std::string Line(const CoverageMeasured& coverage) {
+    return absl::StrCat("coverage ", coverage.percent.value_or(-1), coverage.missed ? " missed" : "", coverage.error);
+  }
   static std::string Line(const RunFinished& finished) {
     return absl::StrCat("finished ", static_cast<int>(finished.end), finished.reason.empty() ? "" : ": ",
                         finished.reason);

@@ -39,9 +39,9 @@ def why_not():
 class Measuring:
     """A plugin of pytest, with the name and what is public of pytest-cov's."""
 
-    def __init__(self, everything, root, shared, listing):
+    def __init__(self, everything, root, shared, off):
         self._everything = everything  # --coverage of dtest
-        self._listing = listing  # then nothing is measured
+        self._off = off  # nothing is measured
         self._root = root
         self._files = os.path.join(shared, "coverage")  # of all processes of this agent
         self._start_directory = os.getcwd()
@@ -61,7 +61,7 @@ class Measuring:
             self._project = project_options(options)
         options.cov_source = []  # or pytest-cov would measure
         options.no_cov = True
-        if self._listing or (not self._everything and self._project is None):
+        if self._off or (not self._everything and self._project is None):
             return
         import coverage
 

@@ -17,8 +17,9 @@ def main(arguments):
         sys.exit(without_pytest(asked, f"{sys.executable} (Python {version}) cannot import pytest: {error}"))
     from . import forking, listing, measuring, running, serving, stacks, watching, worker
 
-    if asked.coverage and measuring.why_not():
-        sys.stderr.write(f"dtest: {measuring.why_not()}\n")
+    why_not = measuring.why_not() if asked.coverage == "yes" else ""
+    if why_not:
+        sys.stderr.write(f"dtest: {why_not}\n")
         sys.exit(NO_PYTEST)
 
     sys.dont_write_bytecode = True  # nothing is written into the project
@@ -26,7 +27,7 @@ def main(arguments):
     root = os.path.abspath(asked.root)
     shared = worker.shared_directory()
     sys.argv = ["pytest", *asked.arg, *asked.path]
-    measure = measuring.Measuring(bool(asked.coverage), root, shared, listing=bool(asked.list))
+    measure = measuring.Measuring(asked.coverage == "yes", root, shared, off=bool(asked.list) or asked.coverage == "no")
     plugin = worker.Worker(bool(asked.serve), measure)
     if asked.list:
         work = listing.Listing(asked.list, root, asked.may_be_empty)

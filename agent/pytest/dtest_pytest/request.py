@@ -9,7 +9,7 @@ class Request:
     --ignore=PATH   not to collect, relative to the root: a root or a program of its own. Repeatable
     --may-be-empty=yes  that there is no test is no mistake
     --arg=ARG       for pytest. Repeatable
-    --coverage=yes  measure what the tests cover, and tell it (measuring.py)
+    --coverage=yes  measure what the tests cover, and tell it (measuring.py); no: not even where the project asks for it
     --list=FILE     write the listing there
     --serve=yes     collect, and fork a worker for each --run that is asked for through descriptor 3 (forking.py)
     --run=FILE      run the cases that stand there, each with a zero byte behind it; tell of them through descriptor 3

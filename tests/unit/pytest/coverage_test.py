@@ -310,9 +310,9 @@ class CoverageTest(plugin_test.PluginCase):
             def test_sub():
                 subprocess.run([sys.executable, "-B", "-c", "from lib.module import never; never()"], check=True)
             """)
-        configured = {"COVERAGE_PROCESS_START": ".coveragerc"}
+        configured = {"COVERAGE_PROCESS_START": os.path.join(self.project, ".coveragerc")}
         measures = subprocess.run([sys.executable, "-c", "import coverage; print(coverage.process_startup.coverage)"],
-                                  env={**os.environ, **configured}, cwd=self.project, stdout=subprocess.PIPE,
+                                  env={**os.environ, **configured}, cwd=self.directory, stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL, check=False).returncode == 0
         if not measures:
             sites = os.path.join(self.directory, "sites")
