@@ -110,6 +110,7 @@ class Recorder : public CaseSink {
     for (const auto& [key, value] : result.properties) absl::StrAppend(&text, " ", key, "=", value);
     absl::StrAppend(&text, "; ");
   }
+  void Covered(std::string data) override { absl::StrAppend(&text, "covered ", data, "; "); }
   std::string text;
 };
 
@@ -160,6 +161,33 @@ TEST_P(PytestReaderTest, OneThatDiesIsLeftRunningWithWhatItPrinted) {
   End(0, 11);
   EXPECT_EQ(recorder_.text, "began 0; passed 0 in 0; began 1; ");
   EXPECT_EQ(end_.output, "Fatal Python error: Segmentation fault\n");
+}
+
+TEST_P(PytestReaderTest, WhatIsCoveredIsHandedOn) {
+  Report(Record({"measuring"}) + Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) +
+         Record({"coverage", "{}", std::string("z\0\n", 3)}) + Record({"end"}));
+  End(0);
+  EXPECT_EQ(recorder_.text, std::string("began 0; passed 0 in 0; covered 2:{},3:z\0\n,; ", 45));
+  EXPECT_FALSE(end_.premature);
+}
+
+TEST_P(PytestReaderTest, AProcessThatDiesBeforeItHasToldWhatItCoversIsTold) {
+  Report(Record({"measuring"}) + Record({"began", "0"}));
+  End(0, 11);
+  EXPECT_EQ(
+      recorder_.text,
+      "began 0; covered 76:{\"lost\": \"a crash, a time limit or os._exit ended it before it could tell\"},0:,; ");
+}
+
+TEST(PytestReader, MoreThanFitsIntoAMessageIsTold) {
+  const CaseInfos listing = {"a.py::x"};
+  const std::vector<LeasedCase> cases = {{0}};
+  const std::unique_ptr<OutputReader> reader =
+      PytestAdapter().NewReader({.listing = listing, .cases = cases, .temp_dir = "/t"});
+  Recorder recorder;
+  reader->FeedReport(Record({"measuring"}) + Record({"coverage", "{}", std::string(kMostCoverageBytes, 'x')}),
+                     &recorder);
+  EXPECT_THAT(recorder.text, HasSubstr("more than 32 MiB"));
 }
 
 TEST_P(PytestReaderTest, AnExitBeforeTheEndIsPremature) {

@@ -379,13 +379,13 @@ TEST(EventLog, DeepNestingIsRefusedWithoutRecursion) {
 TEST(EventLog, ALaterFormatIsRefused) {
   std::string log = Encode({{kTime, Warning{"one"}}});
   const auto end =
-      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":6", "\"v\":7"}}), "log", [](const RunEvent&) { FAIL(); });
-  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 6")) << end.status();
+      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":7", "\"v\":8"}}), "log", [](const RunEvent&) { FAIL(); });
+  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 7")) << end.status();
 }
 
 TEST(EventLog, TheFirstFormatIsRead) {
   const std::string log = Encode({{kTime, RunFinished{}}});
-  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":6", "\"v\":1"}}), "log", [](const RunEvent&) {});
+  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":7", "\"v\":1"}}), "log", [](const RunEvent&) {});
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_TRUE(end->finished);
   EXPECT_FALSE(end->closed);
@@ -456,7 +456,7 @@ TEST(EventLog, SuitesOfLogsThatDoNotNameThem) {
   CaseEnded ended;
   ended.unit = "t";
   ended.name = "A.B";
-  const std::string log = absl::StrReplaceAll(Encode({{kTime, ended}}), {{"\"v\":6", "\"v\":3"}});
+  const std::string log = absl::StrReplaceAll(Encode({{kTime, ended}}), {{"\"v\":7", "\"v\":3"}});
   ReadOne(log, [](const RunEvent& event) { EXPECT_EQ(std::get<CaseEnded>(event.what).suite, "A"); });
 }
 
@@ -467,6 +467,19 @@ TEST(EventLog, TimesOfTheEndRoundTrip) {
   });
   RoundTrip<RunClosed>({absl::Microseconds(3)},
                        [](const RunClosed& read) { EXPECT_EQ(read.reports, absl::Microseconds(3)); });
+}
+
+TEST(EventLog, CoverageRoundTrips) {
+  RoundTrip<CoverageMeasured>({87.5, 90, true, "Name  Cover\n", ""}, [](const CoverageMeasured& read) {
+    EXPECT_EQ(read.percent, 87.5);
+    EXPECT_EQ(read.required, 90);
+    EXPECT_TRUE(read.missed);
+    EXPECT_EQ(read.text, "Name  Cover\n");
+  });
+  RoundTrip<CoverageMeasured>({std::nullopt, 0, false, "", "no such interpreter"}, [](const CoverageMeasured& read) {
+    EXPECT_FALSE(read.percent.has_value());
+    EXPECT_EQ(read.error, "no such interpreter");
+  });
 }
 
 TEST(EventLog, FieldsOfLaterVersionsAreIgnored) {

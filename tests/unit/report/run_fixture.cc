@@ -325,7 +325,9 @@ std::vector<RunEvent> MakeEvents() {
   const FixtureCase& repeated = FixtureCases()[1];
   add(CaseProperties{{repeated.id, repeated.unit, repeated.name, repeated.attempts[0].host, repeated.iteration, 1},
                      {{"told", "late & last"}}});
-  now += absl::Milliseconds(4);
+  now += absl::Milliseconds(3);
+  add(CoverageMeasured{87.46, 90, true, "Name      Cover\nlib.py      87%\n", ""});
+  now += absl::Milliseconds(1);
   add(RunFinished{RunEnd::kFailFast, "6 failures (--max-fail 6)", 12, absl::Milliseconds(60)});
   now += absl::Milliseconds(16);
   add(RunClosed{absl::Milliseconds(6)});

@@ -36,6 +36,22 @@ int ExitOf(uint32_t selected, const std::vector<Outcome>& outcomes, RunEnd end, 
   return summary.ExitStatus();
 }
 
+TEST(RunSummary, WhatIsCoveredFailsARunThatWentWell) {
+  const auto exit_of = [](const CoverageMeasured& coverage, Outcome outcome) {
+    RunSummary summary;
+    (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});
+    (void)summary.Handle({kTime, Case(0, outcome)});
+    (void)summary.Handle({kTime, coverage});
+    (void)summary.Handle({kTime, RunFinished{RunEnd::kCompleted, ""}});
+    EXPECT_NE(summary.coverage(), nullptr);
+    return summary.ExitStatus();
+  };
+  EXPECT_EQ(exit_of({90.0, 80, false}, Outcome::kPassed), kExitPassed);
+  EXPECT_EQ(exit_of({70.0, 80, true}, Outcome::kPassed), kExitFailed);
+  EXPECT_EQ(exit_of({std::nullopt, 0, false, "", "no disk"}, Outcome::kPassed), kExitBroken);
+  EXPECT_EQ(exit_of({std::nullopt, 0, false, "", "no disk"}, Outcome::kFailed), kExitFailed);
+}
+
 TEST(RunSummary, ACaseThatFailedAfterAllCountsOnce) {
   RunSummary summary;
   (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});

@@ -152,6 +152,29 @@ TEST_F(RunLoopTest, ARunTellsItsStoryInOrder) {
   EXPECT_THAT(Kinds(kA), ElementsAre("welcome", "unit", "table", "lease", "lease"));
 }
 
+TEST_F(RunLoopTest, WhatIsCoveredIsReportedBeforeTheEnd) {
+  std::vector<std::string> covered;
+  options_.covered = [&](const Coverage& coverage) { covered.push_back(coverage.data); };
+  options_.report_coverage = [&](const std::function<bool()>& stop) {
+    EXPECT_FALSE(stop());
+    return RunLoop::Options::CoverageReport{CoverageMeasured{50.0, 0, false}, {"one is missing"}};
+  };
+  const UnitId unit = ListedUnit("u", {"S.a"});
+  ComesUp(kA);
+  ComesUp(kB);
+  hosts_.After(2 * kMs, [&] {
+    hosts_.Says(kA, Coverage{unit, "data"});
+    hosts_.Says(kB, Coverage{UnitId(7), "of no unit"});
+  });
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(covered, ElementsAre("data"));
+  const std::vector<std::string>& lines = sink_.lines();
+  const auto told = std::find(lines.begin(), lines.end(), "coverage 50");
+  ASSERT_NE(told, lines.end());
+  EXPECT_EQ(*(told - 1), "warning one is missing");
+  EXPECT_THAT(*(told + 1), StartsWith("finished"));
+}
+
 TEST_F(RunLoopTest, WhoListsAUnitNeedsNoTableOfItsCases) {
   UnitToList("math", {"A.One", "A.Two", "A.Three", "A.Four"});
   ComesUp(kA);
