@@ -37,6 +37,19 @@ absl::string_view LastOf(absl::string_view said) {
   return said;
 }
 
+// Of a descriptor that does not block, of much only the end.
+void ReadWhatIsThere(Fd* fd, std::string* said) {
+  char buffer[4096];
+  while (fd->ok()) {
+    const ssize_t got = read(fd->get(), buffer, sizeof(buffer));
+    if (got < 0 && errno == EINTR) continue;
+    if (got == 0 || (got < 0 && errno != EAGAIN)) fd->Close();
+    if (got <= 0) return;
+    said->append(buffer, got);
+    if (said->size() > 2 * kMostSaid) said->erase(0, said->size() - kMostSaid);
+  }
+}
+
 // To its end, with nothing on stdin; what it writes to either output. Aborted: `stop` was true.
 absl::StatusOr<std::string> Run(const std::vector<std::string>& argv, const std::function<bool()>& stop,
                                 int* wait_status) {
@@ -46,21 +59,15 @@ absl::StatusOr<std::string> Run(const std::vector<std::string>& argv, const std:
   if (!child.ok()) return child.status();
   child->in.Close();
   std::string said;
-  while (!child->TryReap(wait_status)) {
+  for (bool ended = false; !ended;) {
     if (stop && stop()) {
       child->EndAndReap(absl::ZeroDuration());
       return absl::AbortedError("interrupted");
     }
     pollfd fds[] = {{child->out.get(), POLLIN, 0}, {child->err.get(), POLLIN, 0}, {child->pidfd.get(), POLLIN, 0}};
-    if (poll(fds, 3, kLookMilliseconds) <= 0) continue;
-    for (Fd* const fd : {&child->out, &child->err}) {
-      if (!fd->ok()) continue;
-      char buffer[4096];
-      const ssize_t got = read(fd->get(), buffer, sizeof(buffer));
-      if (got > 0) said.append(buffer, got);
-      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) fd->Close();
-      if (said.size() > 2 * kMostSaid) said.erase(0, said.size() - kMostSaid);
-    }
+    poll(fds, 3, kLookMilliseconds);
+    ended = child->TryReap(wait_status);  // before what it has said is read: then that is all
+    for (Fd* const fd : {&child->out, &child->err}) ReadWhatIsThere(fd, &said);
   }
   return said;
 }
@@ -119,11 +126,8 @@ CoverageCollector::Reported CoverageCollector::Report(bool failed, const std::fu
     if (options_.output.empty()) return {};
     return {std::nullopt, {"--coverage: no test of pytest has run: nothing is reported"}};
   }
-  absl::StatusOr<Reported> combined = status_;
-  if (status_.ok()) {
-    const absl::StatusOr<std::string> json = Combine(failed, stop);
-    combined = json.ok() ? ReadCombined(*json) : json.status();
-  }
+  const absl::StatusOr<std::string> json = status_.ok() ? Combine(failed, stop) : status_;
+  absl::StatusOr<Reported> combined = json.ok() ? ReadCombined(*json) : json.status();
   Reported reported;
   if (combined.ok()) {
     reported = *std::move(combined);

@@ -141,7 +141,7 @@ class LocalTest(Project, DtestCase):
         self.assertEqual(self.measured(self.path("project"), self.path("project")), expected)
         os.remove(self.path("project/.coverage"))
         off = self.dtest("tests", "--pytest", PYTHON, "--", "--no-cov", directory=self.path("project"))
-        self.assertNotIn("coverage", off.text)
+        self.assertNotIn("; coverage", off.text)
         self.assertFalse(os.path.exists(self.path("project/.coverage")))
 
     def test_what_is_missing_is_told(self):
@@ -173,13 +173,13 @@ class HostsTest(Project, FarmCase):
     def test_of_hosts_with_paths_as_they_are_here(self):
         self.make_project()
         expected = self.one_process("--cov", "--cov-report=")
-        result = self.dtest(*self.on_farm("h1", "h2", "h3"), "project", "--coverage", "out")
+        result = self.dtest(*self.on_farm("h1", "h2", "h3"), "project", "--pytest", PYTHON, "--coverage", "out")
         self.assertExit(result, FAILED)
         self.assertEqual(self.measured(self.path("out"), self.path("project")), expected)
         self.assertNotIn("coverage of", result.text)
         self.assertHostsClean("h1", "h2", "h3")
         # Called within the project, as its own pytest-cov is asked.
-        result = self.dtest(*self.on_farm("h1", "h2"), "tests", "--", "--cov=lib", "--cov-branch",
+        result = self.dtest(*self.on_farm("h1", "h2"), "tests", "--pytest", PYTHON, "--", "--cov=lib", "--cov-branch",
                             directory=self.path("project"))
         self.assertExit(result, FAILED)
         self.assertGreater(len(result.hosts_used()), 0)

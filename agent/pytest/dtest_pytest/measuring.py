@@ -123,7 +123,8 @@ class Measuring:
                            config_file=self._project["config"])
             yield coverage.Coverage(**options)
             return
-        configuration = "" if has_configuration(os.getcwd()) else has_configuration(self._root)
+        found = "COVERAGE_RCFILE" in os.environ or has_configuration(os.getcwd())
+        configuration = "" if found else has_configuration(self._root)
         if not configuration:
             yield coverage.Coverage(**options)
             return

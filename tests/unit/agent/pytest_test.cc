@@ -176,7 +176,7 @@ TEST_P(PytestReaderTest, AProcessThatDiesBeforeItHasToldWhatItCoversIsTold) {
   End(0, 11);
   EXPECT_EQ(
       recorder_.text,
-      "began 0; covered 76:{\"lost\": \"a crash, a time limit or os._exit ended it before it could tell\"},0:,; ");
+      "began 0; covered 75:{\"lost\": \"a crash, a time limit or os._exit ended it before it could tell\"},0:,; ");
 }
 
 TEST(PytestReader, MoreThanFitsIntoAMessageIsTold) {
