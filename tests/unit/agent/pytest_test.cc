@@ -33,8 +33,8 @@ std::string ProblemOf(absl::string_view file) { return std::string(List(file).st
 
 TEST(PytestListingTest, TellsAllOfACase) {
   const absl::StatusOr<CaseInfos> cases = List(
-      absl::StrCat(Record({"case", "a/b_test.py::TestA::test_c[x::y]", "a/b_test.py", "12", "x::y", "slow", "skip"}),
-                   Record({"case", "a/b_test.py::test_d", "a/b_test.py", "0", ""}),
+      absl::StrCat(Record({"case", "a/b_test.py::TestA::test_c[x::y]", "a/b_test.py", "12", "x::y", "one", "slow", "skip"}),
+                   Record({"case", "a/b_test.py::test_d", "a/b_test.py", "0", "", ""}),
                    Record({"error", "a/broken_test.py", "ImportError\nmore"}), Record({"end", "3"})));
   ASSERT_TRUE(cases.ok()) << cases.status();
   ASSERT_EQ(cases->size(), 3u);
@@ -43,6 +43,7 @@ TEST(PytestListingTest, TellsAllOfACase) {
                                    .parameter = "x::y",
                                    .file = "a/b_test.py",
                                    .line = 12,
+                                   .group = "one",
                                    .labels = {"slow", "skip"}}));
   EXPECT_EQ((*cases)[1].suite, "a/b_test.py");
   EXPECT_EQ((*cases)[2].name, "a/broken_test.py");
@@ -50,7 +51,7 @@ TEST(PytestListingTest, TellsAllOfACase) {
 }
 
 TEST(PytestListingTest, WhatIsNotWholeIsAnError) {
-  const std::string one = Record({"case", "a.py::b", "a.py", "1", ""});
+  const std::string one = Record({"case", "a.py::b", "a.py", "1", "", ""});
   EXPECT_THAT(ProblemOf(""), HasSubstr("cut short"));
   EXPECT_THAT(ProblemOf(one), HasSubstr("cut short"));
   EXPECT_THAT(ProblemOf(absl::StrCat(one, Record({"end", "2"}))), HasSubstr("cut short"));

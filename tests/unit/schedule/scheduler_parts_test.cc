@@ -136,7 +136,8 @@ TEST(PendingTest, SumsFollowWhatIsLearnt) {
   CostModel costs(absl::Milliseconds(50), absl::Seconds(2));
   NeedsTable needs({});
   PolicyTable policies(&needs);
-  Pending pending(&cases, &costs, &policies, false);
+  Groups groups;
+  Pending pending(&cases, &costs, &policies, &groups, false);
   pending.AddUnit(UnitId(0));
   costs.AddUnit(UnitId(0), 1, absl::ZeroDuration());
   for (int k = 0; k < 10; ++k) {
