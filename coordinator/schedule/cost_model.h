@@ -3,6 +3,8 @@
 // A case without history is expected to take what its suite took so far, drawn towards what its unit took, drawn
 // from what all units took, and SchedulerOptions::default_case before anything is seen. Averages are
 // exponentially weighted (1/n for the first, then 1/16 for each new one), in seconds on a host of speed 1.
+//
+// Pure; one thread.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_COST_MODEL_H_
 #define DTEST_COORDINATOR_SCHEDULE_COST_MODEL_H_
