@@ -118,7 +118,7 @@ class Fetcher {
 
   bool IsWanted(const Digest& file) const;
   bool IsStored(const Digest& file) const;  // as all jobs want it
-  void Assemble(const FileRecipe& recipe, bool unit);
+  void Assemble(const FileRecipe& recipe, bool executable);
   // Those that are to be fetched here; the others are waited for, or have come.
   std::vector<Digest> ToFetchHere(absl::Time now, const std::vector<Digest>& files);
   void LookElsewhere(absl::Time now);
