@@ -288,7 +288,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   const absl::Duration pending = pending_.expected();
   const absl::Duration length = costs_.BatchLength(e, pending, pending + hosts_.leased(), hosts_.capacity());
   const double target = std::min(speed, 1.0) * absl::ToDoubleSeconds(length);
-  const double long_case = absl::ToDoubleSeconds(costs_.long_case());
+  const double long_case = absl::ToDoubleSeconds(costs_.long_case(e));
   const uint32_t most_unknown = costs_.BatchUnknownCases(e);
   CaseList list;
   double sum = 0;

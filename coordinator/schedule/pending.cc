@@ -74,7 +74,8 @@ void Pending::Add(CaseNumber i, bool front) {
   CaseRecord& c = cases_[i];
   if (c.needy) return AddNeedy(i, absl::InfinitePast());
   Unit& e = units_[c.unit];
-  if (c.known && c.seconds > absl::ToDoubleSeconds(costs_.long_case()) && !listing_order_ && !c.first && !c.grouped) {
+  const bool stays = listing_order_ || c.first || c.grouped;
+  if (c.known && !stays && c.seconds > absl::ToDoubleSeconds(costs_.long_case(c.unit))) {
     c.state = CaseState::kLong;
     e.heap.push_back({c.seconds, i});
     std::push_heap(e.heap.begin(), e.heap.end(), Shorter);

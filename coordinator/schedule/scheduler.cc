@@ -311,7 +311,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       any_unknown_ |= !c.known;
       order.push_back(i);
     }
-    AddInOrder(order);
+    AddInOrder(e, order);
     if (options_.stress.has_value()) {
       for (CaseNumber i : order) {
         stress_.cases.push_back({i});
@@ -325,7 +325,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
 
 // Those that are to be first, and of these the longest: they may be all there are. A group is to be first if one of its
 // cases is, or if it is long altogether: others would wait for it at the end.
-void Scheduler::Impl::AddInOrder(std::vector<CaseNumber> order) {
+void Scheduler::Impl::AddInOrder(UnitId e, std::vector<CaseNumber> order) {
   if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
   BringTogether(&order);
   struct Run {  // a group, or a case that is in none
@@ -333,7 +333,7 @@ void Scheduler::Impl::AddInOrder(std::vector<CaseNumber> order) {
     float seconds = 0;  // of those that are known
     bool first = false;
   };
-  const float long_case = static_cast<float>(absl::ToDoubleSeconds(costs_.long_case()));
+  const float long_case = static_cast<float>(absl::ToDoubleSeconds(costs_.long_case(e)));
   std::vector<Run> runs;
   runs.reserve(order.size());
   for (size_t k = 0; k < order.size();) {

@@ -93,8 +93,9 @@ class Scheduler::Impl {
   void On(const HostGone& event);
   void On(const UnitAdded& event);
   void On(const CasesKnown& event);
-  // The cases of one iteration, in listing order, become pending in the order that they are to be handed out in.
-  void AddInOrder(std::vector<CaseNumber> order);
+  // The cases of one iteration of a unit, in listing order, become pending in the order that they are to be handed out
+  // in.
+  void AddInOrder(UnitId e, std::vector<CaseNumber> order);
   // The cases of a group stand where the first of them does.
   void BringTogether(std::vector<CaseNumber>* order) const;
   void CheckGroups() const;
