@@ -319,7 +319,9 @@ void SayShard(const Options& options, const Durations& durations, const std::vec
 // Why a run that went well ran nothing.
 void SayNothingSelected(const Options& options, const RunSummary& summary) {
   std::string text = absl::StrCat("dtest: none of the ", CountText(summary.listed()), " cases is selected");
-  for (const std::string& filter : options.filters) absl::StrAppend(&text, " by -k '", OneLine(filter), "'");
+  for (const std::string& filter : options.filters) {
+    absl::StrAppend(&text, &filter == &options.filters.front() ? " by" : " or", " -k '", OneLine(filter), "'");
+  }
   if (options.shard_count > 1) absl::StrAppend(&text, " in shard ", options.shard_index, "/", options.shard_count);
   for (const std::string& filter : options.filters) {
     // GoogleTest's own way; here a '-' may be in an executable's name.
