@@ -201,7 +201,7 @@ class LocalTest(Project, DtestCase):
 
             @pytest.fixture(autouse=True)
             def where(record_property):
-                record_property("process", os.getpid())
+                record_property("pid", os.getpid())
             """))
         group = "@pytest.mark.xdist_group('port')\n"
         for name in "abc":
@@ -209,12 +209,12 @@ class LocalTest(Project, DtestCase):
                 f"{group if i == 1 else ''}def test_{i}(): time.sleep(0.3)\n" for i in range(4)))
 
         def processes(*options):
-            result = self.dtest("tests", "-j4", "--pytest", PYTHON, "--junit", "results.xml", *options)
+            result = self.dtest("tests", "-j4", "--pytest", PYTHON, *options)
             self.assertExit(result, PASSED)
             found = {}
-            for case in ElementTree.parse(self.path("results.xml")).getroot().iter("testcase"):
+            for case in ElementTree.parse(result.junit_path).getroot().iter("testcase"):
                 properties = {one.get("name"): one.get("value") for one in case.iter("property")}
-                found[case.get("classname").rpartition("/")[2] + "::" + case.get("name")] = properties["process"]
+                found[case.get("classname").rpartition("/")[2] + "::" + case.get("name")] = properties["pid"]
             self.assertEqual(len(found), 12)
             return found
 
@@ -222,7 +222,7 @@ class LocalTest(Project, DtestCase):
         self.assertEqual(len({pid for name, pid in by_group.items() if name.endswith("test_1")}), 1)
         by_file = processes("--", "--dist=loadfile")
         for name in "abc":
-            self.assertEqual(len({pid for case, pid in by_file.items() if case.startswith(f"test_{name}")}), 1, by_file)
+            self.assertEqual(len({pid for case, pid in by_file.items() if case.startswith(f"tests.test_{name}")}), 1, by_file)
         self.write("pytest.ini", "[pytest]\naddopts = --dist loadfile -n 2\n")
         self.assertEqual(len(set(processes().values())), 3)
 
