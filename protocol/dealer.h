@@ -18,6 +18,7 @@ class Dealer {
  public:
   virtual ~Dealer() = default;
 
+  // InvalidArgument: the frame is empty or longer than kMaxFrameBytes (codec.h); Unavailable: the link is closed.
   // The frame is kept alive, not copied, until it has been written (and may be released on another thread).
   virtual absl::Status Send(std::shared_ptr<const std::string> frame) = 0;
   // The next frame if one has arrived; nullopt if not.

@@ -12,8 +12,9 @@
 #                and all that was bound to the old epoch (sequences, leases, tables) is gone on that host.
 #   sequence     position of a session message in its direction within one epoch: 1, 2, 3... without holes, chosen by the
 #                sender. Never reused within the epoch. A lost link destroys nothing: what was not acknowledged is resent.
-#   unit         index of a unit (what is listed and started as one) in the bundle: dense from 0, chosen by the coordinator, fixed for the
-#                run, the same for all hosts. A lost link or host destroys only that host's knowledge of it.
+#   unit         index of a unit (what is listed and started as one) in the bundle: dense from 0, chosen by the
+#                coordinator, fixed for the run, the same for all hosts. A lost link or host destroys only that host's
+#                knowledge of it.
 #   index        position of a case in its unit's listing: dense from 0, fixed by whoever listed it first in this
 #                run, fixed for the run.
 #   lease        a batch of cases held by one host. Chosen by the scheduler, unique in the run, never reused. Ends by
@@ -148,8 +149,9 @@ struct UnitSpec {
 }
 
 struct Cases {
-  # In listing order, in columns: a case costs its name and 4 bytes a column that is there. Suites, files and sets of
-  # labels are numbered texts: 0 is the empty one, n the n-th of `texts`. A column but the first may be empty: all 0.
+  # In listing order, in columns: a case costs its name and 4 bytes a column that is there. Suites, files, groups and
+  # sets of labels are numbered texts: 0 is the empty one, n the n-th of `texts`. A column but the first may be empty:
+  # all 0.
   bytes @0 :Data;  # names and parameters, one after the other: name, parameter, name, parameter...
   texts @1 :List(Data);
   nameSizes @2 :List(UInt32);  # bytes

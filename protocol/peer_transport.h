@@ -2,7 +2,7 @@
 // asked. ZeroMQ over TCP under CURVE; a peer is whoever shows the run's peer key (a ZAP handler of our own refuses all
 // others), and a listener is known by the public key that the coordinator tells. Frames are opaque here.
 //
-// Nothing is made again here: a connection that cannot be made or ends is told once, as kFailed, and is gone.
+// Nothing is retried here: a connection that cannot be made, or ends, is told once, as kFailed, and is gone.
 //
 // One thread, which must call Next until it has nothing more, after its other calls and whenever a watched descriptor
 // is readable (they are edge triggered: see ZeroMQ's manual on ZMQ_FD). Errors are absl::Status; no zmq exception

@@ -24,7 +24,8 @@ class Router {
   };
   virtual ~Router() = default;
 
-  // Sends one frame to the peer with this identity (any bytes, also zero bytes). NotFound: no such peer is connected.
+  // Sends one frame to the peer with this identity (any bytes, also zero bytes). NotFound: no such peer is connected;
+  // InvalidArgument: the frame is empty or longer than kMaxFrameBytes (codec.h); Unavailable: the link failed.
   // The frame is kept alive, not copied, until it has been written (and may be released on another thread).
   virtual absl::Status Send(absl::string_view identity, std::shared_ptr<const std::string> frame) = 0;
   // The next frame if one has arrived; nullopt if not.
@@ -33,7 +34,8 @@ class Router {
   // Watches a file descriptor in Sleep for reading. Unwatch before closing it.
   virtual void WatchFd(int fd) = 0;
   virtual void UnwatchFd(int fd) = 0;
-  // Until a frame can be received, a watched descriptor is ready, or `timeout` (not negative) has passed.
+  // Until a frame can be received, a watched descriptor is ready, or `timeout` (not negative) has passed. Unavailable:
+  // ZeroMQ cannot wait.
   virtual absl::Status Sleep(absl::Duration timeout) = 0;
 };
 

@@ -27,9 +27,9 @@ class Session {
  public:
   struct Options {
     // Nothing was acknowledged for this long, and something should be: send all that is not again. (RFC 6298, section
-    // 5: the timer starts with the first frame on its way and again with each acknowledgement of something new; each
-    // time that it runs out it is twice as long, so that a slow link is not filled with copies, but no longer: a link
-    // that was cut for a moment must recover well within a lease.)
+    // 5: the timer starts with the first frame on its way and again with each acknowledgement of something new. After
+    // it has run out it is twice as long, so that a slow link is not filled with copies; it never grows beyond that,
+    // since a link that was cut for a moment must recover well within a lease.)
     absl::Duration resend_after = absl::Seconds(5);
     absl::Duration acknowledge_after = absl::Milliseconds(250);  // a bare acknowledgement, if no message carried it
     uint32_t acknowledge_every = 64;                             // or when this many came in unacknowledged

@@ -36,7 +36,7 @@ struct AgentStart {
   Link link = kStdio;
   std::string address;            // kUnix: path of the socket; kTcp: address:port; else empty
   std::string server_public_key;  // kTcp: Z85; else empty
-  std::string run_id;             // 1..128 of letters, digits and ._-
+  std::string run_id;             // 1..128 of letters, digits and ._-, the first no dot
   std::string store_root;         // empty: the agent's default
   friend bool operator==(const AgentStart&, const AgentStart&) = default;
 };

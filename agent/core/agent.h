@@ -54,9 +54,8 @@
 // Released only when the process has ended.
 //
 // Invariants: a case of a held lease is in exactly one of {remaining, running, held back, reported} (or reported, and
-// running once more for an inquest); no slot runs two
-// things; every lease ever received was answered by done or Released, or ended by Interrupt; a lease id already seen is
-// ignored.
+// running once more for an inquest); no slot runs two things; every lease ever received was answered by done or
+// Released, or ended by Interrupt; a lease id already seen is ignored.
 //
 // One thread.
 

@@ -144,6 +144,7 @@ void Agent::Impl::On(ProcessEnded&& event) {
     Fail(slot->unit, std::move(event.spawn_error), false);
     return;
   }
+  if (slot->any_began) slot->startup += event.shared_setup;
   if (slot->fate == Slot::Fate::kInterrupted) {
     EndInterrupted(slot, &event);
     return;

@@ -64,7 +64,7 @@ class Agent::Impl {
     size_t running = HeldLease::kNone;              // position in the lease
     absl::Time began;                               // the running case
     absl::Time torn_down = absl::InfiniteFuture();  // it has ended, and its suite is being torn down since then
-    uint32_t process = 0;                           // the how manyeth of this agent
+    uint32_t process = 0;                           // which one of this agent's, from 1
     uint32_t begun = 0;                             // cases, the running one included
     std::vector<RanCase> ran;                       // that ended
     size_t suspect = HeldLease::kNone;              // looks into this case, which may have its result already
@@ -89,7 +89,7 @@ class Agent::Impl {
     absl::Duration allowed;                       // of a batch: from when that began to count until then
     absl::Time kill_at = absl::InfiniteFuture();  // SIGKILL after the grace
 
-    // Its end is nobody's yet.
+    // Whom its end is put down to is still open.
     bool Undecided() const { return fate == Fate::kOpen || stopped.has_value(); }
     bool HasProcess() const { return state == State::kListing || state == State::kRunning; }
   };

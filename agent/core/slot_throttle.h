@@ -2,9 +2,10 @@
 // have too much to do already, and no more than a fair share beside other runs of dtest. Pure; one thread.
 //
 // A look a second. Too many tasks that run or wait for a processor, smoothed over some looks, take a slot away; memory
-// that tasks wait for takes a quarter of them. No more is taken before that has shown: before as few tests run as there
-// are slots open, and the kernel's average of ten seconds has forgotten what was before. A slot comes back with each
-// look that finds processors idle, some looks after the last that was taken. At least one is always open.
+// that tasks wait for takes a quarter of them. No more is taken until that has had its effect: until no more tests run
+// than slots are open and, for memory, the kernel's average of ten seconds covers only the time since. A slot comes
+// back with each look that finds processors idle, some looks after the last that was taken. At least one is always
+// open.
 //
 // Another agent with tests is a rival, whichever run or user it is of. A fair share is the slots divided by the agents,
 // or what the rivals leave: a rival with little to do does not hold back more than it uses.

@@ -26,9 +26,9 @@ inline constexpr size_t kMostOfAFile = 1 << 30;
 // FIFO or a symbolic link that a test left) or if it cannot be read. Never blocks on what it opens.
 std::string ReadFileIfThere(const std::string& path, size_t most = kMostOfAFile);
 
-// A PrivateDirectory `${TMPDIR:-/tmp}/dtest-agent-<uid>-XXXXXX`, or the same in memory. Make removes what dead agents
-// of this user left behind, and kills the processes that have their TEST_TMPDIR there. Nothing of other users is
-// touched. The destructor removes the directory with all that is in it.
+// A PrivateDirectory `$TMPDIR/dtest-agent-<uid>-XXXXXX` (/tmp where TMPDIR is not an absolute path), or the same in
+// memory. Make removes what dead agents of this user left behind, and kills the processes that have their TEST_TMPDIR
+// there. Nothing of other users is touched. The destructor removes the directory with all that is in it.
 class AgentDirectory {
  public:
   static absl::StatusOr<std::unique_ptr<AgentDirectory>> Make();

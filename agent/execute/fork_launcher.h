@@ -1,6 +1,6 @@
 // Test processes that are forked from one that has loaded what they need: a fork server, started here with the first
-// process that asks for it (StartSpec::fork_server), one for each command line. It says itself what it forks, in
-// agent/pytest/dtest_pytest/forking.py for instance.
+// process that asks for it (StartSpec::fork_server), one for each command line. What it forks is its own
+// matter: agent/pytest/dtest_pytest/forking.py is one.
 //
 // A server has a socket of packets as descriptor 3. A request is a text of fields, each "<length>:<bytes>,": the mark
 // of the slot, the working directory, the number of arguments, these (StartSpec::fork_request), the variables of the
@@ -9,9 +9,9 @@
 // there, waits for a byte, and begins; or the server says '!' and why it cannot be forked.
 //
 // A server that refuses or dies costs nothing but its time: what was asked of it is started afresh, as is all that
-// follows; of a refusal a person is told. What it prints is read and forgotten, but for a process that is ended by
-// SIGTERM before it began, and was the only one to wait: the server gets the signal, too, and its last words are that
-// process' output.
+// follows; of a refusal a person is told. What it prints is read and forgotten, with one exception: where a process is
+// ended by SIGTERM before it began, and no other waits for the server, the server gets the signal, too, and its last
+// words are that process' output.
 //
 // One thread, the one that starts all processes.
 

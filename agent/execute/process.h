@@ -1,8 +1,9 @@
 // One test process: started in a process group of its own, its output in one pipe, its end in a descriptor.
 //
-// The child gets (dtest/base/start_child.h): stdin /dev/null, stdout and stderr in the same pipe (so their order is
-// kept), if asked for a pipe for a report as descriptor 3, no other descriptor, umask 022, death with the agent
-// (SIGKILL), and the mark of its slot. Address space layout, other limits and nice value are inherited.
+// The child gets (dtest/base/start_child.h): stdin /dev/null, stdout and stderr in the same pipe (so that their
+// order is kept) unless `split_errors` says otherwise, if asked for a pipe for a report as descriptor 3, no other
+// descriptor, umask 022, death with the agent (SIGKILL), and the mark of its slot. Address space layout, other limits
+// and nice value are inherited.
 //
 // What handles or ignores a signal must be set up before the first Spawn.
 //

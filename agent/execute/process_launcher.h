@@ -1,7 +1,7 @@
-// How test processes come to life, as slots see them. DirectLauncher (direct_launcher.h) starts them as children; a
-// sandbox (a launcher that changes the specification and hands it to another) or a fork server (one whose processes are
-// forked from a program that is loaded already) fits without a change in the slots or in the core, and so do tests,
-// whose processes are written by hand.
+// How test processes come to life, as slots see them. DirectLauncher (direct_launcher.h) starts them as children,
+// ForkLauncher (fork_launcher.h) has them forked from a program that has loaded what they need. A sandbox (a launcher
+// that changes the specification and hands it to another) would fit without a change in the slots or in the core, as do
+// tests, whose processes are written by hand.
 //
 // One thread, the one that starts all processes (agent/execute/process.h says why).
 

@@ -68,8 +68,8 @@ std::vector<Digest> Fetcher::ToFetchHere(absl::Time now, const std::vector<Diges
 
 bool Fetcher::IsStored(const Digest& file) const {
   for (const Job& job : jobs_) {
-    for (const bool unit : {false, true}) {
-      if (job.missing.contains(Key(file, unit)) && !options_.store->Has(file, unit)) return false;
+    for (const bool executable : {false, true}) {
+      if (job.missing.contains(Key(file, executable)) && !options_.store->Has(file, executable)) return false;
     }
   }
   return true;
@@ -77,7 +77,7 @@ bool Fetcher::IsStored(const Digest& file) const {
 
 void Fetcher::PlaceFromStore(const Digest& file) {
   options_.store->GiveUp(file);  // the claim
-  for (const bool unit : {false, true}) FileDone(Key(file, unit));
+  for (const bool executable : {false, true}) FileDone(Key(file, executable));
 }
 
 void Fetcher::LookElsewhere(absl::Time now) {
@@ -137,11 +137,11 @@ void Fetcher::Deliver(absl::Time now, const Recipes& message) {
     Progress(now, asked->second.order);
     if (!CheckRecipe(recipe).ok()) continue;  // damaged: asked for again in time
     recipes_.erase(asked);
-    for (const bool unit : {false, true}) {
-      const Key key(recipe.id, unit);
+    for (const bool executable : {false, true}) {
+      const Key key(recipe.id, executable);
       const bool wanted =
           std::any_of(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.missing.contains(key); });
-      if (wanted && !chunks_left_.contains(key)) Assemble(recipe, unit);
+      if (wanted && !chunks_left_.contains(key)) Assemble(recipe, executable);
     }
   }
   for (const Digest& file : message.unknown) {
@@ -154,9 +154,9 @@ void Fetcher::Deliver(absl::Time now, const Recipes& message) {
   AskForChunks(now);
 }
 
-void Fetcher::Assemble(const FileRecipe& recipe, bool unit) {
-  const Key key(recipe.id, unit);
-  const absl::StatusOr<std::vector<ChunkRef>> fetch = options_.store->AddRecipe(recipe, unit);
+void Fetcher::Assemble(const FileRecipe& recipe, bool executable) {
+  const Key key(recipe.id, executable);
+  const absl::StatusOr<std::vector<ChunkRef>> fetch = options_.store->AddRecipe(recipe, executable);
   if (!fetch.ok()) {
     Fail(fetch.status(), recipe.id);
     return;
@@ -179,7 +179,7 @@ void Fetcher::Assemble(const FileRecipe& recipe, bool unit) {
     if (wanted == wanted_.end() || !left.insert(chunk.digest).second) continue;
     wanted->second.for_files.push_back(key);
   }
-  if (left.empty() || options_.store->Has(recipe.id, unit)) {
+  if (left.empty() || options_.store->Has(recipe.id, executable)) {
     FileDone(key);
   } else {
     chunks_left_[key] = left.size();

@@ -11,8 +11,8 @@
 //
 // Bulk messages may be lost, doubled, reordered or belated: an answer nobody waits for is ignored. Something is asked
 // for again when it is `again_after` old and either nothing at all has come for as long, or an answer to a later
-// request has (so that a slow link is not made slower by asking twice). A chunk with wrong bytes is asked for again,
-// three times.
+// request has (so that a slow link is not made slower by asking twice). A chunk with wrong bytes is asked for again;
+// the third time that the coordinator's are wrong the files that need it fail.
 //
 // A file that another agent with the same store is fetching is waited for, and fetched here if that one stops (its end
 // lets go of the lock) or gets nothing of it for `again_after`.
@@ -85,7 +85,7 @@ class Fetcher {
   bool idle() const { return jobs_.empty(); }
 
  private:
-  // A file as the tree wants it: the same contents, unit or not, are two.
+  // A file as the tree wants it: the same contents, executable or not, are two.
   using Key = std::pair<Digest, bool>;
   struct Job {
     UnitSpec spec;
@@ -118,7 +118,7 @@ class Fetcher {
 
   bool IsWanted(const Digest& file) const;
   bool IsStored(const Digest& file) const;  // as all jobs want it
-  void Assemble(const FileRecipe& recipe, bool unit);
+  void Assemble(const FileRecipe& recipe, bool executable);
   // Those that are to be fetched here; the others are waited for, or have come.
   std::vector<Digest> ToFetchHere(absl::Time now, const std::vector<Digest>& files);
   void LookElsewhere(absl::Time now);

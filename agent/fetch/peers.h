@@ -3,7 +3,7 @@
 // envelopes with NeedChunks one way and ChunkData (or nothing: "not here yet") the other, without session or epoch.
 // PROTOCOL.md, section 9.
 //
-// One thread: the loop's.
+// One thread (files_thread.h).
 
 #ifndef DTEST_AGENT_FETCH_PEERS_H_
 #define DTEST_AGENT_FETCH_PEERS_H_

@@ -5,7 +5,7 @@
 // [!mayfail] are Catch2's to judge.
 //
 // A batch is selected by a filter of quoted names. Catch2 compares them without regard to case and to blanks around
-// them: what is selected beside, the reader ignores. It takes a '*' at either end for a wildcard, which nothing
+// them; what else that selects, the reader ignores. It takes a '*' at either end for a wildcard, which nothing
 // escapes: what that selects beside is excluded by name.
 //
 // Results come by XML through the report channel, as they happen. Catch2 keeps what a test writes to std::cout, cerr

@@ -1,4 +1,4 @@
-// What the agent knows about a test framework: how its executables are listed and run, and how their output is read.
+// What the agent knows about a test framework: how its units are listed and run, and how their output is read.
 // One file a framework. Pure: nothing here opens a file, starts a process or looks at a clock; the runner
 // (agent/loop/slot_runner.h) does that.
 //
@@ -62,7 +62,7 @@ struct BatchRequest {
   bool run_disabled = false;
   bool keep_all_output = false;
   uint64_t output_cap = 0;
-  bool unlisted_too = false;  // what is in no listing may run, too, where the framework can say so: it shows then
+  bool unlisted_too = false;  // cases that are in no listing may run, too, where the framework can select so
 };
 
 // How much a result weighs.
@@ -112,13 +112,13 @@ class TestFramework {
   virtual Invocation ListInvocation(absl::string_view temp_dir) const = 0;
   // All cases, also those that would not run by themselves. `output` is what it wrote to stdout, `files` the contents
   // of Invocation::read_back, empty where there is no such file. InvalidArgument says what is wrong with the listing,
-  // FailedPrecondition that the program did not list but ran its tests: it is one case then; Aborted where its process
-  // was when it ended, which says more than how it ended.
+  // FailedPrecondition that the program did not list but ran its tests: it is one case then; Aborted, where its
+  // process was when it ended, which is told beside how it ended.
   virtual absl::StatusOr<CaseInfos> ParseListing(absl::string_view output,
                                                  absl::Span<const std::string> files) const = 0;
   // What a person should know of a listing that ParseListing could read; `files` as there.
   virtual std::vector<std::string> ListingNotes(absl::Span<const std::string> /*files*/) const { return {}; }
-  // Whether a process that listed, as ParseListing could read, may exit so.
+  // Whether a process whose listing ParseListing could read may exit with this status.
   virtual bool ListsWithStatus(int exit_code) const { return exit_code == 0; }
 
   // How many of the request's cases, from the first on, one process can be told to run; at least one.

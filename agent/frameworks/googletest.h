@@ -1,11 +1,11 @@
-// GoogleTest executables, of any release since 1.8: --gtest_list_tests, --gtest_filter, and the lines of its default
+// GoogleTest programs, of any release since 1.8: --gtest_list_tests, --gtest_filter, and the lines of its default
 // printer.
 //
 // Names are "Suite.Case" as listed: by the file of --gtest_output=json, which releases since 1.8.1 write beside the
 // list, else by the list itself (googletest_listing.h). DISABLED_ cases are listed and reported as skipped without a
 // process, since GoogleTest itself leaves them out silently.
 //
-// A batch is selected by the shortest filter that names it: none at all for all of the executable, Suite.* for whole
+// A batch is selected by the shortest filter that names it: none at all for all cases of the unit, Suite.* for whole
 // suites, exact names for the rest, because releases before 1.12 match every test against every pattern. It is one
 // argument: a batch whose filter would not fit (Linux' MAX_ARG_STRLEN, 128 KiB) is cut. --gtest_flagfile is no way out:
 // where GoogleTest is built with Abseil's flags, 1.13 dies of it and later releases ignore it, and run everything.

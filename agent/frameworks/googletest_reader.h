@@ -1,8 +1,7 @@
 // Reads what GoogleTest's default printer writes, mixed with whatever the tests write, as it comes.
 //
-//   [ RUN      ] Suite.Case                 anywhere in a line (a suite's set-up may not have ended its own), only
-//   while
-//                                           no case runs, only expected names
+//   [ RUN      ] Suite.Case                 anywhere in a line (a suite's set-up may not have ended its own),
+//                                           only while no case runs, only expected names
 //   ...output, "file:line: Failure" and "file:line: Skipped" blocks...
 //   [       OK ] Suite.Case (0 ms)          anywhere in a line, only for the case that runs
 //   [  FAILED  ] Suite.Case, where ...
@@ -18,7 +17,7 @@
 // success, bears them out. Those of a set-up or of one case are corrections, and a case under suspicion is doubtful
 // until then; those of a tear-down name the cases that may have done it (ProcessEnd::outside).
 //
-// A listing is checked by what runs: a process that knows a case not that was listed, or begins one that was not,
+// A listing is checked by what runs: a process that does not know a case that was listed, or begins one that was not,
 // proves it wrong (ProcessEnd::listing_wrong). Since a set-up may run another GoogleTest program and show what that
 // prints, one sign is not enough: a strange case counts if the process died in it, if one that was listed did not run,
 // or if the number of tests that the process announced says so, too.

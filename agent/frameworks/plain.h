@@ -1,6 +1,6 @@
-// A plain executable is one case: exit status 0 passes, 77 skips (as in Automake and Meson), anything else fails.
-// Unless its output is claimed by another framework (TestFramework::Claims), which then has its word; a TAP failure in
-// the output of one that passed unclaimed is its warning.
+// A plain program is one case: exit status 0 passes, 77 skips (as in Automake and Meson), anything else fails. Where
+// another framework claims its output (TestFramework::Claims), that one judges instead. A TAP failure in the output of
+// a program that passed unclaimed is its warning.
 
 #ifndef DTEST_AGENT_FRAMEWORKS_PLAIN_H_
 #define DTEST_AGENT_FRAMEWORKS_PLAIN_H_

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
+
 namespace dtest {
 
 struct ProcessEnd {
@@ -24,6 +26,8 @@ struct ProcessEnd {
   uint64_t output_cut = 0;
   // The headline of a sanitizer's report in `output`; of a process that ended well also what could not be checked.
   std::string warning;
+  // What it took to set up what all of its cases share, within their time: a further process would do it again.
+  absl::Duration shared_setup;
   std::string listing_wrong;  // how it shows that the listing is not what the process runs; empty: it does not
   // What cases recorded (RecordProperty), where the framework tells it only at the end.
   struct Property {

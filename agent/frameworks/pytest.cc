@@ -26,11 +26,14 @@ absl::string_view SuiteOf(absl::string_view id, absl::string_view parameter) {
 class Listing {
  public:
   void Add(const PytestRecord& record) {
-    if (record[0] == "case" && record.size() >= 5) {
-      CaseInfo info = {
-          .name = record[1], .suite = SuiteOf(record[1], record[4]), .parameter = record[4], .file = record[2]};
+    if (record[0] == "case" && record.size() >= 6) {
+      CaseInfo info = {.name = record[1],
+                       .suite = SuiteOf(record[1], record[4]),
+                       .parameter = record[4],
+                       .file = record[2],
+                       .group = record[5]};
       if (!absl::SimpleAtoi(record[3], &info.line)) info.line = 0;
-      for (size_t i = 5; i < record.size(); ++i) {
+      for (size_t i = 6; i < record.size(); ++i) {
         if (!record[i].empty() && record[i].find('\0') == absl::string_view::npos) info.labels.push_back(record[i]);
       }
       AddCase(info);

@@ -63,6 +63,14 @@ void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
     TellCoverage(record[1], record[2], sink);
     return;
   }
+  if (record[0] == "shared") {
+    double seconds = 0;
+    if (record.size() != 2 || !absl::SimpleAtod(record[1], &seconds) || !(seconds >= 0 && seconds < 1e9)) {
+      return Problem("a time that cannot be read", record);
+    }
+    shared_setup_ = absl::Seconds(seconds);
+    return;
+  }
   const size_t position = PositionIn(record);
   if (position == kNone) return;
   if (record[0] == "began") {
@@ -144,6 +152,7 @@ void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
   if (measuring_) TellCoverage(kNoCoverage, "", sink);
   lines_.End([this](absl::string_view line) { KeepSanitizerHeadline(line, &warning_); });
   end->premature = end->signal == 0 && !ended_;
+  end->shared_setup = shared_setup_;
   if (!records_.broken().empty()) problem_ = records_.broken();
   if (!problem_.empty()) {
     output_.Append(absl::StrCat("dtest: what its pytest plugin tells cannot be read: ", problem_, "\n"));

@@ -45,9 +45,10 @@ class PytestReader : public OutputReader {
   size_t left_ = 0;
   size_t running_ = kNone;  // position
   bool any_begun_ = false;
-  bool ended_ = false;      // it said so
-  bool measuring_ = false;  // it is to tell what it covers
-  std::string unknown_;     // the first case that pytest does not collect any more
+  bool ended_ = false;           // it said so
+  bool measuring_ = false;       // it is to tell what it covers
+  std::string unknown_;          // the first case that pytest does not collect any more
+  absl::Duration shared_setup_;  // ProcessEnd has it
   const CaseInfos& listing_;
 
   PytestRecords records_;

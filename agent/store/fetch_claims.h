@@ -1,9 +1,9 @@
 // Which files this agent is fetching, told to the others that share its store: so that a file is fetched once between
 // them, whether they are several agents on one machine or machines with one home.
 //
-//   <root>/fetching/<file id>   flocked by who fetches the file; touched while chunks of it come. An empty file, which
-//   may
-//                               stay behind where its agent was killed: the next one that fetches the file removes it.
+//   <root>/fetching/<file id>   flocked by who fetches the file; touched while chunks of it come. An empty file,
+//                               which may stay behind where its agent was killed: the next one that fetches the file
+//                               removes it.
 //
 // Only ever saves work: where locks fail, or are of each machine alone (NFS with nolock), each fetches for itself. One
 // thread; many processes.

@@ -37,8 +37,9 @@ namespace dtest::store {
 class Runs {
  public:
   // Comes to life as `run_id`, or as `<run_id>~2`, `~3`... while an agent of that name lives here (one machine under
-  // two names in hosts.txt, or machines that share a home). Makes the run's empty directories; removes what dead agents left, in a
-  // thread: at once where there are few runs, else at least every ten seconds of some agent's coming.
+  // two names in hosts.txt, or machines that share a home). Makes the run's empty directories;
+  // removes what dead agents left, in a thread. Where there are many runs, not each agent looks for dead ones, but one
+  // in ten seconds.
   // InvalidArgument: run_id is not 1..100 of [A-Za-z0-9._-], the first no dot.
   static absl::StatusOr<std::unique_ptr<Runs>> Open(const std::string& root, const std::string& run_id);
   // Gives up the run's directories and claims; the tree must have been removed, or the next Open removes it.

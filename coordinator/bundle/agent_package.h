@@ -4,6 +4,8 @@
 // On the host it is started by its own loader, since PT_INTERP is an absolute path of this machine:
 //     <dir>/lib/<loader_name> --library-path <dir>/lib <dir>/dtest-agent ARGUMENTS
 // A static agent (loader_name empty) is started as it is.
+//
+// Free function; the thread of `resolver`.
 
 #ifndef DTEST_COORDINATOR_BUNDLE_AGENT_PACKAGE_H_
 #define DTEST_COORDINATOR_BUNDLE_AGENT_PACKAGE_H_

@@ -42,8 +42,9 @@ struct Closure {
   std::string loader_path;   // the real file of PT_INTERP; empty: static, or not on this machine
   std::string glibc_needed;  // the highest of the program and its libraries that are not base, e.g. "2.34"; empty: none
   FrameworkSet frameworks;   // those of the program, itself or by libraries it uses as such
-  // Sonames that must be the host's own (MustBeHosts) and are looked for in its system's directories. One that the
-  // program finds in a directory of its RPATH or RUNPATH is in no list: it may have it there.
+  // Sonames that must be the host's own (MustBeHosts) and are looked for in its system's directories. One to
+  // which a path of the user's own led here (RPATH, RUNPATH, LD_LIBRARY_PATH), or that was not found and may be in a
+  // directory of such a path on the host, is in no list.
   std::vector<std::string> host_libraries;
   std::vector<std::string> missing;  // for a person: "libfoo.so.1 (needed by /a/b)"
 };

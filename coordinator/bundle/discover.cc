@@ -67,7 +67,7 @@ LastLink LastLinkOf(const ProgramFile& program) {
   return program.kind == ProgramFile::Kind::kScript ? LastLink::kKept : LastLink::kResolved;
 }
 
-// `given` as an absolute path; `real`, which is the same, if that would take ".." for what it may not be behind a link.
+// `given` as an absolute path. `real`, the same file, where `given` has "..", which may lead elsewhere behind a link.
 std::string WithoutDots(const std::string& root, const std::string& given, const std::string& real) {
   std::string path = absl::StartsWith(given, "/") ? "" : root;
   for (const absl::string_view part : absl::StrSplit(given, '/')) {

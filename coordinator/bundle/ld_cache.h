@@ -8,6 +8,8 @@
 // key and value are offsets, from the start of this header, of NUL-terminated strings: the soname and the path. Up to
 // glibc 2.31 the default was a combined file: "ld.so-1.7.0", padding, u32 entries, entries of 12 bytes, and then,
 // aligned to 8, the header above.
+//
+// Pure; any thread.
 
 #ifndef DTEST_COORDINATOR_BUNDLE_LD_CACHE_H_
 #define DTEST_COORDINATOR_BUNDLE_LD_CACHE_H_

@@ -38,7 +38,7 @@ struct PytestRoot {
   enum class Use {
     kNone,
     kTests,          // a file of tests
-    kMaybe,          // searched for examples, or conftest.py has files collected that Python's are not
+    kMaybe,          // searched for examples, or a conftest.py has pytest collect files other than Python's
     kConfiguration,  // the root's own: a plugin may collect what is there
   };
   Use UseOf(absl::string_view walked, absl::string_view path) const;
@@ -59,7 +59,8 @@ class PytestRoots {
   // Whether somebody has said that pytest runs what is in this directory: its root is configured, or there is a
   // conftest.py in it or above it, up to the root.
   bool IsDeclared(const std::string& directory);
-  // Whether a conftest.py in this directory or above it, up to the root, has files collected that Python's are not.
+  // Whether a conftest.py in this directory or above it, up to the root, has pytest collect files other than
+  // Python's.
   bool HasCollector(const std::string& directory);
 
  private:

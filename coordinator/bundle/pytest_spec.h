@@ -33,7 +33,8 @@ struct PytestSettings {
 };
 
 // The spec of a unit that is shipped, with all its files in the catalog. Of the options, `root` is the working
-// directory; `data` comes along.
+// directory; `data` comes along. InvalidArgument: the interpreter is a relative path, which no host has; else as
+// MakeSpec.
 absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings,
                                         const SpecOptions& options, Catalog& catalog);
 
@@ -43,7 +44,8 @@ absl::StatusOr<std::string> PytestInterpreter(const std::string& root, const std
 // The spec of one that runs where it is. NotFound: there is no such interpreter on this machine.
 absl::StatusOr<UnitSpec> InPlacePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings);
 
-// The files of a project, relative to its root, sorted; those of `tests`, relative to it, among them.
+// The files of a project, relative to its root, sorted; those of `tests`, relative to it, among them. errno's code, or
+// Unavailable: a directory cannot be read.
 absl::StatusOr<std::vector<std::string>> ProjectFiles(const std::string& root,
                                                       const std::vector<std::string>& tests = {});
 

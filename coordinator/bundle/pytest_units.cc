@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/bundle/files.h"
@@ -12,14 +13,43 @@ namespace {
 
 constexpr absl::string_view kExtension = ".py";
 
-// Whether who collects `outer` collects `inner`, too.
-bool Covers(absl::string_view outer, absl::string_view inner) {
-  return outer.empty() || outer == inner || absl::StartsWith(inner, absl::StrCat(outer, "/")) ||
-         absl::StartsWith(inner, absl::StrCat(outer, "::")) ||
-         (absl::StrContains(outer, "::") && absl::StartsWith(inner, absl::StrCat(outer, "[")));
+}  // namespace
+
+void PytestUnits::Paths::Add(const std::string& path) {
+  if (IsCovered(path)) return;
+  if (path.empty()) kept_.clear();
+  Forget(absl::StrCat(path, "/"));
+  Forget(absl::StrCat(path, "::"));
+  if (absl::StrContains(path, "::")) Forget(absl::StrCat(path, "["));
+  kept_.emplace(path, added_++);
 }
 
-}  // namespace
+// What it is part of: a directory, a file, a class, all parameters of a test.
+bool PytestUnits::Paths::IsCovered(const std::string& path) const {
+  if (kept_.contains("") || kept_.contains(path)) return true;
+  const size_t node = std::min(path.find("::"), path.size());
+  for (size_t end = 0; end < path.size(); ++end) {
+    const bool part = end < node ? path[end] == '/' : path[end] == '[' || path.compare(end, 2, "::") == 0;
+    if (part && kept_.contains(path.substr(0, end))) return true;
+  }
+  return false;
+}
+
+void PytestUnits::Paths::Forget(const std::string& prefix) {
+  const auto begin = kept_.lower_bound(prefix);
+  auto end = begin;
+  while (end != kept_.end() && absl::StartsWith(end->first, prefix)) ++end;
+  kept_.erase(begin, end);
+}
+
+std::vector<std::string> PytestUnits::Paths::InOrder() const {
+  std::vector<std::pair<uint64_t, absl::string_view>> numbered;
+  for (const auto& [path, number] : kept_) numbered.emplace_back(number, path);
+  std::sort(numbered.begin(), numbered.end());
+  std::vector<std::string> paths;
+  for (const auto& [number, path] : numbered) paths.emplace_back(path);
+  return paths;
+}
 
 bool PytestUnits::AddFound(const std::string& walked, const std::string& path, bool executable_script) {
   const std::string directory(DirectoryOf(path));
@@ -66,17 +96,11 @@ PytestUnit& PytestUnits::AddBelow(const PytestRoot& root, const std::string& wal
   return Add(root, RelativeTo(root.directory, walked, &relative) ? relative : "");
 }
 
-PytestUnit& PytestUnits::Add(const PytestRoot& root, std::string path) {
+PytestUnit& PytestUnits::Add(const PytestRoot& root, const std::string& path) {
   PytestUnit& unit = units_[root.directory];
   unit.root = root.directory;
   unit.ini = root.ini;
-  std::vector<std::string>& paths = unit.paths;
-  if (std::any_of(paths.begin(), paths.end(), [&](const std::string& other) { return Covers(other, path); })) {
-    return unit;
-  }
-  paths.erase(std::remove_if(paths.begin(), paths.end(), [&](const std::string& other) { return Covers(path, other); }),
-              paths.end());
-  paths.push_back(std::move(path));
+  paths_[root.directory].Add(path);
   return unit;
 }
 
@@ -87,10 +111,12 @@ std::vector<PytestUnit> PytestUnits::Take() && {
       std::string relative;
       if (other != directory && RelativeTo(directory, other, &relative)) unit.ignored.push_back(relative);
     }
-    for (std::string& program : programs_[directory]) {
-      const bool named = std::find(unit.files.begin(), unit.files.end(), program) != unit.files.end();
-      if (!named) unit.ignored.push_back(std::move(program));
+    std::vector<std::string>& programs = programs_[directory];
+    const absl::flat_hash_set<absl::string_view> files(unit.files.begin(), unit.files.end());
+    for (std::string& program : programs) {
+      if (!files.contains(program)) unit.ignored.push_back(std::move(program));
     }
+    unit.paths = paths_[directory].InOrder();
     units.push_back(std::move(unit));
   }
   return units;

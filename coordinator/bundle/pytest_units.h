@@ -12,6 +12,7 @@
 #ifndef DTEST_COORDINATOR_BUNDLE_PYTEST_UNITS_H_
 #define DTEST_COORDINATOR_BUNDLE_PYTEST_UNITS_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -50,12 +51,28 @@ class PytestUnits {
   std::vector<PytestUnit> Take() &&;
 
  private:
+  // Paths of which none is part of another. To add one costs the logarithm of their number.
+  class Paths {
+   public:
+    void Add(const std::string& path);
+    // As they were added.
+    std::vector<std::string> InOrder() const;
+
+   private:
+    bool IsCovered(const std::string& path) const;
+    void Forget(const std::string& prefix);
+
+    std::map<std::string, uint64_t> kept_;  // with the position in which each was added
+    uint64_t added_ = 0;
+  };
+
   // What is below `walked` and in the root: pytest itself finds what is there.
   PytestUnit& AddBelow(const PytestRoot& root, const std::string& walked);
-  PytestUnit& Add(const PytestRoot& root, std::string path);
+  PytestUnit& Add(const PytestRoot& root, const std::string& path);
 
   PytestRoots roots_;
   std::map<std::string, PytestUnit> units_;                   // by root
+  std::map<std::string, Paths> paths_;                        // of each: PytestUnit::paths
   std::map<std::string, std::vector<std::string>> programs_;  // executable scripts, relative to the root, by root
 };
 

@@ -1,4 +1,4 @@
-// How cases fared from run to run, as the event logs that are kept tell it.
+// How cases fared from run to run, as the event logs that are kept tell it. Free function, any thread.
 
 #ifndef DTEST_COORDINATOR_CLI_CASE_TREND_H_
 #define DTEST_COORDINATOR_CLI_CASE_TREND_H_

@@ -1,4 +1,4 @@
-// argv, with dtest.toml and the environment, as what was asked for.
+// argv, with dtest.toml and the environment, as what was asked for. Free functions, any thread.
 
 #ifndef DTEST_COORDINATOR_CLI_COMMAND_LINE_H_
 #define DTEST_COORDINATOR_CLI_COMMAND_LINE_H_

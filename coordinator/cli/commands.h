@@ -1,5 +1,7 @@
 // The commands of `dtest`. Each does its work and returns the exit status; texts go to standard output, errors to
 // standard error as "dtest: what was tried: what went wrong; what to do".
+//
+// On the program's first thread, one command a process.
 
 #ifndef DTEST_COORDINATOR_CLI_COMMANDS_H_
 #define DTEST_COORDINATOR_CLI_COMMANDS_H_

@@ -123,7 +123,7 @@ absl::Duration HeartbeatInterval(const Options& options) {
 }
 
 std::string ClockRemark(absl::Duration ahead) {
-  // How long what it said was under way is in this, too.
+  // The difference includes the time for which its Hello was under way.
   if (ahead > -kClockTolerance && ahead < kClockTolerance) return "";
   return absl::StrCat("warning: its clock is ",
                       absl::FormatDuration(absl::Trunc(absl::AbsDuration(ahead), absl::Seconds(1))),

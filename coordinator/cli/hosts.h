@@ -1,4 +1,6 @@
 // From the command line to hosts that can be launched: the inventory, and what launching needs. Shared by the commands.
+//
+// Free functions, any thread.
 
 #ifndef DTEST_COORDINATOR_CLI_HOSTS_H_
 #define DTEST_COORDINATOR_CLI_HOSTS_H_

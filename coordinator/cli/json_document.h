@@ -1,5 +1,5 @@
-// What a command shows under --json: one object on standard output, written in pieces as it grows, so that its size is
-// nobody's memory. docs/json.md specifies it. Values look as in the event log (report/json_append.h).
+// What a command shows under --json: one object on standard output, written in pieces as it grows, so that a long
+// one is never in memory as a whole. docs/json.md specifies it. Values look as in the event log (report/json_append.h).
 //
 //   {"version":1,"command":"list","cases":[...],"errors":[...],"status":0}
 //

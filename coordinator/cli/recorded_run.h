@@ -1,4 +1,6 @@
 // A run of the past, as its event log tells it: for commands that show it or run something of it again.
+//
+// Free functions. OptionsOfRun changes the working directory of the process: before other threads are started.
 
 #ifndef DTEST_COORDINATOR_CLI_RECORDED_RUN_H_
 #define DTEST_COORDINATOR_CLI_RECORDED_RUN_H_
@@ -20,9 +22,11 @@ absl::StatusOr<EventLogEnd> ReplayWholeRun(const std::string& log, absl::Functio
 
 // What a run was asked to do, by the command that its log has, which needs neither dtest.toml nor variables, with
 // `again` on top; but where things are kept and how they are shown is as `now` says, and no file is written that
-// `again` does not name. What a reproduction told its process of where it ran is in `as_it_ran` alone. Enters the run's
-// working directory; paths of `again` are meant from where it is called.
-// FailedPrecondition or InvalidArgument: the command, or what is put on top of it, is not taken.
+// `again` does not name. Variables by which a reproduction told its process where the case had run (DTEST_ATTEMPT and
+// its like) are in Options::as_it_ran, and not in `env`. Enters the run's working directory; paths of `again` are meant
+// from where it is called.
+// FailedPrecondition: the recorded command is not taken; InvalidArgument: what is put on top of it is not; errno's
+// code: the run's working directory cannot be entered.
 absl::StatusOr<Options> OptionsOfRun(const RunStarted& started, const std::string& log, const Options& now,
                                      GivenAnew again);
 

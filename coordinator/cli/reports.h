@@ -1,4 +1,4 @@
-// The sinks that a command line asks for, wired together: each handed its events after those that it borrows from.
+// The sinks that a command line asks for, wired together: each is handed an event after the sinks that it borrows from.
 // Shared by `dtest run` and `dtest report`. One thread (the loop's).
 
 #ifndef DTEST_COORDINATOR_CLI_REPORTS_H_

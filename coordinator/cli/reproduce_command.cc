@@ -71,7 +71,7 @@ Match MatchOf(const Attempt& attempt, const std::string& wanted) {
   const bool plain = name == unit;
   if (wanted == (plain ? std::string(unit) : absl::StrCat(unit, ".", name))) return Match::kWhole;
   if (wanted == NameToReproduce(unit, name)) return Match::kShown;
-  // With a space, as in reports; the executable without its directory; the case alone.
+  // With a space, as in reports; the unit without its directory; the case alone.
   for (const bool shown : {false, true}) {
     const auto text = [&](absl::string_view raw) { return shown ? NameLine(raw) : std::string(raw); };
     if (wanted == text(plain ? BaseName(unit) : name)) return Match::kShort;
@@ -187,7 +187,7 @@ int ReproduceCommand(const Options& options) {
   run.shard_durations.clear();
   run.processes = Processes::kBatch;
   run.retries = run.max_fail = 0;
-  // Whoever asks why it fails is not helped by its failing being let pass.
+  // Whoever asks why a case fails is not helped if its failure is forgiven.
   run.quarantine.clear();
   run.quarantine_files.clear();
   run.budget.clear();

@@ -1,4 +1,5 @@
-// How `dtest reproduce` names a case: in what reports print for a person to copy, and in what a person types.
+// How `dtest reproduce` names a case: in what reports print for a person to copy, and in what a person types. Pure; any
+// thread.
 
 #ifndef DTEST_COORDINATOR_CLI_REPRODUCE_COMMAND_H_
 #define DTEST_COORDINATOR_CLI_REPRODUCE_COMMAND_H_

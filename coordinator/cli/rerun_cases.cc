@@ -29,9 +29,9 @@ RerunCases CasesToRerun(const RunRecord& record) {
       again.failed.push_back({unit.name, ""});
       continue;
     }
-    // Of which cases it was to run is known, if it was a rerun.
+    // Which cases of it were to run is known if the run was a rerun.
     if (unit.unreached && !left.Has(unit.name)) again.unfinished.push_back({unit.name, ""});
-    // Which others it was to run is not told: the log was cut, or is of an early version.
+    // The log does not tell all that were to run: it was cut, or is of an early version.
     if (unit.listed.size() * record.summary().repeat() < unit.expected) again.unfinished.push_back({unit.name, ""});
     std::vector<Verdicts> verdicts(unit.listed.size());  // by position
     for (const CaseRecord& one : unit.cases) {

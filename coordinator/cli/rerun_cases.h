@@ -26,8 +26,8 @@ struct RerunCases {
 // `record` has heard all of a run that is over.
 RerunCases CasesToRerun(const RunRecord& record);
 
-// Whether the log of a rerun tells of all cases that the run before left, as it says that there are. If not, it was cut
-// before the rerun ran anything, and what it lacks is known to the run before alone.
+// Whether the log of a rerun names as many cases left by the run before as it says that there are. If not, the log was
+// cut before the rerun ran anything, and only the log of the run before names the others.
 class LeftTold {
  public:
   void Note(const RunEvent& event);

@@ -71,7 +71,7 @@ int RerunCommand(const Options& options, const SettingLayers& layers) {
       !without_rest ? ""
                     : absl::StrCat("; there is ", rest, " of it without a verdict: dtest rerun --unfinished ",
                                    ShellWord(options.paths.empty() ? run : options.paths.front()));
-  // Who says what is meant does without the rest.
+  // With --failed the user has said that the rest is not meant.
   const bool rest_fails = without_rest && !options.rerun_failed;
   std::vector<NamedCase> only;
   if (failed) only = cases.failed;

@@ -69,7 +69,7 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   }
   absl::StatusOr<Discovery> found = Discover(options.paths, discover);
   if (found.ok() || !rerun) return found;
-  // A path of the run that is repeated costs the cases that were in it, which are told, and no others.
+  // Where a path of the repeated run is gone, only the cases that were in it are lost, which are told; the rest runs.
   Discovery nothing;
   std::vector<std::string> paths;
   for (const std::string& path : options.paths) {
@@ -87,8 +87,8 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   return found;
 }
 
-// Where the cases that run are named, programs without any need not be listed. What is gone with its program: a rerun
-// tells it, in `left`; to a reproduction it is all that there is: NotFound names it.
+// Where the cases that run are named, programs without any need not be listed. Of cases whose program is gone a rerun
+// tells in `left`; a reproduction has no others, so NotFound names them.
 absl::Status LeaveOnlyWanted(const Selection& selection, bool rerun, std::vector<TestProgram>* programs,
                              std::vector<CasesLeft>* left) {
   std::erase_if(*programs, [&](const TestProgram& program) { return !selection.MayTake(program.name); });
@@ -361,7 +361,9 @@ void SayShard(const Options& options, const Durations& durations, const std::vec
 // Why a run that went well ran nothing.
 void SayNothingSelected(const Options& options, const RunSummary& summary) {
   std::string text = absl::StrCat("dtest: none of the ", CountText(summary.listed()), " cases is selected");
-  for (const std::string& filter : options.filters) absl::StrAppend(&text, " by -k '", OneLine(filter), "'");
+  for (const std::string& filter : options.filters) {
+    absl::StrAppend(&text, &filter == &options.filters.front() ? " by" : " or", " -k '", OneLine(filter), "'");
+  }
   if (options.shard_count > 1) absl::StrAppend(&text, " in shard ", options.shard_index, "/", options.shard_count);
   for (const std::string& filter : options.filters) {
     // GoogleTest's own way; here a '-' may be in an executable's name.

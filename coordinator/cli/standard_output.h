@@ -1,5 +1,5 @@
 // Standard output of the commands. What cannot be written is never taken for written: a full disk ends a command with
-// an error. A reader that went away (`dtest list | head`) is no error.
+// an error. A reader that went away (`dtest list | head`) is no error. One thread at a time.
 
 #ifndef DTEST_COORDINATOR_CLI_STANDARD_OUTPUT_H_
 #define DTEST_COORDINATOR_CLI_STANDARD_OUTPUT_H_

@@ -13,6 +13,8 @@
 //
 // Seconds. Names in order, one case a line, three digits that count: what changed shows in a diff and little else does.
 // Names that are not UTF-8 have no place in JSON and are left out.
+//
+// Free functions, any thread.
 
 #ifndef DTEST_COORDINATOR_HISTORY_DURATIONS_FILE_H_
 #define DTEST_COORDINATOR_HISTORY_DURATIONS_FILE_H_

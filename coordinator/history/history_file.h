@@ -2,6 +2,8 @@
 //
 // A file that is damaged or no history is renamed, so that nothing is lost and nothing stands in the way. One of a
 // later schema is healthy: it is left to the dtest that wrote it.
+//
+// Free functions; the thread of the database.
 
 #ifndef DTEST_COORDINATOR_HISTORY_HISTORY_FILE_H_
 #define DTEST_COORDINATOR_HISTORY_HISTORY_FILE_H_
@@ -34,9 +36,9 @@ absl::StatusOr<HistoryFile> OpenHistoryFile(const std::string& path);
 // returned as it is, without doing anything.
 absl::Status SetHistoryAside(const std::string& path, uint64_t inode, const absl::Status& why);
 
-// Forgets, within the caller's transaction, cases that were not seen for 90 days, and all but the latest 100,000 of an
-// unit; whole units and hosts not seen for 90 days, too. Of `units` (names), which are those that
-// were seen now, each is looked at once a day: that walks its cases (some ms for 10,000).
+// Forgets, within the caller's transaction, cases that were not seen for 90 days, and all but the latest 100,000 of a
+// unit; whole units and hosts not seen for 90 days, too. Of `units` (names), those that this run has seen, each is
+// looked at once a day: that walks its cases (some ms for 10,000).
 absl::Status PruneHistory(SqliteDatabase* db, absl::Time now, const std::vector<std::string>& units);
 
 }  // namespace dtest

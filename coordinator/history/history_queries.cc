@@ -61,7 +61,7 @@ std::optional<int64_t> History::FindUnit(absl::string_view name) {
   absl::StatusOr<SqliteStatement> find =
       SqliteStatement::Prepare(db_.get(), "SELECT id FROM executables WHERE name = ?1");
   if (!find.ok()) return std::nullopt;
-  // Units had been named by their base names: what was learnt of them is known to the path that has no row of its own.
+  // Old rows name units by their base names: what they say holds for a path that has no row of its own.
   for (const absl::string_view known : {name, name.substr(name.rfind('/') + 1)}) {
     find->Reset();
     find->Bind(1, known);

@@ -1,4 +1,4 @@
-// Expands the ranges of a host name: "node[01-03].lab" is node01.lab, node02.lab and node03.lab.
+// Expands the ranges of a host name: "node[01-03].lab" is node01.lab, node02.lab and node03.lab. Pure; any thread.
 
 #ifndef DTEST_COORDINATOR_INVENTORY_HOST_RANGE_H_
 #define DTEST_COORDINATOR_INVENTORY_HOST_RANGE_H_

@@ -50,8 +50,8 @@ absl::StatusOr<std::string> StoreAssignment(absl::string_view store) {
 constexpr absl::string_view kSqueeze = "while :; do case $r in *//*) r=${r%%//*}/${r#*//};; *) break;; esac; done; ";
 
 // A function: is $r below /tmp really there, and a directory of our own? Anybody may have made one, or a symbolic link
-// to one of ours that he later points elsewhere: so it looks at the directory it stands in, and at that one's own name.
-// /tmp itself may be a link.
+// to one of ours that is later made to point elsewhere: so it looks at the directory it stands in, and at that one's
+// own name. /tmp itself may be a link.
 constexpr absl::string_view kIsOwn =
     "o() { case $r in /tmp/*) (cd -P /tmp && t=$PWD && cd -P \"$r\" && [ -O . ] && [ \"$PWD\" = \"$t/${r#/tmp/}\" ]) "
     "2>/dev/null;; esac; }; ";
@@ -81,7 +81,7 @@ absl::StatusOr<std::string> BootstrapCommand(const AgentArchive& archive, absl::
 
 std::string InstallLine(const AgentArchive& archive, ArchiveForm form, size_t size, uint32_t checksum) {
   // $e collects what any failing step prints. The nonce makes $t ours alone, so two coordinators may install at once;
-  // whoever renames second finds .complete there and throws his copy away. If both saw no .complete, the second mv
+  // whoever renames second finds .complete there and throws its own copy away. If both saw no .complete, the second mv
   // moves into the first one's directory: hence the rm of $d/agent-$n. What stands there and is not complete is renamed
   // away, not removed: should the other's copy have come in its place meanwhile, it is put back.
   constexpr absl::string_view kUntar = "tar xof ../tar", kUnzip = "gzip -dc <../tar | tar xof -";

@@ -5,8 +5,8 @@
 //   InstallLine: reads the archive from stdin, verifies, unpacks, renames it into place, says so in a second marker
 //   line; then the agent is exec'ed.
 //
-// Needed on the host: a POSIX sh as /bin/sh and uname; for installing also mkdir, head (or dd), tar, mv, rm, cat, and
-// if there, cksum, gzip, ls, find. All may be busybox applets.
+// Needed on the host: a POSIX sh as /bin/sh and uname; for installing also mkdir, head (or dd), tar, mv, rm, and if
+// there, cksum, gzip, ls, find; for an account without a home also id. All may be busybox applets.
 //
 // Pure.
 
@@ -33,7 +33,7 @@ inline constexpr absl::string_view kUnpackedMarker = "DTEST-UNPACKED";
 // For the login shell, whichever it is: `exec /bin/sh -c '<script>'`, where the script holds no quote, exclamation
 // mark, backslash or newline, which are what sh, csh and fish would treat differently. The marker's text does not occur
 // in it, so that a terminal's echo is not mistaken for the marker. InvalidArgument if `store` holds a character that
-// would need quoting.
+// would need quoting, or begins with neither / nor ~/.
 absl::StatusOr<std::string> BootstrapCommand(const AgentArchive& archive, absl::string_view nonce,
                                              absl::string_view store);
 

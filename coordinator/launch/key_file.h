@@ -1,5 +1,5 @@
 // What an IdentityFile of ssh's configuration is, told without libssh, which reads neither public halves nor security
-// keys in the place of a private key.
+// keys in the place of a private key. Free function, any thread.
 
 #ifndef DTEST_COORDINATOR_LAUNCH_KEY_FILE_H_
 #define DTEST_COORDINATOR_LAUNCH_KEY_FILE_H_

@@ -1,4 +1,5 @@
-// A child process as a Conduit: the local agent, or the shell that a command= host's command yields.
+// A child process as a Conduit: the local agent, or the shell that a command= host's command yields. One thread, the
+// host's.
 
 #ifndef DTEST_COORDINATOR_LAUNCH_PROCESS_CONDUIT_H_
 #define DTEST_COORDINATOR_LAUNCH_PROCESS_CONDUIT_H_

@@ -21,7 +21,7 @@ namespace dtest {
 struct SpawnOptions {
   std::vector<std::string> argv;                         // argv[0] is looked up in PATH
   std::vector<std::pair<std::string, std::string>> env;  // added to ours
-  int stdio_socket = -1;  // becomes stdin and stdout, instead of pipes; the caller closes his copy
+  int stdio_socket = -1;  // becomes stdin and stdout, instead of pipes; the caller closes its copy
 };
 
 // Owns the descriptors; not the process: see TryReap and EndAndReap. Movable.

@@ -1,5 +1,6 @@
 // The `ssh` program as a host's transport, where libssh cannot be: certificate authorities, KnownHostsCommand, security
 // keys, one key of an agent with many, algorithms. The same shell on a host, through a process instead of a session.
+// Pure functions, any thread.
 
 #ifndef DTEST_COORDINATOR_LAUNCH_SSH_PROGRAM_H_
 #define DTEST_COORDINATOR_LAUNCH_SSH_PROGRAM_H_

@@ -1,4 +1,5 @@
 // A libssh session in non-blocking mode, with the waiting done by a HostControl. Includes libssh: for ssh_*.cc only.
+// One thread, the host's.
 
 #ifndef DTEST_COORDINATOR_LAUNCH_SSH_SESSION_H_
 #define DTEST_COORDINATOR_LAUNCH_SSH_SESSION_H_

@@ -2,6 +2,8 @@
 // libssh 0.10's differs from it where farms notice: after a HostName, later Host blocks match the new name instead of
 // the one typed; the second file of UserKnownHostsFile, HostKeyAlias, IdentitiesOnly and `Match originalhost` are
 // ignored; LogLevel makes it write to our terminal. docs/launch.md has the measurements.
+//
+// Free functions, any thread.
 
 #ifndef DTEST_COORDINATOR_LAUNCH_SSH_SETTINGS_H_
 #define DTEST_COORDINATOR_LAUNCH_SSH_SETTINGS_H_

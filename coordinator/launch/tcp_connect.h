@@ -1,5 +1,5 @@
 // A TCP connection with a deadline, that a HostControl can interrupt. (libssh's own tries only the first address of a
-// name, and says "Timeout connecting" for most things.)
+// name, and says "Timeout connecting" for most things.) Free functions; the host's thread.
 
 #ifndef DTEST_COORDINATOR_LAUNCH_TCP_CONNECT_H_
 #define DTEST_COORDINATOR_LAUNCH_TCP_CONNECT_H_

@@ -47,7 +47,8 @@ class Turn {
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
-  // Whether who `wants` to go on may do so, now. Once its turn is over it may, beside those whose turn it is.
+  // Whether a host that `wants` to go on may do so now. Once its turn is over it may go on beside those whose turn it
+  // is.
   bool MayGoOn(bool wants, absl::Time now) {
     if (!wants || now >= ends_) GiveBack();
     if (!wants || ends_ != absl::InfiniteFuture()) return true;

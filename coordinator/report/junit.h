@@ -1,8 +1,8 @@
 // JUnit XML as CI systems read it: Jenkins (its xUnit plugin's schema), GitLab, Surefire's elements for attempts.
 // docs/reports.md specifies it, tests/golden/junit.xsd is its schema.
 //
-// A test suite is a unit; classname is "<executable>.<suite>", name is the case. The file is written when the
-// run finishes, whole or not at all: into a temporary file beside it that is then renamed.
+// A test suite is a unit; classname is "<unit>.<suite>", name is the case. The file is written when the run
+// finishes, whole or not at all: into a temporary file beside it that is then renamed.
 //
 // GitLab reads at most 30 MB a file. Texts are shortened as far as needed to stay below, and say so; if the cases
 // alone are too many, the rest goes to PATH with ".part2" and so on before its extension.

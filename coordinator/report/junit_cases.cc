@@ -63,8 +63,7 @@ absl::string_view JUnitCases::SuiteName(size_t suite) const {
   return suite < units ? absl::string_view(run_.units()[suite].name) : further_units_[suite - units];
 }
 
-// ---- The run
-// ---------------------------------------------------------------------------------------------------------
+// ---- The run ---------------------------------------------------------------------------------------------------
 
 void JUnitCases::Render() {
   // First, so that it is in the first part of a report in several.
@@ -185,8 +184,7 @@ void JUnitCases::LeftBehind(size_t suite, absl::string_view unit) {
   }
 }
 
-// ---- A case
-// ----------------------------------------------------------------------------------------------------------
+// ---- A case ----------------------------------------------------------------------------------------------------
 
 void JUnitCases::Case(size_t suite, const UnitRecord& unit, const CaseRecord& record) {
   const size_t begin = body_.size();
@@ -327,8 +325,7 @@ void JUnitCases::Outputs(const AttemptRecord& attempt, bool has_message, absl::s
   }
 }
 
-// ---- Parts of elements
-// -----------------------------------------------------------------------------------------------
+// ---- Parts of elements -----------------------------------------------------------------------------------------
 
 // What was rendered since `begin`.
 void JUnitCases::AddPiece(size_t begin, size_t suite, Kind kind, absl::Duration duration, absl::Time started) {

@@ -1,5 +1,7 @@
 // The <testcase> elements of a JUnit file, one after the other, each with what its <testsuite> counts of it.
 // docs/reports.md says which element stands for what.
+//
+// One thread.
 
 #ifndef DTEST_COORDINATOR_REPORT_JUNIT_CASES_H_
 #define DTEST_COORDINATOR_REPORT_JUNIT_CASES_H_

@@ -1,4 +1,4 @@
-// All of a run that a report of the whole run shows, collected from its events: executables, their cases with their
+// All of a run that a report of the whole run shows, collected from its events: units, their cases with their
 // final verdicts or none, and the texts of the attempts that have something to say. JUnit is rendered from it once the
 // run is over, and the terminal takes from it what it shows at the end.
 //

@@ -130,9 +130,10 @@ class RunSummary : public Sink {
   absl::Duration busy_time() const { return busy_; }  // of all attempts together
 
   // As docs/reports.md says, the first that applies: 3 if the run never finished, no host was left or dtest failed;
-  // 2 after a signal; 1 if a case failed or a unit could not be listed; 1 if cases were not run (run timeout, what an
-  // earlier run left), or less is covered than the project wants; 3 if what is covered could not be reported;
-  // 3 if a selected case has no verdict (a bug of dtest: never taken for success); 5 if nothing was selected; else 0.
+  // 2 after a signal; 1 if a case failed, a unit could not be listed or --max-fail ended the run; 1 if cases were not
+  // run (run timeout, what an earlier run left), or less is covered than the project requires; 3 if what is covered
+  // could not be reported; 3 if a selected case has no verdict (a bug of dtest: never taken for success); 5 if nothing
+  // was selected; else 0.
   int ExitStatus() const;
 
  private:

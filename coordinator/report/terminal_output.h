@@ -16,9 +16,10 @@
 
 namespace dtest {
 
-// Writes to a terminal, pipe, socket or file. The first three never block while pending() grows: they are opened anew
-// without blocking (the descriptor given is shared with other programs, whose writes must stay blocking), or sent
-// to. Where that is not allowed, and for files, writes are plain ones. One thread.
+// Writes to a terminal, pipe, socket or file. Writes to the first three do not block; what is not taken waits in
+// pending(). Terminals and pipes are opened anew without blocking (the descriptor given is shared with other programs,
+// whose writes must stay blocking), sockets are sent to. Where the opening fails, and for files, writes are plain ones.
+// One thread.
 class TerminalOutput {
  public:
   static constexpr size_t kMaxPending = 16 << 20;

@@ -23,8 +23,8 @@ enum class Colors : bool { kDrop, kKeep };
 // left out whole; with kKeep those that set colours (SGR) stay. The result is valid in XML 1.0 once escaped.
 void AppendClean(absl::string_view bytes, Colors colors, std::string* out);
 
-// Output of which `cut` bytes were left out of the middle when it was captured (agent/execute/capture.h), with a line
-// that says so where they were.
+// Output of which `cut` bytes were left out of the middle when it was captured (agent/frameworks/capture.h), with a
+// line that says so where they were.
 std::string WithCutMarked(absl::string_view output, uint64_t cut);
 
 // A name on one line: clean, and newlines and tabs shown as \n and \t.

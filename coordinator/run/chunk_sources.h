@@ -40,8 +40,8 @@ class ChunkSources {
 
   explicit ChunkSources(size_t hosts) : hosts_(hosts) {}
 
-  // The host answers peers from now on; it is gone, or does no longer; it has had something from a peer; the asker
-  // cannot fetch from that peer.
+  // In their order: the host begins to answer peers; it is gone, or answers them no more; it has had something from a
+  // peer; the asker cannot fetch from that peer.
   void Serves(HostId host) { hosts_[host.value()].serves = true; }
   void Gone(HostId host) { hosts_[host.value()].serves = false; }
   void Fetched(HostId host) { hosts_[host.value()].fetched = true; }

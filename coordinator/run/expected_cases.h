@@ -1,5 +1,5 @@
 // What the scheduler is told of a unit's selected cases: how each is to be run, what history expects of it, and where
-// that knows nothing what a file of durations says (which has no high estimates).
+// that knows nothing what a file of durations says (which has no high estimates). Pure; any thread.
 
 #ifndef DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_
 #define DTEST_COORDINATOR_RUN_EXPECTED_CASES_H_

@@ -199,7 +199,7 @@ void HostPool::Send(absl::Time now, HostId host, ToAgent message) {
 void HostPool::Lost(absl::Time now, HostId id, const absl::Status& reason, bool agent_ended) {
   Host& host = hosts_[id.value()];
   if (host.state == State::kGone || host.state == State::kWaiting) return;
-  // One that never came up has a reason that will not go by itself.
+  // One that never came up has a reason that will not go away by itself.
   const bool again = (host.state == State::kUp || host.restarts > 0) && host.restarts < options_.restarts;
   if (again) {
     host.restart_at = now + options_.restart_delay * (1 << host.restarts);

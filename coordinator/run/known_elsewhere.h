@@ -1,5 +1,5 @@
 // Entries of files that are kept beside the tests (quarantine, budget) and mean no case of a run: they are out of date,
-// unless they mean cases of executables that are not in it. Free function, any thread.
+// unless they mean cases of units that are not in it. Free function, any thread.
 
 #ifndef DTEST_COORDINATOR_RUN_KNOWN_ELSEWHERE_H_
 #define DTEST_COORDINATOR_RUN_KNOWN_ELSEWHERE_H_

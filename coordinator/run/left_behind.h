@@ -17,7 +17,8 @@ namespace dtest {
 // follow one another are one part.
 void AddLeft(const std::vector<NamedCase>& cases, const CasesLeft& like, std::vector<CasesLeft>* left);
 
-// Of the unit, which `rest` is of. `why` those are missing; `before`: what was told of the earlier run.
+// What to tell of `unit`, of which `rest` does not run. `why`: the reason that cases are missing, for a person;
+// `before`: what was told of the earlier run.
 std::vector<CasesLeft> LeftBehind(const std::string& unit, const Selection::Rest& rest, absl::string_view why,
                                   const LeftCases& before);
 

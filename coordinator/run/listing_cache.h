@@ -5,7 +5,7 @@
 //       "dtest listing 3\n"
 //       startup in ns, prints_all (0 or 1), number of texts, number of cases, each a decimal number and a line feed
 //       each text of CaseInfos::texts: its length and a line feed, its bytes
-//       each CaseInfos::Row: its six numbers in their order, each with a line feed
+//       each CaseInfos::Row: its seven numbers in their order, each with a line feed
 //       CaseInfos::bytes
 //       SHA-256 of all after the first line
 //

@@ -25,8 +25,8 @@ class Quarantine {
   Quarantine(std::vector<QuarantineEntry> entries, absl::CivilDay today);
 
   // By index in `cases`: the entry whose case it is, the first that has not expired, else the first. Of all cases, so
-  // that what it knows of entries does not depend on which are selected. But none has what could not be collected
-  // (kUncollectedLabel): the cases of that file did not run.
+  // that what it knows of entries does not depend on which are selected. A case with kUncollectedLabel
+  // has none: the cases of that file did not run.
   absl::flat_hash_map<uint32_t, uint32_t> Find(absl::string_view unit, const CaseInfos& cases);
 
   const QuarantineEntry& entry(uint32_t number) const { return entries_[number]; }

@@ -147,7 +147,7 @@ class RunLoop : public Hosts::Delegate {
 
   // ---- Units
   void UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings);
-  // Whether the listing that came with it may stand for what it has now.
+  // Whether the listing that came with the unit may be used in place of listing it again.
   bool MayTrust(const Bundle::Unit& unit) const;
   // `asked`: a host was, which took `startup`.
   void CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked);
@@ -158,7 +158,7 @@ class RunLoop : public Hosts::Delegate {
   bool IsFirst(const std::optional<CaseHistory>& history) const;
   // What a report says of the quarantine of a case that ended so.
   void AddQuarantine(const RunUnit& unit, CaseEnded* ended) const;
-  // Entries of quarantine and budget that no case of this run is meant by.
+  // Tells of entries of quarantine and budget that match no case of this run.
   void TellUnmatched();
   // Cases that passed and took too long have failed.
   void ApplyBudget(HostId host, Results* results);

@@ -114,7 +114,7 @@ void RunLoop::ApplyBudget(HostId id, Results* results) {
     result.message = *std::move(excess);
     if (!results->done) over_budget_.emplace(results->lease, result.index);
   }
-  // What its process does later is said of the failure that it is by now.
+  // The agent told it as passed, but here it has failed: what the end of its process adds is said of that failure.
   for (LateFailure& failure : results->late_failures) {
     if (over_budget_.contains({results->lease, failure.result.index})) failure.told = Outcome::kFailed;
   }

@@ -44,9 +44,9 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
   if (units_pending_ == 0) Schedule(BundleComplete());
 }
 
-// Cases made from files that nobody named may be others than in an earlier run. Where all cases run, who runs them
-// finds out; where filters choose, a case that is not in the listing would be missed by nobody. To repeat a run, the
-// cases it had are what is wanted.
+// Cases made from files that nobody named may be others than in an earlier run. Where all cases run, the processes
+// that run them show it; where filters choose, nobody would miss a case that is not in the listing. To repeat a run,
+// the cases it had are what is wanted.
 bool RunLoop::MayTrust(const Bundle::Unit& unit) const {
   const bool of_earlier_run = unit.listing_key.has_value();
   return !of_earlier_run || selection_.TakesAll() || options_.scheduler.together;
@@ -65,7 +65,7 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   unit.listed = true;
   unit.cases = std::move(cases);
   std::vector<std::optional<CaseHistory>> histories;
-  // As it ran is not as it is expected to run.
+  // A reproduction runs cases as they ran, whatever history expects of them.
   if (out_.history != nullptr && !options_.scheduler.together) histories = out_.history->Cases(unit.name, unit.cases);
   unit.selected = selection_.Select(unit.name, unit.cases, histories);
   if (unit.cases.empty()) {

@@ -52,7 +52,7 @@ class Selection {
   // By part (0-based): what those cases take.
   const std::vector<absl::Duration>& expected() const { return plan_.expected(); }
 
-  // What has kUncollectedLabel is left out by filters that exclude only.
+  // A case with kUncollectedLabel passes every including filter: what is asked for may be in its file.
   bool Matches(const FilterSubject& subject) const;
 
   // Whether a filter has failed() or new(): Select must then be told what history knows.

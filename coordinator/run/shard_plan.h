@@ -23,7 +23,7 @@
 
 namespace dtest {
 
-// The part a case belongs to, 0-based: a hash of "executable\0name" (FNV-1a, then MurmurHash3's finaliser), so that
+// The part a case belongs to, 0-based: a hash of "unit\0name" (FNV-1a, then MurmurHash3's finaliser), so that
 // every machine agrees, whatever it knows.
 uint32_t ShardOf(absl::string_view unit, absl::string_view name, uint32_t shard_count);
 

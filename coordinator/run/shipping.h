@@ -47,8 +47,8 @@ class Shipping {
   // Should it come back, it is a fresh agent that was told nothing.
   void HostIsGone(HostId host);
 
-  // Says what was shipped since it was last said, of the hosts where anything was. By itself it does when a host has
-  // begun or ceased to wait for files.
+  // Tells, by Outlets::shipped, what was shipped to each host since it was last told of, where anything was. When a
+  // host begins or ceases to wait for files that is told without this call.
   void Report();
 
  private:

@@ -48,7 +48,8 @@ struct CaseRecord {
   bool behind : 1 = false;  // it last failed in a process that others had begun in before it
   bool quarantined : 1 = false;
   bool told_slow : 1 = false;  // of this attempt
-  bool first : 1 = false;      // as SelectedCase::first; of the first iteration only
+  bool first : 1 = false;      // it is handed out before those that are not; of the first iteration only
+  bool grouped : 1 = false;    // it is in one of Groups
 };
 // It ran on two hosts as these were lost: no other such case runs on its host, so that the next loss tells them apart.
 inline bool RunsApart(const CaseRecord& c) { return c.lost_hosts > 1; }

@@ -1,6 +1,8 @@
 // How a case is to be run, as far as that is decided case by case: by the coordinator, once, as its unit becomes known.
 // What each field asks for is done in one place only: an agent is told the time limit and the variables with each
 // lease, and nothing of the rest, since the scheduler hands leases out accordingly.
+//
+// Values.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_CASE_POLICY_H_
 #define DTEST_COORDINATOR_SCHEDULE_CASE_POLICY_H_
@@ -39,7 +41,7 @@ struct CasePolicy {
   std::optional<absl::Duration> slow_after = {};           // it is told to be slow then; nullopt: by history, as well
   absl::Duration retry_delay = absl::ZeroDuration();       // before the first further attempt; doubled for each...
   absl::Duration most_retry_delay = absl::ZeroDuration();  // ...up to this
-  bool flaky_fails = false;                                // passed, but not at first, has failed
+  bool flaky_fails = false;                                // a case that passes at a further attempt only has failed
   std::vector<std::pair<std::string, std::string>> env = {};  // variables of its process, beside the run's
   // What it needs beyond a slot of any host (needs.h).
   std::vector<CaseLock> locks = {};    // held from the moment it is handed out to its proven end; by name, each once

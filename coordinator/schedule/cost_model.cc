@@ -29,8 +29,7 @@ absl::Duration TimeLeft(absl::Duration work, double capacity, absl::Duration lon
 
 CostModel::CostModel(absl::Duration default_case, absl::Duration longest_batch)
     : default_case_(std::max(absl::ToDoubleSeconds(default_case), 1e-9)),
-      longest_batch_(absl::ToDoubleSeconds(longest_batch)),
-      long_case_(longest_batch / 4) {}
+      longest_batch_(absl::ToDoubleSeconds(longest_batch)) {}
 
 void CostModel::AddUnit(UnitId unit, uint32_t suites, absl::Duration startup) {
   units_.GrowTo(unit);
@@ -38,6 +37,7 @@ void CostModel::AddUnit(UnitId unit, uint32_t suites, absl::Duration startup) {
   e.suites.resize(suites);
   if (startup > absl::ZeroDuration()) e.startup.Add(absl::ToDoubleSeconds(startup));
   e.prior = default_case_;
+  e.long_case = std::max(absl::Seconds(longest_batch_) / 4, 4 * startup);
   Refresh(unit);
 }
 

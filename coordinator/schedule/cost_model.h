@@ -3,6 +3,8 @@
 // A case without history is expected to take what its suite took so far, drawn towards what its unit took, drawn
 // from what all units took, and SchedulerOptions::default_case before anything is seen. Averages are
 // exponentially weighted (1/n for the first, then 1/16 for each new one), in seconds on a host of speed 1.
+//
+// Pure; one thread.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_COST_MODEL_H_
 #define DTEST_COORDINATOR_SCHEDULE_COST_MODEL_H_
@@ -42,8 +44,9 @@ class CostModel {
   // Brings what is expected of a unit that has not run yet up to date with what the others took.
   void Refresh(UnitId unit);
 
-  // A case that is expected to take longer is leased alone.
-  absl::Duration long_case() const { return long_case_; }
+  // A case of the unit that is expected to take longer is leased alone: a quarter of the longest batch, or so long that
+  // a start of its process, as expected before the first, is a fifth of the two. Fixed.
+  absl::Duration long_case(UnitId unit) const { return units_[unit].long_case; }
 
   // How long the next batch of short cases should be. `pending`: what all that is unassigned is expected to take,
   // `left`: all that is not finished; `capacity`: slots times speed.
@@ -66,13 +69,13 @@ class CostModel {
     Average cases;
     Average startup;
     double prior = 0;  // expected before the first result
+    absl::Duration long_case;
     std::vector<Average> suites;
   };
   double MeanSeconds(const Unit& unit) const { return unit.cases.count > 0 ? unit.cases.seconds : unit.prior; }
 
   double default_case_;
   double longest_batch_;
-  absl::Duration long_case_;
   Average all_;
   IdVector<UnitId, Unit> units_;
 };

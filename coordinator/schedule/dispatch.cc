@@ -145,6 +145,7 @@ bool Scheduler::Impl::Avoids(HostId h, const RetryQueue::Kind& kind, absl::Time 
 
 bool Scheduler::Impl::MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const {
   const UnitId e = kind.unit;
+  if (groups_.IsBusy(kind.group)) return false;
   if (Avoids(h, kind, since)) return false;
   if (MayPlace(h, e)) return true;
   // Shipping does not pay; but the only host that need not be shipped to is the one that it failed on.
@@ -224,10 +225,11 @@ bool Scheduler::Impl::GiveLong(HostId h) {
   return true;
 }
 
-UnitId Scheduler::Impl::ChooseShort(HostId h, bool first) const {
+UnitId Scheduler::Impl::ChooseShort(HostId h, bool first) {
   const std::set<UnitId>& with_first = pending_.with_first();
   const auto may_have = [&](UnitId e) {
-    return pending_.short_count(e) > 0 && (!first || with_first.contains(e)) && MayPlace(h, e);
+    return pending_.short_count(e) > 0 && (!first || with_first.contains(e)) && MayPlace(h, e) &&
+           pending_.BringFreeToFront(e);
   };
   const UnitId current = hosts_[h].current;
   if (current != kNoUnit && may_have(current)) return current;
@@ -286,26 +288,29 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   const absl::Duration pending = pending_.expected();
   const absl::Duration length = costs_.BatchLength(e, pending, pending + hosts_.leased(), hosts_.capacity());
   const double target = std::min(speed, 1.0) * absl::ToDoubleSeconds(length);
-  const double long_case = absl::ToDoubleSeconds(costs_.long_case());
+  const double long_case = absl::ToDoubleSeconds(costs_.long_case(e));
   const uint32_t most_unknown = costs_.BatchUnknownCases(e);
   CaseList list;
   double sum = 0;
   uint32_t unknown = 0;
-  while (pending_.short_count(e) > 0 && (list.count < kMostCasesPerLease || options_.together)) {
+  while (pending_.short_count(e) > 0) {
     const CaseNumber i = pending_.FirstShort(e);
     CaseRecord& c = cases_[i];
     pending_.FixEstimate(i);
     const double seconds = c.seconds;
-    if (list.count > 0 && !options_.together) {
-      const CaseRecord& last = cases_[list.tail];
-      // One iteration a lease: an index must not be in it twice.
-      if (c.iteration != last.iteration || c.first != last.first || seconds > long_case || HasOwnProcess(c)) break;
-      if (!ShareEnvironment(c, last)) break;
+    const GroupId group = groups_.Of(c);
+    const CaseRecord* const last = list.count > 0 ? &cases_[list.tail] : nullptr;
+    // One iteration a lease: an index must not be in it twice.
+    if (last != nullptr && !options_.together && (c.iteration != last->iteration || !ShareEnvironment(c, *last))) break;
+    const bool stays = last != nullptr && group != kNoGroup && group == groups_.Of(*last);
+    if (last != nullptr && !options_.together && !stays) {
+      if (list.count >= kMostCasesPerLease || groups_.IsBusy(group)) break;
+      if (c.first != last->first || seconds > long_case || HasOwnProcess(c)) break;
       if (!c.known && unknown >= most_unknown) {
         *probing = true;
         break;
       }
-      const bool same_suite = c.suite == last.suite && !options_.shuffle;
+      const bool same_suite = c.suite == last->suite && !options_.shuffle;
       if (sum >= (same_suite ? 1 : 1 - kSuiteSlack) * target &&
           !(same_suite && sum + seconds <= (1 + kSuiteSlack) * target))
         break;
@@ -314,7 +319,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
     list.PushBack(cases_, i);
     sum += seconds;
     unknown += !c.known;
-    if ((seconds > long_case || HasOwnProcess(c)) && !options_.together) break;
+    if ((seconds > long_case || HasOwnProcess(c)) && group == kNoGroup && !options_.together) break;
   }
   return list;
 }
@@ -323,7 +328,10 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list, NeedsI
   placement_.Request(h, e, hosts_[h].slots);
   if (options_.stress.has_value()) stress_.until = std::min(stress_.until, now_ + options_.stress->time);
   Lease message;
-  message.id = hosts_.NewLease(h, e, list, now_, needs).id;
+  LeaseRecord& lease = hosts_.NewLease(h, e, list, now_, needs);
+  message.id = lease.id;
+  lease.groups = groups_.In(cases_, list);
+  groups_.Begin(lease.groups);
   message.iteration = cases_[list.head].iteration;
   message.unit = e;
   const std::optional<uint32_t> first = first_of_unit_[e];

@@ -33,6 +33,7 @@ struct LeaseRecord {
   UnitId unit = kNoUnit;
   uint32_t iteration = 1;                          // of all of its cases
   NeedsId needs = kNoNeeds;                        // of its only case; it is not recalled for others, nor copied
+  std::vector<GroupId> groups;                     // of its cases, as it began; it is not copied if there are any
   CaseList cases;                                  // without a result yet, in the order they run
   int64_t nanos = 0;                               // expected for them
   LeaseSlab previous = kNoLease, next = kNoLease;  // in the host's list

@@ -18,11 +18,15 @@ using CaseNumber = StrongId<struct CaseNumberTag, uint32_t>;
 // Place of a LeaseRecord in the HostTable. The next lease gets it when one has ended.
 using LeaseSlab = StrongId<struct LeaseSlabTag, uint32_t>;
 
+// Of cases that run in one process (groups.h).
+using GroupId = StrongId<struct GroupIdTag, uint32_t>;
+
 // Place of a policy in the PolicyTable.
 using PolicyId = StrongId<struct PolicyIdTag, uint16_t>;
 
 inline constexpr CaseNumber kNoCase(UINT32_MAX);
 inline constexpr LeaseSlab kNoLease(UINT32_MAX);
+inline constexpr GroupId kNoGroup(UINT32_MAX);
 inline constexpr HostId kNoHost(UINT32_MAX);
 inline constexpr UnitId kNoUnit(UINT32_MAX);
 

@@ -21,7 +21,7 @@ namespace dtest::schedule {
 
 class Listings {
  public:
-  // A unit of the bundle; `listed`: its cases are told without. False if it is known already.
+  // A unit of the bundle; `listed`: its cases become known without a host. False if the unit is known already.
   bool Add(UnitId unit, bool listed);
   void CompleteBundle() { bundle_complete_ = true; }
 

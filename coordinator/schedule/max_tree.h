@@ -1,5 +1,5 @@
-// A tournament tree: which of n numbered keys is the largest, with O(log n) to change one and O(1) to ask. Flat, so
-// that a thousand hosts are two kilobytes of indices.
+// A tournament tree: which of n numbered keys is the largest, with O(log n) to change one and O(1) to ask. Flat
+// arrays of 16 bytes a key.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_MAX_TREE_H_
 #define DTEST_COORDINATOR_SCHEDULE_MAX_TREE_H_

@@ -44,7 +44,7 @@ class NeedsTable {
   bool HasTags(HostId h, NeedsId n) const;
   // Sorted.
   const std::vector<std::string>& TagsOf(HostId h) const;
-  // Of the slots of a host with so many, how many the case takes.
+  // How many slots the case takes on a host that has `host_slots`.
   uint32_t SlotsOf(NeedsId n, uint32_t host_slots) const {
     return needs_[n].needs.exclusive ? host_slots : needs_[n].needs.slots;
   }
@@ -64,7 +64,8 @@ class NeedsTable {
 
   void Take(NeedsId n, HostId h) { Count(n, h, 1); }
   void Give(NeedsId n, HostId h);
-  // A lease with these needs is about to end here, and its case may live on until then: it counts as another.
+  // A lease with these needs is about to end here, but its case may live on until `until`, and counts as one more
+  // until then.
   void Linger(NeedsId n, HostId h, absl::Time until);
   // Ends what has lingered long enough: returns the hosts.
   std::vector<HostId> EndLingering(absl::Time now);

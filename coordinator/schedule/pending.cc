@@ -7,8 +7,13 @@
 
 namespace dtest::schedule {
 
-Pending::Pending(CaseArray* cases, CostModel* costs, PolicyTable* policies, bool listing_order)
-    : cases_(*cases), costs_(*costs), policies_(*policies), listing_order_(listing_order), needy_(&policies->needs()) {}
+Pending::Pending(CaseArray* cases, CostModel* costs, PolicyTable* policies, Groups* groups, bool listing_order)
+    : cases_(*cases),
+      costs_(*costs),
+      policies_(*policies),
+      groups_(*groups),
+      listing_order_(listing_order),
+      needy_(&policies->needs()) {}
 
 void Pending::AddUnit(UnitId unit) { units_.GrowTo(unit); }
 
@@ -69,7 +74,8 @@ void Pending::Add(CaseNumber i, bool front) {
   CaseRecord& c = cases_[i];
   if (c.needy) return AddNeedy(i, absl::InfinitePast());
   Unit& e = units_[c.unit];
-  if (c.known && c.seconds > absl::ToDoubleSeconds(costs_.long_case()) && !listing_order_ && !c.first) {
+  const bool stays = listing_order_ || c.first || c.grouped;
+  if (c.known && !stays && c.seconds > absl::ToDoubleSeconds(costs_.long_case(c.unit))) {
     c.state = CaseState::kLong;
     e.heap.push_back({c.seconds, i});
     std::push_heap(e.heap.begin(), e.heap.end(), Shorter);
@@ -85,7 +91,7 @@ void Pending::AddNeedy(CaseNumber i, absl::Time now) {
   CaseRecord& c = cases_[i];
   c.state = CaseState::kNeedy;
   FixEstimate(i);
-  needy_.Add(policies_.NeedsOf(c.policy), {c.unit, c.avoid, RunsApart(c)}, i, Nanos(c.seconds), now);
+  needy_.Add(policies_.NeedsOf(c.policy), KindOf(c), i, Nanos(c.seconds), now);
   Account(i, 1);
 }
 
@@ -93,7 +99,7 @@ void Pending::AddRetry(CaseNumber i, absl::Time now) {
   CaseRecord& c = cases_[i];
   if (c.needy) return AddNeedy(i, now);
   c.state = CaseState::kRetry;
-  retries_.Add({c.unit, c.avoid, RunsApart(c)}, i, now);
+  retries_.Add(KindOf(c), i, now);
   Account(i, 1);
 }
 
@@ -106,6 +112,22 @@ bool Pending::ReleaseDelayed(absl::Time now) {
   bool any = false;
   for (; retries_.next_due() <= now; any = true) AddRetry(retries_.TakeDelayed(), now);
   return any;
+}
+
+bool Pending::BringFreeToFront(UnitId unit) {
+  constexpr uint32_t kMostMoved = 1000;  // seldom any: what waits for a retry, or for the iteration before
+  CaseList& list = units_[unit].list;
+  uint32_t left = std::min(list.count, kMostMoved);
+  for (GroupId g = groups_.Of(cases_[list.head]); groups_.IsBusy(g); g = groups_.Of(cases_[list.head])) {
+    uint32_t together = 0;
+    for (CaseNumber i = list.head; i != kNoCase && together <= left && groups_.Of(cases_[i]) == g; i = cases_[i].next) {
+      ++together;
+    }
+    if (together > left) return false;
+    left -= together;
+    for (; together > 0; --together) list.PushBack(cases_, list.RemoveAfter(cases_, kNoCase));
+  }
+  return true;
 }
 
 CaseNumber Pending::TakeShort(UnitId unit) {
@@ -126,13 +148,13 @@ CaseNumber Pending::TakeLong(UnitId unit) {
 }
 
 void Pending::TakeRetry(CaseNumber i) {
-  retries_.Remove({cases_[i].unit, cases_[i].avoid, RunsApart(cases_[i])}, i);
+  retries_.Remove(KindOf(cases_[i]), i);
   Account(i, -1);
 }
 
 void Pending::TakeNeedy(CaseNumber i) {
   const CaseRecord& c = cases_[i];
-  needy_.Remove(policies_.NeedsOf(c.policy), {c.unit, c.avoid, RunsApart(c)}, i, Nanos(c.seconds));
+  needy_.Remove(policies_.NeedsOf(c.policy), KindOf(c), i, Nanos(c.seconds));
   Account(i, -1);
   FixEstimate(i);
 }

@@ -1,7 +1,7 @@
 // The cases that no host holds. Each is in exactly one place:
 //
 //   short    in listing order, per unit: taken as batches, so suites stay together. Before them those that are to be
-//            first, long or short
+//            first, long or short; and those of groups, long or short: they stay together
 //   long     per unit, longest first: each is leased alone, the longest of all units first
 //   retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
 //   delayed  cases that will be retries at their time: nobody can have them now
@@ -9,7 +9,7 @@
 //
 // Two ordered indices say which unit has the longest case, and which has most to do.
 //
-// One thread. Borrows the cases, the cost model and the policies.
+// One thread. Borrows the cases, the cost model, the policies and the groups.
 
 #ifndef DTEST_COORDINATOR_SCHEDULE_PENDING_H_
 #define DTEST_COORDINATOR_SCHEDULE_PENDING_H_
@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/cost_model.h"
+#include "coordinator/schedule/groups.h"
 #include "coordinator/schedule/needy_cases.h"
 #include "coordinator/schedule/policy_table.h"
 #include "coordinator/schedule/retry_queue.h"
@@ -32,7 +33,7 @@ namespace dtest::schedule {
 class Pending {
  public:
   // `listing_order`: long cases stay where they are in the list (shuffled runs).
-  Pending(CaseArray* cases, CostModel* costs, PolicyTable* policies, bool listing_order);
+  Pending(CaseArray* cases, CostModel* costs, PolicyTable* policies, Groups* groups, bool listing_order);
 
   void AddUnit(UnitId unit);
 
@@ -55,6 +56,9 @@ class Pending {
   std::vector<CaseNumber> TakeAll(UnitId unit);
 
   CaseNumber FirstShort(UnitId unit) const { return units_[unit].list.head; }
+  // Whether the first short case may be taken, which there must be: nothing of its group runs. If it may not, another
+  // one becomes the first where one may.
+  bool BringFreeToFront(UnitId unit);
   CaseNumber FirstLong(UnitId unit) const { return units_[unit].heap.front().i; }
   const RetryQueue& retries() const { return retries_; }
   NeedyCases& needy() { return needy_; }
@@ -105,6 +109,7 @@ class Pending {
   void ForEachNow(const std::function<void(CaseNumber)>& visit) const;  // but those that are delayed
   void Add(CaseNumber i, bool front);
   void AddNeedy(CaseNumber i, absl::Time now);
+  RetryQueue::Kind KindOf(const CaseRecord& c) const { return {c.unit, c.avoid, RunsApart(c), groups_.Of(c)}; }
   void Account(CaseNumber i, int sign);
   void Reindex(UnitId unit);
   static bool Shorter(const Long& a, const Long& b);
@@ -112,6 +117,7 @@ class Pending {
   CaseArray& cases_;
   CostModel& costs_;
   const PolicyTable& policies_;
+  const Groups& groups_;
   const bool listing_order_;
   IdVector<UnitId, Unit> units_;
   RetryQueue retries_;

@@ -43,7 +43,8 @@ std::vector<CaseNumber> RetryQueue::All() const {
 
 std::vector<CaseNumber> RetryQueue::CasesOf(UnitId unit) const {
   std::vector<CaseNumber> all;
-  for (auto it = waiting_.lower_bound(Kind{unit, HostId()}); it != waiting_.end() && it->first.unit == unit; ++it) {
+  for (auto it = waiting_.lower_bound(Kind{unit, HostId(), false, GroupId()});
+       it != waiting_.end() && it->first.unit == unit; ++it) {
     for (const Waiting& one : it->second) all.push_back(one.i);
   }
   return all;

@@ -1,6 +1,6 @@
 // Cases that run alone and before others, first come, first served. Whether a host may take one depends on its kind
-// only, its unit, the host that it failed on and whether it runs apart, and on how long it has waited; so of each kind
-// only the first needs to be looked at, and cases that no host can take now are in nobody's way.
+// only, its unit, the host that it failed on, whether it runs apart and its group, and on how long it has waited; so of
+// each kind only the first needs to be looked at, and cases that no host can take now are in nobody's way.
 //
 // A case may have to wait for its time first (a retry with a delay): it is in the queue from then on.
 //
@@ -28,6 +28,7 @@ class RetryQueue {
     UnitId unit;
     HostId avoid = kNoHost;  // the host that it failed on, or that was lost with it
     bool apart = false;      // RunsApart
+    GroupId group = kNoGroup;
     friend auto operator<=>(const Kind&, const Kind&) = default;
   };
 

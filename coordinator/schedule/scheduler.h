@@ -9,9 +9,9 @@
 //
 // Invariants, checked by CheckInvariants and by the simulator after every step: a case is in exactly one of {unlisted,
 // pending, leased, finished}; it is held under at most one live lease, and two only while a speculative copy of it has
-// been declared (AttemptCopied), on another host; every selected case reaches exactly one final
-// verdict per iteration; sums of pending and leased estimates match their parts; a lock is held by its leases, and by
-// no more than may hold it, and a host's slots suffice for what its leases need.
+// been declared (AttemptCopied), on another host; no two live leases have cases of one group; every selected case
+// reaches exactly one final verdict per iteration; sums of pending and leased estimates match their parts; a lock is
+// held by its leases, and by no more than may hold it, and a host's slots suffice for what its leases need.
 //
 // One thread. Owns all it is given.
 
@@ -77,6 +77,7 @@ struct CasesKnown {
   std::vector<CasePolicy> policies = {CasePolicy()};  // of the cases: each different one once
   std::vector<SelectedCase> cases = {};
   std::vector<uint32_t> suite_of = {};  // parallel to `cases`: equal numbers are one suite
+  std::vector<uint32_t> group_of = {};  // as well, or empty: equal numbers but 0 are to be in one process (groups.h)
   absl::Duration startup = absl::ZeroDuration();
   bool unlisted_too = false;  // what it has and did not list may run, too: with the first of the cases (Lease)
 };

@@ -49,11 +49,14 @@ using schedule::CaseState;
 using schedule::CostModel;
 using schedule::Cut;
 using schedule::CutCases;
+using schedule::GroupId;
+using schedule::Groups;
 using schedule::Hold;
 using schedule::HostRecord;
 using schedule::HostTable;
 using schedule::IdVector;
 using schedule::kNoCase;
+using schedule::kNoGroup;
 using schedule::kNoHost;
 using schedule::kNoLease;
 using schedule::kNoNeeds;
@@ -90,6 +93,12 @@ class Scheduler::Impl {
   void On(const HostGone& event);
   void On(const UnitAdded& event);
   void On(const CasesKnown& event);
+  // The cases of one iteration of a unit, in listing order, become pending in the order that they are to be handed out
+  // in.
+  void AddInOrder(UnitId e, std::vector<CaseNumber> order);
+  // The cases of a group stand where the first of them does.
+  void BringTogether(std::vector<CaseNumber>* order) const;
+  void CheckGroups() const;
   void On(const CasesUnknown& event);
   void On(const BundleComplete& event);
   void On(const FromHost& event);
@@ -127,7 +136,7 @@ class Scheduler::Impl {
   bool GivePrefetch(HostId h);
   bool MayPlace(HostId h, UnitId unit) const;
   // `first`: among those that have cases which are to be first.
-  UnitId ChooseShort(HostId h, bool first) const;
+  UnitId ChooseShort(HostId h, bool first);
   void GiveBatch(HostId h, UnitId e);
   // `probing`: it would be longer if the cases had been seen before.
   CaseList CutBatch(UnitId unit, double speed, bool* probing);
@@ -274,6 +283,7 @@ class Scheduler::Impl {
   CaseArray cases_;
   NeedsTable needs_;
   PolicyTable policies_;
+  Groups groups_;
   CostModel costs_;
   Pending pending_;
   HostTable hosts_;

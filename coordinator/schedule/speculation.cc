@@ -7,6 +7,7 @@
 // retry of the case can run beside what is left of it.
 
 #include <algorithm>
+#include <utility>
 
 #include "coordinator/schedule/scheduler_impl.h"
 
@@ -25,7 +26,9 @@ constexpr absl::Duration kRoundTrip = absl::Milliseconds(50);  // until a copy s
 
 std::optional<Scheduler::Impl::Straggler> Scheduler::Impl::RunningCaseOf(LeaseSlab slab) {
   const LeaseRecord& lease = hosts_.lease(slab);
-  if (lease.recalled || lease.twin != kNoLease || lease.needs != kNoNeeds) return std::nullopt;
+  if (lease.recalled || lease.twin != kNoLease || lease.needs != kNoNeeds || !lease.groups.empty()) {
+    return std::nullopt;
+  }
   if (!placement_.Ready(lease.host, lease.unit)) return std::nullopt;  // it waits for its files
   CaseNumber i = lease.shown.has_value() ? lease.cases.head : kNoCase;
   while (i != kNoCase && cases_[i].index != *lease.shown) i = cases_[i].next;
@@ -190,6 +193,8 @@ CaseList Scheduler::Impl::EndLease(LeaseRecord& lease) {
     TellCopy(copy, CopyStage::kWon);
     hosts_.Adopt(copy);
   }
+  if (!lease.groups.empty()) attention_.WorkCameUp();  // what else of them is pending may go on
+  groups_.End(std::exchange(lease.groups, {}));
   return hosts_.End(lease, now_);
 }
 

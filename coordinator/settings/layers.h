@@ -45,9 +45,8 @@ class SettingLayers {
   // be read: its origin, its name, what is wrong.
   absl::Status Read(Command command, Options* options) const;
 
-  // The same settings but for overrides as words of a command line, without the last of which dtest.toml and the
-  // environment still count:
-  // "--config=none", "--retries=2"...
+  // The settings in force as words of a command line that does without dtest.toml: "--config=none", "--retries=2"...
+  // Without overrides, and without the settings that choose layers.
   std::vector<std::string> CommandLine(Command command) const;
 
  private:

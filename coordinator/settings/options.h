@@ -51,7 +51,9 @@ struct Options {
   // argv that asks for the same without dtest.toml and without variables of the environment.
   std::vector<std::string> equivalent;
   std::vector<std::string> paths;           // of tests; for kReport, kRerun: at most one run id or event log;
-                                            // for kHistory: nothing, "export" FILE, or "forget" and patterns;
+                                            // for kReproduce: a case, then as these;
+                                            // for kHistory: nothing, "export" FILE, "forget" EXPR..., "flaky", or
+                                            // "trend" and at most one EXPR;
                                             // for kConfig: names of settings
   std::vector<std::string> test_arguments;  // what follows "--": handed to every test program
 
@@ -84,7 +86,7 @@ struct Options {
   std::vector<NamedCase> only;  // kReproduce, kRerun: those that run, and no others; empty: whatever is selected
   bool together = false;        // kReproduce: in one process...
   std::string only_host;        // ...here
-  bool rerun_failed = false;    // kRerun: neither of these is as the first
+  bool rerun_failed = false;    // kRerun: with neither of these, as with the first
   bool rerun_unfinished = false;
 
   // How they run.

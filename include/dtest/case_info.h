@@ -50,7 +50,7 @@ class CaseInfos {
     uint32_t name_size = 0;       // bytes; names and parameters follow one another in bytes()
     uint32_t parameter_size = 0;  // bytes
     uint32_t suite = 0;           // number of its text
-    uint32_t file = 0;            // as well
+    uint32_t file = 0;            // number of its text
     uint32_t line = 0;
     uint32_t labels = 0;  // number of the text of all of them, each with a zero byte after it
     uint32_t group = 0;   // number of its text
@@ -128,8 +128,8 @@ class CaseInfos {
     }
     return part;
   }
-  // Hands cases to `take(CaseInfos part, bool more)`, in parts that take at most `most` bytes each in a message: whole,
-  // and also where there are none, if they fit.
+  // Hands cases to `take(CaseInfos part, bool more)`, in parts that take at most `most` bytes each in a message; a case
+  // that takes more is a part of its own. Cases that fit, and no cases at all, are one part.
   template <typename Take>
   static void InParts(CaseInfos cases, uint64_t most, Take take) {
     if (cases.MessageBytes() <= most) return take(std::move(cases), false);
@@ -139,7 +139,7 @@ class CaseInfos {
       take(std::move(part), begin < cases.size());
     }
   }
-  // What a message that holds all of them, and little else, has at most.
+  // An upper bound, in bytes, of a message that holds all of them and little else.
   uint64_t MessageBytes() const {
     uint64_t bytes = 0;
     for (size_t i = 0; i < size(); ++i) bytes += MessageBytes(i, i > 0 ? &cases_[i - 1].row : nullptr);
@@ -191,7 +191,7 @@ class CaseInfos {
   std::string bytes_;
   std::vector<std::string> texts_;
   std::vector<Case> cases_;
-  absl::flat_hash_map<std::string, uint32_t> numbers_;  // of those that Add saw: another of equal text does no harm
+  absl::flat_hash_map<std::string, uint32_t> numbers_;  // of texts that Add saw; one that is there twice does no harm
 };
 
 }  // namespace dtest

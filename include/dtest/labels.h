@@ -1,4 +1,4 @@
-// Labels of cases that mean something to dtest itself.
+// Labels of cases that mean something to dtest itself. Pure; any thread.
 
 #ifndef DTEST_LABELS_H_
 #define DTEST_LABELS_H_
@@ -13,9 +13,9 @@ namespace dtest {
 // A case that stands for a file whose cases are not known, since the framework could not read it. It fails.
 inline constexpr char kUncollectedLabel[] = "collection-error";
 
-// Calls `handle` with the name that each file, class of one, or directory has that a case of this name may be in: a
-// case with that label and one of these names stands for this one, which would be listed in place of it, if that could
-// be read.
+// Calls `handle` with the name of each directory, file and class that a case of this name may be in, from "." on. A
+// case that has that label and one of these names stands for this one: if its file could be read, this one would be
+// listed in its place.
 template <typename Handle>
 void ForEachUncollectedOf(absl::string_view name, Handle handle) {
   handle(absl::string_view("."));

@@ -76,7 +76,7 @@ struct UnitSpec {
   std::vector<std::string> arguments;
   std::string working_directory;                         // as RunSettings::working_directory; empty: that one
   std::vector<std::pair<std::string, std::string>> env;  // added after RunSettings::env
-  std::string framework = kPlainFramework;               // a name of the table in agent/frameworks
+  std::string framework = kPlainFramework;               // a name of dtest/frameworks.def
   bool prints_all = false;                // what a process prints is all there is to know: needs no report at its end
   std::string machine;                    // ELF machine as `uname -m` prints it; empty for scripts: runs anywhere
   bool in_place = false;                  // same machine as the coordinator: nothing to ship, run `path` as it is
@@ -160,8 +160,8 @@ inline constexpr uint64_t kMostListingBytes = 8 << 20;
 inline constexpr uint64_t kMostCaseBytes = 32 << 20;
 inline constexpr uint32_t kMostCases = 1 << 20;  // of a unit
 
-// [session] The cases of a unit, sent before the first lease on it (not to the agent that
-// listed it in this run: it has them).
+// [session] The cases of a unit, sent before the first lease on it (not to the agent that listed it in this run: it has
+// them).
 struct CaseTable {
   UnitId unit;
   CaseInfos cases;
@@ -182,9 +182,10 @@ struct Lease {
   UnitId unit;
   std::vector<LeasedCase> cases;
   uint32_t iteration = 1;  // of --repeat, of all of its cases: DTEST_ITERATION
-  // Its process may run what the unit has and did not list, so that it shows: once a unit, in runs of all there is.
+  // Its process may also run cases that the unit has and did not list, so that they are noticed. Set for one lease of
+  // each unit, in runs without filters.
   bool unlisted_too = false;
-  std::vector<std::pair<std::string, std::string>> env = {};  // of its processes, beside RunSettings::env and stronger
+  std::vector<std::pair<std::string, std::string>> env = {};  // of its processes: after the run's and the unit's
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 
@@ -312,9 +313,9 @@ struct Results {
   bool done = false;
   absl::Duration startup;  // when done: from spawn to the first case's start, the last process of the lease
   // Of cases whose results came in earlier messages of the lease. Those of a process come before the lease is done, and
-  // no later than the result of its last case.
+  // no later than the result of the process' last case.
   std::vector<LateProperties> late_properties = {};
-  // As well: they come before the lease is done, and no later than the result of its last case.
+  // Of such cases, too, and by the same rule.
   std::vector<LateFailure> late_failures = {};
   friend bool operator==(const Results&, const Results&) = default;
 };
@@ -340,12 +341,12 @@ struct RunningCase {
   friend bool operator==(const RunningCase&, const RunningCase&) = default;
 };
 
-// [session] Every Welcome::heartbeat_interval. The leases are all that the agent holds, queued or running: the
-// scheduler takes back any other it thought were there.
+// [session] Every Welcome::heartbeat_interval, and when `open_slots` changes. The leases are all that the agent holds,
+// queued or running: the scheduler takes back any other it thought were there.
 struct Heartbeat {
   std::vector<LeaseId> leases;
   std::vector<RunningCase> running;
-  uint32_t open_slots = 0;  // that may be busy; what is beyond them waits. 0: all
+  uint32_t open_slots = 0;  // how many may have a process; the others wait. 0: all
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 

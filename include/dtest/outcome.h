@@ -38,7 +38,7 @@ constexpr bool IsFailure(Outcome outcome) {
          outcome == Outcome::kInfraError;
 }
 
-// The result of one attempt, as an agent measured it. Shapes and units:
+// The result of one attempt, as an agent measured it.
 struct CaseResult {
   uint32_t index = 0;    // position in the unit's listing
   uint32_t attempt = 1;  // 1-based; copied from the lease

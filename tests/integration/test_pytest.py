@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import xml.etree.ElementTree as ElementTree
 
 import harness
 from harness import FAILED, NOTHING, PASSED, DtestCase, FarmCase
@@ -193,6 +194,37 @@ class LocalTest(Project, DtestCase):
         result = self.dtest("tests", "--pytest", PYTHON, "--list-timeout", "3s")
         self.assertExit(result, FAILED)
         self.assertSays(result, "listing exceeded its time limit of 3 s", "test_a.py\", line 3 in wait")
+
+    def test_groups_of_dist_are_one_process(self):
+        self.write("tests/conftest.py", textwrap.dedent("""\
+            import os, pytest
+
+            @pytest.fixture(autouse=True)
+            def where(record_property):
+                record_property("pid", os.getpid())
+            """))
+        group = "@pytest.mark.xdist_group('port')\n"
+        for name in "abc":
+            self.write(f"tests/test_{name}.py", "import pytest, time\n" + "".join(
+                f"{group if i == 1 else ''}def test_{i}(): time.sleep(0.3)\n" for i in range(4)))
+
+        def processes(*options):
+            result = self.dtest("tests", "-j4", "--pytest", PYTHON, *options)
+            self.assertExit(result, PASSED)
+            found = {}
+            for case in ElementTree.parse(result.junit_path).getroot().iter("testcase"):
+                properties = {one.get("name"): one.get("value") for one in case.iter("property")}
+                found[case.get("classname").rpartition("/")[2] + "::" + case.get("name")] = properties["pid"]
+            self.assertEqual(len(found), 12)
+            return found
+
+        by_group = processes("--", "--dist", "loadgroup")
+        self.assertEqual(len({pid for name, pid in by_group.items() if name.endswith("test_1")}), 1)
+        by_file = processes("--", "--dist=loadfile")
+        for name in "abc":
+            self.assertEqual(len({pid for case, pid in by_file.items() if case.startswith(f"tests.test_{name}")}), 1, by_file)
+        self.write("pytest.ini", "[pytest]\naddopts = --dist loadfile -n 2\n")
+        self.assertEqual(len(set(processes().values())), 3)
 
     def test_what_dies_or_hangs_is_blamed_alone(self):
         self.write("tests/conftest.py", "")

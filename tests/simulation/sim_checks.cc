@@ -56,6 +56,32 @@ void World::Do(const AttemptEnded& action) {
   ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
 }
 
+void World::CheckGroups(const Lease& lease) {
+  if (replaying_ || scenario_.policy.processes == Processes::kCase || scenario_.scheduler.stress.has_value()) return;
+  const uint32_t unit = lease.unit.value();
+  const std::vector<SimCase>& cases = scenario_.units[unit].cases;
+  // What the agents' framework lists has none.
+  if (loop_ != nullptr && !scenario_.units[unit].cached_listing) return;
+  absl::flat_hash_set<uint32_t> groups, apart;
+  for (const LeasedCase& one : lease.cases) {
+    const CaseKey key{unit, one.index, lease.iteration};
+    if (leased_.insert(key).second && cases[one.index].group > 0) groups.insert(cases[one.index].group);
+  }
+  if (groups.empty()) return;
+  for (const SimCase& one : cases) {
+    if (one.needs > 0) apart.insert(one.group);  // one by one, by a lock
+  }
+  for (uint32_t k = 0; k < cases.size(); ++k) {
+    const CaseKey key{unit, k, lease.iteration};
+    if (!groups.contains(cases[k].group) || apart.contains(cases[k].group)) continue;
+    if (selected_.contains(key) && !leased_.contains(key)) {
+      Broken(absl::StrCat("a lease that begins with case ", unit, "/", lease.cases[0].index, " has a part of group ",
+                          cases[k].group, ", and not case ", k));
+    }
+    ++outcomes_.grouped;
+  }
+}
+
 void World::ProcessStarts(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) {
   Alive& alive = alive_[host];
   ++alive.processes;

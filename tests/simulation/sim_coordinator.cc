@@ -173,6 +173,7 @@ void World::TellCases(uint32_t e) {
     if (!x.cases[k].selected) continue;
     known.cases.push_back({k, x.cases[k].expected, absl::ZeroDuration(), static_cast<uint16_t>(x.cases[k].needs)});
     known.suite_of.push_back(x.cases[k].suite);
+    known.group_of.push_back(x.cases[k].group);
     if (outcomes_.end || replaying_) continue;
     for (uint32_t i = 1; i <= std::max(scenario_.scheduler.repeat, 1u); ++i) selected_.insert(CaseKey{e, k, i});
   }

@@ -86,6 +86,7 @@ void World::IsLeased(uint32_t h, const Lease& lease) {
   Link& link = links_[h];
   ++outcomes_.leases;
   ++link.backlog;
+  CheckGroups(lease);
   if (link.agent != nullptr) link.agent->IsLeased(lease);
 }
 

@@ -79,7 +79,8 @@ CaseInfos CasesOf(const SimUnit& unit) {
   CaseInfos cases;
   for (size_t k = 0; k < unit.cases.size(); ++k) {
     const std::string name = CaseName(unit.cases[k], k), suite = absl::StrCat("S", unit.cases[k].suite);
-    cases.Add({.name = name, .suite = suite});
+    const std::string group = unit.cases[k].group > 0 ? absl::StrCat("G", unit.cases[k].group) : "";
+    cases.Add({.name = name, .suite = suite, .group = group});
   }
   return cases;
 }
@@ -132,10 +133,12 @@ Scenario RandomScenario(uint64_t seed) {
     x.startup = absl::Seconds(0.001 + 0.05 * unit());
     const uint64_t cases = x.listing == ListingFate::kNothing ? 0 : below(60);
     const bool history = one_in(2);
+    const uint64_t groups = one_in(3) ? 1 + below(6) : 0, ungrouped = 1 + below(4);
     for (uint64_t k = 0; k < cases; ++k) {
       SimCase c;
       c.selected = !one_in(10);
       c.suite = static_cast<uint32_t>(k / 7);
+      if (groups > 0 && !one_in(ungrouped + 1)) c.group = static_cast<uint32_t>(1 + below(groups));
       if (history && !one_in(5)) {
         c.expected = s.DurationOf(static_cast<uint32_t>(e), static_cast<uint32_t>(k)) * (0.5 + unit());
       }

@@ -35,6 +35,7 @@ struct SimCase {
   bool selected = true;
   std::optional<absl::Duration> expected;  // history
   uint32_t suite = 0;
+  uint32_t group = 0;  // 0: none
   uint32_t needs = 0;  // position in Scenario::needs, from 1; 0: none
 };
 

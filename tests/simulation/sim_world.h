@@ -41,6 +41,7 @@ struct Outcomes {
   uint64_t by_outcome[kOutcomeCount] = {};
   uint64_t attempts = 0;
   uint64_t properties = 0, late_properties = 0, late_failures = 0;
+  uint64_t grouped = 0;                 // cases that were handed out with their group
   uint64_t copies = 0, copies_won = 0;  // speculative
   uint64_t leases = 0, recalls = 0, released = 0, frames = 0, hosts_lost = 0;
   uint64_t needy = 0;   // processes of cases with needs
@@ -140,6 +141,8 @@ class World : private AgentWorld, private LoopWorld {
   bool IsBroken() const override { return !outcomes_.broken.empty(); }
 
   void IsLeased(uint32_t host, const Lease& lease);
+  // A group is handed out as a whole.
+  void CheckGroups(const Lease& lease);
   void StreamEnds(uint32_t host, Epoch epoch, const std::string& why);
   void StartAgent(uint32_t host, std::string token);
 
@@ -213,7 +216,7 @@ class World : private AgentWorld, private LoopWorld {
   absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_, skipped_;  // and on which host
   absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;     // that were started
   absl::flat_hash_set<CaseKey> copied_;                                 // now
-  absl::flat_hash_set<CaseKey> selected_, verdicts_;
+  absl::flat_hash_set<CaseKey> selected_, verdicts_, leased_;  // leased: ever
   // Attempts, numbered within their iteration: where they ended, and those that have their property.
   absl::flat_hash_map<std::pair<CaseKey, uint32_t>, HostId> ended_;
   absl::flat_hash_set<std::pair<CaseKey, uint32_t>> recorded_;

@@ -35,7 +35,7 @@ Outcomes Simulate(const Scenario& scenario, bool product_loop = false) {
 }
 
 void RunSeeds(bool product_loop) {
-  uint64_t ends[6] = {}, lost = 0, released = 0, verdicts = 0, copies = 0, won = 0, needy = 0;
+  uint64_t ends[6] = {}, lost = 0, released = 0, verdicts = 0, copies = 0, won = 0, needy = 0, grouped = 0;
   for (uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
     const Outcomes outcomes = Simulate(RandomScenario(seed), product_loop);
     ASSERT_EQ(outcomes.broken, "") << now_running;
@@ -46,15 +46,17 @@ void RunSeeds(bool product_loop) {
     copies += outcomes.copies;
     won += outcomes.copies_won;
     needy += outcomes.needy;
+    grouped += outcomes.grouped;
   }
   std::printf(
       "%llu verdicts, %llu hosts lost, %llu leases stolen, %llu speculative copies, %llu of them won, %llu processes "
-      "of cases with needs; runs completed "
+      "of cases with needs, %llu cases leased with their group; runs completed "
       "%llu, fail-fast %llu, interrupted %llu, "
       "timed out %llu, without hosts %llu\n",
       (unsigned long long)verdicts, (unsigned long long)lost, (unsigned long long)released, (unsigned long long)copies,
-      (unsigned long long)won, (unsigned long long)needy, (unsigned long long)ends[0], (unsigned long long)ends[1],
-      (unsigned long long)ends[2], (unsigned long long)ends[3], (unsigned long long)ends[4]);
+      (unsigned long long)won, (unsigned long long)needy, (unsigned long long)grouped, (unsigned long long)ends[0],
+      (unsigned long long)ends[1], (unsigned long long)ends[2], (unsigned long long)ends[3],
+      (unsigned long long)ends[4]);
   if (seeds < 1000) return;
   // A simulation that never gets anywhere proves nothing.
   EXPECT_GT(ends[0], seeds / (product_loop ? 5 : 3));  // which starts a host again a few times only
@@ -64,6 +66,7 @@ void RunSeeds(bool product_loop) {
   EXPECT_GT(won, 0u);
   EXPECT_GT(copies, won);
   EXPECT_GT(needy, seeds);
+  EXPECT_GT(grouped, seeds);
 }
 
 // The scheduler by itself, whose hosts return.

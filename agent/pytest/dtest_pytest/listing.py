@@ -1,6 +1,6 @@
 """Lists what pytest collects, into a file.
 
-    case     id, file, line, parameter, label...
+    case     id, file, line, parameter, group, label...
     error    id, text: this file or directory could not be collected or skips itself, and what pytest says of it
     note     text: what a person should know
     nothing  that there is no case is no mistake
@@ -16,26 +16,28 @@ import os
 
 import pytest
 
-from . import collection, records
+from . import collection, groups, records
 
 # Marks that say how a test is called, not what it is.
 NO_LABELS = frozenset(("parametrize", "usefixtures", "filterwarnings"))
 
 
 def write(path, session, collected, may_be_empty):
-    cases = [("case", *describe(item)) for item in session.items]
+    mode = session.config.dtest_dist
+    cases = [("case", *describe(item, mode)) for item in session.items]
     cases += [("error", nodeid, report.longreprtext) for nodeid, report in collected.uncollected.items()]
-    entries = [("note", text) for text in collected.notes(session)] + cases
+    notes = [*collected.notes(session), groups.note(mode)]
+    entries = [("note", text) for text in notes if text] + cases
     if not cases and (may_be_empty or collected.all_deselected):
         entries.append(("nothing",))
     records.write(path, [*entries, ("end", str(len(cases)))])
 
 
-def describe(item):
+def describe(item, mode):
     file, line, _ = item.location
     parameter = getattr(getattr(item, "callspec", None), "id", "")
     labels = sorted({mark.name for mark in item.iter_markers()} - NO_LABELS)
-    return (item.nodeid, str(file), str(0 if line is None else line + 1), parameter, *labels)
+    return (item.nodeid, str(file), str(0 if line is None else line + 1), parameter, groups.of_item(item, mode), *labels)
 
 
 class Listing(collection.Collection):

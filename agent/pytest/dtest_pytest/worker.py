@@ -58,7 +58,7 @@ class Worker:
         group = parser.getgroup("xdist", "accepted in place of pytest-xdist")
         group._addoption("-n", "--numprocesses", dest="numprocesses", default=None, help="dtest has slots")
         group.addoption("--maxprocesses", dest="maxprocesses", default=None, help="dtest has slots")
-        group.addoption("--dist", dest="dist", default="no", help="dtest has an order of its own")
+        group.addoption("--dist", dest="dist", default="no", help="which tests are to run in one worker")
         group.addoption("--maxschedchunk", dest="maxschedchunk", default=None, help="dtest has an order of its own")
         group.addoption("--max-worker-restart", dest="maxworkerrestart", default=None, help="dtest starts others")
         group.addoption("--tx", dest="tx", action="append", default=[], help="dtest has hosts")
@@ -73,6 +73,7 @@ class Worker:
     def pytest_cmdline_main(self, config):
         # Before anybody is configured, and before pytest-xdist would start workers of its own.
         option = config.option
+        config.dtest_dist = option.dist or "no"
         option.dist, option.numprocesses, option.maxprocesses, option.tx = "no", None, None, []
         option.looponfail = option.distload = option.usepdb = False
         option.maxfail = 0  # counted over all processes, by dtest

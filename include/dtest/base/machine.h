@@ -14,7 +14,7 @@ namespace dtest {
 // x86_64, and 32-bit Arm on aarch64, whose kernel may or may not have been built for it: starting it tells.
 bool MayRunOn(absl::string_view host, absl::string_view program);
 
-// Of x86, Arm and others whose names say so.
+// True for the 32-bit machines of x86, Arm, RISC-V, PowerPC, s390 and MIPS.
 bool Is32Bit(absl::string_view machine);
 
 // Debian's name of a machine in library directories: "x86_64-linux-gnu".

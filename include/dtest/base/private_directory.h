@@ -3,6 +3,8 @@
 //
 // A process that is killed leaves its directory behind; the next one of the same user and purpose removes it: a live
 // owner holds a flock on the file `lock` inside. Any number of processes may do this in one parent at once.
+//
+// One thread at a time, as for any value.
 
 #ifndef DTEST_BASE_PRIVATE_DIRECTORY_H_
 #define DTEST_BASE_PRIVATE_DIRECTORY_H_

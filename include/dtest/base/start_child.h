@@ -29,7 +29,7 @@ struct ChildSpec {
   std::vector<std::string> arguments;    // argv, with argv[0]
   std::vector<std::string> environment;  // "NAME=value"
   std::string working_directory;         // empty: as ours
-  // Descriptors that become its 0, 1, 2 and 3. Closed at exec here; the caller closes his.
+  // Descriptors that become its 0, 1, 2 and 3. Close-on-exec here; the caller closes its own.
   int in = -1;  // -1: /dev/null
   int out = -1;
   int err = -1;
@@ -39,7 +39,7 @@ struct ChildSpec {
   // handles or ignores one must be set up before it.
   bool signals_are_settled = false;
   Group group = Group::kProcessGroup;  // of its own
-  int death_signal = 0;                // that it gets when this process dies
+  int death_signal = 0;                // that it gets when this process dies; 0: none
   std::optional<mode_t> file_mask;     // umask
   uint64_t lock_limit = 0;             // soft limit of RLIMIT_LOCKS; 0: as ours
 };

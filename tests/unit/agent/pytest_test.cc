@@ -32,10 +32,10 @@ absl::StatusOr<CaseInfos> List(absl::string_view file) {
 std::string ProblemOf(absl::string_view file) { return std::string(List(file).status().message()); }
 
 TEST(PytestListingTest, TellsAllOfACase) {
-  const absl::StatusOr<CaseInfos> cases = List(
-      absl::StrCat(Record({"case", "a/b_test.py::TestA::test_c[x::y]", "a/b_test.py", "12", "x::y", "slow", "skip"}),
-                   Record({"case", "a/b_test.py::test_d", "a/b_test.py", "0", ""}),
-                   Record({"error", "a/broken_test.py", "ImportError\nmore"}), Record({"end", "3"})));
+  const absl::StatusOr<CaseInfos> cases = List(absl::StrCat(
+      Record({"case", "a/b_test.py::TestA::test_c[x::y]", "a/b_test.py", "12", "x::y", "one", "slow", "skip"}),
+      Record({"case", "a/b_test.py::test_d", "a/b_test.py", "0", "", ""}),
+      Record({"error", "a/broken_test.py", "ImportError\nmore"}), Record({"end", "3"})));
   ASSERT_TRUE(cases.ok()) << cases.status();
   ASSERT_EQ(cases->size(), 3u);
   EXPECT_EQ((*cases)[0], (CaseInfo{.name = "a/b_test.py::TestA::test_c[x::y]",
@@ -43,6 +43,7 @@ TEST(PytestListingTest, TellsAllOfACase) {
                                    .parameter = "x::y",
                                    .file = "a/b_test.py",
                                    .line = 12,
+                                   .group = "one",
                                    .labels = {"slow", "skip"}}));
   EXPECT_EQ((*cases)[1].suite, "a/b_test.py");
   EXPECT_EQ((*cases)[2].name, "a/broken_test.py");
@@ -50,7 +51,7 @@ TEST(PytestListingTest, TellsAllOfACase) {
 }
 
 TEST(PytestListingTest, WhatIsNotWholeIsAnError) {
-  const std::string one = Record({"case", "a.py::b", "a.py", "1", ""});
+  const std::string one = Record({"case", "a.py::b", "a.py", "1", "", ""});
   EXPECT_THAT(ProblemOf(""), HasSubstr("cut short"));
   EXPECT_THAT(ProblemOf(one), HasSubstr("cut short"));
   EXPECT_THAT(ProblemOf(absl::StrCat(one, Record({"end", "2"}))), HasSubstr("cut short"));
@@ -145,8 +146,9 @@ TEST_P(PytestReaderTest, Verdicts) {
   reader_->Feed("past the capture\n", &recorder_);
   Report(Record({"finished", "1", "failed", "1", "a.py:3: no\nassert 0", "long\n", "watch out"}) +
          Record({"began", "2"}) + Record({"finished", "2", "skipped", "0", "later (a.py:9)", "", ""}) +
-         Record({"end"}));
+         Record({"shared", "1.5"}) + Record({"end"}));
   End(0);
+  EXPECT_EQ(end_.shared_setup, absl::Milliseconds(1500));
   EXPECT_EQ(recorder_.text,
             "began 0; passed 0 in 250ms key=value; "
             "began 1; failed 1 in 1s: a.py:3: no\nassert 0 [watch out] <long\npast the capture\n>; "

@@ -97,6 +97,14 @@ TEST_F(PytestDiscoverTest, TheRootComesFromTheFileAlone) {
               ElementsAre("project: tests/test_a.py::TestA::test_b[x::y/z] tests/b_test.py"));
   EXPECT_THAT(Find({"project/tests/test_a.py::test_b", "project/tests", "project/tests/test_a.py"}),
               ElementsAre("project: tests"));
+  // Of paths that are part of one another the whole one counts, whichever comes first; others stay as they are given.
+  const std::string a = "project/tests/test_a.py", b = "project/tests/b_test.py";
+  EXPECT_THAT(
+      Find({b + "::test_2", a + "::T::test_1[x/y]", b + "::test_10", a + "::T", b + "::test_1[a]", b + "::test_1"}),
+      ElementsAre("project: tests/b_test.py::test_2 tests/b_test.py::test_10 tests/test_a.py::T "
+                  "tests/b_test.py::test_1"));
+  EXPECT_THAT(Find({a + "::T", a + "::T::test_1[b]", a + "::T2"}),
+              ElementsAre("project: tests/test_a.py::T tests/test_a.py::T2"));
 }
 
 TEST_F(PytestDiscoverTest, WithoutAConfigurationTheWorkingDirectoryIsTheRoot) {

@@ -240,11 +240,15 @@ class PluginCase(unittest.TestCase):
         self.assertEqual(records.pop(), ["end", str(sum(record[0] != "nothing" for record in records))])
         return records
 
-    def run_cases(self, cases, *more):
-        """id -> the record of its result."""
+    def path_of_cases(self, cases):
         path = os.path.join(self.directory, "cases")
         with open(path, "wb") as file:
             file.write(b"".join(case.encode() + b"\0" for case in cases))
+        return path
+
+    def run_cases(self, cases, *more):
+        """id -> the record of its result."""
+        path = self.path_of_cases(cases)
         status, records, printed = self.start(f"--run={path}", *more)
         self.assertEqual((status, records[-1]), (0, ["end"]), printed)
         began = [record[1] for record in records if record[0] == "began"]
@@ -275,8 +279,8 @@ class PluginTest(PluginCase):
         listing = self.list()
         cases = [record[1] for record in listing]
         by_id = {record[1]: record for record in listing}
-        self.assertEqual(by_id["tests/test_a.py::test_parameter[b::c]"][2:], ["tests/test_a.py", "11", "b::c"])
-        self.assertEqual(by_id["tests/test_a.py::test_worker"][5:], ["slow"])
+        self.assertEqual(by_id["tests/test_a.py::test_parameter[b::c]"][2:], ["tests/test_a.py", "11", "b::c", ""])
+        self.assertEqual(by_id["tests/test_a.py::test_worker"][5:], ["", "slow"])
         self.assertIn("nothing_of_this_name", by_id["tests/test_broken.py"][2])
         results = self.run_cases(cases)
         self.assertEqual(set(results), set(cases))
@@ -343,6 +347,53 @@ class PluginTest(PluginCase):
         self.write("conftest.py", "def pytest_configure(config): assert config.option.no_cov\n")
         results = self.run_cases(["test_m.py::test_a", "test_m.py::test_b"])
         self.assertEqual([record[2] for record in results.values()], ["failed", "passed"], "-x is for dtest to count")
+
+    def test_what_fixtures_of_the_session_take_is_told(self):
+        self.write("test_m.py", """\
+            import pytest, time
+            @pytest.fixture(scope="session")
+            def inner(): time.sleep(0.2)
+            @pytest.fixture(scope="session")
+            def outer(request): request.getfixturevalue("inner")
+            @pytest.fixture(scope="module")
+            def module(): time.sleep(0.5)
+            def test_a(outer, module): pass
+            def test_b(outer): pass
+            """)
+        path = self.path_of_cases(["test_m.py::test_a", "test_m.py::test_b"])
+        status, records, printed = self.start(f"--run={path}")
+        self.assertEqual(status, 0, printed)
+        shared = [float(record[1]) for record in records if record[0] == "shared"]
+        self.assertEqual(len(shared), 1)
+        self.assertGreaterEqual(shared[0], 0.2)
+        first = next(float(record[3]) for record in records if record[0] == "finished")
+        self.assertLessEqual(shared[0], first - 0.5, "neither twice nor with the module's")
+
+    def test_dist_groups_tests_by_the_rules_of_xdist(self):
+        self.write("test_m.py", """\
+            import pytest
+            @pytest.mark.parametrize("value", ["x::y"])
+            def test_a(value): pass
+            class TestB:
+                @pytest.mark.xdist_group("port")
+                def test_c(self): pass
+                @pytest.mark.xdist_group(name="db")
+                @pytest.mark.xdist_group("port")
+                def test_d(self): pass
+            @pytest.mark.xdist_group
+            def test_e(): pass
+            """)
+        for mode, groups in {
+            "no": ["", "", "", ""],
+            "load": ["", "", "", ""],
+            "loadfile": ["test_m.py"] * 4,
+            "loadscope": ["test_m.py", "test_m.py::TestB", "test_m.py::TestB", "test_m.py"],
+            "loadgroup": ["", "port", "db_port", "default"],
+        }.items():
+            self.assertEqual([record[5] for record in self.list("--arg=--dist", f"--arg={mode}")], groups, mode)
+            self.assertEqual(self.notes, [])
+        self.list("--arg=--dist=each")
+        self.assertEqual(self.notes, ["--dist each is none of dtest's: each test runs once, in dtest's order"])
 
     def test_what_cannot_be_listed_says_why_in_the_words_of_pytest(self):
         self.write("test_m.py", "def test_a(): pass\n")

@@ -124,6 +124,13 @@ TEST_F(CostModelTest, StartUpMakesBatchesLongerButNotThanAnEvenShare) {
   EXPECT_NEAR(BatchSeconds(30, 10), 3.0, 1e-6);
 }
 
+TEST_F(CostModelTest, ACaseIsLongIfTheStartOfAProcessIsLittleBesideIt) {
+  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration());
+  costs_.AddUnit(UnitId(1), 1, absl::Seconds(2));
+  EXPECT_EQ(costs_.long_case(UnitId(0)), absl::Milliseconds(500));
+  EXPECT_EQ(costs_.long_case(UnitId(1)), absl::Seconds(8));
+}
+
 TEST_F(CostModelTest, BatchesOfUnknownCasesGrowWithWhatWasSeen) {
   costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration());
   EXPECT_EQ(costs_.BatchUnknownCases(UnitId(0)), 4u);
@@ -136,7 +143,8 @@ TEST(PendingTest, SumsFollowWhatIsLearnt) {
   CostModel costs(absl::Milliseconds(50), absl::Seconds(2));
   NeedsTable needs({});
   PolicyTable policies(&needs);
-  Pending pending(&cases, &costs, &policies, false);
+  Groups groups;
+  Pending pending(&cases, &costs, &policies, &groups, false);
   pending.AddUnit(UnitId(0));
   costs.AddUnit(UnitId(0), 1, absl::ZeroDuration());
   for (int k = 0; k < 10; ++k) {
