@@ -16,7 +16,8 @@ constexpr size_t kMostSaid = 2 << 10;     // bytes of output in the error of a l
 constexpr size_t kFieldsOfFinished = 7;   // before the properties
 // In place of what was measured.
 constexpr char kTooMuchCoverage[] = R"({"lost": "one process has more than 32 MiB of it"})";
-constexpr char kNoCoverage[] = R"({"lost": "a crash, a time limit or os._exit ended it before it could tell"})";
+constexpr char kNoCoverage[] =
+    R"({"lost": "a crash, a time limit, os._exit or the end of the run ended it before it could tell"})";
 
 std::optional<Outcome> OutcomeNamed(absl::string_view name) {
   for (const Outcome outcome : {Outcome::kPassed, Outcome::kFailed, Outcome::kSkipped}) {

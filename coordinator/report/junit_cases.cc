@@ -112,6 +112,10 @@ void JUnitCases::Run() {
   if (end.end == RunEnd::kCompleted || end.end == RunEnd::kFailFast) {
     type = missing > 0 ? "no verdict" : "not run";
     reason = missing > 0 ? unjudged : "not all cases were run";
+    if (const std::string fault = summary.CoverageFault(); missing == 0 && !fault.empty()) {
+      type = "coverage";
+      reason = fault;
+    }
   }
   Names("dtest", "", SuiteName(kRunSuite), 1);
   body_ += " time=\"0.000000\">\n      <error";

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "coordinator/report/text.h"
 
 namespace dtest {
@@ -179,6 +181,15 @@ uint64_t RunSummary::shipped_bytes() const {
 
 uint32_t RunSummary::shipped_hosts() const {
   return std::count_if(hosts_.begin(), hosts_.end(), [](const Host& host) { return host.shipped > 0; });
+}
+
+std::string RunSummary::CoverageFault() const {
+  if (!coverage_.has_value()) return "";
+  if (!coverage_->error.empty()) return absl::StrCat("coverage: ", coverage_->error);
+  if (!coverage_->missed) return "";
+  // With digits enough to be seen to be less.
+  return absl::StrFormat("coverage %.2f %%, less than the %g %% that are required", coverage_->percent.value_or(0),
+                         coverage_->required);
 }
 
 int RunSummary::ExitStatus() const {

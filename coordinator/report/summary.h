@@ -119,6 +119,8 @@ class RunSummary : public Sink {
 
   // What the tests have covered; null: that was not measured, or not yet.
   const CoverageMeasured* coverage() const { return coverage_.has_value() ? &*coverage_ : nullptr; }
+  // How that fails the run; empty: it does not.
+  std::string CoverageFault() const;
 
   const std::string& run_id() const { return run_id_; }  // as in RunStarted, and so is the next
   const std::string& working_directory() const { return working_directory_; }

@@ -6,7 +6,6 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/report/terminal.h"
@@ -22,12 +21,6 @@ constexpr size_t kWidestHost = 50;      // columns of a name that others are ali
 
 std::string NameOf(const RunSummary::Attempt& attempt) {
   return CaseLine(attempt.unit, attempt.name, attempt.iteration, attempt.host);
-}
-
-// What is not all of it never reads as 100, and what is not nothing never as 0, as with coverage.py.
-std::string PercentText(double percent) {
-  if (percent > 0 && percent < 100) percent = std::clamp(percent, 0.1, 99.9);
-  return absl::StrFormat("%.1f %%", percent);
 }
 
 std::string NameOf(const RunRecord& run, const UnitRecord& unit, const CaseRecord& record) {
@@ -287,8 +280,9 @@ void TerminalReport::AppendClosing() {
     absl::StrAppend(&verdicts, " (", Plural(summary_.listed(), "case"), " listed)");
   }
   if (const CoverageMeasured* coverage = summary_.coverage(); coverage != nullptr && coverage->percent.has_value()) {
-    absl::StrAppend(&verdicts, "; coverage ", PercentText(*coverage->percent));
-    if (coverage->missed) absl::StrAppend(&verdicts, ", less than the ", coverage->required, " % that are required");
+    absl::StrAppend(
+        &verdicts, "; ",
+        coverage->missed ? summary_.CoverageFault() : absl::StrCat("coverage ", PercentText(*coverage->percent)));
   }
   const int exit_status = summary_.ExitStatus();
   AppendColored(exit_status == kExitPassed            ? Color::kGreen

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 
@@ -276,6 +277,11 @@ std::string CountText(uint64_t count) {
 
 std::string Plural(uint64_t count, absl::string_view noun) {
   return absl::StrCat(CountText(count), " ", noun, count == 1 ? "" : "s");
+}
+
+std::string PercentText(double percent) {
+  if (percent > 0 && percent < 100) percent = std::clamp(percent, 0.1, 99.9);
+  return absl::StrFormat("%.1f %%", percent);
 }
 
 std::string BytesText(uint64_t bytes) {

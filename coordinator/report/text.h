@@ -54,8 +54,10 @@ std::string ShellWord(absl::string_view text);
 // line says that it is left out. Empty if nothing else is left.
 std::string WithoutMessage(absl::string_view output, absl::string_view message);
 
-std::string CountText(uint64_t count);                                     // "12,345"
-std::string Plural(uint64_t count, absl::string_view noun);                // "1 case", "12,345 cases"
+std::string CountText(uint64_t count);                       // "12,345"
+std::string Plural(uint64_t count, absl::string_view noun);  // "1 case", "12,345 cases"
+// "87.3 %". What is not all of it never reads as 100, and what is not nothing never as 0, as with coverage.py.
+std::string PercentText(double percent);
 std::string BytesText(uint64_t bytes);                                     // "0 B", "12.3 MB": powers of 1000
 std::string SecondsText(absl::Duration duration);                          // "0.123 s", "31.2 s", "1 h 02 min"
 std::string FixedSeconds(absl::Duration duration, int digits, int width);  // "   0.123"; at least `width` columns

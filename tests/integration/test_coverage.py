@@ -131,6 +131,8 @@ class LocalTest(Project, DtestCase):
                             directory=self.path("project"))
         self.assertExit(result, FAILED)
         self.assertSays(result, "less than the 99 % that are required", "lib/never.py", "coverage as xml: coverage.xml")
+        result.junit()
+        self.assertEqual(result.run_error.find("error").get("type"), "coverage")
         self.assertEqual(set(self.measured(self.path("project"), self.path("project"))), set(expected))
         self.assertTrue(os.path.exists(self.path("project/coverage.xml")))
         lower = self.dtest("tests", "--pytest", PYTHON, "--deselect", "tests/test_a.py::test_fails",
@@ -149,7 +151,7 @@ class LocalTest(Project, DtestCase):
         self.write("project/tests/test_c.py", "import os\n\ndef test_a(): os._exit(3)\n\ndef test_b(): os.abort()\n")
         result = self.dtest("project", "--pytest", PYTHON, "--coverage", "out")
         self.assertExit(result, FAILED)
-        self.assertRegex(result.text, r"warning: coverage of \d processes is missing: a crash, a time limit or os\._exit")
+        self.assertRegex(result.text, r"warning: coverage of \d processes is missing: a crash, a time limit, os\._exit")
         self.write("plain/a_test", "#!/bin/sh\nexit 0\n", 0o755)
         other = self.dtest("plain", "--coverage", "other")
         self.assertExit(other, PASSED)

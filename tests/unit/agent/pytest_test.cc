@@ -176,9 +176,9 @@ TEST_P(PytestReaderTest, WhatIsCoveredIsHandedOn) {
 TEST_P(PytestReaderTest, AProcessThatDiesBeforeItHasToldWhatItCoversIsTold) {
   Report(Record({"measuring"}) + Record({"began", "0"}));
   End(0, 11);
-  EXPECT_EQ(
-      recorder_.text,
-      "began 0; covered 75:{\"lost\": \"a crash, a time limit or os._exit ended it before it could tell\"},0:,; ");
+  EXPECT_EQ(recorder_.text,
+            "began 0; covered 95:{\"lost\": \"a crash, a time limit, os._exit or the end of the run ended it before it "
+            "could tell\"},0:,; ");
 }
 
 TEST(PytestReader, MoreThanFitsIntoAMessageIsTold) {

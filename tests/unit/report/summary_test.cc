@@ -46,6 +46,10 @@ TEST(RunSummary, WhatIsCoveredFailsARunThatWentWell) {
     EXPECT_NE(summary.coverage(), nullptr);
     return summary.ExitStatus();
   };
+  RunSummary missed;
+  EXPECT_EQ(missed.CoverageFault(), "");
+  (void)missed.Handle({kTime, CoverageMeasured{79.98, 80, true}});
+  EXPECT_EQ(missed.CoverageFault(), "coverage 79.98 %, less than the 80 % that are required");
   EXPECT_EQ(exit_of({90.0, 80, false}, Outcome::kPassed), kExitPassed);
   EXPECT_EQ(exit_of({70.0, 80, true}, Outcome::kPassed), kExitFailed);
   EXPECT_EQ(exit_of({std::nullopt, 0, false, "", "no disk"}, Outcome::kPassed), kExitBroken);
