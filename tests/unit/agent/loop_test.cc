@@ -48,6 +48,42 @@ TEST_F(LoopTest, UnitIsFetchedListedAndRun) {
   EXPECT_THAT(launcher_.alive(), IsEmpty());
 }
 
+TEST_F(LoopTest, WhatAProcessCoversIsToldBeforeItsLeaseIsDone) {
+  const auto record = [](const std::vector<std::string>& fields) {
+    std::string body;
+    for (const std::string& field : fields) absl::StrAppend(&body, field.size(), ":", field, ",");
+    return absl::StrCat(body.size(), ":", body, "\n");
+  };
+  Start();
+  AddUnit add;
+  add.spec.id = kUnit;
+  add.spec.name = "unit";
+  add.spec.framework = "pytest";
+  Say(std::move(add));
+  Say(CaseTable{kUnit, {"a.py::a"}});
+  Say(Prefetch{kUnit});
+  Turn();
+  loop_->UnitIsPrepared({{kUnit, "", false}, "/python3", "/", {}});
+  Turn();
+  Heard();
+  RunCases(LeaseId(1), {0});
+  Process()->Prints(record({"measuring"}) + record({"began", "0"}) +
+                        record({"finished", "0", "passed", "0", "", "", ""}) + record({"coverage", "{}", "z"}) +
+                        record({"end"}),
+                    Pipe::kReport);
+  Process()->Ends(0);
+  Turn();
+  Pass(absl::Milliseconds(20));
+  EXPECT_THAT(Heard(), ElementsAre("covered 2:{},1:z,", "results 1 [0 passed] done"));
+
+  RunCases(LeaseId(2), {0});
+  Process()->Prints(record({"measuring"}) + record({"began", "0"}), Pipe::kReport);
+  Process()->Ends(3);
+  Turn();
+  Pass(absl::Milliseconds(20));
+  EXPECT_THAT(Heard(), ElementsAre(testing::HasSubstr("\"lost\""), testing::StartsWith("results 2 [0 crashed")));
+}
+
 TEST_F(LoopTest, EachSlotRunsItsOwn) {
   StartWith({"A.a", "A.b"});
   RunCases(LeaseId(1), {0});

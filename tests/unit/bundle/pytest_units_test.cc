@@ -271,5 +271,26 @@ TEST_F(PytestDiscoverTest, WhatIsShippedOfAProject) {
   EXPECT_THAT(inside->files.back().path, testing::MatchesRegex("\\.dtest/outside/.*/project/tests/test_a.py"));
 }
 
+TEST_F(PytestDiscoverTest, ToMeasureCoverageWhatConfiguresItWhereTestsStartIsShippedToo) {
+  Write("project/pytest.ini");
+  Write("project/test_a.py");
+  Write("setup.cfg", "[metadata]\n");
+  Write("pyproject.toml", "[tool.coverage.run]\nbranch = true\n");
+  DiscoverOptions options;
+  options.root = root_;
+  const absl::StatusOr<Discovery> found = Discover({Path("project")}, options);
+  ASSERT_TRUE(found.ok()) << found.status();
+  Catalog catalog({.cache_dir = ""});
+  LibraryLayout layout;
+  const absl::StatusOr<UnitSpec> spec =
+      MakePytestSpec(UnitId(0), found->programs.front(), {"", {}, PytestSettings::Coverage::kAlways},
+                     {.root = root_, .data = {}, .layout = &layout}, catalog);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_THAT(spec->arguments, testing::Contains("--coverage=yes"));
+  std::vector<std::string> files;
+  for (const ManifestEntry& entry : spec->files) files.push_back(entry.path);
+  EXPECT_THAT(files, ElementsAre("project/pytest.ini", "project/test_a.py", "pyproject.toml"));
+}
+
 }  // namespace
 }  // namespace dtest

@@ -121,7 +121,8 @@ TEST(Terminal, SaysWhatTheTableSays) {
   }
   EXPECT_TRUE(absl::StrContains(text,
                                 "\n15 cases: 5 passed, 3 failed, 1 crashed, 1 timed out, 2 skipped, 1 infra error, "
-                                "2 not run; 1 flaky, 2 leaky; 1 executable could not be listed\n"
+                                "2 not run; 1 flaky, 2 leaky; 1 executable could not be listed; coverage 87.46 %, "
+                                "less than the 90 % that are required\n"
                                 "in 2.204 s on 3 of 4 hosts (52 slots), shipped 17.0 MB to 2 hosts\n"))
       << text;
 }
