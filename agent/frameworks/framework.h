@@ -84,7 +84,7 @@ class CaseSink {
   virtual void TearingDown(uint32_t /*index*/) {}
   virtual void Finished(CaseResult result, Standing standing) = 0;
   // What the process has covered, or that this is lost; as Coverage::data. At most once a process.
-  virtual void Covered(std::string /*data*/) {}
+  virtual void Covered(absl::string_view /*data*/) {}
 };
 
 class OutputReader {

@@ -144,9 +144,9 @@ void PytestReader::Finish(size_t position, const PytestRecord& record, CaseSink*
 
 void PytestReader::TellCoverage(absl::string_view about, absl::string_view data, CaseSink* sink) {
   measuring_ = false;
-  std::string told = absl::StrCat(about.size(), ":", about, ",", data.size(), ":", data, ",");
+  const std::string told = absl::StrCat(about.size(), ":", about, ",", data.size(), ":", data, ",");
   if (told.size() > kMostCoverageBytes) return TellCoverage(kTooMuchCoverage, "", sink);
-  sink->Covered(std::move(told));
+  sink->Covered(told);
 }
 
 void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* sink) {

@@ -227,8 +227,8 @@ void SlotRunner::Finished(CaseResult result, Standing standing) {
                              standing == Standing::kReport, standing == Standing::kNeverRuns});
 }
 
-void SlotRunner::Covered(std::string data) {
-  if (options_.covered) options_.covered(Coverage{program_->spec.id, std::move(data)});
+void SlotRunner::Covered(absl::string_view data) {
+  if (options_.covered) options_.covered(Coverage{program_->spec.id, std::string(data)});
 }
 
 std::optional<size_t> SlotRunner::ReadPipe(Pipe pipe) {

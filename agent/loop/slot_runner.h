@@ -82,7 +82,7 @@ class SlotRunner : private CaseSink {
   void Began(uint32_t index) override;
   void TearingDown(uint32_t index) override;
   void Finished(CaseResult result, Standing standing) override;
-  void Covered(std::string data) override;
+  void Covered(absl::string_view data) override;
 
   // `batch`: null while listing.
   Environment EnvironmentOf(const Program& program, const Invocation& invocation, const StartBatch* batch) const;

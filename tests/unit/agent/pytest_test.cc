@@ -111,7 +111,7 @@ class Recorder : public CaseSink {
     for (const auto& [key, value] : result.properties) absl::StrAppend(&text, " ", key, "=", value);
     absl::StrAppend(&text, "; ");
   }
-  void Covered(std::string data) override { absl::StrAppend(&text, "covered ", data, "; "); }
+  void Covered(absl::string_view data) override { absl::StrAppend(&text, "covered ", data, "; "); }
   std::string text;
 };
 
