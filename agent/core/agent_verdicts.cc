@@ -76,20 +76,18 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
       if (anyones) absl::StrAppend(&result->warning, " (as the process of ", slot->ran.size(), " cases ended)");
     }
     DropOutput(&*result);
-  } else if (!slot->any_finished && slot->batch_left == 0) {
-    return std::nullopt;  // none of its cases was to run
-  } else if (!slot->any_finished) {
+  } else if (!slot->any_finished && slot->batch_left > 0) {
     slot->began = slot->spawned;
     const char* const where = event->in_suite ? kInSuiteSetUp : slot->stopped.has_value() ? kInSetUp : kInGlobalSetUp;
     result = Blame(slot, NextOf(*slot), or_stopped(Outcome::kCrashed),
                    clean ? std::string("exited with status 0 without running the test")
                          : absl::StrCat(How(*slot, *event), " ", where));
-  } else if (!finished && event->torn_down.empty()) {
+  } else if (slot->any_finished && !finished && event->torn_down.empty()) {
     slot->began = slot->stopped ? slot->stopped->since : now_;
     result = Blame(slot, NextOf(*slot), or_stopped(Outcome::kCrashed),
                    absl::StrCat(How(*slot, *event), " ", event->in_suite ? kInNextSuiteSetUp : kBetween));
   } else {
-    return std::nullopt;
+    return std::nullopt;  // it is well, or none of its cases was to run
   }
   result->leaky |= event->leaky;
   if (keep_output) AddOutput(&*result, event);

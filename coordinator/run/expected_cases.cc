@@ -1,11 +1,8 @@
 #include "coordinator/run/expected_cases.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 namespace dtest {
@@ -22,39 +19,17 @@ void FillIn(const Durations& durations, const std::string& unit, const CaseInfos
   }
 }
 
-// Numbers their groups. Cases with needs are handed out one by one: where one of a group is, a lock of the group keeps
-// its cases apart.
-void PutInGroups(const std::string& unit, const CaseInfos& cases, CasesKnown* known) {
-  constexpr size_t kMostPolicies = UINT16_MAX;
+// Which of them are of one group.
+std::vector<uint32_t> GroupNumbers(const CaseInfos& cases, const std::vector<uint32_t>& selected) {
   absl::flat_hash_map<absl::string_view, uint32_t> numbers;
-  absl::flat_hash_set<uint32_t> needy;
-  known->group_of.reserve(known->cases.size());
-  for (const SelectedCase& one : known->cases) {
-    const absl::string_view group = cases.group(one.index);
-    uint32_t number = 0;
-    if (!group.empty()) number = numbers.try_emplace(group, numbers.size() + 1).first->second;
-    if (number != 0 && known->policies[one.policy].HasNeeds()) needy.insert(number);
-    known->group_of.push_back(number);
+  std::vector<uint32_t> group_of;
+  group_of.reserve(selected.size());
+  for (const uint32_t index : selected) {
+    const absl::string_view group = cases.group(index);
+    group_of.push_back(group.empty() ? 0 : numbers.try_emplace(group, numbers.size() + 1).first->second);
   }
-  if (numbers.empty()) known->group_of.clear();
-  if (needy.empty()) return;
-  absl::flat_hash_map<std::pair<uint16_t, absl::string_view>, uint16_t> with_lock;
-  for (size_t k = 0; k < known->cases.size(); ++k) {
-    if (!needy.contains(known->group_of[k])) continue;
-    SelectedCase& one = known->cases[k];
-    absl::string_view group = cases.group(one.index);
-    // Where there are too many to tell apart, the last wait for one another: longer than they need to, not less long.
-    if (known->policies.size() + known->policies.size() / 4 > kMostPolicies) group = "";
-    const auto [found, is_new] = with_lock.try_emplace({one.policy, group}, known->policies.size());
-    if (is_new) {
-      CasePolicy policy = known->policies[one.policy];
-      policy.locks.push_back({.name = absl::StrCat("group ", group, " of ", unit)});
-      std::sort(policy.locks.begin(), policy.locks.end(),
-                [](const CaseLock& a, const CaseLock& b) { return a.name < b.name; });
-      known->policies.push_back(std::move(policy));
-    }
-    one.policy = found->second;
-  }
+  if (numbers.empty()) group_of.clear();
+  return group_of;
 }
 
 }  // namespace
@@ -83,7 +58,7 @@ CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& ca
     known.suite_of.push_back(suite);
   }
   if (durations != nullptr) FillIn(*durations, unit, cases, &known.cases);
-  PutInGroups(unit, cases, &known);
+  known.group_of = GroupNumbers(cases, selected);
   return known;
 }
 

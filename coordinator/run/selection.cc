@@ -117,7 +117,11 @@ void Selection::DivideBy(const Durations& durations) {
 
 bool Selection::Matches(const FilterSubject& subject) const {
   if (!PassesFilters(subject)) return false;
-  return plan_.shard_count() == 1 || plan_.Part(subject.unit, subject.info.name) == shard_index_ - 1;
+  if (plan_.shard_count() == 1) return true;
+  const absl::string_view group = subject.info.group;  // which durations files know nothing of
+  const uint32_t part =
+      group.empty() ? plan_.Part(subject.unit, subject.info.name) : ShardOf(subject.unit, group, plan_.shard_count());
+  return part == shard_index_ - 1;
 }
 
 bool Selection::NeedsHistory() const {

@@ -21,6 +21,7 @@ enum class CaseState : uint8_t {
   kRetry,    // pending, in the queue of cases that run alone and before others
   kDelayed,  // will be kRetry at its time: until then nobody can have it
   kNeedy,    // pending, among those that need more than a slot of any host
+  kGrouped,  // pending, in the list of its group
   kLeased,   // in the list of the lease `holder`
   kFinished  // has its final verdict
 };

@@ -214,22 +214,25 @@ bool Scheduler::Impl::GiveLong(HostId h) {
   if (chosen == kNoUnit && too_long != kNoUnit) {
     if (GiveShort(h)) return true;
     // Nothing smaller: still better than to let it wait for a fast host, if that takes longer.
-    const double seconds = cases_[pending_.FirstLong(too_long)].seconds;
+    const double seconds = pending_.Longest(too_long);
     const bool sooner_here = seconds / host.speed <= share + seconds / hosts_.best_speed();
     if (HasSlotFree(host) && (sooner_here || placement_.unfit(too_long) > 0)) chosen = too_long;
   }
   if (chosen == kNoUnit) return false;
   CaseList list;
-  list.PushBack(cases_, pending_.TakeLong(chosen));
+  if (pending_.LongestIsAGroup(chosen)) {
+    list = CutGroups(chosen, host.speed);
+  } else {
+    list.PushBack(cases_, pending_.TakeLong(chosen));
+  }
   SendLease(h, chosen, list);
   return true;
 }
 
-UnitId Scheduler::Impl::ChooseShort(HostId h, bool first) {
+UnitId Scheduler::Impl::ChooseShort(HostId h, bool first) const {
   const std::set<UnitId>& with_first = pending_.with_first();
   const auto may_have = [&](UnitId e) {
-    return pending_.short_count(e) > 0 && (!first || with_first.contains(e)) && MayPlace(h, e) &&
-           pending_.BringFreeToFront(e);
+    return (first ? with_first.contains(e) : pending_.short_count(e) > 0) && MayPlace(h, e);
   };
   const UnitId current = hosts_[h].current;
   if (current != kNoUnit && may_have(current)) return current;
@@ -271,8 +274,13 @@ void Scheduler::Impl::GiveBatch(HostId h, UnitId e) {
 bool Scheduler::Impl::GiveFirst(HostId h) {
   if (pending_.with_first().empty()) return false;
   const UnitId e = ChooseShort(h, /*first=*/true);
-  if (e != kNoUnit) GiveBatch(h, e);
-  return e != kNoUnit;
+  if (e == kNoUnit) return false;
+  if (const auto& offers = pending_.offers(e); !offers.empty() && offers.begin()->first) {
+    SendLease(h, e, CutGroups(e, hosts_[h].speed));
+  } else {
+    GiveBatch(h, e);
+  }
+  return true;
 }
 
 bool Scheduler::Impl::GiveShort(HostId h) {
@@ -281,36 +289,37 @@ bool Scheduler::Impl::GiveShort(HostId h) {
   return e != kNoUnit;
 }
 
-CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
-  *probing = false;
+double Scheduler::Impl::BatchSeconds(UnitId e, double speed) {
   costs_.Refresh(e);
   pending_.EstimatesChanged(e);
   const absl::Duration pending = pending_.expected();
   const absl::Duration length = costs_.BatchLength(e, pending, pending + hosts_.leased(), hosts_.capacity());
-  const double target = std::min(speed, 1.0) * absl::ToDoubleSeconds(length);
+  return std::min(speed, 1.0) * absl::ToDoubleSeconds(length);
+}
+
+CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
+  *probing = false;
+  const double target = BatchSeconds(e, speed);
   const double long_case = absl::ToDoubleSeconds(costs_.long_case(e));
   const uint32_t most_unknown = costs_.BatchUnknownCases(e);
   CaseList list;
   double sum = 0;
   uint32_t unknown = 0;
-  while (pending_.short_count(e) > 0) {
+  while (pending_.short_count(e) > 0 && (list.count < kMostCasesPerLease || options_.together)) {
     const CaseNumber i = pending_.FirstShort(e);
     CaseRecord& c = cases_[i];
     pending_.FixEstimate(i);
     const double seconds = c.seconds;
-    const GroupId group = groups_.Of(c);
-    const CaseRecord* const last = list.count > 0 ? &cases_[list.tail] : nullptr;
-    // One iteration a lease: an index must not be in it twice.
-    if (last != nullptr && !options_.together && (c.iteration != last->iteration || !ShareEnvironment(c, *last))) break;
-    const bool stays = last != nullptr && group != kNoGroup && group == groups_.Of(*last);
-    if (last != nullptr && !options_.together && !stays) {
-      if (list.count >= kMostCasesPerLease || groups_.IsBusy(group)) break;
-      if (c.first != last->first || seconds > long_case || HasOwnProcess(c)) break;
+    if (list.count > 0 && !options_.together) {
+      const CaseRecord& last = cases_[list.tail];
+      // One iteration a lease: an index must not be in it twice.
+      if (c.iteration != last.iteration || c.first != last.first || seconds > long_case || HasOwnProcess(c)) break;
+      if (!ShareEnvironment(c, last)) break;
       if (!c.known && unknown >= most_unknown) {
         *probing = true;
         break;
       }
-      const bool same_suite = c.suite == last->suite && !options_.shuffle;
+      const bool same_suite = c.suite == last.suite && !options_.shuffle;
       if (sum >= (same_suite ? 1 : 1 - kSuiteSlack) * target &&
           !(same_suite && sum + seconds <= (1 + kSuiteSlack) * target))
         break;
@@ -319,7 +328,42 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
     list.PushBack(cases_, i);
     sum += seconds;
     unknown += !c.known;
-    if ((seconds > long_case || HasOwnProcess(c)) && group == kNoGroup && !options_.together) break;
+    if ((seconds > long_case || HasOwnProcess(c)) && !options_.together) break;
+  }
+  return list;
+}
+
+CaseList Scheduler::Impl::CutGroups(UnitId e, double speed) {
+  const double target = BatchSeconds(e, speed);
+  const uint32_t most_unknown = costs_.BatchUnknownCases(e);
+  CaseList list;
+  double sum = 0;
+  uint32_t unknown = 0;
+  bool first = false;
+  const auto goes_with = [&](CaseNumber i) {
+    const CaseRecord& c = cases_[i];
+    const CaseRecord& last = cases_[list.tail];
+    return c.iteration == last.iteration && ShareEnvironment(c, last) && !HasOwnProcess(c) && !HasOwnProcess(last);
+  };
+  while (!pending_.offers(e).empty()) {
+    const Pending::Offer offer = *pending_.offers(e).begin();
+    if (list.count == 0) {
+      first = offer.first;
+    } else if (offer.first != first || sum + offer.seconds > target || unknown >= most_unknown ||
+               list.count >= kMostCasesPerLease || !goes_with(pending_.FirstOf(offer.group))) {
+      break;
+    }
+    const uint32_t before = list.count;
+    while (pending_.count(offer.group) > 0) {
+      const CaseNumber i = pending_.FirstOf(offer.group);
+      if (list.count > before && !goes_with(i)) break;  // it waits until these are done
+      pending_.TakeGrouped(offer.group);
+      pending_.FixEstimate(i);
+      list.PushBack(cases_, i);
+      sum += cases_[i].seconds;
+      unknown += !cases_[i].known;
+    }
+    if (pending_.count(offer.group) > 0) break;
   }
   return list;
 }
@@ -332,6 +376,7 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list, NeedsI
   message.id = lease.id;
   lease.groups = groups_.In(cases_, list);
   groups_.Begin(lease.groups);
+  for (const GroupId g : lease.groups) pending_.GroupIsTaken(g);
   message.iteration = cases_[list.head].iteration;
   message.unit = e;
   const std::optional<uint32_t> first = first_of_unit_[e];

@@ -1,9 +1,10 @@
 // Cases that want to be in one process, one after the other (CaseInfo::group): they are handed out together, in one
-// lease with whole groups beside, and while a lease has any of a group, what else of it is pending waits: a further
-// attempt, a further iteration, what a lost host has left. Groups are of one unit.
+// lease with whole groups beside, and while a lease has any of a group, nothing else of it is handed out: a further
+// attempt, a further iteration, what a lost host has left. Groups are of one unit. Those of a group that differ in
+// their environment, want a process of their own or have needs are in leases of their own, one after the other.
 //
-// What has a process of its own (CasePolicy::processes) or needs more than a slot (there ExpectedCases makes a lock of
-// the group) is in none, and with --stress, which runs a case beside itself, nothing is.
+// With --stress, which runs a case beside itself, and where all cases of a unit are one lease anyway, nothing is in
+// any.
 //
 // One thread. Nothing is kept for units without groups.
 

@@ -1,6 +1,7 @@
 #include "coordinator/schedule/pending.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "coordinator/schedule/check.h"
@@ -62,19 +63,26 @@ void Pending::Reindex(UnitId unit) {
     if (work != 0) by_work_.insert({-work, unit});
     e.indexed_nanos = work;
   }
-  const float longest = e.heap.empty() ? 0 : e.heap.front().seconds;
+  const float of_offer = e.offers.empty() ? 0 : e.offers.begin()->seconds;
+  const float longest = std::max(e.heap.empty() ? 0 : e.heap.front().seconds, of_offer);
   if (longest != e.indexed_longest) {
     if (e.indexed_longest != 0) by_longest_.erase({-e.indexed_longest, unit});
     if (longest != 0) by_longest_.insert({-longest, unit});
     e.indexed_longest = longest;
+  }
+  if (e.first > 0 || (!e.offers.empty() && e.offers.begin()->first)) {
+    with_first_.insert(unit);
+  } else {
+    with_first_.erase(unit);
   }
 }
 
 void Pending::Add(CaseNumber i, bool front) {
   CaseRecord& c = cases_[i];
   if (c.needy) return AddNeedy(i, absl::InfinitePast());
+  if (c.grouped) return AddGrouped(i, front);
   Unit& e = units_[c.unit];
-  const bool stays = listing_order_ || c.first || c.grouped;
+  const bool stays = listing_order_ || c.first;
   if (c.known && !stays && c.seconds > absl::ToDoubleSeconds(costs_.long_case(c.unit))) {
     c.state = CaseState::kLong;
     e.heap.push_back({c.seconds, i});
@@ -82,7 +90,7 @@ void Pending::Add(CaseNumber i, bool front) {
   } else {
     c.state = CaseState::kShort;
     front ? e.list.PushFront(cases_, i) : e.list.PushBack(cases_, i);
-    if (c.first && e.first++ == 0) with_first_.insert(c.unit);
+    e.first += c.first;
   }
   Account(i, 1);
 }
@@ -114,26 +122,64 @@ bool Pending::ReleaseDelayed(absl::Time now) {
   return any;
 }
 
-bool Pending::BringFreeToFront(UnitId unit) {
-  constexpr uint32_t kMostMoved = 1000;  // seldom any: what waits for a retry, or for the iteration before
-  CaseList& list = units_[unit].list;
-  uint32_t left = std::min(list.count, kMostMoved);
-  for (GroupId g = groups_.Of(cases_[list.head]); groups_.IsBusy(g); g = groups_.Of(cases_[list.head])) {
-    uint32_t together = 0;
-    for (CaseNumber i = list.head; i != kNoCase && together <= left && groups_.Of(cases_[i]) == g; i = cases_[i].next) {
-      ++together;
-    }
-    if (together > left) return false;
-    left -= together;
-    for (; together > 0; --together) list.PushBack(cases_, list.RemoveAfter(cases_, kNoCase));
+void Pending::AddGrouped(CaseNumber i, bool front) {
+  CaseRecord& c = cases_[i];
+  const GroupId g = groups_.Of(c);
+  in_groups_.GrowTo(g);
+  Group& group = in_groups_[g];
+  if (group.unit == kNoUnit) {
+    group.unit = c.unit;
+    units_[c.unit].groups.push_back(g);
   }
-  return true;
+  c.state = CaseState::kGrouped;
+  front ? group.list.PushFront(cases_, i) : group.list.PushBack(cases_, i);
+  c.known ? group.known_nanos += Nanos(c.seconds) : ++group.unknown;
+  group.first += c.first;
+  MakeOffer(g);
+  Account(i, 1);
+}
+
+void Pending::MakeOffer(GroupId g) {
+  if (!in_groups_.contains(g)) return;
+  Group& group = in_groups_[g];
+  if (group.list.count == 0 || groups_.IsBusy(g)) return;
+  const int64_t unknown = group.unknown * absl::ToInt64Nanoseconds(costs_.UnknownMean(group.unit));
+  Offer offer{group.first > 0, std::max(static_cast<float>((group.known_nanos + unknown) * 1e-9), 1e-9F), 0, g};
+  offer.rank = -offer.seconds;
+  if (listing_order_) offer.rank = group.offer.has_value() ? group.offer->rank : static_cast<float>(++offered_);
+  if (group.offer.has_value()) {
+    // What is off by an eighth does no harm, and most changes cost nothing.
+    const float off = std::abs(offer.seconds - group.offer->seconds);
+    if (offer.first == group.offer->first && off <= group.offer->seconds / 8) return;
+    units_[group.unit].offers.erase(*group.offer);
+  }
+  group.offer = offer;
+  units_[group.unit].offers.insert(offer);
+  Reindex(group.unit);
+}
+
+void Pending::Withdraw(GroupId g) {
+  if (!in_groups_.contains(g) || !in_groups_[g].offer.has_value()) return;
+  Group& group = in_groups_[g];
+  units_[group.unit].offers.erase(*std::exchange(group.offer, std::nullopt));
+  Reindex(group.unit);
+}
+
+CaseNumber Pending::TakeGrouped(GroupId g) {
+  Group& group = in_groups_[g];
+  const CaseNumber i = group.list.RemoveAfter(cases_, kNoCase);
+  const CaseRecord& c = cases_[i];
+  c.known ? group.known_nanos -= Nanos(c.seconds) : --group.unknown;
+  group.first -= c.first;
+  if (group.list.count == 0) Withdraw(g);
+  Account(i, -1);
+  return i;
 }
 
 CaseNumber Pending::TakeShort(UnitId unit) {
   Unit& e = units_[unit];
   const CaseNumber i = e.list.RemoveAfter(cases_, kNoCase);
-  if (cases_[i].first && --e.first == 0) with_first_.erase(unit);
+  e.first -= cases_[i].first;
   Account(i, -1);
   return i;
 }
@@ -171,6 +217,9 @@ std::vector<CaseNumber> Pending::TakeAll(UnitId unit) {
   const std::vector<CaseNumber> needy = needy_.CasesOf(unit);
   for (CaseNumber i : needy) TakeNeedy(i);
   all.insert(all.end(), needy.begin(), needy.end());
+  for (GroupId g : units_[unit].groups) {
+    while (in_groups_[g].list.count > 0) all.push_back(TakeGrouped(g));
+  }
   while (!units_[unit].heap.empty()) all.push_back(TakeLong(unit));
   while (units_[unit].list.count > 0) all.push_back(TakeShort(unit));
   return all;
@@ -184,6 +233,9 @@ void Pending::ForEach(const std::function<void(CaseNumber)>& visit) const {
 void Pending::ForEachNow(const std::function<void(CaseNumber)>& visit) const {
   for (CaseNumber i : retries_.All()) visit(i);
   for (CaseNumber i : needy_.All()) visit(i);
+  for (const Group& group : in_groups_) {
+    for (CaseNumber i = group.list.head; i != kNoCase; i = cases_[i].next) visit(i);
+  }
   for (const Unit& e : units_) {
     for (const Long& one : e.heap) visit(one.i);
     for (CaseNumber i = e.list.head; i != kNoCase; i = cases_[i].next) visit(i);
@@ -208,6 +260,21 @@ void Pending::CheckInvariants() const {
   for (CaseNumber i : retries_.All()) Check(cases_[i].state == CaseState::kRetry, "retries are marked so");
   for (CaseNumber i : needy_.All()) Check(cases_[i].state == CaseState::kNeedy, "cases with needs are marked so");
   needy_.CheckInvariants();
+  for (GroupId g : in_groups_.ids()) {
+    const Group& group = in_groups_[g];
+    uint32_t listed = 0, first = 0, unknown = 0;
+    int64_t known_nanos = 0;
+    for (CaseNumber i = group.list.head; i != kNoCase; i = cases_[i].next) {
+      Check(cases_[i].state == CaseState::kGrouped && groups_.Of(cases_[i]) == g, "cases of groups are marked so");
+      ++listed;
+      first += cases_[i].first;
+      cases_[i].known ? known_nanos += Nanos(cases_[i].seconds) : ++unknown;
+    }
+    Check(listed == group.list.count && first == group.first && unknown == group.unknown,
+          "cases of a group are counted");
+    Check(known_nanos == group.known_nanos, "the estimate of a group is the sum of its parts");
+    Check(group.offer.has_value() == (listed > 0 && !groups_.IsBusy(g)), "a group is offered while it may be had");
+  }
   for (UnitId x : units_.ids()) {
     const Unit& e = units_[x];
     for (const Long& one : e.heap) {
@@ -220,12 +287,14 @@ void Pending::CheckInvariants() const {
       ++listed;
       first += cases_[i].first;
     }
-    Check(first == e.first && (first > 0) == with_first_.contains(x), "short cases that are to be first are counted");
+    Check(first == e.first, "short cases that are to be first are counted");
+    const bool offer_first = !e.offers.empty() && e.offers.begin()->first;
+    Check((first > 0 || offer_first) == with_first_.contains(x), "units with what is to be first are listed");
     Check(listed == e.list.count, "a list has as many cases as it counts");
     Check(counts[x] == e.count, "pending cases per unit are counted");
     Check(sums[x] == e.nanos, "the pending estimate of a unit is the sum of its parts");
     Check((e.list.count > 0) == (e.indexed_nanos > 0), "units with short cases are indexed");
-    Check(e.heap.empty() == (e.indexed_longest == 0), "units with long cases are indexed");
+    Check((e.heap.empty() && e.offers.empty()) == (e.indexed_longest == 0), "units with long cases are indexed");
     count += e.count;
     nanos += e.nanos;
   }

@@ -1,9 +1,10 @@
 // The cases that no host holds. Each is in exactly one place:
 //
 //   short    in listing order, per unit: taken as batches, so suites stay together. Before them those that are to be
-//            first, long or short; and those of groups, long or short: they stay together
+//            first, long or short
 //   long     per unit, longest first: each is leased alone, the longest of all units first
-//   retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
+//   grouped  per group, one iteration behind the other: its unit offers it, the longest first, while no lease has any
+//   of it retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
 //   delayed  cases that will be retries at their time: nobody can have them now
 //   needy    cases that need more than a slot of any host, retries too (needy_cases.h)
 //
@@ -16,7 +17,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -56,20 +59,42 @@ class Pending {
   std::vector<CaseNumber> TakeAll(UnitId unit);
 
   CaseNumber FirstShort(UnitId unit) const { return units_[unit].list.head; }
-  // Whether the first short case may be taken, which there must be: nothing of its group runs. If it may not, another
-  // one becomes the first where one may.
-  bool BringFreeToFront(UnitId unit);
-  CaseNumber FirstLong(UnitId unit) const { return units_[unit].heap.front().i; }
+  // A group that may be handed out: nothing of it is leased.
+  struct Offer {
+    bool first = false;  // some of its cases are to be first
+    float seconds = 0;   // all that is pending of it, about
+    float rank = 0;      // the lower the sooner, among those that are as much first
+    GroupId group;
+    friend bool operator<(const Offer& a, const Offer& b) {
+      return std::tuple(!a.first, a.rank, a.group) < std::tuple(!b.first, b.rank, b.group);
+    }
+  };
+  // In the order in which they are to be handed out.
+  const std::set<Offer>& offers(UnitId unit) const { return units_[unit].offers; }
+  // The group must have pending cases.
+  CaseNumber FirstOf(GroupId g) const { return in_groups_[g].list.head; }
+  CaseNumber TakeGrouped(GroupId g);
+  uint32_t count(GroupId g) const { return in_groups_[g].list.count; }
+  // A lease has some of it from now on, or has no more.
+  void GroupIsTaken(GroupId g) { Withdraw(g); }
+  void GroupIsBack(GroupId g) { MakeOffer(g); }
+  // What its longest long case or its first offer is expected to take: it must have either.
+  float Longest(UnitId unit) const { return units_[unit].indexed_longest; }
+  // That it is the offer's.
+  bool LongestIsAGroup(UnitId unit) const {
+    const Unit& e = units_[unit];
+    return !e.offers.empty() && (e.heap.empty() || e.offers.begin()->seconds >= e.heap.front().seconds);
+  }
   const RetryQueue& retries() const { return retries_; }
   NeedyCases& needy() { return needy_; }
   const NeedyCases& needy() const { return needy_; }
-  // (-seconds of its longest case, unit), the longest first: units with long cases.
+  // (-Longest, unit), the longest first: units with long cases or offers.
   const std::set<std::pair<float, UnitId>>& by_longest() const { return by_longest_; }
   // (-expected nanoseconds, unit), most work first: units with short cases. Follows the true sums only
   // roughly, to be cheap.
   const std::set<std::pair<int64_t, UnitId>>& by_work() const { return by_work_; }
 
-  // Units that have short cases which are to be first.
+  // Units that have short cases or groups which are to be first.
   const std::set<UnitId>& with_first() const { return with_first_; }
 
   uint64_t count() const { return count_; }
@@ -105,7 +130,21 @@ class Pending {
     int64_t nanos = 0;          // known_nanos and what the unknown ones are expected to take
     int64_t indexed_nanos = 0;  // key in by_work_; 0: not there
     float indexed_longest = 0;  // key in by_longest_; 0: not there
+    std::set<Offer> offers;
+    std::vector<GroupId> groups;  // that it has had cases of
   };
+  struct Group {
+    UnitId unit = kNoUnit;
+    CaseList list;
+    int64_t known_nanos = 0;  // of those with history
+    uint32_t unknown = 0;     // without
+    uint32_t first = 0;       // that are to be first
+    std::optional<Offer> offer;
+  };
+  void AddGrouped(CaseNumber i, bool front);
+  // If it has pending cases and none is leased.
+  void MakeOffer(GroupId g);
+  void Withdraw(GroupId g);
   void ForEachNow(const std::function<void(CaseNumber)>& visit) const;  // but those that are delayed
   void Add(CaseNumber i, bool front);
   void AddNeedy(CaseNumber i, absl::Time now);
@@ -120,12 +159,14 @@ class Pending {
   const Groups& groups_;
   const bool listing_order_;
   IdVector<UnitId, Unit> units_;
+  IdVector<GroupId, Group> in_groups_;
   RetryQueue retries_;
   NeedyCases needy_;
   std::set<std::pair<float, UnitId>> by_longest_;
   std::set<std::pair<int64_t, UnitId>> by_work_;
   std::set<UnitId> with_first_;
   uint64_t count_ = 0;
+  uint64_t offered_ = 0;  // groups, where they keep their order
   int64_t nanos_ = 0;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "coordinator/schedule/case_policy.h"
+#include "coordinator/schedule/check.h"
 #include "coordinator/schedule/ids.h"
 #include "coordinator/schedule/needs.h"
 
@@ -22,6 +23,7 @@ class PolicyTable {
   PolicyId IdOf(const CasePolicy& policy) {
     const auto known = std::find(policies_.begin(), policies_.end(), policy);
     const auto id = static_cast<uint16_t>(known - policies_.begin());
+    Check(policies_.size() < UINT16_MAX, "a run has no more different policies than two bytes tell apart");
     if (known == policies_.end()) {
       policies_.push_back(policy);
       needs_of_.push_back(needs_.IdOf(policy));

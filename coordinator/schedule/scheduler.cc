@@ -287,6 +287,10 @@ void Scheduler::Impl::On(const CasesKnown& event) {
   if (event.unlisted_too && !event.cases.empty()) first_of_unit_[e] = event.cases[0].index;
   std::vector<schedule::PolicyId> policies;
   for (const CasePolicy& policy : event.policies) policies.push_back(policies_.IdOf(policy));
+  if (options_.stress.has_value() && !event.group_of.empty()) {
+    actions_->push_back(
+        Warn{"tests of one group (--dist) may run at the same time: --stress runs even one beside itself"});
+  }
   const auto in_group = [&](size_t k) { return k < event.group_of.size() && event.group_of[k] != 0; };
   std::vector<CaseNumber> order;
   order.reserve(event.cases.size());
@@ -301,7 +305,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.policy = policies[event.cases[k].policy];
       c.quarantined = event.cases[k].quarantined;
       c.needy = policies_.NeedsOf(c.policy) != kNoNeeds;
-      c.grouped = in_group(k) && !c.needy && !HasOwnProcess(c) && !options_.stress.has_value();
+      c.grouped = in_group(k) && !options_.together && !options_.stress.has_value();
       if (c.grouped && iteration == 1) groups_.Put(e, c.index, event.group_of[k]);
       c.iteration = iteration;
       c.first = event.cases[k].first && iteration == 1;
@@ -311,7 +315,17 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       any_unknown_ |= !c.known;
       order.push_back(i);
     }
-    AddInOrder(e, order);
+    if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
+    const auto rest =
+        std::stable_partition(order.begin(), order.end(), [this](CaseNumber i) { return cases_[i].first; });
+    if (!options_.shuffle) {  // the longest of those first, too: they may be all there are
+      const float long_case = static_cast<float>(absl::ToDoubleSeconds(costs_.long_case(e)));
+      const auto long_ones = std::stable_partition(
+          order.begin(), rest, [&](CaseNumber i) { return cases_[i].known && cases_[i].seconds > long_case; });
+      std::stable_sort(order.begin(), long_ones,
+                       [this](CaseNumber a, CaseNumber b) { return cases_[a].seconds > cases_[b].seconds; });
+    }
+    for (CaseNumber i : order) pending_.AddBack(i);
     if (options_.stress.has_value()) {
       for (CaseNumber i : order) {
         stress_.cases.push_back({i});
@@ -321,59 +335,6 @@ void Scheduler::Impl::On(const CasesKnown& event) {
   }
   attention_.WorkCameUp();
   if (placement_.unfit(e) > 0) check_placeable_ = true;
-}
-
-// Those that are to be first, and of these the longest: they may be all there are. A group is to be first if one of its
-// cases is, or if it is long altogether: others would wait for it at the end.
-void Scheduler::Impl::AddInOrder(UnitId e, std::vector<CaseNumber> order) {
-  if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
-  BringTogether(&order);
-  struct Run {  // a group, or a case that is in none
-    size_t begin = 0, end = 0;
-    float seconds = 0;  // of those that are known
-    bool first = false;
-  };
-  const float long_case = static_cast<float>(absl::ToDoubleSeconds(costs_.long_case(e)));
-  std::vector<Run> runs;
-  runs.reserve(order.size());
-  for (size_t k = 0; k < order.size();) {
-    Run& run = runs.emplace_back(Run{k, k});
-    const GroupId g = groups_.Of(cases_[order[k]]);
-    do {
-      const CaseRecord& c = cases_[order[k]];
-      if (c.known) run.seconds += c.seconds;
-      run.first |= c.first;
-      run.end = ++k;
-    } while (g != kNoGroup && k < order.size() && groups_.Of(cases_[order[k]]) == g);
-    const CaseRecord& head = cases_[order[run.begin]];
-    if (head.grouped && head.iteration == 1 && !options_.shuffle) run.first |= run.seconds > long_case;
-  }
-  const auto rest = std::stable_partition(runs.begin(), runs.end(), [](const Run& run) { return run.first; });
-  if (!options_.shuffle) {
-    const auto long_ones =
-        std::stable_partition(runs.begin(), rest, [&](const Run& run) { return run.seconds > long_case; });
-    std::stable_sort(runs.begin(), long_ones, [](const Run& a, const Run& b) { return a.seconds > b.seconds; });
-  }
-  for (const Run& run : runs) {
-    for (size_t k = run.begin; k < run.end; ++k) {
-      cases_[order[k]].first = run.first;
-      pending_.AddBack(order[k]);
-    }
-  }
-}
-
-void Scheduler::Impl::BringTogether(std::vector<CaseNumber>* order) const {
-  absl::flat_hash_map<GroupId, size_t> first_at;
-  std::vector<std::pair<size_t, CaseNumber>> keyed;
-  const auto grouped = [this](CaseNumber i) { return cases_[i].grouped; };
-  if (std::none_of(order->begin(), order->end(), grouped)) return;
-  keyed.reserve(order->size());
-  for (size_t k = 0; k < order->size(); ++k) {
-    const CaseNumber i = (*order)[k];
-    keyed.emplace_back(grouped(i) ? first_at.try_emplace(groups_.Of(cases_[i]), k).first->second : k, i);
-  }
-  std::stable_sort(keyed.begin(), keyed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (size_t k = 0; k < order->size(); ++k) (*order)[k] = keyed[k].second;
 }
 
 void Scheduler::Impl::On(const BundleComplete&) { listings_.CompleteBundle(); }

@@ -93,11 +93,6 @@ class Scheduler::Impl {
   void On(const HostGone& event);
   void On(const UnitAdded& event);
   void On(const CasesKnown& event);
-  // The cases of one iteration of a unit, in listing order, become pending in the order that they are to be handed out
-  // in.
-  void AddInOrder(UnitId e, std::vector<CaseNumber> order);
-  // The cases of a group stand where the first of them does.
-  void BringTogether(std::vector<CaseNumber>* order) const;
   void CheckGroups() const;
   void On(const CasesUnknown& event);
   void On(const BundleComplete& event);
@@ -136,10 +131,14 @@ class Scheduler::Impl {
   bool GivePrefetch(HostId h);
   bool MayPlace(HostId h, UnitId unit) const;
   // `first`: among those that have cases which are to be first.
-  UnitId ChooseShort(HostId h, bool first);
+  UnitId ChooseShort(HostId h, bool first) const;
   void GiveBatch(HostId h, UnitId e);
   // `probing`: it would be longer if the cases had been seen before.
   CaseList CutBatch(UnitId unit, double speed, bool* probing);
+  // Groups that the unit offers, as many as make a batch; one of any length.
+  CaseList CutGroups(UnitId unit, double speed);
+  // How long a batch is to be, as expected on a host of this speed.
+  double BatchSeconds(UnitId unit, double speed);
   absl::Duration EvenShare() const;
   bool HasOwnProcess(const CaseRecord& c) const { return policies_[c.policy].processes == Processes::kCase; }
   // Cases of one process have its environment.
@@ -207,6 +206,7 @@ class Scheduler::Impl {
   void CancelCopies();
   // A lease is over, in whatever way. If it was copied, the copy has the case from now on.
   CaseList EndLease(LeaseRecord& lease);
+  void ReleaseGroups(LeaseRecord& lease);
 
   // ---- verdicts.cc
   void OnMessage(HostId h, const Results& message);

@@ -184,6 +184,14 @@ void Scheduler::Impl::CancelCopies() {
   }
 }
 
+void Scheduler::Impl::ReleaseGroups(LeaseRecord& lease) {
+  const std::vector<GroupId> groups = std::exchange(lease.groups, {});
+  if (groups.empty()) return;
+  groups_.End(groups);
+  for (const GroupId g : groups) pending_.GroupIsBack(g);
+  attention_.WorkCameUp();  // what else of them is pending may go on
+}
+
 CaseList Scheduler::Impl::EndLease(LeaseRecord& lease) {
   if (lease.copy_of != kNoCase) {
     CopyLost(lease);
@@ -193,8 +201,7 @@ CaseList Scheduler::Impl::EndLease(LeaseRecord& lease) {
     TellCopy(copy, CopyStage::kWon);
     hosts_.Adopt(copy);
   }
-  if (!lease.groups.empty()) attention_.WorkCameUp();  // what else of them is pending may go on
-  groups_.End(std::exchange(lease.groups, {}));
+  ReleaseGroups(lease);
   return hosts_.End(lease, now_);
 }
 

@@ -1,6 +1,6 @@
 // Stealing: moving leases that have not started from hosts with a backlog to hosts that would run dry. There is nothing
-// pending when this runs. A thief recalls from the longest backlog, up to half of it and no more than makes both
-// equal; as many thieves as there are steal at once.
+// pending that the thief may have when this runs. A thief recalls from the longest backlog, up to half of it and no
+// more than makes both equal; as many thieves as there are steal at once.
 //
 // It steals as soon as its queue is shorter than it wants it, not when a slot is idle: a lease is two round trips away.
 //

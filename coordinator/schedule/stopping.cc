@@ -94,7 +94,7 @@ void Scheduler::Impl::EndRun(RunEnd end) {
       if (const CaseNumber i = RunningIn(hosts_.lease(slab), &began); i != kNoCase) {
         cut_.Note(i, {h, began, now_, "", /*stopping=*/true, std::nullopt});
       }
-      groups_.End(std::exchange(hosts_.lease(slab).groups, {}));
+      ReleaseGroups(hosts_.lease(slab));
       const CaseList list = hosts_.End(hosts_.lease(slab), now_);
       for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) left.push_back(i);
     }

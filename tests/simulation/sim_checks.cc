@@ -69,7 +69,7 @@ void World::CheckGroups(const Lease& lease) {
   }
   if (groups.empty()) return;
   for (const SimCase& one : cases) {
-    if (one.needs > 0) apart.insert(one.group);  // one by one, by a lock
+    if (one.needs > 0) apart.insert(one.group);  // one by one
   }
   for (uint32_t k = 0; k < cases.size(); ++k) {
     const CaseKey key{unit, k, lease.iteration};

@@ -1,5 +1,8 @@
 """Which tests are to run in one worker: `--dist` of pytest-xdist, by its rules."""
 
+import re
+from importlib import metadata
+
 SCOPES = ("loadscope", "loadfile", "loadgroup")
 ANY_ORDER = ("no", "load", "worksteal")
 
@@ -10,12 +13,26 @@ def of_item(item, mode):
         return item.nodeid.partition("::")[0]
     if mode == "loadscope":
         parameter = getattr(getattr(item, "callspec", None), "id", "")
-        name = item.nodeid[: -len(parameter) - 2] if parameter else item.nodeid
+        name = item.nodeid
+        if parameter and name.endswith(f"[{parameter}]"):  # which may have "::" in it
+            name = name[: -len(parameter) - 2]
         return name.rpartition("::")[0] or name
     if mode == "loadgroup":
-        # pytest-xdist joins them to what it puts behind the node id.
-        return "_".join(sorted({name_of(mark) for mark in item.iter_markers("xdist_group")}))
+        marks = list(item.iter_markers("xdist_group"))
+        if not xdist_joins_marks():
+            marks = marks[:1]  # the closest
+        return "_".join(sorted({name_of(mark) for mark in marks}))
     return ""
+
+
+def xdist_joins_marks():
+    """Of several marks; before 3.7 the closest counted."""
+    try:
+        version = metadata.version("pytest-xdist")
+    except metadata.PackageNotFoundError:
+        return True
+    numbers = re.findall(r"\d+", version)[:2]
+    return [int(number) for number in numbers] >= [3, 7]
 
 
 def name_of(mark):

@@ -3,7 +3,7 @@
     began     position in the batch
     finished  position, outcome, seconds, message, output, warning, then keys and values of its properties
     unknown   position: pytest does not collect it any more
-    shared    seconds that fixtures of the session and of packages took to set up, which each process has anew
+    shared    seconds that fixtures of the session took to set up, which each process has anew
     end       all have been run
 
 and, where what they cover is measured, what measuring.py says.
@@ -28,7 +28,7 @@ class Running(collection.Collection):
         self._measure = measure
         self._current = None
         self._told_warnings = set()
-        self._setting_up, self._shared = 0, 0.0
+        self._setting_up, self._shared = 0, {}
         self._ended = self._collected = self._failed = False
 
     # ---- Collection
@@ -105,15 +105,16 @@ class Running(collection.Collection):
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_fixture_setup(self, fixturedef):
-        if fixturedef.scope not in ("session", "package"):
+        if fixturedef.scope != "session":
             yield
             return
         began = time.perf_counter()
         self._setting_up += 1
         yield
         self._setting_up -= 1
-        if self._setting_up == 0:
-            self._shared += time.perf_counter() - began
+        if self._setting_up == 0:  # with several parameters it counts once
+            key = (fixturedef.baseid, fixturedef.argname)
+            self._shared[key] = max(self._shared.get(key, 0.0), time.perf_counter() - began)
 
     def pytest_warning_recorded(self, warning_message, when, nodeid, location):
         """Each warning is told of the first test that it is seen in."""
@@ -132,7 +133,8 @@ class Running(collection.Collection):
         failed = self._failed or self.any_failed
         status = collection.unexplained(status, failed=failed, collected=self._collected)
         if status == 0:
-            if self._shared > LEAST_SHARED:
-                self._channel.send("shared", f"{self._shared:.6f}")
+            shared = sum(self._shared.values())
+            if shared > LEAST_SHARED:
+                self._channel.send("shared", f"{shared:.6f}")
             self._channel.send("end")
         return status

@@ -6,6 +6,7 @@ Run with the directory of the plugin (agent/pytest) as the only argument.
 
 import ctypes
 import importlib.util
+from importlib import metadata
 import os
 import shutil
 import signal
@@ -353,11 +354,13 @@ class PluginTest(PluginCase):
             import pytest, time
             @pytest.fixture(scope="session")
             def inner(): time.sleep(0.2)
+            @pytest.fixture(scope="package")
+            def package(): time.sleep(0.5)
             @pytest.fixture(scope="session")
             def outer(request): request.getfixturevalue("inner")
             @pytest.fixture(scope="module")
             def module(): time.sleep(0.5)
-            def test_a(outer, module): pass
+            def test_a(outer, module, package): pass
             def test_b(outer): pass
             """)
         path = self.path_of_cases(["test_m.py::test_a", "test_m.py::test_b"])
@@ -367,7 +370,7 @@ class PluginTest(PluginCase):
         self.assertEqual(len(shared), 1)
         self.assertGreaterEqual(shared[0], 0.2)
         first = next(float(record[3]) for record in records if record[0] == "finished")
-        self.assertLessEqual(shared[0], first - 0.5, "neither twice nor with the module's")
+        self.assertLessEqual(shared[0], first - 1, "neither twice nor with others")
 
     def test_dist_groups_tests_by_the_rules_of_xdist(self):
         self.write("test_m.py", """\
@@ -383,12 +386,14 @@ class PluginTest(PluginCase):
             @pytest.mark.xdist_group
             def test_e(): pass
             """)
+        installed = importlib.util.find_spec("xdist")
+        joins = not installed or [int(part) for part in metadata.version("pytest-xdist").split(".")[:2]] >= [3, 7]
         for mode, groups in {
             "no": ["", "", "", ""],
             "load": ["", "", "", ""],
             "loadfile": ["test_m.py"] * 4,
             "loadscope": ["test_m.py", "test_m.py::TestB", "test_m.py::TestB", "test_m.py"],
-            "loadgroup": ["", "port", "db_port", "default"],
+            "loadgroup": ["", "port", "db_port" if joins else "port", "default"],
         }.items():
             self.assertEqual([record[5] for record in self.list("--arg=--dist", f"--arg={mode}")], groups, mode)
             self.assertEqual(self.notes, [])

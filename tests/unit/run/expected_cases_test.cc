@@ -74,25 +74,17 @@ TEST_F(ExpectedCasesTest, NeighboursOfOneSuiteShareItsNumber) {
   EXPECT_EQ(suite_of[2], suite_of[3]);
 }
 
-TEST_F(ExpectedCasesTest, GroupsAreNumberedAndWithNeedsTheyAreLocks) {
+TEST_F(ExpectedCasesTest, GroupsAreNumbered) {
   CaseInfos cases;
   cases.Add({.name = "a", .group = "db"});
   cases.Add({.name = "b"});
   cases.Add({.name = "c", .group = "net"});
-  cases.Add({.name = "d", .group = "db", .labels = {"big"}});
-  const CasesKnown plain = ExpectedCases(UnitId(0), "t", cases, {0, 1, 3}, CasePolicies(), {}, {}, nullptr);
-  EXPECT_THAT(plain.group_of, ElementsAre(1, 0, 1));
-  EXPECT_THAT(ExpectedCases(UnitId(0), "t", cases, {1}, CasePolicies(), {}, {}, nullptr).group_of, ElementsAre());
-
-  const CasePolicies policies(CasePolicy(), {*ParseOverride("{filter = 'label(big)', slots = 2}")});
-  const CasesKnown known = ExpectedCases(UnitId(0), "t", cases, {0, 1, 2, 3}, policies, {}, {}, nullptr);
-  const auto policy = [&](size_t k) { return known.policies[known.cases[k].policy]; };
-  EXPECT_THAT(policy(0).locks, ElementsAre(CaseLock{.name = "group db of t"}));
-  EXPECT_THAT(policy(3).locks, ElementsAre(CaseLock{.name = "group db of t"}));
-  EXPECT_EQ(policy(0).slots, 1u);
-  EXPECT_EQ(policy(3).slots, 2u);
-  EXPECT_FALSE(policy(1).HasNeeds());
-  EXPECT_FALSE(policy(2).HasNeeds());
+  cases.Add({.name = "d", .group = "db"});
+  const auto groups = [&](const std::vector<uint32_t>& selected) {
+    return ExpectedCases(UnitId(0), "t", cases, selected, CasePolicies(), {}, {}, nullptr).group_of;
+  };
+  EXPECT_THAT(groups({0, 1, 2, 3}), ElementsAre(1, 0, 2, 1));
+  EXPECT_THAT(groups({1}), ElementsAre());
 }
 
 }  // namespace

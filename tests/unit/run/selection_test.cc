@@ -250,5 +250,23 @@ TEST(Selection, ShardsNeverChange) {
   EXPECT_EQ(ShardOf("io_test", "Net.Close", 1000), 681u);
 }
 
+TEST(Selection, AGroupIsInOneShard) {
+  CaseInfos cases;
+  for (int k = 0; k < 40; ++k) {
+    const std::string name = absl::StrCat("test_", k), group = absl::StrCat("g", k % 8);
+    cases.Add({.name = name, .group = group});
+  }
+  std::set<uint32_t> all;
+  for (uint32_t shard = 1; shard <= 3; ++shard) {
+    std::set<uint32_t> groups;
+    const std::vector<uint32_t> selected = Selection::Make({}, shard, 3)->Select("t", cases);
+    for (const uint32_t index : selected) groups.insert(index % 8);
+    EXPECT_EQ(selected.size(), groups.size() * 5) << shard;
+    EXPECT_LT(groups.size(), 8u);
+    all.insert(selected.begin(), selected.end());
+  }
+  EXPECT_EQ(all.size(), 40u);
+}
+
 }  // namespace
 }  // namespace dtest

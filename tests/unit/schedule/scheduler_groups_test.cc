@@ -1,5 +1,8 @@
 // Cases that are to be in one process, one after the other.
 
+#include <map>
+#include <set>
+
 #include "scheduler_fixture.h"
 
 namespace dtest {
@@ -32,6 +35,9 @@ class GroupsTest : public SchedulerFixture {
     for (const auto& given : Leases(actions)) cases.push_back(given.indices);
     return cases;
   }
+
+  std::set<uint64_t> ended_;      // leases
+  std::map<uint32_t, int> runs_;  // of each case
 };
 
 TEST_F(GroupsTest, AGroupIsOneLeaseWhereverItsCasesStandAndHoweverLongTheyAre) {
@@ -124,12 +130,98 @@ TEST_F(GroupsTest, AnotherIterationWaitsAndOtherCasesDoNot) {
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
 }
 
-TEST_F(GroupsTest, CasesWithAProcessOfTheirOwnAreInNone) {
+TEST_F(GroupsTest, CasesWithAProcessOfTheirOwnGoOneAfterTheOther) {
   Start(OneProcessACase(2));
   Join(0, 1);
   Join(1, 1);
-  Unit(0, {1, 1}, {20});
-  EXPECT_THAT(Given(all), testing::UnorderedElementsAre(ElementsAre(0), ElementsAre(1)));
+  Unit(0, {1, 1, 0}, {20});
+  EXPECT_THAT(Given(all), testing::UnorderedElementsAre(ElementsAre(0), ElementsAre(2)));
+  RunAll(Leases(all)[0]);
+  RunToTheEnd();
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(GroupsTest, CasesWithNeedsGoOneAfterTheOtherAndWaitForTheRest) {
+  Start(Hosts(2));
+  Join(0, 2);
+  Join(1, 2);
+  CasesKnown known;
+  known.unit = UnitId(0);
+  known.policies = {CasePolicy(), CasePolicy{.slots = 2}};
+  for (uint32_t k = 0; k < 4; ++k) {
+    known.cases.push_back({k, absl::Seconds(20), absl::ZeroDuration(), static_cast<uint16_t>(k / 2)});
+  }
+  known.suite_of = {0, 0, 0, 0};
+  known.group_of = {1, 1, 1, 1};
+  Add(0);
+  Do(known);
+  Complete();
+  for (size_t k = 0; k < 3; ++k) {
+    ASSERT_THAT(Leases(all), SizeIs(k + 1)) << "one of the group at a time";
+    After(absl::Seconds(1));
+    RunAll(Leases(all)[k]);
+  }
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+}
+
+TEST_F(GroupsTest, WhatIsToBeFirstGoesBeforeLongGroups) {
+  Start(Hosts(1));
+  Join(0, 1);
+  Add(0);
+  CasesKnown known;
+  known.unit = UnitId(0);
+  for (uint32_t k = 0; k < 5; ++k) {
+    SelectedCase& one = known.cases.emplace_back(SelectedCase{k, absl::Seconds(k < 4 ? 10 : 0.1)});
+    one.first = k == 4;
+    known.suite_of.push_back(0);
+  }
+  known.group_of = {1, 1, 2, 2, 3};
+  Do(known);
+  ASSERT_THAT(Leases(all), SizeIs(testing::Ge(1u)));
+  EXPECT_THAT(Leases(all)[0].indices, ElementsAre(4));
+}
+
+TEST_F(GroupsTest, ALongCaseGoesBeforeAGroupThatIsLessLong) {
+  Start(Hosts(1));
+  Join(0, 1);
+  Unit(0, {1, 1, 0, 2}, {1, 1, 3, 1});
+  EXPECT_THAT(Given(all)[0], ElementsAre(2));
+}
+
+TEST_F(GroupsTest, ALargeGroupThatWaitsIsInNobodysWay) {
+  SchedulerOptions options = Hosts(2);
+  options.repeat = 2;
+  Start(options);
+  Join(0, 1);
+  std::vector<uint32_t> groups(3000, 1);
+  groups.push_back(2);
+  groups.push_back(3);
+  Unit(0, groups, {0.1});
+  const auto large = Leases(all)[0];
+  ASSERT_THAT(large.indices, SizeIs(3000));
+  Join(1, 1);
+  // The other host has all the rest, of both iterations, while the first still runs the large group.
+  for (int turns = 0; turns < 20; ++turns) {
+    const std::vector<SchedulerFixture::Given> leases = Leases(all);
+    for (size_t k = 1; k < leases.size(); ++k) {
+      if (!ended_.insert(leases[k].lease.id.value()).second) continue;
+      EXPECT_LT(leases[k].indices.size(), 3000u);
+      for (const uint32_t index : leases[k].indices) ++runs_[index];
+      RunAll(leases[k]);
+    }
+  }
+  EXPECT_EQ(runs_[3000], 2);
+  EXPECT_EQ(runs_[3001], 2);
+}
+
+TEST_F(GroupsTest, StressSaysThatTheyAreNotKeptApart) {
+  SchedulerOptions options = Hosts(1);
+  options.stress = StressLimits{absl::Seconds(10), 3};
+  Start(options);
+  Join(0, 2);
+  Unit(0, {1, 1}, {5});
+  ASSERT_THAT(Of<Warn>(all), SizeIs(1));
+  EXPECT_THAT(Of<Warn>(all)[0].text, testing::HasSubstr("--stress"));
 }
 
 }  // namespace
