@@ -71,7 +71,7 @@ PLUGINS = {
     "benchmark": Suite("pytest-benchmark", "def test_a(benchmark): benchmark(lambda: 1)\n"),
     "cov": Suite("pytest-cov", "import lib\ndef test_a(): assert lib.f(1) == 2\ndef test_b(): assert 0\n",
                  ini="addopts = --cov=lib --cov-report=xml --cov-fail-under=100",
-                 files={"lib.py": "def f(x):\n    return x + 1\n"}),
+                 files={"lib.py": "def f(x):\n    return x + 1\n"}, writes=(".coverage", "coverage.xml")),
     "django": Suite("pytest-django django", """\
         import pytest
         from django.contrib.auth.models import User
