@@ -104,7 +104,7 @@ absl::Status Peers::Ask(const ChunksAt& at) {
   envelope.body = NeedChunks{at.chunks, false};
   std::string frame = Encode(envelope);
   if (!connection.connected && !connection.endpoints.empty()) connection.unanswered.push_back(frame);
-  return transport_.Ask(at.peer, std::move(frame));
+  return transport_.Ask(at.peer, frame);
 }
 
 absl::Status Peers::TryNext(HostId peer, Connection& connection) {
