@@ -149,12 +149,12 @@ class AgentLoopTest : public testing::Test {
  private:
   struct Namer {
     std::string operator()(const Hello&) const { return "hello"; }
-    std::string operator()(const Note& m) const { return absl::StrCat("note: ", m.text); }
     std::string operator()(const NeedRecipes&) const { return "needs recipes"; }
     std::string operator()(const NeedChunks&) const { return "needs chunks"; }
     std::string operator()(const PeerPort&) const { return "peer port"; }
     std::string operator()(const PeerLost&) const { return "peer lost"; }
     std::string operator()(const FromPeers&) const { return "from peers"; }
+    std::string operator()(const Coverage&) const { return "coverage"; }
     template <typename Message>
     std::string operator()(const Message& message) const {
       return Describer()(message);
