@@ -65,12 +65,14 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  [&](FromPeers& from) { shipping_.Handle(id, from); },
                  [&](Note& note) { Emit(Warning{absl::StrCat(HostName(id), ": ", note.text)}); },
                  [&](Hello&) {},
+                 [&](Coverage&) {},
                  [&](Heartbeat& heartbeat) {
                    status_.Heard(id, heartbeat.running, now_);
                    Schedule(FromHost{id, std::move(heartbeat)});
                  },
                  [&](Prepared& prepared) {
                    shipping_.Handle(id, prepared);
+                   if (prepared.drain) drained_ = absl::StrCat(HostName(id), ": ", prepared.error);
                    Schedule(FromHost{id, std::move(prepared)});
                  },
                  [&](Results& results) { HostHasResults(id, std::move(results)); },
