@@ -59,6 +59,9 @@ void Agent::Impl::OnMessage(Welcome&& message) {
   welcome_ = std::move(message);
   const uint32_t slots = welcome_.settings.slots != 0 ? welcome_.settings.slots : options_.cores;
   slots_.resize(std::max<uint32_t>(slots, 1));
+  const RunSettings& settings = welcome_.settings;
+  if (HasCommands(settings.host_setup)) host_setup_ = HostSetup::kWanted;
+  set_up_.assign(slots_.size(), !HasCommands(settings.slot_setup) && !HasCommands(settings.host_setup));
   next_heartbeat_ = now_ + welcome_.heartbeat_interval;
   dispatch_ = true;
 }
@@ -199,6 +202,9 @@ const Agent::Impl::Unit& Agent::Impl::Prepare(UnitId id) {
   if (unknown) {
     unit.state = Unit::State::kFailed;
     unit.error = absl::StrCat("protocol error: executable ", id.value(), " is used before it was added");
+  } else if (unit.state != Unit::State::kFailed && !useless_.empty()) {
+    unit.state = Unit::State::kFailed;
+    unit.error = useless_;
   } else if (unit.state == Unit::State::kKnown) {
     unit.state = Unit::State::kPreparing;
     actions_->emplace_back(PrepareFiles{id});
@@ -228,6 +234,15 @@ void Agent::Impl::Fail(UnitId id, std::string error, bool drain) {
     if (slot.state != Slot::State::kBetween || slot.unit != id) continue;
     FinishLease(&slot);
     FreeSlot(&slot);
+  }
+}
+
+void Agent::Impl::TakeNothingMore(const std::string& error) {
+  useless_ = error;
+  std::vector<UnitId> waiting(listings_.begin(), listings_.end());
+  for (const HeldLease* lease : queue_) waiting.push_back(lease->unit());
+  for (const UnitId id : waiting) {
+    if (units_[id].state != Unit::State::kFailed) Fail(id, error, true);
   }
 }
 

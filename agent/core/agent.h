@@ -44,6 +44,12 @@
 // An interrupt lets running processes end within the grace. What fails until then is reported; what passes is not; a
 // case cut off is kNotRun.
 //
+// Set-ups. A slot is set up before its first process, the host before that of its first slot; each takes a slot, as a
+// listing does, and what waits for it stays in the queue, where it can be recalled. Only as many slots are set up as
+// there is work for. Their time limits are the loop's. One that fails makes the host useless: that is told once, with
+// its output, what waits is given back, and nothing is taken any more. Tear-downs are the loop's: they run however the
+// agent ends.
+//
 // A unit that cannot be prepared or started is answered by Prepared{error}, and its leases are given back (done
 // without results) after it, so that the scheduler places them elsewhere. A List of it has no other answer.
 //
@@ -149,6 +155,14 @@ struct ListingEnded {
   std::string spawn_error;  // it could not even be started: this host cannot run it
 };
 
+// What StartSetup began has ended.
+struct SetupEnded {
+  SlotId slot;
+  std::string name;    // "the set-up of slot 2"
+  std::string error;   // why nothing can run now, as "exited with status 1"; empty: it went well
+  std::string output;  // if it did not; capped
+};
+
 // So many of its slots may have a process from now on; what runs goes on. At least one, whatever it says.
 struct SlotsOpen {
   uint32_t slots = 0;
@@ -158,12 +172,12 @@ struct AgentTick {};
 
 using AgentEvent =
     std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, SuiteTearDown, CaseFinished,
-                 ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, SlotsOpen, AgentTick>;
+                 ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, SetupEnded, SlotsOpen, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 
 struct Reply {
-  std::variant<Prepared, Listed, ListingWrong, Results, Released, Refused, Heartbeat, Idle> message;
+  std::variant<Prepared, Listed, ListingWrong, Results, Released, Refused, Heartbeat, Idle, Note> message;
 };
 
 // Bring the unit's files into place, or see that they are there; answered by FilesReady, once.
@@ -175,6 +189,14 @@ struct StartListing {
   SlotId slot;
   UnitId unit;
 };
+
+// Set up the slot, or in it the host; answered by SetupEnded, once.
+struct StartSetup {
+  SlotId slot;
+  UnitId unit;  // of the first process that waits for it
+  bool of_host = false;
+};
+inline bool HasCommands(const Setup& setup) { return !setup.command.empty() || !setup.teardown.empty(); }
 
 // Run these cases in one process; answered by CaseBegan/CaseFinished as they happen and one ProcessEnded. BatchCut:
 // only the first of them.
@@ -188,7 +210,8 @@ struct StartBatch {
   std::vector<std::pair<std::string, std::string>> env = {};
 };
 
-// Signal the slot's process group. ProcessEnded (or ListingEnded) follows as always. Harmless if it has just ended.
+// Signal the slot's process group. ProcessEnded (ListingEnded, SetupEnded) follows as always. Harmless if it has just
+// ended.
 struct KillSlot {
   SlotId slot;
   int signal = 0;
@@ -199,7 +222,7 @@ struct Exit {
   std::string reason;  // empty: asked to
 };
 
-using AgentAction = std::variant<Reply, PrepareFiles, StartListing, StartBatch, KillSlot, Exit>;
+using AgentAction = std::variant<Reply, PrepareFiles, StartListing, StartSetup, StartBatch, KillSlot, Exit>;
 
 // ---- The machine -----------------------------------------------------------------------------------------------
 

@@ -42,11 +42,13 @@ class Agent::Impl {
   struct Slot {
     enum class State {
       kIdle,
-      kListing,  // a listing process
-      kRunning,  // a batch's process; `lease` is null once the lease was cancelled
-      kBetween,  // no process; a fresh one for the rest of `lease` starts at the next tick
+      kSettingUp,  // a set-up: its own, or the host's
+      kListing,    // a listing process
+      kRunning,    // a batch's process; `lease` is null once the lease was cancelled
+      kBetween,    // no process; a fresh one for the rest of `lease` starts at the next tick
     };
     State state = State::kIdle;
+    bool of_host = false;  // of kSettingUp
     UnitId unit;
     HeldLease* lease = nullptr;
     std::optional<LeaseId> cancelled;  // Released is owed when the process has ended
@@ -91,7 +93,9 @@ class Agent::Impl {
 
     // Whom its end is put down to is still open.
     bool Undecided() const { return fate == Fate::kOpen || stopped.has_value(); }
-    bool HasProcess() const { return state == State::kListing || state == State::kRunning; }
+    bool HasProcess() const {
+      return state == State::kSettingUp || state == State::kListing || state == State::kRunning;
+    }
   };
 
   template <typename Message>
@@ -131,11 +135,18 @@ class Agent::Impl {
   // It cannot run here: says so, and gives back what waits for it.
   void Fail(UnitId id, std::string error, bool drain);
   void GiveBackQueued(UnitId id);
+  // So is every unit from now on.
+  void TakeNothingMore(const std::string& error);
 
   // ---- Slots
 
   // Gives idle slots to what is ready: listings first, then leases in order.
   void Dispatch();
+
+  // Has idle slots set up for what is ready and has none; at most `most` of them.
+  void StartSetups(uint32_t most);
+  bool IsReady(UnitId id) const;  // it can be listed and run
+  void On(SetupEnded&& event);
 
   // One over the remaining cases of the slot's lease.
   void StartProcess(Slot* slot);
@@ -290,6 +301,10 @@ class Agent::Impl {
   std::deque<HeldLease*> queue_;  // those without a slot
   std::deque<UnitId> listings_;
   std::vector<Slot> slots_;
+  enum class HostSetup { kWanted, kRuns, kDone };
+  HostSetup host_setup_ = HostSetup::kDone;
+  std::vector<bool> set_up_;                         // by slot
+  std::string useless_;                              // why this host takes nothing more; empty: it does
   uint32_t open_ = UINT32_MAX;                       // of these: so many may be busy
   uint32_t processes_ = 0;                           // started for cases
   std::vector<Results> finished_;                    // the last words of leases, to be said together

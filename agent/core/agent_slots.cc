@@ -36,10 +36,10 @@ void Agent::Impl::Dispatch() {
   uint32_t room = open_ > busy() ? open_ - busy() : 0;
   for (uint32_t i = 0; i < slots_.size() && room > 0 && !(listings_.empty() && queue_.empty()); ++i) {
     Slot& slot = slots_[i];
-    if (slot.state != Slot::State::kIdle) continue;
-    --room;
-    const auto ready = [this](UnitId id) { return units_[id].state == Unit::State::kReady; };
+    if (slot.state != Slot::State::kIdle || !set_up_[i]) continue;
+    const auto ready = [this](UnitId id) { return IsReady(id); };
     if (const auto listing = std::find_if(listings_.begin(), listings_.end(), ready); listing != listings_.end()) {
+      --room;
       slot.state = Slot::State::kListing;
       slot.unit = *listing;
       slot.limit = now_ + welcome_.settings.list_timeout;
@@ -50,9 +50,59 @@ void Agent::Impl::Dispatch() {
     const auto lease =
         std::find_if(queue_.begin(), queue_.end(), [&](const HeldLease* held) { return ready(held->unit()); });
     if (lease == queue_.end()) return;
+    --room;
     slot.lease = *lease;
     queue_.erase(lease);
     StartProcess(&slot);
+  }
+  if (room > 0) StartSetups(room);
+}
+
+bool Agent::Impl::IsReady(UnitId id) const {
+  const auto found = units_.find(id);
+  return found != units_.end() && found->second.state == Unit::State::kReady;
+}
+
+void Agent::Impl::StartSetups(uint32_t most) {
+  if (absl::c_find(set_up_, false) == set_up_.end()) return;
+  std::vector<UnitId> waiting;  // each for a slot that is being set up, or is to be
+  for (const UnitId id : listings_) {
+    if (IsReady(id)) waiting.push_back(id);
+  }
+  for (size_t i = 0; i < queue_.size() && waiting.size() < slots_.size(); ++i) {
+    if (IsReady(queue_[i]->unit())) waiting.push_back(queue_[i]->unit());
+  }
+  size_t served = absl::c_count_if(slots_, [](const Slot& slot) { return slot.state == Slot::State::kSettingUp; });
+  for (uint32_t i = 0; i < slots_.size() && most > 0 && served < waiting.size(); ++i) {
+    if (slots_[i].state != Slot::State::kIdle || set_up_[i]) continue;
+    if (host_setup_ == HostSetup::kRuns) return;
+    const bool of_host = host_setup_ == HostSetup::kWanted;
+    if (of_host) host_setup_ = HostSetup::kRuns;
+    slots_[i].state = Slot::State::kSettingUp;
+    slots_[i].of_host = of_host;
+    actions_->emplace_back(StartSetup{SlotId(i), waiting[served], of_host});
+    ++served;
+    --most;
+  }
+}
+
+void Agent::Impl::On(SetupEnded&& event) {
+  Slot* const slot = Live(event.slot, Slot::State::kSettingUp);
+  if (slot == nullptr) return;
+  const Slot was = *slot;
+  FreeSlot(slot);
+  if (was.fate == Slot::Fate::kDropped) {
+    SendIdleIfOwed();
+  } else if (!event.error.empty()) {
+    if (!useless_.empty()) return;  // told of another slot already
+    const std::string error = absl::StrCat(event.name, " failed: ", event.error);
+    Send(Note{absl::StrCat(error, event.output.empty() ? "" : "\n", event.output)});
+    TakeNothingMore(error);
+  } else if (was.of_host) {
+    host_setup_ = HostSetup::kDone;
+    if (!HasCommands(welcome_.settings.slot_setup)) set_up_.assign(slots_.size(), true);
+  } else {
+    set_up_[event.slot.value()] = true;
   }
 }
 
@@ -304,12 +354,16 @@ void Agent::Impl::CheckInvariants() const {
   }
   if (placed != leases_.size()) InvariantBroken("a lease is in no list, or in two");
   if ((queue_.empty() && listings_.empty()) || busy() >= open_) return;
-  for (const Slot& slot : slots_) {
-    if (slot.state != Slot::State::kIdle) continue;
-    const auto ready = [this](UnitId id) {
-      const auto found = units_.find(id);
-      return found != units_.end() && found->second.state == Unit::State::kReady;
-    };
+  if (!useless_.empty() && !(queue_.empty() && listings_.empty())) InvariantBroken("a host of no use has work");
+  const auto served = static_cast<size_t>(
+      absl::c_count_if(slots_, [](const Slot& slot) { return slot.state == Slot::State::kSettingUp; }));
+  const auto ready = [this](UnitId id) { return IsReady(id); };
+  const auto waiting =
+      static_cast<size_t>(absl::c_count_if(listings_, ready) +
+                          absl::c_count_if(queue_, [&](const HeldLease* lease) { return ready(lease->unit()); }));
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].state != Slot::State::kIdle) continue;
+    if (!set_up_[i] && (host_setup_ == HostSetup::kRuns || served >= waiting)) continue;
     if (std::any_of(queue_.begin(), queue_.end(), [&](const HeldLease* lease) { return ready(lease->unit()); }) ||
         std::any_of(listings_.begin(), listings_.end(), ready)) {
       InvariantBroken("a slot is idle while work for it is ready");

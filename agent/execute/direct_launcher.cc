@@ -48,6 +48,7 @@ class DirectLauncher::Child final : public TestProcess {
   }
   bool IsAncestorOf(pid_t process) const override { return IsAncestor(slot_, process_->pid(), process); }
 
+  Process::End HowItEnded() const override { return process_->HowItEnded(); }
   Process::End Reap() override {
     reaped_ = true;
     Forget();
@@ -85,6 +86,8 @@ absl::StatusOr<std::unique_ptr<TestProcess>> DirectLauncher::Launch(SlotId slot,
   if (!process.ok()) return process.status();
   return std::make_unique<Child>(this, slot, *std::move(process));
 }
+
+void DirectLauncher::CollectTheDead() { (void)Orphans(running_); }
 
 std::vector<pid_t> DirectLauncher::Leftovers(SlotId slot, pid_t process) const {
   std::vector<pid_t> left;

@@ -26,6 +26,7 @@ class DirectLauncher final : public ProcessLauncher {
 
   // The launcher must outlive the process.
   absl::StatusOr<std::unique_ptr<TestProcess>> Launch(SlotId slot, StartSpec spec) override;
+  void CollectTheDead() override;
 
   // For other launchers, whose processes are children of this one, too: what this one knows of its own. `process` is
   // known from Know to Forget, and a process of `slot`.

@@ -252,6 +252,9 @@ class ForkLauncher::Worker final : public TestProcess {
     return pid_ >= 0 && DirectLauncher::IsAncestor(slot_, pid_, process);
   }
 
+  Process::End HowItEnded() const override {
+    return ended_early_.has_value() ? *ended_early_ : Process::HowEnded(pid_);
+  }
   Process::End Reap() override {
     if (ended_early_.has_value()) return *ended_early_;
     reaped_ = true;
@@ -371,6 +374,8 @@ class ForkLauncher::Worker final : public TestProcess {
 ForkLauncher::ForkLauncher(DirectLauncher* direct, std::function<void(std::string)> note)
     : direct_(*direct), note_(std::move(note)) {}
 ForkLauncher::~ForkLauncher() = default;
+
+void ForkLauncher::EndServers() { servers_.clear(); }
 
 absl::StatusOr<std::unique_ptr<TestProcess>> ForkLauncher::Launch(SlotId slot, StartSpec spec) {
   if (spec.fork_server.empty()) return direct_.Launch(slot, std::move(spec));

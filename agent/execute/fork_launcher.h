@@ -37,6 +37,8 @@ class ForkLauncher final : public ProcessLauncher {
   ~ForkLauncher() override;  // kills the servers
 
   absl::StatusOr<std::unique_ptr<TestProcess>> Launch(SlotId slot, StartSpec spec) override;
+  void EndServers() override;
+  void CollectTheDead() override { direct_.CollectTheDead(); }
 
  private:
   class Server;

@@ -29,6 +29,7 @@ namespace {
 
 constexpr int kSlotBits = 16;
 constexpr uint64_t kSlotMask = (1 << kSlotBits) - 1;
+constexpr absl::string_view kOfSetup = "DTEST_SETUP=";
 
 // Whole contents of a file in /proc; false if it cannot be read (the process is gone, or not ours).
 bool ReadProc(const std::string& path, std::string* contents) {
@@ -124,11 +125,14 @@ Owner OwnerOf(pid_t orphan, uint32_t slot, pid_t group) {
   }
   std::string environment;
   if (!ReadProc(absl::StrCat("/proc/", orphan, "/environ"), &environment)) return Owner::kUnknown;
+  Owner owner = Owner::kUnknown;
   for (absl::string_view variable : absl::StrSplit(environment, '\0')) {
+    // A set-up has what its slot has; what comes from it is no test's.
+    if (absl::StartsWith(variable, kOfSetup)) return Owner::kAnotherSlot;
     if (!absl::ConsumePrefix(&variable, "DTEST_SLOT=")) continue;
-    return variable == absl::StrCat(slot) ? Owner::kThisSlot : Owner::kAnotherSlot;
+    owner = variable == absl::StrCat(slot) ? Owner::kThisSlot : Owner::kAnotherSlot;
   }
-  return Owner::kUnknown;
+  return owner;
 }
 
 void KillProcessesWith(absl::string_view beginning) {

@@ -121,6 +121,12 @@ void Process::Signal(int signal) const {
   if (signal == SIGTERM || signal == SIGINT) kill(-pid_, SIGCONT);
 }
 
+Process::End Process::HowEnded(pid_t pid) {
+  siginfo_t info = {};
+  if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return {0, SIGKILL};
+  return info.si_code == CLD_EXITED ? End{info.si_status, 0} : End{0, info.si_status};
+}
+
 Process::End Process::Reap() {
   int status = 0;
   while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {

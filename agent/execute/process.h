@@ -68,8 +68,12 @@ class Process {
     int exit_code = 0;
     int signal = 0;
   };
-  // Collects the zombie. Only once HasEnded.
+  // Only once HasEnded.
+  End HowItEnded() const { return HowEnded(pid_); }
+  // Collects the zombie, too.
   End Reap();
+  // Of a child that has ended and was not reaped.
+  static End HowEnded(pid_t pid);
 
  private:
   Process(pid_t pid, std::array<Fd, kPipes.size()> pipes, int end_fd)

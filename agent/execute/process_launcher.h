@@ -50,7 +50,9 @@ class TestProcess {
   // Whether that process is this one or descends from it; false where that cannot be told any more.
   virtual bool IsAncestorOf(pid_t process) const = 0;
 
-  // Only once HasEnded; nothing but the destructor may follow.
+  // Only once HasEnded: how. It stays what it is, so that what it left behind can still be told from others.
+  virtual Process::End HowItEnded() const = 0;
+  // The same; nothing but the destructor may follow.
   virtual Process::End Reap() = 0;
 };
 
@@ -60,6 +62,10 @@ class ProcessLauncher {
   // A process of that slot. It is a child of this one, or becomes one when its parent dies. The error names the
   // program, the step that failed and errno's text.
   virtual absl::StatusOr<std::unique_ptr<TestProcess>> Launch(SlotId slot, StartSpec spec) = 0;
+  // Ends what it keeps for further processes, once there is none.
+  virtual void EndServers() {}
+  // What processes have left behind and has ended since is gone then, also for who asks whether it is there (kill -0).
+  virtual void CollectTheDead() {}
 };
 
 }  // namespace dtest

@@ -30,22 +30,30 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(StartStream stream,
   }
   if (!connected.ok()) return connected;
   options.poller->Watch(transport.fd(), [] {});  // the loop looks after each turn
+  Connection* const self = connection.get();
   if (connection->relay_ != nullptr) {
     connection->watched_closed_ = connection->relay_->closed_fd();
-    options.poller->Watch(connection->watched_closed_, options.closed);
+    options.poller->Watch(connection->watched_closed_, [self] { self->StreamHasEnded(); });
   } else {
     connection->watched_closed_ = connection->in_.get();
-    options.poller->Watch(connection->watched_closed_, [in = connection->in_.get(), closed = options.closed] {
+    options.poller->Watch(connection->watched_closed_, [self] {
       char ignored[4096];
-      const ssize_t got = read(in, ignored, sizeof ignored);
-      if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) closed();
+      const ssize_t got = read(self->in_.get(), ignored, sizeof ignored);
+      if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) self->StreamHasEnded();
     });
   }
   return connection;
 }
 
-Connection::~Connection() {
-  if (watched_closed_ >= 0) options_.poller->Unwatch(watched_closed_);
+Connection::~Connection() { Unwatch(); }
+
+void Connection::Unwatch() {
+  if (const int watched = std::exchange(watched_closed_, -1); watched >= 0) options_.poller->Unwatch(watched);
+}
+
+void Connection::StreamHasEnded() {
+  Unwatch();  // it stays readable, and who was told may go on for a while
+  options_.closed();
 }
 
 void Connection::Close(absl::Duration timeout) {

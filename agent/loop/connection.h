@@ -26,7 +26,7 @@ class Connection {
     AgentStart start;
     std::string directory;         // private: for the relay's socket
     Poller* poller = nullptr;      // is woken by frames; nobody is called for them
-    std::function<void()> closed;  // the stream's other end is gone
+    std::function<void()> closed;  // the stream's other end is gone; once
   };
   // The error says to what it could not connect, and why.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(StartStream stream, const Options& options);
@@ -38,6 +38,8 @@ class Connection {
 
  private:
   explicit Connection(const Options& options) : options_(options) {}
+  void StreamHasEnded();
+  void Unwatch();
 
   const Options options_;
   // Of a stream that carries nothing: its end is the coordinator's, and ours is seen by the launcher.

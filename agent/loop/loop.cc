@@ -46,10 +46,12 @@ void AgentLoop::Start(UnitFiles* files) {
 }
 
 void AgentLoop::Turn() {
+  if (ending_) return TearDown();
   link_.Receive(
       out_.clock, [this](ToAgent message) { Deliver(std::move(message)); }, [this] { Handle(CoordinatorHeard{}); });
   const absl::Time now = out_.clock();
   for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->Tick(now);
+  if (setups_ != nullptr) setups_->Tick(now);
   if (now >= next_look_) LookAtLoad(now);
   PerformAll();
   JudgeDeadlines();
@@ -79,8 +81,11 @@ void AgentLoop::LookAtLoad(absl::Time now) {
 }
 
 absl::Time AgentLoop::NextTurn() const {
-  if (link_.may_have_more()) return absl::InfinitePast();
-  absl::Time next = std::min({core_->NextDeadline(), link_.NextDeadline(), next_look_});
+  if (link_.may_have_more() || (ending_ && !tearing_down_)) return absl::InfinitePast();
+  absl::Time next = link_.NextDeadline();
+  if (setups_ != nullptr) next = std::min(next, setups_->NextDeadline());
+  if (ending_) return next;
+  next = std::min({next, core_->NextDeadline(), next_look_});
   for (const std::unique_ptr<SlotRunner>& runner : runners_) next = std::min(next, runner->NextDeadline());
   return next;
 }
@@ -93,7 +98,7 @@ void AgentLoop::Handle(AgentEvent event) {
 }
 
 void AgentLoop::PerformAll() {
-  while (!actions_.empty() && !ended_) {
+  while (!actions_.empty() && !ending_) {
     AgentAction action = std::move(actions_.front());
     actions_.pop_front();
     std::visit([this](auto& a) { Perform(a); }, action);
@@ -127,6 +132,7 @@ void AgentLoop::Keep(const Welcome& welcome) {
   // As the core counts them.
   const uint32_t slots =
       std::max<uint32_t>(welcome.settings.slots != 0 ? welcome.settings.slots : options_.hello.cores, 1);
+  if (HasCommands(welcome_.settings.host_setup) || HasCommands(welcome_.settings.slot_setup)) MakeSetups(slots);
   for (uint32_t i = 0; i < slots; ++i) {
     if (const absl::Status made = MakeSlot(SlotId(i)); !made.ok()) return End(std::string(made.message()));
   }
@@ -142,6 +148,20 @@ void AgentLoop::Keep(const Welcome& welcome) {
   files_->MeetPeers({welcome_.peer_public_key, welcome_.peer_secret_key}, options_.peer_address);
 }
 
+void AgentLoop::MakeSetups(uint32_t slots) {
+  Setups::Options options;
+  options.welcome = &welcome_;
+  options.slots = slots;
+  options.clock = out_.clock;
+  options.poller = out_.poller;
+  options.launcher = out_.launcher;
+  options.directories = out_.directories;
+  options.environment = options_.environment;
+  options.ended = [this](SetupEnded event) { Handle(std::move(event)); };
+  options.note = [this](std::string text) { SendNote(std::move(text)); };
+  setups_ = std::make_unique<Setups>(std::move(options));
+}
+
 absl::Status AgentLoop::MakeSlot(SlotId slot) {
   absl::StatusOr<std::unique_ptr<SlotDirectories>> directories = out_.directories->MakeSlot(slot);
   if (!directories.ok()) return directories.status();
@@ -152,6 +172,7 @@ absl::Status AgentLoop::MakeSlot(SlotId slot) {
   options.poller = out_.poller;
   options.launcher = out_.launcher;
   options.directories = *std::move(directories);
+  options.setups = setups_.get();
   options.environment = options_.environment;
   options.emit = [this](AgentEvent event) {
     if (const auto* ended = std::get_if<ListingEnded>(&event)) Keep(*ended);
@@ -213,12 +234,20 @@ void AgentLoop::Perform(StartListing& action) {
   runners_[action.slot.value()]->StartListing(*program);
 }
 
+void AgentLoop::Perform(StartSetup& action) {
+  has_run_ = true;
+  setups_->Start(action.slot, action.of_host, programs_.at(action.unit)->working_directory);
+}
+
 void AgentLoop::Perform(StartBatch& action) {
   has_run_ = true;
   runners_[action.slot.value()]->Start(*programs_.at(action.unit), action);
 }
 
-void AgentLoop::Perform(KillSlot& action) { runners_[action.slot.value()]->Signal(action.signal); }
+void AgentLoop::Perform(KillSlot& action) {
+  if (setups_ != nullptr && setups_->Signal(action.slot, action.signal)) return;
+  runners_[action.slot.value()]->Signal(action.signal);
+}
 
 void AgentLoop::Perform(Exit& action) { End(action.reason); }
 
@@ -227,6 +256,7 @@ void AgentLoop::SendNote(std::string text) { link_.Send(out_.clock(), Note{std::
 // ---- The end
 
 void AgentLoop::Signalled(const AgentSignal& signal) {
+  if (ending_) return;
   const std::string name = absl::StrCat("signal ", signal.number, " (", strsignal(signal.number), ")");
   if (signal.from == AgentSignal::From::kSystem) return End(absl::StrCat("received ", name));
   for (uint32_t i = 0; i < runners_.size(); ++i) {
@@ -242,12 +272,31 @@ void AgentLoop::Signalled(const AgentSignal& signal) {
 
 void AgentLoop::ChildEnded() {
   for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->CheckEnded();
+  if (setups_ != nullptr) setups_->CheckEnded();
 }
 
 void AgentLoop::End(const std::string& why) {
-  if (ended_) return;
-  ended_ = true;
+  if (ending_) return;
+  ending_ = true;
   if (!why.empty()) end_ = absl::AbortedError(why);
+}
+
+void AgentLoop::TearDown() {
+  link_.Receive(
+      out_.clock, [](const ToAgent&) {}, [] {});
+  if (!std::exchange(tearing_down_, true) && setups_ != nullptr) {
+    runners_.clear();
+    out_.launcher->EndServers();  // they may use what was set up
+    setups_->TearDown();
+  }
+  const absl::Time now = out_.clock();
+  if (setups_ != nullptr) setups_->Tick(now);
+  link_.Tick(now);
+}
+
+void AgentLoop::StopAll() {
+  runners_.clear();
+  setups_.reset();
 }
 
 }  // namespace dtest

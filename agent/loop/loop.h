@@ -15,7 +15,7 @@
 // not past its limit, however late this loop is.
 //
 // It ends when the coordinator says so, when the stream to it ends, after lease_timeout without a sign of life, and on
-// a signal that is meant for it (Signalled).
+// a signal that is meant for it (Signalled). Then it kills its tests, and goes on until what was set up is torn down.
 //
 // One thread.
 
@@ -42,6 +42,7 @@
 #include "agent/fetch/unit_files.h"
 #include "agent/loop/link.h"
 #include "agent/loop/poller.h"
+#include "agent/loop/setups.h"
 #include "agent/loop/slot_runner.h"
 #include "dtest/messages.h"
 #include "protocol/dealer.h"
@@ -100,12 +101,12 @@ class AgentLoop final : public UnitFiles::Delegate {
   // For a person, by way of the coordinator.
   void SendNote(std::string text);
 
-  bool ended() const { return ended_; }
+  bool ended() const { return ending_ && (setups_ == nullptr || setups_->torn_down()); }
   // OK: asked to end, or the coordinator closed the stream in order. Else why it ended.
   const absl::Status& end() const { return end_; }
   void End(const std::string& why);  // empty: in order
   // Kills what runs.
-  void StopAll() { runners_.clear(); }
+  void StopAll();
 
   // UnitFiles::Delegate
   void FilesSay(FromAgent message) override;
@@ -113,11 +114,14 @@ class AgentLoop final : public UnitFiles::Delegate {
 
  private:
   void JudgeDeadlines();
+  // A turn once it is ending: it hears and decides nothing any more.
+  void TearDown();
   void LookAtLoad(absl::Time now);
   // To the core, whose answer is carried out by PerformAll.
   void Handle(AgentEvent event);
   void PerformAll();
   void Deliver(ToAgent message);
+  void MakeSetups(uint32_t slots);
   absl::Status MakeSlot(SlotId slot);
 
   // What to keep before the core hears of it.
@@ -129,6 +133,7 @@ class AgentLoop final : public UnitFiles::Delegate {
   void Perform(Reply& action);
   void Perform(PrepareFiles& action);
   void Perform(StartListing& action);
+  void Perform(StartSetup& action);
   void Perform(StartBatch& action);
   void Perform(KillSlot& action);
   void Perform(Exit& action);
@@ -140,6 +145,7 @@ class AgentLoop final : public UnitFiles::Delegate {
   std::unique_ptr<Agent> core_;  // from Start on
   Welcome welcome_;
   absl::flat_hash_map<UnitId, std::unique_ptr<Program>> programs_;
+  std::unique_ptr<Setups> setups_;                    // null: there are none
   std::vector<std::unique_ptr<SlotRunner>> runners_;  // by slot
   std::vector<Program*> listing_;                     // by slot: what it lists, or listed last
   std::vector<AgentAction> scratch_;
@@ -148,7 +154,8 @@ class AgentLoop final : public UnitFiles::Delegate {
   absl::Time next_look_ = absl::InfiniteFuture();
   bool has_run_ = false;       // a process of a unit
   bool told_of_load_ = false;  // that slots are kept free
-  bool ended_ = false;
+  bool ending_ = false;
+  bool tearing_down_ = false;
   absl::Status end_;
 };
 

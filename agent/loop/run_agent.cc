@@ -99,7 +99,9 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
     loop->Turn();
     if (loop->ended()) break;
     const absl::Status slept = poller.Wait(std::max(loop->NextTurn() - MonotonicNow(), absl::ZeroDuration()));
-    if (!slept.ok()) loop->End(std::string(slept.message()));
+    if (slept.ok()) continue;
+    loop->End(std::string(slept.message()));
+    break;
   }
   loop->StopAll();
   direct.KillOrphans(kKillTimeout);

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/blame.h"
 #include "agent/frameworks/shown_name.h"
+#include "agent/loop/slot_environment.h"
 
 namespace dtest {
 namespace {
@@ -44,17 +44,10 @@ Environment SlotRunner::EnvironmentOf(const Program& program, const Invocation& 
                                       const StartBatch* batch) const {
   Environment environment = options_.environment;
   const Welcome& welcome = *options_.welcome;
-  const std::string worker = absl::StrCat(welcome.worker_base + options_.slot.value());
   for (const std::string& name : invocation.unset) environment.Unset(name);
-  environment.Set("DTEST_RUN_ID", welcome.settings.run_id);
-  environment.Set("DTEST_HOST", welcome.settings.host_name);
-  environment.Set("DTEST_SLOT", absl::StrCat(options_.slot.value()));
+  SetRunVariables(welcome, &environment);
+  SetSlotVariables(welcome, options_.slot, &environment);
   environment.Set("DTEST_SLOTS", "1");  // a lease that takes more says so
-  environment.Set("DTEST_WORKER", worker);
-  environment.Set("DTEST_WORKER_COUNT", absl::StrCat(welcome.worker_count));
-  environment.Set("PYTEST_XDIST_WORKER_COUNT", absl::StrCat(welcome.worker_count));
-  environment.Set("PYTEST_XDIST_WORKER", absl::StrCat("gw", worker));
-  environment.Set("PYTEST_XDIST_TESTRUNUID", welcome.settings.run_id);
   if (batch != nullptr) {
     // A batch has one environment: where attempts differ, the highest tells most.
     uint32_t attempt = 1;
@@ -62,20 +55,12 @@ Environment SlotRunner::EnvironmentOf(const Program& program, const Invocation& 
     environment.Set("DTEST_ATTEMPT", absl::StrCat(attempt));
     environment.Set("DTEST_ITERATION", absl::StrCat(batch->iteration));
   }
-  environment.Set("TEST_TMPDIR", options_.directories->temporary());
-  environment.Set("TMPDIR", options_.directories->temporary());
-  // What ours says is where our parent was.
-  if (absl::StartsWith(program.working_directory, "/")) {
-    environment.Set("PWD", program.working_directory);
-  } else {
-    environment.Unset("PWD");
-  }
-  for (const auto& [name, value] : welcome.settings.env) environment.Set(name, value);
-  for (const auto& [name, value] : program.spec.env) environment.Set(name, value);
-  if (batch != nullptr) {
-    for (const auto& [name, value] : batch->env) environment.Set(name, value);
-  }
-  for (const auto& [name, value] : invocation.env) environment.Set(name, value);
+  SetDirectories(program.working_directory, options_.directories->temporary(), &environment);
+  SetAll(welcome.settings.env, &environment);
+  SetAll(program.spec.env, &environment);
+  if (options_.setups != nullptr) options_.setups->Export(options_.slot, &environment);
+  if (batch != nullptr) SetAll(batch->env, &environment);
+  SetAll(invocation.env, &environment);
   environment.Prepend("LD_LIBRARY_PATH", program.library_path);
   return environment;
 }

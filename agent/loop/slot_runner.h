@@ -27,6 +27,7 @@
 #include "agent/frameworks/capture.h"
 #include "agent/frameworks/framework.h"
 #include "agent/loop/poller.h"
+#include "agent/loop/setups.h"
 #include "dtest/messages.h"
 
 namespace dtest {
@@ -51,6 +52,7 @@ class SlotRunner : private CaseSink {
     Poller* poller = nullptr;
     ProcessLauncher* launcher = nullptr;
     std::unique_ptr<SlotDirectories> directories;
+    const Setups* setups = nullptr;        // null: there are none
     Environment environment;               // what a process inherits, but for what is set for it
     std::function<void(AgentEvent)> emit;  // called from within Start, StartListing, Tick and the poller's callbacks
     std::function<void(std::string)> note = {};  // as emit; what a person should know. None: nobody asks

@@ -192,6 +192,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.settings.env = options.env;
   loop.settings.env.insert(loop.settings.env.end(), options.as_it_ran.begin(), options.as_it_ran.end());
   loop.settings.store_limit = options.store_limit;
+  loop.settings.host_setup = options.host_setup;
+  loop.settings.slot_setup = options.slot_setup;
   if (options.verbosity >= 2) {
     // As the report: a reader that has stopped reading must not stop the run.
     loop.log = [output = std::make_shared<TerminalOutput>(STDERR_FILENO)](absl::string_view host,

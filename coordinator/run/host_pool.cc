@@ -126,11 +126,12 @@ void HostPool::HandleFleetEvent(absl::Time now, const FleetEvent& event) {
     case FleetEvent::Kind::kFailed:
     case FleetEvent::Kind::kEnded:
       host.launched = false;
+      if (host.state == State::kGone || host.state == State::kWaiting) break;
+      // What the agent sent before its stream closed counts: its last words may say why.
+      while (std::optional<Router::Received> received = reach_.router->Receive()) HandleFrame(now, *received);
       if (host.state == State::kLeaving) {
         host.state = State::kGone;
-      } else if (host.state != State::kGone && host.state != State::kWaiting) {
-        // What the agent sent before its stream closed counts: its last words may say why.
-        while (std::optional<Router::Received> received = reach_.router->Receive()) HandleFrame(now, *received);
+      } else {
         absl::Status reason = event.status;
         if (reason.ok()) reason = absl::UnavailableError("the agent's connection was closed");
         if (event.kind == FleetEvent::Kind::kEnded && !event.text.empty()) {
@@ -163,7 +164,10 @@ void HostPool::HandleFrame(absl::Time now, const Router::Received& received) {
     }
     return;
   }
-  if (host.state == State::kUp) delegate_->HostSays(found->second, *std::move(*message));
+  // One that leaves may have to tell of what it leaves behind.
+  const bool heard =
+      host.state == State::kUp || (host.state == State::kLeaving && std::holds_alternative<Note>(**message));
+  if (heard) delegate_->HostSays(found->second, *std::move(*message));
 }
 
 void HostPool::CheckLiveness(absl::Time now) {

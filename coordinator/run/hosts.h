@@ -54,7 +54,8 @@ class Hosts {
   // Whether all agents that are up have said that they have all that they were sent.
   virtual bool AllAcknowledged() const = 0;
 
-  // Asks all agents to leave. AllGone once they have, or could not be reached any more.
+  // Asks all agents to leave. AllGone once they have, or could not be reached any more. Until then HostSays brings
+  // their Notes, and nothing else.
   virtual void ShutDown(absl::Time now) = 0;
   virtual bool AllGone() const = 0;
 };

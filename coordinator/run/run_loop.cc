@@ -11,7 +11,7 @@
 namespace dtest {
 namespace {
 
-// How long agents may take to clean up once told to leave. They do it without us, too.
+// How long agents may take to clean up once told to leave, beside tear-downs. They do it without us, too.
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(10);
 
 // How long agents go on without us when a person has stopped us with Ctrl-Z, and how long to wait until they have heard
@@ -31,6 +31,15 @@ struct Overloaded : F... {
 };
 template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
+
+// At most; of a host.
+absl::Duration TearDownTime(const RunSettings& settings) {
+  absl::Duration time;
+  for (const Setup* setup : {&settings.host_setup, &settings.slot_setup}) {
+    if (!setup->teardown.empty()) time += setup->time_limit + settings.kill_grace;
+  }
+  return time;
+}
 
 std::vector<std::string> NamesOf(const std::vector<HostSpec>& hosts) {
   std::vector<std::string> names;
@@ -158,7 +167,7 @@ void RunLoop::ReportCoverage() {
 }
 
 void RunLoop::LetHostsGo() {
-  const absl::Time deadline = out_.clock() + kLeaveTimeout;
+  const absl::Time deadline = out_.clock() + kLeaveTimeout + TearDownTime(options_.settings);
   while (!hosts_->AllGone() && out_.clock() < deadline) {
     if (!hosts_->Turn([this] { return now_ = out_.clock(); }, deadline).ok()) return;
     out_.bundle->RunCallbacks();
@@ -371,7 +380,7 @@ void RunLoop::Perform(Finish& action) {
       end_reason_ = absl::StrCat("the run passed its limit of ", absl::FormatDuration(options_.scheduler.run_timeout));
       break;
     case RunEnd::kNoHosts:
-      end_reason_ = "no host is left";
+      end_reason_ = absl::StrCat("no host is left", drained_.empty() ? "" : ": ", drained_);
       if (came_up_.size() - never_up_ < options_.min_hosts) {
         end_reason_ = absl::StrCat("--min-hosts ", options_.min_hosts, ": ", never_up_, " of ", came_up_.size(),
                                    " hosts did not come up");

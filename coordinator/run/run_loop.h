@@ -210,6 +210,7 @@ class RunLoop : public Hosts::Delegate {
   bool stopping_ = false;  // a first signal came
   std::optional<RunEnd> end_;
   std::string end_reason_;
+  std::string drained_;  // the host that was the last to take no more work, and why
 };
 
 }  // namespace dtest

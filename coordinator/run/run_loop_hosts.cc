@@ -71,6 +71,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  },
                  [&](Prepared& prepared) {
                    shipping_.Handle(id, prepared);
+                   if (prepared.drain) drained_ = absl::StrCat(HostName(id), ": ", prepared.error);
                    Schedule(FromHost{id, std::move(prepared)});
                  },
                  [&](Results& results) { HostHasResults(id, std::move(results)); },

@@ -30,6 +30,7 @@ constexpr absl::string_view kOverride = "override";
 constexpr absl::string_view kQuarantine = "quarantine";
 constexpr absl::string_view kLock = "lock";
 constexpr absl::string_view kPytest = "pytest";
+constexpr absl::string_view kSetup = "setup";
 // What a table of settings, such as [hosts], calls those of the command line.
 struct KeyInTable {
   absl::string_view key;
@@ -37,6 +38,7 @@ struct KeyInTable {
 };
 constexpr KeyInTable kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
 constexpr KeyInTable kPytestKeys[] = {{"interpreter", "pytest"}, {"args", "pytest-arg"}};
+constexpr KeyInTable kSetupKeys[] = {{"host", "setup-host"}, {"slot", "setup-slot"}};
 
 // Reads one file; its mistakes add up.
 class Reader {
@@ -127,6 +129,7 @@ class Reader {
   void ReadKey(const toml::key& key, const toml::node& node, SettingLayer* layer) {
     if (NameOf(key) == kHosts && node.is_table()) return ReadTable(kHosts, kHostsKeys, *node.as_table(), layer);
     if (NameOf(key) == kPytest && node.is_table()) return ReadTable(kPytest, kPytestKeys, *node.as_table(), layer);
+    if (NameOf(key) == kSetup && node.is_table()) return ReadTable(kSetup, kSetupKeys, *node.as_table(), layer);
     if (NameOf(key) == kEnv && node.is_table()) return ReadEnv(*node.as_table(), layer);
     if (NameOf(key) == kOverride) return ReadTables(key, node, ReadOverride, layer);
     if (NameOf(key) == kQuarantine && node.is_array_of_tables()) return ReadTables(key, node, ReadQuarantine, layer);
@@ -139,6 +142,7 @@ class Reader {
       }
       if (layer != &file_) names.push_back(kInherits);
       names.push_back(kProfiles);
+      names.push_back(kSetup);
       Fail(key.source().begin, setting == nullptr
                                    ? absl::StrCat("unknown key '", NameOf(key), "'", DidYouMean(NameOf(key), names))
                                    : absl::StrCat("'", NameOf(key), "' cannot be set here"));
@@ -220,8 +224,19 @@ class Reader {
     if (!given.values.empty()) layer->push_back(std::move(given));
   }
 
+  // [setup.host], or the table that `dtest config` shows.
+  void TakeSetup(const Setting& setting, const toml::key& key, const toml::table& table, SettingLayer* layer) {
+    const auto fail = [this](const toml::source_position& place, const std::string& what) { Fail(place, what); };
+    const std::optional<Setup> setup = ReadSetup(table, fail);
+    if (setup.has_value()) layer->push_back(Given(setting, {SetupText(*setup)}, Origin(key.source().begin)));
+  }
+
   // One value, or an array where the setting is a list.
   void Take(const Setting& setting, const toml::key& key, const toml::node& node, SettingLayer* layer) {
+    const bool setup = std::any_of(std::begin(kSetupKeys), std::end(kSetupKeys), [&](const KeyInTable& one) {
+      return setting.name == absl::string_view(one.setting);
+    });
+    if (setup && node.is_table()) return TakeSetup(setting, key, *node.as_table(), layer);
     std::vector<std::string> values;
     const bool list = IsList(setting);
     bool good = true;

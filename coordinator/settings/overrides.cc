@@ -27,6 +27,13 @@ std::string DurationText(absl::Duration duration) {
   return duration == absl::InfiniteDuration() ? "none" : absl::FormatDuration(duration);
 }
 
+std::string SetupText(const Setup& setup) {
+  std::string text = "{";
+  if (!setup.command.empty()) absl::StrAppend(&text, "command = ", TomlText(setup.command), ", ");
+  if (!setup.teardown.empty()) absl::StrAppend(&text, "teardown = ", TomlText(setup.teardown), ", ");
+  return absl::StrCat(text, "timeout = ", TomlText(DurationText(setup.time_limit)), "}");
+}
+
 namespace {
 
 std::string TomlTexts(const std::vector<std::string>& texts) {

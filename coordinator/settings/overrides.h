@@ -1,5 +1,5 @@
-// [[override]]: cases that are run in another way than the rest; [lock.NAME]: the locks they name; and the policy of
-// each case.
+// [[override]]: cases that are run in another way than the rest; [lock.NAME]: the locks they name; [setup.host] and
+// [setup.slot]: what is run around cases; and the policy of each case.
 //
 // Values; const methods from any thread.
 
@@ -18,6 +18,7 @@
 #include "coordinator/filter/filter.h"
 #include "coordinator/schedule/case_policy.h"
 #include "dtest/case_info.h"
+#include "dtest/messages.h"
 
 namespace dtest {
 
@@ -50,10 +51,15 @@ absl::StatusOr<PolicyOverride> ParseOverride(absl::string_view text);
 // {name = "port-8080", scope = "host", max = 2}: the name must be there.
 absl::StatusOr<CaseLock> ParseLock(absl::string_view text);
 
+// {command = "...", teardown = "...", timeout = "5m"}: one of the first two must be there.
+absl::StatusOr<Setup> ParseSetup(absl::string_view text);
+
 // A text as a basic string of TOML, in its quotes.
 std::string TomlText(absl::string_view text);
 // As settings take it: "1m30s", "none".
 std::string DurationText(absl::Duration duration);
+// As ParseSetup takes it, on one line.
+std::string SetupText(const Setup& setup);
 bool SaysSomething(const PolicyOverride& one);
 // As ParseOverride takes it, on one line.
 std::string OverrideText(const PolicyOverride& one);

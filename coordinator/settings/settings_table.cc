@@ -151,6 +151,12 @@ absl::Status ReadLocks(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
+template <auto Member>
+absl::Status ReadSetupTable(const Values& values, Options* options) {
+  if (values.back() == "none") return absl::OkStatus();
+  return Into<Member, ParseSetup>(values, options);
+}
+
 // Tables, and names of files with more of them.
 absl::Status ReadQuarantines(const Values& values, Options* options) {
   for (const std::string& value : values) {
@@ -470,6 +476,20 @@ constexpr Setting kSettings[] = {
      .has_variable = false,
      .read = ReadEnv},
 
+    {.name = "setup-host",
+     .group = SettingGroup::kRun,
+     .value = "TABLE",
+     .text = "Run around the tests of each host: {command = \"...\", teardown = \"...\", timeout = \"5m\"}",
+     .commands = kOfCases,
+     .has_variable = false,
+     .read = ReadSetupTable<&Options::host_setup>},
+    {.name = "setup-slot",
+     .group = SettingGroup::kRun,
+     .value = "TABLE",
+     .text = "The same around the tests of each slot; what its command prints as NAME=VALUE they see",
+     .commands = kOfCases,
+     .has_variable = false,
+     .read = ReadSetupTable<&Options::slot_setup>},
     {.name = "processes",
      .group = SettingGroup::kRun,
      .value = "batch|case",

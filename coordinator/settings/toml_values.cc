@@ -119,6 +119,9 @@ void ReadEnv(const toml::node& node, PolicyOverride* to, TomlFailure fail) {
 constexpr absl::string_view kLockKeys[] = {"scope", "max"};
 constexpr absl::string_view kScopes[] = {"farm", "host"};
 
+constexpr absl::string_view kSetupKeys[] = {"command", "teardown", "timeout"};
+constexpr absl::Duration kUsualSetupLimit = absl::Minutes(5);
+
 }  // namespace
 
 std::optional<std::string> TextOf(const toml::node& node) {
@@ -278,6 +281,37 @@ std::optional<CaseLock> ReadLock(const toml::table& table, const std::optional<s
   return lock;
 }
 
+std::optional<Setup> ReadSetup(const toml::table& table, TomlFailure fail) {
+  bool good = true;
+  const auto mistake = [&](const toml::source_region& region, const std::string& what) {
+    good = false;
+    fail(region.begin, what);
+  };
+  Setup setup;
+  setup.time_limit = kUsualSetupLimit;
+  for (const auto& [key, node] : table) {
+    const absl::string_view what = NameOf(key);
+    if (what == "command" || what == "teardown") {
+      const std::optional<std::string> text = node.is_string() ? TextOf(node) : std::nullopt;
+      if (!text.has_value() || text->empty()) {
+        mistake(node.source(), absl::StrCat(what, ": give a command of the shell, as one text"));
+      } else {
+        (what == "command" ? setup.command : setup.teardown) = *text;
+      }
+    } else if (what == "timeout") {
+      const absl::StatusOr<absl::Duration> limit = ParseDurationOption(TextOf(node).value_or(""));
+      if (!limit.ok()) mistake(node.source(), absl::StrCat("timeout: ", limit.status().message()));
+      if (limit.ok()) setup.time_limit = *limit;
+    } else {
+      mistake(key.source(), absl::StrCat("unknown key '", what, "' of a set-up; it has ",
+                                         absl::StrJoin(kSetupKeys, ", "), DidYouMean(what, kSetupKeys)));
+    }
+  }
+  if (good && setup.command.empty() && setup.teardown.empty()) mistake(table.source(), "a set-up needs a command, or a teardown");
+  if (!good) return std::nullopt;
+  return setup;
+}
+
 std::string LockText(const CaseLock& lock) {
   return absl::StrCat("{name = ", TomlText(lock.name), ", scope = \"", lock.scope == LockScope::kHost ? "host" : "farm",
                       "\", max = ", lock.max, "}");
@@ -315,6 +349,10 @@ absl::StatusOr<CaseLock> ParseLock(absl::string_view text) {
   return ParseTable<CaseLock>(
       text, [](const toml::table& table, TomlFailure fail) { return ReadLock(table, std::nullopt, fail); },
       "lock; give {name = \"port-8080\", scope = \"host\", max = 2}");
+}
+
+absl::StatusOr<Setup> ParseSetup(absl::string_view text) {
+  return ParseTable<Setup>(text, ReadSetup, "set-up; give {command = \"createdb t$DTEST_WORKER\"}");
 }
 
 }  // namespace dtest

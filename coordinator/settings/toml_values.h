@@ -62,6 +62,8 @@ std::optional<QuarantineEntry> ReadQuarantine(const toml::table& table, TomlFail
 std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure fail);
 // Of the table of a lock, which is named by its key `name` or, where that is above it, by `name`.
 std::optional<CaseLock> ReadLock(const toml::table& table, const std::optional<std::string>& name, TomlFailure fail);
+// Of [setup.host] or [setup.slot].
+std::optional<Setup> ReadSetup(const toml::table& table, TomlFailure fail);
 // As ParseLock takes it.
 std::string LockText(const CaseLock& lock);
 // The inner table of a text that is an inline table; what the text is else is told as "".

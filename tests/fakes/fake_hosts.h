@@ -43,7 +43,8 @@ class FakeHosts : public Hosts {
     delegate_->HostIsDown(host, was_up, absl::UnavailableError(reason), may_return, absl::InfinitePast());
   }
   void Says(HostId host, FromAgent message) {
-    if (up_[host.value()] && !leaving_) delegate_->HostSays(host, std::move(message));
+    if (up_[host.value()] && (!leaving_ || std::holds_alternative<Note>(message)))
+      delegate_->HostSays(host, std::move(message));
   }
 
   // ---- What was done with them

@@ -103,6 +103,7 @@ class FakeProcess final : public TestProcess {
     if (end_.has_value()) EndPipes();
   }
   bool IsAncestorOf(pid_t process) const override { return process == pid_; }
+  Process::End HowItEnded() const override { return *end_; }
   Process::End Reap() override { return *end_; }
 
  private:

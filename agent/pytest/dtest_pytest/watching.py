@@ -6,7 +6,8 @@ import sys
 from . import neighbours
 
 LOOK_UP = frozenset(("os", "collections.abc", "_collections_abc"))  # modules between who asks and the environment
-NAMES = frozenset(("PYTEST_XDIST_WORKER", "DTEST_WORKER", "DTEST_SLOT"))
+NAMES = frozenset(("PYTEST_XDIST_WORKER", "DTEST_WORKER", "DTEST_SLOT"))  # and what the slot's set-up has exported
+SLOT_NAMES = "DTEST_SLOT_VARIABLES"
 COPY_ALL = frozenset(("wsgiref",))  # as it is imported, to have something to hand on: with Django, in each process
 WORKER_ID = "workerid"
 
@@ -135,6 +136,8 @@ class WorkerInput(dict):
 
 
 def watch_environment():
+    global NAMES
+    NAMES |= frozenset(os.environ.get(SLOT_NAMES, "").split())
     os.environ.__class__ = Environment
 
 

@@ -74,10 +74,15 @@ struct Describer {
     return text;
   }
   std::string operator()(const Idle&) const { return "idle"; }
+  std::string operator()(const Note& m) const { return absl::StrCat("note: ", m.text); }
   std::string operator()(const Reply& action) const { return std::visit(*this, action.message); }
   std::string operator()(const PrepareFiles& action) const { return absl::StrCat("prepare ", action.unit.value()); }
   std::string operator()(const StartListing& action) const {
     return absl::StrCat("list ", action.unit.value(), " in ", action.slot.value());
+  }
+  std::string operator()(const StartSetup& action) const {
+    return absl::StrCat("set up ", action.of_host ? "the host in " : "", action.slot.value(), " for ",
+                        action.unit.value());
   }
   std::string operator()(const StartBatch& action) const {
     std::string text = absl::StrCat("run ", action.unit.value(), " in ", action.slot.value(), ":");

@@ -149,7 +149,6 @@ class AgentLoopTest : public testing::Test {
  private:
   struct Namer {
     std::string operator()(const Hello&) const { return "hello"; }
-    std::string operator()(const Note& m) const { return absl::StrCat("note: ", m.text); }
     std::string operator()(const NeedRecipes&) const { return "needs recipes"; }
     std::string operator()(const NeedChunks&) const { return "needs chunks"; }
     std::string operator()(const PeerPort&) const { return "peer port"; }

@@ -578,6 +578,23 @@ class PluginTest(PluginCase):
                 self.assertEqual(workers.fork("gw0", ["test_m.py::test_a"]).said, reason)
                 workers.close()
 
+    def test_what_the_set_up_of_a_slot_exports_is_another_slots_in_another(self):
+        self.write("test_m.py", "def test_a(): pass\n")
+        for conftest, reason in (
+                ("URL = os.environ['DATABASE']\n", "!DATABASE is read while tests are collected"),
+                ("os.environ.setdefault('SCHEMA', 'none')\n", "!SCHEMA is read while tests are collected"),
+                ("assert 'DATABASE' in os.environ and os.environ['OF_HOST'] == '1'\n", "")):
+            with self.subTest(conftest=conftest):
+                self.write("conftest.py", "import os\n" + conftest)
+                workers = Server(self, ["--path="], DATABASE="t0", SCHEMA="s", OF_HOST="1",
+                                 DTEST_SLOT_VARIABLES="DATABASE SCHEMA")
+                forked = workers.fork("gw0", ["test_m.py::test_a"])
+                if reason:
+                    self.assertEqual(forked.said, reason)
+                else:
+                    self.assertEqual(forked.result()[2], 0)
+                workers.close()
+
     def test_plugins_add_to_the_input_of_a_worker(self):
         """As at the controller of pytest-xdist: a plugin that is there from the beginning, and one that registers its
         hook and asks for its value at once."""

@@ -253,6 +253,22 @@ TEST_F(HostPoolTest, AHostThatIsLeavingIsNotLost) {
   EXPECT_THAT(Heard(), IsEmpty());
 }
 
+TEST_F(HostPoolTest, NotesOfAHostThatIsLeavingAreHeardToItsEnd) {
+  Make();
+  ComesUp(kA);
+  Heard();
+  pool_->ShutDown(now_);
+  Says(kA, Note{"the tear-down failed"}, 2);
+  Says(kA, Idle(), 3);
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre("says 0"));
+  Says(kA, Note{"another, too"}, 4);
+  fleet_->Ended(kA, absl::UnavailableError("exited with status 0"));
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre("says 0"));
+  EXPECT_TRUE(pool_->AllGone());
+}
+
 TEST_F(HostPoolTest, AHostThatWaitsForItsRestartIsLetGo) {
   Make();
   ComesUp(kA);

@@ -577,6 +577,38 @@ TEST_F(RunLoopTest, AHostThatComesBackIsAFreshOne) {
               ElementsAre("down 1 never up: no route", "down 0: the agent was killed; its agent is started again"));
 }
 
+TEST_F(RunLoopTest, HostsThatTakeNoMoreWorkAreWhyTheRunFails) {
+  const UnitId unit = ListedUnit("math", {"A.One"});
+  ComesUp(kA);
+  hosts_.After(kMs, [this] { hosts_.Down(kB, "no route"); });
+  hosts_.answer = [&](HostId host, const ToAgent& message) {
+    const auto* const lease = std::get_if<Lease>(&message);
+    if (lease == nullptr) return;
+    hosts_.After(kMs, [this, unit, host, id = lease->id] {
+      hosts_.Says(host, Prepared{unit, "the set-up of the host failed: exited with status 1", /*drain=*/true});
+      hosts_.Says(host, Results{id, unit, {}, true, absl::ZeroDuration()});
+    });
+  };
+  EXPECT_EQ(Run(), RunEnd::kNoHosts);
+  EXPECT_THAT(sink_.lines(),
+              Contains("finished 4: no host is left: a: the set-up of the host failed: exited with status 1"));
+  EXPECT_THAT(sink_.LinesThatBegin("warning a takes no more work"), SizeIs(1));
+}
+
+TEST_F(RunLoopTest, WhatHostsHaveToTellAsTheyLeaveIsHeardAsLongAsTheyMayTearDown) {
+  options_.settings.slot_setup = {"create", "drop", absl::Minutes(2)};
+  ListedUnit("math", {"A.One"});
+  ComesUp(kA);
+  hosts_.leave_when_asked = false;
+  hosts_.After(absl::Minutes(1), [this] {
+    hosts_.Says(kA, Note{"the tear-down of slot 0 failed"});
+    hosts_.leave_when_asked = true;
+  });
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(), Contains("warning a: the tear-down of slot 0 failed"));
+  EXPECT_EQ(sink_.lines().back(), "closed");
+}
+
 TEST_F(RunLoopTest, TooFewHostsEndTheRunAsSoonAsThatIsCertain) {
   options_.min_hosts = 2;
   ListedUnit("math", {"A.One"});

@@ -211,6 +211,60 @@ TEST(ConfigFile, Locks) {
   EXPECT_THAT(Wrong("lock = 1"), HasSubstr("locks are tables: [lock.NAME]"));
 }
 
+TEST(ConfigFile, Setups) {
+  const ConfigFile config = Parsed(
+      "[setup.host]\n"
+      "command = '''\npg_ctl start\necho PGHOST=x'''\n"
+      "teardown = 'pg_ctl stop'\n"
+      "[profile.ci.setup.slot]\n"
+      "command = 'createdb \"a\"'\n"
+      "timeout = 90\n",
+      "ci");
+  ASSERT_EQ(config.settings.size(), 1u);
+  EXPECT_EQ(config.settings[0].setting, FindSetting("setup-host"));
+  EXPECT_EQ(config.settings[0].origin, "dtest.toml:1");
+  EXPECT_THAT(config.settings[0].values, ElementsAre("{command = \"pg_ctl start\\u000aecho PGHOST=x\", teardown = "
+                                                     "\"pg_ctl stop\", timeout = \"5m\"}"));
+  const std::string slot = "{command = \"createdb \\\"a\\\"\", timeout = \"1m30s\"}";
+  EXPECT_THAT(config.profiles[0][0].values, ElementsAre(slot));
+  // As `dtest config` shows it.
+  EXPECT_THAT(Parsed("setup-slot = " + slot).settings[0].values, ElementsAre(slot));
+  EXPECT_THAT(Parsed("setup-slot = 'none'").settings[0].values, ElementsAre("none"));
+  Options options;
+  ASSERT_TRUE(FindSetting("setup-slot")->read({slot}, &options).ok());
+  EXPECT_EQ(options.slot_setup, (dtest::Setup{"createdb \"a\"", "", absl::Seconds(90)}));
+  ASSERT_TRUE(FindSetting("setup-host")->read({"none"}, &options).ok());
+  EXPECT_EQ(options.host_setup, dtest::Setup());
+}
+
+TEST(ConfigFile, SetupsThatAreWrong) {
+  EXPECT_EQ(Wrong("[setup.slots]\n"
+                  "command = 'a'\n"
+                  "[setup.host]\n"
+                  "comand = 'a'\n"
+                  "teardown = ''\n"
+                  "timeout = 'soon'\n"
+                  "[setup.slot]\n"
+                  "timeout = '1m'\n"),
+            "dtest.toml:1:8: unknown key 'slots' of [setup]; it has host, slot; did you mean 'slot'?\n"
+            "    1 | [setup.slots]\n"
+            "      |        ^\n"
+            "dtest.toml:4:1: unknown key 'comand' of a set-up; it has command, teardown, timeout; did you mean "
+            "'command'?\n"
+            "    4 | comand = 'a'\n"
+            "      | ^\n"
+            "dtest.toml:5:12: teardown: give a command of the shell, as one text\n"
+            "    5 | teardown = ''\n"
+            "      |            ^\n"
+            "dtest.toml:6:11: timeout: 'soon' is not a duration; give 90, 90s, 1m30s, 250ms or none\n"
+            "    6 | timeout = 'soon'\n"
+            "      |           ^\n"
+            "dtest.toml:7:1: a set-up needs a command, or a teardown\n"
+            "    7 | [setup.slot]\n"
+            "      | ^");
+  EXPECT_THAT(Wrong("[setup]\nhost = 'start'\n"), HasSubstr("host: 'start' is no set-up; give {command = "));
+}
+
 TEST(ConfigFile, AllMistakesAtOnceWithTheirPlaces) {
   EXPECT_EQ(Wrong("retrys = 2\n"
                   "timeout = 'soon'\n"

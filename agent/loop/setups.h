@@ -1,0 +1,104 @@
+// The commands around the tests of this host and of its slots (RunSettings::host_setup, slot_setup): sets up what the
+// core says, keeps what the set-ups export, and tears down what was set up, or begun to be, however the run ends.
+//
+// A set-up prints variables to its standard output, a line each: NAME=VALUE, where NAME is letters, digits and
+// underscores. Other lines are for people. A slot's set-up has the host's variables, a tear-down those of its set-up,
+// as far as it came.
+//
+// Tear-downs: those of slots side by side, then the host's. One that goes wrong is told and changes nothing.
+//
+// One thread.
+
+#ifndef DTEST_AGENT_LOOP_SETUPS_H_
+#define DTEST_AGENT_LOOP_SETUPS_H_
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "agent/core/agent.h"
+#include "agent/execute/environment.h"
+#include "agent/execute/process_launcher.h"
+#include "agent/execute/slot_directories.h"
+#include "agent/loop/poller.h"
+#include "agent/loop/shell_command.h"
+#include "agent/loop/slot_environment.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+class Setups {
+ public:
+  // Borrows all that is pointed to.
+  struct Options {
+    const Welcome* welcome = nullptr;
+    uint32_t slots = 0;
+    std::function<absl::Time()> clock;
+    Poller* poller = nullptr;
+    ProcessLauncher* launcher = nullptr;
+    Directories* directories = nullptr;
+    Environment environment;                // what a process inherits, but for what is set for it
+    std::function<void(SetupEnded)> ended;  // from within any call but TearDown and the destructor
+    std::function<void(std::string)> note;  // as ended; what a person should know
+  };
+  explicit Setups(Options options);
+  Setups(const Setups&) = delete;
+  Setups& operator=(const Setups&) = delete;
+
+  // In that slot, which has no other process until SetupEnded: its own, or the host's. Once each.
+  void Start(SlotId slot, bool of_host, const std::string& working_directory);
+  // False: none runs in that slot.
+  bool Signal(SlotId slot, int signal);
+  // The host's variables and the slot's, into the environment of a test.
+  void Export(SlotId slot, Environment* environment) const;
+
+  // Kills set-ups that run, and begins with the end. No test runs any more.
+  void TearDown();
+  // Nothing is left to be torn down.
+  bool torn_down() const;
+
+  void CheckEnded();
+  void Tick(absl::Time now);
+  absl::Time NextDeadline() const;
+
+ private:
+  // Of the host or of a slot.
+  struct One {
+    const Setup* setup = nullptr;
+    std::string where;           // "the host", "slot 2"
+    SlotId owner;                // of its processes: beyond those of tests
+    std::optional<SlotId> slot;  // none: the host's
+    SlotId runs_in;
+    std::unique_ptr<SlotDirectories> directories;
+    std::string working_directory;
+    VariableList variables;
+    std::unique_ptr<ShellCommand> command, teardown;  // null until started, and once over
+    enum class State { kNotBegun, kBegun, kTearingDown, kOver };
+    State state = State::kNotBegun;
+  };
+
+  One NewOne(const Setup* setup, std::string where, std::optional<SlotId> slot, uint32_t number) const;
+  std::unique_ptr<ShellCommand> Command(const One& one, const std::string& command, std::function<void()> ended) const;
+  void SetupHasEnded(One* one);
+  // Takes what it has printed. The error says which line cannot be taken.
+  static absl::Status TakeVariables(One* one);
+  void BeginTearDown(One* one);
+  void EndTearDown(One* one);
+  void Advance();  // the tear-down
+  std::vector<One*> All();
+
+  const Options options_;
+  One host_;
+  std::vector<One> slots_;
+  bool tearing_down_ = false;
+  absl::Time next_collection_ = absl::InfinitePast();
+};
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_LOOP_SETUPS_H_

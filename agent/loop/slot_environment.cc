@@ -1,0 +1,38 @@
+#include "agent/loop/slot_environment.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace dtest {
+
+void SetRunVariables(const Welcome& welcome, Environment* environment) {
+  environment->Set("DTEST_RUN_ID", welcome.settings.run_id);
+  environment->Set("DTEST_HOST", welcome.settings.host_name);
+  environment->Set("DTEST_WORKER_COUNT", absl::StrCat(welcome.worker_count));
+  environment->Set("PYTEST_XDIST_WORKER_COUNT", absl::StrCat(welcome.worker_count));
+  environment->Set("PYTEST_XDIST_TESTRUNUID", welcome.settings.run_id);
+}
+
+void SetSlotVariables(const Welcome& welcome, SlotId slot, Environment* environment) {
+  const std::string worker = absl::StrCat(welcome.worker_base + slot.value());
+  environment->Set("DTEST_SLOT", absl::StrCat(slot.value()));
+  environment->Set("DTEST_WORKER", worker);
+  environment->Set("PYTEST_XDIST_WORKER", absl::StrCat("gw", worker));
+}
+
+void SetDirectories(const std::string& working, const std::string& temporary, Environment* environment) {
+  environment->Set("TEST_TMPDIR", temporary);
+  environment->Set("TMPDIR", temporary);
+  // What ours says is where our parent was.
+  if (absl::StartsWith(working, "/")) {
+    environment->Set("PWD", working);
+  } else {
+    environment->Unset("PWD");
+  }
+}
+
+void SetAll(const VariableList& variables, Environment* environment) {
+  for (const auto& [name, value] : variables) environment->Set(name, value);
+}
+
+}  // namespace dtest

@@ -1,0 +1,28 @@
+// What dtest tells every process of a run in its environment, tests and set-ups alike. Free functions; any thread.
+
+#ifndef DTEST_AGENT_LOOP_SLOT_ENVIRONMENT_H_
+#define DTEST_AGENT_LOOP_SLOT_ENVIRONMENT_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/execute/environment.h"
+#include "dtest/ids.h"
+#include "dtest/messages.h"
+
+namespace dtest {
+
+using VariableList = std::vector<std::pair<std::string, std::string>>;
+
+// Which run and which host.
+void SetRunVariables(const Welcome& welcome, Environment* environment);
+// And which slot.
+void SetSlotVariables(const Welcome& welcome, SlotId slot, Environment* environment);
+// Where it starts and where its temporary files are.
+void SetDirectories(const std::string& working, const std::string& temporary, Environment* environment);
+void SetAll(const VariableList& variables, Environment* environment);
+
+}  // namespace dtest
+
+#endif  // DTEST_AGENT_LOOP_SLOT_ENVIRONMENT_H_

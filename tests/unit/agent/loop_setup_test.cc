@@ -1,0 +1,363 @@
+// Runs of an agent's loop whose host and slots are set up and torn down, in virtual time.
+
+#include <signal.h>
+
+#include "unit/agent/loop_fixture.h"
+
+namespace dtest {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::Not;
+
+class LoopSetupTest : public AgentLoopTest {
+ protected:
+  LoopSetupTest() {
+    welcome_.settings.run_id = "r1";
+    welcome_.settings.host_name = "h1";
+    welcome_.settings.host_setup = {"start", "stop", absl::Minutes(1)};
+    welcome_.settings.slot_setup = {"create", "drop", absl::Minutes(1)};
+    welcome_.worker_base = 6;
+  }
+  // Set-ups have slots of their own, beyond the two of tests.
+  FakeProcess* Host() { return Process(2); }
+  FakeProcess* Slot(uint32_t slot) { return Process(3 + slot); }
+  // The tear-down, where what was set up is still there.
+  FakeProcess* Latest(uint32_t slot) {
+    FakeProcess* latest = nullptr;
+    for (FakeProcess* process : launcher_.alive()) {
+      if (process->slot() == SlotId(slot)) latest = process;
+    }
+    return latest;
+  }
+  FakeProcess* HostsTearDown() { return Latest(2); }
+  FakeProcess* SlotsTearDown(uint32_t slot) { return Latest(3 + slot); }
+  static std::string CommandOf(const FakeProcess* process) { return process->spec().arguments.at(2); }
+  void Ends(FakeProcess* process, int status, const std::string& printed = "", const std::string& errors = "") {
+    if (!printed.empty()) process->Prints(printed);
+    if (!errors.empty()) process->Prints(errors, Pipe::kErrors);
+    process->Ends(status);
+    Turn();
+  }
+  void SetUpBoth() {
+    StartWith({"A.a", "A.b"});
+    RunCases(LeaseId(1), {0});
+    Ends(Host(), 0, "PGHOST=/run/pg\n");
+    Ends(Slot(0), 0, "DB=t0\n");
+  }
+  void RunsToItsEnd() {
+    Process()->Prints(Began("A.a") + Passed("A.a") + SuiteEnds("A"));
+    Ends(Process(), 0);
+  }
+};
+
+TEST_F(LoopSetupTest, CommandsOfTheShellInTheTestsDirectoryWithVariables) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  EXPECT_EQ(launcher_.of(SlotId(0)), nullptr);
+  const StartSpec host = Host()->spec();
+  EXPECT_EQ(host.program, "/bin/sh");
+  EXPECT_THAT(host.arguments, ElementsAre("/bin/sh", "-c", "start"));
+  EXPECT_EQ(host.working_directory, "/");
+  EXPECT_THAT(host.environment, AllOf(Contains("DTEST_HOST=h1"), Contains("DTEST_RUN_ID=r1"),
+                                      Contains("DTEST_SETUP=host"), Contains("DTEST_HOST_SLOTS=2"),
+                                      Contains("TMPDIR=/slot-2/temporary"), Not(Contains(HasSubstr("DTEST_SLOT=")))));
+  Ends(Host(), 0, "waiting for the server... done\nPGHOST=/run/pg\n1A=no name\n=\nA=b=c\n");
+  EXPECT_THAT(Slot(0)->spec().arguments, Contains("create"));
+  EXPECT_THAT(Slot(0)->spec().environment,
+              AllOf(Contains("PGHOST=/run/pg"), Contains("A=b=c"), Contains("DTEST_SLOT=0"), Contains("DTEST_WORKER=6"),
+                    Contains("DTEST_SETUP=slot"), Contains("PYTEST_XDIST_WORKER=gw6")));
+  Ends(Slot(0), 0, "DB=t0");
+  EXPECT_THAT(Process()->spec().environment,
+              AllOf(Contains("PGHOST=/run/pg"), Contains("DB=t0"), Contains("DTEST_SLOT_VARIABLES=DB"),
+                    Not(Contains(HasSubstr("1A="))), Not(Contains("DTEST_SETUP=slot"))));
+  EXPECT_EQ(launcher_.of(SlotId(4)), nullptr);  // an idle slot
+}
+
+TEST_F(LoopSetupTest, VariablesOfTheRunAreWeakerAndThoseOfALeaseStronger) {
+  welcome_.settings.env = {{"DB", "of all"}, {"MODE", "of all"}};
+  StartWith({"A.a"});
+  Lease lease{LeaseId(1), kUnit, {{0, 1, limit_}}};
+  lease.env = {{"MODE", "of some"}};
+  Say(lease);
+  Turn();
+  EXPECT_THAT(Host()->spec().environment, Contains("DB=of all"));
+  Ends(Host(), 0);
+  Ends(Slot(0), 0, "DB=t0\nMODE=t0\n");
+  EXPECT_THAT(Process()->spec().environment, AllOf(Contains("DB=t0"), Contains("MODE=of some")));
+}
+
+TEST_F(LoopSetupTest, HeartbeatsGoOutWhileItRunsAndSlotsAreSetUpSideBySide) {
+  StartWith({"A.a", "A.b"});
+  RunCases(LeaseId(1), {0});
+  RunCases(LeaseId(2), {1});
+  Pass(absl::Seconds(50));
+  EXPECT_GE(heartbeats_, 49);
+  Ends(Host(), 0);
+  EXPECT_NE(Slot(0), nullptr);
+  EXPECT_NE(Slot(1), nullptr);
+}
+
+TEST_F(LoopSetupTest, FailureIsToldWithWhatItPrintedAndTheHostIsDrained) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Ends(Host(), 2, "PGHOST=/run/pg\n", "no space for initdb\n");
+  EXPECT_THAT(Heard(), ElementsAre(AllOf(HasSubstr("note: the set-up of the host failed: exited with status 2\n"),
+                                         HasSubstr("PGHOST=/run/pg\n"), HasSubstr("no space for initdb\n")),
+                                   "prepared 3: the set-up of the host failed: exited with status 2 drain",
+                                   "results 1 [] done"));
+  // It may have come half-way.
+  Say(Shutdown());
+  Turn();
+  EXPECT_FALSE(loop_->ended());
+  ASSERT_NE(HostsTearDown(), nullptr);
+  EXPECT_EQ(CommandOf(HostsTearDown()), "stop");
+  EXPECT_THAT(HostsTearDown()->spec().environment, Contains("PGHOST=/run/pg"));
+  Ends(HostsTearDown(), 0);
+  EXPECT_TRUE(loop_->ended());
+}
+
+TEST_F(LoopSetupTest, WhatItPrintsIsCapped) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Ends(Host(), 1, std::string(1 << 19, 'x'), "the last words\n");
+  const std::vector<std::string> heard = Heard();
+  ASSERT_FALSE(heard.empty());
+  EXPECT_THAT(heard[0], AllOf(HasSubstr("bytes are left out here"), HasSubstr("the last words")));
+  EXPECT_LT(heard[0].size(), 20u << 10);
+}
+
+TEST_F(LoopSetupTest, LimitEndsItAndThenKillsIt) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Pass(absl::Seconds(59));
+  EXPECT_THAT(Host()->signals(), IsEmpty());
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(Host()->signals(), ElementsAre(SIGTERM));
+  Pass(absl::Seconds(5));
+  EXPECT_THAT(Host()->signals(), ElementsAre(SIGTERM, SIGKILL));
+  Host()->Ends(0, SIGKILL);
+  Turn();
+  EXPECT_THAT(Heard(), Contains("note: the set-up of the host failed: exceeded its time limit of 60 s"));
+}
+
+TEST_F(LoopSetupTest, SetupThatEndedInTimeIsPastNoLimitHoweverLateTheLoopIs) {
+  welcome_.lease_timeout = absl::InfiniteDuration();
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Host()->Ends(0);
+  clock_.Advance(absl::Minutes(10));
+  loop_->Turn();  // before the poller has told of anything
+  EXPECT_NE(Slot(0), nullptr);
+}
+
+TEST_F(LoopSetupTest, WhatIsDtestsOwnToTellIsNotExported) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Ends(Host(), 0, "DTEST_HOST=me\n");
+  EXPECT_THAT(Heard(), Contains(HasSubstr("note: the set-up of the host failed: it prints a value of DTEST_HOST, which "
+                                          "is dtest's own to tell\nDTEST_HOST=me")));
+}
+
+class LoopSetupLineTest : public LoopSetupTest, public testing::WithParamInterface<std::string> {};
+
+TEST_P(LoopSetupLineTest, FailsIt) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Host()->Prints(GetParam());
+  Turn();
+  Ends(Host(), 0);
+  EXPECT_THAT(Heard(), Contains(HasSubstr("the set-up of the host failed: it prints ")));
+}
+
+INSTANTIATE_TEST_SUITE_P(WhatNoVariableHolds, LoopSetupLineTest,
+                         testing::Values("A=" + std::string(1, '\0') + "\n", "A=" + std::string(100 << 10, 'x') + "\n",
+                                         std::string(2 << 20, 'x') + "\n"));
+
+TEST_F(LoopSetupTest, ShellThatCannotBeStartedIsAFailure) {
+  StartWith({"A.a"});
+  launcher_.FailNext(absl::NotFoundError("cannot start /bin/sh in /: execve"));
+  RunCases(LeaseId(1), {0});
+  EXPECT_THAT(Heard(), Contains("note: the set-up of the host failed: cannot start /bin/sh in /: execve"));
+}
+
+// ---- What it has started lives on
+
+TEST_F(LoopSetupTest, ServersLiveUntilTheTearDownHasEnded) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  FakeProcess* const setup = Host();
+  setup->LeavesSomethingBehind();
+  Ends(setup, 0, "PORT=1\n");
+  setup->Prints("log of the server\n");
+  Turn();
+  Ends(Slot(0), 0);
+  RunsToItsEnd();
+  EXPECT_THAT(setup->signals(), IsEmpty());
+  EXPECT_THAT(launcher_.alive(), Contains(setup));
+  Say(Shutdown());
+  Turn();
+  Ends(SlotsTearDown(0), 0);
+  EXPECT_THAT(launcher_.alive(), Contains(setup));
+  Ends(HostsTearDown(), 0);
+  EXPECT_TRUE(loop_->ended());
+  EXPECT_THAT(launcher_.alive(), IsEmpty());
+}
+
+// ---- Tear-downs
+
+TEST_F(LoopSetupTest, SlotsFirstThenTheHostWithTheVariablesOfTheirSetups) {
+  StartWith({"A.a", "A.b"});
+  RunCases(LeaseId(1), {0});
+  RunCases(LeaseId(2), {1});
+  Ends(Host(), 0, "PGHOST=/run/pg\n");
+  Ends(Slot(0), 0, "DB=t0\n");
+  Ends(Slot(1), 0, "DB=t1\n");
+  Say(Shutdown());
+  Turn();
+  EXPECT_EQ(launcher_.of(SlotId(0)), nullptr);  // the test is killed first
+  EXPECT_EQ(CommandOf(SlotsTearDown(0)), "drop");
+  EXPECT_EQ(CommandOf(SlotsTearDown(1)), "drop");
+  EXPECT_THAT(SlotsTearDown(1)->spec().environment,
+              AllOf(Contains("PGHOST=/run/pg"), Contains("DB=t1"), Contains("DTEST_SLOT=1")));
+  EXPECT_EQ(CommandOf(HostsTearDown()), "start");
+  Ends(SlotsTearDown(1), 0);
+  EXPECT_EQ(CommandOf(HostsTearDown()), "start");
+  Ends(SlotsTearDown(0), 0);
+  EXPECT_EQ(CommandOf(HostsTearDown()), "stop");
+  EXPECT_FALSE(loop_->ended());
+  Ends(HostsTearDown(), 0);
+  EXPECT_TRUE(loop_->ended());
+  EXPECT_TRUE(loop_->end().ok());
+  EXPECT_EQ(poller_.watched(), 0u);
+}
+
+TEST_F(LoopSetupTest, NothingIsTornDownThatWasNotSetUp) {
+  StartWith({"A.a"});
+  Say(Shutdown());
+  Turn();
+  EXPECT_TRUE(loop_->ended());
+  EXPECT_EQ(launcher_.started(), 0u);
+}
+
+TEST_F(LoopSetupTest, AfterAnInterrupt) {
+  SetUpBoth();
+  Say(Interrupt{absl::Seconds(5)});
+  Turn();
+  EXPECT_THAT(Process()->signals(), ElementsAre(SIGINT));
+  EXPECT_THAT(Slot(0)->signals(), IsEmpty());
+  Process()->Ends(0, SIGINT);
+  Turn();
+  EXPECT_THAT(Heard(), Contains("idle"));
+  Say(Shutdown());
+  Turn();
+  EXPECT_EQ(CommandOf(SlotsTearDown(0)), "drop");
+}
+
+TEST_F(LoopSetupTest, AfterAnInterruptOfTheSetupItself) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Host()->Prints("PGDATA=/tmp/x\nPGHO");
+  Say(Interrupt{absl::Seconds(5)});
+  Turn();
+  EXPECT_THAT(Host()->signals(), ElementsAre(SIGINT));
+  Host()->Ends(0, SIGINT);
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre("idle"));
+  Say(Shutdown());
+  Turn();
+  EXPECT_EQ(CommandOf(HostsTearDown()), "stop");
+  EXPECT_THAT(HostsTearDown()->spec().environment, AllOf(Contains("PGDATA=/tmp/x"), Not(Contains(HasSubstr("PGHO=")))));
+}
+
+TEST_F(LoopSetupTest, AfterACrashOfATest) {
+  SetUpBoth();
+  Process()->Prints(Began("A.a"));
+  Process()->Ends(0, SIGSEGV);
+  Turn();
+  Say(Shutdown());
+  Turn();
+  EXPECT_EQ(CommandOf(SlotsTearDown(0)), "drop");
+}
+
+TEST_F(LoopSetupTest, WhenTheStreamEnds) {
+  SetUpBoth();
+  loop_->StreamEnded();
+  EXPECT_FALSE(loop_->ended());
+  Turn();
+  EXPECT_EQ(launcher_.of(SlotId(0)), nullptr);
+  Ends(SlotsTearDown(0), 0);
+  loop_->StreamEnded();  // again and again
+  loop_->Signalled({SIGTERM, AgentSignal::From::kSystem, 1});
+  EXPECT_FALSE(loop_->ended());
+  Ends(HostsTearDown(), 0);
+  EXPECT_TRUE(loop_->ended());
+  EXPECT_TRUE(loop_->end().ok());
+}
+
+TEST_F(LoopSetupTest, WhenTheCoordinatorIsSilent) {
+  SetUpBoth();
+  answers_ = false;
+  Pass(absl::Seconds(31));
+  EXPECT_FALSE(loop_->ended());
+  EXPECT_EQ(launcher_.of(SlotId(0)), nullptr);
+  Ends(SlotsTearDown(0), 0);
+  Ends(HostsTearDown(), 0);
+  EXPECT_TRUE(loop_->ended());
+  EXPECT_THAT(std::string(loop_->end().message()), HasSubstr("30s"));
+}
+
+TEST_F(LoopSetupTest, SetupThatStillRunsAtTheEndIsKilledFirst) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Host()->Prints("PGDATA=/tmp/x\n");
+  loop_->StreamEnded();
+  poller_.Call();
+  loop_->Turn();
+  ASSERT_EQ(launcher_.alive().size(), 1u);
+  EXPECT_EQ(CommandOf(Host()), "stop");
+}
+
+TEST_F(LoopSetupTest, FailureOfATearDownIsAWarningAndTheRestGoesOn) {
+  SetUpBoth();
+  RunsToItsEnd();
+  Pass(absl::Milliseconds(20));
+  Heard();
+  Say(Shutdown());
+  Turn();
+  Ends(SlotsTearDown(0), 1, "", "database is being accessed by other users\n");
+  EXPECT_THAT(Heard(), ElementsAre("note: the tear-down of slot 0 failed: exited with status 1\n"
+                                   "database is being accessed by other users\n"));
+  Ends(HostsTearDown(), 0);
+  EXPECT_TRUE(loop_->ended());
+}
+
+TEST_F(LoopSetupTest, TearDownThatHangsIsEndedAtItsLimit) {
+  SetUpBoth();
+  Say(Shutdown());
+  Turn();
+  Pass(absl::Minutes(1));
+  EXPECT_THAT(SlotsTearDown(0)->signals(), ElementsAre(SIGTERM));
+  Pass(absl::Seconds(5));
+  EXPECT_THAT(SlotsTearDown(0)->signals(), ElementsAre(SIGTERM, SIGKILL));
+  SlotsTearDown(0)->Ends(0, SIGKILL);
+  Turn();
+  EXPECT_THAT(Heard(), Contains("note: the tear-down of slot 0 failed: exceeded its time limit of 60 s"));
+  Ends(HostsTearDown(), 0);
+  EXPECT_TRUE(loop_->ended());
+}
+
+TEST_F(LoopSetupTest, OnlyTearDownsAreRunWhereThereIsNothingElse) {
+  welcome_.settings.host_setup.command.clear();
+  welcome_.settings.slot_setup = {};
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  EXPECT_NE(Process(), nullptr);
+  Say(Shutdown());
+  Turn();
+  EXPECT_EQ(CommandOf(HostsTearDown()), "stop");
+}
+
+}  // namespace
+}  // namespace dtest
