@@ -48,7 +48,7 @@ class Reports {
   std::unique_ptr<RunRecord> record_;  // null: no report of the whole run was asked for
   std::unique_ptr<JUnitReport> junit_;
   std::unique_ptr<StressReport> stress_;  // null: nothing is shown
-  std::unique_ptr<RunTimings> timings_;  // null: not asked for
+  std::unique_ptr<RunTimings> timings_;   // null: not asked for
   std::vector<std::unique_ptr<EventLogWriter>> logs_;
   SinkSet sinks_;
 };

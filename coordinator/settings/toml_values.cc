@@ -307,7 +307,8 @@ std::optional<Setup> ReadSetup(const toml::table& table, TomlFailure fail) {
                                          absl::StrJoin(kSetupKeys, ", "), DidYouMean(what, kSetupKeys)));
     }
   }
-  if (good && setup.command.empty() && setup.teardown.empty()) mistake(table.source(), "a set-up needs a command, or a teardown");
+  if (good && setup.command.empty() && setup.teardown.empty())
+    mistake(table.source(), "a set-up needs a command, or a teardown");
   if (!good) return std::nullopt;
   return setup;
 }

@@ -216,7 +216,7 @@ class World : private AgentWorld, private LoopWorld {
   absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_, skipped_;  // and on which host
   absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;     // that were started
   absl::flat_hash_set<CaseKey> copied_;                                 // now
-  absl::flat_hash_set<CaseKey> selected_, verdicts_, leased_;  // leased: ever
+  absl::flat_hash_set<CaseKey> selected_, verdicts_, leased_;           // leased: ever
   // Attempts, numbered within their iteration: where they ended, and those that have their property.
   absl::flat_hash_map<std::pair<CaseKey, uint32_t>, HostId> ended_;
   absl::flat_hash_set<std::pair<CaseKey, uint32_t>> recorded_;
