@@ -82,8 +82,7 @@ def write(results):
     rows = {name: results["rows"][name] for name in ROWS if name in results["rows"]}
     text = [f"""# Benchmarks
 
-Written by `./dev bench`; do not edit. What each workload is and must reach comes from the project's issue 3, "As fast
-as the machines allow". Every row is measured in one run with what it is compared to, in turn; where several runs were
+Written by `./dev bench`; do not edit. What a row is to reach was set before it was measured. Every row is measured in one run with what it is compared to, in turn; where several runs were
 made, a time is the median of the better half of them. `./dev bench ROW...` renews only those rows.
 
 {HEAD}{''.join(table_lines(name, result) for name, result in rows.items())}
