@@ -31,9 +31,13 @@ std::vector<std::string> Words(absl::string_view text) {
 }
 
 void Set(absl::string_view key, std::vector<std::string> values, PytestIni* ini) {
-  if (key == kArguments) ini->doctests.Read(values);
-  if (key == kPythonFiles) ini->python_files = std::move(values);
-  if (key == kNoRecursion) ini->no_recursion = std::move(values);
+  if (key == kArguments) {
+    ini->doctests.Read(values);
+  } else if (key == kPythonFiles) {
+    ini->python_files = std::move(values);
+  } else if (key == kNoRecursion) {
+    ini->no_recursion = std::move(values);
+  }
 }
 
 // As iniconfig reads it: "[section]", "key = value" or "key: value", lines that begin with a blank go on.

@@ -60,12 +60,12 @@ PytestRoot::Use PytestRoot::UseOf(absl::string_view walked, absl::string_view pa
   const std::string file(path);
   const absl::string_view name = BaseName(path);
   const bool python = absl::EndsWith(name, ".py");
+  const bool has_examples =
+      python ? doctests.modules && name != "setup.py" && name != "__main__.py" : SearchesForExamples(file);
   Use use = Use::kNone;
   if (python && MatchesAny(python_files, file)) {
     use = Use::kTests;
-  } else if (python ? doctests.modules && name != "setup.py" && name != "__main__.py" : SearchesForExamples(file)) {
-    use = Use::kMaybe;
-  } else if (name == kConftest && IsCollector(file)) {
+  } else if (has_examples || (name == kConftest && IsCollector(file))) {
     use = Use::kMaybe;
   } else if (name == ini && DirectoryOf(path) == directory) {
     use = Use::kConfiguration;

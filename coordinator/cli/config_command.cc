@@ -116,6 +116,7 @@ Line LineOf(const Setting& setting, const SettingLayers& layers) {
   }
   const std::vector<std::string> values = layers.Values(setting);
   std::vector<std::string> origins;
+  origins.reserve(in_force.size());
   for (const GivenSetting* given : in_force) origins.push_back(given->origin);
   // What cannot stand in a file is a comment.
   const std::string value = values.empty() ? "[]" : ValueText(setting, values);

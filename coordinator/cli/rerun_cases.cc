@@ -72,7 +72,7 @@ void LeftTold::Note(const RunEvent& event) {
 
 std::string CountOf(const std::vector<NamedCase>& cases) {
   const size_t units = std::count_if(cases.begin(), cases.end(), [](const NamedCase& one) { return one.name.empty(); });
-  const std::string of_cases = Plural(cases.size() - units, "case");
+  std::string of_cases = Plural(cases.size() - units, "case");
   if (units == 0) return of_cases;
   const std::string of_units = Plural(units, "executable");
   return units == cases.size() ? of_units : absl::StrCat(of_cases, " and ", of_units);
