@@ -229,6 +229,86 @@ class CoverageTest(plugin_test.PluginCase):
     def test_contexts(self):
         self.compare("contexts", ["--cov=lib", "--cov-branch", "--cov-context=test", "--cov-report="])
 
+    def test_a_path_after_cov_is_a_path(self):
+        self.run_one(CASES[:1], "--arg=--cov-report=", "--arg=--cov")
+        self.combine()
+        files = measured(os.path.join(self.project, ".coverage"), os.path.realpath(self.project))
+        self.assertEqual(sorted(files), ["conftest.py", "lib/__init__.py", "lib/module.py", "test_a.py"])
+
+    def test_a_context_that_changed_before_the_fork(self):
+        module = os.path.join(self.project, "lib", "module.py")
+        with open(module, "a", encoding="utf-8") as file:
+            file.write("\ndef test_at_import():\n    return sign(2)\n\ntest_at_import()\n")
+        for branch in ("", "branch = true\n"):
+            with self.subTest(branch):
+                self.write(".coveragerc", f"[run]\nsource = lib\ndynamic_context = test_function\n{branch}")
+                expected = self.expected("--cov", "--cov-report=")
+                self.assertIn(29, expected["lib/module.py"][0])
+                server = Server(self, ["--path=", "--coverage=yes"])
+                for cases in (CASES[:1], CASES[1:5], CASES[5:]):
+                    records, printed, status = server.fork("gw0", cases).result()
+                    self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+                    self.keep(records)
+                told = self.combine(f"--output={self.directory}/out")
+                self.assertEqual((told["warnings"], told.get("error")), ([], None))
+                self.assertEqual(measured(os.path.join(self.directory, "out", ".coverage"),
+                                          os.path.realpath(self.project)), expected)
+                self.forget()
+
+    def test_children_of_multiprocessing_and_of_forks(self):
+        import coverage
+
+        self.write("test_c.py", """\
+            import multiprocessing, os
+            from lib.module import never
+
+            def test_process():
+                child = multiprocessing.get_context("fork").Process(target=never)
+                child.start()
+                child.join()
+
+            def test_fork():
+                child = os.fork()
+                if not child:
+                    never()
+                    os._exit(0)
+                os.waitpid(child, 0)
+            """)
+        asked = [("concurrency = multiprocessing", "test_process")]
+        if coverage.version_info >= (7, 10):
+            asked += [("patch = _exit", "test_fork"), ("patch = fork, _exit", "test_fork")]
+        for text, case in asked:
+            self.write(".coveragerc", f"[run]\nsource = lib\nparallel = true\n{text}\n")
+            for forked in (True, False):
+                with self.subTest(text, forked=forked):
+                    if forked:
+                        records, printed, status = Server(self, ["--path=", "--coverage=yes"]).fork(
+                            "gw0", [f"test_c.py::{case}"]).result()
+                        self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+                        self.keep(records)
+                    else:
+                        self.run_one([f"test_c.py::{case}"], "--coverage=yes")
+                    told = self.combine(f"--output={self.directory}/out")
+                    self.assertEqual((told["warnings"], told.get("error")), ([], None))
+                    lines = measured(os.path.join(self.directory, "out", ".coverage"), os.path.realpath(self.project))
+                    self.assertIn(26, lines["lib/module.py"][0])
+                    self.assertFalse([name for name in os.listdir(self.project) if name.startswith(".coverage.")])
+                    self.forget()
+
+    def test_no_variable_of_coverage_that_is_not_asked_for(self):
+        self.write("test_c.py", """\
+            import os
+
+            def test_variables():
+                assert "COVERAGE_FILE" not in os.environ
+            """)
+        self.write(".coveragerc", "[run]\nsource = lib\n")
+        path = os.path.join(self.directory, "cases")
+        with open(path, "wb") as file:
+            file.write(b"test_c.py::test_variables\0")
+        _, records, printed = self.start(f"--run={path}", "--arg=--cov=lib")
+        self.assertEqual([record[2] for record in records if record[0] == "finished"], ["passed"], printed)
+
     def test_sys_monitoring_is_as_good_and_not_used_for_contexts(self):
         if sys.version_info < (3, 12):
             self.skipTest("Python 3.12 has sys.monitoring")
