@@ -46,6 +46,7 @@ class Measuring:
         self._root = root
         self._files = os.path.join(shared, "coverage")  # of all processes of this agent
         self._start_directory = os.getcwd()
+        self._rcfile = os.environ.get("COVERAGE_RCFILE", "")  # before coverage.py sets it for multiprocessing
         self._of_subprocesses = []  # directories
         self._before_fork = b""  # what coverage.py had put away until then: it does not survive a fork
         self._project = None  # options of pytest-cov, where the project has asked for it
@@ -65,6 +66,13 @@ class Measuring:
         options.no_cov = True
         if self._off or (not self._everything and self._project is None):
             return
+        try:
+            self._start()
+        except Exception as error:  # of its configuration, most often
+            raise pytest.UsageError(f"coverage.py: {error}") from error
+        early_config.pluginmanager.register(self, "_cov")
+
+    def _start(self):
         import coverage
 
         startup = getattr(coverage.process_startup, "coverage", None)
@@ -78,7 +86,6 @@ class Measuring:
             self.cov._warn_no_data = self.cov._warn_unimported_source = self.cov._warn_preimported_source = False
             self.cov.start()
         self._tell_subprocesses()
-        early_config.pluginmanager.register(self, "_cov")
 
     def collected(self):
         """In a process that forks workers from now on."""
@@ -231,12 +238,29 @@ class Measuring:
             "python": ".".join(map(str, sys.version_info[:3])),
             "coverage": coverage.__version__,
             "project": self._project,
+            "required": self._required(),
+            "sources": [(source, os.path.realpath(source), os.path.exists(source)) for source in self._absolute_sources()],
+            "rcfile": self._rcfile,
             "problems": self._add_subprocesses(data),
         }
         dumped = data.dumps()
         data.erase()
         shutil.rmtree(self._own_directory(), ignore_errors=True)
         return told, dumped
+
+    def _absolute_sources(self):
+        config = self.cov.config
+        return [source for source in (*(config.source or ()), *(getattr(config, "source_dirs", None) or ()))
+                if os.path.isabs(source)]
+
+    def _required(self):
+        required = self._project["fail_under"] if self._project is not None else None
+        if required is None:
+            required = self.cov.get_option("report:fail_under") or 0
+        precision = self._project["precision"] if self._project is not None else None
+        if precision is None:
+            precision = self.cov.get_option("report:precision") or 0
+        return {"required": required, "precision": precision, "exact": bool(self._project and self._project["exact"])}
 
     # ---- What pytest-cov does around tests
 
@@ -296,6 +320,7 @@ def project_options(options):
         "report": report,
         "fail_under": options.cov_fail_under,
         "precision": getattr(options, "cov_precision", None),
+        "exact": not hasattr(options, "cov_precision"),  # before 6 it compares what is not rounded
         "append": options.cov_append,
         "no_cov_on_fail": options.no_cov_on_fail,
     }
