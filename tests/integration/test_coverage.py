@@ -169,7 +169,7 @@ class LocalTest(Project, DtestCase):
         self.write("file", "")
         self.write("project/.coveragerc", "[run]\nbranch = perhaps\n")
         result = self.dtest("project", "--pytest", PYTHON, "--coverage", "out")
-        self.assertExit(result, BROKEN)
+        self.assertExit(result, FAILED)
         self.assertSays(result, "coverage.py: ", "perhaps")
         with open(self.path("out/coverage.xml"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "old")
