@@ -205,8 +205,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   return loop;
 }
 
-RunBundle::Options BundleOptions(const Options& options, const std::vector<HostSpec>& hosts, std::string root,
-                                 std::vector<std::string> data_files) {
+RunBundle::Options BundleOptions(const Options& options, const std::vector<HostSpec>& hosts, bool rerun,
+                                 std::string root, std::vector<std::string> data_files) {
   RunBundle::Options bundle;
   bundle.in_place = AnyLocal(hosts);
   bundle.shipped = AnyRemote(hosts);
@@ -217,9 +217,8 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.pytest.interpreter = options.pytest;
   if (!options.coverage.empty()) {
     bundle.pytest.coverage = PytestSettings::Coverage::kAlways;
-  } else if (options.together) {
-    bundle.pytest.coverage =
-        PytestSettings::Coverage::kNever;  // reports of a case that is repeated would be of it alone
+  } else if (options.together || rerun) {
+    bundle.pytest.coverage = PytestSettings::Coverage::kNever;  // reports would be of the few cases that run again
   }
   bundle.pytest.arguments = options.pytest_arguments;
   bundle.pytest.arguments.insert(bundle.pytest.arguments.end(), options.test_arguments.begin(),
@@ -251,11 +250,11 @@ absl::StatusOr<std::unique_ptr<CoverageCollector>> MakeCollector(const Options& 
     if (absl::Status can = CheckCoverage(*interpreter); !can.ok()) return can;
     const std::filesystem::path directory = std::filesystem::absolute(options.coverage, error);
     std::filesystem::create_directories(directory, error);
-    collector.output = directory.string();
-    // Those of an earlier run are none of this one's.
-    for (const char* const name : {".coverage", "coverage.xml", "coverage.lcov"}) {
-      std::filesystem::remove(directory / name, error);
+    if (std::filesystem::exists(directory, error) && !std::filesystem::is_directory(directory, error)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--coverage ", options.coverage, ": is no directory; reports are written into one"));
     }
+    collector.output = directory.string();
     absl::Status writable =
         CheckReplaceable(absl::StrCat("--coverage ", options.coverage), (directory / ".coverage").string());
     if (!writable.ok()) return writable;
@@ -488,7 +487,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
                             [](const std::string& path) { return access(path.c_str(), F_OK) == 0; });
   };
   RunBundle::Options bundle_options =
-      BundleOptions(options, *hosts, loop_options.working_directory, *std::move(data_files));
+      BundleOptions(options, *hosts, rerun, loop_options.working_directory, *std::move(data_files));
   loop_options.peer_keys = PeerKeys(options, *hosts);
   loop_options.began = began;
   loop_options.durations = durations;

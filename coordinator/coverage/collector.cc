@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 #include <variant>
@@ -91,7 +92,10 @@ absl::Status CoverageCollector::Handle(const RunEvent& event) {
   if (const auto* started = std::get_if<RunStarted>(&event.what)) {
     hosts_ = started->hosts;
   } else if (const auto* down = std::get_if<HostDown>(&event.what)) {
-    if (down->was_up && down->host.value() < hosts_.size()) lost_.push_back(hosts_[down->host.value()]);
+    if (!down->was_up || down->host.value() >= hosts_.size()) return absl::OkStatus();
+    const std::string& host = hosts_[down->host.value()];
+    // Of one that came back and was lost again, once is enough.
+    if (std::find(lost_.begin(), lost_.end(), host) == lost_.end()) lost_.push_back(host);
   }
   return absl::OkStatus();
 }

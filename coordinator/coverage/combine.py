@@ -24,6 +24,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 
 MOST_NAMED = 5
 
@@ -51,9 +52,9 @@ class Told:
 
 
 def read(directory):
-    """In the order in which they came."""
+    """By units, so that whose options count is no matter of chance; of each in the order in which they came."""
     names = [name for name in os.listdir(directory) if name.replace("-", "").isdigit()]
-    for name in sorted(names, key=lambda name: int(name.partition("-")[2])):
+    for name in sorted(names, key=lambda name: tuple(map(int, name.split("-")))):
         with open(os.path.join(directory, name), "rb") as file:
             about, data = fields_of(file.read())
         yield Told(name.partition("-")[0], json.loads(about), data)
@@ -79,11 +80,18 @@ class Combination:
         self._here = os.path.realpath(os.getcwd())
         self._moved = {}  # directories of hosts: where they are here
         self._project = self._root = None  # options of pytest-cov; the root whose configuration counts
-        self.warnings = []
+        self._required = []  # of each unit
+        self._local = set()  # files of which processes on this machine have told, and reports of earlier runs
+        self._of_hosts = collections.defaultdict(set)  # host -> files
+        self._sources = {}  # (host, source): what the host has told of it
+        self._added, self._left_out = set(), {}  # units; of those that could not be added: why
+        self.warnings, self.missing = [], []
 
     def run(self):
         """What to tell of it."""
-        merged = self._merge()
+        rcfiles = {}  # host -> its COVERAGE_RCFILE
+        merged = self._merge(rcfiles)
+        self._tell_of_hosts(rcfiles)
         if self._root is not None:
             os.chdir(self._root)  # what the configuration says is relative to it
         text, measured, total = io.StringIO(), None, None
@@ -97,13 +105,13 @@ class Combination:
 
     # ---- One of all
 
-    def _merge(self):
+    def _merge(self, rcfiles):
         """The path of the file that has it all, with paths as they are here."""
         lost, problems, seen = collections.Counter(), collections.Counter(), set()
         for told in read(self._asked.told):
             if not told.about.get("lost"):
                 problems.update(told.about["problems"])
-                self._learn(told)
+                self._learn(told, rcfiles)
         merged = self._coverage.CoverageData(no_disk=True)
         mapped = self._mapping()
         for told in read(self._asked.told):
@@ -116,7 +124,6 @@ class Combination:
             self.warnings.append(f"coverage{f' ({count} times)' if count > 1 else ''}: {problem}")
         if not seen:
             raise Nothing("no process has told what it covers")
-        self._tell_missing(merged.measured_files())
         path = os.path.join(self._asked.told, "merged")
         data = self._coverage.CoverageData(basename=path)
         data.loads(merged.dumps())
@@ -127,17 +134,30 @@ class Combination:
         """Returns why not; empty: it is in there. In memory: on disk it takes three times as long."""
         digest = hashlib.sha256(told.data).digest()
         if digest in seen:
+            self._added.add(told.unit)
             return ""
         try:
             part = self._coverage.CoverageData(no_disk=True)
             part.loads(told.data)
             merged.update(part, **mapped)
+            files = part.measured_files()
             close(part)
         except Exception as error:
-            return (f"coverage.py {self._coverage.__version__} here cannot add what {told.about['coverage']} of "
-                    f"{told.about['host']} has measured: {error}")
+            reason = (f"coverage.py {self._coverage.__version__} here cannot add what {told.about['coverage']} of "
+                      f"{told.about['host']} has measured: {error}")
+            self._left_out.setdefault(told.unit, reason)
+            return reason
+        if self._of_a_host(told):
+            self._of_hosts[told.about["host"]].update(files)
+        else:
+            self._local.update(files)
         seen.add(digest)
+        self._added.add(told.unit)
         return ""
+
+    def _of_a_host(self, told):
+        """On this machine tests run in the project itself."""
+        return told.about["root"] != self._asked.roots.get(told.unit, self._here)
 
     def _mapping(self):
         """How paths of hosts become those here, as an argument of CoverageData.update."""
@@ -150,7 +170,7 @@ class Combination:
             return {"aliases": aliases}
         return {"map_path": aliases.map}
 
-    def _learn(self, told):
+    def _learn(self, told, rcfiles):
         root = self._asked.roots.get(told.unit, self._here)
         for there, here in ((told.about["root"], root), (told.about["directory"], self._here)):
             if there != here:
@@ -159,15 +179,36 @@ class Combination:
             self._project = told.about["project"]
         if self._root is None and told.about["in_root"]:
             self._root = root
+        if told.about["required"] not in self._required:
+            self._required.append(told.about["required"])
+        if self._of_a_host(told):
+            rcfiles[told.about["host"]] = told.about["rcfile"]
+            for source in told.about["sources"]:
+                self._sources[told.about["host"], source[0]] = source
 
-    def _tell_missing(self, files):
+    def _tell_of_hosts(self, rcfiles):
+        """Of what is measured otherwise there than here."""
+        for (host, source), (_, real, exists) in sorted(self._sources.items()):
+            if not exists:
+                what = "does not exist there"
+            elif not any(file == real or file.startswith(f"{real.rstrip('/')}/") for file in self._of_hosts[host]):
+                what = "has nothing that was measured there"
+            else:
+                continue
+            self.warnings.append(f"coverage on {host}: {source}, which --cov or `source` of the configuration names, {what}; "
+                                 "name it from the project's directory, which is elsewhere on a host")
+        here = os.environ.get("COVERAGE_RCFILE", "")
+        hosts = sorted(host for host, there in rcfiles.items() if here or there)
+        if hosts:
+            self.warnings.append(f"COVERAGE_RCFILE is {here or 'not set'} here and {rcfiles[hosts[0]] or 'not set'} on "
+                                 f"{some(hosts)}: what is measured there may be something else than what is reported here; "
+                                 "a configuration within the project (.coveragerc) is the same on all")
+
+    def _tell_missing(self, measured):
         """What only hosts have is in no report."""
-        below = tuple(f"{directory}/" for pair in self._moved.items() for directory in pair)
-        missing = sorted(path for path in files if path.startswith(below) and not os.path.exists(path))
-        if missing:
-            more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
-            self.warnings.append("coverage of files that are on a host and not here is in no report: "
-                                 f"{', '.join(missing[:MOST_NAMED])}{more}")
+        files = measured.get_data().measured_files()  # after [paths] of the configuration
+        missing = sorted(path for path in files if path not in self._local and not os.path.exists(path))
+        self.missing = missing if self._of_hosts else []
 
     # ---- Reports
 
@@ -184,27 +225,36 @@ class Combination:
                 (("source", "source"), ("branch", "branch"), ("config_file", "config"))}
 
     def _write_all(self, merged):
-        """For --coverage."""
-        directory = self._asked.output
-        os.makedirs(directory, exist_ok=True)
-        measured = self._coverage.Coverage(data_file=os.path.join(directory, ".coverage"), **self._configuration())
-        measured.erase()
+        """For --coverage. What an earlier run has left there goes only when all of this one is written."""
+        measured = self._coverage.Coverage(data_file=os.path.join(self._asked.told, ".coverage"), **self._configuration())
         self._take(measured, merged)
-        measured.xml_report(outfile=os.path.join(directory, "coverage.xml"), ignore_errors=True)
+        self._tell_missing(measured)
+        measured.xml_report(outfile=os.path.join(self._asked.told, "coverage.xml"), ignore_errors=True)
         if hasattr(measured, "lcov_report"):
-            measured.lcov_report(outfile=os.path.join(directory, "coverage.lcov"), ignore_errors=True)
+            measured.lcov_report(outfile=os.path.join(self._asked.told, "coverage.lcov"), ignore_errors=True)
         else:
             self.warnings.append(f"coverage.py {self._coverage.__version__} writes no lcov: 6.3 does")
-        return measured, measured.report(file=io.StringIO(), ignore_errors=True)
+        total = measured.report(file=io.StringIO(), ignore_errors=True)
+        os.makedirs(self._asked.output, exist_ok=True)
+        for name in (".coverage", "coverage.xml", "coverage.lcov"):
+            source, target = os.path.join(self._asked.told, name), os.path.join(self._asked.output, name)
+            if os.path.exists(source):
+                shutil.copyfile(source, f"{target}.new")
+                os.replace(f"{target}.new", target)
+            elif os.path.exists(target):
+                os.remove(target)
+        return measured, total
 
     def _of_project(self, merged):
         """As pytest-cov leaves it."""
         measured = self._coverage.Coverage(**self._configuration())
         if self._project["append"]:
             measured.load()
+            self._local.update(measured.get_data().measured_files())
         else:
             measured.erase()
         self._take(measured, merged)
+        self._tell_missing(measured)
         return measured
 
     def _write_reports(self, measured, wanted, text):
@@ -231,18 +281,28 @@ class Combination:
         return measured.report(file=io.StringIO(), ignore_errors=True)
 
     def _judge(self, measured, total):
+        """The strictest of all units counts."""
         if measured is None:
             return {"required": 0, "missed": False}
-        required, precision = None, None
-        if self._project is not None:
-            required, precision = self._project["fail_under"], self._project["precision"]
-        if required is None:
-            required = measured.get_option("report:fail_under") or 0
-        if precision is None:
-            precision = measured.get_option("report:precision") or 0
+        judged = [(self._misses(total, **required), required["required"]) for required in self._required]
+        missed, required = max(judged)
+        left_out = {unit: why for unit, why in self._left_out.items() if unit not in self._added}
+        if required and left_out:
+            raise Nothing(f"at least {required:g} % are required, and what {len(left_out)} of the roots covers could not be "
+                          f"added: {next(iter(left_out.values()))}; test these roots one by one")
+        return {"required": required, "missed": missed}
+
+    def _misses(self, total, required, precision, exact):
+        if exact:
+            return total < required
         from coverage import results
 
-        return {"required": required, "missed": bool(results.should_fail_under(total, required, precision))}
+        return bool(results.should_fail_under(total, required, precision))
+
+
+def some(names):
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def close(data):
@@ -262,11 +322,28 @@ def outcome(asked):
         startup.stop()
         startup._auto_save = False
     combination = Combination(asked, coverage)
-    try:
-        told = combination.run()
-    except Exception as error:  # of coverage.py, of disks
-        told = {"error": f"{error}" if isinstance(error, Nothing) else f"{type(error).__name__}: {error}"}
-    return {**told, "warnings": combination.warnings}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            told = combination.run()
+        except Exception as error:  # of coverage.py, of disks
+            told = {"error": f"{error}" if isinstance(error, Nothing) else f"{type(error).__name__}: {error}"}
+    if combination.missing and "No data" in told.get("error", ""):
+        told["error"] += f" Measured were only files of hosts that are not here: {some(combination.missing)}"
+    elif combination.missing:
+        combination.warnings.append("coverage of files that are on a host and not here is in no report: "
+                                    f"{some(combination.missing)}")
+    return {**told, "warnings": combination.warnings + of_coverage(caught, combination.missing)}
+
+
+def of_coverage(caught, missing):
+    """What coverage.py itself has warned of, but for what is told already: each once, and not all of many."""
+    said = list(dict.fromkeys(str(warning.message) for warning in caught
+                              if warning.category.__name__ == "CoverageWarning"
+                              and not any(path in str(warning.message) for path in missing)))
+    if len(said) > MOST_NAMED:
+        said[MOST_NAMED:] = [f"{len(said) - MOST_NAMED} more of these"]
+    return [f"coverage.py: {line}" for line in said]
 
 
 def main(arguments):

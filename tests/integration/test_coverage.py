@@ -146,6 +146,37 @@ class LocalTest(Project, DtestCase):
         self.assertNotIn("; coverage", off.text)
         self.assertFalse(os.path.exists(self.path("project/.coverage")))
 
+    def test_paths_after_cov_are_what_runs(self):
+        self.make_project()
+        result = self.dtest("tests/test_b.py", "--pytest", PYTHON, "--", "--cov-report=", "--cov",
+                            directory=self.path("project"))
+        self.assertExit(result, PASSED)
+        self.assertNotIn("tests/test_a.py", self.measured(self.path("project"), self.path("project")))
+        self.assertEqual(len(result.verdicts()), 3, "test_late[x], test_late[y], test_place")
+
+    def test_a_rerun_measures_only_what_it_is_asked_to(self):
+        self.make_project("addopts = --cov=lib --cov-report=\n")
+        self.assertExit(self.dtest("tests", "--pytest", PYTHON, directory=self.path("project")), FAILED)
+        before = self.measured(self.path("project"), self.path("project"))
+        again = self.dtest("rerun", directory=self.path("project"))
+        self.assertExit(again, FAILED)
+        self.assertNotIn("coverage", again.text)
+        self.assertEqual(self.measured(self.path("project"), self.path("project")), before)
+
+    def test_reports_of_an_earlier_run_stay_where_there_are_none(self):
+        self.make_project()
+        self.write("out/coverage.xml", "old")
+        self.write("file", "")
+        self.write("project/.coveragerc", "[run]\nbranch = perhaps\n")
+        result = self.dtest("project", "--pytest", PYTHON, "--coverage", "out")
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "coverage.py: ", "perhaps")
+        with open(self.path("out/coverage.xml"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "old")
+        result = self.dtest("project", "--pytest", PYTHON, "--coverage", "file")
+        self.assertExit(result, USAGE)
+        self.assertSays(result, "--coverage file: is no directory")
+
     def test_what_is_missing_is_told(self):
         self.make_project()
         self.write("project/tests/test_c.py", "import os\n\ndef test_a(): os._exit(3)\n\ndef test_b(): os.abort()\n")

@@ -20,6 +20,7 @@ import pytest
 
 MOST_BYTES = (32 << 20) - (64 << 10)  # kMostCoverageBytes in include/dtest/messages.h, less what is said of the data
 OLDEST = (5, 0)
+OWN = "own"  # name of the file of what a process itself has
 CONFIGURATIONS = (".coveragerc", ".coveragerc.toml", "setup.cfg", "tox.ini", "pyproject.toml")
 
 
@@ -45,7 +46,9 @@ class Measuring:
         self._root = root
         self._files = os.path.join(shared, "coverage")  # of all processes of this agent
         self._start_directory = os.getcwd()
+        self._rcfile = os.environ.get("COVERAGE_RCFILE", "")  # before coverage.py sets it for multiprocessing
         self._of_subprocesses = []  # directories
+        self._before_fork = b""  # what coverage.py had put away until then: it does not survive a fork
         self._project = None  # options of pytest-cov, where the project has asked for it
         self._in_root = False  # the configuration is the root's, and what is relative is so to the root
         self.cov = None
@@ -63,6 +66,13 @@ class Measuring:
         options.no_cov = True
         if self._off or (not self._everything and self._project is None):
             return
+        try:
+            self._start()
+        except Exception as error:  # of its configuration, most often
+            raise pytest.UsageError(f"coverage.py: {error}") from error
+        early_config.pluginmanager.register(self, "_cov")
+
+    def _start(self):
         import coverage
 
         startup = getattr(coverage.process_startup, "coverage", None)
@@ -76,7 +86,12 @@ class Measuring:
             self.cov._warn_no_data = self.cov._warn_unimported_source = self.cov._warn_preimported_source = False
             self.cov.start()
         self._tell_subprocesses()
-        early_config.pluginmanager.register(self, "_cov")
+
+    def collected(self):
+        """In a process that forks workers from now on."""
+        # Without a change of context all is still in memory, and workers inherit it.
+        if self.cov is not None and getattr(self.cov, "_data", True):
+            self._before_fork = self.cov.get_data().dumps()
 
     def begin(self):
         """In a worker that was forked from the process that has started it."""
@@ -117,7 +132,7 @@ class Measuring:
     @contextlib.contextmanager
     def _configured(self, coverage):
         """What coverage.py takes for relative to the directory it is configured in."""
-        options = {"data_file": os.path.join(self._files, "own"), "data_suffix": True}
+        options = {"data_file": os.path.join(self._files, OWN), "data_suffix": True}
         if self._project is not None:
             options.update(source=self._project["source"], branch=self._project["branch"],
                            config_file=self._project["config"])
@@ -153,25 +168,29 @@ class Measuring:
     def _context(self):
         return self._project["context"] if self._project is not None else None
 
-    # ---- Subprocesses, where coverage.py or pytest-cov has been asked to measure them
+    # ---- Processes that tests start, where coverage.py or pytest-cov has been asked to measure them
 
     def _tell_subprocesses(self):
         """They write into a directory of this process, in place of the project."""
         config = self.cov.config
-        patched = "subprocess" in (getattr(config, "patch", None) or ())
+        patches = getattr(config, "patch", None) or ()
+        by_variable = "multiprocessing" in (config.concurrency or ()) or "COVERAGE_PROCESS_START" in os.environ
         embedded = self._project is not None and has_embedding()
-        if not patched and not embedded and "COVERAGE_PROCESS_START" not in os.environ:
+        if not patches and not embedded and not by_variable:
             return
-        directory = os.path.join(self._files, str(os.getpid()))
+        directory = self._own_directory()
         if directory not in self._of_subprocesses:
             os.makedirs(directory, mode=0o700, exist_ok=True)
             self._of_subprocesses.append(directory)
         file = os.path.join(directory, ".coverage")
-        os.environ["COVERAGE_FILE"] = file
-        if patched:
-            before, config.data_file = config.data_file, file
+        config.data_file = file  # for patches; what this process has is in a file of another name
+        data = getattr(self.cov, "_data", None)
+        if hasattr(data, "_basename"):  # patch = _exit: a child saves what it has inherited, in a file beside
+            data._basename = os.path.join(directory, OWN)
+        if by_variable or "COVERAGE_FILE" in os.environ:
+            os.environ["COVERAGE_FILE"] = file
+        if "subprocess" in patches:
             os.environ["COVERAGE_PROCESS_CONFIG"] = config.serialize()
-            config.data_file = before
         if embedded:
             sources, configuration = self._project["source"], os.path.abspath(self._project["config"])
             os.environ["COV_CORE_SOURCE"] = os.pathsep if sources is None else os.pathsep.join(sources)
@@ -180,21 +199,25 @@ class Measuring:
             if self._project["branch"]:
                 os.environ["COV_CORE_BRANCH"] = "enabled"
 
+    def _own_directory(self):
+        return os.path.join(self._files, str(os.getpid()))
+
     def _add_subprocesses(self, data):
         """Returns what could not be added."""
         import coverage
 
         problems = []
         for directory in self._of_subprocesses:
-            for path in sorted(glob.glob(os.path.join(glob.escape(directory), ".coverage*"))):
-                try:
-                    part = coverage.CoverageData(basename=path)
-                    part.read()
-                    data.update(part)
-                except Exception as error:
-                    problems.append(f"of a process that a test started: {error}")
-        own = os.path.join(self._files, str(os.getpid()))
-        shutil.rmtree(own, ignore_errors=True)
+            for name in (".coverage", OWN):
+                for path in sorted(glob.glob(os.path.join(glob.escape(directory), f"{name}*"))):
+                    if path == data.data_filename() or path.endswith("-journal"):
+                        continue
+                    try:
+                        part = coverage.CoverageData(basename=path)
+                        part.read()
+                        data.update(part)
+                    except Exception as error:
+                        problems.append(f"of a process that a test started: {error}")
         return problems
 
     # ---- What it tells
@@ -203,6 +226,10 @@ class Measuring:
         import coverage
 
         data = self.cov.get_data()
+        if self._before_fork:
+            before = coverage.CoverageData(no_disk=True)
+            before.loads(self._before_fork)
+            data.update(before)
         told = {
             "host": os.environ.get("DTEST_HOST", ""),
             "root": os.path.realpath(self._root),
@@ -211,11 +238,29 @@ class Measuring:
             "python": ".".join(map(str, sys.version_info[:3])),
             "coverage": coverage.__version__,
             "project": self._project,
+            "required": self._required(),
+            "sources": [(source, os.path.realpath(source), os.path.exists(source)) for source in self._absolute_sources()],
+            "rcfile": self._rcfile,
             "problems": self._add_subprocesses(data),
         }
         dumped = data.dumps()
         data.erase()
+        shutil.rmtree(self._own_directory(), ignore_errors=True)
         return told, dumped
+
+    def _absolute_sources(self):
+        config = self.cov.config
+        return [source for source in (*(config.source or ()), *(getattr(config, "source_dirs", None) or ()))
+                if os.path.isabs(source)]
+
+    def _required(self):
+        required = self._project["fail_under"] if self._project is not None else None
+        if required is None:
+            required = self.cov.get_option("report:fail_under") or 0
+        precision = self._project["precision"] if self._project is not None else None
+        if precision is None:
+            precision = self.cov.get_option("report:precision") or 0
+        return {"required": required, "precision": precision, "exact": bool(self._project and self._project["exact"])}
 
     # ---- What pytest-cov does around tests
 
@@ -275,6 +320,7 @@ def project_options(options):
         "report": report,
         "fail_under": options.cov_fail_under,
         "precision": getattr(options, "cov_precision", None),
+        "exact": not hasattr(options, "cov_precision"),  # before 6 it compares what is not rounded
         "append": options.cov_append,
         "no_cov_on_fail": options.no_cov_on_fail,
     }

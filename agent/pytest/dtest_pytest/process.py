@@ -53,11 +53,10 @@ def without_pytest(asked, why):
 
 def arguments_of(asked, root, cache):
     """The command line of pytest."""
-    arguments = [f"--rootdir={root}"]
-    if asked.ini:
-        arguments += ["-c", os.path.join(root, asked.ini)]
+    arguments = ["-c", os.path.join(root, asked.ini)] if asked.ini else []
     arguments += ["-o", f"cache_dir={cache}"]
     arguments += asked.arg
+    arguments += [f"--rootdir={root}"]  # or an option whose value may be left out (--cov) would take the first path for it
     arguments += [f"--ignore={os.path.join(root, path)}" for path in asked.ignore]
     return arguments + [Argument(os.path.join(root, path) if path else root) for path in paths_of(asked)]
 

@@ -16,6 +16,7 @@ class Serving(running.Running):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
+        self._measure.collected()
         asked = forking.serve(session.config, self._worker, self._origin)
         self.is_worker = True
         work = request.Request(asked.arguments)

@@ -138,7 +138,8 @@ class CoverageTest(plugin_test.PluginCase):
         self.write("pytest.ini", "[pytest]\npythonpath = .\n")
         self.told = os.path.join(self.directory, "told")
         os.mkdir(self.told)
-        self.count = 0
+        self.names = []  # of what is kept
+        self.unit = 0
 
     def expected(self, *options, **variables):
         """As pytest-cov has it in one process."""
@@ -158,23 +159,23 @@ class CoverageTest(plugin_test.PluginCase):
         if not told:
             told = [[json.dumps({"lost": lost}), ""]]
         self.assertEqual(len(told), 1)
-        with open(os.path.join(self.told, f"0-{self.count}"), "wb") as file:
+        self.names.append(f"{self.unit}-{len(self.names)}")
+        with open(os.path.join(self.told, self.names[-1]), "wb") as file:
             for field in told[0]:
                 field = field.encode("utf-8", "surrogateescape")
                 file.write(b"%d:%b," % (len(field), field))
-        self.count += 1
 
     def forget(self):
         for file in os.listdir(self.told):
             os.remove(os.path.join(self.told, file))
 
-    def combine(self, *more, root=None):
+    def combine(self, *more, root=None, **variables):
         result = os.path.join(self.told, "result")
-        for left in set(os.listdir(self.told)) - {f"0-{number}" for number in range(self.count)}:
+        for left in set(os.listdir(self.told)) - set(self.names):
             os.remove(os.path.join(self.told, left))
         root = root or self.project
-        subprocess.run([sys.executable, "-B", COMBINE, f"--told={self.told}", f"--root=0={root}", f"--result={result}", *more],
-                       cwd=root, check=True)
+        subprocess.run([sys.executable, "-B", COMBINE, f"--told={self.told}", f"--root=0={root}", f"--root=1={root}",
+                        f"--result={result}", *more], cwd=root, env={**os.environ, **variables}, check=True)
         with open(result, encoding="utf-8") as file:
             return json.load(file)
 
@@ -229,6 +230,86 @@ class CoverageTest(plugin_test.PluginCase):
     def test_contexts(self):
         self.compare("contexts", ["--cov=lib", "--cov-branch", "--cov-context=test", "--cov-report="])
 
+    def test_a_path_after_cov_is_a_path(self):
+        self.run_one(CASES[:1], "--arg=--cov-report=", "--arg=--cov")
+        self.combine()
+        files = measured(os.path.join(self.project, ".coverage"), os.path.realpath(self.project))
+        self.assertEqual(sorted(files), ["conftest.py", "lib/__init__.py", "lib/module.py", "test_a.py"])
+
+    def test_a_context_that_changed_before_the_fork(self):
+        module = os.path.join(self.project, "lib", "module.py")
+        with open(module, "a", encoding="utf-8") as file:
+            file.write("\ndef test_at_import():\n    return sign(2)\n\ntest_at_import()\n")
+        for branch in ("", "branch = true\n"):
+            with self.subTest(branch):
+                self.write(".coveragerc", f"[run]\nsource = lib\ndynamic_context = test_function\n{branch}")
+                expected = self.expected("--cov", "--cov-report=")
+                self.assertIn(29, expected["lib/module.py"][0])
+                server = Server(self, ["--path=", "--coverage=yes"])
+                for cases in (CASES[:1], CASES[1:5], CASES[5:]):
+                    records, printed, status = server.fork("gw0", cases).result()
+                    self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+                    self.keep(records)
+                told = self.combine(f"--output={self.directory}/out")
+                self.assertEqual((told["warnings"], told.get("error")), ([], None))
+                self.assertEqual(measured(os.path.join(self.directory, "out", ".coverage"),
+                                          os.path.realpath(self.project)), expected)
+                self.forget()
+
+    def test_children_of_multiprocessing_and_of_forks(self):
+        import coverage
+
+        self.write("test_c.py", """\
+            import multiprocessing, os
+            from lib.module import never
+
+            def test_process():
+                child = multiprocessing.get_context("fork").Process(target=never)
+                child.start()
+                child.join()
+
+            def test_fork():
+                child = os.fork()
+                if not child:
+                    never()
+                    os._exit(0)
+                os.waitpid(child, 0)
+            """)
+        asked = [("concurrency = multiprocessing", "test_process")]
+        if coverage.version_info >= (7, 10):
+            asked += [("patch = _exit", "test_fork"), ("patch = fork, _exit", "test_fork")]
+        for text, case in asked:
+            self.write(".coveragerc", f"[run]\nsource = lib\nparallel = true\n{text}\n")
+            for forked in (True, False):
+                with self.subTest(text, forked=forked):
+                    if forked:
+                        records, printed, status = Server(self, ["--path=", "--coverage=yes"]).fork(
+                            "gw0", [f"test_c.py::{case}"]).result()
+                        self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+                        self.keep(records)
+                    else:
+                        self.run_one([f"test_c.py::{case}"], "--coverage=yes")
+                    told = self.combine(f"--output={self.directory}/out")
+                    self.assertEqual((told["warnings"], told.get("error")), ([], None))
+                    lines = measured(os.path.join(self.directory, "out", ".coverage"), os.path.realpath(self.project))
+                    self.assertIn(26, lines["lib/module.py"][0])
+                    self.assertFalse([name for name in os.listdir(self.project) if name.startswith(".coverage.")])
+                    self.forget()
+
+    def test_no_variable_of_coverage_that_is_not_asked_for(self):
+        self.write("test_c.py", """\
+            import os
+
+            def test_variables():
+                assert "COVERAGE_FILE" not in os.environ
+            """)
+        self.write(".coveragerc", "[run]\nsource = lib\n")
+        path = os.path.join(self.directory, "cases")
+        with open(path, "wb") as file:
+            file.write(b"test_c.py::test_variables\0")
+        _, records, printed = self.start(f"--run={path}", "--arg=--cov=lib")
+        self.assertEqual([record[2] for record in records if record[0] == "finished"], ["passed"], printed)
+
     def test_sys_monitoring_is_as_good_and_not_used_for_contexts(self):
         if sys.version_info < (3, 12):
             self.skipTest("Python 3.12 has sys.monitoring")
@@ -260,7 +341,7 @@ class CoverageTest(plugin_test.PluginCase):
         os.rename(self.project, here)
         os.remove(os.path.join(here, "lib", "late.py"))
         told = self.combine(root=here)
-        self.assertEqual(len(told["warnings"]), 1)
+        self.assertEqual(len(told["warnings"]), 1, told)
         self.assertRegex(told["warnings"][0], "coverage of files that are on a host and not here is in no report: .*/lib/late.py$")
         self.assertIn("lib/module.py", told["text"])
         self.assertNotIn("late", told["text"])
@@ -304,6 +385,104 @@ class CoverageTest(plugin_test.PluginCase):
         self.run_one(CASES, "--arg=--cov=lib", "--arg=--no-cov-on-fail")
         told = self.combine("--failed=yes")
         self.assertEqual((told.get("error"), told["text"], told["percent"]), (None, "", None))
+
+    def test_what_is_required_is_compared_as_pytest_cov_compares_it(self):
+        self.write("lib/more.py", 5 * "MORE = 1\n")  # or it is a round number
+        self.run_one(CASES[:1], "--arg=--cov=lib", "--arg=--cov-report=")
+        percent = self.combine()["percent"]
+        self.forget()
+        digits = next(digits for digits in range(1, 12) if round(percent, digits) > percent)
+        self.write(".coveragerc", f"[report]\nprecision = {digits}\n")
+        options = ["--cov=lib", "--cov-report=", f"--cov-fail-under={round(percent, digits)}"]
+        alone = subprocess.run([*PYTEST, *options, CASES[0]], cwd=self.project, stdout=subprocess.PIPE, check=False)
+        self.run_one(CASES[:1], *(f"--arg={option}" for option in options))
+        told = self.combine()
+        self.assertEqual((told.get("error"), told["missed"]), (None, alone.returncode != 0), alone.stdout)
+
+    def test_of_several_roots_the_first_counts_and_the_strictest_requirement(self):
+        self.unit = 1
+        self.run_one(CASES[:1], "--arg=--cov=lib", "--arg=--cov-report=", "--arg=--cov-fail-under=99")
+        self.unit = 0
+        self.run_one(CASES[:1], "--arg=--cov=lib", "--arg=--cov-report=term", "--arg=--cov-fail-under=1")
+        told = self.combine()
+        self.assertEqual((told.get("error"), told["required"], told["missed"]), (None, 99, True))
+        self.assertIn("lib/never.py", told["text"])
+        self.forget()
+        self.unit = 1
+        self.run_one(CASES[:1], "--arg=--cov=lib", "--arg=--cov-branch", "--arg=--cov-report=xml:of-1.xml")
+        self.unit = 0
+        for required, error in (("0", ""), ("1", "at least 1 % are required, and what 1 of the roots covers could not be added")):
+            self.run_one(CASES[:1], "--arg=--cov=lib", "--arg=--cov-report=", f"--arg=--cov-fail-under={required}")
+            told = self.combine()
+            self.assertTrue(told.get("error", "").startswith(error), told)
+            self.assertEqual("error" in told, bool(error), told)
+            self.assertFalse(os.path.exists(os.path.join(self.project, "of-1.xml")))
+
+    def test_what_only_a_host_has_is_named(self):
+        elsewhere, empty = os.path.join(self.directory, "elsewhere"), os.path.join(self.directory, "empty")
+        os.mkdir(empty)
+        for number in range(7):
+            self.write(f"{elsewhere}/far{number}.py", "FAR = 1\n")
+        self.write("test_c.py", f"""\
+            import sys
+            sys.path.append({elsewhere!r})
+            import far0, far1, far2, far3, far4, far5, far6
+
+            def test_far(): pass
+            """)
+        sources = [f"--arg=--cov={source}" for source in ("lib", elsewhere, empty, "/nowhere/lib")]
+        self.run_one(["test_c.py::test_far"], *sources, "--arg=--cov-report=", DTEST_HOST="h1")
+        self.assertEqual(self.combine()["warnings"], [])  # here it is what pytest-cov makes of it
+        here = os.path.join(self.directory, "here")
+        os.rename(self.project, here)
+        shutil.rmtree(elsewhere)
+        told = self.combine(root=here, COVERAGE_RCFILE=os.path.join(here, "pytest.ini"))
+        named = ", ".join(os.path.realpath(f"{elsewhere}/far{number}.py") for number in range(5))
+        self.assertEqual(told["warnings"][-1], f"coverage of files that are on a host and not here is in no report: {named} and 2 more")
+        self.assertRegex("\n".join(told["warnings"]), f"coverage on h1: /nowhere/lib, .* does not exist there; .*\n"
+                                                      f"coverage on h1: {empty}, .* has nothing that was measured there; .*\n"
+                                                      "COVERAGE_RCFILE is .*/pytest.ini here and not set on h1: ")
+        self.assertEqual(len(told["warnings"]), 4)
+        # Without anything that is here.
+        shutil.rmtree(os.path.join(here, "lib"))
+        told = self.combine(f"--output={self.directory}/out", root=here)
+        self.assertRegex(told["error"], "No data to report.* Measured were only files of hosts that are not here: .*far0.py, .* and ")
+
+    def test_reports_of_an_earlier_run_stay_until_there_are_others(self):
+        out = os.path.join(self.directory, "out")
+        for name in (".coverage", "coverage.xml", "coverage.lcov"):
+            self.write(f"{out}/{name}", "old")
+        self.keep([["measuring"]])
+        self.assertIn("no process has told", self.combine(f"--output={out}")["error"])
+        for name in os.listdir(out):
+            with open(os.path.join(out, name), encoding="utf-8") as file:
+                self.assertEqual(file.read(), "old")
+        self.run_one(CASES[:1], "--coverage=yes")
+        told = self.combine(f"--output={out}")
+        self.assertEqual((told.get("error"), sorted(os.listdir(out))), (None, [".coverage", "coverage.lcov", "coverage.xml"]))
+        for name in os.listdir(out):
+            with open(os.path.join(out, name), "rb") as file:
+                self.assertNotEqual(file.read(), b"old")
+
+    def test_what_coverage_warns_of_is_told_once(self):
+        for number in range(8):
+            self.write(f"lib/part{number}.py", "PART = 1\n")
+        self.run_one(CASES[:1], "--arg=--cov=lib", "--arg=--cov-report=term", "--arg=--cov-report=xml")
+        for number in range(8):
+            self.write(f"lib/part{number}.py", "def (\n")
+        told = self.combine(f"--output={self.directory}/out")
+        self.assertEqual(told.get("error"), None)
+        self.assertEqual(len(told["warnings"]), 6, told)
+        self.assertTrue(all(line.startswith("coverage.py: Couldn't parse ") for line in told["warnings"][:5]), told)
+        self.assertEqual(told["warnings"][5], "coverage.py: 3 more of these")
+
+    def test_what_coverage_does_not_take_is_an_error_of_usage(self):
+        self.write(".coveragerc", "[run]\nbranch = perhaps\n")
+        path = self.path_of_cases(CASES[:1])
+        status, records, printed = self.start(f"--run={path}", "--coverage=yes")
+        self.assertEqual((status, records), (4, []), printed)
+        self.assertRegex(printed, "ERROR: coverage.py: .*perhaps")
+        self.assertNotIn("Traceback", printed)
 
     def test_subprocesses_are_measured_where_it_is_configured(self):
         self.write(".coveragerc", "[run]\nparallel = true\nsource = lib\n")

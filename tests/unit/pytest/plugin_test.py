@@ -349,6 +349,20 @@ class PluginTest(PluginCase):
         results = self.run_cases(["test_m.py::test_a", "test_m.py::test_b"])
         self.assertEqual([record[2] for record in results.values()], ["failed", "passed"], "-x is for dtest to count")
 
+    def test_an_argument_whose_value_may_be_left_out_takes_no_path(self):
+        self.write("conftest.py", """\
+            def pytest_addoption(parser):
+                parser.addoption("--maybe", nargs="?", const="left out")
+
+            def pytest_generate_tests(metafunc):
+                metafunc.parametrize("given", [metafunc.config.option.maybe])
+            """)
+        self.write("test_a.py", "def test_a(given): assert given == 'left out'\n")
+        self.write("test_b.py", "def test_b(given): pass\n")
+        cases = [record[1] for record in self.list("--arg=--maybe", paths=["test_a.py"])]
+        self.assertEqual(cases, ["test_a.py::test_a[left out]"])
+        self.assertEqual(self.run_cases(cases, "--arg=--maybe")[cases[0]][2], "passed")
+
     def test_what_fixtures_of_the_session_take_is_told(self):
         self.write("test_m.py", """\
             import pytest, time
