@@ -1,5 +1,6 @@
 #include "agent/loop/setups.h"
 
+#include <set>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -146,11 +147,15 @@ bool Setups::Signal(SlotId slot, int signal) {
 
 void Setups::Export(SlotId slot, Environment* environment) const {
   SetAll(host_.variables, environment);
-  const VariableList& own = slots_[slot.value()].variables;
-  if (own.empty()) return;
-  SetAll(own, environment);
-  environment->Set(
-      kSlotNames, absl::StrJoin(own, " ", [](std::string* out, const auto& variable) { out->append(variable.first); }));
+  if (!HasCommands(options_.welcome->settings.slot_setup)) return;
+  SetAll(slots_[slot.value()].variables, environment);
+  environment->Set(kSlotNames, Names(slot));
+}
+
+std::string Setups::Names(SlotId slot) const {
+  std::set<absl::string_view> names;
+  for (const auto& [name, value] : slots_[slot.value()].variables) names.insert(name);
+  return absl::StrJoin(names, " ");
 }
 
 // ---- Tearing down

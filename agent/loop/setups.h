@@ -56,6 +56,8 @@ class Setups {
   bool Signal(SlotId slot, int signal);
   // The host's variables and the slot's, into the environment of a test.
   void Export(SlotId slot, Environment* environment) const;
+  // Those of the slot's own, sorted: "A B".
+  std::string Names(SlotId slot) const;
 
   // Kills set-ups that run, and begins with the end. No test runs any more.
   void TearDown();

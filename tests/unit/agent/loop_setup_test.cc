@@ -75,6 +75,17 @@ TEST_F(LoopSetupTest, CommandsOfTheShellInTheTestsDirectoryWithVariables) {
   EXPECT_EQ(launcher_.of(SlotId(4)), nullptr);  // an idle slot
 }
 
+TEST_F(LoopSetupTest, NamesOfASlotsVariablesAreToldAlsoWhereThereAreNone) {
+  StartWith({"A.a", "A.b"});
+  RunCases(LeaseId(1), {0});
+  RunCases(LeaseId(2), {1});
+  Ends(Host(), 0, "PGHOST=/run/pg\n");
+  Ends(Slot(0), 0);
+  Ends(Slot(1), 0, "USER=b\nDB=t0\nDB=t1\n");
+  EXPECT_THAT(Process(0)->spec().environment, Contains("DTEST_SLOT_VARIABLES="));
+  EXPECT_THAT(Process(1)->spec().environment, AllOf(Contains("DTEST_SLOT_VARIABLES=DB USER"), Contains("DB=t1")));
+}
+
 TEST_F(LoopSetupTest, VariablesOfTheRunAreWeakerAndThoseOfALeaseStronger) {
   welcome_.settings.env = {{"DB", "of all"}, {"MODE", "of all"}};
   StartWith({"A.a"});
