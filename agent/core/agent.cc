@@ -80,13 +80,13 @@ void Agent::Impl::OnMessage(AddUnit&& message) {
 void Agent::Impl::OnMessage(Prefetch&& message) {
   const Unit& unit = Prepare(message.unit);
   if (unit.state == Unit::State::kReady) Send(Prepared{message.unit, "", false});
-  if (unit.state == Unit::State::kFailed) Send(Prepared{message.unit, unit.error, false});
+  if (unit.state == Unit::State::kFailed) Send(Prepared{message.unit, unit.error, !useless_.empty()});
 }
 
 void Agent::Impl::OnMessage(List&& message) {
   const Unit& unit = Prepare(message.unit);
   if (unit.state == Unit::State::kFailed) {
-    Send(Prepared{message.unit, unit.error, false});
+    Send(Prepared{message.unit, unit.error, !useless_.empty()});
     return;
   }
   for (const Slot& slot : slots_) {
@@ -109,7 +109,7 @@ void Agent::Impl::OnMessage(Lease&& message) {
   leases_.emplace(lease->id(), std::move(lease));
   const Unit& unit = Prepare(id);
   if (unit.state == Unit::State::kFailed) {
-    Send(Prepared{id, unit.error, false});
+    Send(Prepared{id, unit.error, !useless_.empty()});
     GiveBackQueued(id);
   }
   dispatch_ = true;
@@ -215,8 +215,8 @@ const Agent::Impl::Unit& Agent::Impl::Prepare(UnitId id) {
 void Agent::Impl::On(FilesReady&& event) {
   const auto found = units_.find(event.unit);
   if (found == units_.end() || found->second.state != Unit::State::kPreparing) return;
-  if (!event.error.empty()) {
-    Fail(event.unit, std::move(event.error), event.drain);
+  if (!event.error.empty() || !useless_.empty()) {
+    Fail(event.unit, event.error.empty() ? useless_ : std::move(event.error), event.drain || !useless_.empty());
     return;
   }
   found->second.state = Unit::State::kReady;
