@@ -1,5 +1,6 @@
 """[setup.host] and [setup.slot]: what is run around the tests of hosts and slots, here and on ssh hosts."""
 
+import json
 import os
 import re
 import shutil
@@ -115,6 +116,19 @@ class LocalTest(SetupCase):
         self.assertExit(result, BROKEN)
         self.assertSays(result, "local: the set-up of slot 1 failed: exited with status 1\n", "no port",
                         "local takes no more work: the set-up of slot 1 failed")
+
+    def test_list_tells_why_it_has_nothing(self):
+        self.settings("[setup.host]\ncommand = 'echo \"no disk\"; exit 3'\n")
+        tests = self.suite("typed_test")
+        result = self.dtest("list", tests, "--no-list-cache", reports=False)
+        self.assertExit(result, BROKEN)
+        self.assertIn("dtest: warning: local: the set-up of the host failed: exited with status 3\nno disk\n", result.stderr)
+        self.assertIn("dtest: no host is left: local: the set-up of the host failed", result.stderr)
+        result = self.dtest("list", tests, "--no-list-cache", "--json", reports=False)
+        self.assertExit(result, BROKEN)
+        document = json.loads(result.stdout)
+        self.assertIn("no disk", document["warnings"][0])
+        self.assertIn("no host is left", document["errors"][0]["message"])
 
     def test_limit_ends_all_that_the_command_has_started(self):
         self.settings("[setup.host]\ncommand = 'sleep 4711 & (setsid sleep 4711) & wait'\ntimeout = '300ms'\n")
@@ -234,6 +248,21 @@ class PytestTest(SetupCase):
         self.assertEqual(len(result.names()), 21)
         self.assertEqual(result.text.count("OF_SLOT is read while tests are collected"), 1, result.text)
 
+    def test_slots_that_export_other_names_are_forked_from_other_servers(self):
+        project = self.project('''        SLOT = os.environ.get("OF_SLOT")
+
+        @pytest.mark.parametrize("n", range(20))
+        def test_slot(n):
+            assert SLOT == os.environ.get("OF_SLOT")
+            time.sleep(0.05)
+        ''')
+        with open(self.path("dtest.toml"), encoding="utf-8") as file:
+            text = file.read()
+        self.write("dtest.toml", text.replace("command = 'echo \"OF_SLOT", "command = 'test $DTEST_SLOT = 0 || echo \"OF_SLOT"))
+        result = self.dtest(project, "-j", "2")
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.names()), 20)
+
 
 class FarmTest(SetupCase, FarmCase):
 
@@ -273,6 +302,13 @@ class FarmTest(SetupCase, FarmCase):
         self.assertSays(result, "h2: the set-up of the host failed: exited with status 1", "h2 takes no more work")
         self.assertEqual(self.host_log("h2"), ["down"])
         self.assertHostsClean()
+
+    def test_list_warns_of_a_host_whose_set_up_fails(self):
+        self.settings("[setup.host]\ncommand = 'test \"$DTEST_HOST\" != h2 || { echo \"no room here\"; exit 1; }'\n")
+        tests = self.suite(*("typed_test", "odd_names_test", "mixed_test", "isolation_test"))
+        result = self.dtest("list", *self.on_farm("h1", "h2"), tests, "--no-list-cache", reports=False)
+        self.assertExit(result, PASSED)
+        self.assertIn("dtest: warning: h2: the set-up of the host failed: exited with status 1\nno room here\n", result.stderr)
 
     def test_teardown_when_the_coordinator_is_killed(self):
         self.settings()
