@@ -213,6 +213,11 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.list_cache = options.list_cache;
   bundle.cache_dir = options.cache_dir;
   bundle.env = options.env;
+  // What they export is there when a program is listed. No variable has such a name.
+  for (const auto& [name, setup] :
+       {std::pair("setup-host=", &options.host_setup), std::pair("setup-slot=", &options.slot_setup)}) {
+    if (!setup->command.empty()) bundle.env.emplace_back(name, setup->command);
+  }
   bundle.arguments = options.test_arguments;
   bundle.pytest.interpreter = options.pytest;
   if (!options.coverage.empty()) {

@@ -130,6 +130,13 @@ class LocalTest(SetupCase):
         self.assertIn("no disk", document["warnings"][0])
         self.assertIn("no host is left", document["errors"][0]["message"])
 
+    def test_listings_are_as_old_as_the_commands(self):
+        tests = self.suite("typed_test")
+        for command, ups in (("echo up", 1), ("echo up", 1), ("echo up; echo A=1", 2)):
+            self.settings(f"[setup.slot]\ncommand = 'echo up >> \"$HOME/log\"; {command}'\n")
+            self.assertExit(self.dtest("list", tests, reports=False), PASSED)
+            self.assertEqual(len(self.log()), ups)
+
     def test_limit_ends_all_that_the_command_has_started(self):
         self.settings("[setup.host]\ncommand = 'sleep 4711 & (setsid sleep 4711) & wait'\ntimeout = '300ms'\n")
         result = self.dtest(self.scripts(1), "--grace", "100ms")
@@ -186,6 +193,25 @@ class LocalTest(SetupCase):
         running.signal(signal.SIGINT)
         self.assertExit(running.finish(), INTERRUPTED)
         self.assertEqual(self.log(), ["half", "down it"])
+
+    def test_set_up_that_still_runs_as_the_tests_end_is_ended_before_the_teardown(self):
+        self.settings('''\
+            [setup.slot]
+            command = """
+            test "$DTEST_SLOT" -eq 1 || exit 0
+            echo MADE=half
+            trap 'echo trapped >> "$HOME/log"; exit 1' TERM
+            echo begun >> "$HOME/log"
+            sleep 1000 & wait
+            """
+            teardown = 'test "$DTEST_SLOT" -eq 0 || { echo "down $MADE" >> "$HOME/log"; exit 1; }'
+            ''')
+        self.write("tests/a_test", "#!/bin/sh\nuntil grep -q begun \"$HOME/log\"; do sleep 0.01; done\n", 0o755)
+        self.write("tests/b_test", "#!/bin/sh\n", 0o755)
+        result = self.dtest("tests", "-j", "2")
+        self.assertExit(result, PASSED)
+        self.assertEqual(self.log(), ["begun", "trapped", "down half"])
+        self.assertSays(result, "the tear-down of slot 1, whose set-up had been cut short by the end of the run, failed")
 
     def test_teardown_after_the_death_of_dtest(self):
         self.settings()
