@@ -82,6 +82,30 @@ TEST_F(AgentCoreSetup, FailureIsToldOnceWithItsOutputAndTheHostTakesNothingMore)
   EXPECT_THAT(Get(List{kText}), ElementsAre(HasSubstr("prepared 1: the set-up of slot 1")));
 }
 
+TEST_F(AgentCoreSetup, UnitsArePreparedOnceTheirHostIs) {
+  NeedsHost();
+  welcome_.settings.slots = 1;
+  Join();
+  EXPECT_THAT(Get(Prefetch{kMath}), ElementsAre("prepare 0"));
+  EXPECT_THAT(Do(FilesReady{kMath, "", false}), ElementsAre("prepared 0"));  // nothing waits for it
+  EXPECT_THAT(GetLease(1, {0}, kText), ElementsAre("prepare 1"));
+  EXPECT_THAT(Do(FilesReady{kText, "", false}), ElementsAre("set up the host in 0 for 1"));
+  EXPECT_THAT(Get(Prefetch{kText}), IsEmpty());
+  EXPECT_THAT(SetUp(0), ElementsAre("prepared 1", "run 1 in 0: 0"));
+  EXPECT_THAT(Get(Prefetch{kText}), ElementsAre("prepared 1"));
+}
+
+TEST_F(AgentCoreSetup, UnitsAreNotPreparedWhereTheirHostIsNot) {
+  NeedsHost();
+  welcome_.settings.slots = 1;
+  Join();
+  GetLease(1, {0}, kText);
+  Do(FilesReady{kText, "", false});
+  Get(Recall{LeaseId(1)});
+  EXPECT_THAT(FailSetUp(0), ElementsAre(HasSubstr("note: "),
+                                        testing::AllOf(HasSubstr("prepared 1: the set-up"), HasSubstr("drain"))));
+}
+
 // All that waited was recalled meanwhile.
 TEST_F(AgentCoreSetup, FailureThatNobodyWaitsForDrainsTheHostWithTheNextAnswer) {
   NeedsSlots();
