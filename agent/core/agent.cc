@@ -4,6 +4,7 @@
 #include <csignal>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
 #include "dtest/base/machine.h"
@@ -20,6 +21,7 @@ void Agent::Impl::Handle(absl::Time now, AgentEvent event, std::vector<AgentActi
   actions_ = actions;
   std::visit([this](auto& e) { On(std::move(e)); }, event);
   while (!exited_ && dispatch_) Dispatch();
+  if (host_setup_ != HostSetup::kRuns) TellPrepared();
   actions_ = nullptr;
 }
 
@@ -79,14 +81,16 @@ void Agent::Impl::OnMessage(AddUnit&& message) {
 
 void Agent::Impl::OnMessage(Prefetch&& message) {
   const Unit& unit = Prepare(message.unit);
-  if (unit.state == Unit::State::kReady) Send(Prepared{message.unit, "", false});
-  if (unit.state == Unit::State::kFailed) Send(Prepared{message.unit, unit.error, false});
+  if (unit.state == Unit::State::kReady && !absl::c_linear_search(untold_, message.unit)) {
+    Send(Prepared{message.unit, "", false});
+  }
+  if (unit.state == Unit::State::kFailed) Send(Prepared{message.unit, unit.error, !useless_.empty()});
 }
 
 void Agent::Impl::OnMessage(List&& message) {
   const Unit& unit = Prepare(message.unit);
   if (unit.state == Unit::State::kFailed) {
-    Send(Prepared{message.unit, unit.error, false});
+    Send(Prepared{message.unit, unit.error, !useless_.empty()});
     return;
   }
   for (const Slot& slot : slots_) {
@@ -109,7 +113,7 @@ void Agent::Impl::OnMessage(Lease&& message) {
   leases_.emplace(lease->id(), std::move(lease));
   const Unit& unit = Prepare(id);
   if (unit.state == Unit::State::kFailed) {
-    Send(Prepared{id, unit.error, false});
+    Send(Prepared{id, unit.error, !useless_.empty()});
     GiveBackQueued(id);
   }
   dispatch_ = true;
@@ -215,13 +219,18 @@ const Agent::Impl::Unit& Agent::Impl::Prepare(UnitId id) {
 void Agent::Impl::On(FilesReady&& event) {
   const auto found = units_.find(event.unit);
   if (found == units_.end() || found->second.state != Unit::State::kPreparing) return;
-  if (!event.error.empty()) {
-    Fail(event.unit, std::move(event.error), event.drain);
+  if (!event.error.empty() || !useless_.empty()) {
+    Fail(event.unit, event.error.empty() ? useless_ : std::move(event.error), event.drain || !useless_.empty());
     return;
   }
   found->second.state = Unit::State::kReady;
-  Send(Prepared{event.unit, "", false});
+  untold_.push_back(event.unit);
+  if (host_setup_ == HostSetup::kDone) TellPrepared();
   dispatch_ = true;
+}
+
+void Agent::Impl::TellPrepared() {
+  for (const UnitId id : std::exchange(untold_, {})) Send(Prepared{id, "", false});
 }
 
 void Agent::Impl::Fail(UnitId id, std::string error, bool drain) {
@@ -241,6 +250,7 @@ void Agent::Impl::TakeNothingMore(const std::string& error) {
   useless_ = error;
   std::vector<UnitId> waiting(listings_.begin(), listings_.end());
   for (const HeldLease* lease : queue_) waiting.push_back(lease->unit());
+  for (const UnitId id : std::exchange(untold_, {})) waiting.push_back(id);
   for (const UnitId id : waiting) {
     if (units_[id].state != Unit::State::kFailed) Fail(id, error, true);
   }

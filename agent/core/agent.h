@@ -48,7 +48,7 @@
 // listing does, and what waits for it stays in the queue, where it can be recalled. Only as many slots are set up as
 // there is work for. Their time limits are the loop's. One that fails makes the host useless: that is told once, with
 // its output, what waits is given back, and nothing is taken any more. Tear-downs are the loop's: they run however the
-// agent ends.
+// agent ends. What becomes ready while the host is set up is Prepared after that: until then its leases wait.
 //
 // A unit that cannot be prepared or started is answered by Prepared{error}, and its leases are given back (done
 // without results) after it, so that the scheduler places them elsewhere. A List of it has no other answer.

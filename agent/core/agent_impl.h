@@ -131,6 +131,8 @@ class Agent::Impl {
   // Starts to prepare it if nobody has; its state tells what to do.
   const Unit& Prepare(UnitId id);
   void On(FilesReady&& event);
+  // Says it of those that nobody was told of.
+  void TellPrepared();
 
   // It cannot run here: says so, and gives back what waits for it.
   void Fail(UnitId id, std::string error, bool drain);
@@ -303,6 +305,7 @@ class Agent::Impl {
   std::vector<Slot> slots_;
   enum class HostSetup { kWanted, kRuns, kDone };
   HostSetup host_setup_ = HostSetup::kDone;
+  std::vector<UnitId> untold_;                       // ready, but for the host, which is being set up
   std::vector<bool> set_up_;                         // by slot
   std::string useless_;                              // why this host takes nothing more; empty: it does
   uint32_t open_ = UINT32_MAX;                       // of these: so many may be busy

@@ -100,6 +100,7 @@ void Agent::Impl::On(SetupEnded&& event) {
     TakeNothingMore(error);
   } else if (was.of_host) {
     host_setup_ = HostSetup::kDone;
+    TellPrepared();
     if (!HasCommands(welcome_.settings.slot_setup)) set_up_.assign(slots_.size(), true);
   } else {
     set_up_[event.slot.value()] = true;

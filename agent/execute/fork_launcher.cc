@@ -379,9 +379,10 @@ void ForkLauncher::EndServers() { servers_.clear(); }
 
 absl::StatusOr<std::unique_ptr<TestProcess>> ForkLauncher::Launch(SlotId slot, StartSpec spec) {
   if (spec.fork_server.empty()) return direct_.Launch(slot, std::move(spec));
-  const auto known = servers_.find(spec.fork_server);
+  const std::pair key(spec.fork_server, spec.fork_key);
+  const auto known = servers_.find(key);
   if (known != servers_.end() && known->second != nullptr && known->second->stopped()) servers_.erase(known);
-  const auto [server, is_new] = servers_.try_emplace(spec.fork_server);
+  const auto [server, is_new] = servers_.try_emplace(key);
   if (is_new) server->second = Server::Start(spec, &direct_);
   if (server->second != nullptr && server->second->usable()) {
     spec.mark = SlotMark(slot.value());

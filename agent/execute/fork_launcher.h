@@ -1,5 +1,5 @@
 // Test processes that are forked from one that has loaded what they need: a fork server, started here with the first
-// process that asks for it (StartSpec::fork_server), one for each command line. What it forks is its own
+// process that asks for it (StartSpec::fork_server), one for each command line and key. What it forks is its own
 // matter: agent/pytest/dtest_pytest/forking.py is one.
 //
 // A server has a socket of packets as descriptor 3. A request is a text of fields, each "<length>:<bytes>,": the mark
@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -46,7 +47,7 @@ class ForkLauncher final : public ProcessLauncher {
 
   DirectLauncher& direct_;
   const std::function<void(std::string)> note_;
-  std::map<std::vector<std::string>, std::shared_ptr<Server>> servers_;  // by argv
+  std::map<std::pair<std::vector<std::string>, std::string>, std::shared_ptr<Server>> servers_;  // by argv and key
 };
 
 }  // namespace dtest

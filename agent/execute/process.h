@@ -44,6 +44,7 @@ class Process {
     // forked, and what it is asked for in place of `arguments`. Empty: it is started afresh.
     std::vector<std::string> fork_server;
     std::vector<std::string> fork_request;
+    std::string fork_key;  // what else must be the same of the one to be forked
   };
   // The error names the program, the step that failed and errno's text.
   static absl::StatusOr<std::unique_ptr<Process>> Spawn(Options options);

@@ -1,5 +1,6 @@
 #include "agent/loop/setups.h"
 
+#include <set>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -8,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace dtest {
 namespace {
@@ -15,8 +17,20 @@ namespace {
 // The kernel takes no variable of 128 KiB, and not much more of all of them.
 constexpr size_t kLongestLine = 64 << 10;
 constexpr size_t kMostBytes = 256 << 10;
-// What dtest itself tells.
-constexpr absl::string_view kReserved[] = {"DTEST_", "PYTEST_XDIST_", "TEST_TMPDIR"};
+// What dtest itself tells, or frameworks are told by: names, or how they begin.
+constexpr absl::string_view kReserved[] = {"DTEST_",
+                                           "PYTEST_XDIST_",
+                                           "GTEST_",
+                                           "TEST_TMPDIR",
+                                           "TEST_PREMATURE_EXIT_FILE",
+                                           "TEST_SHARD_INDEX",
+                                           "TEST_SHARD_STATUS_FILE",
+                                           "TEST_TOTAL_SHARDS",
+                                           "TESTBRIDGE_",
+                                           "XML_OUTPUT_FILE",
+                                           "PWD"};
+// What a shell would take, and is no line of ours.
+constexpr absl::string_view kExport = "export ";
 // A command that waits for a server to end sees so by then.
 constexpr absl::Duration kCollectionInterval = absl::Milliseconds(100);
 // The names that a slot's set-up has exported, for who must not keep their values for another slot.
@@ -25,6 +39,12 @@ constexpr char kSlotNames[] = "DTEST_SLOT_VARIABLES";
 bool IsName(absl::string_view text) {
   return !text.empty() && !absl::ascii_isdigit(static_cast<unsigned char>(text[0])) &&
          absl::c_all_of(text, [](char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_'; });
+}
+
+bool IsReserved(absl::string_view name) {
+  return absl::c_any_of(kReserved, [name](absl::string_view reserved) {
+    return absl::EndsWith(reserved, "_") ? absl::StartsWith(name, reserved) : name == reserved;
+  });
 }
 
 }  // namespace
@@ -98,6 +118,7 @@ void Setups::Start(SlotId slot, bool of_host, const std::string& working_directo
 void Setups::SetupHasEnded(One* one) {
   SetupEnded ended{one->runs_in, absl::StrCat("the set-up of ", one->where), one->command->error(), ""};
   const absl::Status taken = TakeVariables(one);
+  if (tearing_down_) return;
   if (ended.error.empty()) ended.error = std::string(taken.message());
   if (!ended.error.empty()) ended.output = one->command->TakeOutput();
   options_.ended(std::move(ended));
@@ -106,14 +127,21 @@ void Setups::SetupHasEnded(One* one) {
 absl::Status Setups::TakeVariables(One* one) {
   std::vector<absl::string_view> lines = absl::StrSplit(one->command->printed(), '\n');
   // The last line of what was ended may be cut short.
-  if (one->command->running() || !one->command->error().empty() || one->command->printed_too_much()) lines.pop_back();
+  if (!one->command->error().empty() || one->command->printed_too_much()) lines.pop_back();
   size_t bytes = 0;
   absl::Status status;
   for (const absl::string_view line : lines) {
     const std::pair<absl::string_view, absl::string_view> variable = absl::StrSplit(line, absl::MaxSplits('=', 1));
-    if (line.size() == variable.first.size() || !IsName(variable.first)) continue;
+    const absl::string_view exported = absl::StripPrefix(variable.first, kExport);
+    if (line.size() == variable.first.size() || !IsName(exported)) continue;
     bytes += line.size();
-    if (absl::c_any_of(kReserved, [&](absl::string_view name) { return absl::StartsWith(line, name); })) {
+    if (exported.size() < variable.first.size()) {
+      status.Update(absl::InvalidArgumentError(
+          absl::StrCat("it prints '", variable.first, "=...', which makes no variable: '", exported, "=...' does")));
+    } else if (absl::EndsWith(line, "\r")) {
+      status.Update(absl::InvalidArgumentError(absl::StrCat(
+          "it prints a value of ", variable.first, " that ends with a carriage return: lines end with \\n alone")));
+    } else if (IsReserved(variable.first)) {
       status.Update(absl::InvalidArgumentError(
           absl::StrCat("it prints a value of ", variable.first, ", which is dtest's own to tell")));
     } else if (line.size() > kLongestLine || bytes > kMostBytes) {
@@ -146,11 +174,15 @@ bool Setups::Signal(SlotId slot, int signal) {
 
 void Setups::Export(SlotId slot, Environment* environment) const {
   SetAll(host_.variables, environment);
-  const VariableList& own = slots_[slot.value()].variables;
-  if (own.empty()) return;
-  SetAll(own, environment);
-  environment->Set(
-      kSlotNames, absl::StrJoin(own, " ", [](std::string* out, const auto& variable) { out->append(variable.first); }));
+  if (!HasCommands(options_.welcome->settings.slot_setup)) return;
+  SetAll(slots_[slot.value()].variables, environment);
+  environment->Set(kSlotNames, Names(slot));
+}
+
+std::string Setups::Names(SlotId slot) const {
+  std::set<absl::string_view> names;
+  for (const auto& [name, value] : slots_[slot.value()].variables) names.insert(name);
+  return absl::StrJoin(names, " ");
 }
 
 // ---- Tearing down
@@ -159,16 +191,13 @@ void Setups::TearDown() {
   tearing_down_ = true;
   for (One* one : All()) {
     if (one->state == One::State::kNotBegun) one->state = One::State::kOver;
-    if (one->command == nullptr || !one->command->running()) continue;
-    (void)TakeVariables(one);
-    one->command.reset();
+    if (one->command != nullptr) one->command->Stop();
   }
-  for (One& one : slots_) BeginTearDown(&one);
   Advance();
 }
 
 void Setups::BeginTearDown(One* one) {
-  if (one->state != One::State::kBegun) return;
+  if (one->state != One::State::kBegun || (one->command != nullptr && one->command->running())) return;
   one->state = One::State::kTearingDown;
   if (one->setup->teardown.empty()) return;
   one->teardown = Command(*one, one->setup->teardown, [] {});
@@ -180,15 +209,20 @@ void Setups::EndTearDown(One* one) {
   one->state = One::State::kOver;
   if (one->teardown != nullptr && !one->teardown->error().empty()) {
     const std::string output = one->teardown->TakeOutput();
-    options_.note(absl::StrCat("the tear-down of ", one->where, " failed: ", one->teardown->error(),
-                               output.empty() ? "" : "\n", output));
+    const bool cut = one->command != nullptr && one->command->stopped();
+    options_.note(absl::StrCat("the tear-down of ", one->where,
+                               cut ? ", whose set-up had been cut short by the end of the run," : "",
+                               " failed: ", one->teardown->error(), output.empty() ? "" : "\n", output));
   }
   one->teardown.reset();
   one->command.reset();
 }
 
 void Setups::Advance() {
-  for (One& one : slots_) EndTearDown(&one);
+  for (One& one : slots_) {
+    BeginTearDown(&one);
+    EndTearDown(&one);
+  }
   if (!absl::c_all_of(slots_, [](const One& one) { return one.state == One::State::kOver; })) return;
   BeginTearDown(&host_);
   EndTearDown(&host_);

@@ -56,8 +56,10 @@ class Setups {
   bool Signal(SlotId slot, int signal);
   // The host's variables and the slot's, into the environment of a test.
   void Export(SlotId slot, Environment* environment) const;
+  // Those of the slot's own, sorted: "A B".
+  std::string Names(SlotId slot) const;
 
-  // Kills set-ups that run, and begins with the end. No test runs any more.
+  // Ends set-ups that run, as their limits do, and begins with the end. No test runs any more.
   void TearDown();
   // Nothing is left to be torn down.
   bool torn_down() const;

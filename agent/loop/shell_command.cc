@@ -93,8 +93,19 @@ void ShellCommand::Tick(absl::Time now) {
   if (now < NextDeadline()) return;
   CheckEnded();
   if (!running()) return;
-  const bool kill_now = timed_out_ || options_.grace <= absl::ZeroDuration();
-  timed_out_ = true;
+  const bool first = !timed_out_ && !stopped_;
+  timed_out_ |= first;
+  EndIt(first, now);
+}
+
+void ShellCommand::Stop() {
+  if (!running() || timed_out_ || stopped_) return;
+  stopped_ = true;
+  EndIt(/*first=*/true, options_.clock());
+}
+
+void ShellCommand::EndIt(bool first, absl::Time now) {
+  const bool kill_now = !first || options_.grace <= absl::ZeroDuration();
   next_ = kill_now ? absl::InfiniteFuture() : now + options_.grace;
   process_->Signal(kill_now ? SIGKILL : SIGTERM);
 }

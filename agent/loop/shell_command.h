@@ -42,7 +42,11 @@ class ShellCommand {
   void Start();
   bool running() const { return process_ != nullptr && !ended_; }
   void Signal(int signal);  // harmless once it has ended
+  // Ends it as its time limit does.
+  void Stop();
 
+  // Stop came while it ran.
+  bool stopped() const { return stopped_; }
   // Once it has ended: why that was not well, as "exited with status 1"; empty: it was.
   const std::string& error() const { return error_; }
   // What it has written to its standard output by now, at most kMostPrinted bytes of it.
@@ -60,11 +64,12 @@ class ShellCommand {
  private:
   void Drain(Pipe pipe);
   void End(std::string error);
+  void EndIt(bool first, absl::Time now);  // by SIGTERM, then by SIGKILL
 
   const Options options_;
   std::unique_ptr<TestProcess> process_;  // kept after its end: what it has started is known by it
   bool ended_ = false;
-  bool timed_out_ = false;
+  bool timed_out_ = false, stopped_ = false;
   absl::Time next_ = absl::InfiniteFuture();  // when it is ended, or killed
   std::string error_;
   std::string printed_;

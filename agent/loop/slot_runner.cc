@@ -86,6 +86,8 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
     spec.fork_server = spec.arguments;
     spec.fork_server.insert(spec.fork_server.end(), invocation.fork_server.begin(), invocation.fork_server.end());
     spec.fork_request = invocation.arguments;
+    // It watches for who reads these, and must know all of them.
+    if (options_.setups != nullptr) spec.fork_key = options_.setups->Names(options_.slot);
   }
   spec.arguments.insert(spec.arguments.end(), invocation.arguments.begin(), invocation.arguments.end());
   spec.environment = environment.ToStrings();

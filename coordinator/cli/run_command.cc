@@ -213,6 +213,11 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.list_cache = options.list_cache;
   bundle.cache_dir = options.cache_dir;
   bundle.env = options.env;
+  // What they export is there when a program is listed. No variable has such a name.
+  for (const auto& [name, setup] :
+       {std::pair("setup-host=", &options.host_setup), std::pair("setup-slot=", &options.slot_setup)}) {
+    if (!setup->command.empty()) bundle.env.emplace_back(name, setup->command);
+  }
   bundle.arguments = options.test_arguments;
   bundle.pytest.interpreter = options.pytest;
   if (!options.coverage.empty()) {
@@ -289,7 +294,28 @@ std::string ListingsText(const std::vector<RunLoop::Listing>& listings) {
   return text;
 }
 
-int ListAsJson(const std::vector<RunLoop::Listing>& listings, const RunSummary& summary, int exit_status) {
+// What `dtest list`, which has no terminal report, tells a person when it is over.
+class ListWarnings final : public Sink {
+ public:
+  absl::Status Handle(const RunEvent& event) override {
+    if (const auto* warning = std::get_if<Warning>(&event.what)) texts_.push_back(warning->text);
+    return absl::OkStatus();
+  }
+  const std::vector<std::string>& texts() const { return texts_; }
+
+ private:
+  std::vector<std::string> texts_;
+};
+
+// Each on lines of its own.
+void SayClean(const std::string& head, absl::string_view text) {
+  std::string clean;
+  AppendClean(text, Colors::kDrop, &clean);
+  std::fprintf(stderr, "dtest: %s%s%s", head.c_str(), clean.c_str(), absl::EndsWith(clean, "\n") ? "" : "\n");
+}
+
+int ListAsJson(const std::vector<RunLoop::Listing>& listings, const RunSummary& summary,
+               const std::vector<std::string>& warnings, int exit_status) {
   JsonDocument document("list");
   document.BeginList("cases");
   for (const RunLoop::Listing& listing : listings) {
@@ -308,6 +334,11 @@ int ListAsJson(const std::vector<RunLoop::Listing>& listings, const RunSummary& 
     }
   }
   document.EndList();
+  if (!warnings.empty()) {
+    document.BeginList("warnings");
+    for (const std::string& warning : warnings) AppendString(warning, document.Element());
+    document.EndList();
+  }
   std::vector<JsonDocument::Error> errors;
   for (const RunSummary::Unlisted& unlisted : summary.unlisted()) {
     errors.push_back({unlisted.error, unlisted.unit, "", unlisted.output});
@@ -505,6 +536,9 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
     };
   }
 
+  ListWarnings warnings;
+  if (list_only) (*reports)->sinks().Add("warnings", &warnings);
+
   std::string history_warning;
   std::unique_ptr<History> history;
   if (!list_only) (*reports)->KeepEventLog(options, run_id);
@@ -556,6 +590,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
 
   const int list_status = ListStatus(end, summary);
   const int error = options.json ? 0 : WriteOutput(ListingsText(loop.TakeListings()));
+  for (const std::string& warning : warnings.texts()) SayClean("warning: ", warning);
   for (const RunSummary::Host& host : summary.hosts()) {
     if (!host.reason.empty()) std::fprintf(stderr, "dtest: %s: %s\n", host.name.c_str(), host.reason.c_str());
   }
@@ -565,7 +600,8 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
     std::fprintf(stderr, "dtest: %s: %s\n%s%s", unlisted.unit.c_str(), unlisted.error.c_str(), output.c_str(),
                  output.empty() || output.back() == '\n' ? "" : "\n");
   }
-  if (options.json) return ListAsJson(loop.TakeListings(), summary, list_status);
+  if (!summary.end().reason.empty()) SayClean("", summary.end().reason);
+  if (options.json) return ListAsJson(loop.TakeListings(), summary, warnings.texts(), list_status);
   return StatusAfterOutput(error, list_status);
 }
 

@@ -36,6 +36,7 @@ Overloaded(F...) -> Overloaded<F...>;
 absl::Duration TearDownTime(const RunSettings& settings) {
   absl::Duration time;
   for (const Setup* setup : {&settings.host_setup, &settings.slot_setup}) {
+    if (!setup->command.empty()) time += settings.kill_grace;  // it may still run
     if (!setup->teardown.empty()) time += setup->time_limit + settings.kill_grace;
   }
   return time;

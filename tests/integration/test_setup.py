@@ -1,5 +1,6 @@
 """[setup.host] and [setup.slot]: what is run around the tests of hosts and slots, here and on ssh hosts."""
 
+import json
 import os
 import re
 import shutil
@@ -116,6 +117,26 @@ class LocalTest(SetupCase):
         self.assertSays(result, "local: the set-up of slot 1 failed: exited with status 1\n", "no port",
                         "local takes no more work: the set-up of slot 1 failed")
 
+    def test_list_tells_why_it_has_nothing(self):
+        self.settings("[setup.host]\ncommand = 'echo \"no disk\"; exit 3'\n")
+        tests = self.suite("typed_test")
+        result = self.dtest("list", tests, "--no-list-cache", reports=False)
+        self.assertExit(result, BROKEN)
+        self.assertIn("dtest: warning: local: the set-up of the host failed: exited with status 3\nno disk\n", result.stderr)
+        self.assertIn("dtest: no host is left: local: the set-up of the host failed", result.stderr)
+        result = self.dtest("list", tests, "--no-list-cache", "--json", reports=False)
+        self.assertExit(result, BROKEN)
+        document = json.loads(result.stdout)
+        self.assertIn("no disk", document["warnings"][0])
+        self.assertIn("no host is left", document["errors"][0]["message"])
+
+    def test_listings_are_as_old_as_the_commands(self):
+        tests = self.suite("typed_test")
+        for command, ups in (("echo up", 1), ("echo up", 1), ("echo up; echo A=1", 2)):
+            self.settings(f"[setup.slot]\ncommand = 'echo up >> \"$HOME/log\"; {command}'\n")
+            self.assertExit(self.dtest("list", tests, reports=False), PASSED)
+            self.assertEqual(len(self.log()), ups)
+
     def test_limit_ends_all_that_the_command_has_started(self):
         self.settings("[setup.host]\ncommand = 'sleep 4711 & (setsid sleep 4711) & wait'\ntimeout = '300ms'\n")
         result = self.dtest(self.scripts(1), "--grace", "100ms")
@@ -172,6 +193,25 @@ class LocalTest(SetupCase):
         running.signal(signal.SIGINT)
         self.assertExit(running.finish(), INTERRUPTED)
         self.assertEqual(self.log(), ["half", "down it"])
+
+    def test_set_up_that_still_runs_as_the_tests_end_is_ended_before_the_teardown(self):
+        self.settings('''\
+            [setup.slot]
+            command = """
+            test "$DTEST_SLOT" -eq 1 || exit 0
+            echo MADE=half
+            trap 'echo trapped >> "$HOME/log"; exit 1' TERM
+            echo begun >> "$HOME/log"
+            sleep 1000 & wait
+            """
+            teardown = 'test "$DTEST_SLOT" -eq 0 || { echo "down $MADE" >> "$HOME/log"; exit 1; }'
+            ''')
+        self.write("tests/a_test", "#!/bin/sh\nuntil grep -q begun \"$HOME/log\"; do sleep 0.01; done\n", 0o755)
+        self.write("tests/b_test", "#!/bin/sh\n", 0o755)
+        result = self.dtest("tests", "-j", "2")
+        self.assertExit(result, PASSED)
+        self.assertEqual(self.log(), ["begun", "trapped", "down half"])
+        self.assertSays(result, "the tear-down of slot 1, whose set-up had been cut short by the end of the run, failed")
 
     def test_teardown_after_the_death_of_dtest(self):
         self.settings()
@@ -234,6 +274,21 @@ class PytestTest(SetupCase):
         self.assertEqual(len(result.names()), 21)
         self.assertEqual(result.text.count("OF_SLOT is read while tests are collected"), 1, result.text)
 
+    def test_slots_that_export_other_names_are_forked_from_other_servers(self):
+        project = self.project('''        SLOT = os.environ.get("OF_SLOT")
+
+        @pytest.mark.parametrize("n", range(20))
+        def test_slot(n):
+            assert SLOT == os.environ.get("OF_SLOT")
+            time.sleep(0.05)
+        ''')
+        with open(self.path("dtest.toml"), encoding="utf-8") as file:
+            text = file.read()
+        self.write("dtest.toml", text.replace("command = 'echo \"OF_SLOT", "command = 'test $DTEST_SLOT = 0 || echo \"OF_SLOT"))
+        result = self.dtest(project, "-j", "2")
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.names()), 20)
+
 
 class FarmTest(SetupCase, FarmCase):
 
@@ -273,6 +328,13 @@ class FarmTest(SetupCase, FarmCase):
         self.assertSays(result, "h2: the set-up of the host failed: exited with status 1", "h2 takes no more work")
         self.assertEqual(self.host_log("h2"), ["down"])
         self.assertHostsClean()
+
+    def test_list_warns_of_a_host_whose_set_up_fails(self):
+        self.settings("[setup.host]\ncommand = 'test \"$DTEST_HOST\" != h2 || { echo \"no room here\"; exit 1; }'\n")
+        tests = self.suite(*("typed_test", "odd_names_test", "mixed_test", "isolation_test"))
+        result = self.dtest("list", *self.on_farm("h1", "h2"), tests, "--no-list-cache", reports=False)
+        self.assertExit(result, PASSED)
+        self.assertIn("dtest: warning: h2: the set-up of the host failed: exited with status 1\nno room here\n", result.stderr)
 
     def test_teardown_when_the_coordinator_is_killed(self):
         self.settings()

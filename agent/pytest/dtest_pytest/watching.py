@@ -7,6 +7,7 @@ from . import neighbours
 
 LOOK_UP = frozenset(("os", "collections.abc", "_collections_abc"))  # modules between who asks and the environment
 NAMES = frozenset(("PYTEST_XDIST_WORKER", "DTEST_WORKER", "DTEST_SLOT"))  # and what the slot's set-up has exported
+BYTES_NAMES = frozenset()
 SLOT_NAMES = "DTEST_SLOT_VARIABLES"
 COPY_ALL = frozenset(("wsgiref",))  # as it is imported, to have something to hand on: with Django, in each process
 WORKER_ID = "workerid"
@@ -45,6 +46,16 @@ class Environment(os._Environ):
         copied = asker(sys._getframe(1)) in COPY_ALL
         for key in super().__iter__():
             yield CopiedName(key) if copied and key in NAMES else key
+
+
+class BytesEnvironment(os._Environ):
+    def __getitem__(self, key):
+        if key in BYTES_NAMES and asker(sys._getframe(1)) not in neighbours.ASK_WHETHER:
+            note(os.fsdecode(key))
+        return super().__getitem__(key)
+
+    def __contains__(self, key):
+        return self.encodekey(key) in self._data
 
 
 class CopiedName(str):
@@ -136,12 +147,14 @@ class WorkerInput(dict):
 
 
 def watch_environment():
-    global NAMES
+    global NAMES, BYTES_NAMES
     NAMES |= frozenset(os.environ.get(SLOT_NAMES, "").split())
+    BYTES_NAMES = frozenset(map(os.fsencode, NAMES))
     os.environ.__class__ = Environment
+    os.environb.__class__ = BytesEnvironment
 
 
 def stop():
     global watched
     watched = False
-    os.environ.__class__ = os._Environ
+    os.environ.__class__ = os.environb.__class__ = os._Environ

@@ -82,6 +82,55 @@ TEST_F(AgentCoreSetup, FailureIsToldOnceWithItsOutputAndTheHostTakesNothingMore)
   EXPECT_THAT(Get(List{kText}), ElementsAre(HasSubstr("prepared 1: the set-up of slot 1")));
 }
 
+TEST_F(AgentCoreSetup, UnitsArePreparedOnceTheirHostIs) {
+  NeedsHost();
+  welcome_.settings.slots = 1;
+  Join();
+  EXPECT_THAT(Get(Prefetch{kMath}), ElementsAre("prepare 0"));
+  EXPECT_THAT(Do(FilesReady{kMath, "", false}), ElementsAre("prepared 0"));  // nothing waits for it
+  EXPECT_THAT(GetLease(1, {0}, kText), ElementsAre("prepare 1"));
+  EXPECT_THAT(Do(FilesReady{kText, "", false}), ElementsAre("set up the host in 0 for 1"));
+  EXPECT_THAT(Get(Prefetch{kText}), IsEmpty());
+  EXPECT_THAT(SetUp(0), ElementsAre("prepared 1", "run 1 in 0: 0"));
+  EXPECT_THAT(Get(Prefetch{kText}), ElementsAre("prepared 1"));
+}
+
+TEST_F(AgentCoreSetup, UnitsAreNotPreparedWhereTheirHostIsNot) {
+  NeedsHost();
+  welcome_.settings.slots = 1;
+  Join();
+  GetLease(1, {0}, kText);
+  Do(FilesReady{kText, "", false});
+  Get(Recall{LeaseId(1)});
+  EXPECT_THAT(FailSetUp(0), ElementsAre(HasSubstr("note: "),
+                                        testing::AllOf(HasSubstr("prepared 1: the set-up"), HasSubstr("drain"))));
+}
+
+// All that waited was recalled meanwhile.
+TEST_F(AgentCoreSetup, FailureThatNobodyWaitsForDrainsTheHostWithTheNextAnswer) {
+  NeedsSlots();
+  Join(1);
+  GetLease(1, {0});
+  Get(Recall{LeaseId(1)});
+  EXPECT_THAT(FailSetUp(0), ElementsAre("note: the set-up of slot 0 failed: exited with status 1"));
+  const std::string prepared = ": the set-up of slot 0 failed: exited with status 1 drain";
+  EXPECT_THAT(GetLease(2, {0}), ElementsAre("prepared 0" + prepared, "results 2 [] done"));
+  EXPECT_THAT(Get(Prefetch{kText}), ElementsAre("prepared 1" + prepared));
+  EXPECT_THAT(Get(List{kText}), ElementsAre("prepared 1" + prepared));
+}
+
+TEST_F(AgentCoreSetup, FailureDrainsTheHostWithTheFilesThatComeLater) {
+  NeedsSlots();
+  Join();
+  GetLease(1, {0});
+  Do(FilesReady{kMath, "", false});
+  EXPECT_THAT(Get(Prefetch{kText}), ElementsAre("prepare 1"));
+  Get(Recall{LeaseId(1)});
+  FailSetUp(0);
+  EXPECT_THAT(Do(FilesReady{kText, "", false}),
+              ElementsAre("prepared 1: the set-up of slot 0 failed: exited with status 1 drain"));
+}
+
 TEST_F(AgentCoreSetup, WhatRunsInOtherSlotsEnds) {
   NeedsSlots();
   Join(2);

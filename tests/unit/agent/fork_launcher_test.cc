@@ -67,6 +67,7 @@ class ForkLauncherTest : public testing::Test {
                         scratch_.path() + "/begun",
                         scratch_.path() + "/go"};
     spec.fork_request = {code};
+    spec.fork_key = key_;
     spec.environment = {"PATH=/usr/bin:/bin", absl::StrCat("NUMBER=", ++number_)};
     spec.working_directory = "/";
     spec.report = true;
@@ -96,6 +97,7 @@ class ForkLauncherTest : public testing::Test {
   ScratchDirectory scratch_;
   const std::string server_ = scratch_.path() + "/server.py";
   int number_ = 0;
+  std::string key_;
   std::vector<std::string> notes_;
   DirectLauncher direct_{[](const std::string&) {}};
   ForkLauncher launcher_{&direct_, [this](std::string note) { notes_.push_back(std::move(note)); }};
@@ -114,6 +116,19 @@ TEST_F(ForkLauncherTest, OneServerForksProcessesWithPipesEnvironmentAndStatusOfT
     EXPECT_EQ(process->Reap().exit_code, 3);
   }
   EXPECT_THAT(notes_, IsEmpty());
+}
+
+TEST_F(ForkLauncherTest, EachKeyHasAServer) {
+  std::vector<std::string> servers;
+  for (const char* key : {"", "DATABASE", ""}) {
+    key_ = key;
+    servers.push_back(ReadAll(Launch("LOADED = os.getpid()\nos.environ['LOADED'] = str(LOADED)",
+                                     "print(os.environ.get('LOADED'), os.getppid())")
+                                  .get(),
+                              Pipe::kOutput));
+  }
+  EXPECT_EQ(servers[0], servers[2]);
+  EXPECT_NE(servers[0], servers[1]);
 }
 
 TEST_F(ForkLauncherTest, ItsDeathAndWhatItLeftBehindAreKnown) {

@@ -75,6 +75,17 @@ TEST_F(LoopSetupTest, CommandsOfTheShellInTheTestsDirectoryWithVariables) {
   EXPECT_EQ(launcher_.of(SlotId(4)), nullptr);  // an idle slot
 }
 
+TEST_F(LoopSetupTest, NamesOfASlotsVariablesAreToldAlsoWhereThereAreNone) {
+  StartWith({"A.a", "A.b"});
+  RunCases(LeaseId(1), {0});
+  RunCases(LeaseId(2), {1});
+  Ends(Host(), 0, "PGHOST=/run/pg\n");
+  Ends(Slot(0), 0);
+  Ends(Slot(1), 0, "USER=b\nDB=t0\nDB=t1\n");
+  EXPECT_THAT(Process(0)->spec().environment, Contains("DTEST_SLOT_VARIABLES="));
+  EXPECT_THAT(Process(1)->spec().environment, AllOf(Contains("DTEST_SLOT_VARIABLES=DB USER"), Contains("DB=t1")));
+}
+
 TEST_F(LoopSetupTest, VariablesOfTheRunAreWeakerAndThoseOfALeaseStronger) {
   welcome_.settings.env = {{"DB", "of all"}, {"MODE", "of all"}};
   StartWith({"A.a"});
@@ -172,14 +183,38 @@ TEST_P(LoopSetupLineTest, FailsIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(WhatNoVariableHolds, LoopSetupLineTest,
-                         testing::Values("A=" + std::string(1, '\0') + "\n", "A=" + std::string(100 << 10, 'x') + "\n",
-                                         std::string(2 << 20, 'x') + "\n"));
+                         testing::Values("DTEST_X=1\n", "GTEST_FILTER=a\n", "PYTEST_XDIST_WORKER=gw7\n",
+                                         "TEST_TOTAL_SHARDS=2\n", "PWD=/\n", "A=" + std::string(1, '\0') + "\n",
+                                         "A=" + std::string(100 << 10, 'x') + "\n", std::string(2 << 20, 'x') + "\n"));
 
 TEST_F(LoopSetupTest, ShellThatCannotBeStartedIsAFailure) {
   StartWith({"A.a"});
   launcher_.FailNext(absl::NotFoundError("cannot start /bin/sh in /: execve"));
   RunCases(LeaseId(1), {0});
   EXPECT_THAT(Heard(), Contains("note: the set-up of the host failed: cannot start /bin/sh in /: execve"));
+}
+
+TEST_F(LoopSetupTest, MistakesOfShellsAreToldWithAHint) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Ends(Host(), 0, "A=1\nexport DATABASE=t\n");
+  EXPECT_THAT(Heard(), Contains(HasSubstr("failed: it prints 'export DATABASE=...', which makes no variable: "
+                                          "'DATABASE=...' does\n")));
+}
+
+TEST_F(LoopSetupTest, LinesOfAnotherSystemAreToldWithAHint) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Ends(Host(), 0, "no variable\r\nDATABASE=t\r\n");
+  EXPECT_THAT(Heard(), Contains(HasSubstr("failed: it prints a value of DATABASE that ends with a carriage return")));
+}
+
+TEST_F(LoopSetupTest, NamesThatAreOnlyAlikeAreNobodyElses) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Ends(Host(), 0, "TEST_DATABASE_URL=u\nPWD_OF=x\nthe export of=all\n");
+  ASSERT_NE(Slot(0), nullptr);
+  EXPECT_THAT(Slot(0)->spec().environment, AllOf(Contains("TEST_DATABASE_URL=u"), Contains("PWD_OF=x")));
 }
 
 // ---- What it has started lives on
@@ -308,15 +343,47 @@ TEST_F(LoopSetupTest, WhenTheCoordinatorIsSilent) {
   EXPECT_THAT(std::string(loop_->end().message()), HasSubstr("30s"));
 }
 
-TEST_F(LoopSetupTest, SetupThatStillRunsAtTheEndIsKilledFirst) {
+TEST_F(LoopSetupTest, SetupThatStillRunsAtTheEndIsEndedFirst) {
   StartWith({"A.a"});
   RunCases(LeaseId(1), {0});
-  Host()->Prints("PGDATA=/tmp/x\n");
+  FakeProcess* const setup = Host();
   loop_->StreamEnded();
-  poller_.Call();
-  loop_->Turn();
-  ASSERT_EQ(launcher_.alive().size(), 1u);
-  EXPECT_EQ(CommandOf(Host()), "stop");
+  Turn();
+  EXPECT_THAT(setup->signals(), ElementsAre(SIGTERM));
+  EXPECT_FALSE(loop_->ended());
+  EXPECT_EQ(HostsTearDown(), setup);
+  // What its trap prints counts, but for a line that is cut short.
+  setup->Prints("PGDATA=/tmp/x\nPGHO");
+  setup->Ends(0, SIGTERM);
+  Turn();
+  EXPECT_EQ(CommandOf(HostsTearDown()), "stop");
+  EXPECT_THAT(HostsTearDown()->spec().environment, AllOf(Contains("PGDATA=/tmp/x"), Not(Contains(HasSubstr("PGHO=")))));
+  Heard();
+  Ends(HostsTearDown(), 1);
+  EXPECT_THAT(Heard(), ElementsAre("note: the tear-down of the host, whose set-up had been cut short by the end of the "
+                                   "run, failed: exited with status 1"));
+  EXPECT_TRUE(loop_->ended());
+}
+
+TEST_F(LoopSetupTest, SetupThatDoesNotEndWithTheRunIsKilledAfterTheGrace) {
+  SetUpBoth();
+  RunCases(LeaseId(2), {1});
+  FakeProcess* const setup = Slot(1);
+  setup->Prints("DB=t1\n");
+  Say(Shutdown());
+  Turn();
+  EXPECT_EQ(CommandOf(SlotsTearDown(0)), "drop");  // that of the other slot does not wait
+  Ends(SlotsTearDown(0), 0);
+  Pass(absl::Seconds(5));
+  EXPECT_THAT(setup->signals(), ElementsAre(SIGTERM, SIGKILL));
+  setup->Ends(0, SIGKILL);
+  Turn();
+  EXPECT_EQ(CommandOf(SlotsTearDown(1)), "drop");
+  EXPECT_THAT(SlotsTearDown(1)->spec().environment, Contains("DB=t1"));
+  EXPECT_EQ(CommandOf(HostsTearDown()), "start");
+  Ends(SlotsTearDown(1), 0);
+  Ends(HostsTearDown(), 0);
+  EXPECT_TRUE(loop_->ended());
 }
 
 TEST_F(LoopSetupTest, FailureOfATearDownIsAWarningAndTheRestGoesOn) {

@@ -597,6 +597,9 @@ class PluginTest(PluginCase):
         for conftest, reason in (
                 ("URL = os.environ['DATABASE']\n", "!DATABASE is read while tests are collected"),
                 ("os.environ.setdefault('SCHEMA', 'none')\n", "!SCHEMA is read while tests are collected"),
+                ("URL = os.environb[b'DATABASE']\n", "!DATABASE is read while tests are collected"),
+                ("URL = os.getenvb(b'SCHEMA')\n", "!SCHEMA is read while tests are collected"),
+                ("assert os.environb[b'OF_HOST'] == b'1' and b'SCHEMA' in os.environb\n", ""),
                 ("assert 'DATABASE' in os.environ and os.environ['OF_HOST'] == '1'\n", "")):
             with self.subTest(conftest=conftest):
                 self.write("conftest.py", "import os\n" + conftest)
