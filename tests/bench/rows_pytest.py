@@ -206,7 +206,8 @@ def py_cov(bench):
     path = dict(PYTHONPATH=directory)
     ours, theirs = side_by_side(
         3,
-        lambda: bench.dtest("tests", "-j2", *LOCAL, "--env", f"PYTHONPATH={directory}", "--", *options, cwd=directory).seconds,
+        lambda: bench.dtest("tests", "-j2", *LOCAL, "--env", f"PYTHONPATH={directory}",
+                            *[f"--pytest-arg={option}" for option in options], cwd=directory).seconds,
         lambda: bench.timed([*PYTEST, "-n2", *options], cwd=directory, env=path),
     )
     return [at_most("dtest / pytest-xdist -n 2 with pytest-cov", ours / theirs, 0.8, f" ({ours:.2f} s, {theirs:.2f} s)")]
