@@ -3,7 +3,8 @@
     began     position in the batch
     finished  position, outcome, seconds, message, output, warning, then keys and values of its properties
     unknown   position: pytest does not collect it any more
-    shared    seconds that fixtures of the session took to set up, which each process has anew
+    shared    seconds that a further process would need to set up what tests share: all fixtures of the session, and those of
+              one module, class or package, the longest of them
     end       all have been run
 
 and, where what they cover is measured, what measuring.py says.
@@ -28,7 +29,7 @@ class Running(collection.Collection):
         self._measure = measure
         self._current = None
         self._told_warnings = set()
-        self._setting_up, self._shared = 0, {}
+        self._setting_up, self._of_session, self._of_nodes = 0, {}, {}
         self._ended = self._collected = self._failed = False
 
     # ---- Collection
@@ -104,17 +105,23 @@ class Running(collection.Collection):
             self._current.add(report)
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_fixture_setup(self, fixturedef):
-        if fixturedef.scope != "session":
+    def pytest_fixture_setup(self, fixturedef, request):
+        if fixturedef.scope == "function":
             yield
             return
         began = time.perf_counter()
         self._setting_up += 1
         yield
         self._setting_up -= 1
-        if self._setting_up == 0:  # with several parameters it counts once
+        if self._setting_up > 0:
+            return
+        seconds = time.perf_counter() - began
+        if fixturedef.scope == "session":  # with several parameters it counts once
             key = (fixturedef.baseid, fixturedef.argname)
-            self._shared[key] = max(self._shared.get(key, 0.0), time.perf_counter() - began)
+            self._of_session[key] = max(self._of_session.get(key, 0.0), seconds)
+        else:
+            key = request.node.nodeid
+            self._of_nodes[key] = self._of_nodes.get(key, 0.0) + seconds
 
     def pytest_warning_recorded(self, warning_message, when, nodeid, location):
         """Each warning is told of the first test that it is seen in."""
@@ -133,7 +140,7 @@ class Running(collection.Collection):
         failed = self._failed or self.any_failed
         status = collection.unexplained(status, failed=failed, collected=self._collected)
         if status == 0:
-            shared = sum(self._shared.values())
+            shared = sum(self._of_session.values()) + max(self._of_nodes.values(), default=0.0)
             if shared > LEAST_SHARED:
                 self._channel.send("shared", f"{shared:.6f}")
             self._channel.send("end")

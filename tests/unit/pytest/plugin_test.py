@@ -363,28 +363,32 @@ class PluginTest(PluginCase):
         self.assertEqual(cases, ["test_a.py::test_a[left out]"])
         self.assertEqual(self.run_cases(cases, "--arg=--maybe")[cases[0]][2], "passed")
 
-    def test_what_fixtures_of_the_session_take_is_told(self):
+    def test_what_shared_fixtures_take_is_told(self):
         self.write("test_m.py", """\
             import pytest, time
             @pytest.fixture(scope="session")
             def inner(): time.sleep(0.2)
-            @pytest.fixture(scope="package")
-            def package(): time.sleep(0.5)
             @pytest.fixture(scope="session")
             def outer(request): request.getfixturevalue("inner")
             @pytest.fixture(scope="module")
             def module(): time.sleep(0.5)
-            def test_a(outer, module, package): pass
+            def test_a(outer, module): pass
             def test_b(outer): pass
             """)
-        path = self.path_of_cases(["test_m.py::test_a", "test_m.py::test_b"])
+        self.write("test_n.py", """\
+            import pytest, time
+            @pytest.fixture(scope="module", autouse=True)
+            def module(): time.sleep(0.3)
+            def test_c(): pass
+            """)
+        path = self.path_of_cases(["test_m.py::test_a", "test_m.py::test_b", "test_n.py::test_c"])
         status, records, printed = self.start(f"--run={path}")
         self.assertEqual(status, 0, printed)
         shared = [float(record[1]) for record in records if record[0] == "shared"]
         self.assertEqual(len(shared), 1)
-        self.assertGreaterEqual(shared[0], 0.2)
+        self.assertGreaterEqual(shared[0], 0.7, "the session's and the longest module's")
         first = next(float(record[3]) for record in records if record[0] == "finished")
-        self.assertLessEqual(shared[0], first - 1, "neither twice nor with others")
+        self.assertLessEqual(shared[0], first, "nothing twice, nor a second module")
 
     def test_dist_groups_tests_by_the_rules_of_xdist(self):
         self.write("test_m.py", """\
