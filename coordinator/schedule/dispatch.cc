@@ -139,13 +139,12 @@ bool Scheduler::Impl::MayPlace(HostId h, UnitId e) const {
 
 // Not on the host that it failed on while another may take it, now or once it has joined: for kRetryPatience at most.
 bool Scheduler::Impl::Avoids(HostId h, const RetryQueue::Kind& kind, absl::Time since) const {
-  if (kind.apart && HasSuspect(h)) return true;
+  if (groups_.IsBusy(kind.group) || (kind.apart && HasSuspect(h))) return true;
   return kind.avoid == h && now_ < since + kRetryPatience && hosts_.possible() > placement_.unfit(kind.unit) + 1;
 }
 
 bool Scheduler::Impl::MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const {
   const UnitId e = kind.unit;
-  if (groups_.IsBusy(kind.group)) return false;
   if (Avoids(h, kind, since)) return false;
   if (MayPlace(h, e)) return true;
   // Shipping does not pay; but the only host that need not be shipped to is the one that it failed on.

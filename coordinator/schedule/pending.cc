@@ -70,10 +70,10 @@ void Pending::Reindex(UnitId unit) {
     if (longest != 0) by_longest_.insert({-longest, unit});
     e.indexed_longest = longest;
   }
-  if (e.first > 0 || (!e.offers.empty() && e.offers.begin()->first)) {
-    with_first_.insert(unit);
-  } else {
-    with_first_.erase(unit);
+  const bool first = e.first > 0 || (!e.offers.empty() && e.offers.begin()->first);
+  if (first != e.indexed_first) {
+    first ? (void)with_first_.insert(unit) : (void)with_first_.erase(unit);
+    e.indexed_first = first;
   }
 }
 

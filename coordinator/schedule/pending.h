@@ -3,8 +3,8 @@
 //   short    in listing order, per unit: taken as batches, so suites stay together. Before them those that are to be
 //            first, long or short
 //   long     per unit, longest first: each is leased alone, the longest of all units first
-//   grouped  per group, one iteration behind the other: its unit offers it, the longest first, while no lease has any
-//   of it retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
+//   grouped  per group, iteration behind iteration: its unit offers it, the longest first, while no lease has any of it
+//   retry    cases that run alone and before others: failed attempts, suspects of a lost host (retry_queue.h)
 //   delayed  cases that will be retries at their time: nobody can have them now
 //   needy    cases that need more than a slot of any host, retries too (needy_cases.h)
 //
@@ -122,14 +122,15 @@ class Pending {
   };
   struct Unit {
     CaseList list;
-    std::vector<Long> heap;     // of long cases: the longest in front, see Shorter
-    uint32_t count = 0;         // pending in any way
-    uint32_t first = 0;         // of those in `list`, to be first
-    uint32_t unknown = 0;       // of them, without history
-    int64_t known_nanos = 0;    // of the others
-    int64_t nanos = 0;          // known_nanos and what the unknown ones are expected to take
-    int64_t indexed_nanos = 0;  // key in by_work_; 0: not there
-    float indexed_longest = 0;  // key in by_longest_; 0: not there
+    std::vector<Long> heap;      // of long cases: the longest in front, see Shorter
+    uint32_t count = 0;          // pending in any way
+    uint32_t first = 0;          // of those in `list`, to be first
+    uint32_t unknown = 0;        // of them, without history
+    int64_t known_nanos = 0;     // of the others
+    int64_t nanos = 0;           // known_nanos and what the unknown ones are expected to take
+    int64_t indexed_nanos = 0;   // key in by_work_; 0: not there
+    float indexed_longest = 0;   // key in by_longest_; 0: not there
+    bool indexed_first = false;  // in with_first_
     std::set<Offer> offers;
     std::vector<GroupId> groups;  // that it has had cases of
   };

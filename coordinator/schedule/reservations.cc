@@ -70,7 +70,7 @@ bool Scheduler::Impl::GiveNeedy(HostId h) {
     if ((host.reserved != kNoNeeds && !reserved) || !Fits(h, n)) continue;
     const CaseNumber i = needy.waiting(n).FindFirst([&](const RetryQueue::Kind& kind, absl::Time since) {
       if (!reserved) return MayRetry(h, kind, since);
-      return !groups_.IsBusy(kind.group) && placement_.hold(h, kind.unit) != Hold::kUnfit && !Avoids(h, kind, since);
+      return placement_.hold(h, kind.unit) != Hold::kUnfit && !Avoids(h, kind, since);
     });
     if (reserved) Unreserve(h);
     if (i == kNoCase) continue;
@@ -113,7 +113,7 @@ HostId Scheduler::Impl::HostToReserve(NeedsId n) const {
     // Who holds its lock there leaves a slot to the next one.
     if (slots == 1 && needs.host_locks.size() == 1 && !needs_.HostLocksFree(n, h)) continue;
     const CaseNumber i = pending_.needy().waiting(n).FindFirst([&](const RetryQueue::Kind& kind, absl::Time since) {
-      return !groups_.IsBusy(kind.group) && placement_.hold(h, kind.unit) != Hold::kUnfit && !Avoids(h, kind, since);
+      return placement_.hold(h, kind.unit) != Hold::kUnfit && !Avoids(h, kind, since);
     });
     if (i == kNoCase) continue;
     const CaseRecord& c = cases_[i];

@@ -120,7 +120,8 @@ class Scheduler::Impl {
   bool Wants(HostId h) const;
   bool GiveOne(HostId h);
   bool GiveListing(HostId h);
-  // It failed here, and another host may take it; or it is to run apart, and another such case runs here.
+  // It failed here, and another host may take it; or it is to run apart, and another such case runs here; or some of
+  // its group runs, anywhere.
   bool Avoids(HostId h, const RetryQueue::Kind& kind, absl::Time since) const;
   bool MayRetry(HostId h, const RetryQueue::Kind& kind, absl::Time since) const;
   bool HasSuspect(HostId h) const;  // holds a case that runs apart
