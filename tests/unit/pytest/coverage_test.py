@@ -236,6 +236,18 @@ class CoverageTest(plugin_test.PluginCase):
         files = measured(os.path.join(self.project, ".coverage"), os.path.realpath(self.project))
         self.assertEqual(sorted(files), ["conftest.py", "lib/__init__.py", "lib/module.py", "test_a.py"])
 
+    def check_workers(self, batches, expected):
+        """What the workers of one server have covered, a batch each, is combined without a word, and is all that is expected."""
+        server = Server(self, ["--path=", "--coverage=yes"])
+        for cases in batches:
+            records, printed, status = server.fork("gw0", cases).result()
+            self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+            self.keep(records)
+        told = self.combine(f"--output={self.directory}/out")
+        self.assertEqual((told["warnings"], told.get("error")), ([], None))
+        self.assertEqual(measured(os.path.join(self.directory, "out", ".coverage"),
+                                  os.path.realpath(self.project)), expected)
+
     def test_a_context_that_changed_before_the_fork(self):
         module = os.path.join(self.project, "lib", "module.py")
         with open(module, "a", encoding="utf-8") as file:
@@ -245,15 +257,7 @@ class CoverageTest(plugin_test.PluginCase):
                 self.write(".coveragerc", f"[run]\nsource = lib\ndynamic_context = test_function\n{branch}")
                 expected = self.expected("--cov", "--cov-report=")
                 self.assertIn(29, expected["lib/module.py"][0])
-                server = Server(self, ["--path=", "--coverage=yes"])
-                for cases in (CASES[:1], CASES[1:5], CASES[5:]):
-                    records, printed, status = server.fork("gw0", cases).result()
-                    self.assertEqual((status, records[-1]), (0, ["end"]), printed)
-                    self.keep(records)
-                told = self.combine(f"--output={self.directory}/out")
-                self.assertEqual((told["warnings"], told.get("error")), ([], None))
-                self.assertEqual(measured(os.path.join(self.directory, "out", ".coverage"),
-                                          os.path.realpath(self.project)), expected)
+                self.check_workers((CASES[:1], CASES[1:5], CASES[5:]), expected)
                 self.forget()
 
     def test_children_of_multiprocessing_and_of_forks(self):
@@ -521,15 +525,7 @@ class CoverageTest(plugin_test.PluginCase):
                 subprocess.run([sys.executable, "-B", "-c", "from lib.module import never; never()"], check=True)
             """)
         expected = self.expected("--cov", "--cov-report=")
-        server = Server(self, ["--path=", "--coverage=yes"])
-        for cases in (CASES, ["test_c.py::test_sub"]):
-            records, printed, status = server.fork("gw0", cases).result()
-            self.assertEqual((status, records[-1]), (0, ["end"]), printed)
-            self.keep(records)
-        told = self.combine(f"--output={self.directory}/out")
-        self.assertEqual((told["warnings"], told.get("error")), ([], None))
-        self.assertEqual(measured(os.path.join(self.directory, "out", ".coverage"),
-                                  os.path.realpath(self.project)), expected)
+        self.check_workers((CASES, ["test_c.py::test_sub"]), expected)
 
     def test_no_coverage_is_an_error_that_names_the_host(self):
         without = os.path.join(self.directory, "without")
