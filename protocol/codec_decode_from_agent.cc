@@ -70,6 +70,8 @@ CaseResult Read(wire::CaseResult::Reader in, Decoder& decoder) {
   result.leaky = in.getLeaky();
   result.start = decoder.Measured(in.getStart(), "start of a case");
   result.duration = decoder.Measured(in.getDuration(), "duration of a case");
+  result.setup = decoder.Measured(in.getSetup(), "set-up of a case");
+  result.teardown = decoder.Measured(in.getTeardown(), "tear-down of a case");
   result.process = in.getProcess();
   result.place = in.getPlace();
   return result;

@@ -143,6 +143,7 @@ void SetCases(wire::Cases::Builder out, const CaseInfos& cases) {
   SetColumn(cases, &Row::line, [&](uint32_t size) { return out.initLines(size); });
   SetColumn(cases, &Row::labels, [&](uint32_t size) { return out.initLabels(size); });
   SetColumn(cases, &Row::group, [&](uint32_t size) { return out.initGroups(size); });
+  SetColumn(cases, &Row::locks, [&](uint32_t size) { return out.initLocks(size); });
 }
 
 void Write(const CaseTable& table, wire::Envelope::Builder envelope) {
@@ -262,6 +263,8 @@ void Write(const CaseResult& from, wire::CaseResult::Builder row) {
   row.setLeaky(from.leaky);
   row.setStart(MeasuredNanoseconds(from.start));
   row.setDuration(MeasuredNanoseconds(from.duration));
+  row.setSetup(MeasuredNanoseconds(from.setup));
+  row.setTeardown(MeasuredNanoseconds(from.teardown));
   row.setProcess(from.process);
   row.setPlace(from.place);
 }

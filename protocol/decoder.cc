@@ -64,6 +64,7 @@ CaseInfos Decoder::Cases(wire::Cases::Reader in) {
   ReadColumn(in.getLines(), &Row::line, "lines", &rows, *this);
   ReadColumn(in.getLabels(), &Row::labels, "sets of labels", &rows, *this);
   ReadColumn(in.getGroups(), &Row::group, "groups", &rows, *this);
+  ReadColumn(in.getLocks(), &Row::locks, "sets of locks", &rows, *this);
   std::optional<CaseInfos> cases =
       CaseInfos::FromParts(String(in.getBytes()), Strings(in.getTexts(), "texts of cases"), rows);
   if (!cases.has_value()) Fail("cases whose names or texts do not fit");

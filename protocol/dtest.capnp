@@ -161,6 +161,7 @@ struct Cases {
   lines @6 :List(UInt32);  # from 1; 0: unknown
   labels @7 :List(UInt32);  # numbers of texts: each label with a zero byte after it
   groups @8 :List(UInt32);  # numbers of texts: cases of one group run in one process
+  locks @9 :List(UInt32);  # as labels: names of locks
 }
 
 struct CaseTable {
@@ -254,7 +255,7 @@ struct Listed {
 }
 
 struct CaseResult {
-  # What every case has, in 40 bytes without a pointer. The rest is in Results.details, for the cases that have any.
+  # What every case has, in 56 bytes without a pointer. The rest is in Results.details, for the cases that have any.
   index @0 :UInt32;
   attempt @1 :UInt32;  # 1 or more
   slot @2 :UInt32;
@@ -264,6 +265,8 @@ struct CaseResult {
   duration @6 :Int64;
   process @7 :UInt32;  # of its agent, from 1; 0: none
   place @8 :UInt32;    # how many cases began in that process before it
+  setup @9 :Int64;     # of `duration`
+  teardown @10 :Int64;  # of `duration`
 }
 
 struct CaseDetail {

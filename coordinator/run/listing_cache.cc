@@ -21,7 +21,7 @@
 namespace dtest {
 namespace {
 
-constexpr absl::string_view kHeader = "dtest listing 4\n";
+constexpr absl::string_view kHeader = "dtest listing 5\n";
 
 // Takes a decimal line off `text`.
 std::optional<uint64_t> TakeNumber(absl::string_view* text) {
@@ -33,8 +33,8 @@ std::optional<uint64_t> TakeNumber(absl::string_view* text) {
 }
 
 // In the order of the file.
-std::array<uint32_t*, 7> Columns(CaseInfos::Row& row) {
-  return {&row.name_size, &row.parameter_size, &row.suite, &row.file, &row.line, &row.labels, &row.group};
+std::array<uint32_t*, 8> Columns(CaseInfos::Row& row) {
+  return {&row.name_size, &row.parameter_size, &row.suite, &row.file, &row.line, &row.labels, &row.group, &row.locks};
 }
 
 std::optional<CachedListing> Parse(absl::string_view text) {

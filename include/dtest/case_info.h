@@ -29,6 +29,7 @@ struct CaseInfo {
   uint32_t line = 0;                 // in `file`, from 1; 0: unknown
   absl::string_view group = {};      // cases of one group run in one process, one after the other; empty: it has none
   std::vector<absl::string_view> labels = {};  // tags, markers; none holds a zero byte or is empty
+  std::vector<absl::string_view> locks = {};   // that its code asks for, by name; none holds a zero byte or is empty
   friend bool operator==(const CaseInfo&, const CaseInfo&) = default;
 };
 
@@ -41,8 +42,9 @@ inline absl::string_view NameInSuite(absl::string_view name, absl::string_view s
   return name.substr(name.size() > 2 && name.substr(0, 2) == "::" ? 2 : 1);
 }
 
-// The cases of one unit, in listing order. Takes 40 bytes and the name a case: suites, files, groups and sets of
-// labels are kept once each. A value; const methods from any thread. Views into it are valid until it changes or moves.
+// The cases of one unit, in listing order. Takes 40 bytes and the name a case: suites, files, groups, sets of
+// labels and of locks are kept once each. A value; const methods from any thread. Views into it are valid until it
+// changes or moves.
 class CaseInfos {
  public:
   // One case as its columns have it. Texts are numbered: 0 is the empty one, n the n-th of texts().
@@ -54,6 +56,7 @@ class CaseInfos {
     uint32_t line = 0;
     uint32_t labels = 0;  // number of the text of all of them, each with a zero byte after it
     uint32_t group = 0;   // number of its text
+    uint32_t locks = 0;   // as labels
     friend bool operator==(const Row&, const Row&) = default;
   };
 
@@ -69,7 +72,7 @@ class CaseInfos {
     infos.cases_.reserve(rows.size());
     uint64_t offset = 0;
     for (const Row& row : rows) {
-      if (std::max({row.suite, row.file, row.labels, row.group}) > texts.size()) return std::nullopt;
+      if (std::max({row.suite, row.file, row.labels, row.group, row.locks}) > texts.size()) return std::nullopt;
       infos.cases_.push_back({offset, row});
       offset += uint64_t{row.name_size} + row.parameter_size;
     }
@@ -88,11 +91,8 @@ class CaseInfos {
     row.suite = NumberOf(info.suite, last.suite);
     row.file = NumberOf(info.file, last.file);
     row.group = NumberOf(info.group, last.group);
-    if (!info.labels.empty()) {
-      std::string labels;
-      for (const absl::string_view label : info.labels) labels.append(label.data(), label.size()).push_back('\0');
-      row.labels = NumberOf(labels, last.labels);
-    }
+    row.labels = NumberOf(info.labels, last.labels);
+    row.locks = NumberOf(info.locks, last.locks);
     cases_.push_back({bytes_.size(), row});
     bytes_.append(info.name.data(), info.name.size()).append(info.parameter.data(), info.parameter.size());
   }
@@ -109,6 +109,7 @@ class CaseInfos {
     info.line = row.line;
     info.group = group(i);
     if (row.labels != 0) info.labels = absl::StrSplit(Text(row.labels), '\0', absl::SkipEmpty());
+    if (row.locks != 0) info.locks = absl::StrSplit(Text(row.locks), '\0', absl::SkipEmpty());
     return info;
   }
   absl::string_view name(size_t i) const {
@@ -154,6 +155,7 @@ class CaseInfos {
     if (last == nullptr || row.file != last->file) bytes += kText + Text(row.file).size();
     if (last == nullptr || row.labels != last->labels) bytes += kText + Text(row.labels).size();
     if (last == nullptr || row.group != last->group) bytes += kText + Text(row.group).size();
+    if (last == nullptr || row.locks != last->locks) bytes += kText + Text(row.locks).size();
     return bytes;
   }
   void Append(const CaseInfos& others) {
@@ -186,6 +188,14 @@ class CaseInfos {
     const auto [entry, is_new] = numbers_.try_emplace(text, texts_.size() + 1);
     if (is_new) texts_.emplace_back(text);
     return entry->second;
+  }
+
+  // Of a set of them, each with a zero byte after it.
+  uint32_t NumberOf(const std::vector<absl::string_view>& texts, uint32_t guess) {
+    if (texts.empty()) return 0;
+    std::string all;
+    for (const absl::string_view text : texts) all.append(text.data(), text.size()).push_back('\0');
+    return NumberOf(all, guess);
   }
 
   std::string bytes_;

@@ -14,7 +14,7 @@ CaseInfos Cases() {
   CaseInfos cases = {"", kOdd};
   cases.Add({.name = "S.a", .suite = "S", .parameter = kOdd, .file = "/s.cc", .line = 3, .labels = {"slow", "gpu"}});
   cases.Add({.name = "T.b", .suite = "T", .file = "/s.cc", .labels = {"slow", "gpu"}});
-  cases.Add({.name = "S.c", .suite = "S"});
+  cases.Add({.name = "S.c", .suite = "S", .locks = {"port", "gpu"}});
   return cases;
 }
 
@@ -28,12 +28,14 @@ TEST(CaseInfos, GivesBackWhatWasAdded) {
       CaseInfo(
           {.name = "S.a", .suite = "S", .parameter = kOdd, .file = "/s.cc", .line = 3, .labels = {"slow", "gpu"}}));
   EXPECT_EQ(cases[3], CaseInfo({.name = "T.b", .suite = "T", .file = "/s.cc", .labels = {"slow", "gpu"}}));
+  EXPECT_EQ(cases[4], CaseInfo({.name = "S.c", .suite = "S", .locks = {"port", "gpu"}}));
   EXPECT_EQ(cases.name(4), "S.c");
   EXPECT_EQ(cases.suite(4), "S");
 }
 
 TEST(CaseInfos, KeepsEachTextOnce) {
-  EXPECT_THAT(Cases().texts(), ElementsAre("S", "/s.cc", std::string("slow\0gpu\0", 9), "T"));
+  EXPECT_THAT(Cases().texts(),
+              ElementsAre("S", "/s.cc", std::string("slow\0gpu\0", 9), "T", std::string("port\0gpu\0", 9)));
 }
 
 TEST(CaseInfos, AreMadeOfTheirParts) {
@@ -48,8 +50,8 @@ TEST(CaseInfos, AreMadeOfTheirParts) {
   EXPECT_FALSE(*again == cases);
 
   EXPECT_FALSE(CaseInfos::FromParts(cases.bytes() + "x", cases.texts(), rows).has_value());
-  rows[2].suite = 5;
-  EXPECT_FALSE(CaseInfos::FromParts(cases.bytes(), cases.texts(), rows).has_value()) << "there are four texts";
+  rows[2].suite = 6;
+  EXPECT_FALSE(CaseInfos::FromParts(cases.bytes(), cases.texts(), rows).has_value()) << "there are five texts";
   rows[2].suite = 4;
   EXPECT_TRUE(CaseInfos::FromParts(cases.bytes(), cases.texts(), rows).has_value());
   rows[0].name_size = UINT32_MAX;

@@ -50,7 +50,8 @@ inline CaseInfos SampleCases() {
              .file = "/src/w.cc",
              .line = UINT32_MAX,
              .group = AnyBytes(),
-             .labels = {"slow", "needs gpu"}});
+             .labels = {"slow", "needs gpu"},
+             .locks = {"port", "gpu \xff"}});
   cases.Add({.name = "z", .suite = AnyBytes()});
   return cases;
 }
@@ -120,6 +121,8 @@ inline std::vector<FromAgent> SampleFromAgent() {
   failed.warning = AnyBytes();
   failed.process = UINT32_MAX;
   failed.place = 7;
+  failed.setup = absl::Nanoseconds(2);
+  failed.teardown = absl::Hours(3);
   CaseResult cut = passed;
   cut.outcome = Outcome::kInfraError;
   cut.output_cut = 1;
