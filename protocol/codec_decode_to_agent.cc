@@ -41,6 +41,13 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   settings.store_limit = decoder.ByteCount(from.getStoreLimit(), "the limit of the store");
   settings.host_setup = Read(from.getHostSetup(), decoder);
   settings.slot_setup = Read(from.getSlotSetup(), decoder);
+  const auto environment = from.getEnvironment();
+  settings.environment.command = Decoder::String(environment.getCommand());
+  settings.environment.check = Decoder::String(environment.getCheck());
+  if (!settings.environment.command.empty()) {
+    settings.environment.key = decoder.OneDigest(environment.getKey(), "the key of an environment");
+  }
+  settings.environment.time_limit = decoder.Duration(environment.getTimeLimit(), "the time limit of an environment");
   return welcome;
 }
 

@@ -85,6 +85,11 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   settings.setStoreLimit(ByteCount(from.store_limit));
   SetSetup(settings.initHostSetup(), from.host_setup);
   SetSetup(settings.initSlotSetup(), from.slot_setup);
+  auto environment = settings.initEnvironment();
+  environment.setCommand(Bytes(from.environment.command));
+  environment.setCheck(Bytes(from.environment.check));
+  if (!from.environment.command.empty()) environment.setKey(Bytes(from.environment.key.bytes()));
+  environment.setTimeLimit(Nanoseconds(from.environment.time_limit));
 }
 
 void Write(const AddUnit& add, wire::Envelope::Builder envelope) {

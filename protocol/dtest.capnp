@@ -112,6 +112,14 @@ struct RunSettings {
   adaptSlots @13 :Bool;
   hostSetup @14 :Setup;
   slotSetup @15 :Setup;
+  environment @16 :HostEnvironment;
+}
+
+struct HostEnvironment {
+  command @0 :Data;
+  check @1 :Data;
+  key @2 :Data;  # one digest; empty where there is no command
+  timeLimit @3 :Int64;
 }
 
 struct Setup {

@@ -101,6 +101,15 @@ struct Setup {
   friend bool operator==(const Setup&, const Setup&) = default;
 };
 
+// What tests need of a host beyond their own files: made there once for each key, and kept in the host's store.
+struct HostEnvironment {
+  std::string command;  // of /bin/sh; makes it in the directory DTEST_ENVIRONMENT; empty: there is none to be made
+  std::string check;    // of /bin/sh; status 0: it can be used. Before each run; empty: that it was finished is enough
+  Digest key;           // another one is another environment
+  absl::Duration time_limit;  // of either
+  friend bool operator==(const HostEnvironment&, const HostEnvironment&) = default;
+};
+
 // What every test process of the run sees, and its limits but for those of cases, which LeasedCase has.
 struct RunSettings {
   std::string run_id;
@@ -118,6 +127,7 @@ struct RunSettings {
   std::string working_directory;  // absolute if in place, else relative to the tree; empty: the tree's root
   uint64_t store_limit = 0;       // bytes; 0: the agent's default
   Setup host_setup, slot_setup;
+  HostEnvironment environment;
   friend bool operator==(const RunSettings&, const RunSettings&) = default;
 };
 

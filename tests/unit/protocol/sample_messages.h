@@ -73,7 +73,8 @@ inline std::vector<ToAgent> SampleToAgent() {
                       "work/dir",
                       5ull << 30,
                       {"make db", AnyBytes(), absl::Minutes(2)},
-                      {"", "rm db", absl::Seconds(1)}};
+                      {"", "rm db", absl::Seconds(1)},
+                      {"make env", AnyBytes(), SampleDigest(7), absl::Minutes(3)}};
   welcome.heartbeat_interval = absl::Seconds(2);
   welcome.lease_timeout = absl::Seconds(30);
   welcome.worker_base = 48;
