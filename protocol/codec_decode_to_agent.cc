@@ -105,7 +105,8 @@ Lease Read(wire::Lease::Reader in, Decoder& decoder) {
               {},
               decoder.InRange(in.getIteration(), 1, kMostIterations, "an iteration"),
               in.getUnlistedToo(),
-              decoder.Pairs(in.getEnv(), "environment variables")};
+              decoder.Pairs(in.getEnv(), "environment variables"),
+              in.getMayFollow()};
   const auto indices = in.getIndices();
   const auto attempts = in.getAttempts();
   const auto limits = in.getTimeLimits();

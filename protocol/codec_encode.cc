@@ -164,6 +164,7 @@ void Write(const Lease& lease, wire::Envelope::Builder envelope) {
   out.setUnit(lease.unit.value());
   out.setIteration(lease.iteration);
   out.setUnlistedToo(lease.unlisted_too);
+  out.setMayFollow(lease.may_follow);
   if (!lease.env.empty()) SetPairs(out.initEnv(lease.env.size()), lease.env);
   auto indices = out.initIndices(lease.cases.size());
   bool all_first = true, all_alike = true;

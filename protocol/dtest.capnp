@@ -188,6 +188,7 @@ struct Lease {
   timeLimits @5 :List(Int64);  # column of `indices`; one: all have it; empty: none has any
   unlistedToo @6 :Bool;  # what is there and was not listed may run, so that it shows
   env @7 :List(Pair);  # of its processes: after those of the run's settings and of the unit
+  mayFollow @8 :Bool;  # in a process that has run another lease of the unit
 }
 
 struct FileRecipe {

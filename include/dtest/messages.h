@@ -196,6 +196,7 @@ struct Lease {
   // each unit, in runs without filters.
   bool unlisted_too = false;
   std::vector<std::pair<std::string, std::string>> env = {};  // of its processes: after the run's and the unit's
+  bool may_follow = false;  // in a process that has run another lease of the unit: what a framework shares is kept
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 

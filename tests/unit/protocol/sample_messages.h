@@ -90,7 +90,7 @@ inline std::vector<ToAgent> SampleToAgent() {
           CaseTable{UnitId(3), SampleCases()},
           CaseTable{UnitId(3), {"only", "names"}},
           Lease{LeaseId(1ull << 63), UnitId(4), {{0, 1}, {(1 << 20) - 1, 1}}},
-          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}, 4, true, {{"TZ", "UTC"}, {"EMPTY", ""}}},
+          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}, 4, true, {{"TZ", "UTC"}, {"EMPTY", ""}}, true},
           Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 1, absl::Seconds(7)}, {7, 1, absl::Seconds(8)}}},
           Lease{LeaseId(2), UnitId(4), {{5, 1, absl::Seconds(7)}, {6, 1, absl::Seconds(7)}}},
           Recall{LeaseId(5)},
