@@ -126,6 +126,10 @@ void Agent::Impl::OnMessage(Recall&& message) {
     return;
   }
   HeldLease* lease = found->second.get();
+  if (absl::c_any_of(slots_, [&](const Slot& slot) { return slot.next == lease; })) {
+    Send(Refused{message.lease});
+    return;
+  }
   if (Slot* slot = SlotOf(lease); slot != nullptr) {
     if (slot->HasProcess() || lease->inquest.has_value()) {
       Send(Refused{message.lease});
@@ -145,6 +149,14 @@ void Agent::Impl::OnMessage(Cancel&& message) {
   const auto found = leases_.find(message.lease);
   if (found == leases_.end()) return;
   HeldLease* lease = found->second.get();
+  if (const auto before = absl::c_find_if(slots_, [&](const Slot& slot) { return slot.next == lease; });
+      before != slots_.end()) {
+    before->next = nullptr;
+    before->next_cancelled = true;
+    Send(Released{message.lease});
+    leases_.erase(found);
+    return;
+  }
   Slot* slot = SlotOf(lease);
   if (slot != nullptr && lease->inquest.has_value()) GiveUpInquest(slot);
   Flush(lease);
@@ -164,6 +176,7 @@ void Agent::Impl::OnMessage(Interrupt&& message) {
   listings_.clear();
   const bool at_once = message.grace <= absl::ZeroDuration();
   for (Slot& slot : slots_) {
+    if (slot.next != nullptr) leases_.erase(std::exchange(slot.next, nullptr)->id());
     HeldLease* lease = slot.lease;
     const int signal = at_once ? SIGKILL : SIGINT;
     const absl::Time kill_at = at_once ? absl::InfiniteFuture() : now_ + message.grace;

@@ -6,7 +6,11 @@
 // `now` is the agent's monotonic clock expressed as an absl::Time and never goes back. The loop (agent/loop/loop.h)
 // carries actions out in order and feeds back what happens; it decides nothing.
 //
-// A slot runs one lease at a time as one process over the lease's remaining cases. When the process dies or a case
+// A slot runs one lease at a time as one process over the lease's remaining cases. A process that could go on as its
+// batch ends is given the next lease in the queue, if that is of the same unit, has the same environment and may follow
+// (Lease::may_follow): so what a framework shares among all cases is made once a slot, as long as there is work for it.
+// Until the process gets there the lease is held for it, and can be recalled no more; if it never does, the lease is
+// the first of the queue again. When the process dies or a case
 // times out, the running case is blamed; the cases not reached go on in a fresh process in the same slot, after any
 // message that came in between (so that such a remainder can be recalled). Listings take a slot like a lease, before
 // any queued lease. A lease whose unit is not prepared waits; others overtake it.
@@ -70,6 +74,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -105,6 +110,12 @@ struct BatchCut {
   size_t cases = 0;  // at least one
 };
 
+// The process is about to end, its last case but for the tear-down, and could go on with other cases: answered by
+// FollowBatch.
+struct BatchEnds {
+  SlotId slot;
+};
+
 // From the framework's reader of a slot's output. `index` is the position in the listing.
 struct CaseBegan {
   SlotId slot;
@@ -135,6 +146,7 @@ struct ProcessExited {
 struct ProcessEnded : ProcessEnd {
   SlotId slot;
   bool leaky = false;
+  bool goes_on = false;     // only its batch has ended: it lives, and runs that of the last FollowBatch from now on
   std::string spawn_error;  // it could not even be started
   std::string cases;        // the names of those that began, for messages; empty where it ended well
 };
@@ -170,9 +182,9 @@ struct SlotsOpen {
 
 struct AgentTick {};
 
-using AgentEvent =
-    std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, CaseBegan, SuiteTearDown, CaseFinished,
-                 ProcessExited, ProcessEnded, AgentSignalled, ListingEnded, SetupEnded, SlotsOpen, AgentTick>;
+using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, BatchEnds, CaseBegan,
+                                SuiteTearDown, CaseFinished, ProcessExited, ProcessEnded, AgentSignalled, ListingEnded,
+                                SetupEnded, SlotsOpen, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 
@@ -210,6 +222,14 @@ struct StartBatch {
   std::vector<std::pair<std::string, std::string>> env = {};
 };
 
+// Answers BatchEnds. The process is to run these cases behind those it has: a ProcessEnded that says so follows, or one
+// that does not, and then they have not begun. None: it is to end.
+struct FollowBatch {
+  SlotId slot;
+  UnitId unit;
+  std::optional<StartBatch> next;
+};
+
 // Signal the slot's process group. ProcessEnded (ListingEnded, SetupEnded) follows as always. Harmless if it has just
 // ended.
 struct KillSlot {
@@ -222,7 +242,8 @@ struct Exit {
   std::string reason;  // empty: asked to
 };
 
-using AgentAction = std::variant<Reply, PrepareFiles, StartListing, StartSetup, StartBatch, KillSlot, Exit>;
+using AgentAction =
+    std::variant<Reply, PrepareFiles, StartListing, StartSetup, StartBatch, FollowBatch, KillSlot, Exit>;
 
 // ---- The machine -----------------------------------------------------------------------------------------------
 

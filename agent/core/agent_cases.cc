@@ -138,6 +138,9 @@ void Agent::Impl::On(ProcessEnded&& event) {
     SendIdleIfOwed();
     return;
   }
+  // It was signalled before it went on, and ends: that is what tells of it.
+  if (event.goes_on && (slot->fate != Slot::Fate::kOpen || (slot->next == nullptr && !slot->next_cancelled))) return;
+  if (!event.goes_on) GiveUpNext(slot);
   if (!event.spawn_error.empty()) {
     // The slot's lease is given back by Fail like those that wait.
     slot->state = Slot::State::kBetween;
@@ -187,7 +190,7 @@ void Agent::Impl::On(ProcessEnded&& event) {
     Gather(lease, *std::move(last));
   }
   if (early) DiedEarly(slot, event, blamed);
-  NextProcess(slot);
+  event.goes_on ? Follow(slot) : NextProcess(slot);
 }
 
 void Agent::Impl::GatherDoubtful(Slot* slot) {
@@ -239,7 +242,7 @@ void Agent::Impl::EndWrong(Slot* slot, ProcessEnded* event) {
       Gather(lease, Blame(slot, lease->First(), Outcome::kInfraError, NotRun(*event)));
     }
   }
-  NextProcess(slot);
+  event->goes_on ? Follow(slot) : NextProcess(slot);
 }
 
 std::string Agent::Impl::NotRun(const ProcessEnded& event) {

@@ -51,6 +51,8 @@ class Agent::Impl {
     bool of_host = false;  // of kSettingUp
     UnitId unit;
     HeldLease* lease = nullptr;
+    HeldLease* next = nullptr;         // its process goes on with it behind `lease`
+    bool next_cancelled = false;       // it goes on with what nobody wants any more
     std::optional<LeaseId> cancelled;  // Released is owed when the process has ended
 
     // Of the process.
@@ -152,6 +154,15 @@ class Agent::Impl {
 
   // One over the remaining cases of the slot's lease.
   void StartProcess(Slot* slot);
+  // What the slot's process is to run behind its lease; null: nothing that may follow it is next.
+  HeldLease* FollowerOf(const Slot& slot);
+  void On(BatchEnds&& event);
+  // The process will not get to what was to follow.
+  void GiveUpNext(Slot* slot);
+  void GiveBack(HeldLease* lease);  // to the front of the queue
+  // The process goes on: its lease is over, and the next one begins.
+  void Follow(Slot* slot);
+  StartBatch BatchOf(const Slot& slot, const HeldLease& lease, std::vector<LeasedCase> cases) const;
   // What runs until the next word of the framework counts against the limit of the case at that position of the lease.
   void StartLimit(Slot* slot, size_t position);
   void FreeSlot(Slot* slot);

@@ -143,8 +143,80 @@ void Agent::Impl::StartProcess(Slot* slot) {
   slot->batch_left = cases.size();
   StartLimit(slot, NextOf(*slot));
   slot->report = units_[slot->unit].report || looks_again || lease->one_by_one;
-  actions_->emplace_back(StartBatch{IdOf(slot), slot->unit, std::move(cases), slot->report, lease->iteration(),
-                                    lease->unlisted_too() && !looks_again, lease->env()});
+  StartBatch batch = BatchOf(*slot, *lease, std::move(cases));
+  if (looks_again) batch.unlisted_too = false;
+  actions_->emplace_back(std::move(batch));
+}
+
+StartBatch Agent::Impl::BatchOf(const Slot& slot, const HeldLease& lease, std::vector<LeasedCase> cases) const {
+  return {IdOf(&slot),       lease.unit(),         std::move(cases), slot.report,
+          lease.iteration(), lease.unlisted_too(), lease.env()};
+}
+
+HeldLease* Agent::Impl::FollowerOf(const Slot& slot) {
+  const HeldLease* const lease = slot.lease;
+  if (lease == nullptr || slot.fate != Slot::Fate::kOpen || slot.suspect != HeldLease::kNone) return nullptr;
+  if (slot.confirms || lease->doubt.has_value() || lease->one_by_one || busy() > open_) return nullptr;
+  const auto ready = [this](UnitId id) { return IsReady(id); };
+  if (std::any_of(listings_.begin(), listings_.end(), ready)) return nullptr;
+  // Only what would have the slot anyway: nothing is overtaken.
+  const auto first =
+      std::find_if(queue_.begin(), queue_.end(), [&](const HeldLease* held) { return ready(held->unit()); });
+  if (first == queue_.end()) return nullptr;
+  HeldLease* const next = *first;
+  const bool alike = next->unit() == lease->unit() && next->iteration() == lease->iteration() &&
+                     next->attempt() == lease->attempt() && next->env() == lease->env();
+  if (!alike || !next->may_follow()) return nullptr;
+  queue_.erase(first);
+  return next;
+}
+
+void Agent::Impl::On(BatchEnds&& event) {
+  Slot* slot = Live(event.slot, Slot::State::kRunning);
+  if (slot == nullptr || slot->next != nullptr || slot->next_cancelled) return;
+  slot->next = FollowerOf(*slot);
+  FollowBatch answer{event.slot, slot->unit, std::nullopt};
+  if (HeldLease* const next = slot->next; next != nullptr) {
+    answer.next = BatchOf(*slot, *next, next->Remaining(std::numeric_limits<size_t>::max()));
+  }
+  actions_->emplace_back(std::move(answer));
+}
+
+void Agent::Impl::GiveUpNext(Slot* slot) {
+  if (slot->next == nullptr) return;
+  GiveBack(std::exchange(slot->next, nullptr));
+}
+
+void Agent::Impl::GiveBack(HeldLease* lease) {
+  queue_.push_front(lease);
+  if (units_[lease->unit()].state == Unit::State::kFailed) GiveBackQueued(lease->unit());
+  dispatch_ = true;
+}
+
+void Agent::Impl::Follow(Slot* slot) {
+  HeldLease* const lease = slot->lease;
+  SettleInquest(slot);
+  if (lease->remaining() > 0) {
+    Flush(lease);
+    slot->lease = nullptr;
+    GiveBack(lease);  // for a process of its own
+  } else {
+    FinishLease(slot);
+  }
+  const Slot was = std::exchange(*slot, Slot());
+  slot->state = Slot::State::kRunning;
+  slot->unit = was.unit;
+  slot->spawned = now_;
+  slot->process = was.process;
+  slot->begun = was.begun;
+  slot->report = was.report;
+  if (was.next_cancelled) {
+    DropProcess(slot, SIGKILL, absl::InfiniteFuture());
+    return;
+  }
+  slot->lease = was.next;
+  slot->batch_left = slot->lease->remaining();
+  StartLimit(slot, NextOf(*slot));
 }
 
 void Agent::Impl::StartLimit(Slot* slot, size_t position) {
@@ -170,6 +242,7 @@ Agent::Impl::Slot* Agent::Impl::Live(SlotId id, Slot::State state) {
 }
 
 void Agent::Impl::DropProcess(Slot* slot, int signal, absl::Time kill_at) {
+  GiveUpNext(slot);
   slot->lease = nullptr;
   slot->held.reset();
   slot->doubtful.clear();
@@ -276,6 +349,7 @@ void Agent::Impl::Stop(Slot* slot, Outcome outcome, const std::string& what, abs
     }
   }
   slot->fate = Slot::Fate::kStopped;
+  GiveUpNext(slot);
   slot->limit = absl::InfiniteFuture();
   const bool at_once = welcome_.settings.kill_grace <= absl::ZeroDuration();
   slot->kill_at = at_once ? absl::InfiniteFuture() : now_ + welcome_.settings.kill_grace;
@@ -310,6 +384,7 @@ void Agent::Impl::Beat() {
     if (slot.cancelled.has_value()) beat.leases.push_back(*slot.cancelled);
     if (slot.lease == nullptr) continue;
     beat.leases.push_back(slot.lease->id());
+    if (slot.next != nullptr) beat.leases.push_back(slot.next->id());
     // What runs once more in an inquest, or is being torn down, is not on its way to a result.
     if (slot.running == HeldLease::kNone || slot.suspect != HeldLease::kNone) continue;
     if (slot.torn_down != absl::InfiniteFuture()) continue;
@@ -328,6 +403,9 @@ void Agent::Impl::CheckInvariants() const {
     if (lease->remaining() == 0) InvariantBroken("a queued lease has nothing to run");
   }
   for (const Slot& slot : slots_) {
+    if (slot.next != nullptr && (slot.lease == nullptr || slot.fate != Slot::Fate::kOpen)) {
+      InvariantBroken("a lease waits for a process that will not get to it");
+    }
     if (slot.lease == nullptr) {
       if (slot.state == Slot::State::kBetween) InvariantBroken("a slot is between processes without a lease");
       if (slot.state == Slot::State::kRunning && slot.fate != Slot::Fate::kDropped)
@@ -335,7 +413,7 @@ void Agent::Impl::CheckInvariants() const {
       if (slot.held.has_value()) InvariantBroken("a result is held back without a lease");
       continue;
     }
-    ++placed;
+    placed += slot.next != nullptr ? 2 : 1;
     const auto held = leases_.find(slot.lease->id());
     if (held == leases_.end() || held->second.get() != slot.lease) InvariantBroken("a slot's lease is not held");
     if (slot.state == Slot::State::kIdle || slot.state == Slot::State::kListing) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_set.h"
 
 namespace dtest {
 
@@ -13,18 +14,28 @@ HeldLease::HeldLease(Lease lease)
       iteration_(lease.iteration),
       unlisted_too_(lease.unlisted_too),
       env_(std::move(lease.env)),
+      may_follow_(lease.may_follow),
       cases_(std::move(lease.cases)) {
-  absl::c_stable_sort(cases_, [](const LeasedCase& a, const LeasedCase& b) { return a.index < b.index; });
-  const auto same = [](const LeasedCase& a, const LeasedCase& b) { return a.index == b.index; };
-  cases_.erase(std::unique(cases_.begin(), cases_.end(), same), cases_.end());
+  const auto ascend = [](const LeasedCase& a, const LeasedCase& b) { return a.index < b.index; };
+  const auto do_not = [&](const LeasedCase& a, const LeasedCase& b) { return !ascend(a, b); };
+  if (absl::c_adjacent_find(cases_, do_not) != cases_.end()) {
+    absl::flat_hash_set<uint32_t> seen;
+    std::erase_if(cases_, [&](const LeasedCase& leased) { return !seen.insert(leased.index).second; });
+  }
+  by_index_.resize(cases_.size());
+  absl::c_iota(by_index_, 0);
+  if (!absl::c_is_sorted(cases_, ascend)) {
+    absl::c_sort(by_index_, [&](uint32_t a, uint32_t b) { return ascend(cases_[a], cases_[b]); });
+  }
+  for (const LeasedCase& leased : cases_) attempt_ = std::max(attempt_, leased.attempt);
   finished_.assign(cases_.size(), 0);
   remaining_ = cases_.size();
 }
 
 size_t HeldLease::PositionOf(uint32_t index) const {
-  const auto found = std::lower_bound(cases_.begin(), cases_.end(), index,
-                                      [](const LeasedCase& leased, uint32_t i) { return leased.index < i; });
-  return found == cases_.end() || found->index != index ? kNone : static_cast<size_t>(found - cases_.begin());
+  const auto found = std::lower_bound(by_index_.begin(), by_index_.end(), index,
+                                      [this](uint32_t position, uint32_t i) { return cases_[position].index < i; });
+  return found == by_index_.end() || cases_[*found].index != index ? kNone : *found;
 }
 
 size_t HeldLease::Find(uint32_t index) {

@@ -45,8 +45,8 @@ class HeldLease {
  public:
   static constexpr size_t kNone = ~size_t{0};
 
-  // A case named twice in one lease is held once. Positions are in the order of the listing, as frameworks run the
-  // cases of one process: the first that remains is the next to run.
+  // A case named twice in one lease is held once. Positions are in the lease's order, in which its process runs them:
+  // the first that remains is the next to run.
   explicit HeldLease(Lease lease);
 
   LeaseId id() const { return id_; }
@@ -54,10 +54,13 @@ class HeldLease {
   uint32_t iteration() const { return iteration_; }  // of all of its cases
   bool unlisted_too() const { return unlisted_too_; }
   const std::vector<std::pair<std::string, std::string>>& env() const { return env_; }
+  bool may_follow() const { return may_follow_; }
+  // The highest of its cases: a process has one environment, and where attempts differ this tells most.
+  uint32_t attempt() const { return attempt_; }
   size_t remaining() const { return remaining_; }  // neither reported nor held back
   const LeasedCase& at(size_t position) const { return cases_[position]; }
 
-  // Position of a remaining case; kNone if there is none. O(1) when cases come in order.
+  // Position of a remaining case; kNone if there is none. O(1) when cases come in order, else O(log n).
   size_t Find(uint32_t index);
   // Position of the first remaining case; kNone if none remains.
   size_t First();
@@ -95,8 +98,11 @@ class HeldLease {
   uint32_t iteration_;
   bool unlisted_too_;
   std::vector<std::pair<std::string, std::string>> env_;
-  std::vector<LeasedCase> cases_;  // by index
-  std::vector<uint8_t> finished_;  // parallel to cases_
+  bool may_follow_;
+  uint32_t attempt_ = 1;
+  std::vector<LeasedCase> cases_;
+  std::vector<uint32_t> by_index_;  // positions, sorted by the index of their case
+  std::vector<uint8_t> finished_;   // parallel to cases_
   size_t remaining_ = 0;
   size_t first_ = 0;   // no remaining case before it
   size_t cursor_ = 0;  // where the next one is expected

@@ -42,10 +42,10 @@ std::optional<Ends> MakePipe() {
   return made;
 }
 
-// Of packets.
-std::optional<Ends> MakeSockets() {
+// `type`: SOCK_SEQPACKET or SOCK_STREAM.
+std::optional<Ends> MakeSockets(int type) {
   int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return std::nullopt;
+  if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) return std::nullopt;
   Ends made{Fd(ends[0]), Fd(ends[1])};
   if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return std::nullopt;
   return made;
@@ -103,7 +103,7 @@ class ForkLauncher::Server {
  public:
   // Null: it could not be started.
   static std::shared_ptr<Server> Start(StartSpec spec, DirectLauncher* direct) {
-    std::optional<Ends> sockets = MakeSockets(), output = MakePipe();
+    std::optional<Ends> sockets = MakeSockets(SOCK_SEQPACKET), output = MakePipe();
     if (!sockets.has_value() || !output.has_value()) return nullptr;
     spec.arguments = spec.fork_server;
     spec.mark = 0;
@@ -181,7 +181,7 @@ class ForkLauncher::Worker final : public TestProcess {
   // Null: there are no descriptors for it.
   static std::unique_ptr<Worker> Make(SlotId slot, StartSpec spec, std::shared_ptr<Server> server,
                                       ForkLauncher* launcher) {
-    std::optional<Ends> output = MakePipe(), report = MakePipe(), reply = MakeSockets();
+    std::optional<Ends> output = MakePipe(), report = MakeSockets(SOCK_STREAM), reply = MakeSockets(SOCK_SEQPACKET);
     Fd ends(epoll_create1(EPOLL_CLOEXEC)), killed(eventfd(0, EFD_CLOEXEC));
     if (!output || !report || !reply || !ends.ok() || !killed.ok()) return nullptr;
     std::unique_ptr<Worker> worker(
@@ -221,6 +221,11 @@ class ForkLauncher::Worker final : public TestProcess {
   void Close(Pipe pipe) override {
     if (pipe == Pipe::kOutput) output_.ours.Close();
     if (pipe == Pipe::kReport) report_.ours.Close();
+  }
+  bool Answer(const std::string& bytes) override {
+    // It waits for this: there is room for it, or it is not what it should be.
+    const ssize_t sent = send(report_.ours.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    return sent == static_cast<ssize_t>(bytes.size());
   }
 
   int end_fd() const override { return ends_.get(); }

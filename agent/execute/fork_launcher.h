@@ -7,6 +7,7 @@
 // environment. With it come three descriptors: what becomes the process' stdout and stderr, its report channel, and a
 // socket for this conversation: the process, which by then is a child of ours (leftovers.h says how), says its id
 // there, waits for a byte, and begins; or the server says '!' and why it cannot be forked.
+// The report channel is a stream socket: the process reads there what TestProcess::Answer sends.
 //
 // A server that refuses or dies costs nothing but its time: what was asked of it is started afresh, as is all that
 // follows; of a refusal a person is told. What it prints is read and forgotten, with one exception: where a process is

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -35,6 +36,9 @@ class TestProcess {
   // more.
   virtual std::optional<size_t> Read(Pipe pipe, absl::Span<char> buffer) = 0;
   virtual void Close(Pipe pipe) = 0;
+  // Answers what it has said through its report channel: it reads these bytes from the same descriptor. False: it has
+  // ended, or is one that takes no answers.
+  virtual bool Answer(const std::string& /*bytes*/) { return false; }
 
   // A descriptor to watch: readable when the process has ended. -1 where there is none: ask HasEnded after SIGCHLD.
   virtual int end_fd() const = 0;

@@ -83,6 +83,11 @@ class CaseSink {
   // The case that runs has ended, and its suite is being torn down. Finished follows when that is over, too.
   virtual void TearingDown(uint32_t /*index*/) {}
   virtual void Finished(CaseResult result, Standing standing) = 0;
+  // The process could go on with other cases behind those it was asked for, and waits for an answer: that is
+  // OutputReader::Follow and TestFramework::AnswerTo.
+  virtual void WantsMore() {}
+  // All that it was asked for before Follow has been run, and it goes on with that. `end` is as from Ended.
+  virtual void GoesOn(ProcessEnd /*end*/) {}
   // What the process has covered, or that this is lost; as Coverage::data. At most once a process.
   virtual void Covered(absl::string_view /*data*/) {}
 };
@@ -98,6 +103,8 @@ class OutputReader {
   // Bytes of the report as they come, cut anywhere: only with Invocation::report. What was printed by then has been
   // fed; nothing else is said of which came first, of what was written there and what was printed.
   virtual void FeedReport(absl::string_view /*bytes*/, CaseSink* /*sink*/) {}
+  // In answer to CaseSink::WantsMore, once: what the process is to run next. Only for readers that say so.
+  virtual void Follow(const BatchRequest& /*request*/) {}
   // Output and report have ended. `files` are the contents of Invocation::read_back, empty where there is no such file.
   virtual void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) = 0;
 };
@@ -125,6 +132,10 @@ class TestFramework {
   virtual size_t CasesAProcess(const BatchRequest& request) const { return request.cases.size(); }
   virtual Invocation RunInvocation(const BatchRequest& request) const = 0;
   virtual std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const = 0;
+
+  // What a process that wants more reads as its answer (TestProcess::Answer): to run what this invocation says, with
+  // its files there; or, null, that there is no more.
+  virtual std::string AnswerTo(const Invocation* /*next*/) const { return ""; }
 
   // Whether a program that nothing else tells of is one of this framework, by the first lines that it printed: stdout
   // and stderr, whole lines. Then a reader of this framework takes over: its Start is called with the

@@ -138,6 +138,14 @@ std::unique_ptr<OutputReader> PytestFramework::NewReader(const BatchRequest& req
   return std::make_unique<PytestReader>(request);
 }
 
+std::string PytestFramework::AnswerTo(const Invocation* next) const {
+  std::string fields;
+  if (next != nullptr) {
+    for (const std::string& argument : next->arguments) absl::StrAppend(&fields, argument.size(), ":", argument, ",");
+  }
+  return absl::StrCat(fields.size(), ":", fields, "\n");
+}
+
 const TestFramework& PytestAdapter() {
   static const PytestFramework framework;
   return framework;

@@ -29,6 +29,7 @@ class PytestFramework final : public TestFramework {
   std::vector<std::string> ListingNotes(absl::Span<const std::string> files) const override;
   Invocation RunInvocation(const BatchRequest& request) const override;
   std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const override;
+  std::string AnswerTo(const Invocation* next) const override;
 };
 
 const TestFramework& PytestAdapter();

@@ -26,18 +26,34 @@ std::optional<Outcome> OutcomeNamed(absl::string_view name) {
   return std::nullopt;
 }
 
+std::vector<uint32_t> IndicesOf(const BatchRequest& request) {
+  std::vector<uint32_t> indices;
+  for (const LeasedCase& leased : request.cases) indices.push_back(leased.index);
+  return indices;
+}
+
 }  // namespace
 
 PytestReader::PytestReader(const BatchRequest& request)
     : output_cap_(request.output_cap),
       keep_all_output_(request.keep_all_output),
-      done_(request.cases.size(), false),
-      left_(request.cases.size()),
       listing_(request.listing),
       output_(request.output_cap),
       lines_(kLongestLine) {
-  for (const LeasedCase& leased : request.cases) indices_.push_back(leased.index);
+  Take(IndicesOf(request));
 }
+
+void PytestReader::Take(std::vector<uint32_t> indices) {
+  indices_ = std::move(indices);
+  done_.assign(indices_.size(), false);
+  left_ = indices_.size();
+  running_ = kNone;
+  any_begun_ = false;
+  unknown_.clear();
+  shared_setup_ = absl::ZeroDuration();
+}
+
+void PytestReader::Follow(const BatchRequest& request) { next_ = IndicesOf(request); }
 
 bool PytestReader::Start(CaseSink* /*sink*/) { return true; }
 
@@ -54,6 +70,18 @@ void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
   if (!problem_.empty()) return;
   if (record[0] == "end") {
     ended_ = true;
+    return;
+  }
+  if (record[0] == "wants more") {
+    sink->WantsMore();
+    return;
+  }
+  if (record[0] == "goes on") {
+    if (!next_.has_value() || running_ != kNone) return Problem("a batch that nobody asked for", record);
+    ProcessEnd end;
+    TellEnd(&end);
+    Take(*std::exchange(next_, std::nullopt));
+    sink->GoesOn(std::move(end));
     return;
   }
   if (record[0] == "measuring") {
@@ -153,12 +181,16 @@ void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
   if (measuring_) TellCoverage(kNoCoverage, "", sink);
   lines_.End([this](absl::string_view line) { KeepSanitizerHeadline(line, &warning_); });
   end->premature = end->signal == 0 && !ended_;
-  end->shared_setup = shared_setup_;
   if (!records_.broken().empty()) problem_ = records_.broken();
   if (!problem_.empty()) {
     output_.Append(absl::StrCat("dtest: what its pytest plugin tells cannot be read: ", problem_, "\n"));
     end->premature = end->signal == 0;
   }
+  TellEnd(end);
+}
+
+void PytestReader::TellEnd(ProcessEnd* end) {
+  end->shared_setup = shared_setup_;
   end->warning = std::exchange(warning_, std::string());
   end->output_cut = output_.cut();
   end->output = output_.Take();

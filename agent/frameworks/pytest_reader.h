@@ -5,6 +5,7 @@
 #define DTEST_AGENT_FRAMEWORKS_PYTEST_READER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,9 +24,14 @@ class PytestReader : public OutputReader {
   bool Start(CaseSink* sink) override;
   void Feed(absl::string_view bytes, CaseSink* sink) override;
   void FeedReport(absl::string_view bytes, CaseSink* sink) override;
+  void Follow(const BatchRequest& request) override;
   void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) override;
 
  private:
+  // Of the process, which are its batch's from now on.
+  void Take(std::vector<uint32_t> indices);
+  // What Ended and CaseSink::GoesOn tell alike.
+  void TellEnd(ProcessEnd* end);
   void Read(const PytestRecord& record, CaseSink* sink);
   void Begin(size_t position, CaseSink* sink);
   void Finish(size_t position, const PytestRecord& record, CaseSink* sink);
@@ -40,7 +46,8 @@ class PytestReader : public OutputReader {
   static constexpr size_t kNone = ~size_t{0};
   const uint64_t output_cap_;
   const bool keep_all_output_;
-  std::vector<uint32_t> indices_;  // of the cases, by position
+  std::vector<uint32_t> indices_;              // of the cases, by position
+  std::optional<std::vector<uint32_t>> next_;  // those of Follow
   std::vector<bool> done_;
   size_t left_ = 0;
   size_t running_ = kNone;  // position

@@ -244,6 +244,10 @@ void AgentLoop::Perform(StartBatch& action) {
   runners_[action.slot.value()]->Start(*programs_.at(action.unit), action);
 }
 
+void AgentLoop::Perform(FollowBatch& action) {
+  runners_[action.slot.value()]->Follow(*programs_.at(action.unit), action.next ? &*action.next : nullptr);
+}
+
 void AgentLoop::Perform(KillSlot& action) {
   if (setups_ != nullptr && setups_->Signal(action.slot, action.signal)) return;
   runners_[action.slot.value()]->Signal(action.signal);

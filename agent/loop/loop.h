@@ -135,6 +135,7 @@ class AgentLoop final : public UnitFiles::Delegate {
   void Perform(StartListing& action);
   void Perform(StartSetup& action);
   void Perform(StartBatch& action);
+  void Perform(FollowBatch& action);
   void Perform(KillSlot& action);
   void Perform(Exit& action);
 

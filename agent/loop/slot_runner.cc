@@ -129,24 +129,13 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
     options_.emit(std::move(ended));
     return;
   }
-  const RunSettings& settings = options_.welcome->settings;
-  const TestFramework* framework = FindFramework(program.spec.framework);
-  // One that ran its tests in place of listing them is known by its name only.
-  const bool whole = program.cases.size() == 1 && program.cases[0] == CaseInfo{.name = program.spec.name};
-  if (framework != nullptr && framework->NeedsListing() && whole) framework = FindFramework(kPlainFramework);
+  const TestFramework* const framework = FrameworkOf(program);
   if (framework == nullptr) {
     ended.spawn_error = UnknownFramework(program);
     options_.emit(std::move(ended));
     return;
   }
-  BatchRequest request = {.listing = program.cases,
-                          .cases = cases,
-                          .temp_dir = options_.directories->control(),
-                          .report = batch.report,
-                          .run_disabled = settings.run_disabled,
-                          .keep_all_output = settings.keep_all_output,
-                          .output_cap = settings.output_cap,
-                          .unlisted_too = batch.unlisted_too};
+  BatchRequest request = RequestOf(program, batch);
   if (const size_t fits = framework->CasesAProcess(request); fits < cases.size()) {
     request.cases = request.cases.first(fits);
     options_.emit(BatchCut{options_.slot, fits});
@@ -164,6 +153,48 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
   if (ended.spawn_error.empty()) return;
   CleanUp();
   options_.emit(std::move(ended));
+}
+
+const TestFramework* SlotRunner::FrameworkOf(const Program& program) {
+  const TestFramework* const framework = FindFramework(program.spec.framework);
+  // One that ran its tests in place of listing them is known by its name only.
+  const bool whole = program.cases.size() == 1 && program.cases[0] == CaseInfo{.name = program.spec.name};
+  return framework != nullptr && framework->NeedsListing() && whole ? FindFramework(kPlainFramework) : framework;
+}
+
+BatchRequest SlotRunner::RequestOf(const Program& program, const StartBatch& batch) const {
+  const RunSettings& settings = options_.welcome->settings;
+  return {.listing = program.cases,
+          .cases = batch.cases,
+          .temp_dir = options_.directories->control(),
+          .report = batch.report,
+          .run_disabled = settings.run_disabled,
+          .keep_all_output = settings.keep_all_output,
+          .output_cap = settings.output_cap,
+          .unlisted_too = batch.unlisted_too};
+}
+
+void SlotRunner::Follow(const Program& program, const StartBatch* batch) {
+  if (process_ == nullptr || reader_ == nullptr) return;
+  const TestFramework& framework = *FrameworkOf(program);
+  const bool known = batch != nullptr && std::all_of(batch->cases.begin(), batch->cases.end(), [&](const auto& leased) {
+                       return leased.index < program.cases.size();
+                     });
+  if (!known) {  // Start says what is wrong with it
+    process_->Answer(framework.AnswerTo(nullptr));
+    return;
+  }
+  const BatchRequest request = RequestOf(program, *batch);
+  const Invocation invocation = framework.RunInvocation(request);
+  for (const auto& [path, contents] : invocation.files) {
+    if (options_.directories->WriteFile(path, contents).ok()) continue;
+    process_->Answer(framework.AnswerTo(nullptr));  // so does it of this
+    return;
+  }
+  reader_->Follow(request);
+  next_is_one_case_ = request.cases.size() == 1;
+  // Where it takes no answer any more it ends: that is told as it is seen.
+  process_->Answer(framework.AnswerTo(&invocation));
 }
 
 void SlotRunner::StartListing(const Program& program) {
@@ -212,6 +243,18 @@ void SlotRunner::TearingDown(uint32_t index) { options_.emit(SuiteTearDown{optio
 void SlotRunner::Finished(CaseResult result, Standing standing) {
   options_.emit(CaseFinished{options_.slot, std::move(result), standing == Standing::kDoubtful,
                              standing == Standing::kReport, standing == Standing::kNeverRuns});
+}
+
+void SlotRunner::WantsMore() { options_.emit(BatchEnds{options_.slot}); }
+
+void SlotRunner::GoesOn(ProcessEnd end) {
+  ProcessEnded ended;
+  static_cast<ProcessEnd&>(ended) = std::move(end);
+  ended.slot = options_.slot;
+  ended.goes_on = true;
+  begun_.clear();
+  one_case_ = next_is_one_case_;
+  options_.emit(std::move(ended));
 }
 
 void SlotRunner::Covered(absl::string_view data) {

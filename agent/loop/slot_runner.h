@@ -65,6 +65,8 @@ class SlotRunner : private CaseSink {
   // `program` must outlive it.
   void Start(const Program& program, const StartBatch& batch);
   void StartListing(const Program& program);
+  // Answers BatchEnds: the process is to run `batch` next, or to end (null). Nothing if it has ended by now.
+  void Follow(const Program& program, const StartBatch* batch);
   void Signal(int signal);
 
   // Reads what the process has printed by now, before something that came after it is told of the slot.
@@ -84,12 +86,17 @@ class SlotRunner : private CaseSink {
   void Began(uint32_t index) override;
   void TearingDown(uint32_t index) override;
   void Finished(CaseResult result, Standing standing) override;
+  void WantsMore() override;
+  void GoesOn(ProcessEnd end) override;
   void Covered(absl::string_view data) override;
 
   // `batch`: null while listing.
   Environment EnvironmentOf(const Program& program, const Invocation& invocation, const StartBatch* batch) const;
   // Empty if it runs; else why it does not.
   std::string Spawn(const Program& program, const Invocation& invocation, const Environment& environment);
+  // Null: this agent does not know it.
+  static const TestFramework* FrameworkOf(const Program& program);
+  BatchRequest RequestOf(const Program& program, const StartBatch& batch) const;
   // The path of what is to be started; an error that names what could not be written.
   absl::StatusOr<std::string> Unpack(const Companion& companion);
   void WatchOutput(bool watch);
@@ -114,6 +121,7 @@ class SlotRunner : private CaseSink {
   std::unique_ptr<TestProcess> process_;
   std::vector<std::string> read_back_;
   bool ended_ = false;
+  bool next_is_one_case_ = false;
   bool one_case_ = false;        // so once it has begun, nothing is timed by when its output comes
   std::vector<uint32_t> begun_;  // cases of the process, by index
   bool output_watched_ = false;

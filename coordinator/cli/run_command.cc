@@ -465,7 +465,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
         "--filter has failed() or new(), and --shard: shards that know another history would leave cases out"));
   }
   if (!options.only.empty()) {
-    selection->TakeOnly(options.only);
+    selection->TakeOnly(options.only, options.together);
   } else if (!list_only) {
     for (const PolicyOverride& one : options.overrides) {
       selection->Watch(absl::StrCat("the override of '", OneLine(one.filter_text), "'"), one.filter);

@@ -35,14 +35,18 @@ bool Selection::PassesFilters(const FilterSubject& subject) const {
          std::none_of(excluding_.begin(), excluding_.end(), matches);
 }
 
-void Selection::TakeOnly(const std::vector<NamedCase>& cases) {
+void Selection::TakeOnly(const std::vector<NamedCase>& cases, bool in_order) {
   only_.emplace();
-  for (const NamedCase& one : cases) {
+  in_order_ = in_order;
+  for (size_t place = 0; place < cases.size(); ++place) {
+    const NamedCase& one = cases[place];
     Wanted& wanted = (*only_)[one.unit];
     if (one.name.empty()) {
       wanted.whole = true;
     } else {
-      wanted.cases[one.name].stands_for |= one.stands_for;
+      Wanted::Case& known = wanted.cases[one.name];
+      known.stands_for |= one.stands_for;
+      known.place = place;
       wanted.stand_for |= one.stands_for;
     }
   }
@@ -169,6 +173,13 @@ std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos&
     for (std::vector<One>* filters : {&including_, &excluding_, &watched_}) {
       for (One& one : *filters) one.matched = one.matched || one.filter.Matches(subject);
     }
+  }
+  if (wanted != nullptr && in_order_) {
+    const auto place = [&](uint32_t i) {
+      const auto named = wanted->cases.find(cases.name(i));
+      return named == wanted->cases.end() ? SIZE_MAX : named->second.place;
+    };
+    absl::c_stable_sort(selected, [&](uint32_t a, uint32_t b) { return place(a) < place(b); });
   }
   return selected;
 }

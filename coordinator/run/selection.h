@@ -30,8 +30,8 @@ class Selection {
   static absl::StatusOr<Selection> Make(const std::vector<std::string>& filters, uint32_t shard_index = 1,
                                         uint32_t shard_count = 1);
 
-  // These and no others.
-  void TakeOnly(const std::vector<NamedCase>& cases);
+  // These and no others. `in_order`: selected as they stand here, not as they are listed.
+  void TakeOnly(const std::vector<NamedCase>& cases, bool in_order = false);
   // Some case of the unit may be selected, as far as TakeOnly decides it.
   bool MayTake(absl::string_view unit) const { return !only_.has_value() || only_->contains(unit); }
   // Of TakeOnly's cases of this unit, those that no Select has selected, in the order of their names. One with an empty
@@ -61,7 +61,8 @@ class Selection {
   // Whether a filter asks for what only a listing says.
   bool NeedsInfo() const;
 
-  // Positions of those that are selected, in order. `known`: parallel to `cases`, or empty where nothing is known.
+  // Positions of those that are selected, in their order or in that of TakeOnly. `known`: parallel to `cases`, or empty
+  // where nothing is known.
   std::vector<uint32_t> Select(absl::string_view unit, const CaseInfos& cases,
                                const std::vector<std::optional<CaseHistory>>& known = {});
 
@@ -86,6 +87,7 @@ class Selection {
     struct Case {
       State state = State::kMissing;
       bool stands_for = false;  // others
+      size_t place = 0;         // in TakeOnly's list
     };
     bool whole = false;
     absl::flat_hash_map<std::string, Case> cases;  // by name
@@ -103,6 +105,7 @@ class Selection {
   std::vector<One> excluding_;
   std::vector<One> watched_;
   std::optional<absl::flat_hash_map<std::string, Wanted>> only_;  // by unit
+  bool in_order_ = false;
   uint32_t shard_index_ = 1;
   ShardPlan plan_ = ShardPlan(1);
 };

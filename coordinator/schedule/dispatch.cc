@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/schedule/scheduler_impl.h"
 
@@ -383,12 +384,16 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list, NeedsI
   if (needs != kNoNeeds) {
     message.env.emplace_back("DTEST_SLOTS", absl::StrCat(needs_.SlotsOf(needs, hosts_[h].slots)));
   }
+  message.may_follow = true;
   message.cases.reserve(list.count);
   for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
     cut_.Forget(i);
     message.cases.push_back(Leased(h, cases_[i]));
     message.unlisted_too |= first == cases_[i].index && cases_[i].iteration == 1 && cases_[i].attempt == 1;
+    message.may_follow &= cases_[i].attempt == 1 && !HasOwnProcess(cases_[i]) && !RunsApart(cases_[i]);
   }
+  // As frameworks run them, but for one that is to run as it ran before.
+  if (!options_.together) absl::c_sort(message.cases, [](const auto& a, const auto& b) { return a.index < b.index; });
   Send(h, std::move(message));
 }
 

@@ -186,7 +186,7 @@ struct LeasedCase {
   friend bool operator==(const LeasedCase&, const LeasedCase&) = default;
 };
 
-// [session] Run these cases as one batch, in the order of the listing. Never empty.
+// [session] Run these cases as one batch, in this order, where the framework has none of its own. Never empty.
 struct Lease {
   LeaseId id;
   UnitId unit;

@@ -47,6 +47,7 @@ class FakeProcess final : public TestProcess {
   const StartSpec& spec() const { return spec_; }
   pid_t pid() const { return pid_; }
   const std::vector<int>& signals() const { return signals_; }
+  const std::vector<std::string>& answers() const { return answers_; }
   bool ended() const { return end_.has_value(); }
 
   // ---- What it does
@@ -89,6 +90,10 @@ class FakeProcess final : public TestProcess {
     if (At(pipe).fd < 0) return;
     poller_.SetReady(At(pipe).fd, false);
     At(pipe).fd = -1;
+  }
+  bool Answer(const std::string& bytes) override {
+    answers_.push_back(bytes);
+    return !end_.has_value();
   }
   int end_fd() const override { return end_is_shown_ ? end_fd_ : -1; }
   bool HasEnded() const override { return end_.has_value(); }
@@ -137,6 +142,7 @@ class FakeProcess final : public TestProcess {
   bool leftovers_ = false;
   bool end_is_shown_ = true;
   std::vector<int> signals_;
+  std::vector<std::string> answers_;
 };
 
 class FakeLauncher final : public ProcessLauncher, private FakeProcess::Player {

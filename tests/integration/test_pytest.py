@@ -226,6 +226,35 @@ class LocalTest(Project, DtestCase):
         self.write("pytest.ini", "[pytest]\naddopts = --dist loadfile -n 2\n")
         self.assertEqual(len(set(processes().values())), 3)
 
+    def test_fixtures_of_the_session_outlive_batches(self):
+        self.write("tests/conftest.py", textwrap.dedent("""\
+            import os, time, pytest
+
+            @pytest.fixture(scope="session", autouse=True)
+            def costly(worker_id):
+                time.sleep(0.05)
+                with open(os.environ["SESSIONS"], "a") as file:
+                    file.write(f"{worker_id} {os.getpid()}\\n")
+                yield
+                with open(os.environ["SESSIONS"], "a") as file:
+                    file.write(f"{worker_id} {os.getpid()} down\\n")
+            """))
+        self.write("tests/test_a.py", "import pytest\n\n@pytest.mark.parametrize('i', range(300))\n"
+                                      "def test_a(i): assert i != 150\n")
+        sessions = os.path.join(self.directory, "sessions")
+        result = self.dtest("tests", "-j2", "-vv", "--pytest", PYTHON, env={"SESSIONS": sessions, "DTEST_AGENT_LOG": "debug"})
+        self.assertExit(result, FAILED)
+        leases = sum(" of executable " in line for line in result.stderr.splitlines())
+        with open(sessions, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        ups = [line for line in lines if not line.endswith(" down")]
+        self.assertCountEqual([f"{line} down" for line in ups], [line for line in lines if line.endswith(" down")])
+        self.assertLess(len(ups), leases, "no process has gone on")
+
+        # What ran before the failure in its process, in whatever leases, is what it is reproduced behind.
+        again = self.dtest("reproduce", "test_a.py::test_a[150]", reports=False, env={"SESSIONS": sessions})
+        self.assertExit(again, FAILED)
+
     def test_what_dies_or_hangs_is_blamed_alone(self):
         self.write("tests/conftest.py", "")
         self.write("tests/test_a.py", textwrap.dedent("""\

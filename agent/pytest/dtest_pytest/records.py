@@ -60,7 +60,7 @@ def move_up(descriptor):
 
 
 class Channel:
-    """Writes records to a descriptor that tests do not meet.
+    """Writes records to a descriptor that tests do not meet, and reads answers from it where it is a socket.
 
     It is moved out of the way of what closes or reuses low descriptors, and closed in whatever the process starts or
     forks: only the process that the agent started may tell of its tests.
@@ -79,6 +79,22 @@ class Channel:
         rest = memoryview(encode(fields))
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
+
+    def receive(self):
+        """The fields of a record that the agent answers with, over the same descriptor; None: it is gone."""
+        size = b""
+        while not size.endswith(b":"):
+            byte = os.read(self._descriptor, 1)
+            if not byte:
+                return None
+            size += byte
+        body, left = b"", int(size[:-1]) + 1
+        while left:
+            part = os.read(self._descriptor, left)
+            if not part:
+                return None
+            body, left = body + part, left - len(part)
+        return decode_fields(body[:-1])
 
     def _check(self):
         try:

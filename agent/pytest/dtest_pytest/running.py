@@ -3,8 +3,11 @@
     began     position in the batch
     finished  position, outcome, seconds, message, output, warning, then keys and values of its properties
     unknown   position: pytest does not collect it any more
-    shared    seconds that a further process would need to set up what tests share: all fixtures of the session, and those of
-              one module, class or package, the longest of them
+    shared    seconds that it took to set up what the batch's tests share: all fixtures of the session, and those of one
+              module, class or package, the longest of them
+    wants more  all have been run but for the tear-down of the last: what is to follow? The answer is a record, the
+              arguments of a further batch (request.py), or none
+    goes on   all have been run, and that batch begins; its positions count from 0
     end       all have been run
 
 and, where what they cover is measured, what measuring.py says.
@@ -15,7 +18,7 @@ import traceback
 
 import pytest
 
-from . import collection, outcome
+from . import collection, following, outcome, request
 
 
 LEAST_SHARED = 0.001  # seconds that are worth a word
@@ -30,22 +33,27 @@ class Running(collection.Collection):
         self._current = None
         self._told_warnings = set()
         self._setting_up, self._of_session, self._of_nodes = 0, {}, {}
+        self._kept = 0.0  # seconds that fixtures of the session took to set up: they live as long as the process
+        self._by_id = None
+        self._next = None  # the cases of a further batch
         self._ended = self._collected = self._failed = False
 
     # ---- Collection
 
-    def _items(self, session):
-        """(position, item) of all cases that are there, in the order of the batch; of the others the agent is told."""
-        by_id = {item.nodeid: item for item in session.items}
-        found = []
+    def _items(self, session, cases):
+        """(position, item) of those cases that are there, in the order of the batch."""
+        if self._by_id is None:
+            self._by_id = {item.nodeid: item for item in session.items}
+        return [(position, self._by_id[case]) for position, case in enumerate(cases) if case in self._by_id]
+
+    def _tell_missing(self):
         for position, case in enumerate(self._cases):
-            if case in by_id:
-                found.append((position, by_id[case]))
-            elif case in self.uncollected or case.partition("::")[0] in self.uncollected:
+            if case in self._by_id:
+                continue
+            if case in self.uncollected or case.partition("::")[0] in self.uncollected:
                 self._tell_uncollected(position, case)
             else:
                 self._channel.send("unknown", str(position))
-        return found
 
     def _tell_uncollected(self, position, case):
         report = self.uncollected.get(case) or self.uncollected[case.partition("::")[0]]
@@ -69,19 +77,46 @@ class Running(collection.Collection):
         return True
 
     def _run_all(self, session):
-        items = self._items(session)
-        for (position, item), (_, following) in zip(items, items[1:] + [(None, None)]):
-            self._run(position, item, following)
+        self._run_batch(session)
+        while self._next is not None:
+            self._tell_shared()
+            self._channel.send("goes on")
+            self._cases, self._next = self._next, None
+            self._run_batch(session)
+
+    def _run_batch(self, session):
+        items = self._items(session, self._cases)
+        self._tell_missing()
+        last = following.Later(lambda: self._first_of_next(session))
+        for (position, item), (_, next_item) in zip(items, items[1:] + [(None, last)]):
+            self._run(position, item, next_item)
             if session.shouldfail:
                 raise session.Failed(session.shouldfail)
             if session.shouldstop:
                 raise session.Interrupted(session.shouldstop)
+        if items:
+            last.item()  # the last one's protocol may not have come to its tear-down
 
-    def _run(self, position, item, following):
+    def _first_of_next(self, session):
+        """The item that this process runs next, of a further batch; None: there is none."""
+        if not self._may_go_on():
+            return None
+        self._channel.send("wants more")
+        arguments = self._channel.receive()
+        if not arguments:
+            return None
+        self._next = request.Request(arguments).cases()
+        items = self._items(session, self._next)
+        return items[0][1] if items else None
+
+    def _may_go_on(self):
+        return False
+
+    def _run(self, position, item, next_item):
         self._current = outcome.Outcome(self._root)
         self._channel.send("began", str(position))
         try:
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
         except pytest.exit.Exception as leaving:
             self._current.fail(f"pytest.exit: {leaving.msg}")
             raise
@@ -119,6 +154,7 @@ class Running(collection.Collection):
         if fixturedef.scope == "session":  # with several parameters it counts once
             key = (fixturedef.baseid, fixturedef.argname)
             self._of_session[key] = max(self._of_session.get(key, 0.0), seconds)
+            self._kept += seconds
         else:
             key = request.node.nodeid
             self._of_nodes[key] = self._of_nodes.get(key, 0.0) + seconds
@@ -133,6 +169,12 @@ class Running(collection.Collection):
             self._told_warnings.add(told)
             self._current.warn(*told)
 
+    def _tell_shared(self):
+        shared = sum(self._of_session.values()) + max(self._of_nodes.values(), default=0.0)
+        if shared > LEAST_SHARED:
+            self._channel.send("shared", f"{shared:.6f}")
+        self._of_session, self._of_nodes = {}, {}
+
     def exit_status(self, status):
         """0: all cases have been run, whatever became of them."""
         if not self._ended:
@@ -140,8 +182,6 @@ class Running(collection.Collection):
         failed = self._failed or self.any_failed
         status = collection.unexplained(status, failed=failed, collected=self._collected)
         if status == 0:
-            shared = sum(self._of_session.values()) + max(self._of_nodes.values(), default=0.0)
-            if shared > LEAST_SHARED:
-                self._channel.send("shared", f"{shared:.6f}")
+            self._tell_shared()
             self._channel.send("end")
         return status

@@ -2,7 +2,7 @@
 
 import pytest
 
-from . import collection, forking, listing, records, request, running
+from . import collection, following, forking, listing, records, request, running
 
 
 class Serving(running.Running):
@@ -27,7 +27,12 @@ class Serving(running.Running):
             return True
         self._cases = work.cases()
         self._channel = records.Channel(asked.report)
+        following.resolve_in_tear_down()
         return super().pytest_runtestloop(session)
+
+    def _may_go_on(self):
+        """Whether another process would make anew what this one keeps; else a fork costs less than what tests leave behind."""
+        return self._kept > running.LEAST_SHARED
 
     def exit_status(self, status):
         if not self._listed:

@@ -275,7 +275,7 @@ TEST_F(AgentCore, CorrectionFollowsBesideADoubt) {
 
 TEST_F(AgentCore, SetUpThatCrashesIsBlamedOnTheFirstCaseListed) {
   Join(1);
-  EXPECT_THAT(GetLease(1, {7, 2, 9}), ElementsAre("run 0 in 0: 2 7 9"));
+  EXPECT_THAT(GetLease(1, {2, 7, 9}), ElementsAre("run 0 in 0: 2 7 9"));
   EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
   EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 7 9"));
   RunCase(7);

@@ -90,6 +90,10 @@ struct Describer {
     if (!action.report) absl::StrAppend(&text, " without report");
     return text;
   }
+  std::string operator()(const FollowBatch& action) const {
+    return action.next.has_value() ? absl::StrCat("then ", (*this)(*action.next))
+                                   : absl::StrCat("no more in ", action.slot.value());
+  }
   std::string operator()(const KillSlot& action) const {
     return absl::StrCat("kill ", action.slot.value(), " with ", action.signal);
   }

@@ -118,6 +118,22 @@ TEST_F(ForkLauncherTest, OneServerForksProcessesWithPipesEnvironmentAndStatusOfT
   EXPECT_THAT(notes_, IsEmpty());
 }
 
+TEST_F(ForkLauncherTest, AProcessReadsAnswersWhereItReports) {
+  const std::unique_ptr<TestProcess> process =
+      Launch("", "os.write(report, b'asks'); os.write(report, os.read(report, 100))");
+  std::string told;
+  char buffer[16];
+  while (told != "asks") {
+    ASSERT_FALSE(process->HasEnded());  // it begins as this is asked
+    pollfd polled[] = {{process->fd(Pipe::kReport), POLLIN, 0}, {process->end_fd(), POLLIN, 0}};
+    poll(polled, 2, -1);
+    told.append(buffer, process->Read(Pipe::kReport, absl::MakeSpan(buffer)).value());
+  }
+  EXPECT_TRUE(process->Answer("an answer"));
+  EXPECT_EQ(ReadAll(process.get(), Pipe::kReport), "an answer");
+  EXPECT_FALSE(process->Answer("too late"));
+}
+
 TEST_F(ForkLauncherTest, EachKeyHasAServer) {
   std::vector<std::string> servers;
   for (const char* key : {"", "DATABASE", ""}) {

@@ -48,36 +48,91 @@ TEST_F(LoopTest, UnitIsFetchedListedAndRun) {
   EXPECT_THAT(launcher_.alive(), IsEmpty());
 }
 
-TEST_F(LoopTest, WhatAProcessCoversIsToldBeforeItsLeaseIsDone) {
-  const auto record = [](const std::vector<std::string>& fields) {
-    std::string body;
-    for (const std::string& field : fields) absl::StrAppend(&body, field.size(), ":", field, ",");
-    return absl::StrCat(body.size(), ":", body, "\n");
-  };
-  Start();
-  AddUnit add;
-  add.spec.id = kUnit;
-  add.spec.name = "unit";
-  add.spec.framework = "pytest";
-  Say(std::move(add));
-  Say(CaseTable{kUnit, {"a.py::a"}});
-  Say(Prefetch{kUnit});
+// A unit of pytest, whose processes tell records.
+class PytestLoopTest : public AgentLoopTest {
+ protected:
+  void StartWith(CaseInfos cases) {
+    Start();
+    AddUnit add;
+    add.spec.id = kUnit;
+    add.spec.name = "unit";
+    add.spec.framework = "pytest";
+    Say(std::move(add));
+    Say(CaseTable{kUnit, std::move(cases)});
+    Say(Prefetch{kUnit});
+    Turn();
+    loop_->UnitIsPrepared({{kUnit, "", false}, "/python3", "/", {}});
+    Turn();
+    Heard();
+  }
+  void Tells(const std::vector<std::vector<std::string>>& records) {
+    for (const std::vector<std::string>& fields : records) {
+      std::string body;
+      for (const std::string& field : fields) absl::StrAppend(&body, field.size(), ":", field, ",");
+      Process()->Prints(absl::StrCat(body.size(), ":", body, "\n"), Pipe::kReport);
+    }
+  }
+  static std::vector<std::string> Began() { return {"began", "0"}; }
+  static std::vector<std::string> Passed() { return {"finished", "0", "passed", "0", "", "", ""}; }
+  void LeaseWhatMayFollow(uint64_t id, uint32_t index) {
+    Lease lease{LeaseId(id), kUnit, {{index, 1, limit_}}};
+    lease.may_follow = true;
+    Say(std::move(lease));
+    Turn();
+  }
+};
+
+TEST_F(PytestLoopTest, AProcessGoesOnWithWhatWaits) {
+  welcome_.settings.slots = 1;
+  StartWith({"a.py::a", "a.py::b"});
+  RunCases(LeaseId(1), {1});
+  LeaseWhatMayFollow(2, 0);
+  const std::string cases = "/slot-0/control/cases";
+  EXPECT_EQ(directories_.files[cases], std::string("a.py::b\0", 8));
+  Tells({Began(), {"wants more"}});
   Turn();
-  loop_->UnitIsPrepared({{kUnit, "", false}, "/python3", "/", {}});
+  EXPECT_THAT(Process()->answers(), ElementsAre(absl::StrCat("31:27:--run=", cases, ",\n")));
+  EXPECT_EQ(directories_.files[cases], std::string("a.py::a\0", 8));
+  Tells({Passed(), {"goes on"}, Began(), {"wants more"}});
   Turn();
-  Heard();
+  EXPECT_THAT(Heard(), ElementsAre("results 1 [1 passed] done"));
+  EXPECT_THAT(Process()->answers(), testing::SizeIs(2));
+  EXPECT_EQ(Process()->answers()[1], "0:\n");
+  Tells({Passed(), {"end"}});
+  Process()->Ends(0);
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre("results 2 [0 passed] done"));
+  EXPECT_EQ(launcher_.started(), 1u);
+}
+
+TEST_F(PytestLoopTest, OneThatDoesNotGetThereLeavesItToAnother) {
+  welcome_.settings.slots = 1;
+  StartWith({"a.py::a", "a.py::b"});
+  RunCases(LeaseId(1), {1});
+  LeaseWhatMayFollow(2, 0);
+  Tells({Began(), {"wants more"}});
+  Turn();
+  Process()->Ends(0, SIGSEGV);
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre(testing::StartsWith("results 1 [1 crashed")));
+  Tells({Began(), Passed(), {"end"}});
+  Process()->Ends(0);
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre("results 2 [0 passed] done"));
+  EXPECT_EQ(launcher_.started(), 2u);
+}
+
+TEST_F(PytestLoopTest, WhatAProcessCoversIsToldBeforeItsLeaseIsDone) {
+  StartWith({"a.py::a"});
   RunCases(LeaseId(1), {0});
-  Process()->Prints(record({"measuring"}) + record({"began", "0"}) +
-                        record({"finished", "0", "passed", "0", "", "", ""}) + record({"coverage", "{}", "z"}) +
-                        record({"end"}),
-                    Pipe::kReport);
+  Tells({{"measuring"}, Began(), Passed(), {"coverage", "{}", "z"}, {"end"}});
   Process()->Ends(0);
   Turn();
   Pass(absl::Milliseconds(20));
   EXPECT_THAT(Heard(), ElementsAre("covered 2:{},1:z,", "results 1 [0 passed] done"));
 
   RunCases(LeaseId(2), {0});
-  Process()->Prints(record({"measuring"}) + record({"began", "0"}), Pipe::kReport);
+  Tells({{"measuring"}, Began()});
   Process()->Ends(3);
   Turn();
   Pass(absl::Milliseconds(20));

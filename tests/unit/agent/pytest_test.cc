@@ -99,6 +99,13 @@ TEST(PytestInvocationTest, NamesTheCasesInAFile) {
                           [&](const Companion::File& file) { return file.path == invocation.companion->start; }));
 }
 
+TEST(PytestInvocationTest, AnswersWithWhatFollowsOrNothing) {
+  Invocation next;
+  next.arguments = {"--run=/t/cases"};
+  EXPECT_EQ(PytestAdapter().AnswerTo(&next), Record({"--run=/t/cases"}));
+  EXPECT_EQ(PytestAdapter().AnswerTo(nullptr), Record({}));
+}
+
 class Recorder : public CaseSink {
  public:
   void Began(uint32_t index) override { absl::StrAppend(&text, "began ", index, "; "); }
@@ -110,6 +117,11 @@ class Recorder : public CaseSink {
     if (!result.output.empty()) absl::StrAppend(&text, " <", result.output, ">");
     for (const auto& [key, value] : result.properties) absl::StrAppend(&text, " ", key, "=", value);
     absl::StrAppend(&text, "; ");
+  }
+  void WantsMore() override { absl::StrAppend(&text, "wants more; "); }
+  void GoesOn(ProcessEnd end) override {
+    absl::StrAppend(&text, "goes on after <", end.output, ">",
+                    end.listing_wrong.empty() ? "" : absl::StrCat(" [", end.listing_wrong, "]"), "; ");
   }
   void Covered(absl::string_view data) override { absl::StrAppend(&text, "covered ", data, "; "); }
   std::string text;
@@ -179,6 +191,33 @@ TEST_P(PytestReaderTest, AProcessThatDiesBeforeItHasToldWhatItCoversIsTold) {
   EXPECT_EQ(recorder_.text,
             "began 0; covered 95:{\"lost\": \"a crash, a time limit, os._exit or the end of the run ended it before it "
             "could tell\"},0:,; ");
+}
+
+TEST_P(PytestReaderTest, AProcessGoesOnWithAnotherBatch) {
+  const auto finished = [](const char* position) { return Record({"finished", position, "passed", "1", "", "", ""}); };
+  for (const char* position : {"0", "1"}) Report(absl::StrCat(Record({"began", position}), finished(position)));
+  Report(absl::StrCat(Record({"unknown", "2"}), Record({"wants more"})));
+  const std::vector<LeasedCase> more = {{2}, {0}};
+  reader_->Follow({.listing = listing_, .cases = more, .temp_dir = "/t", .output_cap = 1 << 20});
+  reader_->Feed("closing words\n", &recorder_);
+  Report(absl::StrCat(Record({"shared", "2.5"}), Record({"goes on"}), Record({"began", "0"}), finished("0"),
+                      Record({"began", "1"}), finished("1"), Record({"end"})));
+  End(0);
+  EXPECT_EQ(recorder_.text,
+            "began 0; passed 0 in 1s; began 1; passed 1 in 1s; wants more; goes on after <closing words\n> [it listed "
+            "'a.py::z', and a later process does not collect it]; began 2; passed 2 in 1s; began 0; passed 0 in 1s; ");
+  EXPECT_FALSE(end_.premature);
+  EXPECT_EQ(end_.listing_wrong, "");
+  EXPECT_EQ(end_.shared_setup, absl::ZeroDuration()) << "that was of the batch before";
+}
+
+TEST_P(PytestReaderTest, OneThatGoesOnWithWhatNobodyAskedForIsNotBelieved) {
+  Report(absl::StrCat(Record({"began", "0"}), Record({"finished", "0", "passed", "1", "", "", ""}), Record({"goes on"}),
+                      Record({"began", "1"})));
+  End(0);
+  EXPECT_EQ(recorder_.text, "began 0; passed 0 in 1s; ");
+  EXPECT_TRUE(end_.premature);
+  EXPECT_THAT(end_.output, HasSubstr("a batch that nobody asked for"));
 }
 
 TEST(PytestReader, MoreThanFitsIntoAMessageIsTold) {

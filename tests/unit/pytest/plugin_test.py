@@ -155,12 +155,13 @@ class Server:
             "PATH": os.environ["PATH"], "PYTEST_XDIST_WORKER": worker, "PYTEST_XDIST_WORKER_COUNT": "2",
             "PYTEST_XDIST_TESTRUNUID": "run-1", "TMPDIR": f"/tmp/{worker}"}.items())]
         packet = b"".join(b"%d:%b," % (len(field), field) for field in map(os.fsencode, fields))
-        output, report = os.pipe(), os.pipe()
+        output = os.pipe()
+        report, their_report = socket.socketpair()
         reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        socket.send_fds(self.control, [packet], [output[1], report[1], theirs.fileno()])
-        for descriptor in (output[1], report[1], theirs.detach()):
+        socket.send_fds(self.control, [packet], [output[1], their_report.fileno(), theirs.fileno()])
+        for descriptor in (output[1], their_report.detach(), theirs.detach()):
             os.close(descriptor)
-        return Forked(reply, output[0], report[0])
+        return Forked(reply, output[0], report)
 
     def close(self):
         self.control.close()
@@ -176,8 +177,19 @@ class Forked:
             reply.send(b"!")
         else:
             os.close(output)
-            os.close(report)
+            report.close()
         reply.close()
+
+    def records_until(self, last):
+        """Those that it tells until one whose first field is `last`."""
+        data = b""
+        while not data.endswith(b"%d:%b,\n" % (len(last), last.encode())):
+            data += self.report.recv(1)
+        return read_records(data)
+
+    def answer(self, *fields):
+        body = b"".join(b"%d:%b," % (len(field), field.encode()) for field in fields)
+        self.report.send(b"%d:%b\n" % (len(body), body))
 
     def wait_for_output(self, text):
         while text not in self.printed:
@@ -185,8 +197,9 @@ class Forked:
 
     def result(self):
         """Records, what it printed past pytest, status."""
-        with os.fdopen(self.report, "rb") as report:
+        with self.report.makefile("rb") as report:
             told = read_records(report.read())
+        self.report.close()
         with os.fdopen(self.output, "rb") as output:
             printed = self.printed + output.read().decode()
         return told, printed, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
@@ -574,6 +587,86 @@ class PluginTest(PluginCase):
         workers.close()
         with open(os.path.join(self.project, "collected"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "once")
+
+    def test_a_worker_goes_on_with_what_it_has_made(self):
+        """Fixtures of the session are made once, those of a module are kept where the next test is of it, too; hooks know
+        what follows."""
+        self.write("conftest.py", """\
+            import time
+            import pytest
+
+            def say(what):
+                with open("said", "a") as file:
+                    file.write(what + "\\n")
+
+            @pytest.fixture(scope="session", autouse=True)
+            def costly():
+                time.sleep(0.01)
+                say("session up")
+                yield
+                say("session down")
+
+            @pytest.fixture(scope="module")
+            def module(request):
+                say("up " + request.node.name)
+                yield
+                say("down " + request.node.name)
+
+            def pytest_runtest_teardown(item, nextitem):
+                say(f"{item.name} before {None if nextitem is None else nextitem.name}")
+            """)
+        for name in "ab":
+            self.write(f"test_{name}.py", f"def test_{name}1(module): pass\ndef test_{name}2(module): pass\n")
+        cases = {name: f"test_{name[0]}.py::test_{name}" for name in ("a1", "a2", "b1", "b2")}
+        workers = Server(self, ["--path="])
+        worker = workers.fork("gw0", [cases["b1"]])
+        for name in ("b2", "a1"):
+            told = worker.records_until("wants more")
+            self.assertEqual([record[0] for record in told][-2:], ["began", "wants more"])
+            path = os.path.join(self.directory, "more")
+            with open(path, "wb") as file:
+                file.write(cases[name].encode() + b"\0")
+            worker.answer(f"--run={path}")
+        told = worker.records_until("wants more")
+        self.assertIn(["goes on"], told)
+        with open(path, "wb") as file:
+            file.write(b"test_gone.py::test_gone\0" + cases["a2"].encode() + b"\0")
+        worker.answer(f"--run={path}")
+        told = worker.records_until("wants more")
+        self.assertEqual([record[:3] for record in told if record[0] != "shared"], [
+            ["finished", "0", "passed"], ["goes on"], ["unknown", "0"], ["began", "1"], ["wants more"]])
+        worker.answer()
+        told, printed, status = worker.result()
+        self.assertEqual(([record[:3] for record in told], printed, status),
+                         ([["finished", "1", "passed"], ["end"]], "", 0))
+        with open(os.path.join(self.project, "said"), encoding="utf-8") as file:
+            self.assertEqual(file.read().splitlines(), [
+                "session up", "up test_b.py", "test_b1 before test_b2", "test_b2 before test_a1", "down test_b.py",
+                "up test_a.py", "test_a1 before test_a2", "test_a2 before None", "down test_a.py", "session down"])
+
+    def test_a_worker_that_keeps_nothing_ends_with_its_batch(self):
+        self.write("test_m.py", "def test_a(tmp_path_factory): pass\n")
+        told, _, status = Server(self, ["--path="]).fork("gw0", ["test_m.py::test_a"]).result()
+        self.assertEqual(([record[0] for record in told], status), (["began", "finished", "end"], 0))
+
+    def test_a_worker_whose_agent_is_gone_makes_an_end(self):
+        self.write("test_m.py", """\
+            import time, pytest
+
+            @pytest.fixture(scope="session")
+            def costly():
+                time.sleep(0.01)
+                yield
+                with open("down", "w"): pass
+
+            def test_a(costly): pass
+            """)
+        worker = Server(self, ["--path="]).fork("gw0", ["test_m.py::test_a"])
+        worker.records_until("wants more")
+        worker.report.shutdown(socket.SHUT_WR)
+        told, _, status = worker.result()
+        self.assertEqual(([record[0] for record in told], status), (["finished", "shared", "end"], 0))
+        self.assertTrue(os.path.exists(os.path.join(self.project, "down")))
 
     def test_what_cannot_be_forked_says_why(self):
         self.write("test_m.py", "def test_a(): pass\n")
