@@ -252,7 +252,6 @@ void SlotRunner::GoesOn(ProcessEnd end) {
   static_cast<ProcessEnd&>(ended) = std::move(end);
   ended.slot = options_.slot;
   ended.goes_on = true;
-  begun_.clear();
   one_case_ = next_is_one_case_;
   options_.emit(std::move(ended));
 }

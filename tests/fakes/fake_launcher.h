@@ -26,6 +26,7 @@ class FakeProcess final : public TestProcess {
     virtual ~Player() = default;
     virtual void Started(FakeProcess*) {}
     virtual void Signalled(FakeProcess*, int /*signal*/) {}
+    virtual void Answered(FakeProcess*) {}
     // It is forgotten: reaped, or killed with its slot.
     virtual void Gone(FakeProcess*) {}
   };
@@ -92,8 +93,10 @@ class FakeProcess final : public TestProcess {
     At(pipe).fd = -1;
   }
   bool Answer(const std::string& bytes) override {
+    if (end_.has_value()) return false;
     answers_.push_back(bytes);
-    return !end_.has_value();
+    player_.Answered(this);
+    return true;
   }
   int end_fd() const override { return end_is_shown_ ? end_fd_ : -1; }
   bool HasEnded() const override { return end_.has_value(); }
@@ -181,6 +184,9 @@ class FakeLauncher final : public ProcessLauncher, private FakeProcess::Player {
 
   void Signalled(FakeProcess* process, int signal) override {
     if (player_ != nullptr) player_->Signalled(process, signal);
+  }
+  void Answered(FakeProcess* process) override {
+    if (player_ != nullptr) player_->Answered(process);
   }
   void Gone(FakeProcess* process) override {
     std::erase(alive_, process);

@@ -146,7 +146,7 @@ void SimAgent::Prepare(const RunSettings&, const UnitSpec* spec) {
 // ---- Processes
 
 absl::StatusOr<std::unique_ptr<TestProcess>> SimAgent::Launch(SlotId slot, StartSpec spec) {
-  const uint32_t unit = ReadInvocation(scenario_, spec).unit;
+  const uint32_t unit = ReadInvocation(scenario_, spec, directories_.files).unit;
   if (unit < host_.cannot_spawn.size() && host_.cannot_spawn[unit]) {
     return absl::FailedPreconditionError("cannot start: exec format error");
   }
@@ -159,24 +159,49 @@ void SimAgent::Started(FakeProcess* process) {
   run = Run();
   run.process = process;
   run.id = next_run_++;
-  run.invoked = ReadInvocation(scenario_, process->spec());
+  run.invoked = ReadInvocation(scenario_, process->spec(), directories_.files);
   world_.ProcessStarts(number_, run.invoked.unit, run.invoked.cases);
   const SimUnit& unit = scenario_.units[run.invoked.unit];
   if (run.invoked.lists) return List(run);
-  for (const uint32_t index : run.invoked.cases) {
-    const auto attempt = attempts_.find({run.invoked.unit, index, run.invoked.iteration});
-    if (attempt == attempts_.end()) return world_.Breaks("a process runs a case that was not leased");
-    run.cases.push_back({index, attempt->second});
-  }
+  Take(run, run.invoked.cases);
   const bool waited = idle_[slot].since < clock_.now();
   world_.BatchStarts(number_, waited ? clock_.now() - idle_[slot].since : absl::ZeroDuration(), idle_[slot].begrudged);
   idle_[slot] = Idle();
   directories_.files[run.invoked.premature_file] = "1";
   Later(unit.startup, run, [this](Run& run) {
     if (run.dying) return;
-    run.process->Prints(Beginning(run.cases.size()));
+    if (!scenario_.units[run.invoked.unit].keeps_much) run.process->Prints(Beginning(run.cases.size()));
     NextCase(run);
   });
+}
+
+void SimAgent::Take(Run& run, std::vector<uint32_t> cases) {
+  run.invoked.cases = std::move(cases);
+  run.cases.clear();
+  run.position = 0;
+  for (const uint32_t index : run.invoked.cases) {
+    const auto attempt = attempts_.find({run.invoked.unit, index, run.invoked.iteration});
+    if (attempt == attempts_.end()) return world_.Breaks("a process runs a case that was not leased");
+    run.cases.push_back({index, attempt->second});
+  }
+}
+
+void SimAgent::Answered(FakeProcess* process) {
+  Run& run = runs_[process->slot().value()];
+  const SimUnit& unit = scenario_.units[run.invoked.unit];
+  run.next = ReadAnswer(unit, process->answers().back(), directories_.files);
+  Later(absl::Milliseconds(1), run, [this](Run& run) {
+    if (!run.dying) EndCase(run, *run.asked);
+  });
+}
+
+void SimAgent::GoOn(Run& run) {
+  run.process->Prints(Told({"goes on"}), Pipe::kReport);
+  world_.ProcessGoesOn(number_, run.invoked.unit, run.invoked.cases, run.next);
+  Take(run, std::exchange(run.next, {}));
+  run.asked.reset();
+  world_.BatchStarts(number_, absl::ZeroDuration(), false);
+  NextCase(run);
 }
 
 void SimAgent::List(Run& run) {
@@ -185,7 +210,8 @@ void SimAgent::List(Run& run) {
   Later(unit.listing_takes, run, [this, &unit](Run& run) {
     if (run.dying) return;
     const bool fails = unit.listing == ListingFate::kError;
-    if (!fails) run.process->Prints(Listing(unit));
+    if (!fails && unit.keeps_much) directories_.files[run.invoked.listing_file] = ToldListing(unit);
+    if (!fails && !unit.keeps_much) run.process->Prints(Listing(unit));
     EndProcess(run, fails ? 1 : 0, 0);
   });
 }
@@ -193,9 +219,10 @@ void SimAgent::List(Run& run) {
 void SimAgent::NextCase(Run& run) {
   const SimUnit& unit = scenario_.units[run.invoked.unit];
   if (run.position == run.cases.size()) {
-    run.process->Prints(Ending(run.cases.size()));
-    Later(absl::Milliseconds(1), run, [this](Run& run) {
-      if (!run.dying) EndProcess(run, run.spoiled ? 9 : run.failed ? 1 : 0, 0);
+    if (!run.next.empty()) return GoOn(run);
+    unit.keeps_much ? run.process->Prints(Told({"end"}), Pipe::kReport) : run.process->Prints(Ending(run.cases.size()));
+    Later(absl::Milliseconds(1), run, [this, &unit](Run& run) {
+      if (!run.dying) EndProcess(run, run.spoiled ? 9 : run.failed && !unit.keeps_much ? 1 : 0, 0);
     });
     return;
   }
@@ -204,7 +231,8 @@ void SimAgent::NextCase(Run& run) {
   const Fate fate = scenario_.FateOf(run.invoked.unit, c.index, execution);
   run.running = true;
   run.stubborn = fate == Fate::kStubborn;
-  run.process->Prints(CaseBegins(unit, run.invoked.cases, run.position));
+  unit.keeps_much ? run.process->Prints(Told({"began", absl::StrCat(run.position)}), Pipe::kReport)
+                  : run.process->Prints(CaseBegins(unit, run.invoked.cases, run.position));
   world_.CaseStarts(number_, epoch_, run.invoked.unit, run.invoked.iteration, c);
   if (fate == Fate::kHang || fate == Fate::kStubborn) return;
   Later(scenario_.DurationOn(number_, run.invoked.unit, c.index), run, [this, fate](Run& run) {
@@ -213,6 +241,14 @@ void SimAgent::NextCase(Run& run) {
 }
 
 void SimAgent::EndCase(Run& run, Fate fate) {
+  const SimUnit& unit = scenario_.units[run.invoked.unit];
+  // What spoils its process is to be seen as that ends, with the cases that it has then.
+  const bool asks = unit.keeps_much && run.position + 1 == run.cases.size() && !run.spoiled && fate != Fate::kSpoil;
+  if (asks && !run.asked.has_value()) {
+    run.asked = fate;
+    run.process->Prints(Told({"wants more"}), Pipe::kReport);
+    return;
+  }
   if (fate == Fate::kKillHost) return world_.HostDies(number_, epoch_);
   if (fate == Fate::kCrash) return EndProcess(run, 0, SIGSEGV);
   if (fate == Fate::kExit) return EndProcess(run, 0, 0);
@@ -221,7 +257,8 @@ void SimAgent::EndCase(Run& run, Fate fate) {
                                                 : Outcome::kPassed;
   run.failed |= outcome == Outcome::kFailed;
   run.spoiled |= fate == Fate::kSpoil;
-  run.process->Prints(CaseEnds(scenario_.units[run.invoked.unit], run.invoked.cases, run.position, outcome));
+  unit.keeps_much ? run.process->Prints(ToldEnd(run.position, outcome), Pipe::kReport)
+                  : run.process->Prints(CaseEnds(unit, run.invoked.cases, run.position, outcome));
   StopRunning(run, outcome);
   ++run.position;
   NextCase(run);

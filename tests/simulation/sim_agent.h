@@ -37,6 +37,9 @@ class AgentWorld {
   // A process lives from now on; it may run these cases, or lists.
   virtual void ProcessStarts(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) = 0;
   virtual void ProcessIsGone(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) = 0;
+  // It is through with these, and may run those.
+  virtual void ProcessGoesOn(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases,
+                             const std::vector<uint32_t>& next) = 0;
   // A case took the machine down that this life of the agent is on.
   virtual void HostDies(uint32_t host, Epoch epoch) = 0;
   virtual void AgentLeft(uint32_t host, Epoch epoch) = 0;  // its processes are dead by now
@@ -79,7 +82,9 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
     bool running = false;  // cases[position] is
     bool stubborn = false;
     bool failed = false;
-    bool spoiled = false;  // it ends badly
+    bool spoiled = false;        // it ends badly
+    std::optional<Fate> asked;   // of the last case: it waits for an answer
+    std::vector<uint32_t> next;  // it goes on with these
     bool dying = false;
   };
   struct Idle {
@@ -95,6 +100,9 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
   void List(Run& run);
   void NextCase(Run& run);
   void EndCase(Run& run, Fate fate);
+  // What it runs from now on: its cases, whose attempts it has to know.
+  void Take(Run& run, std::vector<uint32_t> cases);
+  void GoOn(Run& run);
   void StopRunning(Run& run, std::optional<Outcome> said);
   void EndProcess(Run& run, int exit_code, int signal);
 
@@ -108,6 +116,7 @@ class SimAgent : public std::enable_shared_from_this<SimAgent>,
   // FakeProcess::Player
   void Started(FakeProcess* process) override;
   void Signalled(FakeProcess* process, int signal) override;
+  void Answered(FakeProcess* process) override;
   void Gone(FakeProcess* process) override;
 
   // UnitFiles

@@ -384,7 +384,7 @@ void World::Do(const SendTo& action) {
             AddUnit add;
             add.spec.id = message.unit;
             add.spec.name = absl::StrCat("executable", e);
-            add.spec.framework = "googletest";
+            add.spec.framework = FrameworkOf(scenario_.units[e]);
             Send(h, std::move(add));
             link.added[e] = true;
           }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "protocol/liveness.h"
+#include "simulation/sim_process.h"
 
 namespace dtest::simulation {
 
@@ -170,7 +171,7 @@ void SimLoop::MakeUnits() {
     UnitSpec& spec = unit.shipped.emplace();
     spec.id = UnitId(static_cast<uint32_t>(e));
     spec.name = unit.name;
-    spec.framework = "googletest";
+    spec.framework = FrameworkOf(x);
     if (x.bytes > 0) spec.files.push_back({"program", DigestOf(e), x.bytes, true, ""});
     if (!x.cached_listing) continue;
     unit.listing.emplace();

@@ -35,11 +35,24 @@ std::vector<uint32_t> Select(const SimUnit& unit, absl::string_view filter) {
   return selected;
 }
 
+// The cases whose names stand in a file of pytest's.
+std::vector<uint32_t> Named(const SimUnit& unit, absl::string_view names) {
+  std::map<std::string, uint32_t> by_name;
+  for (uint32_t index = 0; index < unit.cases.size(); ++index) by_name[CaseName(unit.cases[index], index)] = index;
+  std::vector<uint32_t> cases;
+  for (const absl::string_view name : absl::StrSplit(names, '\0', absl::SkipEmpty())) {
+    cases.push_back(by_name.at(std::string(name)));
+  }
+  return cases;
+}
+
 }  // namespace
+
+const char* FrameworkOf(const SimUnit& unit) { return unit.keeps_much ? "pytest" : "googletest"; }
 
 std::string ProgramOf(uint32_t unit) { return absl::StrCat(kProgram, unit); }
 
-Invoked ReadInvocation(const Scenario& scenario, const StartSpec& spec) {
+Invoked ReadInvocation(const Scenario& scenario, const StartSpec& spec, const SimFiles& files) {
   Invoked invoked;
   absl::string_view program = spec.program;
   if (!absl::ConsumePrefix(&program, kProgram) || !absl::SimpleAtoi(program, &invoked.unit)) std::abort();
@@ -48,6 +61,13 @@ Invoked ReadInvocation(const Scenario& scenario, const StartSpec& spec) {
     absl::string_view rest = argument;
     if (rest == "--gtest_list_tests") invoked.lists = true;
     if (absl::ConsumePrefix(&rest, "--gtest_filter=")) filter = rest;
+    if (absl::ConsumePrefix(&rest, "--list=")) {
+      invoked.lists = true;
+      invoked.listing_file = std::string(rest);
+    }
+    if (absl::ConsumePrefix(&rest, "--run=")) {
+      invoked.cases = Named(scenario.units[invoked.unit], files.at(std::string(rest)));
+    }
     if (absl::ConsumePrefix(&rest, "--gtest_output=xml:")) invoked.report_file = std::string(rest);
   }
   for (const std::string& variable : spec.environment) {
@@ -55,7 +75,8 @@ Invoked ReadInvocation(const Scenario& scenario, const StartSpec& spec) {
     if (absl::ConsumePrefix(&rest, "DTEST_ITERATION=") && !absl::SimpleAtoi(rest, &invoked.iteration)) std::abort();
     if (absl::ConsumePrefix(&rest, "TEST_PREMATURE_EXIT_FILE=")) invoked.premature_file = std::string(rest);
   }
-  if (!invoked.lists) invoked.cases = Select(scenario.units[invoked.unit], filter);
+  const SimUnit& unit = scenario.units[invoked.unit];
+  if (!invoked.lists && !unit.keeps_much) invoked.cases = Select(unit, filter);
   return invoked;
 }
 
@@ -68,6 +89,32 @@ std::string Listing(const SimUnit& unit) {
     absl::StrAppend(&text, "  ", name.substr(suite.size() + 1), "\n");
   }
   return text;
+}
+
+std::vector<uint32_t> ReadAnswer(const SimUnit& unit, const std::string& answer, const SimFiles& files) {
+  const std::string option = "--run=";
+  const size_t begin = answer.find(option);
+  if (begin == std::string::npos) return {};
+  const size_t path = begin + option.size();
+  return Named(unit, files.at(answer.substr(path, answer.rfind(',') - path)));
+}
+
+std::string Told(std::initializer_list<absl::string_view> fields) {
+  std::string body;
+  for (const absl::string_view field : fields) absl::StrAppend(&body, field.size(), ":", field, ",");
+  return absl::StrCat(body.size(), ":", body, "\n");
+}
+
+std::string ToldListing(const SimUnit& unit) {
+  const CaseInfos cases = CasesOf(unit);
+  std::string text;
+  for (size_t i = 0; i < cases.size(); ++i)
+    absl::StrAppend(&text, Told({"case", cases.name(i), "", "0", "", cases.group(i)}));
+  return absl::StrCat(text, Told({"end", absl::StrCat(cases.size())}));
+}
+
+std::string ToldEnd(size_t position, Outcome outcome) {
+  return Told({"finished", absl::StrCat(position), OutcomeName(outcome), "0", "", "", ""});
 }
 
 std::string Beginning(size_t cases) {

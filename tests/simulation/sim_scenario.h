@@ -46,6 +46,7 @@ struct SimUnit {
   absl::Duration added_after;
   absl::Duration listing_takes;
   absl::Duration startup;
+  bool keeps_much = false;  // its framework is pytest, and its processes go on with other cases where they may
   std::vector<SimCase> cases;
 };
 

@@ -44,8 +44,9 @@ struct Outcomes {
   uint64_t grouped = 0;                 // cases that were handed out with their group
   uint64_t copies = 0, copies_won = 0;  // speculative
   uint64_t leases = 0, recalls = 0, released = 0, frames = 0, hosts_lost = 0;
-  uint64_t needy = 0;   // processes of cases with needs
-  uint64_t events = 0;  // of the simulation
+  uint64_t needy = 0;    // processes of cases with needs
+  uint64_t went_on = 0;  // leases that began in the process of another
+  uint64_t events = 0;   // of the simulation
   // How long slots waited that ran dry while leases waited on another host, and then got one. If measure_idle.
   std::vector<absl::Duration> begrudged;
   // Processor time of the coordinator, if replayed: scheduler alone, and with codec and sessions.
@@ -119,6 +120,12 @@ class World : private AgentWorld, private LoopWorld {
   void CaseStops(uint32_t host, uint32_t unit, uint32_t iteration, LeasedCase c, std::optional<Outcome> said) override;
   void ProcessStarts(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) override;
   void ProcessIsGone(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) override;
+  void ProcessGoesOn(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases,
+                     const std::vector<uint32_t>& next) override {
+    ProcessIsGone(host, unit, cases);
+    ProcessStarts(host, unit, next);
+    ++outcomes_.went_on;
+  }
   void HostDies(uint32_t host, Epoch epoch) override;
   void AgentLeft(uint32_t host, Epoch epoch) override;
   void BatchStarts(uint32_t host, absl::Duration idle, bool begrudged) override;

@@ -146,6 +146,25 @@ TEST(HealthyFarmTest, EveryAttemptHasItsProperties) {
   EXPECT_GT(outcomes.late_properties, 0u);
 }
 
+TEST(HealthyFarmTest, WhatKeepsMuchGoesOnAsLongAsThereIsWork) {
+  for (const bool product_loop : {false, true}) {
+    for (const bool history : {false, true}) {
+      Scenario s = Sleepers(history);
+      s.median_seconds = 0.05;
+      s.longest_seconds = 0.5;
+      s.units[0].startup = absl::Milliseconds(20);
+      s.units[0].keeps_much = true;
+      for (uint32_t k = 0; history && k < s.units[0].cases.size(); ++k)
+        s.units[0].cases[k].expected = s.DurationOf(0, k);
+      const Outcomes outcomes = Simulate(s, product_loop);
+      EXPECT_EQ(outcomes.broken, "");
+      std::printf("history %d: %d of %d leases went on, makespan %s\n", history, static_cast<int>(outcomes.went_on),
+                  static_cast<int>(outcomes.leases), absl::FormatDuration(outcomes.makespan).c_str());
+      EXPECT_GT(outcomes.went_on, 0u);
+    }
+  }
+}
+
 TEST(HealthyFarmTest, WhatSpoilsItsProcessIsFoundAndTriedAgain) {
   for (const bool product_loop : {false, true}) {
     Scenario s = Sleepers(/*history=*/true);
