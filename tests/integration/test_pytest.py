@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -225,6 +226,31 @@ class LocalTest(Project, DtestCase):
             self.assertEqual(len({pid for case, pid in by_file.items() if case.startswith(f"tests.test_{name}")}), 1, by_file)
         self.write("pytest.ini", "[pytest]\naddopts = --dist loadfile -n 2\n")
         self.assertEqual(len(set(processes().values())), 3)
+
+    def test_durations_tell_set_up_call_and_tear_down(self):
+        self.write("tests/test_a.py", textwrap.dedent("""\
+            import time
+            import pytest
+            @pytest.fixture
+            def slow():
+                time.sleep(0.03)
+                yield
+                time.sleep(0.02)
+            def test_a(slow): pass
+            """))
+        result = self.dtest("tests", "--durations", "1")
+        self.assertExit(result, PASSED)
+        attempt, = result.attempts()
+        self.assertGreaterEqual(attempt["setup"], 0.03)
+        self.assertGreaterEqual(attempt["teardown"], 0.02)
+        self.assertLessEqual(attempt["setup"] + attempt["teardown"], attempt["duration"])
+        line = re.compile(r"(?m)^  \[ +0\.\d{3}s\] \S+ .*test_a \(local\) \(set-up 0\.\d{3}, call 0\.\d{3}, tear-down 0\.\d{3}\)$")
+        self.assertRegex(result.stdout, line)
+        replayed = self.dtest("report", result.events_path, "--durations", "1", reports=False)
+        self.assertEqual(line.search(replayed.stdout)[0], line.search(result.stdout)[0])
+        trend = self.dtest("history", "trend", "test_a", "--json", reports=False)
+        verdict, = json.loads(trend.stdout)["verdicts"]
+        self.assertEqual((verdict["setup"], verdict["teardown"]), (attempt["setup"], attempt["teardown"]))
 
     def test_what_dies_or_hangs_is_blamed_alone(self):
         self.write("tests/conftest.py", "")

@@ -1,7 +1,8 @@
 """Runs the cases of a batch in their order, and tells the agent of each.
 
     began     position in the batch
-    finished  position, outcome, seconds, message, output, warning, then keys and values of its properties
+    finished  position, outcome, seconds, of these those of set-up and of tear-down, message, output, warning, then keys and
+              values of its properties
     unknown   position: pytest does not collect it any more
     shared    seconds that a further process would need to set up what tests share: all fixtures of the session, and those of
               one module, class or package, the longest of them
@@ -95,10 +96,9 @@ class Running(collection.Collection):
     def _finish(self, position, result):
         kind, message, output, warning = result.fields()
         self._failed = self._failed or kind == "failed"
+        seconds = [f"{one:.6f}" for one in result.seconds()]
         properties = [text for pair in result.properties for text in pair]
-        self._channel.send(
-            "finished", str(position), kind, f"{result.duration:.6f}", message, output, warning, *properties
-        )
+        self._channel.send("finished", str(position), kind, *seconds, message, output, warning, *properties)
 
     def pytest_runtest_logreport(self, report):
         if self._current is not None:

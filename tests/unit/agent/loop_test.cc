@@ -68,8 +68,8 @@ TEST_F(LoopTest, WhatAProcessCoversIsToldBeforeItsLeaseIsDone) {
   Heard();
   RunCases(LeaseId(1), {0});
   Process()->Prints(record({"measuring"}) + record({"began", "0"}) +
-                        record({"finished", "0", "passed", "0", "", "", ""}) + record({"coverage", "{}", "z"}) +
-                        record({"end"}),
+                        record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) +
+                        record({"coverage", "{}", "z"}) + record({"end"}),
                     Pipe::kReport);
   Process()->Ends(0);
   Turn();

@@ -105,6 +105,10 @@ class Recorder : public CaseSink {
   void Finished(CaseResult result, Standing /*standing*/) override {
     absl::StrAppend(&text, OutcomeName(result.outcome), " ", result.index, " in ",
                     absl::FormatDuration(result.duration));
+    if (result.setup + result.teardown > absl::ZeroDuration()) {
+      absl::StrAppend(&text, " (", absl::FormatDuration(result.setup), " + ", absl::FormatDuration(result.teardown),
+                      ")");
+    }
     if (!result.message.empty()) absl::StrAppend(&text, ": ", result.message);
     if (!result.warning.empty()) absl::StrAppend(&text, " [", result.warning, "]");
     if (!result.output.empty()) absl::StrAppend(&text, " <", result.output, ">");
@@ -141,24 +145,27 @@ INSTANTIATE_TEST_SUITE_P(Pieces, PytestReaderTest, testing::Values(size_t{1}, si
 
 TEST_P(PytestReaderTest, Verdicts) {
   EXPECT_TRUE(reader_->Start(&recorder_));
-  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0.25", "", "captured", "", "key", "value"}) +
+  Report(Record({"began", "0"}) +
+         Record({"finished", "0", "passed", "0.25", "0.125", "0.0625", "", "captured", "", "key", "value"}) +
          Record({"began", "1"}));
   reader_->Feed("past the capture\n", &recorder_);
-  Report(Record({"finished", "1", "failed", "1", "a.py:3: no\nassert 0", "long\n", "watch out"}) +
-         Record({"began", "2"}) + Record({"finished", "2", "skipped", "0", "later (a.py:9)", "", ""}) +
+  Report(Record({"finished", "1", "failed", "1", "0.75", "0.250001", "a.py:3: no\nassert 0", "long\n", "watch out"}) +
+         Record({"began", "2"}) +
+         Record({"finished", "2", "skipped", "0", "0.000001", "nan", "later (a.py:9)", "", ""}) +
          Record({"shared", "1.5"}) + Record({"end"}));
   End(0);
   EXPECT_EQ(end_.shared_setup, absl::Milliseconds(1500));
   EXPECT_EQ(recorder_.text,
-            "began 0; passed 0 in 250ms key=value; "
-            "began 1; failed 1 in 1s: a.py:3: no\nassert 0 [watch out] <long\npast the capture\n>; "
+            "began 0; passed 0 in 250ms (125ms + 62.5ms) key=value; "
+            "began 1; failed 1 in 1s (750ms + 250ms): a.py:3: no\nassert 0 [watch out] <long\npast the capture\n>; "
             "began 2; skipped 2 in 0: later (a.py:9); ");
   EXPECT_FALSE(end_.premature);
   EXPECT_EQ(end_.listing_wrong, "");
 }
 
 TEST_P(PytestReaderTest, OneThatDiesIsLeftRunningWithWhatItPrinted) {
-  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) + Record({"began", "1"}));
+  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) +
+         Record({"began", "1"}));
   reader_->Feed("Fatal Python error: Segmentation fault\n", &recorder_);
   End(0, 11);
   EXPECT_EQ(recorder_.text, "began 0; passed 0 in 0; began 1; ");
@@ -166,7 +173,8 @@ TEST_P(PytestReaderTest, OneThatDiesIsLeftRunningWithWhatItPrinted) {
 }
 
 TEST_P(PytestReaderTest, WhatIsCoveredIsHandedOn) {
-  Report(Record({"measuring"}) + Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) +
+  Report(Record({"measuring"}) + Record({"began", "0"}) +
+         Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) +
          Record({"coverage", "{}", std::string("z\0\n", 3)}) + Record({"end"}));
   End(0);
   EXPECT_EQ(recorder_.text, std::string("began 0; passed 0 in 0; covered 2:{},3:z\0\n,; ", 45));
@@ -193,7 +201,7 @@ TEST(PytestReader, MoreThanFitsIntoAMessageIsTold) {
 }
 
 TEST_P(PytestReaderTest, AnExitBeforeTheEndIsPremature) {
-  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}));
+  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}));
   End(0);
   EXPECT_TRUE(end_.premature);
 }
@@ -207,8 +215,8 @@ TEST_P(PytestReaderTest, AnExitBeforeTheFirstTestIsNoTestsFault) {
 }
 
 TEST_P(PytestReaderTest, ACaseThatIsNotCollectedAnyMoreMakesTheListingWrong) {
-  Report(Record({"unknown", "1"}) + Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) +
-         Record({"end"}));
+  Report(Record({"unknown", "1"}) + Record({"began", "0"}) +
+         Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) + Record({"end"}));
   End(0);
   EXPECT_THAT(end_.listing_wrong, HasSubstr("it listed 'a.py::y'"));
 }
@@ -217,13 +225,16 @@ TEST_P(PytestReaderTest, WhatCannotBeReadIsToldAndBelievedNoFurther) {
   const std::string good = Record({"began", "0"});
   for (const std::string& bad :
        {std::string("I am a test\n"), Record({"finished", "0", "passed"}),
-        Record({"finished", "1", "passed", "0", "", "", ""}), Record({"finished", "0", "splendid", "0", "", "", ""}),
-        Record({"began", "7"}), Record({"began", "1"}), Record({"finished", "0", "passed", "0", "", "", "", "a key"}),
+        Record({"finished", "1", "passed", "0", "0", "0", "", "", ""}),
+        Record({"finished", "0", "passed", "0", "soon", "0", "", "", ""}),
+        Record({"finished", "0", "splendid", "0", "0", "0", "", "", ""}), Record({"began", "7"}),
+        Record({"began", "1"}), Record({"finished", "0", "passed", "0", "0", "0", "", "", "", "a key"}),
         std::string("3:1:a,\n"), std::string("12:3:abc;\n")}) {
     Recorder recorder;
     const std::unique_ptr<OutputReader> reader =
         PytestAdapter().NewReader({.listing = listing_, .cases = cases_, .temp_dir = "/t", .output_cap = 1 << 20});
-    const std::string all = good + bad + Record({"finished", "0", "passed", "0", "", "", ""}) + Record({"end"});
+    const std::string all =
+        good + bad + Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) + Record({"end"});
     for (absl::string_view rest = all; !rest.empty(); rest.remove_prefix(std::min(GetParam(), rest.size()))) {
       reader->FeedReport(rest.substr(0, GetParam()), &recorder);
     }

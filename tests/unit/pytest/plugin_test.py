@@ -300,9 +300,9 @@ class PluginTest(PluginCase):
         self.assertIn(theirs.pop(worker), ("failed", "passed"))
         self.assertEqual(ours, theirs)
 
-        message = {case.partition("::")[2]: record[4] for case, record in results.items()}
-        output = {case.partition("::")[2]: record[5] for case, record in results.items()}
-        warning = {case.partition("::")[2]: record[6] for case, record in results.items()}
+        message = {case.partition("::")[2]: record[6] for case, record in results.items()}
+        output = {case.partition("::")[2]: record[7] for case, record in results.items()}
+        warning = {case.partition("::")[2]: record[8] for case, record in results.items()}
         self.assertEqual(message["test_fails"], "tests/test_a.py:9: AssertionError: no\nassert 1 == 2")
         self.assertIn("somebody sees this", output["test_fails"])
         self.assertEqual(message["test_skips_itself"], "no legs (tests/test_a.py:20)")
@@ -389,6 +389,34 @@ class PluginTest(PluginCase):
         self.assertGreaterEqual(shared[0], 0.7, "the session's and the longest module's")
         first = next(float(record[3]) for record in records if record[0] == "finished")
         self.assertLessEqual(shared[0], first, "nothing twice, nor a second module")
+
+    def test_set_up_and_tear_down_are_told_apart(self):
+        self.write("conftest.py", """\
+            import copy, types
+            import pytest
+
+            TOOK = {"setup": 4.0, "call": 2.0, "teardown": 1.0}
+
+            @pytest.hookimpl(hookwrapper=True)
+            def pytest_runtest_makereport(item, call):
+                result = yield
+                report = result.get_result()
+                report.duration = TOOK[call.when]
+                if call.when == "call":  # as subtests tell of themselves, within the call
+                    part = copy.copy(report)
+                    part.context = types.SimpleNamespace(msg="part", kwargs={})
+                    item.ihook.pytest_runtest_logreport(report=part)
+            """)
+        self.write("test_m.py", """\
+            import pytest
+            @pytest.fixture
+            def breaks(): raise RuntimeError("no water")
+            def test_a(): pass
+            def test_b(breaks): pass
+            """)
+        results = self.run_cases(["test_m.py::test_a", "test_m.py::test_b"])
+        self.assertEqual([record[2:6] for record in results.values()], [
+            ["passed", "7.000000", "4.000000", "1.000000"], ["failed", "5.000000", "4.000000", "1.000000"]])
 
     def test_dist_groups_tests_by_the_rules_of_xdist(self):
         self.write("test_m.py", """\
@@ -558,7 +586,7 @@ class PluginTest(PluginCase):
         self.assertEqual([record[:3] for record in told if record[0] == "finished"],
                          [["finished", "0", "passed"], ["finished", "1", "failed"]])
         self.assertEqual(told[-1], ["end"])
-        self.assertIn("heard", told[3][5])
+        self.assertIn("heard", told[3][7])
         others, printed, status = second.result()
         self.assertEqual((printed, status), ("", 5))
         self.assertEqual(others[2:], [["began", "1"]])
@@ -656,7 +684,7 @@ class PluginTest(PluginCase):
         workers = Server(self, ["--path="])
         for name in ("gw0", "gw1"):
             told, printed, status = workers.fork(name, ["test_m.py::test_a"]).result()
-            self.assertEqual(([record[2:5:2] for record in told if record[0] == "finished"], status),
+            self.assertEqual(([record[2:7:4] for record in told if record[0] == "finished"], status),
                              ([["passed", ""]], 0), printed)
         with open(said, encoding="utf-8") as file:
             self.assertEqual(file.read().splitlines(), [line for name in ("gw0", "gw1") for line in (
@@ -728,7 +756,7 @@ class PluginTest(PluginCase):
             """)
         workers = Server(self, ["--path="], DROPPED="1", ONLY_OF_THE_SERVER="1")
         told, _, _ = workers.fork("gw1", [f"test_m.py::test_{name}" for name in ("environment", "directory", "random")]).result()
-        results = [record[2:5:2] for record in told if record[0] == "finished"]
+        results = [record[2:7:4] for record in told if record[0] == "finished"]
         self.assertEqual(results, [["passed", ""]] * 3)
 
     def test_passed_is_only_what_pytest_says_has_passed(self):
@@ -763,7 +791,7 @@ class PluginTest(PluginCase):
             def test_both(leaves_early): pytest.skip("no water")
             """)
         results = self.run_cases([f"test_m.py::test_{name}" for name in ("swallowed", "teardown", "subtest", "both")])
-        told = [[record[2], record[4], record[6]] for record in results.values()]
+        told = [[record[2], record[6], record[8]] for record in results.values()]
         self.assertEqual(told, [
             ["failed", "pytest told of no result", ""],
             ["passed", "", "tear-down skipped: no soap (test_m.py:6)"],
@@ -780,8 +808,8 @@ class PluginTest(PluginCase):
         cases = ["test_m.py::test_a", "test_here.py", "test_here.py::test_c", "test_other.py"]  # test_c: listed elsewhere
         results = self.run_cases(cases)
         self.assertEqual([results[case][2] for case in cases], ["passed", "skipped", "skipped", "skipped"])
-        self.assertEqual(results["test_here.py::test_c"][4], "not here (test_here.py:2)")
-        self.assertIn("nothing_of_this_name", results["test_other.py"][4])
+        self.assertEqual(results["test_here.py::test_c"][6], "not here (test_here.py:2)")
+        self.assertIn("nothing_of_this_name", results["test_other.py"][6])
         self.run_cases(["test_here.py"])
 
     def test_a_status_that_no_test_explains_is_not_taken_as_whole(self):
@@ -818,8 +846,8 @@ class PluginTest(PluginCase):
                 status, records, _ = self.start(f"--run={path}")
                 self.assertNotEqual(status, 0)
                 self.assertEqual([record[:3] for record in records], [["began", "0"], ["finished", "0", "failed"]])
-                self.assertTrue(records[1][4].startswith(message), records[1][4])
-                self.assertIn("Traceback", records[1][5])
+                self.assertTrue(records[1][6].startswith(message), records[1][6])
+                self.assertIn("Traceback", records[1][7])
 
     def test_it_starts_where_the_directory_of_scripts_is_not_searched(self):
         self.write("test_m.py", """\
@@ -843,7 +871,7 @@ class PluginTest(PluginCase):
         status, records, _ = self.start(f"--run={path}")
         self.assertNotEqual(status, 0)
         self.assertEqual([record[:3] for record in records], [["began", "0"], ["finished", "0", "failed"]])
-        self.assertEqual(records[1][4], "pytest.exit: enough")
+        self.assertEqual(records[1][6], "pytest.exit: enough")
 
 
 if __name__ == "__main__":
