@@ -72,6 +72,7 @@ CaseResult Read(wire::CaseResult::Reader in, Decoder& decoder) {
   result.duration = decoder.Measured(in.getDuration(), "duration of a case");
   result.setup = decoder.Measured(in.getSetup(), "set-up of a case");
   result.teardown = decoder.Measured(in.getTeardown(), "tear-down of a case");
+  result.shared = decoder.Measured(in.getShared(), "shared set-up of a case");
   result.process = in.getProcess();
   result.place = in.getPlace();
   return result;
@@ -95,6 +96,7 @@ Results Read(wire::Results::Reader in, Decoder& decoder) {
   results.unit = decoder.Unit(in.getUnit());
   results.done = in.getDone();
   results.startup = decoder.Measured(in.getStartup(), "start-up time");
+  results.followed = in.getFollowed();
   const auto rows = in.getResults();
   results.results.reserve(decoder.Length(rows.size(), "results", kMaxResultsPerMessage));
   if (!decoder.ok()) return results;

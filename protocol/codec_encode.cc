@@ -271,6 +271,7 @@ void Write(const CaseResult& from, wire::CaseResult::Builder row) {
   row.setDuration(MeasuredNanoseconds(from.duration));
   row.setSetup(MeasuredNanoseconds(from.setup));
   row.setTeardown(MeasuredNanoseconds(from.teardown));
+  row.setShared(MeasuredNanoseconds(from.shared));
   row.setProcess(from.process);
   row.setPlace(from.place);
 }
@@ -290,6 +291,7 @@ void Write(const Results& results, wire::Envelope::Builder envelope) {
   out.setUnit(results.unit.value());
   out.setDone(results.done);
   out.setStartup(MeasuredNanoseconds(results.startup));
+  out.setFollowed(results.followed);
   auto rows = out.initResults(results.results.size());
   uint32_t detailed = 0;
   for (uint32_t i = 0; i < results.results.size(); ++i) {

@@ -188,7 +188,7 @@ struct Lease {
   timeLimits @5 :List(Int64);  # column of `indices`; one: all have it; empty: none has any
   unlistedToo @6 :Bool;  # what is there and was not listed may run, so that it shows
   env @7 :List(Pair);  # of its processes: after those of the run's settings and of the unit
-  mayFollow @8 :Bool;  # in a process that has run another lease of the unit
+  mayFollow @8 :Bool;  # shares its process with other leases of the unit that may
 }
 
 struct FileRecipe {
@@ -264,7 +264,7 @@ struct Listed {
 }
 
 struct CaseResult {
-  # What every case has, in 56 bytes without a pointer. The rest is in Results.details, for the cases that have any.
+  # What every case has, in 64 bytes without a pointer. The rest is in Results.details, for the cases that have any.
   index @0 :UInt32;
   attempt @1 :UInt32;  # 1 or more
   slot @2 :UInt32;
@@ -276,6 +276,7 @@ struct CaseResult {
   place @8 :UInt32;    # how many cases began in that process before it
   setup @9 :Int64;     # of `duration`
   teardown @10 :Int64;  # of `duration`
+  shared @11 :Int64;   # of `setup`: made for other cases, too
 }
 
 struct CaseDetail {
@@ -313,6 +314,7 @@ struct Results {
   details @5 :List(CaseDetail);
   lateProperties @6 :List(LateProperties);  # of cases in earlier messages
   lateFailures @7 :List(LateFailure);       # as well
+  followed @8 :Bool;   # another lease in its process
 }
 
 struct RunningCase {

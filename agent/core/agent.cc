@@ -152,8 +152,7 @@ void Agent::Impl::OnMessage(Cancel&& message) {
   if (const auto before = absl::c_find_if(slots_, [&](const Slot& slot) { return slot.next == lease; });
       before != slots_.end()) {
     before->next = nullptr;
-    before->next_cancelled = true;
-    Send(Released{message.lease});
+    before->next_cancelled = message.lease;
     leases_.erase(found);
     return;
   }

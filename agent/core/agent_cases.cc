@@ -1,6 +1,7 @@
 // What processes do, and what they list.
 
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -132,15 +133,21 @@ void Agent::Impl::On(ProcessEnded&& event) {
   Slot* slot = Live(event.slot, Slot::State::kRunning);
   if (slot == nullptr) return;
   HeldLease* lease = slot->lease;
+  const bool awaited = slot->next != nullptr || slot->next_cancelled.has_value();
+  if (event.goes_on && (lease == nullptr || slot->fate != Slot::Fate::kOpen || !awaited)) {
+    Signal(slot, SIGKILL);  // its time is over; how it ends tells of it
+    return;
+  }
+  if (!event.goes_on) {
+    GiveUpNext(slot);
+    if (slot->next_cancelled.has_value()) Send(Released{*std::exchange(slot->next_cancelled, std::nullopt)});
+  }
   if (lease == nullptr) {
     if (slot->cancelled.has_value()) Send(Released{*slot->cancelled});
     FreeSlot(slot);
     SendIdleIfOwed();
     return;
   }
-  // It was signalled before it went on, and ends: that is what tells of it.
-  if (event.goes_on && (slot->fate != Slot::Fate::kOpen || (slot->next == nullptr && !slot->next_cancelled))) return;
-  if (!event.goes_on) GiveUpNext(slot);
   if (!event.spawn_error.empty()) {
     // The slot's lease is given back by Fail like those that wait.
     slot->state = Slot::State::kBetween;
@@ -178,7 +185,7 @@ void Agent::Impl::On(ProcessEnded&& event) {
     lease->doubt.reset();
   }
   CaseResult blamed;
-  const bool early = last.has_value() && IsFailure(last->outcome) && !slot->any_began;
+  const bool early = last.has_value() && IsFailure(last->outcome) && !slot->any_began && !slot->followed;
   if (early) {
     blamed.index = last->index;
     blamed.outcome = last->outcome;

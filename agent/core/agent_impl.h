@@ -51,9 +51,10 @@ class Agent::Impl {
     bool of_host = false;  // of kSettingUp
     UnitId unit;
     HeldLease* lease = nullptr;
-    HeldLease* next = nullptr;         // its process goes on with it behind `lease`
-    bool next_cancelled = false;       // it goes on with what nobody wants any more
-    std::optional<LeaseId> cancelled;  // Released is owed when the process has ended
+    HeldLease* next = nullptr;              // its process goes on with it behind `lease`
+    std::optional<LeaseId> next_cancelled;  // it goes on with what nobody wants any more: Released is owed
+    bool followed = false;                  // `lease` began in a process that had run another
+    std::optional<LeaseId> cancelled;       // Released is owed when the process has ended
 
     // Of the process.
     absl::Time spawned;
@@ -159,7 +160,6 @@ class Agent::Impl {
   void On(BatchEnds&& event);
   // The process will not get to what was to follow.
   void GiveUpNext(Slot* slot);
-  void GiveBack(HeldLease* lease);  // to the front of the queue
   // The process goes on: its lease is over, and the next one begins.
   void Follow(Slot* slot);
   StartBatch BatchOf(const Slot& slot, const HeldLease& lease, std::vector<LeasedCase> cases) const;

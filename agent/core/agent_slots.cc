@@ -164,16 +164,16 @@ HeldLease* Agent::Impl::FollowerOf(const Slot& slot) {
       std::find_if(queue_.begin(), queue_.end(), [&](const HeldLease* held) { return ready(held->unit()); });
   if (first == queue_.end()) return nullptr;
   HeldLease* const next = *first;
-  const bool alike = next->unit() == lease->unit() && next->iteration() == lease->iteration() &&
-                     next->attempt() == lease->attempt() && next->env() == lease->env();
-  if (!alike || !next->may_follow()) return nullptr;
+  const bool alike =
+      next->unit() == lease->unit() && next->iteration() == lease->iteration() && next->env() == lease->env();
+  if (!alike || !lease->may_follow() || !next->may_follow()) return nullptr;
   queue_.erase(first);
   return next;
 }
 
 void Agent::Impl::On(BatchEnds&& event) {
   Slot* slot = Live(event.slot, Slot::State::kRunning);
-  if (slot == nullptr || slot->next != nullptr || slot->next_cancelled) return;
+  if (slot == nullptr || slot->next != nullptr || slot->next_cancelled.has_value()) return;
   slot->next = FollowerOf(*slot);
   FollowBatch answer{event.slot, slot->unit, std::nullopt};
   if (HeldLease* const next = slot->next; next != nullptr) {
@@ -184,25 +184,13 @@ void Agent::Impl::On(BatchEnds&& event) {
 
 void Agent::Impl::GiveUpNext(Slot* slot) {
   if (slot->next == nullptr) return;
-  GiveBack(std::exchange(slot->next, nullptr));
-}
-
-void Agent::Impl::GiveBack(HeldLease* lease) {
-  queue_.push_front(lease);
-  if (units_[lease->unit()].state == Unit::State::kFailed) GiveBackQueued(lease->unit());
+  queue_.push_front(std::exchange(slot->next, nullptr));
+  if (units_[slot->unit].state == Unit::State::kFailed) GiveBackQueued(slot->unit);
   dispatch_ = true;
 }
 
 void Agent::Impl::Follow(Slot* slot) {
-  HeldLease* const lease = slot->lease;
-  SettleInquest(slot);
-  if (lease->remaining() > 0) {
-    Flush(lease);
-    slot->lease = nullptr;
-    GiveBack(lease);  // for a process of its own
-  } else {
-    FinishLease(slot);
-  }
+  FinishLease(slot);
   const Slot was = std::exchange(*slot, Slot());
   slot->state = Slot::State::kRunning;
   slot->unit = was.unit;
@@ -210,11 +198,13 @@ void Agent::Impl::Follow(Slot* slot) {
   slot->process = was.process;
   slot->begun = was.begun;
   slot->report = was.report;
-  if (was.next_cancelled) {
+  if (was.next_cancelled.has_value()) {
+    slot->cancelled = was.next_cancelled;
     DropProcess(slot, SIGKILL, absl::InfiniteFuture());
     return;
   }
   slot->lease = was.next;
+  slot->followed = true;
   slot->batch_left = slot->lease->remaining();
   StartLimit(slot, NextOf(*slot));
 }
@@ -299,7 +289,8 @@ void Agent::Impl::FinishLease(Slot* slot) {
                true,
                slot->startup,
                std::move(lease->late_properties),
-               std::move(lease->late_failures)};
+               std::move(lease->late_failures),
+               slot->followed};
   leases_.erase(lease->id());
   const auto can_wait = [](const CaseResult& result) { return result.outcome == Outcome::kPassed; };
   if (queue_.size() < kDeepQueue * slots_.size() || !absl::c_all_of(last.results, can_wait) ||
@@ -381,7 +372,9 @@ void Agent::Impl::Beat() {
   if (next_heartbeat_ <= now_) next_heartbeat_ = now_ + welcome_.heartbeat_interval;
   Heartbeat beat;
   for (const Slot& slot : slots_) {
-    if (slot.cancelled.has_value()) beat.leases.push_back(*slot.cancelled);
+    for (const std::optional<LeaseId>& owed : {slot.cancelled, slot.next_cancelled}) {
+      if (owed.has_value()) beat.leases.push_back(*owed);
+    }
     if (slot.lease == nullptr) continue;
     beat.leases.push_back(slot.lease->id());
     if (slot.next != nullptr) beat.leases.push_back(slot.next->id());

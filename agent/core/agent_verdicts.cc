@@ -78,7 +78,10 @@ std::optional<CaseResult> Agent::Impl::LastResult(Slot* slot, ProcessEnded* even
     DropOutput(&*result);
   } else if (!slot->any_finished && slot->batch_left > 0) {
     slot->began = slot->spawned;
-    const char* const where = event->in_suite ? kInSuiteSetUp : slot->stopped.has_value() ? kInSetUp : kInGlobalSetUp;
+    const char* const where = event->in_suite             ? kInSuiteSetUp
+                              : slot->followed            ? kBetween
+                              : slot->stopped.has_value() ? kInSetUp
+                                                          : kInGlobalSetUp;
     result = Blame(slot, NextOf(*slot), or_stopped(Outcome::kCrashed),
                    clean ? std::string("exited with status 0 without running the test")
                          : absl::StrCat(How(*slot, *event), " ", where));

@@ -27,7 +27,6 @@ HeldLease::HeldLease(Lease lease)
   if (!absl::c_is_sorted(cases_, ascend)) {
     absl::c_sort(by_index_, [&](uint32_t a, uint32_t b) { return ascend(cases_[a], cases_[b]); });
   }
-  for (const LeasedCase& leased : cases_) attempt_ = std::max(attempt_, leased.attempt);
   finished_.assign(cases_.size(), 0);
   remaining_ = cases_.size();
 }

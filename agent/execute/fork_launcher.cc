@@ -227,6 +227,7 @@ class ForkLauncher::Worker final : public TestProcess {
     const ssize_t sent = send(report_.ours.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     return sent == static_cast<ssize_t>(bytes.size());
   }
+  void EndAnswers() override { shutdown(report_.ours.get(), SHUT_WR); }
 
   int end_fd() const override { return ends_.get(); }
   bool HasEnded() const override { return const_cast<Worker*>(this)->Look(); }

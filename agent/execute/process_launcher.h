@@ -39,6 +39,8 @@ class TestProcess {
   // Answers what it has said through its report channel: it reads these bytes from the same descriptor. False: it has
   // ended, or is one that takes no answers.
   virtual bool Answer(const std::string& /*bytes*/) { return false; }
+  // There are none any more: it reads the end.
+  virtual void EndAnswers() {}
 
   // A descriptor to watch: readable when the process has ended. -1 where there is none: ask HasEnded after SIGCHLD.
   virtual int end_fd() const = 0;

@@ -105,6 +105,8 @@ class OutputReader {
   virtual void FeedReport(absl::string_view /*bytes*/, CaseSink* /*sink*/) {}
   // In answer to CaseSink::WantsMore, once: what the process is to run next. Only for readers that say so.
   virtual void Follow(const BatchRequest& /*request*/) {}
+  // Nothing of the report can be read any more: a process that waits for an answer gets none.
+  virtual bool lost() const { return false; }
   // Output and report have ended. `files` are the contents of Invocation::read_back, empty where there is no such file.
   virtual void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) = 0;
 };

@@ -1,5 +1,6 @@
 #include "agent/frameworks/pytest_reader.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -13,11 +14,19 @@ namespace {
 
 constexpr size_t kLongestLine = 8 << 10;  // of output, to look for a sanitizer's word in
 constexpr size_t kMostSaid = 2 << 10;     // bytes of output in the error of a listing
-constexpr size_t kFieldsOfFinished = 7;   // before the properties
+constexpr size_t kFieldsOfFinished = 9;   // before the properties
 // In place of what was measured.
 constexpr char kTooMuchCoverage[] = R"({"lost": "one process has more than 32 MiB of it"})";
 constexpr char kNoCoverage[] =
     R"({"lost": "a crash, a time limit, os._exit or the end of the run ended it before it could tell"})";
+
+// A number of seconds that no clock measures, since tests replace clocks, is none.
+bool ReadTime(absl::string_view text, absl::Duration* time) {
+  double seconds = 0;
+  if (!absl::SimpleAtod(text, &seconds)) return false;
+  *time = seconds >= 0 && seconds < 1e9 ? absl::Seconds(seconds) : absl::ZeroDuration();
+  return true;
+}
 
 std::optional<Outcome> OutcomeNamed(absl::string_view name) {
   for (const Outcome outcome : {Outcome::kPassed, Outcome::kFailed, Outcome::kSkipped}) {
@@ -50,7 +59,8 @@ void PytestReader::Take(std::vector<uint32_t> indices) {
   running_ = kNone;
   any_begun_ = false;
   unknown_.clear();
-  shared_setup_ = absl::ZeroDuration();
+  unknowns_ = 0;
+  shared_by_all_ = absl::ZeroDuration();
 }
 
 void PytestReader::Follow(const BatchRequest& request) { next_ = IndicesOf(request); }
@@ -77,7 +87,8 @@ void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
     return;
   }
   if (record[0] == "goes on") {
-    if (!next_.has_value() || running_ != kNone) return Problem("a batch that nobody asked for", record);
+    if (!next_.has_value()) return Problem("a batch that nobody asked for", record);
+    if (running_ != kNone || left_ > unknowns_) return Problem("cases that have no result", record);
     ProcessEnd end;
     TellEnd(&end);
     Take(*std::exchange(next_, std::nullopt));
@@ -93,11 +104,10 @@ void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
     return;
   }
   if (record[0] == "shared") {
-    double seconds = 0;
-    if (record.size() != 2 || !absl::SimpleAtod(record[1], &seconds) || !(seconds >= 0 && seconds < 1e9)) {
-      return Problem("a time that cannot be read", record);
-    }
-    shared_setup_ = absl::Seconds(seconds);
+    absl::Duration took;
+    if (record.size() != 3 || !ReadTime(record[2], &took)) return Problem("a time that cannot be read", record);
+    shared_ += took;
+    if (record[1] == "session") shared_by_all_ += took;
     return;
   }
   const size_t position = PositionIn(record);
@@ -107,6 +117,8 @@ void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
   } else if (record[0] == "finished") {
     Finish(position, record, sink);
   } else if (record[0] == "unknown") {
+    ++unknowns_;
+    done_[position] = true;
     if (unknown_.empty()) unknown_ = std::string(listing_.name(indices_[position]));
   } else {
     Problem("a record that dtest does not know", record);
@@ -137,19 +149,22 @@ void PytestReader::Begin(size_t position, CaseSink* sink) {
 }
 
 void PytestReader::Finish(size_t position, const PytestRecord& record, CaseSink* sink) {
-  double seconds = 0;
+  CaseResult result;
   std::optional<Outcome> outcome;
   if (record.size() >= kFieldsOfFinished && record.size() % 2 == 1) outcome = OutcomeNamed(record[2]);
-  if (position != running_ || !outcome.has_value() || !absl::SimpleAtod(record[3], &seconds)) {
+  if (position != running_ || !outcome.has_value() || !ReadTime(record[3], &result.duration) ||
+      !ReadTime(record[4], &result.setup) || !ReadTime(record[5], &result.teardown)) {
     Problem("a result that cannot be read", record);
     return;
   }
-  CaseResult result;
+  // Each was rounded for itself. The agent only ever raises the duration, so parts of it stay parts.
+  result.setup = std::min(result.setup, result.duration);
+  result.teardown = std::min(result.teardown, result.duration - result.setup);
+  result.shared = std::min(std::exchange(shared_, absl::ZeroDuration()), result.setup);
   result.index = indices_[position];
   result.outcome = *outcome;
-  if (seconds >= 0 && seconds < 1e9) result.duration = absl::Seconds(seconds);
-  result.message = std::string(record[4]);
-  result.warning = warning_.empty() ? std::string(record[6]) : warning_;
+  result.message = std::string(record[6]);
+  result.warning = warning_.empty() ? std::string(record[8]) : warning_;
   for (size_t i = kFieldsOfFinished; i + 1 < record.size(); i += 2) {
     result.properties.emplace_back(record[i], record[i + 1]);
   }
@@ -157,7 +172,7 @@ void PytestReader::Finish(size_t position, const PytestRecord& record, CaseSink*
   if (IsFailure(*outcome) || last || !result.warning.empty() || keep_all_output_) {
     // What pytest made of it tells most, and comes first; what went past pytest follows.
     Capture output(output_cap_);
-    output.Append(record[5]);
+    output.Append(record[7]);
     const uint64_t cut = output_.cut();
     output.Append(output_.Take());
     result.output_cut = output.cut() + cut;
@@ -190,7 +205,7 @@ void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* en
 }
 
 void PytestReader::TellEnd(ProcessEnd* end) {
-  end->shared_setup = shared_setup_;
+  end->shared_setup = shared_by_all_;
   end->warning = std::exchange(warning_, std::string());
   end->output_cut = output_.cut();
   end->output = output_.Take();

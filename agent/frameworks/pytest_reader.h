@@ -25,6 +25,7 @@ class PytestReader : public OutputReader {
   void Feed(absl::string_view bytes, CaseSink* sink) override;
   void FeedReport(absl::string_view bytes, CaseSink* sink) override;
   void Follow(const BatchRequest& request) override;
+  bool lost() const override { return !problem_.empty() || !records_.broken().empty(); }
   void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) override;
 
  private:
@@ -52,10 +53,12 @@ class PytestReader : public OutputReader {
   size_t left_ = 0;
   size_t running_ = kNone;  // position
   bool any_begun_ = false;
-  bool ended_ = false;           // it said so
-  bool measuring_ = false;       // it is to tell what it covers
-  std::string unknown_;          // the first case that pytest does not collect any more
-  absl::Duration shared_setup_;  // ProcessEnd has it
+  bool ended_ = false;            // it said so
+  bool measuring_ = false;        // it is to tell what it covers
+  std::string unknown_;           // the first case that pytest does not collect any more
+  size_t unknowns_ = 0;           // such cases, of left_
+  absl::Duration shared_;         // what the case that runs has made for others, too
+  absl::Duration shared_by_all_;  // ProcessEnd::shared_setup
   const CaseInfos& listing_;
 
   PytestRecords records_;

@@ -282,7 +282,9 @@ void SlotRunner::FeedReader(Pipe pipe, absl::string_view bytes) {
     case Pipe::kErrors:
       return listing_errors_->Append(bytes);
     case Pipe::kReport:
-      if (reader_ != nullptr) reader_->FeedReport(bytes, this);
+      if (reader_ == nullptr) return;
+      reader_->FeedReport(bytes, this);
+      if (reader_->lost()) process_->EndAnswers();
       return;
   }
 }
@@ -407,10 +409,12 @@ std::vector<std::string> SlotRunner::ReadBack() const {
 
 std::string SlotRunner::NamesOfBegun() const {
   std::string names;
-  for (size_t i = 0; i < begun_.size() && i < kNamesInAMessage; ++i) {
-    absl::StrAppend(&names, i == 0 ? "" : ", ", ShownName(program_->cases.name(begun_[i])));
+  // The last of them: those before may be of earlier batches, which have been told of.
+  const size_t first = begun_.size() - std::min(begun_.size(), kNamesInAMessage);
+  for (size_t i = first; i < begun_.size(); ++i) {
+    absl::StrAppend(&names, i == first ? "" : ", ", ShownName(program_->cases.name(begun_[i])));
   }
-  if (begun_.size() > kNamesInAMessage) absl::StrAppend(&names, " and ", begun_.size() - kNamesInAMessage, " more");
+  if (first > 0) absl::StrAppend(&names, " and ", first, " before them");
   return names;
 }
 

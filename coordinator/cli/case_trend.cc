@@ -74,7 +74,7 @@ std::vector<CaseOfRun> CaseTrend(const std::string& state_dir, const std::vector
       if (!ended->final) return;
       verdicts.push_back({log.stem().string(), event.time, std::string(ended->unit), std::string(ended->name),
                           std::string(ended->host), ended->result.outcome, ended->flaky, ended->result.duration,
-                          ended->iteration});
+                          ended->result.setup, ended->result.teardown, ended->iteration});
     });
     if (!read.ok()) problems->push_back(std::string(read.status().message()));
   }

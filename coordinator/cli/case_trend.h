@@ -21,6 +21,7 @@ struct CaseOfRun {
   Outcome outcome = Outcome::kPassed;
   bool flaky = false;
   absl::Duration duration;
+  absl::Duration setup, teardown;  // of it
   uint32_t iteration = 1;
 };
 

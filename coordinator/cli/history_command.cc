@@ -198,6 +198,8 @@ int ShowTrend(const std::vector<NamedCase>& cases, const Options& options) {
     if (run.flaky) AppendFlag("flaky", true, text);
     AppendKey("duration", text);
     AppendDuration(run.duration, text);
+    AppendDurationField("setup", run.setup, text);
+    AppendDurationField("teardown", run.teardown, text);
     if (!run.host.empty()) AppendField("host", run.host, text);
     text->push_back('}');
   }

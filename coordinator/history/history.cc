@@ -88,6 +88,10 @@ void History::RecordStartup(absl::string_view unit, absl::Duration startup) {
   ++sum.count;
 }
 
+void History::RecordSuiteSetup(absl::string_view unit, absl::Duration setup) {
+  if (const auto known = startups_.find(unit); known != startups_.end()) known->second.suite_setup = setup;
+}
+
 absl::Status History::Handle(const RunEvent& event) {
   latest_ = std::max(latest_, event.time);
   tally_.Note(event);
@@ -107,8 +111,8 @@ absl::Status History::Handle(const RunEvent& event) {
     sample.name = std::string(ended->host);
     hosts_.push_back(std::move(sample));
   }
-  pending_.push_back(
-      {unit->second, host->second, outcome, std::string(ended->name), ended->result.duration, event.time});
+  pending_.push_back({unit->second, host->second, outcome, std::string(ended->name),
+                      ended->result.duration - ended->result.shared, event.time});
   if (last_write_ == absl::InfinitePast()) last_write_ = event.time;
   return absl::OkStatus();
 }
@@ -274,7 +278,8 @@ absl::Status History::WriteRows(size_t count) {
 absl::Status History::WriteStartups() {
   absl::StatusOr<SqliteStatement> update = SqliteStatement::Prepare(
       db_.get(),
-      "UPDATE executables SET startup = coalesce(startup + CAST(?2 * (?3 - startup) AS INTEGER), ?3) WHERE id = ?1");
+      "UPDATE executables SET startup = coalesce(startup + CAST(?2 * (?3 - startup) AS INTEGER), ?3), suite_setup = ?4 "
+      "WHERE id = ?1");
   if (!update.ok()) return update.status();
   for (const auto& [name, sum] : startups_) {
     const absl::StatusOr<int64_t> row = UnitRow(name);
@@ -282,6 +287,7 @@ absl::Status History::WriteStartups() {
     update->Bind(1, *row);
     update->Bind(2, kNewWeight);
     update->Bind(3, Nanoseconds(sum.total / sum.count));
+    update->Bind(4, Nanoseconds(sum.suite_setup));
     if (absl::Status status = update->Run(); !status.ok()) return status;
   }
   return absl::OkStatus();

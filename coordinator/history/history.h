@@ -62,7 +62,7 @@ class History : public Sink {
  public:
   static constexpr double kNewWeight = 0.3;
   static constexpr double kMaxSpeed = 20;  // of a host, and its inverse
-  static constexpr int kSchemaVersion = 4;
+  static constexpr int kSchemaVersion = 5;
 
   // Opens or creates `path`, and its directory. A file that cannot be used is renamed to "<path>.broken-<time>" and
   // warning() says so. Fails where no file can be opened or created (a read-only directory), and with
@@ -89,6 +89,8 @@ class History : public Sink {
   absl::Status Forget(const std::vector<KnownCase>& cases);
   // Process start-up cost of a unit: mean as of durations.
   std::optional<absl::Duration> Startup(absl::string_view unit);
+  // What it costs to begin with one of its suites, as the last run had it.
+  std::optional<absl::Duration> SuiteSetup(absl::string_view unit);
   // Relative to the average host; 1.0 where nothing is known. Learnt from runs in which several hosts ran cases of
   // known duration.
   double Speed(absl::string_view host);
@@ -96,6 +98,9 @@ class History : public Sink {
   // Results::startup of a lease that ended. There is no event for it: the loop tells. Written when the run finishes, as
   // one sample: their mean in this run.
   void RecordStartup(absl::string_view unit, absl::Duration startup);
+  // Of a unit whose start-up is recorded: what the scheduler makes of CaseResult::shared. Written when the run
+  // finishes.
+  void RecordSuiteSetup(absl::string_view unit, absl::Duration setup);
 
   // Results are collected and written in one transaction when the run finishes. In a long run some are written every
   // few seconds by Flush, in slices of some milliseconds, so that little is lost if the coordinator dies; there a file
@@ -118,6 +123,8 @@ class History : public Sink {
   absl::Status WriteStartups();
   absl::StatusOr<int64_t> UnitRow(absl::string_view name);
   std::optional<int64_t> FindUnit(absl::string_view name);
+  // `query` is for a duration, of the row of the unit.
+  std::optional<absl::Duration> OfUnit(absl::string_view unit, const char* query);
   absl::Status Damaged(const absl::Status& status);
 
   const std::string path_;
@@ -132,6 +139,7 @@ class History : public Sink {
   struct Startups {
     absl::Duration total;
     int64_t count = 0;
+    absl::Duration suite_setup;
   };
   absl::flat_hash_map<std::string, Startups> startups_;  // of this run, by unit
   RunTally tally_;

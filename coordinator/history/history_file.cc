@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kSchema = R"sql(
 CREATE TABLE executables(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, startup INTEGER,
-  pruned INTEGER NOT NULL DEFAULT 0);
+  pruned INTEGER NOT NULL DEFAULT 0, suite_setup INTEGER);
 CREATE TABLE cases(executable INTEGER NOT NULL, name TEXT NOT NULL, duration INTEGER, high INTEGER,
   runs INTEGER NOT NULL, failures INTEGER NOT NULL, last_outcome INTEGER NOT NULL, last_run INTEGER NOT NULL,
   passes INTEGER NOT NULL DEFAULT 0, flips INTEGER NOT NULL DEFAULT 0, last_failure INTEGER, first_run INTEGER,
@@ -33,7 +33,6 @@ CREATE TABLE runs(started INTEGER NOT NULL, run TEXT NOT NULL, wall INTEGER NOT 
   cases INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, not_run INTEGER NOT NULL,
   flaky INTEGER NOT NULL, slowest INTEGER NOT NULL, slowest_executable TEXT NOT NULL, slowest_name TEXT NOT NULL,
   PRIMARY KEY(started, run)) WITHOUT ROWID;
-PRAGMA user_version = 4;
 )sql";
 
 // From version 1, which never forgot. `pruned` is when a unit was last looked at, in Unix seconds.
@@ -53,7 +52,11 @@ UPDATE cases SET passes = 1 WHERE last_outcome IN (0, 4) AND runs > failures;
 // From version 3, which knew neither runs nor when a case was first seen. Of the cases that are there it is not known.
 constexpr const char* kFromVersion3 = "ALTER TABLE cases ADD COLUMN first_run INTEGER;";
 
-static_assert(History::kSchemaVersion == 4, "the texts above say so");
+// From version 4, which did not know what it costs to begin with a suite.
+constexpr const char* kFromVersion4 = "ALTER TABLE executables ADD COLUMN suite_setup INTEGER;";
+
+constexpr const char* kSetVersion = "PRAGMA user_version = 5;";
+static_assert(History::kSchemaVersion == 5, "the texts above say so");
 
 constexpr absl::Duration kOpenPatience = absl::Seconds(5);
 constexpr absl::Duration kKept = absl::Hours(24 * 90);
@@ -78,11 +81,13 @@ absl::Status Upgrade(SqliteDatabase* db, const std::string& path) {
   } else if (status.ok() && *version >= 1 && *version < History::kSchemaVersion) {
     if (*version == 1) status = db->Execute(kFromVersion1);
     if (status.ok() && *version <= 2) status = db->Execute(kFromVersion2);
-    if (status.ok()) status = db->Execute(kFromVersion3);
-    if (status.ok()) status = db->Execute(kRuns);
+    if (status.ok() && *version <= 3) status = db->Execute(kFromVersion3);
+    if (status.ok() && *version <= 3) status = db->Execute(kRuns);
+    if (status.ok()) status = db->Execute(kFromVersion4);
     // A version that promises tables which are not there.
     if (absl::IsInternal(status)) status = absl::DataLossError(status.message());
   }
+  if (status.ok()) status = db->Execute(kSetVersion);
   if (status.ok()) status = db->Execute("COMMIT");
   if (!status.ok()) (void)db->Execute("ROLLBACK");
   return status;

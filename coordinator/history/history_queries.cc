@@ -136,9 +136,16 @@ absl::Status History::Forget(const std::vector<KnownCase>& cases) {
 }
 
 std::optional<absl::Duration> History::Startup(absl::string_view unit) {
+  return OfUnit(unit, "SELECT startup FROM executables WHERE id = ?1");
+}
+
+std::optional<absl::Duration> History::SuiteSetup(absl::string_view unit) {
+  return OfUnit(unit, "SELECT suite_setup FROM executables WHERE id = ?1");
+}
+
+std::optional<absl::Duration> History::OfUnit(absl::string_view unit, const char* query) {
   if (db_ == nullptr) return std::nullopt;
-  absl::StatusOr<SqliteStatement> select =
-      SqliteStatement::Prepare(db_.get(), "SELECT startup FROM executables WHERE id = ?1");
+  absl::StatusOr<SqliteStatement> select = SqliteStatement::Prepare(db_.get(), query);
   const std::optional<int64_t> row_of_unit = FindUnit(unit);
   if (!select.ok() || !row_of_unit.has_value()) return std::nullopt;
   select->Bind(1, *row_of_unit);

@@ -238,6 +238,8 @@ void EventLogEncoder::AppendCase(const CaseEnded& ended, std::string* out) {
   AppendField(field::kOutcome, absl::string_view(OutcomeName(result.outcome)), out);
   AppendKey(field::kDuration, out);
   AppendDuration(result.duration, out);
+  AppendDurationField(field::kSetup, result.setup, out);
+  AppendDurationField(field::kTeardown, result.teardown, out);
   AppendFlag(field::kFinal, ended.final, out);
   AppendField(field::kAttempt, result.attempt, out);
   AppendField(field::kIteration, ended.iteration, out);

@@ -96,6 +96,7 @@ inline constexpr char kStartup[] = "startup";
 inline constexpr char kSuite[] = "suite";
 inline constexpr char kSuites[] = "suites";
 inline constexpr char kSystem[] = "system";
+inline constexpr char kTeardown[] = "teardown";
 inline constexpr char kText[] = "text";
 inline constexpr char kTime[] = "time";
 inline constexpr char kUnreached[] = "unreached";

@@ -45,6 +45,8 @@ CaseEnded DecodeCase(JsonFields* fields, CaseStrings* strings) {
   result.slot = SlotId(fields->Number32(field::kSlot));
   result.start = fields->Seconds(field::kAgentClock);
   result.duration = fields->Seconds(field::kDuration);
+  result.setup = fields->SecondsOr(field::kSetup);
+  result.teardown = fields->SecondsOr(field::kTeardown);
   result.message = fields->TextOr(field::kMessage);
   result.output = fields->TextOr(field::kOutput);
   result.properties = fields->PairsOr(field::kProperties);

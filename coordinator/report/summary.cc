@@ -17,8 +17,9 @@ constexpr uint32_t kMaxHosts = 1 << 20;
 bool Slower(const RunSummary::Attempt& a, const RunSummary::Attempt& b) { return a.duration > b.duration; }
 
 RunSummary::Attempt ToAttempt(const CaseEnded& ended) {
-  return {std::string(ended.unit), std::string(ended.name), std::string(ended.host), ended.iteration,
-          ended.result.attempt,    ended.result.outcome,    ended.result.duration,   std::string()};
+  return {std::string(ended.unit), std::string(ended.name), std::string(ended.host),
+          ended.iteration,         ended.result.attempt,    ended.result.outcome,
+          ended.result.duration,   ended.result.setup,      ended.result.teardown};
 }
 
 }  // namespace

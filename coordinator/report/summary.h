@@ -47,7 +47,8 @@ class RunSummary : public Sink {
     uint32_t attempt = 1;
     Outcome outcome = Outcome::kPassed;
     absl::Duration duration;
-    std::string headline;  // of its message, clean (report/text.h); only in failed()
+    absl::Duration setup = {}, teardown = {};  // of it, where the framework says so
+    std::string headline = {};                 // of its message, clean (report/text.h); only in failed()
   };
   struct Host {
     std::string name;

@@ -240,6 +240,8 @@ void TerminalReport::AppendSlowest() {
     absl::StrAppend(&lines_, "  [", FixedSeconds(slowest[i].duration, 3, 8), "s] ", NameOf(slowest[i]));
     if (slowest[i].outcome != Outcome::kPassed) absl::StrAppend(&lines_, " ", OutcomeName(slowest[i].outcome));
     if (slowest[i].attempt > 1) absl::StrAppend(&lines_, " (attempt ", slowest[i].attempt, ")");
+    const std::string phases = PhasesText(slowest[i].duration, slowest[i].setup, slowest[i].teardown);
+    if (!phases.empty()) absl::StrAppend(&lines_, " (", phases, ")");
     lines_ += '\n';
   }
 }

@@ -321,6 +321,14 @@ std::string FixedSeconds(absl::Duration duration, int digits, int width) {
   return text;
 }
 
+std::string PhasesText(absl::Duration duration, absl::Duration setup, absl::Duration teardown) {
+  constexpr absl::Duration kShown = absl::Microseconds(500);
+  if (setup < kShown && teardown < kShown) return "";
+  const absl::Duration call = std::max(duration - setup - teardown, absl::ZeroDuration());
+  return absl::StrCat("set-up ", FixedSeconds(setup, 3, 0), ", call ", FixedSeconds(call, 3, 0), ", tear-down ",
+                      FixedSeconds(teardown, 3, 0));
+}
+
 std::string WhyText(absl::string_view reason, absl::string_view owner) {
   return owner.empty() ? OneLine(reason) : absl::StrCat(OneLine(reason), " (", OneLine(owner), ")");
 }

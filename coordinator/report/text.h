@@ -61,6 +61,8 @@ std::string PercentText(double percent);
 std::string BytesText(uint64_t bytes);                                     // "0 B", "12.3 MB": powers of 1000
 std::string SecondsText(absl::Duration duration);                          // "0.123 s", "31.2 s", "1 h 02 min"
 std::string FixedSeconds(absl::Duration duration, int digits, int width);  // "   0.123"; at least `width` columns
+// "set-up 0.800, call 0.410, tear-down 0.020", in seconds; empty where both rounded are none.
+std::string PhasesText(absl::Duration duration, absl::Duration setup, absl::Duration teardown);
 
 // "REASON (OWNER)" of a quarantine, on one line.
 std::string WhyText(absl::string_view reason, absl::string_view owner);

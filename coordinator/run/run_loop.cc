@@ -151,6 +151,9 @@ void RunLoop::End() {
   if (*end_ == RunEnd::kCompleted && !options_.list_only) TellUnmatched();
   hosts_->ShutDown(now_);  // they clean up while the reports are written
   ReportCoverage();
+  for (uint32_t i = 0; out_.history != nullptr && i < units_.size(); ++i) {
+    out_.history->RecordSuiteSetup(units_[i].name, scheduler_.SuiteSetup(UnitId(i)));
+  }
   Emit(RunFinished{*end_, end_reason_, processes_, startup_});
   out_.sinks->Flush(now_);
   const absl::Duration reports = out_.clock() - now_;

@@ -96,8 +96,10 @@ void RunLoop::HostHasResults(HostId id, Results results) {
   // Behind others or not: what took too long does not depend on their order.
   if (known && !Unit(results.unit).budget.empty()) ApplyBudget(id, &results);
   if (results.done && results.startup > absl::ZeroDuration()) {
-    ++processes_;
-    startup_ += results.startup;
+    if (!results.followed) {
+      ++processes_;
+      startup_ += results.startup;
+    }
     if (out_.history != nullptr && known) {
       out_.history->RecordStartup(Unit(results.unit).name, results.startup);
     }

@@ -86,6 +86,7 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
     if (!histories.empty()) startup = out_.history->Startup(unit.name).value_or(startup);
     CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, histories,
                                      options_.durations.get());
+    if (!histories.empty()) known.suite_setup = out_.history->SuiteSetup(unit.name).value_or(absl::ZeroDuration());
     known.unlisted_too = selection_.TakesAll();
     for (SelectedCase& one : known.cases) {
       const auto found = unit.quarantined.find(one.index);

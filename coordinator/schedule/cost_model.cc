@@ -31,11 +31,13 @@ CostModel::CostModel(absl::Duration default_case, absl::Duration longest_batch)
     : default_case_(std::max(absl::ToDoubleSeconds(default_case), 1e-9)),
       longest_batch_(absl::ToDoubleSeconds(longest_batch)) {}
 
-void CostModel::AddUnit(UnitId unit, uint32_t suites, absl::Duration startup) {
+void CostModel::AddUnit(UnitId unit, uint32_t suites, absl::Duration startup, absl::Duration suite_setup) {
   units_.GrowTo(unit);
   Unit& e = units_[unit];
   e.suites.resize(suites);
   if (startup > absl::ZeroDuration()) e.startup.Add(absl::ToDoubleSeconds(startup));
+  if (suite_setup > absl::ZeroDuration()) e.suite_setup.Add(absl::ToDoubleSeconds(suite_setup));
+  e.dear_suite = 16 * suite_setup;
   e.prior = default_case_;
   e.long_case = std::max(absl::Seconds(longest_batch_) / 4, 4 * startup);
   Refresh(unit);
@@ -51,6 +53,10 @@ void CostModel::Learn(UnitId unit, uint32_t suite, absl::Duration took, double s
 
 void CostModel::LearnStartup(UnitId unit, absl::Duration took) {
   units_[unit].startup.Add(absl::ToDoubleSeconds(took));
+}
+
+void CostModel::LearnSuiteSetup(UnitId unit, absl::Duration took, uint32_t suites) {
+  if (suites > 0) units_[unit].suite_setup.Add(absl::ToDoubleSeconds(took) / suites);
 }
 
 absl::Duration CostModel::Unknown(UnitId unit, uint32_t suite) const {

@@ -25,15 +25,25 @@ class CostModel {
  public:
   CostModel(absl::Duration default_case, absl::Duration longest_batch);
 
-  // `suites` is how many suites the unit has (numbered from 0), `startup` what starting its process costs.
-  void AddUnit(UnitId unit, uint32_t suites, absl::Duration startup);
+  // `suites` is how many suites the unit has (numbered from 0), `startup` what starting its process costs, and
+  // `suite_setup` what it costs to begin with a suite, on average.
+  void AddUnit(UnitId unit, uint32_t suites, absl::Duration startup, absl::Duration suite_setup);
 
   // A case of this suite took so long on a host of this speed.
   void Learn(UnitId unit, uint32_t suite, absl::Duration took, double speed = 1);
   void LearnStartup(UnitId unit, absl::Duration took);
+  // A lease had cases of so many suites, and in its time made so much that their cases share.
+  void LearnSuiteSetup(UnitId unit, absl::Duration took, uint32_t suites);
 
   // How long it is expected to take to start a process of the unit.
   absl::Duration Startup(UnitId unit) const { return absl::Seconds(units_[unit].startup.seconds); }
+  // What it costs to begin with a suite: a batch that takes the rest of one saves another batch as much.
+  absl::Duration SuiteSetup(UnitId unit) const {
+    return units_.contains(unit) ? absl::Seconds(units_[unit].suite_setup.seconds) : absl::ZeroDuration();
+  }
+  // Whether a suite whose cases are expected to take so long should be in one batch: divided it would cost a sixteenth
+  // more, or a larger part. By what was expected before the first result.
+  bool KeepsTogether(UnitId unit, absl::Duration suite) const { return units_[unit].dear_suite > suite; }
   // Whether this run has taught it anything.
   bool has_learnt() const { return all_.count > 0; }
 
@@ -67,8 +77,9 @@ class CostModel {
   };
   struct Unit {
     Average cases;
-    Average startup;
-    double prior = 0;  // expected before the first result
+    Average startup, suite_setup;
+    absl::Duration dear_suite;  // see KeepsTogether
+    double prior = 0;           // expected before the first result
     absl::Duration long_case;
     std::vector<Average> suites;
   };

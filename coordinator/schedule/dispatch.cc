@@ -22,7 +22,7 @@ constexpr absl::Duration kLeastAhead = absl::Milliseconds(300), kMostAhead = abs
 constexpr uint32_t kMostQueuedPerSlot = 32;  // leases, however short they are expected to be
 constexpr uint32_t kCandidates = 8;          // units that are weighed against each other
 constexpr uint32_t kMostCasesPerLease = 20000;
-constexpr double kSuiteSlack = 0.25;  // of a batch, to end it where a suite ends
+constexpr double kSuiteSlack = 0.25;  // of a batch, to end it where a suite ends; more, where beginning one costs more
 // A retry waits this long for a host other than the one it failed on.
 constexpr absl::Duration kRetryPatience = absl::Seconds(1);
 // That a unit may take to get there for a retry's sake.
@@ -301,6 +301,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   *probing = false;
   const double target = BatchSeconds(e, speed);
   const double long_case = absl::ToDoubleSeconds(costs_.long_case(e));
+  const double slack = std::max(kSuiteSlack * target, absl::ToDoubleSeconds(costs_.SuiteSetup(e)));
   const uint32_t most_unknown = costs_.BatchUnknownCases(e);
   CaseList list;
   double sum = 0;
@@ -320,9 +321,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
         break;
       }
       const bool same_suite = c.suite == last.suite && !options_.shuffle;
-      if (sum >= (same_suite ? 1 : 1 - kSuiteSlack) * target &&
-          !(same_suite && sum + seconds <= (1 + kSuiteSlack) * target))
-        break;
+      if (sum >= (same_suite ? 1 : 1 - kSuiteSlack) * target && !(same_suite && sum + seconds <= target + slack)) break;
     }
     pending_.TakeShort(e);
     list.PushBack(cases_, i);
@@ -384,7 +383,7 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list, NeedsI
   if (needs != kNoNeeds) {
     message.env.emplace_back("DTEST_SLOTS", absl::StrCat(needs_.SlotsOf(needs, hosts_[h].slots)));
   }
-  message.may_follow = true;
+  message.may_follow = needs == kNoNeeds;
   message.cases.reserve(list.count);
   for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
     cut_.Forget(i);

@@ -57,6 +57,9 @@ struct LeaseRecord {
     CaseNumber i;
     uint32_t attempt = 1;
   };
+  // Of the cases that have yielded one, as they came: how many suites they were of, and what they made for others, too.
+  uint32_t suites = 0, last_suite = 0;
+  absl::Duration shared;
   std::vector<Told> told;  // whose results it has yielded, as they came: properties and failures may come late
 };
 

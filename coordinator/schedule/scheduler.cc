@@ -273,6 +273,40 @@ void Scheduler::Impl::On(const CasesUnknown& event) {
   listings_.Resolve(event.unit);
 }
 
+// Those that the project asks for, and suites that cost much to begin with: they are whole, and so the longest of them
+// can come first. Not one that would take more than half of what there is to do for a slot.
+std::vector<uint32_t> Scheduler::Impl::GroupsOf(const CasesKnown& event, const std::vector<uint32_t>& suites) const {
+  std::vector<uint32_t> group_of = event.group_of;
+  if (event.suite_setup <= absl::ZeroDuration() || options_.shuffle || options_.stress.has_value()) return group_of;
+  struct Suite {
+    absl::Duration expected;
+    bool plain = true;  // its cases can share a process
+    uint32_t policy = 0;
+  };
+  absl::flat_hash_map<uint32_t, Suite> known;
+  absl::Duration all;
+  for (size_t k = 0; k < event.cases.size(); ++k) {
+    const SelectedCase& c = event.cases[k];
+    const auto [found, is_new] = known.try_emplace(suites[k]);
+    Suite& suite = found->second;
+    const CasePolicy& policy = event.policies[c.policy];
+    if (is_new) suite.policy = c.policy;
+    suite.plain &= c.expected.has_value() && c.policy == suite.policy && policy.processes == Processes::kBatch &&
+                   !policy.HasNeeds() && !(k < group_of.size() && group_of[k] != 0);
+    suite.expected += c.expected.value_or(absl::ZeroDuration());
+    all += c.expected.value_or(absl::ZeroDuration());
+  }
+  const absl::Duration half_of_a_slot = all / (2 * std::max<double>(hosts_.capacity(), options_.hosts));
+  const uint32_t free_number = group_of.empty() ? 1 : *absl::c_max_element(group_of) + 1;
+  group_of.resize(event.cases.size());
+  for (size_t k = 0; k < event.cases.size(); ++k) {
+    const Suite& suite = known[suites[k]];
+    const bool together = suite.plain && costs_.KeepsTogether(event.unit, suite.expected);
+    if (together && suite.expected <= half_of_a_slot) group_of[k] = free_number + suites[k];
+  }
+  return group_of;
+}
+
 void Scheduler::Impl::On(const CasesKnown& event) {
   const UnitId e = event.unit;
   if (!listings_.IsOpen(e)) return;
@@ -282,7 +316,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
   for (size_t k = 0; k < event.cases.size() && k < event.suite_of.size(); ++k) {
     suites[k] = dense.try_emplace(event.suite_of[k], static_cast<uint32_t>(dense.size())).first->second;
   }
-  costs_.AddUnit(e, std::max<uint32_t>(1, static_cast<uint32_t>(dense.size())), event.startup);
+  costs_.AddUnit(e, std::max<uint32_t>(1, static_cast<uint32_t>(dense.size())), event.startup, event.suite_setup);
   first_of_unit_.GrowTo(e);
   if (event.unlisted_too && !event.cases.empty()) first_of_unit_[e] = event.cases[0].index;
   std::vector<schedule::PolicyId> policies;
@@ -291,7 +325,8 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     actions_->push_back(
         Warn{"tests of one group (--dist) may run at the same time: --stress runs even one beside itself"});
   }
-  const auto in_group = [&](size_t k) { return k < event.group_of.size() && event.group_of[k] != 0; };
+  const std::vector<uint32_t> group_of = GroupsOf(event, suites);
+  const auto in_group = [&](size_t k) { return k < group_of.size() && group_of[k] != 0; };
   std::vector<CaseNumber> order;
   order.reserve(event.cases.size());
   for (uint32_t iteration = 1; iteration <= std::max(options_.repeat, 1u); ++iteration) {
@@ -306,7 +341,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.quarantined = event.cases[k].quarantined;
       c.needy = policies_.NeedsOf(c.policy) != kNoNeeds;
       c.grouped = in_group(k) && !options_.together && !options_.stress.has_value();
-      if (c.grouped && iteration == 1) groups_.Put(e, c.index, event.group_of[k]);
+      if (c.grouped && iteration == 1) groups_.Put(e, c.index, group_of[k]);
       c.iteration = iteration;
       c.first = event.cases[k].first && iteration == 1;
       c.known = event.cases[k].expected.has_value();
@@ -455,6 +490,7 @@ void Scheduler::Handle(absl::Time now, SchedulerEvent event, std::vector<Schedul
 absl::Time Scheduler::NextDeadline() const { return impl_->NextDeadline(); }
 Scheduler::Progress Scheduler::progress() const { return impl_->progress(); }
 absl::Duration Scheduler::TimeLeft(absl::Time now) const { return impl_->TimeLeft(now); }
+absl::Duration Scheduler::SuiteSetup(UnitId unit) const { return impl_->SuiteSetup(unit); }
 void Scheduler::CheckInvariants() const { impl_->CheckInvariants(); }
 
 }  // namespace dtest

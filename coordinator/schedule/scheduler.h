@@ -79,6 +79,7 @@ struct CasesKnown {
   std::vector<uint32_t> suite_of = {};  // parallel to `cases`: equal numbers are one suite
   std::vector<uint32_t> group_of = {};  // as well, or empty: equal numbers but 0 are to be in one process (groups.h)
   absl::Duration startup = absl::ZeroDuration();
+  absl::Duration suite_setup = absl::ZeroDuration();  // what it costs to begin with a suite, by history
   bool unlisted_too = false;  // what it has and did not list may run, too: with the first of the cases (Lease)
 };
 
@@ -235,6 +236,9 @@ class Scheduler {
   // How long the cases known by now take from now on, on the hosts that are up. Infinite: that is not known, as no host
   // is up, or as neither history nor this run has told how long cases take. O(leases): not for every turn.
   absl::Duration TimeLeft(absl::Time now) const;
+
+  // What it has cost in this run to begin with a suite of the unit; zero where nothing of it has run.
+  absl::Duration SuiteSetup(UnitId unit) const;
 
   // Aborts with a description when an invariant does not hold. O(cases): for tests and the simulator.
   void CheckInvariants() const;

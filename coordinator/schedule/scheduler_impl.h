@@ -85,6 +85,7 @@ class Scheduler::Impl {
   absl::Time NextDeadline() const;
   Progress progress() const;
   absl::Duration TimeLeft(absl::Time now) const;
+  absl::Duration SuiteSetup(UnitId unit) const { return costs_.SuiteSetup(unit); }
   void CheckInvariants() const;
 
  private:
@@ -93,6 +94,8 @@ class Scheduler::Impl {
   void On(const HostGone& event);
   void On(const UnitAdded& event);
   void On(const CasesKnown& event);
+  // By case: 0, it is in none. `suites`: of the cases.
+  std::vector<uint32_t> GroupsOf(const CasesKnown& event, const std::vector<uint32_t>& suites) const;
   void CheckGroups() const;
   void On(const CasesUnknown& event);
   void On(const BundleComplete& event);

@@ -35,6 +35,9 @@ void Scheduler::Impl::OnMessage(HostId h, const Results& message) {
     }
     hosts_.MarkRunning(*lease, now_);
     hosts_.TakeCase(*lease, previous, now_);
+    if (lease->suites == 0 || lease->last_suite != cases_[i].suite) ++lease->suites;
+    lease->last_suite = cases_[i].suite;
+    lease->shared += result.shared;
     lease->reported = lease->arrived = true;
     if (CopiedCase(*lease) == i && !SettleCopy(*lease, result)) continue;
     // Properties come in a later message. The last result of a lease has waited for them.
@@ -49,6 +52,9 @@ void Scheduler::Impl::OnMessage(HostId h, const Results& message) {
   OnLateFailures(*lease, message.late_failures);
   if (!message.done) return;
   if (message.startup > absl::ZeroDuration()) costs_.LearnStartup(e, message.startup);
+  // Start-up has what all cases share.
+  const absl::Duration by_all = message.followed ? absl::ZeroDuration() : message.startup;
+  costs_.LearnSuiteSetup(e, std::max(lease->shared - by_all, absl::ZeroDuration()), lease->suites);
   const bool fruitless =
       !lease->reported && !lease->cancelled && placement_.hold(h, e) != Hold::kUnfit && !hosts_[h].draining;
   // An agent that is interrupted drops what it had queued without a word: what comes back was in a slot.
@@ -135,7 +141,7 @@ void Scheduler::Impl::CountFailure(CaseRecord* c, bool behind) {
 void Scheduler::Impl::OnResult(HostId h, CaseNumber i, CaseResult result) {
   CaseRecord& c = cases_[i];
   if (result.outcome != Outcome::kSkipped && result.outcome != Outcome::kInfraError) {
-    costs_.Learn(c.unit, c.suite, std::max(result.duration, absl::ZeroDuration()), hosts_[h].speed);
+    costs_.Learn(c.unit, c.suite, std::max(result.duration - result.shared, absl::ZeroDuration()), hosts_[h].speed);
   }
   const bool infra = result.outcome == Outcome::kInfraError;
   if (explained_.contains(i) || !TriesAgain(c, result.outcome)) {

@@ -196,7 +196,7 @@ struct Lease {
   // each unit, in runs without filters.
   bool unlisted_too = false;
   std::vector<std::pair<std::string, std::string>> env = {};  // of its processes: after the run's and the unit's
-  bool may_follow = false;  // in a process that has run another lease of the unit: what a framework shares is kept
+  bool may_follow = false;  // it may share its process with others of the unit that may: what they share is kept
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 
@@ -328,6 +328,7 @@ struct Results {
   std::vector<LateProperties> late_properties = {};
   // Of such cases, too, and by the same rule.
   std::vector<LateFailure> late_failures = {};
+  bool followed = false;  // when done: it began in the process of another lease, and `startup` is what that took
   friend bool operator==(const Results&, const Results&) = default;
 };
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -239,8 +240,20 @@ class LocalTest(Project, DtestCase):
                 with open(os.environ["SESSIONS"], "a") as file:
                     file.write(f"{worker_id} {os.getpid()} down\\n")
             """))
-        self.write("tests/test_a.py", "import pytest\n\n@pytest.mark.parametrize('i', range(300))\n"
-                                      "def test_a(i): assert i != 150\n")
+        self.write("tests/test_a.py", textwrap.dedent("""\
+            import os
+            import pytest
+
+            RAN = []
+
+            @pytest.mark.parametrize("i", range(300))
+            def test_a(i):
+                RAN.append(i)
+                if i == 299:  # the same again behind the same, and not alone
+                    with open(os.environ["SESSIONS"] + ".ran", "a") as file:
+                        file.write(f"{RAN}\\n")
+                    assert len(RAN) == 1
+            """))
         sessions = os.path.join(self.directory, "sessions")
         result = self.dtest("tests", "-j2", "-vv", "--pytest", PYTHON, env={"SESSIONS": sessions, "DTEST_AGENT_LOG": "debug"})
         self.assertExit(result, FAILED)
@@ -252,8 +265,36 @@ class LocalTest(Project, DtestCase):
         self.assertLess(len(ups), leases, "no process has gone on")
 
         # What ran before the failure in its process, in whatever leases, is what it is reproduced behind.
-        again = self.dtest("reproduce", "test_a.py::test_a[150]", reports=False, env={"SESSIONS": sessions})
+        again = self.dtest("reproduce", "test_a.py::test_a[299]", reports=False, env={"SESSIONS": sessions})
         self.assertExit(again, FAILED)
+        with open(sessions + ".ran", encoding="utf-8") as file:
+            first, second = file.read().splitlines()
+        self.assertEqual(second, first)
+
+    def test_durations_tell_set_up_call_and_tear_down(self):
+        self.write("tests/test_a.py", textwrap.dedent("""\
+            import time
+            import pytest
+            @pytest.fixture
+            def slow():
+                time.sleep(0.03)
+                yield
+                time.sleep(0.02)
+            def test_a(slow): pass
+            """))
+        result = self.dtest("tests", "--durations", "1")
+        self.assertExit(result, PASSED)
+        attempt, = result.attempts()
+        self.assertGreaterEqual(attempt["setup"], 0.03)
+        self.assertGreaterEqual(attempt["teardown"], 0.02)
+        self.assertLessEqual(attempt["setup"] + attempt["teardown"], attempt["duration"])
+        line = re.compile(r"(?m)^  \[ +0\.\d{3}s\] \S+ .*test_a \(local\) \(set-up 0\.\d{3}, call 0\.\d{3}, tear-down 0\.\d{3}\)$")
+        self.assertRegex(result.stdout, line)
+        replayed = self.dtest("report", result.events_path, "--durations", "1", reports=False)
+        self.assertEqual(line.search(replayed.stdout)[0], line.search(result.stdout)[0])
+        trend = self.dtest("history", "trend", "test_a", "--json", reports=False)
+        verdict, = json.loads(trend.stdout)["verdicts"]
+        self.assertEqual((verdict["setup"], verdict["teardown"]), (attempt["setup"], attempt["teardown"]))
 
     def test_what_dies_or_hangs_is_blamed_alone(self):
         self.write("tests/conftest.py", "")
@@ -303,6 +344,32 @@ class HostsTest(Project, FarmCase):
         nowhere = self.dtest(*self.on_farm("h4"), "project")
         self.assertExit(nowhere, FAILED)
         self.assertSays(nowhere, "needs python3, which this host does not have in its PATH")
+
+    def test_a_port_that_each_host_has_once_is_locked_by_a_mark(self):
+        self.write("pytest.ini", "[pytest]\naddopts = --strict-markers\n")
+        self.write("dtest.toml", '[lock.port]\nscope = "host"\n[lock.prot]\nmax = 2\n')
+        server = textwrap.dedent("""\
+            import os, socket, time
+            import pytest
+            @pytest.mark.parametrize("i", range(16))
+            def test_serves(i):
+                with socket.create_server(("", 8080)):
+                    time.sleep(float(os.environ["HELD"]))
+            """)
+        self.write("test_port.py", server)
+        hosts = self.on_farm("h1", "h2", "h3", "r1")
+        together = self.dtest(*hosts, "test_port.py", "--processes", "case", "--env", "HELD=1")
+        self.assertExit(together, FAILED)
+        self.assertSays(together, "Address already in use", "names the lock 'port': it locks nothing")
+        self.write("test_port.py", server.replace("@pytest.mark.param", "@pytest.mark.dtest_lock('port')\n@pytest.mark.param"))
+        locked = self.dtest(*hosts, "test_port.py", "--repeat", "3", "--env", "HELD=0.05")
+        self.assertExit(locked, PASSED)
+        self.assertEqual(len([event for event in locked.attempts() if event["outcome"] == "passed"]), 48)
+        self.assertEqual(locked.hosts_used(), {"h1", "h2", "h3", "r1"})
+        self.assertIn("names the lock 'prot': it locks nothing", locked.stderr)
+        self.assertNotIn("'port'", locked.stderr)
+        listed = self.dtest("list", "test_port.py", "--json", reports=False)
+        self.assertEqual({tuple(case["locks"]) for case in json.loads(listed.stdout)["cases"]}, {("port",)})
 
 
 if __name__ == "__main__":

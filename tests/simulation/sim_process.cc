@@ -114,7 +114,7 @@ std::string ToldListing(const SimUnit& unit) {
 }
 
 std::string ToldEnd(size_t position, Outcome outcome) {
-  return Told({"finished", absl::StrCat(position), OutcomeName(outcome), "0", "", "", ""});
+  return Told({"finished", absl::StrCat(position), OutcomeName(outcome), "0", "0", "0", "", "", ""});
 }
 
 std::string Beginning(size_t cases) {

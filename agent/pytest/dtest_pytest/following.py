@@ -1,11 +1,8 @@
 """What follows the last test of a batch, which is known only when that test's tear-down begins."""
 
-from _pytest import runner
-
 
 class Later:
-    """In place of the next item. The hooks of the tear-down get what it stands for (see resolve_in_tear_down); what
-    looks at it before has it found out then."""
+    """In place of the next item, until the hooks of the tear-down are called (resolve_in_tear_down)."""
 
     def __init__(self, find):
         self._find = find
@@ -24,15 +21,22 @@ class Later:
         return getattr(self.item(), name)
 
 
-def resolve_in_tear_down():
-    """pytest decides by the next item what to tear down, and so do plugins, which ask whether it is None."""
-    call_and_report = getattr(runner, "call_and_report", None)
-    if call_and_report is None:
-        return
+def resolve_in_tear_down(config):
+    """pytest decides by the next item what to tear down, and so do plugins, which ask whether it is None: their hooks get
+    what a Later stands for. False: the pluggy that is installed does not let them."""
+    caller = config.hook.pytest_runtest_teardown
+    execute = getattr(caller, "_hookexec", None)
+    if execute is None:
+        return False
 
-    def resolving(item, when, log=True, **arguments):
-        if isinstance(arguments.get("nextitem"), Later):
-            arguments["nextitem"] = arguments["nextitem"].item()
-        return call_and_report(item, when, log, **arguments)
+    def resolving(*arguments):
+        values = next((one for one in arguments if isinstance(one, dict)), {})
+        if isinstance(values.get("nextitem"), Later):
+            values["nextitem"] = values["nextitem"].item()
+        return execute(*arguments)
 
-    runner.call_and_report = resolving
+    try:
+        caller._hookexec = resolving
+    except AttributeError:
+        return False
+    return True

@@ -21,11 +21,13 @@ class Outcome:
         self._reruns = 0
         self._sections = {}  # in their order, each once: later reports repeat those of earlier ones
         self.warnings = []
-        self.duration = 0.0
+        self._seconds = dict.fromkeys(PHASES, 0.0)
         self.properties = []
 
     def add(self, report):
-        self.duration += getattr(report, "duration", 0.0)
+        if not is_subtest(report):  # what it takes is of the call
+            phase = report.when if report.when in PHASES else "call"
+            self._seconds[phase] += getattr(report, "duration", 0.0)
         for title, content in getattr(report, "sections", ()):
             self._sections.setdefault((title, content))
         for pair in getattr(report, "user_properties", ()):
@@ -53,6 +55,10 @@ class Outcome:
 
     def skip(self, message):
         self._skips.append(("", message))
+
+    def seconds(self):
+        """In all; of set-up; of tear-down."""
+        return sum(self._seconds.values()), self._seconds["setup"], self._seconds["teardown"]
 
     def fields(self):
         """outcome, message, output, warning."""

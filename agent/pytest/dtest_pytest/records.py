@@ -35,7 +35,7 @@ def decode_fields(body):
     while at < len(body):
         colon = body.index(b":", at)
         end = colon + 1 + int(body[at:colon])
-        fields.append(os.fsdecode(body[colon + 1 : end]))
+        fields.append(System.fsdecode(body[colon + 1 : end]))
         at = end + 1
     return fields
 
@@ -59,6 +59,24 @@ def move_up(descriptor):
     return moved
 
 
+class System:
+    """As the system has it, also while a test has replaced what `os` or `open` do, in the modules as well as there."""
+
+    open, close, read, write, fstat, exit = map(staticmethod, (os.open, os.close, os.read, os.write, os.fstat, os._exit))
+    fsdecode, file_error, read_only = staticmethod(os.fsdecode), OSError, os.O_RDONLY | os.O_CLOEXEC
+
+    @classmethod
+    def read_file(cls, path):
+        descriptor = cls.open(path, cls.read_only)
+        try:
+            parts = []
+            while part := cls.read(descriptor, 1 << 20):
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            cls.close(descriptor)
+
+
 class Channel:
     """Writes records to a descriptor that tests do not meet, and reads answers from it where it is a socket.
 
@@ -78,19 +96,21 @@ class Channel:
         self._check()
         rest = memoryview(encode(fields))
         while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+            rest = rest[System.write(self._descriptor, rest) :]
 
     def receive(self):
-        """The fields of a record that the agent answers with, over the same descriptor; None: it is gone."""
+        """The fields of a record that the agent answers with, over the same descriptor; None: none comes."""
+        if self._descriptor < 0:
+            return None
         size = b""
         while not size.endswith(b":"):
-            byte = os.read(self._descriptor, 1)
+            byte = System.read(self._descriptor, 1)
             if not byte:
                 return None
             size += byte
         body, left = b"", int(size[:-1]) + 1
         while left:
-            part = os.read(self._descriptor, left)
+            part = System.read(self._descriptor, left)
             if not part:
                 return None
             body, left = body + part, left - len(part)
@@ -98,17 +118,17 @@ class Channel:
 
     def _check(self):
         try:
-            status = os.fstat(self._descriptor)
-        except OSError:
+            status = System.fstat(self._descriptor)
+        except System.file_error:
             status = None
         if status is None or (status.st_dev, status.st_ino) != self._identity:
-            os.write(2, b"dtest: a test closed the descriptor that results are told through: they are lost\n")
-            os._exit(70)
+            System.write(2, b"dtest: a test closed the descriptor that results are told through: they are lost\n")
+            System.exit(70)
 
     def _close(self):
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             try:
-                os.close(descriptor)
-            except OSError:
+                System.close(descriptor)
+            except System.file_error:
                 pass

@@ -1,10 +1,10 @@
 """Runs the cases of a batch in their order, and tells the agent of each.
 
     began     position in the batch
-    finished  position, outcome, seconds, message, output, warning, then keys and values of its properties
+    finished  position, outcome, seconds, of these those of set-up and of tear-down, message, output, warning, then keys and
+              values of its properties
     unknown   position: pytest does not collect it any more
-    shared    seconds that it took to set up what the batch's tests share: all fixtures of the session, and those of one
-              module, class or package, the longest of them
+    shared    scope (session, package, module or class) and seconds: what the case that runs had set up for others, too
     wants more  all have been run but for the tear-down of the last: what is to follow? The answer is a record, the
               arguments of a further batch (request.py), or none
     goes on   all have been run, and that batch begins; its positions count from 0
@@ -13,6 +13,7 @@
 and, where what they cover is measured, what measuring.py says.
 """
 
+import signal
 import time
 import traceback
 
@@ -32,11 +33,11 @@ class Running(collection.Collection):
         self._measure = measure
         self._current = None
         self._told_warnings = set()
-        self._setting_up, self._of_session, self._of_nodes = 0, {}, {}
+        self._setting_up = 0  # shared fixtures, one for the other
         self._kept = 0.0  # seconds that fixtures of the session took to set up: they live as long as the process
         self._by_id = None
         self._next = None  # the cases of a further batch
-        self._ended = self._collected = self._failed = False
+        self._ended = self._collected = self._failed = self._interrupted = False
 
     # ---- Collection
 
@@ -70,6 +71,8 @@ class Running(collection.Collection):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
         with self._measure.told(self._channel):
             self._run_all(session)
         self._ended = True
@@ -79,7 +82,6 @@ class Running(collection.Collection):
     def _run_all(self, session):
         self._run_batch(session)
         while self._next is not None:
-            self._tell_shared()
             self._channel.send("goes on")
             self._cases, self._next = self._next, None
             self._run_batch(session)
@@ -87,19 +89,19 @@ class Running(collection.Collection):
     def _run_batch(self, session):
         items = self._items(session, self._cases)
         self._tell_missing()
-        last = following.Later(lambda: self._first_of_next(session))
+        last = following.Later(lambda: self._first_of_next(session)) if self._may_go_on() else None
         for (position, item), (_, next_item) in zip(items, items[1:] + [(None, last)]):
             self._run(position, item, next_item)
             if session.shouldfail:
                 raise session.Failed(session.shouldfail)
             if session.shouldstop:
                 raise session.Interrupted(session.shouldstop)
-        if items:
+        if items and last is not None:
             last.item()  # the last one's protocol may not have come to its tear-down
 
     def _first_of_next(self, session):
         """The item that this process runs next, of a further batch; None: there is none."""
-        if not self._may_go_on():
+        if self._kept <= LEAST_SHARED:  # a fork costs less than what tests leave behind
             return None
         self._channel.send("wants more")
         arguments = self._channel.receive()
@@ -111,6 +113,11 @@ class Running(collection.Collection):
 
     def _may_go_on(self):
         return False
+
+    def _interrupt(self, *_):
+        """The run is ended: that the test which runs is cut off is no verdict."""
+        self._interrupted = True
+        raise KeyboardInterrupt
 
     def _run(self, position, item, next_item):
         self._current = outcome.Outcome(self._root)
@@ -125,15 +132,15 @@ class Running(collection.Collection):
             raise
         finally:
             result, self._current = self._current, None
-            self._finish(position, result)
+            if not self._interrupted:
+                self._finish(position, result)
 
     def _finish(self, position, result):
         kind, message, output, warning = result.fields()
         self._failed = self._failed or kind == "failed"
+        seconds = [f"{one:.6f}" for one in result.seconds()]
         properties = [text for pair in result.properties for text in pair]
-        self._channel.send(
-            "finished", str(position), kind, f"{result.duration:.6f}", message, output, warning, *properties
-        )
+        self._channel.send("finished", str(position), kind, *seconds, message, output, warning, *properties)
 
     def pytest_runtest_logreport(self, report):
         if self._current is not None:
@@ -151,13 +158,10 @@ class Running(collection.Collection):
         if self._setting_up > 0:
             return
         seconds = time.perf_counter() - began
-        if fixturedef.scope == "session":  # with several parameters it counts once
-            key = (fixturedef.baseid, fixturedef.argname)
-            self._of_session[key] = max(self._of_session.get(key, 0.0), seconds)
+        if fixturedef.scope == "session":
             self._kept += seconds
-        else:
-            key = request.node.nodeid
-            self._of_nodes[key] = self._of_nodes.get(key, 0.0) + seconds
+        if seconds > LEAST_SHARED and self._current is not None:
+            self._channel.send("shared", fixturedef.scope, f"{seconds:.6f}")
 
     def pytest_warning_recorded(self, warning_message, when, nodeid, location):
         """Each warning is told of the first test that it is seen in."""
@@ -169,12 +173,6 @@ class Running(collection.Collection):
             self._told_warnings.add(told)
             self._current.warn(*told)
 
-    def _tell_shared(self):
-        shared = sum(self._of_session.values()) + max(self._of_nodes.values(), default=0.0)
-        if shared > LEAST_SHARED:
-            self._channel.send("shared", f"{shared:.6f}")
-        self._of_session, self._of_nodes = {}, {}
-
     def exit_status(self, status):
         """0: all cases have been run, whatever became of them."""
         if not self._ended:
@@ -182,6 +180,5 @@ class Running(collection.Collection):
         failed = self._failed or self.any_failed
         status = collection.unexplained(status, failed=failed, collected=self._collected)
         if status == 0:
-            self._tell_shared()
             self._channel.send("end")
         return status

@@ -27,12 +27,12 @@ class Serving(running.Running):
             return True
         self._cases = work.cases()
         self._channel = records.Channel(asked.report)
-        following.resolve_in_tear_down()
+        self._resolves = following.resolve_in_tear_down(session.config)
         return super().pytest_runtestloop(session)
 
     def _may_go_on(self):
-        """Whether another process would make anew what this one keeps; else a fork costs less than what tests leave behind."""
-        return self._kept > running.LEAST_SHARED
+        # What is covered is told as the process ends, and would be lost with it.
+        return self._resolves and self._measure.cov is None
 
     def exit_status(self, status):
         if not self._listed:

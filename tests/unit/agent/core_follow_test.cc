@@ -29,7 +29,7 @@ class AgentCoreFollow : public AgentCoreTest {
   // Lease 1, with the case 0, is about to end; lease 2, with the cases 5 and 6, is held for its process.
   void HoldTwo() {
     Join(1);
-    GetLease(1, {0});
+    GetFollower(1, {0});
     GetFollower(2, {5, 6});
     Begin(0);
     ASSERT_THAT(AsksForMore(), ElementsAre("then run 0 in 0: 5 6"));
@@ -70,7 +70,7 @@ TEST_F(AgentCoreFollow, WhatItTakesToGoOnIsNoStart) {
 
 TEST_F(AgentCoreFollow, OnlyTheNextLeaseMayFollow) {
   Join(1);
-  GetLease(1, {0});
+  GetFollower(1, {0});
   GetLease(2, {1});
   GetFollower(3, {2});
   Begin(0);
@@ -81,25 +81,33 @@ TEST_F(AgentCoreFollow, OnlyTheNextLeaseMayFollow) {
 
 TEST_F(AgentCoreFollow, NothingFollowsThatAnotherProcessWouldRunOtherwise) {
   Join(1);
-  GetLease(1, {0});
-  Lease retry = Follower(2, {1});
-  retry.cases[0].attempt = 2;
+  GetFollower(1, {0});
+  Lease apart = Follower(2, {1});
+  apart.may_follow = false;
   Lease iteration = Follower(3, {1});
   iteration.iteration = 2;
   Lease other_env = Follower(4, {1});
   other_env.env = {{"TZ", "UTC"}};
   const Lease other_unit = Follower(5, {1}, kText);
   Begin(0);
-  for (const Lease& lease : {retry, iteration, other_env, other_unit}) {
+  for (const Lease& lease : {apart, iteration, other_env, other_unit}) {
     Get(lease);
     EXPECT_THAT(AsksForMore(), ElementsAre("no more in 0"));
     Get(Recall{lease.id});
   }
 }
 
-TEST_F(AgentCoreFollow, AListingComesFirst) {
+TEST_F(AgentCoreFollow, NothingFollowsWhatIsToHaveItsProcessForItself) {
   Join(1);
   GetLease(1, {0});
+  GetFollower(2, {1});
+  Begin(0);
+  EXPECT_THAT(AsksForMore(), ElementsAre("no more in 0"));
+}
+
+TEST_F(AgentCoreFollow, AListingComesFirst) {
+  Join(1);
+  GetFollower(1, {0});
   GetFollower(2, {1});
   Get(List{kText});
   Begin(0);
@@ -108,7 +116,7 @@ TEST_F(AgentCoreFollow, AListingComesFirst) {
 
 TEST_F(AgentCoreFollow, ASlotThatIsToCloseIsGivenNoMore) {
   Join(2);
-  GetLease(1, {0});
+  GetFollower(1, {0});
   GetLease(2, {1});
   GetFollower(3, {2});
   Begin(0);
@@ -133,7 +141,7 @@ TEST_F(AgentCoreFollow, SoDoesOneThatIsPastItsLimit) {
   HoldTwo();
   After(limit_);
   EXPECT_THAT(Tick(), ElementsAre("kill 0 with 15"));
-  EXPECT_THAT(GoesOn(), IsEmpty());  // it said so before it heard the signal
+  EXPECT_THAT(GoesOn(), ElementsAre("kill 0 with 9")) << "it has not heard the signal, or does not want to";
   EXPECT_THAT(Begin(5), IsEmpty());
   EXPECT_THAT(Get(Recall{LeaseId(2)}), ElementsAre("released 2"));
   EXPECT_THAT(Ends(0, SIGTERM), ElementsAre("results 1 [0 timed out (exceeded its time limit of 60 s)] done"));
@@ -141,12 +149,38 @@ TEST_F(AgentCoreFollow, SoDoesOneThatIsPastItsLimit) {
 
 TEST_F(AgentCoreFollow, WhatIsHeldCanBeCancelled) {
   HoldTwo();
-  EXPECT_THAT(Get(Cancel{LeaseId(2)}), ElementsAre("released 2"));
+  EXPECT_THAT(Get(Cancel{LeaseId(2)}), IsEmpty()) << "its process will begin with it";
+  After(absl::Hours(2));
+  EXPECT_THAT(Tick(), testing::Contains(testing::StartsWith("heartbeat 2 1")));
   Finish(0);
   EXPECT_THAT(GoesOn(), ElementsAre("results 1 [0 passed] done", "kill 0 with 9"));
   EXPECT_THAT(Begin(5), IsEmpty());
-  EXPECT_THAT(Ends(0, SIGKILL), IsEmpty());
+  EXPECT_THAT(Ends(0, SIGKILL), ElementsAre("released 2"));
   EXPECT_THAT(GetLease(3, {1}), ElementsAre("run 0 in 0: 1"));
+}
+
+TEST_F(AgentCoreFollow, WhatIsHeldAndCancelledIsReleasedWhereItsProcessEndsBefore) {
+  HoldTwo();
+  Get(Cancel{LeaseId(2)});
+  EXPECT_THAT(Ends(0, SIGSEGV), ElementsAre("released 2", HasSubstr("results 1 [0 crashed")));
+}
+
+TEST_F(AgentCoreFollow, ACancelledProcessThatGoesOnHasNotEnded) {
+  HoldTwo();
+  Get(Cancel{LeaseId(1)});
+  EXPECT_THAT(GoesOn(), ElementsAre("kill 0 with 9"));
+  EXPECT_THAT(Ends(0, SIGKILL), ElementsAre("released 1", "run 0 in 0: 5 6"));
+}
+
+TEST_F(AgentCoreFollow, ADeathBeforeTheNextTestIsNoneInAGlobalSetUp) {
+  HoldTwo();
+  Finish(0);
+  GoesOn();
+  EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 6"));
+  RunCase(6);
+  EXPECT_THAT(Ends(0), ElementsAre("results 2 [5 crashed (killed by signal 11 (Segmentation fault) between tests), 6 "
+                                   "passed] done"));
 }
 
 TEST_F(AgentCoreFollow, ACancelledLeaseTakesNoOtherWithIt) {
@@ -158,13 +192,13 @@ TEST_F(AgentCoreFollow, ACancelledLeaseTakesNoOtherWithIt) {
 TEST_F(AgentCoreFollow, AnInterruptDropsWhatHasNotBegun) {
   HoldTwo();
   EXPECT_THAT(Get(Interrupt{absl::Seconds(5)}), ElementsAre("kill 0 with 2"));
-  EXPECT_THAT(GoesOn(), IsEmpty());
-  EXPECT_THAT(Ends(0, SIGINT), ElementsAre(HasSubstr("results 1 [0 not run"), "idle"));
+  EXPECT_THAT(GoesOn(), ElementsAre("kill 0 with 9"));
+  EXPECT_THAT(Ends(0, SIGKILL), ElementsAre(HasSubstr("results 1 [0 not run"), "idle"));
 }
 
 TEST_F(AgentCoreFollow, AHostOfNoUseGivesBackWhatItsProcessDoesNotGetTo) {
   Join(2);
-  GetLease(1, {0});
+  GetFollower(1, {0});
   GetLease(3, {1});
   GetFollower(2, {5});
   Begin(0);

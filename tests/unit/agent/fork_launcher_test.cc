@@ -119,8 +119,9 @@ TEST_F(ForkLauncherTest, OneServerForksProcessesWithPipesEnvironmentAndStatusOfT
 }
 
 TEST_F(ForkLauncherTest, AProcessReadsAnswersWhereItReports) {
-  const std::unique_ptr<TestProcess> process =
-      Launch("", "os.write(report, b'asks'); os.write(report, os.read(report, 100))");
+  const std::unique_ptr<TestProcess> process = Launch("",
+                                                      "os.write(report, b'asks'); os.write(report, os.read(report, "
+                                                      "100)); os.write(report, b'.' + os.read(report, 100))");
   std::string told;
   char buffer[16];
   while (told != "asks") {
@@ -130,7 +131,8 @@ TEST_F(ForkLauncherTest, AProcessReadsAnswersWhereItReports) {
     told.append(buffer, process->Read(Pipe::kReport, absl::MakeSpan(buffer)).value());
   }
   EXPECT_TRUE(process->Answer("an answer"));
-  EXPECT_EQ(ReadAll(process.get(), Pipe::kReport), "an answer");
+  process->EndAnswers();
+  EXPECT_EQ(ReadAll(process.get(), Pipe::kReport), "an answer.");
   EXPECT_FALSE(process->Answer("too late"));
 }
 

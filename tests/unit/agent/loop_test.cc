@@ -73,7 +73,7 @@ class PytestLoopTest : public AgentLoopTest {
     }
   }
   static std::vector<std::string> Began() { return {"began", "0"}; }
-  static std::vector<std::string> Passed() { return {"finished", "0", "passed", "0", "", "", ""}; }
+  static std::vector<std::string> Passed() { return {"finished", "0", "passed", "0", "0", "0", "", "", ""}; }
   void LeaseWhatMayFollow(uint64_t id, uint32_t index) {
     Lease lease{LeaseId(id), kUnit, {{index, 1, limit_}}};
     lease.may_follow = true;

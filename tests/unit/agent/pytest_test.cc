@@ -32,10 +32,11 @@ absl::StatusOr<CaseInfos> List(absl::string_view file) {
 std::string ProblemOf(absl::string_view file) { return std::string(List(file).status().message()); }
 
 TEST(PytestListingTest, TellsAllOfACase) {
-  const absl::StatusOr<CaseInfos> cases = List(absl::StrCat(
-      Record({"case", "a/b_test.py::TestA::test_c[x::y]", "a/b_test.py", "12", "x::y", "one", "slow", "skip"}),
-      Record({"case", "a/b_test.py::test_d", "a/b_test.py", "0", "", ""}),
-      Record({"error", "a/broken_test.py", "ImportError\nmore"}), Record({"end", "3"})));
+  const absl::StatusOr<CaseInfos> cases =
+      List(absl::StrCat(Record({"case", "a/b_test.py::TestA::test_c[x::y]", "a/b_test.py", "12", "x::y", "one", "2",
+                                "db", "port", "slow", "skip"}),
+                        Record({"case", "a/b_test.py::test_d", "a/b_test.py", "0", "", "", "0"}),
+                        Record({"error", "a/broken_test.py", "ImportError\nmore"}), Record({"end", "3"})));
   ASSERT_TRUE(cases.ok()) << cases.status();
   ASSERT_EQ(cases->size(), 3u);
   EXPECT_EQ((*cases)[0], (CaseInfo{.name = "a/b_test.py::TestA::test_c[x::y]",
@@ -44,14 +45,15 @@ TEST(PytestListingTest, TellsAllOfACase) {
                                    .file = "a/b_test.py",
                                    .line = 12,
                                    .group = "one",
-                                   .labels = {"slow", "skip"}}));
+                                   .labels = {"slow", "skip"},
+                                   .locks = {"db", "port"}}));
   EXPECT_EQ((*cases)[1].suite, "a/b_test.py");
   EXPECT_EQ((*cases)[2].name, "a/broken_test.py");
   EXPECT_THAT((*cases)[2].labels, ElementsAre("collection-error"));
 }
 
 TEST(PytestListingTest, WhatIsNotWholeIsAnError) {
-  const std::string one = Record({"case", "a.py::b", "a.py", "1", "", ""});
+  const std::string one = Record({"case", "a.py::b", "a.py", "1", "", "", "0"});
   EXPECT_THAT(ProblemOf(""), HasSubstr("cut short"));
   EXPECT_THAT(ProblemOf(one), HasSubstr("cut short"));
   EXPECT_THAT(ProblemOf(absl::StrCat(one, Record({"end", "2"}))), HasSubstr("cut short"));
@@ -60,6 +62,22 @@ TEST(PytestListingTest, WhatIsNotWholeIsAnError) {
   EXPECT_THAT(ProblemOf(absl::StrCat(one, "hello\n")),
               HasSubstr(absl::StrCat("no length of a record at byte ", one.size())));
   EXPECT_THAT(ProblemOf(Record({"perhaps", "x"})), HasSubstr("'perhaps'"));
+  for (const char* locks : {"3", "-1", "slow"}) {
+    EXPECT_THAT(ProblemOf(Record({"case", "a.py::b", "a.py", "1", "", "", locks, "one", "two"})), HasSubstr("'case'"));
+  }
+}
+
+TEST(PytestListingTest, MoreSetsOfLocksThanASchedulerIsToTellApartAreAnError) {
+  const auto sets = [](int count) {
+    std::string listing;
+    for (int i = 0; i < count; ++i) {
+      const std::string number = absl::StrCat(i);
+      absl::StrAppend(&listing, Record({"case", absl::StrCat("a.py::", i), "a.py", "1", "", "", "1", number}));
+    }
+    return absl::StrCat(listing, Record({"end", absl::StrCat(count)}));
+  };
+  EXPECT_TRUE(List(sets(1000)).ok());
+  EXPECT_THAT(ProblemOf(sets(1001)), HasSubstr("1001 different sets of locks"));
 }
 
 TEST(PytestListingTest, SaysWhereItEnded) {
@@ -112,6 +130,11 @@ class Recorder : public CaseSink {
   void Finished(CaseResult result, Standing /*standing*/) override {
     absl::StrAppend(&text, OutcomeName(result.outcome), " ", result.index, " in ",
                     absl::FormatDuration(result.duration));
+    if (result.setup + result.teardown > absl::ZeroDuration()) {
+      absl::StrAppend(&text, " (", absl::FormatDuration(result.setup), " + ", absl::FormatDuration(result.teardown),
+                      ")");
+    }
+    if (result.shared > absl::ZeroDuration()) absl::StrAppend(&text, " shared ", absl::FormatDuration(result.shared));
     if (!result.message.empty()) absl::StrAppend(&text, ": ", result.message);
     if (!result.warning.empty()) absl::StrAppend(&text, " [", result.warning, "]");
     if (!result.output.empty()) absl::StrAppend(&text, " <", result.output, ">");
@@ -153,24 +176,26 @@ INSTANTIATE_TEST_SUITE_P(Pieces, PytestReaderTest, testing::Values(size_t{1}, si
 
 TEST_P(PytestReaderTest, Verdicts) {
   EXPECT_TRUE(reader_->Start(&recorder_));
-  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0.25", "", "captured", "", "key", "value"}) +
+  Report(Record({"began", "0"}) + Record({"shared", "session", "1.5"}) + Record({"shared", "module", "0.0625"}) +
+         Record({"finished", "0", "passed", "0.25", "0.125", "0.0625", "", "captured", "", "key", "value"}) +
          Record({"began", "1"}));
   reader_->Feed("past the capture\n", &recorder_);
-  Report(Record({"finished", "1", "failed", "1", "a.py:3: no\nassert 0", "long\n", "watch out"}) +
-         Record({"began", "2"}) + Record({"finished", "2", "skipped", "0", "later (a.py:9)", "", ""}) +
-         Record({"shared", "1.5"}) + Record({"end"}));
+  Report(Record({"finished", "1", "failed", "1", "0.75", "0.250001", "a.py:3: no\nassert 0", "long\n", "watch out"}) +
+         Record({"began", "2"}) +
+         Record({"finished", "2", "skipped", "0", "0.000001", "nan", "later (a.py:9)", "", ""}) + Record({"end"}));
   End(0);
-  EXPECT_EQ(end_.shared_setup, absl::Milliseconds(1500));
+  EXPECT_EQ(end_.shared_setup, absl::Milliseconds(1500)) << "that of the session";
   EXPECT_EQ(recorder_.text,
-            "began 0; passed 0 in 250ms key=value; "
-            "began 1; failed 1 in 1s: a.py:3: no\nassert 0 [watch out] <long\npast the capture\n>; "
+            "began 0; passed 0 in 250ms (125ms + 62.5ms) shared 125ms key=value; "
+            "began 1; failed 1 in 1s (750ms + 250ms): a.py:3: no\nassert 0 [watch out] <long\npast the capture\n>; "
             "began 2; skipped 2 in 0: later (a.py:9); ");
   EXPECT_FALSE(end_.premature);
   EXPECT_EQ(end_.listing_wrong, "");
 }
 
 TEST_P(PytestReaderTest, OneThatDiesIsLeftRunningWithWhatItPrinted) {
-  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) + Record({"began", "1"}));
+  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) +
+         Record({"began", "1"}));
   reader_->Feed("Fatal Python error: Segmentation fault\n", &recorder_);
   End(0, 11);
   EXPECT_EQ(recorder_.text, "began 0; passed 0 in 0; began 1; ");
@@ -178,7 +203,8 @@ TEST_P(PytestReaderTest, OneThatDiesIsLeftRunningWithWhatItPrinted) {
 }
 
 TEST_P(PytestReaderTest, WhatIsCoveredIsHandedOn) {
-  Report(Record({"measuring"}) + Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) +
+  Report(Record({"measuring"}) + Record({"began", "0"}) +
+         Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) +
          Record({"coverage", "{}", std::string("z\0\n", 3)}) + Record({"end"}));
   End(0);
   EXPECT_EQ(recorder_.text, std::string("began 0; passed 0 in 0; covered 2:{},3:z\0\n,; ", 45));
@@ -194,14 +220,18 @@ TEST_P(PytestReaderTest, AProcessThatDiesBeforeItHasToldWhatItCoversIsTold) {
 }
 
 TEST_P(PytestReaderTest, AProcessGoesOnWithAnotherBatch) {
-  const auto finished = [](const char* position) { return Record({"finished", position, "passed", "1", "", "", ""}); };
-  for (const char* position : {"0", "1"}) Report(absl::StrCat(Record({"began", position}), finished(position)));
+  const auto finished = [](const char* position) {
+    return Record({"finished", position, "passed", "1", "0", "0", "", "", ""});
+  };
+  for (const char* position : {"0", "1"}) {
+    Report(absl::StrCat(Record({"began", position}), Record({"shared", "session", "2.5"}), finished(position)));
+  }
   Report(absl::StrCat(Record({"unknown", "2"}), Record({"wants more"})));
   const std::vector<LeasedCase> more = {{2}, {0}};
   reader_->Follow({.listing = listing_, .cases = more, .temp_dir = "/t", .output_cap = 1 << 20});
   reader_->Feed("closing words\n", &recorder_);
-  Report(absl::StrCat(Record({"shared", "2.5"}), Record({"goes on"}), Record({"began", "0"}), finished("0"),
-                      Record({"began", "1"}), finished("1"), Record({"end"})));
+  Report(absl::StrCat(Record({"goes on"}), Record({"began", "0"}), finished("0"), Record({"began", "1"}), finished("1"),
+                      Record({"end"})));
   End(0);
   EXPECT_EQ(recorder_.text,
             "began 0; passed 0 in 1s; began 1; passed 1 in 1s; wants more; goes on after <closing words\n> [it listed "
@@ -211,9 +241,22 @@ TEST_P(PytestReaderTest, AProcessGoesOnWithAnotherBatch) {
   EXPECT_EQ(end_.shared_setup, absl::ZeroDuration()) << "that was of the batch before";
 }
 
+TEST_P(PytestReaderTest, OneThatGoesOnWithoutAllResultsIsNotBelieved) {
+  Report(absl::StrCat(Record({"began", "0"}), Record({"wants more"})));
+  const std::vector<LeasedCase> more = {{2}};
+  reader_->Follow({.listing = listing_, .cases = more, .temp_dir = "/t", .output_cap = 1 << 20});
+  EXPECT_FALSE(reader_->lost());
+  Report(absl::StrCat(Record({"finished", "0", "passed", "1", "0", "0", "", "", ""}), Record({"goes on"})));
+  EXPECT_TRUE(reader_->lost());
+  End(0);
+  EXPECT_EQ(recorder_.text, "began 0; wants more; passed 0 in 1s; ");
+  EXPECT_TRUE(end_.premature);
+  EXPECT_THAT(end_.output, HasSubstr("cases that have no result"));
+}
+
 TEST_P(PytestReaderTest, OneThatGoesOnWithWhatNobodyAskedForIsNotBelieved) {
-  Report(absl::StrCat(Record({"began", "0"}), Record({"finished", "0", "passed", "1", "", "", ""}), Record({"goes on"}),
-                      Record({"began", "1"})));
+  Report(absl::StrCat(Record({"began", "0"}), Record({"finished", "0", "passed", "1", "0", "0", "", "", ""}),
+                      Record({"goes on"}), Record({"began", "1"})));
   End(0);
   EXPECT_EQ(recorder_.text, "began 0; passed 0 in 1s; ");
   EXPECT_TRUE(end_.premature);
@@ -232,7 +275,7 @@ TEST(PytestReader, MoreThanFitsIntoAMessageIsTold) {
 }
 
 TEST_P(PytestReaderTest, AnExitBeforeTheEndIsPremature) {
-  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}));
+  Report(Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}));
   End(0);
   EXPECT_TRUE(end_.premature);
 }
@@ -246,8 +289,8 @@ TEST_P(PytestReaderTest, AnExitBeforeTheFirstTestIsNoTestsFault) {
 }
 
 TEST_P(PytestReaderTest, ACaseThatIsNotCollectedAnyMoreMakesTheListingWrong) {
-  Report(Record({"unknown", "1"}) + Record({"began", "0"}) + Record({"finished", "0", "passed", "0", "", "", ""}) +
-         Record({"end"}));
+  Report(Record({"unknown", "1"}) + Record({"began", "0"}) +
+         Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) + Record({"end"}));
   End(0);
   EXPECT_THAT(end_.listing_wrong, HasSubstr("it listed 'a.py::y'"));
 }
@@ -256,13 +299,16 @@ TEST_P(PytestReaderTest, WhatCannotBeReadIsToldAndBelievedNoFurther) {
   const std::string good = Record({"began", "0"});
   for (const std::string& bad :
        {std::string("I am a test\n"), Record({"finished", "0", "passed"}),
-        Record({"finished", "1", "passed", "0", "", "", ""}), Record({"finished", "0", "splendid", "0", "", "", ""}),
-        Record({"began", "7"}), Record({"began", "1"}), Record({"finished", "0", "passed", "0", "", "", "", "a key"}),
+        Record({"finished", "1", "passed", "0", "0", "0", "", "", ""}),
+        Record({"finished", "0", "passed", "0", "soon", "0", "", "", ""}),
+        Record({"finished", "0", "splendid", "0", "0", "0", "", "", ""}), Record({"began", "7"}),
+        Record({"began", "1"}), Record({"finished", "0", "passed", "0", "0", "0", "", "", "", "a key"}),
         std::string("3:1:a,\n"), std::string("12:3:abc;\n")}) {
     Recorder recorder;
     const std::unique_ptr<OutputReader> reader =
         PytestAdapter().NewReader({.listing = listing_, .cases = cases_, .temp_dir = "/t", .output_cap = 1 << 20});
-    const std::string all = good + bad + Record({"finished", "0", "passed", "0", "", "", ""}) + Record({"end"});
+    const std::string all =
+        good + bad + Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) + Record({"end"});
     for (absl::string_view rest = all; !rest.empty(); rest.remove_prefix(std::min(GetParam(), rest.size()))) {
       reader->FeedReport(rest.substr(0, GetParam()), &recorder);
     }

@@ -369,13 +369,33 @@ TEST_F(HistoryTest, AFileThatIsNoDatabaseIsSetAside) {
 
 TEST_F(HistoryTest, ALaterSchemaIsLeftAlone) {
   RunCases(Open().get(), {{}});
-  Sql("PRAGMA user_version = 5");
+  Sql("PRAGMA user_version = 6");
   const auto history = History::Open(path_);
   EXPECT_EQ(history.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(absl::StrContains(history.status().message(), "version 5")) << history.status();
+  EXPECT_TRUE(absl::StrContains(history.status().message(), "version 6")) << history.status();
   EXPECT_TRUE(BrokenFiles().empty());
-  Sql("PRAGMA user_version = 4");
+  Sql("PRAGMA user_version = 5");
   EXPECT_EQ(Expected(Open().get(), "t", {"S.a"})[0], absl::Seconds(1));
+}
+
+TEST_F(HistoryTest, WhatItCostsToBeginWithASuiteIsThatOfTheLastRun) {
+  EXPECT_EQ(Open()->SuiteSetup("t"), std::nullopt);
+  for (const int seconds : {3, 2}) {
+    const auto history = Open();
+    history->RecordStartup("t", absl::Seconds(1));
+    history->RecordSuiteSetup("t", absl::Seconds(seconds));
+    history->RecordSuiteSetup("never started", absl::Seconds(9));
+    RunCases(history.get(), {{}});
+    EXPECT_EQ(Open()->SuiteSetup("t"), absl::Seconds(seconds));
+  }
+  EXPECT_EQ(Open()->SuiteSetup("never started"), std::nullopt);
+}
+
+TEST_F(HistoryTest, TheFourthSchemaIsBroughtUpToDate) {
+  RunCases(Open().get(), {{}});
+  Sql("ALTER TABLE executables DROP COLUMN suite_setup; PRAGMA user_version = 4");
+  EXPECT_EQ(Expected(Open().get(), "t", {"S.a"})[0], absl::Seconds(1));
+  EXPECT_EQ(Open()->SuiteSetup("t"), std::nullopt);
 }
 
 TEST_F(HistoryTest, TheFirstSchemaIsBroughtUpToDate) {

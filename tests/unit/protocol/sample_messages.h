@@ -124,6 +124,7 @@ inline std::vector<FromAgent> SampleFromAgent() {
   failed.place = 7;
   failed.setup = absl::Nanoseconds(2);
   failed.teardown = absl::Hours(3);
+  failed.shared = absl::Nanoseconds(1);
   CaseResult cut = passed;
   cut.outcome = Outcome::kInfraError;
   cut.output_cut = 1;

@@ -293,8 +293,8 @@ class PluginTest(PluginCase):
         listing = self.list()
         cases = [record[1] for record in listing]
         by_id = {record[1]: record for record in listing}
-        self.assertEqual(by_id["tests/test_a.py::test_parameter[b::c]"][2:], ["tests/test_a.py", "11", "b::c", ""])
-        self.assertEqual(by_id["tests/test_a.py::test_worker"][5:], ["", "slow"])
+        self.assertEqual(by_id["tests/test_a.py::test_parameter[b::c]"][2:], ["tests/test_a.py", "11", "b::c", "", "0"])
+        self.assertEqual(by_id["tests/test_a.py::test_worker"][5:], ["", "0", "slow"])
         self.assertIn("nothing_of_this_name", by_id["tests/test_broken.py"][2])
         results = self.run_cases(cases)
         self.assertEqual(set(results), set(cases))
@@ -313,9 +313,9 @@ class PluginTest(PluginCase):
         self.assertIn(theirs.pop(worker), ("failed", "passed"))
         self.assertEqual(ours, theirs)
 
-        message = {case.partition("::")[2]: record[4] for case, record in results.items()}
-        output = {case.partition("::")[2]: record[5] for case, record in results.items()}
-        warning = {case.partition("::")[2]: record[6] for case, record in results.items()}
+        message = {case.partition("::")[2]: record[6] for case, record in results.items()}
+        output = {case.partition("::")[2]: record[7] for case, record in results.items()}
+        warning = {case.partition("::")[2]: record[8] for case, record in results.items()}
         self.assertEqual(message["test_fails"], "tests/test_a.py:9: AssertionError: no\nassert 1 == 2")
         self.assertIn("somebody sees this", output["test_fails"])
         self.assertEqual(message["test_skips_itself"], "no legs (tests/test_a.py:20)")
@@ -397,11 +397,43 @@ class PluginTest(PluginCase):
         path = self.path_of_cases(["test_m.py::test_a", "test_m.py::test_b", "test_n.py::test_c"])
         status, records, printed = self.start(f"--run={path}")
         self.assertEqual(status, 0, printed)
-        shared = [float(record[1]) for record in records if record[0] == "shared"]
-        self.assertEqual(len(shared), 1)
-        self.assertGreaterEqual(shared[0], 0.7, "the session's and the longest module's")
-        first = next(float(record[3]) for record in records if record[0] == "finished")
-        self.assertLessEqual(shared[0], first, "nothing twice, nor a second module")
+        told = [record[:2] + record[2:3] * (record[0] == "finished") for record in records]
+        self.assertEqual(told, [
+            ["began", "0"], ["shared", "session"], ["shared", "module"], ["finished", "0", "passed"],
+            ["began", "1"], ["finished", "1", "passed"], ["began", "2"], ["shared", "module"], ["finished", "2", "passed"], ["end"]])
+        shared = [float(record[2]) for record in records if record[0] == "shared"]
+        for seconds, least in zip(shared, (0.2, 0.5, 0.3)):
+            self.assertGreaterEqual(seconds, least)
+        set_ups = [float(record[4]) for record in records if record[0] == "finished"]
+        self.assertLessEqual(shared[0] + shared[1], set_ups[0], "nothing twice")
+
+    def test_set_up_and_tear_down_are_told_apart(self):
+        self.write("conftest.py", """\
+            import copy, types
+            import pytest
+
+            TOOK = {"setup": 4.0, "call": 2.0, "teardown": 1.0}
+
+            @pytest.hookimpl(hookwrapper=True)
+            def pytest_runtest_makereport(item, call):
+                result = yield
+                report = result.get_result()
+                report.duration = TOOK[call.when]
+                if call.when == "call":  # as subtests tell of themselves, within the call
+                    part = copy.copy(report)
+                    part.context = types.SimpleNamespace(msg="part", kwargs={})
+                    item.ihook.pytest_runtest_logreport(report=part)
+            """)
+        self.write("test_m.py", """\
+            import pytest
+            @pytest.fixture
+            def breaks(): raise RuntimeError("no water")
+            def test_a(): pass
+            def test_b(breaks): pass
+            """)
+        results = self.run_cases(["test_m.py::test_a", "test_m.py::test_b"])
+        self.assertEqual([record[2:6] for record in results.values()], [
+            ["passed", "7.000000", "4.000000", "1.000000"], ["failed", "5.000000", "4.000000", "1.000000"]])
 
     def test_dist_groups_tests_by_the_rules_of_xdist(self):
         self.write("test_m.py", """\
@@ -430,6 +462,37 @@ class PluginTest(PluginCase):
             self.assertEqual(self.notes, [])
         self.list("--arg=--dist=each")
         self.assertEqual(self.notes, ["--dist each is none of dtest's: each test runs once, in dtest's order"])
+
+    def test_locks_are_named_by_marks(self):
+        self.write("test_m.py", """\
+            import pytest
+            lock = pytest.mark.dtest_lock
+            pytestmark = lock("module")
+            @lock("port", "db")
+            class TestA:
+                @lock("db", "a")
+                @lock("\\u00e9 b")
+                def test_a(self): pass
+            def test_b(): pass
+            @lock
+            def test_none(): pass
+            @lock("")
+            def test_empty(): pass
+            @lock("port", 8080)
+            def test_number(): pass
+            @lock(name="port")
+            def test_keyword(): pass
+            """)
+        listing = self.list("--arg=--strict-markers")
+        self.assertEqual([record[6:] for record in listing], [
+            ["5", "a", "db", "module", "port", "\u00e9 b", "dtest_lock"], ["1", "module", "dtest_lock"],
+            *[["0", "dtest_lock"]] * 4])
+        results = list(self.run_cases([record[1] for record in listing], "--arg=--strict-markers").values())
+        self.assertEqual([record[2] for record in results], ["passed", "passed", *["failed"] * 4])
+        for record, name, mark in zip(results[2:], ("none", "empty", "number", "keyword"),
+                                      ("", "''", "'port', 8080", "name='port'")):
+            self.assertEqual(record[6], f"error in set-up: test_m.py::test_{name}: @pytest.mark.dtest_lock({mark}): it takes "
+                                        "names of locks, which are texts that are not empty")
 
     def test_what_cannot_be_listed_says_why_in_the_words_of_pytest(self):
         self.write("test_m.py", "def test_a(): pass\n")
@@ -571,7 +634,7 @@ class PluginTest(PluginCase):
         self.assertEqual([record[:3] for record in told if record[0] == "finished"],
                          [["finished", "0", "passed"], ["finished", "1", "failed"]])
         self.assertEqual(told[-1], ["end"])
-        self.assertIn("heard", told[3][5])
+        self.assertIn("heard", told[3][7])
         others, printed, status = second.result()
         self.assertEqual((printed, status), ("", 5))
         self.assertEqual(others[2:], [["began", "1"]])
@@ -645,9 +708,70 @@ class PluginTest(PluginCase):
                 "up test_a.py", "test_a1 before test_a2", "test_a2 before None", "down test_a.py", "session down"])
 
     def test_a_worker_that_keeps_nothing_ends_with_its_batch(self):
-        self.write("test_m.py", "def test_a(tmp_path_factory): pass\n")
+        self.write("test_m.py", "def test_a(): pass\n")
         told, _, status = Server(self, ["--path="]).fork("gw0", ["test_m.py::test_a"]).result()
         self.assertEqual(([record[0] for record in told], status), (["began", "finished", "end"], 0))
+
+    def test_a_worker_asks_for_more_whatever_a_test_has_replaced(self):
+        self.write("test_m.py", """\
+            import builtins, os, time, pytest
+
+            @pytest.fixture(scope="session", autouse=True)
+            def costly(): time.sleep(0.01)
+
+            def nothing(*_, **__): raise AssertionError("a test has replaced it")
+
+            def test_a(monkeypatch):
+                monkeypatch.setattr(builtins, "open", nothing)
+                for name in ("open", "close", "read", "write", "fstat", "fsdecode"):
+                    monkeypatch.setattr(os, name, nothing)
+
+            def test_b(): pass
+            """)
+        worker = Server(self, ["--path="]).fork("gw0", ["test_m.py::test_a"])
+        worker.records_until("wants more")
+        path = os.path.join(self.directory, "more")
+        with open(path, "wb") as file:
+            file.write(b"test_m.py::test_b\0")
+        worker.answer(f"--run={path}")
+        self.assertEqual([record[:3] for record in worker.records_until("wants more")],
+                         [["finished", "0", "passed"], ["goes on"], ["began", "0"], ["wants more"]])
+        worker.answer()
+        told, _, status = worker.result()
+        self.assertEqual(([record[:3] for record in told], status), ([["finished", "0", "passed"], ["end"]], 0))
+
+    def test_what_follows_is_known_to_hooks_also_of_a_protocol_of_its_own(self):
+        """As flaky has it, which replaces a function of pytest's runner."""
+        self.write("conftest.py", """\
+            from _pytest import runner
+
+            def call_and_report(item, when, log=True, **arguments):
+                call = runner.call_runtest_hook(item, when, **arguments)
+                report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+                item.ihook.pytest_runtest_logreport(report=report)
+                return report
+
+            runner.call_and_report = call_and_report
+
+            def pytest_runtest_teardown(item, nextitem):
+                assert nextitem is None or type(nextitem).__name__ == "Function", nextitem
+            """)
+        self.write("below/conftest.py", "def pytest_runtest_teardown(item, nextitem): assert nextitem is None\n")
+        self.write("below/test_m.py", """\
+            import time, pytest
+
+            @pytest.fixture(scope="session", autouse=True)
+            def costly(): time.sleep(0.01)
+
+            def test_a(): pass
+            """)
+        case = "below/test_m.py::test_a"
+        worker = Server(self, ["--path="]).fork("gw0", [case])
+        worker.records_until("wants more")
+        worker.answer()
+        self.assertEqual([record[2] for record in worker.result()[0] if record[0] == "finished"], ["passed"])
+        # Not forked: nothing can follow.
+        self.assertEqual(self.run_cases([case])[case][2], "passed")
 
     def test_a_worker_whose_agent_is_gone_makes_an_end(self):
         self.write("test_m.py", """\
@@ -665,8 +789,23 @@ class PluginTest(PluginCase):
         worker.records_until("wants more")
         worker.report.shutdown(socket.SHUT_WR)
         told, _, status = worker.result()
-        self.assertEqual(([record[0] for record in told], status), (["finished", "shared", "end"], 0))
+        self.assertEqual(([record[0] for record in told], status), (["finished", "end"], 0))
         self.assertTrue(os.path.exists(os.path.join(self.project, "down")))
+
+    def test_an_interrupt_is_no_verdict(self):
+        self.write("test_m.py", """\
+            import time
+
+            def test_long(capfd):
+                with capfd.disabled():
+                    print("waiting", flush=True)
+                time.sleep(1000)
+            """)
+        worker = Server(self, ["--path="]).fork("gw0", ["test_m.py::test_long"])
+        worker.wait_for_output("waiting")
+        os.kill(worker.pid, signal.SIGINT)
+        told, _, status = worker.result()
+        self.assertEqual(([record[0] for record in told], status), (["began"], 2))
 
     def test_what_cannot_be_forked_says_why(self):
         self.write("test_m.py", "def test_a(): pass\n")
@@ -749,7 +888,7 @@ class PluginTest(PluginCase):
         workers = Server(self, ["--path="])
         for name in ("gw0", "gw1"):
             told, printed, status = workers.fork(name, ["test_m.py::test_a"]).result()
-            self.assertEqual(([record[2:5:2] for record in told if record[0] == "finished"], status),
+            self.assertEqual(([record[2:7:4] for record in told if record[0] == "finished"], status),
                              ([["passed", ""]], 0), printed)
         with open(said, encoding="utf-8") as file:
             self.assertEqual(file.read().splitlines(), [line for name in ("gw0", "gw1") for line in (
@@ -821,7 +960,7 @@ class PluginTest(PluginCase):
             """)
         workers = Server(self, ["--path="], DROPPED="1", ONLY_OF_THE_SERVER="1")
         told, _, _ = workers.fork("gw1", [f"test_m.py::test_{name}" for name in ("environment", "directory", "random")]).result()
-        results = [record[2:5:2] for record in told if record[0] == "finished"]
+        results = [record[2:7:4] for record in told if record[0] == "finished"]
         self.assertEqual(results, [["passed", ""]] * 3)
 
     def test_passed_is_only_what_pytest_says_has_passed(self):
@@ -856,7 +995,7 @@ class PluginTest(PluginCase):
             def test_both(leaves_early): pytest.skip("no water")
             """)
         results = self.run_cases([f"test_m.py::test_{name}" for name in ("swallowed", "teardown", "subtest", "both")])
-        told = [[record[2], record[4], record[6]] for record in results.values()]
+        told = [[record[2], record[6], record[8]] for record in results.values()]
         self.assertEqual(told, [
             ["failed", "pytest told of no result", ""],
             ["passed", "", "tear-down skipped: no soap (test_m.py:6)"],
@@ -873,8 +1012,8 @@ class PluginTest(PluginCase):
         cases = ["test_m.py::test_a", "test_here.py", "test_here.py::test_c", "test_other.py"]  # test_c: listed elsewhere
         results = self.run_cases(cases)
         self.assertEqual([results[case][2] for case in cases], ["passed", "skipped", "skipped", "skipped"])
-        self.assertEqual(results["test_here.py::test_c"][4], "not here (test_here.py:2)")
-        self.assertIn("nothing_of_this_name", results["test_other.py"][4])
+        self.assertEqual(results["test_here.py::test_c"][6], "not here (test_here.py:2)")
+        self.assertIn("nothing_of_this_name", results["test_other.py"][6])
         self.run_cases(["test_here.py"])
 
     def test_a_status_that_no_test_explains_is_not_taken_as_whole(self):
@@ -911,8 +1050,8 @@ class PluginTest(PluginCase):
                 status, records, _ = self.start(f"--run={path}")
                 self.assertNotEqual(status, 0)
                 self.assertEqual([record[:3] for record in records], [["began", "0"], ["finished", "0", "failed"]])
-                self.assertTrue(records[1][4].startswith(message), records[1][4])
-                self.assertIn("Traceback", records[1][5])
+                self.assertTrue(records[1][6].startswith(message), records[1][6])
+                self.assertIn("Traceback", records[1][7])
 
     def test_it_starts_where_the_directory_of_scripts_is_not_searched(self):
         self.write("test_m.py", """\
@@ -936,7 +1075,7 @@ class PluginTest(PluginCase):
         status, records, _ = self.start(f"--run={path}")
         self.assertNotEqual(status, 0)
         self.assertEqual([record[:3] for record in records], [["began", "0"], ["finished", "0", "failed"]])
-        self.assertEqual(records[1][4], "pytest.exit: enough")
+        self.assertEqual(records[1][6], "pytest.exit: enough")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,9 @@ std::vector<FixtureCase> MakeCases() {
                      .duration = absl::Seconds(2),
                      .output = "typed.h:9:3: runtime error: shift exponent 40 is too large\n",
                      .properties = {{"answer", "4<2"}},
-                     .warning = "typed.h:9:3: runtime error: shift exponent 40 is too large"}},
+                     .warning = "typed.h:9:3: runtime error: shift exponent 40 is too large",
+                     .setup = absl::Milliseconds(1250),
+                     .teardown = absl::Milliseconds(250)}},
                    "math_test.Inst/Typed/0",
                    "Case/1",
                    "",
@@ -309,6 +311,8 @@ std::vector<RunEvent> MakeEvents() {
       ended.result.slot = SlotId(attempt.host.empty() ? 0 : 3);
       ended.result.start = attempt.host.empty() ? absl::ZeroDuration() : absl::Nanoseconds(5'000'000'001);
       ended.result.duration = attempt.duration;
+      ended.result.setup = attempt.setup;
+      ended.result.teardown = attempt.teardown;
       ended.result.message = attempt.message;
       ended.result.output = attempt.output;
       ended.result.output_cut = attempt.output_cut;

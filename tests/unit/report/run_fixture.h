@@ -21,6 +21,7 @@ struct FixtureAttempt {
   uint64_t output_cut = 0;
   std::vector<std::pair<std::string, std::string>> properties = {};
   std::string warning = {};
+  absl::Duration setup = {}, teardown = {};
 };
 
 struct FixtureCase {

@@ -159,5 +159,15 @@ TEST(Numbers, ReadLikePeopleWriteThem) {
   EXPECT_EQ(FixedSeconds(absl::Microseconds(123456), 3, 8), "   0.123");
 }
 
+TEST(Text, PhasesAreToldWhereTheyCanBeSeen) {
+  EXPECT_EQ(PhasesText(absl::Milliseconds(1230), absl::Milliseconds(800), absl::Milliseconds(20)),
+            "set-up 0.800, call 0.410, tear-down 0.020");
+  EXPECT_EQ(PhasesText(absl::Seconds(1), absl::ZeroDuration(), absl::Microseconds(500)),
+            "set-up 0.000, call 1.000, tear-down 0.001");
+  EXPECT_EQ(PhasesText(absl::Seconds(1), absl::Microseconds(499), absl::Microseconds(499)), "");
+  EXPECT_EQ(PhasesText(absl::Seconds(1), absl::Seconds(2), absl::ZeroDuration()),  // a log may say anything
+            "set-up 2.000, call 0.000, tear-down 0.000");
+}
+
 }  // namespace
 }  // namespace dtest

@@ -36,6 +36,34 @@ class GroupsTest : public SchedulerFixture {
     return cases;
   }
 
+  // Suites of `each` cases of `seconds` and a last one of `rest`, each of which cost `setup` to begin with in earlier
+  // runs.
+  void Suites(uint32_t each, uint32_t count, double seconds, uint32_t rest, absl::Duration setup) {
+    Add(0);
+    CasesKnown known;
+    known.unit = UnitId(0);
+    known.policies = {policy_};
+    known.suite_setup = setup;
+    for (uint32_t k = 0; k < each * count + rest; ++k) {
+      known.cases.push_back(SelectedCase{k, absl::Seconds(seconds)});
+      known.suite_of.push_back(std::min(k / each, count));
+    }
+    Do(known);
+    Complete();
+  }
+  // Of all leases so far.
+  bool EachSuiteIsInOneLease(uint32_t each, uint32_t count) const {
+    std::vector<int> leases(count);
+    for (const auto& given : Leases(all)) {
+      std::set<uint32_t> suites;
+      for (const uint32_t index : given.indices) suites.insert(std::min(index / each, count));
+      for (const uint32_t suite : suites) {
+        if (suite < count) ++leases[suite];
+      }
+    }
+    return std::all_of(leases.begin(), leases.end(), [](int n) { return n == 1; });
+  }
+
   std::set<uint64_t> ended_;      // leases
   std::map<uint32_t, int> runs_;  // of each case
 };
@@ -55,6 +83,50 @@ TEST_F(GroupsTest, TheLongestGroupIsHandedOutFirst) {
   Unit(0, {1, 1, 0, 2, 2, 2}, {10, 10, 25, 10, 10, 10});
   ASSERT_THAT(Given(all), SizeIs(1));
   EXPECT_THAT(Given(all)[0], ElementsAre(3, 4, 5));
+}
+
+TEST_F(GroupsTest, SuitesThatCostMuchToBeginWithAreKeptTogether) {
+  for (const bool dear : {false, true}) {
+    all.clear();
+    Start(Hosts(2));
+    Join(0, 2);
+    Join(1, 2);
+    Suites(10, 20, 0.4, 0, dear ? absl::Seconds(1) : absl::ZeroDuration());
+    RunToTheEnd(absl::Milliseconds(400));
+    EXPECT_EQ(Finished(), RunEnd::kCompleted);
+    EXPECT_EQ(EachSuiteIsInOneLease(10, 20), dear);
+  }
+}
+
+TEST_F(GroupsTest, ButForOneThatWouldTakeMoreThanHalfOfASlot) {
+  Start(Hosts(4));
+  for (uint32_t h = 0; h < 4; ++h) Join(h);
+  Suites(10, 8, 0.4, 100, absl::Seconds(5));  // 32 s, and 40 s of one suite
+  RunToTheEnd(absl::Milliseconds(400));
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  EXPECT_TRUE(EachSuiteIsInOneLease(10, 8));
+  int of_the_long_one = 0;
+  for (const auto& given : Leases(all)) of_the_long_one += given.indices.back() >= 80;
+  EXPECT_GT(of_the_long_one, 1);
+}
+
+TEST_F(GroupsTest, WhatASuiteCostsIsLearntFromWhatCasesMakeForOthers) {
+  Start(Hosts(1));
+  Join(0);
+  Suites(2, 3, 0.1, 0, absl::ZeroDuration());
+  const auto given = Leases(all)[0];
+  Results results{given.lease.id, UnitId(0), {}, true, absl::Seconds(4)};
+  uint32_t suites = 0;
+  for (const LeasedCase& c : given.lease.cases) {
+    CaseResult& result = results.results.emplace_back(Result(c, Outcome::kPassed, absl::Seconds(3)));
+    if (c.index % 2 == 0) result.shared = absl::Seconds(2);
+    suites += c.index % 2 == 0;
+  }
+  results.results[0].shared += absl::Seconds(4);  // of all of them: start-up has it
+  results.results[0].duration += absl::Seconds(4);
+  From(0, results);
+  EXPECT_EQ(scheduler_->SuiteSetup(UnitId(0)), absl::Seconds(2));
+  EXPECT_GT(suites, 0u);
 }
 
 TEST_F(GroupsTest, ShortGroupsShareABatchAndNoneIsCut) {

@@ -89,12 +89,12 @@ class CostModelTest : public testing::Test {
 };
 
 TEST_F(CostModelTest, TheDefaultHoldsUntilAnythingIsSeen) {
-  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration());
+  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration(), absl::ZeroDuration());
   EXPECT_EQ(costs_.Unknown(UnitId(0), 0), absl::Seconds(0.05));
 }
 
 TEST_F(CostModelTest, SuitesDifferOnceSeen) {
-  costs_.AddUnit(UnitId(0), 2, absl::ZeroDuration());
+  costs_.AddUnit(UnitId(0), 2, absl::ZeroDuration(), absl::ZeroDuration());
   for (int k = 0; k < 50; ++k) {
     costs_.Learn(UnitId(0), 0, absl::Seconds(1.0));
     costs_.Learn(UnitId(0), 1, absl::Seconds(0.001));
@@ -104,8 +104,8 @@ TEST_F(CostModelTest, SuitesDifferOnceSeen) {
 }
 
 TEST_F(CostModelTest, AnExecutableThatHasNotRunIsExpectedToBeLikeTheOthers) {
-  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration());
-  costs_.AddUnit(UnitId(1), 1, absl::ZeroDuration());
+  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration(), absl::ZeroDuration());
+  costs_.AddUnit(UnitId(1), 1, absl::ZeroDuration(), absl::ZeroDuration());
   for (int k = 0; k < 20; ++k) costs_.Learn(UnitId(0), 0, absl::Seconds(3.0));
   EXPECT_EQ(costs_.UnknownMean(UnitId(1)), absl::Seconds(0.05)) << "sums rely on it until Refresh";
   costs_.Refresh(UnitId(1));
@@ -113,26 +113,26 @@ TEST_F(CostModelTest, AnExecutableThatHasNotRunIsExpectedToBeLikeTheOthers) {
 }
 
 TEST_F(CostModelTest, BatchesAreAThirdOfAnEvenShareBoundedByTheLongest) {
-  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration());
+  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration(), absl::ZeroDuration());
   EXPECT_NEAR(BatchSeconds(30, 10), 1.0, 1e-6);
   EXPECT_NEAR(BatchSeconds(3000, 10), 2.0, 1e-6);
 }
 
 TEST_F(CostModelTest, StartUpMakesBatchesLongerButNotThanAnEvenShare) {
-  costs_.AddUnit(UnitId(0), 1, absl::Milliseconds(500));
+  costs_.AddUnit(UnitId(0), 1, absl::Milliseconds(500), absl::ZeroDuration());
   EXPECT_NEAR(BatchSeconds(3000, 10), 9.5, 1e-6);
   EXPECT_NEAR(BatchSeconds(30, 10), 3.0, 1e-6);
 }
 
 TEST_F(CostModelTest, ACaseIsLongIfTheStartOfAProcessIsLittleBesideIt) {
-  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration());
-  costs_.AddUnit(UnitId(1), 1, absl::Seconds(2));
+  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration(), absl::ZeroDuration());
+  costs_.AddUnit(UnitId(1), 1, absl::Seconds(2), absl::ZeroDuration());
   EXPECT_EQ(costs_.long_case(UnitId(0)), absl::Milliseconds(500));
   EXPECT_EQ(costs_.long_case(UnitId(1)), absl::Seconds(8));
 }
 
 TEST_F(CostModelTest, BatchesOfUnknownCasesGrowWithWhatWasSeen) {
-  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration());
+  costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration(), absl::ZeroDuration());
   EXPECT_EQ(costs_.BatchUnknownCases(UnitId(0)), 4u);
   for (int k = 0; k < 4; ++k) costs_.Learn(UnitId(0), 0, absl::Seconds(0.001));
   EXPECT_EQ(costs_.BatchUnknownCases(UnitId(0)), 32u);
@@ -146,7 +146,7 @@ TEST(PendingTest, SumsFollowWhatIsLearnt) {
   Groups groups;
   Pending pending(&cases, &costs, &policies, &groups, false);
   pending.AddUnit(UnitId(0));
-  costs.AddUnit(UnitId(0), 1, absl::ZeroDuration());
+  costs.AddUnit(UnitId(0), 1, absl::ZeroDuration(), absl::ZeroDuration());
   for (int k = 0; k < 10; ++k) {
     const CaseNumber i = cases.Add();
     cases[i].known = k < 3;
