@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "agent/frameworks/pytest_reader.h"
 #include "agent/frameworks/pytest_records.h"
 #include "dtest/labels.h"
@@ -15,6 +16,8 @@ namespace dtest {
 namespace {
 
 constexpr char kServe[] = "--serve=yes";
+constexpr size_t kFieldsOfCase = 7;     // before its locks
+constexpr size_t kMostLockSets = 1000;  // each is a policy of its own for the scheduler
 
 // The node id of its class or file: all before the last "::" that is not in a parameter.
 absl::string_view SuiteOf(absl::string_view id, absl::string_view parameter) {
@@ -26,16 +29,20 @@ absl::string_view SuiteOf(absl::string_view id, absl::string_view parameter) {
 class Listing {
  public:
   void Add(const PytestRecord& record) {
-    if (record[0] == "case" && record.size() >= 6) {
+    size_t locks = 0;
+    if (record[0] == "case" && record.size() >= kFieldsOfCase && absl::SimpleAtoi(record[6], &locks) &&
+        locks <= record.size() - kFieldsOfCase) {
       CaseInfo info = {.name = record[1],
                        .suite = SuiteOf(record[1], record[4]),
                        .parameter = record[4],
                        .file = record[2],
                        .group = record[5]};
       if (!absl::SimpleAtoi(record[3], &info.line)) info.line = 0;
-      for (size_t i = 6; i < record.size(); ++i) {
+      info.locks.assign(record.begin() + kFieldsOfCase, record.begin() + kFieldsOfCase + locks);
+      for (size_t i = kFieldsOfCase + locks; i < record.size(); ++i) {
         if (!record[i].empty() && record[i].find('\0') == absl::string_view::npos) info.labels.push_back(record[i]);
       }
+      if (!info.locks.empty()) lock_sets_.insert(absl::StrJoin(info.locks, absl::string_view("\0", 1)));
       AddCase(info);
     } else if (record[0] == "error" && record.size() == 3) {
       AddCase({.name = record[1], .file = record[1], .labels = {kUncollectedLabel}});
@@ -56,6 +63,11 @@ class Listing {
       return absl::InvalidArgumentError(absl::StrCat("its listing cannot be read: ", records.broken()));
     }
     if (!problem_.empty()) return absl::InvalidArgumentError(problem_);
+    if (lock_sets_.size() > kMostLockSets) {
+      return absl::InvalidArgumentError(absl::StrCat("marks of dtest_lock make ", lock_sets_.size(),
+                                                     " different sets of locks, and ", kMostLockSets,
+                                                     " is the most that dtest takes: let tests share names"));
+    }
     if (!ended_ && collecting_.has_value()) {
       return absl::AbortedError(absl::StrCat(
           "its process ended while ", collecting_->empty() ? "pytest was configured by conftest.py and plugins" : "",
@@ -79,6 +91,7 @@ class Listing {
 
   CaseInfos cases_;
   absl::flat_hash_set<std::string> names_;
+  absl::flat_hash_set<std::string> lock_sets_;
   std::string problem_;
   bool ended_ = false, may_be_empty_ = false;
   std::optional<std::string> collecting_;  // where it was last; empty: it had not begun to collect

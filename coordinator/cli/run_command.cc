@@ -330,6 +330,7 @@ int ListAsJson(const std::vector<RunLoop::Listing>& listings, const RunSummary& 
       if (!info.file.empty()) AppendField("file", info.file, text);
       if (info.line != 0) AppendField("line", uint64_t{info.line}, text);
       if (!info.labels.empty()) AppendField("labels", info.labels, text);
+      if (!info.locks.empty()) AppendField("locks", info.locks, text);
       text->push_back('}');
     }
   }
@@ -352,14 +353,15 @@ int ListAsJson(const std::vector<RunLoop::Listing>& listings, const RunSummary& 
   return document.End(errors, exit_status);
 }
 
-// A name that is mistyped, here or there, locks nothing.
-void SayLocksWithoutUse(const Options& options) {
+// A name that is mistyped, here or there, locks nothing. `selection` has seen all cases.
+void SayLocksWithoutUse(const Options& options, const Selection& selection) {
   for (const CaseLock& lock : options.locks) {
     const bool used = std::any_of(options.overrides.begin(), options.overrides.end(), [&](const PolicyOverride& one) {
       return one.locks.has_value() && absl::c_linear_search(*one.locks, lock.name);
     });
-    if (used) continue;
-    std::fprintf(stderr, "dtest: warning: no override has the lock '%s' among its locks: it locks nothing\n",
+    if (used || selection.IsLockNamed(lock.name)) continue;
+    std::fprintf(stderr,
+                 "dtest: warning: neither an override nor a mark of a test names the lock '%s': it locks nothing\n",
                  OneLine(lock.name).c_str());
   }
 }
@@ -556,7 +558,6 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
     }
   }
   SayBefore(options, *discovery, history_warning);
-  if (!list_only) SayLocksWithoutUse(options);
   if (durations != nullptr) SayShard(options, *durations, selection->expected());
 
   auto signals = std::make_unique<Signals>();
@@ -585,6 +586,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
     for (const std::string& filter : loop.selection().UnmatchedWatched()) {
       std::fprintf(stderr, "dtest: warning: %s matches none of the %s\n", filter.c_str(), cases.c_str());
     }
+    if (!list_only && options.only.empty()) SayLocksWithoutUse(options, loop.selection());
   }
   if (!list_only) return exit_status;
 

@@ -151,6 +151,7 @@ std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos&
   }
   for (uint32_t i = 0; i < cases.size(); ++i) {
     subject.info = cases[i];
+    locks_named_.insert(subject.info.locks.begin(), subject.info.locks.end());
     std::vector<Wanted::State*> meant_by;
     if (wanted != nullptr) {
       meant_by = wanted->Meaning(subject.info.name);

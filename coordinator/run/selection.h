@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -73,6 +74,8 @@ class Selection {
   void Watch(std::string text, Filter filter) { watched_.push_back({std::move(text), std::move(filter)}); }
   // As Unmatched, of these.
   std::vector<std::string> UnmatchedWatched() const;
+  // Whether a case of any Select so far asks for this lock.
+  bool IsLockNamed(absl::string_view name) const { return locks_named_.contains(name); }
 
  private:
   struct One {
@@ -102,6 +105,7 @@ class Selection {
   std::vector<One> including_;
   std::vector<One> excluding_;
   std::vector<One> watched_;
+  absl::flat_hash_set<std::string> locks_named_;
   std::optional<absl::flat_hash_map<std::string, Wanted>> only_;  // by unit
   uint32_t shard_index_ = 1;
   ShardPlan plan_ = ShardPlan(1);

@@ -125,10 +125,25 @@ void CasePolicies::Apply(const PolicyOverride& one, CasePolicy* policy) const {
   if (one.tags.has_value()) policy->tags = SortedOnce(*one.tags);
 }
 
+CasePolicy CasePolicies::Of(const FilterSubject& subject) const {
+  CasePolicy policy = base_;
+  for (const PolicyOverride& one : overrides_) {
+    if (one.filter.Matches(subject)) Apply(one, &policy);
+  }
+  if (!subject.info.locks.empty()) {
+    std::vector<std::string> names(subject.info.locks.begin(), subject.info.locks.end());
+    for (const CaseLock& lock : policy.locks) names.push_back(lock.name);
+    policy.locks = LocksOf(std::move(names));
+  }
+  return policy;
+}
+
 CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInfos& cases,
                                            const std::vector<uint32_t>& selected) const {
   OfUnit resolved;
-  if (overrides_.empty()) {
+  const bool any_locks =
+      std::any_of(selected.begin(), selected.end(), [&](uint32_t index) { return cases.row(index).locks != 0; });
+  if (overrides_.empty() && !any_locks) {
     resolved.policies.push_back(base_);
     resolved.of_case.assign(selected.size(), 0);
     return resolved;
@@ -138,15 +153,11 @@ CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInf
   subject.unit = unit;
   for (const uint32_t index : selected) {
     subject.info = cases[index];
-    CasePolicy policy = base_;
-    for (const PolicyOverride& one : overrides_) {
-      if (!one.filter.Matches(subject)) continue;
-      Apply(one, &policy);
-    }
+    CasePolicy policy = Of(subject);
     // Neighbours most often have the same.
     auto known = std::find(resolved.policies.rbegin(), resolved.policies.rend(), policy);
     if (known == resolved.policies.rend()) {
-      resolved.policies.push_back(policy);
+      resolved.policies.push_back(std::move(policy));
       known = resolved.policies.rbegin();
     }
     resolved.of_case.push_back(static_cast<uint16_t>(resolved.policies.rend() - known - 1));

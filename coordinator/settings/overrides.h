@@ -69,7 +69,8 @@ class CasePolicies {
  public:
   CasePolicies() = default;
   // Of several overrides that match a case and say something of one thing, the last counts; of several locks of one
-  // name as well. A lock that is not among them is held by one case of the farm at a time.
+  // name as well. A case needs the locks that its listing names beside those of overrides. A lock that is not among
+  // `locks` is held by one case of the farm at a time.
   explicit CasePolicies(CasePolicy base, std::vector<PolicyOverride> overrides = {}, std::vector<CaseLock> locks = {})
       : base_(std::move(base)), overrides_(std::move(overrides)), locks_(std::move(locks)) {}
 
@@ -85,6 +86,7 @@ class CasePolicies {
   bool MayRetry() const;
 
  private:
+  CasePolicy Of(const FilterSubject& subject) const;
   void Apply(const PolicyOverride& one, CasePolicy* policy) const;
   std::vector<CaseLock> LocksOf(std::vector<std::string> names) const;
 

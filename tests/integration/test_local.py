@@ -760,7 +760,7 @@ class ReportTest(DtestCase):
         result.junit_path = self.write("out.xml", result.stdout)
         self.assertIn("failure", result.junit_kinds().values())
         for said in ("the question was different", "wall time", "the override of 'Nobody' matches none of the",
-                     "--exclusive 'No.One' matches none of the", "no override has the lock 'unused' among its locks"):
+                     "--exclusive 'No.One' matches none of the", "names the lock 'unused': it locks nothing"):
             self.assertIn(said, result.stderr)
         replayed = self.dtest("report", "--junit=-", reports=False)
         self.assertExit(replayed, FAILED)

@@ -301,6 +301,32 @@ class HostsTest(Project, FarmCase):
         self.assertExit(nowhere, FAILED)
         self.assertSays(nowhere, "needs python3, which this host does not have in its PATH")
 
+    def test_a_port_that_each_host_has_once_is_locked_by_a_mark(self):
+        self.write("pytest.ini", "[pytest]\naddopts = --strict-markers\n")
+        self.write("dtest.toml", '[lock.port]\nscope = "host"\n[lock.prot]\nmax = 2\n')
+        server = textwrap.dedent("""\
+            import os, socket, time
+            import pytest
+            @pytest.mark.parametrize("i", range(16))
+            def test_serves(i):
+                with socket.create_server(("", 8080)):
+                    time.sleep(float(os.environ["HELD"]))
+            """)
+        self.write("test_port.py", server)
+        hosts = self.on_farm("h1", "h2", "h3")
+        together = self.dtest(*hosts, "test_port.py", "--processes", "case", "--env", "HELD=1")
+        self.assertExit(together, FAILED)
+        self.assertSays(together, "Address already in use", "names the lock 'port': it locks nothing")
+        self.write("test_port.py", server.replace("@pytest.mark.param", "@pytest.mark.dtest_lock('port')\n@pytest.mark.param"))
+        locked = self.dtest(*hosts, "test_port.py", "--repeat", "3", "--env", "HELD=0.05")
+        self.assertExit(locked, PASSED)
+        self.assertEqual(len([event for event in locked.attempts() if event["outcome"] == "passed"]), 48)
+        self.assertEqual(locked.hosts_used(), {"h1", "h2", "h3"})
+        self.assertIn("names the lock 'prot': it locks nothing", locked.stderr)
+        self.assertNotIn("'port'", locked.stderr)
+        listed = self.dtest("list", "test_port.py", "--json", reports=False)
+        self.assertEqual({tuple(case["locks"]) for case in json.loads(listed.stdout)["cases"]}, {("port",)})
+
 
 if __name__ == "__main__":
     if subprocess.run([PYTHON, "-c", "import pytest"], stderr=subprocess.DEVNULL, check=False).returncode != 0:

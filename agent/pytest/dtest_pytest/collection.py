@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from . import outcome
+from . import locks, outcome
 
 MOST_WARNINGS = 3
 
@@ -32,6 +32,16 @@ class Collection:
             text = str(warning_message.message).strip().partition("\n")[0]
             place = f"{outcome.shown(warning_message.filename, self._root)}:{warning_message.lineno}"
             self._warnings.setdefault(f"{warning_message.category.__name__}: {text} ({place})")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item):
+        locks.of_item(item)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, call):
+        result = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, locks.Unreadable):
+            result.get_result().longrepr = str(call.excinfo.value)  # and not where dtest has found it
 
     @property
     def any_failed(self):

@@ -1,6 +1,6 @@
 """Lists what pytest collects, into a file.
 
-    case     id, file, line, parameter, group, label...
+    case     id, file, line, parameter, group, number of locks, lock..., label...
     error    id, text: this file or directory could not be collected or skips itself, and what pytest says of it
     note     text: what a person should know
     nothing  that there is no case is no mistake
@@ -16,7 +16,7 @@ import os
 
 import pytest
 
-from . import collection, groups, records
+from . import collection, groups, locks, records
 
 # Marks that say how a test is called, not what it is.
 NO_LABELS = frozenset(("parametrize", "usefixtures", "filterwarnings"))
@@ -37,7 +37,9 @@ def describe(item, mode):
     file, line, _ = item.location
     parameter = getattr(getattr(item, "callspec", None), "id", "")
     labels = sorted({mark.name for mark in item.iter_markers()} - NO_LABELS)
-    return (item.nodeid, str(file), str(0 if line is None else line + 1), parameter, groups.of_item(item, mode), *labels)
+    names = locks.of_listed(item)
+    return (item.nodeid, str(file), str(0 if line is None else line + 1), parameter, groups.of_item(item, mode),
+            str(len(names)), *names, *labels)
 
 
 class Listing(collection.Collection):

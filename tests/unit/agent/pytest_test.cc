@@ -32,10 +32,11 @@ absl::StatusOr<CaseInfos> List(absl::string_view file) {
 std::string ProblemOf(absl::string_view file) { return std::string(List(file).status().message()); }
 
 TEST(PytestListingTest, TellsAllOfACase) {
-  const absl::StatusOr<CaseInfos> cases = List(absl::StrCat(
-      Record({"case", "a/b_test.py::TestA::test_c[x::y]", "a/b_test.py", "12", "x::y", "one", "slow", "skip"}),
-      Record({"case", "a/b_test.py::test_d", "a/b_test.py", "0", "", ""}),
-      Record({"error", "a/broken_test.py", "ImportError\nmore"}), Record({"end", "3"})));
+  const absl::StatusOr<CaseInfos> cases =
+      List(absl::StrCat(Record({"case", "a/b_test.py::TestA::test_c[x::y]", "a/b_test.py", "12", "x::y", "one", "2",
+                                "db", "port", "slow", "skip"}),
+                        Record({"case", "a/b_test.py::test_d", "a/b_test.py", "0", "", "", "0"}),
+                        Record({"error", "a/broken_test.py", "ImportError\nmore"}), Record({"end", "3"})));
   ASSERT_TRUE(cases.ok()) << cases.status();
   ASSERT_EQ(cases->size(), 3u);
   EXPECT_EQ((*cases)[0], (CaseInfo{.name = "a/b_test.py::TestA::test_c[x::y]",
@@ -44,14 +45,15 @@ TEST(PytestListingTest, TellsAllOfACase) {
                                    .file = "a/b_test.py",
                                    .line = 12,
                                    .group = "one",
-                                   .labels = {"slow", "skip"}}));
+                                   .labels = {"slow", "skip"},
+                                   .locks = {"db", "port"}}));
   EXPECT_EQ((*cases)[1].suite, "a/b_test.py");
   EXPECT_EQ((*cases)[2].name, "a/broken_test.py");
   EXPECT_THAT((*cases)[2].labels, ElementsAre("collection-error"));
 }
 
 TEST(PytestListingTest, WhatIsNotWholeIsAnError) {
-  const std::string one = Record({"case", "a.py::b", "a.py", "1", "", ""});
+  const std::string one = Record({"case", "a.py::b", "a.py", "1", "", "", "0"});
   EXPECT_THAT(ProblemOf(""), HasSubstr("cut short"));
   EXPECT_THAT(ProblemOf(one), HasSubstr("cut short"));
   EXPECT_THAT(ProblemOf(absl::StrCat(one, Record({"end", "2"}))), HasSubstr("cut short"));
@@ -60,6 +62,22 @@ TEST(PytestListingTest, WhatIsNotWholeIsAnError) {
   EXPECT_THAT(ProblemOf(absl::StrCat(one, "hello\n")),
               HasSubstr(absl::StrCat("no length of a record at byte ", one.size())));
   EXPECT_THAT(ProblemOf(Record({"perhaps", "x"})), HasSubstr("'perhaps'"));
+  for (const char* locks : {"3", "-1", "slow"}) {
+    EXPECT_THAT(ProblemOf(Record({"case", "a.py::b", "a.py", "1", "", "", locks, "one", "two"})), HasSubstr("'case'"));
+  }
+}
+
+TEST(PytestListingTest, MoreSetsOfLocksThanASchedulerIsToTellApartAreAnError) {
+  const auto sets = [](int count) {
+    std::string listing;
+    for (int i = 0; i < count; ++i) {
+      const std::string number = absl::StrCat(i);
+      absl::StrAppend(&listing, Record({"case", absl::StrCat("a.py::", i), "a.py", "1", "", "", "1", number}));
+    }
+    return absl::StrCat(listing, Record({"end", absl::StrCat(count)}));
+  };
+  EXPECT_TRUE(List(sets(1000)).ok());
+  EXPECT_THAT(ProblemOf(sets(1001)), HasSubstr("1001 different sets of locks"));
 }
 
 TEST(PytestListingTest, SaysWhereItEnded) {

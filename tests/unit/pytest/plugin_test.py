@@ -280,8 +280,8 @@ class PluginTest(PluginCase):
         listing = self.list()
         cases = [record[1] for record in listing]
         by_id = {record[1]: record for record in listing}
-        self.assertEqual(by_id["tests/test_a.py::test_parameter[b::c]"][2:], ["tests/test_a.py", "11", "b::c", ""])
-        self.assertEqual(by_id["tests/test_a.py::test_worker"][5:], ["", "slow"])
+        self.assertEqual(by_id["tests/test_a.py::test_parameter[b::c]"][2:], ["tests/test_a.py", "11", "b::c", "", "0"])
+        self.assertEqual(by_id["tests/test_a.py::test_worker"][5:], ["", "0", "slow"])
         self.assertIn("nothing_of_this_name", by_id["tests/test_broken.py"][2])
         results = self.run_cases(cases)
         self.assertEqual(set(results), set(cases))
@@ -445,6 +445,37 @@ class PluginTest(PluginCase):
             self.assertEqual(self.notes, [])
         self.list("--arg=--dist=each")
         self.assertEqual(self.notes, ["--dist each is none of dtest's: each test runs once, in dtest's order"])
+
+    def test_locks_are_named_by_marks(self):
+        self.write("test_m.py", """\
+            import pytest
+            lock = pytest.mark.dtest_lock
+            pytestmark = lock("module")
+            @lock("port", "db")
+            class TestA:
+                @lock("db", "a")
+                @lock("\\u00e9 b")
+                def test_a(self): pass
+            def test_b(): pass
+            @lock
+            def test_none(): pass
+            @lock("")
+            def test_empty(): pass
+            @lock("port", 8080)
+            def test_number(): pass
+            @lock(name="port")
+            def test_keyword(): pass
+            """)
+        listing = self.list("--arg=--strict-markers")
+        self.assertEqual([record[6:] for record in listing], [
+            ["5", "a", "db", "module", "port", "\u00e9 b", "dtest_lock"], ["1", "module", "dtest_lock"],
+            *[["0", "dtest_lock"]] * 4])
+        results = list(self.run_cases([record[1] for record in listing], "--arg=--strict-markers").values())
+        self.assertEqual([record[2] for record in results], ["passed", "passed", *["failed"] * 4])
+        for record, name, mark in zip(results[2:], ("none", "empty", "number", "keyword"),
+                                      ("", "''", "'port', 8080", "name='port'")):
+            self.assertEqual(record[6], f"error in set-up: test_m.py::test_{name}: @pytest.mark.dtest_lock({mark}): it takes "
+                                        "names of locks, which are texts that are not empty")
 
     def test_what_cannot_be_listed_says_why_in_the_words_of_pytest(self):
         self.write("test_m.py", "def test_a(): pass\n")

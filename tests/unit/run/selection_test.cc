@@ -132,6 +132,17 @@ TEST(Selection, AFilterThatMatchesNothingIsNamed) {
   EXPECT_THAT(selection.Unmatched(), ElementsAre("-Solw")) << "in any unit";
 }
 
+TEST(Selection, LocksAreNamedByAllCases) {
+  Selection selection = *Selection::Make({"Net.Connect"});
+  CaseInfos cases;
+  cases.Add({.name = "Net.Connect", .suite = "Net", .locks = {"port"}});
+  cases.Add({.name = "Disk.Write", .suite = "Disk", .locks = {"disk"}});
+  (void)selection.Select("io_test", cases);
+  EXPECT_TRUE(selection.IsLockNamed("port"));
+  EXPECT_TRUE(selection.IsLockNamed("disk")) << "though its case is not selected";
+  EXPECT_FALSE(selection.IsLockNamed("prot"));
+}
+
 TEST(Selection, AWatchedFilterChoosesNothingAndIsNamedIfItMatchesNothing) {
   Selection selection = *Selection::Make({"Net.Connect"});
   selection.Watch("Disk", *Filter::Parse("Disk"));

@@ -52,6 +52,31 @@ TEST(Overrides, ListsAreValuesToo) {
   EXPECT_FALSE(policy(3).HasNeeds());
 }
 
+TEST(Overrides, LocksOfAListingAddUp) {
+  CaseInfos cases;
+  cases.Add({.name = "Net.A", .suite = "Net", .locks = {"port", "db"}});
+  cases.Add({.name = "Net.B", .suite = "Net"});
+  cases.Add({.name = "Disk.A", .suite = "Disk", .locks = {"port", "db"}});
+  const std::vector<CaseLock> locks = {*ParseLock("{name = 'port', scope = 'host', max = 2}")};
+  const CaseLock port = {"port", 2, LockScope::kHost}, db = {"db"};
+
+  const CasePolicies::OfUnit alone = CasePolicies({}, {}, locks).Resolve("t", cases, {0, 1, 2});
+  EXPECT_THAT(alone.of_case, ElementsAre(0, 1, 0));
+  EXPECT_THAT(alone.policies[0].locks, ElementsAre(db, port));
+  EXPECT_THAT(alone.policies[1].locks, ElementsAre());
+  EXPECT_THAT(CasePolicies({}, {}, locks).Resolve("t", cases, {1}).policies, ElementsAre(CasePolicy()));
+
+  const CasePolicies::OfUnit beside = CasePolicies({},
+                                                   {*ParseOverride("{filter = 'suite(Net)', locks = ['gpu', 'db']}"),
+                                                    *ParseOverride("{filter = 'Disk.A', locks = []}")},
+                                                   locks)
+                                          .Resolve("t", cases, {0, 1, 2});
+  const auto policy = [&](size_t k) { return beside.policies[beside.of_case[k]]; };
+  EXPECT_THAT(policy(0).locks, ElementsAre(db, CaseLock{"gpu"}, port));
+  EXPECT_THAT(policy(1).locks, ElementsAre(db, CaseLock{"gpu"}));
+  EXPECT_THAT(policy(2).locks, ElementsAre(db, port)) << "an override takes back what overrides ask for";
+}
+
 TEST(Overrides, EqualPoliciesAreOne) {
   const CasePolicies policies({}, {*ParseOverride("{filter = 'label(slow)', processes = 'case'}")});
   const CasePolicies::OfUnit resolved = policies.Resolve("t", Cases(), {0, 1, 2, 3});
