@@ -51,6 +51,8 @@ int main(int argc, char** argv) {
       return dtest::RerunCommand(*parsed.options, parsed.layers);
     case dtest::Command::kHistory:
       return dtest::HistoryCommand(*parsed.options);
+    case dtest::Command::kProfile:
+      return dtest::ProfileCommand(*parsed.options);
     case dtest::Command::kConfig:
       return dtest::ConfigCommand(*parsed.options, parsed.layers);
   }

@@ -295,6 +295,10 @@ bool SaysOneOf(absl::string_view word, const std::vector<absl::string_view>& nam
   });
 }
 
+bool TakesPaths(Command command) {
+  return command == Command::kRun || command == Command::kList || command == Command::kProfile;
+}
+
 // What is wrong with options that are right one by one; empty: nothing.
 std::string Contradiction(const Options& options, const SettingLayers& layers) {
   // Those that are switched on, or are above 0.
@@ -337,7 +341,8 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   if (options.command == Command::kRerun && options.paths.size() > 1) {
     return absl::StrCat("dtest rerun takes one RUN, an id or an event log: what is ", options.paths[1], " for?");
   }
-  if (!options.test_arguments.empty() && options.command != Command::kRun && options.command != Command::kList) {
+  if (!options.test_arguments.empty() && options.command != Command::kRun && options.command != Command::kList &&
+      options.command != Command::kProfile) {
     return absl::StrCat("what follows -- is for test programs, and this command runs none: what is ",
                         options.test_arguments.front(), " for?");
   }
@@ -365,7 +370,7 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
     if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
     if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
   }
-  if ((options.command == Command::kRun || options.command == Command::kList) && options.paths.empty()) {
+  if (TakesPaths(options.command) && options.paths.empty()) {
     return "no PATH given: name a test executable or a directory of them.";
   }
   return "";
@@ -432,7 +437,7 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   }
   WeakenOverridesOfFiles(typed, variables.layer, &options);
   std::vector<absl::string_view> dropped = DropWhatDoesNotApply(typed, &options);
-  if (options.paths.empty() && (options.command == Command::kRun || options.command == Command::kList)) {
+  if (options.paths.empty() && TakesPaths(options.command)) {
     options.paths = options.usual_paths;
   }
   if (options.stress.has_value()) {

@@ -33,6 +33,10 @@ int RerunCommand(const Options& options, const SettingLayers& layers);
 // `dtest history`: what is known; export; forget.
 int HistoryCommand(const Options& options);
 
+// `dtest profile`: runs the tests of pytest, one after the other, on this machine, and shows what pytest took time for.
+// The exit status of the run.
+int ProfileCommand(const Options& options);
+
 // `dtest config`: the settings in force, or those that are named, and where they come from.
 int ConfigCommand(const Options& options, const SettingLayers& layers);
 

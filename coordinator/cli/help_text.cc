@@ -89,7 +89,9 @@ void AppendSettings(Command command, std::string* out) {
   AppendEntry("--version", "Show the version and its commit", out);
 }
 
-bool SelectsCases(Command command) { return command == Command::kRun || command == Command::kList; }
+bool SelectsCases(Command command) {
+  return command == Command::kRun || command == Command::kList || command == Command::kProfile;
+}
 
 // A dash would be typeset as a hyphen, a leading dot or quote be taken for a macro.
 std::string Roff(absl::string_view text) {

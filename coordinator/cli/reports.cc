@@ -29,7 +29,9 @@ bool IsSet(const char* variable) {
 }
 
 // Where a person reads: beside what is asked for on standard output.
-int TerminalFd(const Options& options) { return options.junit == kStandardOutput ? STDERR_FILENO : STDOUT_FILENO; }
+int TerminalFd(const Options& options) {
+  return options.junit == kStandardOutput || options.json ? STDERR_FILENO : STDOUT_FILENO;
+}
 
 // One that can move its cursor and show colours.
 bool IsCapableTerminal(int fd) { return isatty(fd) != 0 && absl::NullSafeStringView(std::getenv("TERM")) != "dumb"; }
@@ -135,7 +137,7 @@ int Reports::FinishOutput(int exit_status) const {
   if (error == 0 && stress_ != nullptr) error = WriteAll(fd, stress_->Text());
   if (error == 0 && timings_ != nullptr) error = WriteAll(fd, absl::StrCat("\n", TimingsText(timings_->Get())));
   // Of standard error nobody could be told.
-  if (fd != STDOUT_FILENO) error = junit_->output_error();
+  if (fd != STDOUT_FILENO) error = junit_ == nullptr ? 0 : junit_->output_error();
   return StatusAfterOutput(error, exit_status);
 }
 

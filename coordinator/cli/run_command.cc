@@ -108,6 +108,21 @@ absl::Status LeaveOnlyWanted(const Selection& selection, bool rerun, std::vector
       absl::StrCat("these are to run again, and their programs are no tests here any more: build them again:", gone));
 }
 
+// The others are told, as they were found. InvalidArgument: there are no others.
+absl::Status LeaveOnlyPytest(Discovery* discovery) {
+  const size_t others =
+      std::erase_if(discovery->programs, [](const TestProgram& program) { return !program.pytest.has_value(); });
+  if (discovery->programs.empty()) {
+    return absl::InvalidArgumentError(
+        "there are no tests of pytest there, and of others a profile shows nothing (`dtest list` shows what there is)");
+  }
+  if (others > 0) {
+    discovery->notes.push_back(
+        absl::StrCat(Plural(others, "executable"), " left out: a profile is of tests of pytest"));
+  }
+  return absl::OkStatus();
+}
+
 // Finds out before the run, and also where nothing is shipped, that a pattern of --data matches nothing.
 // Returns the files, hashed by nobody yet.
 absl::StatusOr<std::vector<std::string>> FindData(const Options& options) {
@@ -191,6 +206,10 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.settings.adapt_slots = options.adapt_slots;
   loop.settings.env = options.env;
   loop.settings.env.insert(loop.settings.env.end(), options.as_it_ran.begin(), options.as_it_ran.end());
+  if (!options.profile_directory.empty()) {
+    // For agent/pytest/dtest_pytest/apart.py.
+    loop.settings.env.emplace_back("DTEST_PYTEST_PROFILE", options.profile_directory);
+  }
   loop.settings.store_limit = options.store_limit;
   loop.settings.host_setup = options.host_setup;
   loop.settings.slot_setup = options.slot_setup;
@@ -222,8 +241,9 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.pytest.interpreter = options.pytest;
   if (!options.coverage.empty()) {
     bundle.pytest.coverage = PytestSettings::Coverage::kAlways;
-  } else if (options.together || rerun) {
-    bundle.pytest.coverage = PytestSettings::Coverage::kNever;  // reports would be of the few cases that run again
+  } else if (options.together || rerun || !options.profile_directory.empty()) {
+    // Reports would be of the few cases that run again, and measuring be the most of what a profile shows.
+    bundle.pytest.coverage = PytestSettings::Coverage::kNever;
   }
   bundle.pytest.arguments = options.pytest_arguments;
   bundle.pytest.arguments.insert(bundle.pytest.arguments.end(), options.test_arguments.begin(),
@@ -437,10 +457,11 @@ int ExplainFailure(const absl::Status& status) {
 int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   const absl::Time began = absl::Now();
   const bool list_only = options.command == Command::kList, rerun = !left.empty();
+  const bool profile = !options.profile_directory.empty();
   // Everything that keeps it from beginning.
   const auto fail = [&](const absl::Status& status) {
     const int exit_status = ExplainFailure(status);
-    if (!options.json) return exit_status;
+    if (!options.json || profile) return exit_status;
     return EndWithError(WordOf(options.command).word, {"cases"}, status.message(), exit_status);
   };
   // Everything that can be wrong with the command line is found before any host is bothered.
@@ -498,6 +519,9 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
     } else {
       return fail(reports.status());
     }
+  }
+  if (profile) {
+    if (absl::Status status = LeaveOnlyPytest(&*discovery); !status.ok()) return fail(status);
   }
   if (absl::Status status = LeaveOnlyWanted(*selection, rerun, &discovery->programs, &left); !status.ok()) {
     return fail(status);
@@ -591,7 +615,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   if (!list_only) return exit_status;
 
   const int list_status = ListStatus(end, summary);
-  const int error = options.json ? 0 : WriteOutput(ListingsText(loop.TakeListings()));
+  const int error = options.json || profile ? 0 : WriteOutput(ListingsText(loop.TakeListings()));
   for (const std::string& warning : warnings.texts()) SayClean("warning: ", warning);
   for (const RunSummary::Host& host : summary.hosts()) {
     if (!host.reason.empty()) std::fprintf(stderr, "dtest: %s: %s\n", host.name.c_str(), host.reason.c_str());
@@ -603,7 +627,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
                  output.empty() || output.back() == '\n' ? "" : "\n");
   }
   if (!summary.end().reason.empty()) SayClean("", summary.end().reason);
-  if (options.json) return ListAsJson(loop.TakeListings(), summary, warnings.texts(), list_status);
+  if (options.json && !profile) return ListAsJson(loop.TakeListings(), summary, warnings.texts(), list_status);
   return StatusAfterOutput(error, list_status);
 }
 

@@ -22,7 +22,7 @@
 
 namespace dtest {
 
-enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig, kRerun };
+enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig, kRerun, kProfile };
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
@@ -128,7 +128,9 @@ struct Options {
   std::string coverage;  // directory; empty: only what projects themselves ask for
   uint32_t durations = 0;
   bool timings = false;
-  bool json = false;  // what is shown is one document for programs
+  bool collect_only = false;      // `dtest profile`: run nothing
+  std::string profile_directory;  // where processes of pytest leave what they measure of themselves; empty: nowhere
+  bool json = false;              // what is shown is one document for programs
   When color = When::kAuto;
   When progress = When::kAuto;
   std::optional<SuccessOutput> success_output;  // nullopt: immediate with -vv, else never

@@ -296,6 +296,72 @@ class LocalTest(Project, DtestCase):
         verdict, = json.loads(trend.stdout)["verdicts"]
         self.assertEqual((verdict["setup"], verdict["teardown"]), (attempt["setup"], attempt["teardown"]))
 
+    def test_a_profile(self):
+        self.write("pytest.ini", "[pytest]\n")
+        self.write("conftest.py", textwrap.dedent("""\
+            import time
+            import pytest
+            @pytest.fixture(scope="session")
+            def slow(): time.sleep(0.1)
+            """))
+        self.write("tests/test_a.py", "import time\ntime.sleep(0.1)\ndef test_a(slow): pass\ndef test_b(slow): assert 0\n")
+        self.write("tests/test_b.py", "def test_c(tmp_path): pass\n")
+        self.write("tests/other_test", "#!/bin/sh\n", 0o755)
+        result = self.dtest("profile", "tests", "--durations", "1", reports=False)
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "FAIL", "3 cases: 2 passed, 1 failed", "1 executable left out")
+        shown = result.stdout[result.stdout.index(f"\n{self.directory}, collected apart"):]
+        shown = re.sub(r" *\d+\.\d{3} ?s\b", " T", shown).replace(self.directory, "ROOT")
+        shown = re.sub(r"\d+ (modules|more)", r"N \1", shown)
+        shown = re.sub(r"(what they import:\n T  )\S+\n", r"\1MODULE\n", shown)
+        shown = re.sub(r"fixtures: \d+, made \d+ times", "fixtures: N, made N times", shown)
+        self.assertEqual(shown, textwrap.dedent("""\
+
+            ROOT, collected apart in T
+
+            imports: N modules in T
+              cumulative        self
+             T              Python, pytest, its plugins and conftest.py
+              ... and N more
+
+            heaviest modules, without what they import:
+             T  MODULE
+
+            collection: 3 tests in T, imports of their files among it
+                    time   tests  file
+             T       2  tests/test_a.py
+              ... and N more
+
+            fixtures: N, made N times in T
+                    time    made  scope     fixture
+             T       1  session   slow  conftest.py:3
+              ... and N more
+            """))
+        again = self.dtest("rerun")
+        self.assertExit(again, FAILED)
+        self.assertEqual(len(again.verdicts()), 1)
+
+        collected = self.dtest("profile", "tests", "--collect-only", "--json", reports=False)
+        self.assertExit(collected, PASSED)
+        document = json.loads(collected.stdout)
+        self.assertEqual((document["command"], document["errors"], document["status"]), ("profile", [], 0))
+        root, = document["roots"]
+        self.assertEqual((root["root"], root["fixtures"]), (self.directory, []))
+        self.assertEqual({file["file"]: file["tests"] for file in root["files"] if file["tests"]},
+                         {"tests/test_a.py": 2, "tests/test_b.py": 1})
+        self.assertIn("pytest", {one["module"] for one in root["imports"]})
+        ran = self.dtest("profile", "tests", "--json", reports=False)
+        self.assertExit(ran, FAILED)
+        self.assertIn("3 cases: 2 passed, 1 failed", ran.stderr)
+        document = json.loads(ran.stdout)
+        self.assertEqual((document["status"], len(document["errors"])), (1, 1))
+        made = {fixture["fixture"]: fixture["made"] for fixture in document["roots"][0]["fixtures"]}
+        self.assertEqual(made["tmp_path"], 1)
+        self.assertGreaterEqual(made["slow"], 1)
+        nothing = self.dtest("profile", "tests/other_test", reports=False)
+        self.assertExit(nothing, 4)
+        self.assertSays(nothing, "no tests of pytest there")
+
     def test_what_dies_or_hangs_is_blamed_alone(self):
         self.write("tests/conftest.py", "")
         self.write("tests/test_a.py", textwrap.dedent("""\
@@ -357,7 +423,7 @@ class HostsTest(Project, FarmCase):
                     time.sleep(float(os.environ["HELD"]))
             """)
         self.write("test_port.py", server)
-        hosts = self.on_farm("h1", "h2", "h3", "r1")
+        hosts = self.on_farm("h1", "h2", "h3")
         together = self.dtest(*hosts, "test_port.py", "--processes", "case", "--env", "HELD=1")
         self.assertExit(together, FAILED)
         self.assertSays(together, "Address already in use", "names the lock 'port': it locks nothing")
@@ -365,7 +431,7 @@ class HostsTest(Project, FarmCase):
         locked = self.dtest(*hosts, "test_port.py", "--repeat", "3", "--env", "HELD=0.05")
         self.assertExit(locked, PASSED)
         self.assertEqual(len([event for event in locked.attempts() if event["outcome"] == "passed"]), 48)
-        self.assertEqual(locked.hosts_used(), {"h1", "h2", "h3", "r1"})
+        self.assertEqual(locked.hosts_used(), {"h1", "h2", "h3"})
         self.assertIn("names the lock 'prot': it locks nothing", locked.stderr)
         self.assertNotIn("'port'", locked.stderr)
         listed = self.dtest("list", "test_port.py", "--json", reports=False)

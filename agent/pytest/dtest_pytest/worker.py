@@ -92,6 +92,10 @@ class Worker:
             config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
             config.addinivalue_line("markers", "xdist_group(name): tests that are to run in one worker, one after another")
         config.addinivalue_line("markers", locks.MARK)
+        if "DTEST_PYTEST_PROFILE" in os.environ:
+            from . import profiling  # others need not import it
+
+            profiling.register(config)
         self._node = node.Node(config, self._own)
         yield
 

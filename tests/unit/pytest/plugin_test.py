@@ -4,9 +4,11 @@ records say is compared with what pytest itself says of the same project.
 Run with the directory of the plugin (agent/pytest) as the only argument.
 """
 
+import collections
 import ctypes
 import importlib.util
 from importlib import metadata
+import json
 import os
 import shutil
 import signal
@@ -434,6 +436,63 @@ class PluginTest(PluginCase):
         results = self.run_cases(["test_m.py::test_a", "test_m.py::test_b"])
         self.assertEqual([record[2:6] for record in results.values()], [
             ["passed", "7.000000", "4.000000", "1.000000"], ["failed", "5.000000", "4.000000", "1.000000"]])
+
+    def test_a_profile_is_of_imports_collection_and_fixtures(self):
+        self.write("lib/heavy/__init__.py", "from heavy import part\n")
+        self.write("lib/heavy/part.py", "")
+        self.write("lib/light.py", "")
+        self.write("conftest.py", """\
+            import os, sys
+            import pytest
+            sys.path.insert(0, os.path.join(os.path.dirname(__file__), "lib"))
+            @pytest.fixture(scope="session")
+            def inner(): pass
+            @pytest.fixture
+            def outer(request): request.getfixturevalue("inner")
+            """)
+        self.write("tests/test_a.py", """\
+            import os
+            import pytest
+            os.write(2, b"a line that does not end")
+            import heavy
+            @pytest.mark.parametrize("x", [1, 2])
+            def test_a(x, outer, tmp_path): pass
+            """)
+        self.write("tests/test_b.py", "import light\ndef test_b(outer): pass\n")
+        directory = os.path.join(self.directory, "profile")
+        os.mkdir(directory)
+        cases = ["tests/test_a.py::test_a[1]", "tests/test_a.py::test_a[2]", "tests/test_b.py::test_b"]
+        listing = os.path.join(self.directory, "listing")
+        for arguments in (["--path=", f"--list={listing}"], [f"--run={self.path_of_cases(cases)}"]):
+            status, _, printed = self.start(*arguments, variables={"DTEST_PYTEST_PROFILE": directory})
+            self.assertEqual((status, printed.count("a line that does not end")), (0, 0), printed)
+        rows = []
+        for name in os.listdir(directory):
+            if name.endswith(".jsonl"):
+                with open(os.path.join(directory, name), encoding="utf-8") as file:
+                    rows += map(json.loads, file)
+        self.assertEqual({row["root"] for row in rows}, {self.project})
+        modules = [(row["module"], row["depth"]) for row in rows if "module" in row]
+        places = [name for name, depth in modules if depth == 0]
+        self.assertEqual(places[0], "Python, pytest, its plugins and conftest.py")
+        for module, depth, place in (("heavy", 1, "tests/test_a.py"), ("heavy.part", 2, "tests/test_a.py"),
+                                     ("light", 1, "tests/test_b.py"), ("pytest", None, places[0])):
+            position = next(i for i, (name, _) in enumerate(modules) if name == module)
+            self.assertEqual([name for name, at in modules[:position] if at == 0][-1], place, module)
+            if depth is not None:
+                self.assertEqual(modules[position][1], depth, module)
+        self.assertEqual([name for name, _ in modules].index("heavy") + 1, [name for name, _ in modules].index("heavy.part"))
+        self.assertEqual({row["file"]: row["tests"] for row in rows if row.get("tests")},
+                         {"tests/test_a.py": 2, "tests/test_b.py": 1})
+        apart, = [row for row in rows if "status" in row]
+        self.assertEqual(apart["status"], 0)
+        self.assertLess(sum(row["seconds"] for row in rows if "file" in row), apart["seconds"])
+        made = collections.Counter((row["fixture"], row["scope"], row["where"]) for row in rows if "fixture" in row)
+        ours = {key: count for key, count in made.items() if key[2].startswith("conftest.py")}
+        self.assertEqual(ours, {("inner", "session", "conftest.py:4"): 1, ("outer", "function", "conftest.py:6"): 3})
+        self.assertEqual([count for (name, _, place), count in made.items()
+                          if name == "tmp_path" and place.startswith("_pytest/tmpdir.py:")], [2])
+        self.assertNotIn("x", {name for name, _, _ in made}, "a parameter")
 
     def test_dist_groups_tests_by_the_rules_of_xdist(self):
         self.write("test_m.py", """\
