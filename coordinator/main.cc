@@ -49,6 +49,8 @@ int main(int argc, char** argv) {
       return dtest::ReproduceCommand(*parsed.options);
     case dtest::Command::kRerun:
       return dtest::RerunCommand(*parsed.options, parsed.layers);
+    case dtest::Command::kPlan:
+      return dtest::PlanCommand(*parsed.options);
     case dtest::Command::kHistory:
       return dtest::HistoryCommand(*parsed.options);
     case dtest::Command::kConfig:

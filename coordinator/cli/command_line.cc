@@ -287,6 +287,11 @@ void FitToStress(const SettingLayers& layers, Options* options) {
   if (!said) options->max_fail = 1;
 }
 
+// PATH..., or those of dtest.toml.
+bool TakesPaths(Command command) {
+  return command == Command::kRun || command == Command::kList || command == Command::kPlan;
+}
+
 // Whether a word is --NAME=... of one of these.
 bool SaysOneOf(absl::string_view word, const std::vector<absl::string_view>& names) {
   return std::any_of(names.begin(), names.end(), [word](absl::string_view name) {
@@ -365,7 +370,7 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
     if (word == "export" && options.paths.size() != 2) return "dtest history export needs one FILE to write";
     if (word == "forget" && options.paths.size() < 2) return "dtest history forget needs an EXPR; '*' forgets all";
   }
-  if ((options.command == Command::kRun || options.command == Command::kList) && options.paths.empty()) {
+  if (TakesPaths(options.command) && options.paths.empty()) {
     return "no PATH given: name a test executable or a directory of them.";
   }
   return "";
@@ -432,7 +437,7 @@ ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments, co
   }
   WeakenOverridesOfFiles(typed, variables.layer, &options);
   std::vector<absl::string_view> dropped = DropWhatDoesNotApply(typed, &options);
-  if (options.paths.empty() && (options.command == Command::kRun || options.command == Command::kList)) {
+  if (options.paths.empty() && TakesPaths(options.command)) {
     options.paths = options.usual_paths;
   }
   if (options.stress.has_value()) {

@@ -30,6 +30,9 @@ int ReproduceCommand(const Options& options);
 // command line on top. Where there is nothing of that, the exit status of that run.
 int RerunCommand(const Options& options, const SettingLayers& layers);
 
+// `dtest plan PATH...`: what so many slots would give, by history.
+int PlanCommand(const Options& options);
+
 // `dtest history`: what is known; export; forget.
 int HistoryCommand(const Options& options);
 

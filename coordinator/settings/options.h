@@ -22,7 +22,7 @@
 
 namespace dtest {
 
-enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig, kRerun };
+enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig, kRerun, kPlan };
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
@@ -72,7 +72,7 @@ struct Options {
   bool adapt_slots = false;                         // hosts that have much to do use fewer
 
   // Which cases.
-  std::vector<std::string> usual_paths;  // `paths` of kRun and kList where the command line has none
+  std::vector<std::string> usual_paths;  // `paths` of kRun, kList and kPlan where the command line has none
   std::vector<std::string> filters;
   uint32_t shard_index = 1, shard_count = 1;  // 1-based
   std::string shard_durations;                // file; empty: divide by hash
@@ -117,6 +117,7 @@ struct Options {
   bool new_first = false;
   bool speculate = false;
   std::optional<Stress> stress;
+  std::vector<uint32_t> plan_slots;  // kPlan: for these; empty: 1, 2, 4... as long as it pays
   std::vector<std::pair<std::string, std::string>> env;
   // `dtest reproduce`: what dtest told the process of where it ran. Like `env`, but listings do not depend on it.
   std::vector<std::pair<std::string, std::string>> as_it_ran;
