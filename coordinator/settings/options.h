@@ -86,6 +86,7 @@ struct Options {
   std::vector<NamedCase> only;  // kReproduce, kRerun: those that run, and no others; empty: whatever is selected
   bool together = false;        // kReproduce: in one process...
   std::string only_host;        // ...here
+  std::vector<std::string> behind;  // kReproduce: in place of all that ran before it, of those; "none": alone
   bool rerun_failed = false;    // kRerun: with neither of these, as with the first
   bool rerun_unfinished = false;
 
