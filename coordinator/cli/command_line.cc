@@ -352,8 +352,10 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   if (options.command == Command::kReport && options.paths.size() > 1) {
     return absl::StrCat("dtest report shows one run: what is ", options.paths[1], " for?");
   }
-  if (options.command == Command::kReproduce && (options.paths.empty() || options.paths.size() > 2)) {
-    return "dtest reproduce takes a CASE, named as in the reports, and perhaps a RUN";
+  const bool of_one_case = options.command == Command::kReproduce || options.command == Command::kBisect;
+  if (of_one_case && (options.paths.empty() || options.paths.size() > 2)) {
+    return absl::StrCat("dtest ", WordOf(options.command).word,
+                        " takes a CASE, named as in the reports, and perhaps a RUN");
   }
   if (options.command == Command::kHistory && !options.paths.empty()) {
     const std::string& word = options.paths.front();

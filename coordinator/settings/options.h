@@ -22,7 +22,7 @@
 
 namespace dtest {
 
-enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig, kRerun, kPlan };
+enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig, kRerun, kPlan, kBisect };
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
@@ -51,7 +51,7 @@ struct Options {
   // argv that asks for the same without dtest.toml and without variables of the environment.
   std::vector<std::string> equivalent;
   std::vector<std::string> paths;           // of tests; for kReport, kRerun: at most one run id or event log;
-                                            // for kReproduce: a case, then as these;
+                                            // for kReproduce, kBisect: a case, then as these;
                                             // for kHistory: nothing, "export" FILE, "forget" EXPR..., "flaky", or
                                             // "trend" and at most one EXPR;
                                             // for kConfig: names of settings

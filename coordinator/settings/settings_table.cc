@@ -226,7 +226,7 @@ constexpr CommandSet kOfHosts = {Command::kRun, Command::kRerun, Command::kList,
 constexpr CommandSet kOfFarms = {Command::kRun,   Command::kRerun, Command::kList,
                                  Command::kHosts, Command::kPlan,  Command::kConfig};  // which hosts there are
 constexpr CommandSet kOfJobs = {Command::kRun,  Command::kRerun,  Command::kList,  Command::kHosts,
-                                Command::kPlan, Command::kConfig};
+                                Command::kPlan, Command::kBisect, Command::kConfig};
 constexpr CommandSet kOfCases = {Command::kRun, Command::kRerun, Command::kList, Command::kConfig};
 constexpr CommandSet kOfNames = {Command::kRun, Command::kRerun, Command::kList, Command::kPlan, Command::kConfig};
 constexpr CommandSet kOfShards = {Command::kRun, Command::kList, Command::kConfig};  // a rerun has the cases of its run
@@ -235,7 +235,7 @@ constexpr CommandSet kOfRuns = {Command::kRun, Command::kRerun, Command::kConfig
 constexpr CommandSet kOfPolicies = {Command::kRun, Command::kRerun, Command::kPlan, Command::kConfig};
 constexpr CommandSet kOfReports = {Command::kRun, Command::kRerun, Command::kReport, Command::kConfig};
 constexpr CommandSet kOfAll = {Command::kRun,       Command::kRerun,  Command::kList, Command::kHosts,  Command::kReport,
-                               Command::kReproduce, Command::kPlan, Command::kHistory, Command::kConfig};
+                               Command::kReproduce, Command::kBisect, Command::kPlan, Command::kHistory, Command::kConfig};
 
 constexpr Setting kSettings[] = {
     {.name = "hosts",
@@ -821,6 +821,9 @@ constexpr CommandWord kCommands[] = {
      "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in "
      "its "
      "process"},
+    {Command::kBisect, "bisect", "CASE [RUN]",
+     "find the fewest of the cases that ran before it in the latest run, or in RUN, behind which a case fails that passes "
+     "alone"},
     {Command::kRerun, "rerun", "[OPTIONS] [RUN]",
      "run again what failed in the latest run, or in RUN, with the settings of that run and these on top"},
     {Command::kPlan, "plan", "[OPTIONS] PATH...",
