@@ -138,7 +138,7 @@ void Advise(const PlanInput& input, Plan* plan) {
   if (saturated != nullptr) plan->advice.push_back(absl::StrCat("beyond ", SlotsText(*row), " nothing is gained"));
 }
 
-std::string Right(std::string text, size_t width) {
+std::string Right(const std::string& text, size_t width) {
   return std::string(width - std::min(width, text.size()), ' ') + text;
 }
 

@@ -143,8 +143,8 @@ TEST(Plan, CasesThatNeedMoreThanThereIs) {
 
 TEST(Plan, Golden) {
   PlanInput input;
-  std::vector<absl::Duration> takes;
-  for (int i = 0; i < 200; ++i) takes.push_back(absl::Milliseconds(100 + (i * 37) % 400));
+  std::vector<absl::Duration> takes(200);
+  for (int i = 0; i < 200; ++i) takes[i] = absl::Milliseconds(100 + (i * 37) % 400);
   Add("build/net_test", takes, absl::Milliseconds(250), &input);
   Add("build/soak_test", {absl::Seconds(6), absl::Milliseconds(1500)}, absl::Milliseconds(40), &input);
   Add("tests", std::vector<absl::Duration>(50, absl::Milliseconds(60)), absl::Milliseconds(20), &input);

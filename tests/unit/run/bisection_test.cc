@@ -136,6 +136,16 @@ TEST(Bisection, AnswersThatContradictOneAnotherAreTold) {
   EXPECT_THAT(alone.smallest(), ElementsAre(4));
   EXPECT_EQ(alone.tally({}).fails, 1u);
 
+  // Alone it fails at first.
+  Bisection fails_once(10, 1);
+  asked = 0;
+  Bisect(&fails_once, 1, [&asked](const Set& set) {
+    if (!set.empty()) return NeedsAll({4})(set);
+    return ++asked == 1 ? TrialVerdict::kFails : TrialVerdict::kPasses;
+  });
+  EXPECT_EQ(fails_once.end(), Bisection::End::kFlaky);
+  EXPECT_EQ(fails_once.tally({}).all(), 3u);
+
   // Behind all it fails at the second time only.
   Bisection all(10, 1);
   asked = 0;
