@@ -6,7 +6,7 @@ import subprocess
 import textwrap
 
 import harness
-from harness import FAILED, INTERRUPTED, PASSED, USAGE, DtestCase, Result, wait_until
+from harness import FAILED, INTERRUPTED, PASSED, USAGE, DtestCase, FarmCase, Result, wait_until
 
 PYTHON = "/usr/bin/python3"
 
@@ -162,5 +162,21 @@ class BisectTest(DtestCase):
         self.assertEqual(left, "", "processes of trials")
 
 
+class BisectOnAHostTest(FarmCase):
+
+    def test_trials_run_where_it_failed(self):
+        with open(self.farm.hosts_file("h1"), encoding="utf-8") as hosts:
+            one_slot = self.write("hosts.txt", hosts.read().replace("slots=2", "slots=1"))
+        run = [self.suite("order_dependent_test"), "--hosts", one_slot, "--ssh-config", self.farm.ssh_config, "-j", "1"]
+        for _ in range(2):
+            self.assertExit(self.dtest(*run), FAILED)
+        result = self.dtest("bisect", "Order.NeedsTidiness", "--jobs", "2", reports=False)
+        self.assertExit(result, PASSED)
+        self.assertSays(result, "Order.NeedsTidiness on h1, behind some of the 3 that ran before it, 2 at a time",
+                        "fails behind 1 of 3 that ran before it")
+        self.assertEqual(result.stdout.splitlines()[1], "  tests/order_dependent_test.Order.LeavesAMess")
+        self.assertHostsClean("h1")
+
+
 if __name__ == "__main__":
-    harness.main()
+    harness.main(farm=True)
