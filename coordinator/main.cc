@@ -47,8 +47,12 @@ int main(int argc, char** argv) {
       return dtest::ReportCommand(*parsed.options);
     case dtest::Command::kReproduce:
       return dtest::ReproduceCommand(*parsed.options);
+    case dtest::Command::kBisect:
+      return dtest::BisectCommand(*parsed.options);
     case dtest::Command::kRerun:
       return dtest::RerunCommand(*parsed.options, parsed.layers);
+    case dtest::Command::kPlan:
+      return dtest::PlanCommand(*parsed.options);
     case dtest::Command::kHistory:
       return dtest::HistoryCommand(*parsed.options);
     case dtest::Command::kProfile:

@@ -287,6 +287,11 @@ void FitToStress(const SettingLayers& layers, Options* options) {
   if (!said) options->max_fail = 1;
 }
 
+// PATH..., or those of dtest.toml.
+bool TakesPaths(Command command) {
+  return command == Command::kRun || command == Command::kList || command == Command::kPlan;
+}
+
 // Whether a word is --NAME=... of one of these.
 bool SaysOneOf(absl::string_view word, const std::vector<absl::string_view>& names) {
   return std::any_of(names.begin(), names.end(), [word](absl::string_view name) {
@@ -352,8 +357,10 @@ std::string Contradiction(const Options& options, const SettingLayers& layers) {
   if (options.command == Command::kReport && options.paths.size() > 1) {
     return absl::StrCat("dtest report shows one run: what is ", options.paths[1], " for?");
   }
-  if (options.command == Command::kReproduce && (options.paths.empty() || options.paths.size() > 2)) {
-    return "dtest reproduce takes a CASE, named as in the reports, and perhaps a RUN";
+  const bool of_one_case = options.command == Command::kReproduce || options.command == Command::kBisect;
+  if (of_one_case && (options.paths.empty() || options.paths.size() > 2)) {
+    return absl::StrCat("dtest ", WordOf(options.command).word,
+                        " takes a CASE, named as in the reports, and perhaps a RUN");
   }
   if (options.command == Command::kHistory && !options.paths.empty()) {
     const std::string& word = options.paths.front();

@@ -26,9 +26,16 @@ int ReportCommand(const Options& options);
 // it, on its host, with its options. The exit status of that run: 1 if it fails again.
 int ReproduceCommand(const Options& options);
 
+// `dtest bisect CASE [RUN]`: which of the cases that ran before it make a case fail, found by running it behind some of
+// them. 0: found. 1: it passes behind all, fails alone, or is flaky: there is nothing to be found.
+int BisectCommand(const Options& options);
+
 // `dtest rerun [RUN]`: runs again what failed in that run, or has no verdict, with its settings and those of the
 // command line on top. Where there is nothing of that, the exit status of that run.
 int RerunCommand(const Options& options, const SettingLayers& layers);
+
+// `dtest plan PATH...`: what so many slots would give, by history.
+int PlanCommand(const Options& options);
 
 // `dtest history`: what is known; export; forget.
 int HistoryCommand(const Options& options);

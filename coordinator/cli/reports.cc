@@ -119,13 +119,17 @@ absl::StatusOr<std::unique_ptr<Reports>> Reports::Make(const Options& options, b
   return reports;
 }
 
-void Reports::ShowHowToReproduce(const Options& options, const std::string& log) {
-  if (terminal_ == nullptr) return;
+std::string RunToName(const Options& options, const std::string& log) {
   std::error_code error;
   const fs::path path = fs::absolute(log, error);
   const bool kept = path.parent_path() == RunsDirectory(options.state_dir) && !options.own_state_dir;
+  return kept ? path.stem().string() : path.string();
+}
+
+void Reports::ShowHowToReproduce(const Options& options, const std::string& log) {
+  if (terminal_ == nullptr) return;
   terminal_->SetReproduce([before = absl::StrCat(ShellWord(options.program), " reproduce "),
-                           after = absl::StrCat(" ", ShellWord(kept ? path.stem().string() : path.string()))](
+                           after = absl::StrCat(" ", ShellWord(RunToName(options, log)))](
                               absl::string_view unit, absl::string_view name) {
     return absl::StrCat(before, ShellWord(NameToReproduce(unit, name)), after);
   });

@@ -53,6 +53,9 @@ class Reports {
   SinkSet sinks_;
 };
 
+// How a command line names the run of this event log: by its id, where that is enough to find it.
+std::string RunToName(const Options& options, const std::string& log);
+
 // Where the event logs of past runs are.
 std::string RunsDirectory(const std::string& state_dir);
 

@@ -22,6 +22,7 @@
 #include "coordinator/cli/json_document.h"
 #include "coordinator/cli/reports.h"
 #include "coordinator/cli/reproduce_command.h"
+#include "coordinator/cli/run_command.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/coverage/collector.h"
 #include "coordinator/history/durations_file.h"
@@ -41,7 +42,6 @@
 #include "dtest/version.h"
 
 namespace dtest {
-namespace {
 
 absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<HostSpec>& hosts, bool rerun) {
   LibraryResolver resolver({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
@@ -86,6 +86,8 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   found->warnings.insert(found->warnings.begin(), nothing.warnings.begin(), nothing.warnings.end());
   return found;
 }
+
+namespace {
 
 // Where the cases that run are named, programs without any need not be listed. Of cases whose program is gone a rerun
 // tells in `left`; a reproduction has no others, so NotFound names them.

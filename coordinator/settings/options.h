@@ -22,7 +22,19 @@
 
 namespace dtest {
 
-enum class Command : uint8_t { kRun, kList, kHosts, kReport, kReproduce, kHistory, kConfig, kRerun, kProfile };
+enum class Command : uint8_t {
+  kRun,
+  kList,
+  kHosts,
+  kReport,
+  kReproduce,
+  kHistory,
+  kConfig,
+  kRerun,
+  kProfile,
+  kPlan,
+  kBisect
+};
 
 enum class When : uint8_t { kAuto, kAlways, kNever };
 
@@ -51,7 +63,7 @@ struct Options {
   // argv that asks for the same without dtest.toml and without variables of the environment.
   std::vector<std::string> equivalent;
   std::vector<std::string> paths;           // of tests; for kReport, kRerun: at most one run id or event log;
-                                            // for kReproduce: a case, then as these;
+                                            // for kReproduce, kBisect: a case, then as these;
                                             // for kHistory: nothing, "export" FILE, "forget" EXPR..., "flaky", or
                                             // "trend" and at most one EXPR;
                                             // for kConfig: names of settings
@@ -72,7 +84,7 @@ struct Options {
   bool adapt_slots = false;                         // hosts that have much to do use fewer
 
   // Which cases.
-  std::vector<std::string> usual_paths;  // `paths` of kRun and kList where the command line has none
+  std::vector<std::string> usual_paths;  // `paths` of kRun, kList and kPlan where the command line has none
   std::vector<std::string> filters;
   uint32_t shard_index = 1, shard_count = 1;  // 1-based
   std::string shard_durations;                // file; empty: divide by hash
@@ -83,10 +95,11 @@ struct Options {
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;
-  std::vector<NamedCase> only;  // kReproduce, kRerun: those that run, and no others; empty: whatever is selected
-  bool together = false;        // kReproduce: in one process...
-  std::string only_host;        // ...here
-  bool rerun_failed = false;    // kRerun: with neither of these, as with the first
+  std::vector<NamedCase> only;      // kReproduce, kRerun: those that run, and no others; empty: whatever is selected
+  bool together = false;            // kReproduce: in one process...
+  std::string only_host;            // ...here
+  std::vector<std::string> behind;  // kReproduce: in place of all that ran before it, of those; "none": alone
+  bool rerun_failed = false;        // kRerun: with neither of these, as with the first
   bool rerun_unfinished = false;
 
   // How they run.
@@ -117,6 +130,7 @@ struct Options {
   bool new_first = false;
   bool speculate = false;
   std::optional<Stress> stress;
+  std::vector<uint32_t> plan_slots;  // kPlan: for these; empty: 1, 2, 4... as long as it pays
   std::vector<std::pair<std::string, std::string>> env;
   // `dtest reproduce`: what dtest told the process of where it ran. Like `env`, but listings do not depend on it.
   std::vector<std::pair<std::string, std::string>> as_it_ran;

@@ -223,21 +223,30 @@ absl::Status ReadVerbose(const Values& values, Options* options) {
 }
 
 constexpr CommandSet kOfHosts = {Command::kRun, Command::kRerun, Command::kList, Command::kHosts, Command::kConfig};
+constexpr CommandSet kOfFarms = {Command::kRun,   Command::kRerun, Command::kList,
+                                 Command::kHosts, Command::kPlan,  Command::kConfig};  // which hosts there are
+constexpr CommandSet kOfJobs = {Command::kRun,  Command::kRerun,  Command::kList,  Command::kHosts,
+                                Command::kPlan, Command::kBisect, Command::kConfig};
 constexpr CommandSet kOfCases = {Command::kRun, Command::kRerun, Command::kList, Command::kConfig};
 constexpr CommandSet kOfPytest = {Command::kRun, Command::kRerun, Command::kList, Command::kProfile, Command::kConfig};
+constexpr CommandSet kOfNames = {Command::kRun, Command::kRerun, Command::kList, Command::kPlan, Command::kConfig};
+constexpr CommandSet kOfProjects = {Command::kRun,  Command::kRerun,   Command::kList,
+                                    Command::kPlan, Command::kProfile, Command::kConfig};
 constexpr CommandSet kOfShards = {Command::kRun, Command::kList, Command::kConfig};  // a rerun has the cases of its run
+constexpr CommandSet kOfPaths = {Command::kRun, Command::kList, Command::kPlan, Command::kProfile, Command::kConfig};
 constexpr CommandSet kOfRuns = {Command::kRun, Command::kRerun, Command::kConfig};
+constexpr CommandSet kOfPolicies = {Command::kRun, Command::kRerun, Command::kPlan, Command::kConfig};
 constexpr CommandSet kOfReports = {Command::kRun, Command::kRerun, Command::kReport, Command::kConfig};
-constexpr CommandSet kOfAll = {Command::kRun,     Command::kRerun,   Command::kList,
-                               Command::kHosts,   Command::kReport,  Command::kReproduce,
-                               Command::kHistory, Command::kProfile, Command::kConfig};
+constexpr CommandSet kOfAll = {Command::kRun,     Command::kRerun,     Command::kList,   Command::kHosts,
+                               Command::kReport,  Command::kReproduce, Command::kBisect, Command::kPlan,
+                               Command::kHistory, Command::kProfile,   Command::kConfig};
 
 constexpr Setting kSettings[] = {
     {.name = "hosts",
      .group = SettingGroup::kHosts,
      .value = "FILE",
      .text = "Hosts to use, one a line (neither this nor --host: this machine)",
-     .commands = kOfHosts,
+     .commands = kOfFarms,
      .is_path = true,
      .choice = "hosts",
      .read = FileName<&Options::hosts_file>},
@@ -246,7 +255,7 @@ constexpr Setting kSettings[] = {
      .kind = SettingKind::kReplacingList,
      .value = "HOST",
      .text = "One host, written like a line of that file",
-     .commands = kOfHosts,
+     .commands = kOfFarms,
      .has_variable = false,  // DTEST_HOST is what a test sees of the host that it is on
      .choice = "hosts",
      .read = Texts<&Options::hosts>},
@@ -255,7 +264,7 @@ constexpr Setting kSettings[] = {
      .kind = SettingKind::kReplacingList,
      .value = "TAG",
      .text = "Only hosts that have this tag, or all of these",
-     .commands = kOfHosts,
+     .commands = kOfFarms,
      .read = Texts<&Options::tags>},
     {.name = "jobs",
      .letter = "j",
@@ -263,7 +272,7 @@ constexpr Setting kSettings[] = {
      .value = "N",
      .fallback = "auto",
      .text = "Slots on a host whose line gives none; auto: its cores",
-     .commands = kOfHosts,
+     .commands = kOfJobs,
      .read = Into<&Options::jobs, ParseJobs>},
     {.name = "transport",
      .group = SettingGroup::kHosts,
@@ -336,7 +345,7 @@ constexpr Setting kSettings[] = {
      .kind = SettingKind::kReplacingList,
      .value = "PATH",
      .text = "What is run where the command line has no PATH",
-     .commands = {Command::kRun, Command::kList, Command::kProfile, Command::kConfig},
+     .commands = kOfPaths,
      .is_path = true,
      .read = Texts<&Options::usual_paths>},
     {.name = "filter",
@@ -345,7 +354,7 @@ constexpr Setting kSettings[] = {
      .kind = SettingKind::kReplacingList,
      .value = "EXPR",
      .text = "Select cases; a leading - excludes",
-     .commands = kOfPytest,
+     .commands = kOfProjects,
      .none_is_a_value = true,  // a part of a name, too
      .read = ReadFilters},
     {.name = "last-failed",
@@ -353,7 +362,7 @@ constexpr Setting kSettings[] = {
      .group = SettingGroup::kSelection,
      .kind = SettingKind::kFlag,
      .text = "Of the cases that -k selects, those that failed when they ran last",
-     .commands = kOfCases,
+     .commands = kOfNames,
      .read = ReadLastFailed},  // after "filter", to which it adds
     {.name = "shard",
      .group = SettingGroup::kSelection,
@@ -389,28 +398,28 @@ constexpr Setting kSettings[] = {
      .value = "auto|all|none",
      .fallback = "auto",
      .text = "Which other executables in a directory are tests: those named so, all, none",
-     .commands = kOfCases,
+     .commands = kOfNames,
      .read = Into<&Options::plain, ParsePlain>},
     {.name = "protocol",
      .group = SettingGroup::kSelection,
      .value = "NAME",
      .fallback = "plain",
      .text = "What programs speak that show no framework: tap, or another that dtest knows",
-     .commands = kOfCases,
+     .commands = kOfNames,
      .read = Into<&Options::protocol, ParseProtocol>},
     {.name = "pytest",
      .group = SettingGroup::kSelection,
      .value = "PYTHON",
      .fallback = "the project's .venv, VIRTUAL_ENV, python3",
      .text = "The interpreter that has pytest, a name or a path; none: Python files are no tests",
-     .commands = kOfPytest,
+     .commands = kOfProjects,
      .read = Text<&Options::pytest>},
     {.name = "pytest-arg",
      .group = SettingGroup::kSelection,
      .kind = SettingKind::kReplacingList,
      .value = "ARG",
      .text = "Hand it to pytest: --pytest-arg=-mslow",
-     .commands = kOfPytest,
+     .commands = kOfProjects,
      .read = Texts<&Options::pytest_arguments>},
     // These add to "pytest-arg".
     {.name = "mark",
@@ -438,7 +447,7 @@ constexpr Setting kSettings[] = {
      .group = SettingGroup::kSelection,
      .kind = SettingKind::kFlag,
      .text = "What looks like a test and cannot be started is a warning, in place of failing the run",
-     .commands = kOfCases,
+     .commands = kOfNames,
      .read = Flag<&Options::allow_unrunnable>},
     {.name = "run-disabled",
      .alias = "gtest_also_run_disabled_tests",
@@ -497,7 +506,7 @@ constexpr Setting kSettings[] = {
      .value = "batch|case",
      .fallback = "batch",
      .text = "A process for several cases, or one a case",
-     .commands = kOfRuns,
+     .commands = kOfPolicies,
      .read = Into<&Options::processes, ParseProcesses>},
     {.name = "timeout",
      .group = SettingGroup::kRun,
@@ -518,7 +527,7 @@ constexpr Setting kSettings[] = {
      .kind = SettingKind::kAddingList,
      .value = "TABLE",
      .text = "Other values for some cases: {filter = \"label(slow)\", timeout = \"10m\"}",
-     .commands = kOfRuns,
+     .commands = kOfPolicies,
      .has_variable = false,
      .read = ReadOverrides},
     {.name = "exclusive",
@@ -526,14 +535,14 @@ constexpr Setting kSettings[] = {
      .kind = SettingKind::kAddingList,
      .value = "EXPR",
      .text = "While one of these cases runs, nothing else of this run does on its host",
-     .commands = kOfRuns,
+     .commands = kOfPolicies,
      .read = ReadExclusive},
     {.name = "lock",
      .group = SettingGroup::kRun,
      .kind = SettingKind::kAddingList,
      .value = "TABLE",
      .text = "A lock that overrides name: {name = \"port-8080\", scope = \"host\", max = 2}",
-     .commands = kOfRuns,
+     .commands = kOfPolicies,
      .has_variable = false,
      .read = ReadLocks},
     {.name = "grace",
@@ -605,7 +614,7 @@ constexpr Setting kSettings[] = {
      .value = "N",
      .fallback = "1",
      .text = "Run every case so many times",
-     .commands = kOfRuns,
+     .commands = kOfPolicies,
      .read = Number<&Options::repeat, 1, 10000>},
     {.name = "stress",
      .group = SettingGroup::kRun,
@@ -650,6 +659,25 @@ constexpr Setting kSettings[] = {
      .commands = kOfRuns,
      .choice = "max-fail",
      .read = ReadFailFast},
+    {.name = "behind",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kReplacingList,
+     .value = "CASE",
+     .text = "dtest reproduce: behind these only of the cases that ran before it; none: alone",
+     .commands = {Command::kReproduce},
+     .has_variable = false,
+     .in_files = false,
+     .none_is_a_value = true,
+     .read = Texts<&Options::behind>},
+    {.name = "slots",
+     .group = SettingGroup::kRun,
+     .value = "N[,N...]",
+     .fallback = "1,2,4... as long as it pays",
+     .text = "dtest plan: what so many slots would give",
+     .commands = {Command::kPlan},
+     .has_variable = false,  // DTEST_SLOTS is what a test sees of the host that it is on
+     .in_files = false,
+     .read = Into<&Options::plan_slots, ParseSlotCounts>},
     {.name = "speculate",
      .group = SettingGroup::kRun,
      .kind = SettingKind::kFlag,
@@ -723,8 +751,9 @@ constexpr Setting kSettings[] = {
     {.name = "json",
      .group = SettingGroup::kReports,
      .kind = SettingKind::kFlag,
-     .text = "dtest list, hosts, history, profile, config: show one JSON document, for programs (docs/json.md)",
-     .commands = {Command::kList, Command::kHosts, Command::kHistory, Command::kProfile, Command::kConfig},
+     .text = "dtest list, hosts, plan, history, profile, config: show one JSON document, for programs (docs/json.md)",
+     .commands = {Command::kList, Command::kHosts, Command::kPlan, Command::kHistory, Command::kProfile,
+                  Command::kConfig},
      .has_variable = false,
      .in_files = false,
      .read = Flag<&Options::json>},
@@ -806,8 +835,14 @@ constexpr CommandWord kCommands[] = {
      "run a case of the latest run, or of RUN, again as it ran: on its host, behind the cases that ran before it in "
      "its "
      "process"},
+    {Command::kBisect, "bisect", "CASE [RUN]",
+     "find the fewest of the cases that ran before it in the latest run, or in RUN, behind which a case fails that "
+     "passes "
+     "alone"},
     {Command::kRerun, "rerun", "[OPTIONS] [RUN]",
      "run again what failed in the latest run, or in RUN, with the settings of that run and these on top"},
+    {Command::kPlan, "plan", "[OPTIONS] PATH...",
+     "tell what more slots or other hosts would give, by what is known of the tests in PATH: nothing is run"},
     {Command::kHistory, "history", "[trend [EXPR...] | flaky | export FILE | forget EXPR...]",
      "show the latest runs and the slowest, flaky and new cases; the trend of the suite or of cases, run by run; "
      "propose a quarantine of the flaky ones; write what is known "

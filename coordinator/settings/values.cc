@@ -18,6 +18,7 @@ namespace dtest {
 namespace {
 
 constexpr uint32_t kMostShards = 10000;
+constexpr uint32_t kMostSlots = 100000;  // to be simulated
 
 }  // namespace
 
@@ -44,6 +45,18 @@ absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text)
         "'", text, "' is not a shard; give I/N with I from 1 to N, and N at most ", kMostShards, ", for example 2/4"));
   }
   return std::make_pair(index, count);
+}
+
+absl::StatusOr<std::vector<uint32_t>> ParseSlotCounts(absl::string_view text) {
+  std::vector<uint32_t> counts;
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    uint32_t& count = counts.emplace_back(0);
+    if (!absl::SimpleAtoi(part, &count) || count == 0 || count > kMostSlots) {
+      return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one or more numbers of slots, from 1 to ",
+                                                     kMostSlots, ", for example 8,64"));
+    }
+  }
+  return counts;
 }
 
 absl::StatusOr<std::pair<std::string, std::string>> ParseVariable(absl::string_view text) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -32,6 +33,8 @@ absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text);
 absl::StatusOr<uint64_t> ParseOutputCap(absl::string_view text);
 // "auto" (nullopt) or a number of slots.
 absl::StatusOr<std::optional<uint32_t>> ParseJobs(absl::string_view text);
+// "8,64": numbers of slots, at least one.
+absl::StatusOr<std::vector<uint32_t>> ParseSlotCounts(absl::string_view text);
 // "2/4": index, from 1, and count.
 absl::StatusOr<std::pair<uint32_t, uint32_t>> ParseShard(absl::string_view text);
 // "NAME=VALUE", or "NAME" with the value it has in this process, where it must be set.

@@ -54,6 +54,20 @@ class ReproduceTest(Reproducing, DtestCase):
                 self.assertExit(again, FAILED)
                 self.assertSays(again, "behind the ", " that ran before it", said)
 
+    def test_behind_some(self):
+        self.dtest(self.suite("order_dependent_test"), "-j", "1")
+        run = self.dtest(self.path("tests"), "-j", "1")
+        alone = self.dtest("reproduce", "Order.NeedsTidiness", run.events_path, "--behind", "none", reports=False)
+        self.assertExit(alone, PASSED)
+        self.assertSays(alone, "1 case: 1 passed")
+        two = self.dtest("reproduce", "Order.NeedsTidiness", run.events_path, "--behind", "Order.Between", "--behind",
+                         "Order.First", reports=False)
+        self.assertExit(two, PASSED)
+        self.assertSays(two, "3 cases: 3 passed", "behind 2 of those that ran before it")
+        other = self.dtest("reproduce", "Order.NeedsTidiness", run.events_path, "--behind", "Order.Last", reports=False)
+        self.assertExit(other, USAGE)
+        self.assertSays(other, "--behind 'Order.Last' is none of the 3 that ran before")
+
     def test_names_as_a_person_types_them(self):
         self.dtest(self.suite("order_dependent_test"), "-j", "1")
         first = self.dtest(self.suite("order_dependent_test"), "-j", "1")

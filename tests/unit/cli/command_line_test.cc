@@ -118,6 +118,25 @@ TEST(CommandLine, SubcommandsAreTheFirstWordOnly) {
   EXPECT_THAT(run.paths, ElementsAre("./x", "list"));
 }
 
+TEST(CommandLine, PlanTakesWhatARunDoes) {
+  const Options options = Parsed({"plan", "build", "--slots", "8,64", "-k", "Net.*", "--host", "h slots=3"});
+  EXPECT_EQ(options.command, Command::kPlan);
+  EXPECT_THAT(options.paths, ElementsAre("build"));
+  EXPECT_THAT(options.plan_slots, ElementsAre(8, 64));
+  EXPECT_THAT(Parse({"plan"}).text, HasSubstr("no PATH given"));
+  EXPECT_THAT(Parse({"plan", "build", "--retries", "2"}).text, HasSubstr("--retries is no option of `dtest plan`"));
+  for (const char* bad : {"0", "8,", "many", "8,1000000"}) {
+    EXPECT_THAT(Parse({"plan", "build", "--slots", bad}).text, HasSubstr("numbers of slots")) << bad;
+  }
+}
+
+TEST(CommandLine, BisectTakesACase) {
+  EXPECT_THAT(Parsed({"bisect", "a_test.S.C", "a-run", "-j", "3"}).paths, ElementsAre("a_test.S.C", "a-run"));
+  EXPECT_THAT(Parse({"bisect"}).text, HasSubstr("dtest bisect takes a CASE"));
+  EXPECT_THAT(Parse({"bisect", "a", "b", "c"}).text, HasSubstr("dtest bisect takes a CASE"));
+  EXPECT_THAT(Parsed({"reproduce", "a", "--behind", "b", "--behind", "none"}).behind, ElementsAre("b", "none"));
+}
+
 TEST(CommandLine, History) {
   EXPECT_EQ(Parsed({"history"}).command, Command::kHistory);
   EXPECT_THAT(Parsed({"history", "export", "f"}).paths, ElementsAre("export", "f"));
