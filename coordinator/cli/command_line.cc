@@ -289,7 +289,8 @@ void FitToStress(const SettingLayers& layers, Options* options) {
 
 // PATH..., or those of dtest.toml.
 bool TakesPaths(Command command) {
-  return command == Command::kRun || command == Command::kList || command == Command::kPlan;
+  return command == Command::kRun || command == Command::kList || command == Command::kPlan ||
+         command == Command::kProfile;
 }
 
 // Whether a word is --NAME=... of one of these.
@@ -298,10 +299,6 @@ bool SaysOneOf(absl::string_view word, const std::vector<absl::string_view>& nam
     absl::string_view rest = word;
     return absl::ConsumePrefix(&rest, "--") && absl::ConsumePrefix(&rest, name) && absl::StartsWith(rest, "=");
   });
-}
-
-bool TakesPaths(Command command) {
-  return command == Command::kRun || command == Command::kList || command == Command::kProfile;
 }
 
 // What is wrong with options that are right one by one; empty: nothing.
