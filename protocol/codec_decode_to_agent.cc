@@ -47,6 +47,9 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   if (!settings.environment.command.empty()) {
     settings.environment.key = decoder.OneDigest(environment.getKey(), "the key of an environment");
   }
+  settings.environment.working_directory = Decoder::String(environment.getWorkingDirectory());
+  settings.environment.path = Decoder::String(environment.getPath());
+  settings.environment.packages = Decoder::String(environment.getPackages());
   settings.environment.time_limit = decoder.Duration(environment.getTimeLimit(), "the time limit of an environment");
   return welcome;
 }

@@ -89,6 +89,9 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   environment.setCommand(Bytes(from.environment.command));
   environment.setCheck(Bytes(from.environment.check));
   if (!from.environment.command.empty()) environment.setKey(Bytes(from.environment.key.bytes()));
+  environment.setWorkingDirectory(Bytes(from.environment.working_directory));
+  environment.setPath(Bytes(from.environment.path));
+  environment.setPackages(Bytes(from.environment.packages));
   environment.setTimeLimit(Nanoseconds(from.environment.time_limit));
 }
 

@@ -120,6 +120,9 @@ struct HostEnvironment {
   check @1 :Data;
   key @2 :Data;  # one digest; empty where there is no command
   timeLimit @3 :Int64;
+  workingDirectory @4 :Data;
+  path @5 :Data;
+  packages @6 :Data;
 }
 
 struct Setup {

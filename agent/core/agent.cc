@@ -62,8 +62,8 @@ void Agent::Impl::OnMessage(Welcome&& message) {
   const uint32_t slots = welcome_.settings.slots != 0 ? welcome_.settings.slots : options_.cores;
   slots_.resize(std::max<uint32_t>(slots, 1));
   const RunSettings& settings = welcome_.settings;
-  if (HasCommands(settings.host_setup)) host_setup_ = HostSetup::kWanted;
-  set_up_.assign(slots_.size(), !HasCommands(settings.slot_setup) && !HasCommands(settings.host_setup));
+  if (HasCommands(settings.host_setup) || HasDirectory(settings.environment)) host_setup_ = HostSetup::kWanted;
+  set_up_.assign(slots_.size(), !HasCommands(settings.slot_setup) && host_setup_ == HostSetup::kDone);
   next_heartbeat_ = now_ + welcome_.heartbeat_interval;
   dispatch_ = true;
 }

@@ -48,11 +48,12 @@
 // An interrupt lets running processes end within the grace. What fails until then is reported; what passes is not; a
 // case cut off is kNotRun.
 //
-// Set-ups. A slot is set up before its first process, the host before that of its first slot; each takes a slot, as a
-// listing does, and what waits for it stays in the queue, where it can be recalled. Only as many slots are set up as
-// there is work for. Their time limits are the loop's. One that fails makes the host useless: that is told once, with
-// its output, what waits is given back, and nothing is taken any more. Tear-downs are the loop's: they run however the
-// agent ends. What becomes ready while the host is set up is Prepared after that: until then its leases wait.
+// Set-ups. A slot is set up before its first process, the host, which an environment is part of, before that of its
+// first slot; each takes a slot, as a listing does, and what waits for it stays in the queue, where it can be recalled.
+// Only as many slots are set up as there is work for. Their time limits are the loop's. One that fails makes the host
+// useless: that is told once, with its output, what waits is given back, and nothing is taken any more. Tear-downs are
+// the loop's: they run however the agent ends. What becomes ready while the host is set up is Prepared after that:
+// until then its leases wait.
 //
 // A unit that cannot be prepared or started is answered by Prepared{error}, and its leases are given back (done
 // without results) after it, so that the scheduler places them elsewhere. A List of it has no other answer.
@@ -209,6 +210,10 @@ struct StartSetup {
   bool of_host = false;
 };
 inline bool HasCommands(const Setup& setup) { return !setup.command.empty() || !setup.teardown.empty(); }
+// A directory of the host, which is there once the host is set up.
+inline bool HasDirectory(const HostEnvironment& environment) {
+  return !environment.command.empty() || !environment.path.empty();
+}
 
 // Run these cases in one process; answered by CaseBegan/CaseFinished as they happen and one ProcessEnded. BatchCut:
 // only the first of them.

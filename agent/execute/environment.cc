@@ -1,7 +1,10 @@
 #include "agent/execute/environment.h"
 
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 
 namespace dtest {
 
@@ -36,6 +39,14 @@ std::vector<std::string> Environment::ToStrings() const {
   strings.reserve(variables_.size());
   for (const auto& [name, value] : variables_) strings.push_back(absl::StrCat(name, "=", value));
   return strings;
+}
+
+std::string FindProgram(absl::string_view name, absl::string_view search_path) {
+  for (const absl::string_view directory : absl::StrSplit(search_path, ':', absl::SkipEmpty())) {
+    std::string found = absl::StrCat(directory, "/", name);
+    if (access(found.c_str(), X_OK) == 0) return found;
+  }
+  return "";
 }
 
 }  // namespace dtest

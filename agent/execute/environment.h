@@ -31,6 +31,11 @@ class Environment {
   std::map<std::string, std::string> variables_;
 };
 
+// PATH where it is not set.
+inline constexpr char kUsualSearchPath[] = "/usr/local/bin:/usr/bin:/bin";
+// The first executable of that name in the directories of a PATH. Empty: there is none.
+std::string FindProgram(absl::string_view name, absl::string_view search_path);
+
 }  // namespace dtest
 
 #endif  // DTEST_AGENT_EXECUTE_ENVIRONMENT_H_

@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "agent/execute/environment.h"
 #include "agent/execute/host_libraries.h"
 #include "agent/execute/loader.h"
 #include "dtest/base/machine.h"
@@ -52,15 +53,19 @@ std::string LackingLibrary(const UnitSpec& spec, const RunSettings& settings) {
 std::string HostProgram(const std::string& path, const RunSettings& settings) {
   if (path[0] == '/') return access(path.c_str(), X_OK) == 0 ? path : "";
   const char* variable = std::getenv("PATH");
-  std::string search_path = variable == nullptr ? "/usr/local/bin:/usr/bin:/bin" : variable;
+  std::string search_path = variable == nullptr ? kUsualSearchPath : variable;
   for (const auto& [name, value] : settings.env) {
     if (name == "PATH") search_path = value;
   }
-  for (const absl::string_view directory : absl::StrSplit(search_path, ':', absl::SkipEmpty())) {
-    std::string found = absl::StrCat(directory, "/", path);
-    if (access(found.c_str(), X_OK) == 0) return found;
-  }
-  return "";
+  return FindProgram(path, search_path);
+}
+
+// In an environment, or by its name in a PATH that begins with what the environment will have. What the host lacks of
+// that is told of the host.
+bool IsFoundLater(const std::string& path, const RunSettings& settings) {
+  const HostEnvironment& environment = settings.environment;
+  if (!environment.path.empty() && absl::StartsWith(path, absl::StrCat(environment.path, "/"))) return true;
+  return HasDirectory(environment) && !absl::StrContains(path, "/");
 }
 
 // Whether it is started by what the host has, and not by one of its files.
@@ -101,7 +106,7 @@ void Preparer::PrepareInPlace(const RunSettings& settings, const UnitSpec& spec)
   unit.path = spec.path;
   const std::string& directory = spec.working_directory.empty() ? settings.working_directory : spec.working_directory;
   unit.working_directory = directory.empty() ? "." : directory;
-  if (access(spec.path.c_str(), X_OK) != 0) {
+  if (!IsFoundLater(spec.path, settings) && access(spec.path.c_str(), X_OK) != 0) {
     unit.ready.error = std::string(absl::ErrnoToStatus(errno, absl::StrCat("cannot execute ", spec.path)).message());
   }
   options_.ready(std::move(unit));
@@ -137,6 +142,7 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
   unit.ready = {fetched.unit, std::move(fetched.error), fetched.drain};
   if (unit.ready.error.empty()) {
     unit.path = absl::StrCat(store_->tree(), "/", spec.path);
+    unit.tree = store_->tree();
     unit.working_directory =
         spec.working_directory.empty() ? working_directory_ : absl::StrCat(store_->tree(), "/", spec.working_directory);
     const absl::Status status = ChooseLibraries(spec, &unit.library_path);
@@ -144,7 +150,7 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
     unit.ready.drain = absl::IsResourceExhausted(status);
   }
   if (unit.ready.error.empty() && IsHostProgram(spec)) {
-    unit.path = HostProgram(spec.path, settings_);
+    unit.path = IsFoundLater(spec.path, settings_) ? spec.path : HostProgram(spec.path, settings_);
     if (unit.path.empty()) {
       unit.ready.error = absl::StrCat(spec.name, " needs ", spec.path, ", which this host does not have",
                                       spec.path[0] == '/' ? "" : " in its PATH");

@@ -22,6 +22,7 @@ struct PreparedUnit {
   std::string path;  // absolute
   std::string working_directory;
   std::vector<std::string> library_path;  // absolute, for LD_LIBRARY_PATH
+  std::string tree = {};                  // of the run, absolute; empty: it runs in place
 };
 
 // The coordinator's answers to what the files' side asks: the bulk messages of ToAgent.

@@ -132,7 +132,11 @@ void AgentLoop::Keep(const Welcome& welcome) {
   // As the core counts them.
   const uint32_t slots =
       std::max<uint32_t>(welcome.settings.slots != 0 ? welcome.settings.slots : options_.hello.cores, 1);
-  if (HasCommands(welcome_.settings.host_setup) || HasCommands(welcome_.settings.slot_setup)) MakeSetups(slots);
+  const RunSettings& settings = welcome_.settings;
+  if (HasCommands(settings.host_setup) || HasCommands(settings.slot_setup) || HasDirectory(settings.environment) ||
+      !settings.environment.packages.empty()) {
+    MakeSetups(slots);
+  }
   for (uint32_t i = 0; i < slots; ++i) {
     if (const absl::Status made = MakeSlot(SlotId(i)); !made.ok()) return End(std::string(made.message()));
   }
@@ -156,6 +160,8 @@ void AgentLoop::MakeSetups(uint32_t slots) {
   options.poller = out_.poller;
   options.launcher = out_.launcher;
   options.directories = out_.directories;
+  options.store = options_.store;
+  options.machine = options_.hello.machine;
   options.environment = options_.environment;
   options.ended = [this](SetupEnded event) { Handle(std::move(event)); };
   options.note = [this](std::string text) { SendNote(std::move(text)); };
@@ -216,6 +222,7 @@ void AgentLoop::UnitIsPrepared(PreparedUnit unit) {
   program.path = std::move(unit.path);
   program.working_directory = std::move(unit.working_directory);
   program.library_path = std::move(unit.library_path);
+  if (setups_ != nullptr && !unit.tree.empty()) setups_->set_tree(unit.tree);
   Handle(std::move(unit.ready));
 }
 

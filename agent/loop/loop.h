@@ -68,6 +68,7 @@ class AgentLoop final : public UnitFiles::Delegate {
     Epoch epoch;
     Session::Options session;
     Environment environment;        // of test processes, but for what is set for them
+    std::string store;              // its root: where environments are made
     std::string peer_address;       // of this host, where others can reach it; empty: it has no peers
     bool check_invariants = false;  // of the core, after each event
   };

@@ -86,6 +86,7 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
   loop_options.epoch = NewEpoch();
   if (start.link != AgentStart::kTcp) loop_options.session = Session::OverStream();
   loop_options.environment = Environment(environ);
+  loop_options.store = store;
   loop_options.peer_address = AddressOfSshConnection(std::getenv("SSH_CONNECTION"));
   const std::string glibc = loop_options.hello.glibc;
   loop = std::make_unique<AgentLoop>(std::move(loop_options),

@@ -71,28 +71,34 @@ std::vector<Setups::One*> Setups::All() {
   return all;
 }
 
-std::unique_ptr<ShellCommand> Setups::Command(const One& one, const std::string& command,
-                                              std::function<void()> ended) const {
+Environment Setups::EnvironmentOf(const One& one) const {
   const Welcome& welcome = *options_.welcome;
-  ShellCommand::Options options;
-  options.command = command;
-  options.owner = one.owner;
-  options.working_directory = one.working_directory;
-  options.time_limit = one.setup->time_limit;
-  options.grace = welcome.settings.kill_grace;
-  options.clock = options_.clock;
-  options.poller = options_.poller;
-  options.launcher = options_.launcher;
-  options.ended = std::move(ended);
-  Environment& environment = options.environment = options_.environment;
+  Environment environment = options_.environment;
   SetRunVariables(welcome, &environment);
   environment.Set("DTEST_HOST_SLOTS", absl::StrCat(slots_.size()));
   environment.Set("DTEST_SETUP", one.slot.has_value() ? "slot" : "host");
   if (one.slot.has_value()) SetSlotVariables(welcome, *one.slot, &environment);
   SetDirectories(one.working_directory, one.directories->temporary(), &environment);
   SetAll(welcome.settings.env, &environment);
+  SetEnvironment(&environment);
   if (one.slot.has_value()) SetAll(host_.variables, &environment);
   SetAll(one.variables, &environment);
+  return environment;
+}
+
+std::unique_ptr<ShellCommand> Setups::Command(const One& one, const std::string& command,
+                                              std::function<void()> ended) const {
+  ShellCommand::Options options;
+  options.command = command;
+  options.owner = one.owner;
+  options.working_directory = one.working_directory;
+  options.time_limit = one.setup->time_limit;
+  options.grace = options_.welcome->settings.kill_grace;
+  options.clock = options_.clock;
+  options.poller = options_.poller;
+  options.launcher = options_.launcher;
+  options.ended = std::move(ended);
+  options.environment = EnvironmentOf(one);
   return std::make_unique<ShellCommand>(std::move(options));
 }
 
@@ -100,7 +106,6 @@ std::unique_ptr<ShellCommand> Setups::Command(const One& one, const std::string&
 
 void Setups::Start(SlotId slot, bool of_host, const std::string& working_directory) {
   One& one = of_host ? host_ : slots_[slot.value()];
-  one.state = One::State::kBegun;
   one.runs_in = slot;
   one.working_directory = working_directory;
   absl::StatusOr<std::unique_ptr<SlotDirectories>> directories = options_.directories->MakeSlot(one.owner);
@@ -110,9 +115,56 @@ void Setups::Start(SlotId slot, bool of_host, const std::string& working_directo
     return;
   }
   one.directories = *std::move(directories);
-  if (one.setup->command.empty()) return options_.ended({slot, "", "", ""});
-  one.command = Command(one, one.setup->command, [this, &one] { SetupHasEnded(&one); });
-  one.command->Start();
+  if (of_host && HasDirectory(options_.welcome->settings.environment)) return StartEnvironment();
+  StartOne(&one);
+}
+
+void Setups::StartOne(One* one) {
+  one->state = One::State::kBegun;
+  if (one->setup->command.empty()) return options_.ended({one->runs_in, "", "", ""});
+  one->command = Command(*one, one->setup->command, [this, one] { SetupHasEnded(one); });
+  one->command->Start();
+}
+
+void Setups::StartEnvironment() {
+  EnvironmentStage::Options options;
+  options.wanted = &options_.welcome->settings.environment;
+  options.store = options_.store;
+  options.machine = options_.machine;
+  options.working_directory = InTree(options.wanted->working_directory);
+  options.environment = EnvironmentOf(host_);
+  options.environment.Unset("DTEST_SETUP");
+  options.environment.Set("PWD", options.working_directory);
+  options.owner = host_.owner;
+  options.grace = options_.welcome->settings.kill_grace;
+  options.clock = options_.clock;
+  options.poller = options_.poller;
+  options.launcher = options_.launcher;
+  options.note = options_.note;
+  environment_ = std::make_unique<EnvironmentStage>(std::move(options));
+  environment_->Start();
+}
+
+void Setups::EnvironmentIsOver() {
+  if (environment_->error().empty()) return StartOne(&host_);
+  host_.state = One::State::kOver;
+  options_.ended({host_.runs_in, "the environment of the host", environment_->error(), environment_->output()});
+}
+
+std::string Setups::InTree(const std::string& path) const {
+  return tree_.empty() || absl::StartsWith(path, "/") ? path : absl::StrCat(tree_, "/", path);
+}
+
+void Setups::SetEnvironment(Environment* environment) const {
+  const HostEnvironment& wanted = options_.welcome->settings.environment;
+  if (environment_ != nullptr && !environment_->directory().empty()) {
+    SetHostEnvironment(environment_->directory(), environment);
+  }
+  std::vector<std::string> packages;
+  for (const absl::string_view one : absl::StrSplit(wanted.packages, ':', absl::SkipEmpty())) {
+    packages.push_back(InTree(std::string(one)));
+  }
+  environment->Prepend("PYTHONPATH", packages);
 }
 
 void Setups::SetupHasEnded(One* one) {
@@ -164,6 +216,10 @@ absl::Status Setups::TakeVariables(One* one) {
 }
 
 bool Setups::Signal(SlotId slot, int signal) {
+  if (environment_ != nullptr && !environment_->over() && host_.runs_in == slot) {
+    environment_->Signal(signal);
+    return true;
+  }
   for (One* one : All()) {
     if (one->command == nullptr || !one->command->running() || one->runs_in != slot) continue;
     one->command->Signal(signal);
@@ -173,6 +229,7 @@ bool Setups::Signal(SlotId slot, int signal) {
 }
 
 void Setups::Export(SlotId slot, Environment* environment) const {
+  SetEnvironment(environment);
   SetAll(host_.variables, environment);
   if (!HasCommands(options_.welcome->settings.slot_setup)) return;
   SetAll(slots_[slot.value()].variables, environment);
@@ -189,6 +246,8 @@ std::string Setups::Names(SlotId slot) const {
 
 void Setups::TearDown() {
   tearing_down_ = true;
+  // What it has left half made is no use to anybody. What is whole stays in use until this object goes.
+  if (environment_ != nullptr && !environment_->over()) environment_.reset();
   for (One* one : All()) {
     if (one->state == One::State::kNotBegun) one->state = One::State::kOver;
     if (one->command != nullptr) one->command->Stop();
@@ -238,6 +297,7 @@ bool Setups::torn_down() const {
 // ---- Time
 
 void Setups::CheckEnded() {
+  if (environment_ != nullptr) environment_->CheckEnded();
   for (One* one : All()) {
     if (one->command != nullptr) one->command->CheckEnded();
     if (one->teardown != nullptr) one->teardown->CheckEnded();
@@ -245,6 +305,8 @@ void Setups::CheckEnded() {
 }
 
 void Setups::Tick(absl::Time now) {
+  if (environment_ != nullptr) environment_->Tick(now);
+  if (environment_ != nullptr && environment_->over() && host_.state == One::State::kNotBegun) EnvironmentIsOver();
   for (One* one : All()) {
     if (one->command != nullptr) one->command->Tick(now);
     if (one->teardown != nullptr) one->teardown->Tick(now);
@@ -258,6 +320,9 @@ void Setups::Tick(absl::Time now) {
 
 absl::Time Setups::NextDeadline() const {
   absl::Time next = absl::InfiniteFuture();
+  if (environment_ != nullptr && host_.state == One::State::kNotBegun) {
+    next = environment_->over() ? absl::InfinitePast() : std::min(environment_->NextDeadline(), next_collection_);
+  }
   const auto add = [&](const One& one) {
     for (const ShellCommand* command : {one.command.get(), one.teardown.get()}) {
       if (command == nullptr || !command->running()) continue;

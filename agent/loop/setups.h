@@ -1,5 +1,6 @@
 // The commands around the tests of this host and of its slots (RunSettings::host_setup, slot_setup): sets up what the
 // core says, keeps what the set-ups export, and tears down what was set up, or begun to be, however the run ends.
+// Before the host's set-up its environment is brought about (environment_stage.h), which all else then sees.
 //
 // A set-up prints variables to its standard output, a line each: NAME=VALUE, where NAME is letters, digits and
 // underscores. Other lines are for people. A slot's set-up has the host's variables, a tear-down those of its set-up,
@@ -25,6 +26,7 @@
 #include "agent/execute/environment.h"
 #include "agent/execute/process_launcher.h"
 #include "agent/execute/slot_directories.h"
+#include "agent/loop/environment_stage.h"
 #include "agent/loop/poller.h"
 #include "agent/loop/shell_command.h"
 #include "agent/loop/slot_environment.h"
@@ -42,6 +44,8 @@ class Setups {
     Poller* poller = nullptr;
     ProcessLauncher* launcher = nullptr;
     Directories* directories = nullptr;
+    std::string store;                      // its root, for the environment
+    std::string machine;                    // as in Hello
     Environment environment;                // what a process inherits, but for what is set for it
     std::function<void(SetupEnded)> ended;  // from within any call but TearDown and the destructor
     std::function<void(std::string)> note;  // as ended; what a person should know
@@ -50,11 +54,14 @@ class Setups {
   Setups(const Setups&) = delete;
   Setups& operator=(const Setups&) = delete;
 
+  // Of the run, absolute: known once a unit is prepared, unless all is in place.
+  void set_tree(const std::string& tree) { tree_ = tree; }
+
   // In that slot, which has no other process until SetupEnded: its own, or the host's. Once each.
   void Start(SlotId slot, bool of_host, const std::string& working_directory);
   // False: none runs in that slot.
   bool Signal(SlotId slot, int signal);
-  // The host's variables and the slot's, into the environment of a test.
+  // The host's environment, its variables and the slot's, into the environment of a test.
   void Export(SlotId slot, Environment* environment) const;
   // Those of the slot's own, sorted: "A B".
   std::string Names(SlotId slot) const;
@@ -84,7 +91,14 @@ class Setups {
     State state = State::kNotBegun;
   };
 
+  void StartEnvironment();
+  void EnvironmentIsOver();
+  void SetEnvironment(Environment* environment) const;
+  std::string InTree(const std::string& path) const;  // absolute
+  void StartOne(One* one);
   One NewOne(const Setup* setup, std::string where, std::optional<SlotId> slot, uint32_t number) const;
+  // What each command of it sees.
+  Environment EnvironmentOf(const One& one) const;
   std::unique_ptr<ShellCommand> Command(const One& one, const std::string& command, std::function<void()> ended) const;
   void SetupHasEnded(One* one);
   // Takes what it has printed. The error says which line cannot be taken.
@@ -95,6 +109,8 @@ class Setups {
   std::vector<One*> All();
 
   const Options options_;
+  std::unique_ptr<EnvironmentStage> environment_;  // from the host's start on, where it has a directory
+  std::string tree_;
   One host_;
   std::vector<One> slots_;
   bool tearing_down_ = false;

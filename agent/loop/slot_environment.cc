@@ -31,6 +31,14 @@ void SetDirectories(const std::string& working, const std::string& temporary, En
   }
 }
 
+void SetHostEnvironment(const std::string& directory, Environment* environment) {
+  environment->Set(kEnvironmentVariable, directory);
+  environment->Set("VIRTUAL_ENV", directory);
+  environment->Unset("PYTHONHOME");  // as a venv's activate does: it would name another library
+  if (environment->Get("PATH").empty()) environment->Set("PATH", kUsualSearchPath);
+  environment->Prepend("PATH", {absl::StrCat(directory, "/bin")});
+}
+
 void SetAll(const VariableList& variables, Environment* environment) {
   for (const auto& [name, value] : variables) environment->Set(name, value);
 }

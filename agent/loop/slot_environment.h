@@ -21,6 +21,9 @@ void SetRunVariables(const Welcome& welcome, Environment* environment);
 void SetSlotVariables(const Welcome& welcome, SlotId slot, Environment* environment);
 // Where it starts and where its temporary files are.
 void SetDirectories(const std::string& working, const std::string& temporary, Environment* environment);
+// The environment of the host in this directory: its programs come first.
+inline constexpr char kEnvironmentVariable[] = "DTEST_ENVIRONMENT";
+void SetHostEnvironment(const std::string& directory, Environment* environment);
 void SetAll(const VariableList& variables, Environment* environment);
 
 }  // namespace dtest

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/blame.h"
 #include "agent/frameworks/shown_name.h"
@@ -71,7 +72,14 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   if (absl::Status status = options_.directories->Restore(); !status.ok()) return std::string(status.message());
   StartSpec spec;
   spec.program = program.path;
-  spec.arguments = {program.path};
+  if (!absl::StrContains(program.path, "/")) {  // an environment may have brought it
+    spec.program = FindProgram(program.path, environment.Get("PATH"));
+    if (spec.program.empty()) {
+      return absl::StrCat(program.spec.name, " needs ", program.path,
+                          ", which is neither in the environment nor in PATH of this host");
+    }
+  }
+  spec.arguments = {spec.program};
   if (invocation.companion != nullptr) {
     absl::StatusOr<std::string> companion = Unpack(*invocation.companion);
     if (!companion.ok()) return std::string(companion.status().message());

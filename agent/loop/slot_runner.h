@@ -35,7 +35,7 @@ namespace dtest {
 // A unit, ready to be started on this host.
 struct Program {
   UnitSpec spec;
-  std::string path;  // absolute
+  std::string path;  // absolute; or a name, to be found in PATH
   std::string working_directory;
   std::vector<std::string> library_path;  // absolute, for LD_LIBRARY_PATH
   CaseInfos cases;                        // once they are known

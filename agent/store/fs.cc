@@ -93,6 +93,24 @@ absl::Status MakeDirectory(const std::string& path, mode_t mode) {
   return ErrnoStatus(error, "make directory", path);
 }
 
+absl::Status MakeStoreRoot(const std::string& root) {
+  if (root.empty() || root[0] != '/') {
+    return absl::InvalidArgumentError(absl::StrCat("store directory \"", root, "\" is not an absolute path"));
+  }
+  for (size_t slash = root.find('/', 1); slash != std::string::npos; slash = root.find('/', slash + 1)) {
+    if (absl::Status status = MakeDirectory(root.substr(0, slash), 0700); !status.ok()) return status;
+  }
+  if (absl::Status status = MakeDirectory(root, 0700); !status.ok()) return status;
+  struct stat st;
+  if (stat(root.c_str(), &st) != 0) return ErrnoStatus(errno, "stat directory", root);
+  if (st.st_uid != geteuid() || (st.st_mode & 022) != 0) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "cannot use the store directory ", root, ": it belongs to user ", st.st_uid, " (we are ", geteuid(),
+        ") or others may write to it; executables in it could be replaced. Give this host another store directory"));
+  }
+  return absl::OkStatus();
+}
+
 std::vector<std::string> ListDirectory(const std::string& path) {
   Fd fd = OpenDirectoryAt(AT_FDCWD, path.c_str());
   return fd.ok() ? ListDirectoryFd(std::move(fd)) : std::vector<std::string>();

@@ -26,6 +26,9 @@ absl::Status ErrnoStatus(int error, absl::string_view tried, absl::string_view p
 Fd Open(const std::string& path, int flags, mode_t mode = 0);
 // A directory with exactly this mode, if there is none. Parents must exist.
 absl::Status MakeDirectory(const std::string& path, mode_t mode);
+// The root of a store and what is missing above it: private, since tests may hold secrets. PermissionDenied: others may
+// write to it; InvalidArgument: it is not absolute; else as ErrnoStatus.
+absl::Status MakeStoreRoot(const std::string& root);
 // Names in a directory but "." and "..", in no order; empty if it cannot be read.
 std::vector<std::string> ListDirectory(const std::string& path);
 

@@ -34,25 +34,6 @@ using store::VariantOf;
 constexpr uint64_t kLeastRoom = 1 << 20;
 const Variant kVariants[] = {VariantOf(false), VariantOf(true)};
 
-// The root and what is missing above it: private, since tests may hold secrets.
-absl::Status MakeRoot(const std::string& root) {
-  if (root.empty() || root[0] != '/') {
-    return absl::InvalidArgumentError(absl::StrCat("store directory \"", root, "\" is not an absolute path"));
-  }
-  for (size_t slash = root.find('/', 1); slash != std::string::npos; slash = root.find('/', slash + 1)) {
-    if (absl::Status status = store::MakeDirectory(root.substr(0, slash), 0700); !status.ok()) return status;
-  }
-  if (absl::Status status = store::MakeDirectory(root, 0700); !status.ok()) return status;
-  struct stat st;
-  if (stat(root.c_str(), &st) != 0) return ErrnoStatus(errno, "stat directory", root);
-  if (st.st_uid != geteuid() || (st.st_mode & 022) != 0) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        "cannot use the store directory ", root, ": it belongs to user ", st.st_uid, " (we are ", geteuid(),
-        ") or others may write to it; executables in it could be replaced. Give this host another store directory"));
-  }
-  return absl::OkStatus();
-}
-
 uint64_t EvictFrom(FileStore& files, const std::string& root, uint64_t limit, uint64_t wanted, bool wait) {
   std::optional<Fd> lock = Runs::LockExclusively(root, wait);
   if (!lock.has_value()) return 0;
@@ -347,7 +328,7 @@ Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::~Store() = default;
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const Options& options) {
-  if (absl::Status status = MakeRoot(options.root); !status.ok()) return status;
+  if (absl::Status status = store::MakeStoreRoot(options.root); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<Runs>> runs = Runs::Open(options.root, options.run_id);
   if (absl::IsResourceExhausted(runs.status())) {  // perhaps by what earlier runs left here
     FileStore files(options.root, "");

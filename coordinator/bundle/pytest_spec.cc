@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "coordinator/bundle/file_tree.h"
 #include "coordinator/bundle/files.h"
+#include "coordinator/bundle/python_packages.h"
 #include "protocol/chunking.h"
 
 namespace dtest {
@@ -104,7 +105,9 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
                                         const SpecOptions& options, Catalog& catalog) {
   const PytestUnit& unit = *program.pytest;
   UnitSpec spec = Describe(id, program);
-  spec.path = settings.interpreter.empty() ? kPython : settings.interpreter;
+  spec.path = !settings.interpreter.empty()          ? settings.interpreter
+              : !settings.environments_there.empty() ? settings.environments_there
+                                                     : kPython;
   if (absl::StrContains(spec.path, '/') && spec.path[0] != '/') {
     return absl::InvalidArgumentError(absl::StrCat("--pytest ", Printable(spec.path),
                                                    ": hosts have other directories: give a name that is in their PATH, "
@@ -138,12 +141,18 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
     if (!MentionsCoverage(absl::StrCat(options.root, "/", name))) continue;
     if (absl::Status added = tree.Add(name); !added.ok()) return added;
   }
-  absl::StatusOr<const std::vector<ManifestEntry>*> data = options.layout->Data(options.root, options.data, catalog);
+  absl::StatusOr<const std::vector<ManifestEntry>*> data =
+      options.layout->Data(options.root, options.data, options.placed, catalog);
   if (!data.ok()) return data.status();
   for (const ManifestEntry& entry : **data) tree.AddEntry(entry);
   for (ManifestEntry& entry : project.entries()) {
     if (!place.empty()) entry.path = absl::StrCat(place, "/", entry.path);
     tree.AddEntry(std::move(entry));
+  }
+  if (!settings.packages.empty()) {
+    absl::StatusOr<std::vector<ManifestEntry>> packages = PackageEntries(settings.packages, kPackagesPlace, catalog);
+    if (!packages.ok()) return packages.status();
+    for (ManifestEntry& entry : *packages) tree.AddEntry(std::move(entry));
   }
   spec.files = tree.entries();
   if (absl::Status fits = CheckFits(spec); !fits.ok()) return fits;
@@ -152,11 +161,15 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
 
 absl::StatusOr<UnitSpec> InPlacePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings) {
   const PytestUnit& unit = *program.pytest;
-  absl::StatusOr<std::string> interpreter = PytestInterpreter(unit.root, settings.interpreter);
-  if (!interpreter.ok()) return interpreter.status();
   UnitSpec spec = Describe(id, program);
   spec.in_place = true;
-  spec.path = *std::move(interpreter);
+  if (settings.environments_here.empty() || absl::StrContains(settings.interpreter, '/')) {
+    absl::StatusOr<std::string> interpreter = PytestInterpreter(unit.root, settings.interpreter);
+    if (!interpreter.ok()) return interpreter.status();
+    spec.path = *std::move(interpreter);
+  } else {
+    spec.path = settings.interpreter.empty() ? settings.environments_here : settings.interpreter;
+  }
   spec.arguments = Arguments(unit.root, unit, settings);
   return spec;
 }

@@ -24,12 +24,20 @@
 
 namespace dtest {
 
+// Where its packages are in the tree.
+inline constexpr char kPackagesPlace[] = ".dtest/packages";
+
 // As the user set it.
 struct PytestSettings {
   std::string interpreter;             // a path or a name; empty: that of the project, else python3
   std::vector<std::string> arguments;  // for pytest
   enum class Coverage : uint8_t { kProjects, kAlways, kNever };
   Coverage coverage = Coverage::kProjects;  // measured is what tests cover where the project asks for it, or as said
+  // What is taken where no interpreter is chosen and an environment is: the environment's, here and on other hosts. A
+  // name is looked for there first, also one that is chosen. Empty: there is no environment.
+  std::string environments_here = {}, environments_there = {};
+  // A directory of Python packages that every shipped unit brings along (python_packages.h); empty: none.
+  std::string packages = {};
 };
 
 // The spec of a unit that is shipped, with all its files in the catalog. Of the options, `root` is the working

@@ -109,11 +109,16 @@ size_t LibraryLayout::Place(const Closure& closure, const std::string& loader_na
 
 absl::StatusOr<const std::vector<ManifestEntry>*> LibraryLayout::Data(const std::string& root,
                                                                       const std::vector<std::string>& patterns,
+                                                                      const std::vector<PlacedFile>& placed,
                                                                       Catalog& catalog) {
   if (!data_.has_value()) {
     TreeBuilder tree(root, catalog);
     for (const std::string& pattern : patterns) {
       if (absl::Status added = tree.AddGlob(pattern); !added.ok()) return added;
+    }
+    for (const PlacedFile& one : placed) {
+      absl::Status added = AddFileAs(one.place, one.file, /*executable=*/false, catalog, &tree);
+      if (!added.ok()) return added;
     }
     data_ = tree.entries();
   }
@@ -128,7 +133,8 @@ absl::StatusOr<UnitSpec> MakeSpec(UnitId id, const TestProgram& program, const S
   UnitSpec spec = Describe(id, program);
   TreeBuilder tree(root, catalog);
 
-  absl::StatusOr<const std::vector<ManifestEntry>*> data = options.layout->Data(root, options.data, catalog);
+  absl::StatusOr<const std::vector<ManifestEntry>*> data =
+      options.layout->Data(root, options.data, options.placed, catalog);
   if (!data.ok()) return data.status();
   for (const ManifestEntry& entry : **data) tree.AddEntry(entry);
 

@@ -29,6 +29,12 @@
 
 namespace dtest {
 
+// A file that comes along at a place of its own in the tree.
+struct PlacedFile {
+  std::string place;  // relative to the tree
+  std::string file;   // absolute
+};
+
 // Where in the tree the libraries go, and what the data patterns stand for: shared by all specs of one run.
 class LibraryLayout {
  public:
@@ -36,10 +42,11 @@ class LibraryLayout {
   // from now on.
   size_t Place(const Closure& closure, const std::string& loader_name);
 
-  // The entries that the patterns match (see TreeBuilder::AddGlob), computed by the first call: a run has one root and
-  // one list of patterns.
+  // The entries that the patterns match (see TreeBuilder::AddGlob) and those of the placed files, computed by the first
+  // call: a run has one root and one list of either.
   absl::StatusOr<const std::vector<ManifestEntry>*> Data(const std::string& root,
-                                                         const std::vector<std::string>& patterns, Catalog& catalog);
+                                                         const std::vector<std::string>& patterns,
+                                                         const std::vector<PlacedFile>& placed, Catalog& catalog);
 
  private:
   std::vector<absl::flat_hash_map<std::string, std::string>> sets_;  // soname -> file
@@ -47,9 +54,10 @@ class LibraryLayout {
 };
 
 struct SpecOptions {
-  std::string root;                 // the coordinator's working directory
-  std::vector<std::string> data;    // patterns, see TreeBuilder::AddGlob
-  LibraryLayout* layout = nullptr;  // not null; the same for all specs of a run
+  std::string root;                     // the coordinator's working directory
+  std::vector<std::string> data;        // patterns, see TreeBuilder::AddGlob
+  std::vector<PlacedFile> placed = {};  // with every unit
+  LibraryLayout* layout = nullptr;      // not null; the same for all specs of a run
   std::vector<std::string>* warnings =
       nullptr;  // for a person; may be null. "libfoo.so (needed by a) is not found here"
 };

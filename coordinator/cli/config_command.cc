@@ -39,7 +39,8 @@ std::string ValueText(const Setting& setting, const std::vector<std::string>& va
     return absl::StrCat(sum);
   }
   const std::string& value = values.back();
-  if (absl::StartsWith(setting.name, "setup-") && absl::StartsWith(value, "{")) return value;
+  const bool table = absl::StartsWith(setting.name, "setup-") || setting.name == absl::string_view("environment");
+  if (table && absl::StartsWith(value, "{")) return value;
   const bool bare = value == "true" || value == "false" ||
                     (!value.empty() && value.find_first_not_of("0123456789") == std::string::npos);
   return bare ? value : TomlText(value);

@@ -23,6 +23,7 @@
 #include "coordinator/cli/reports.h"
 #include "coordinator/cli/reproduce_command.h"
 #include "coordinator/cli/run_command.h"
+#include "coordinator/cli/run_environment.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/coverage/collector.h"
 #include "coordinator/history/durations_file.h"
@@ -227,7 +228,8 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
 }
 
 RunBundle::Options BundleOptions(const Options& options, const std::vector<HostSpec>& hosts, bool rerun,
-                                 std::string root, std::vector<std::string> data_files) {
+                                 const RunEnvironment& environment, std::string root,
+                                 std::vector<std::string> data_files) {
   RunBundle::Options bundle;
   bundle.in_place = AnyLocal(hosts);
   bundle.shipped = AnyRemote(hosts);
@@ -239,6 +241,14 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
        {std::pair("setup-host=", &options.host_setup), std::pair("setup-slot=", &options.slot_setup)}) {
     if (!setup->command.empty()) bundle.env.emplace_back(name, setup->command);
   }
+  if (!environment.interpreter_here.empty()) {
+    const HostEnvironment& here = environment.here;
+    bundle.env.emplace_back("environment=", here.command.empty() ? here.path : here.key.Hex());
+  }
+  bundle.placed = environment.files;
+  bundle.pytest.packages = environment.packages;
+  bundle.pytest.environments_here = environment.interpreter_here;
+  bundle.pytest.environments_there = environment.interpreter_there;
   bundle.arguments = options.test_arguments;
   bundle.pytest.interpreter = options.pytest;
   if (!options.coverage.empty()) {
@@ -258,6 +268,7 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
 
 // Where coverage of this run's units goes. An error keeps a run from beginning whose coverage could not be reported.
 absl::StatusOr<std::unique_ptr<CoverageCollector>> MakeCollector(const Options& options,
+                                                                 const RunEnvironment& environment,
                                                                  const std::vector<TestProgram>& programs) {
   CoverageCollector::Options collector;
   std::error_code error;
@@ -268,7 +279,10 @@ absl::StatusOr<std::unique_ptr<CoverageCollector>> MakeCollector(const Options& 
     if (root.empty()) root = programs[i].pytest->root;
     collector.roots[UnitId(static_cast<uint32_t>(i))] = programs[i].pytest->root;
   }
-  collector.interpreter = [root, chosen = options.pytest] { return PytestInterpreter(root, chosen); };
+  // What a command makes is in the store of the host that runs tests, which need not be this machine.
+  std::string chosen = options.pytest;
+  if (chosen.empty() && environment.here.command.empty()) chosen = environment.interpreter_here;
+  collector.interpreter = [root, chosen] { return PytestInterpreter(root, chosen); };
   if (!options.coverage.empty() && root.empty()) {
     std::fputs("dtest: warning: --coverage: there are no tests of pytest, and of others it measures nothing\n", stderr);
   } else if (!options.coverage.empty()) {
@@ -530,14 +544,20 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   }
   absl::StatusOr<std::vector<std::string>> data_files = FindData(options);
   if (!data_files.ok()) return fail(data_files.status());
+  const absl::StatusOr<RunEnvironment> environment = MakeRunEnvironment(options.environment);
+  if (!environment.ok()) return fail(environment.status());
+  for (const std::string& warning : environment->warnings) SayClean("warning: ", warning);
   absl::StatusOr<std::unique_ptr<Reports>> reports = Reports::Make(options, /*terminal=*/!list_only);
   if (!reports.ok()) return fail(reports.status());
 
-  absl::StatusOr<std::unique_ptr<CoverageCollector>> coverage = MakeCollector(options, discovery->programs);
+  absl::StatusOr<std::unique_ptr<CoverageCollector>> coverage =
+      MakeCollector(options, *environment, discovery->programs);
   if (!coverage.ok()) return fail(coverage.status());
 
   const std::string run_id = MakeRunId();
   RunLoop::Options loop_options = LoopOptions(options, *hosts, run_id);
+  loop_options.settings.environment = environment->there;
+  loop_options.environment_here = environment->here;
   absl::StatusOr<HostPool::Options> pool = PoolOptions(options, *hosts, run_id);
   if (!pool.ok()) return fail(pool.status());
   loop_options.hint = [root = loop_options.working_directory, data_files = *data_files](const CaseResult& failure,
@@ -546,7 +566,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
                             [](const std::string& path) { return access(path.c_str(), F_OK) == 0; });
   };
   RunBundle::Options bundle_options =
-      BundleOptions(options, *hosts, rerun, loop_options.working_directory, *std::move(data_files));
+      BundleOptions(options, *hosts, rerun, *environment, loop_options.working_directory, *std::move(data_files));
   loop_options.peer_keys = PeerKeys(options, *hosts);
   loop_options.began = began;
   loop_options.durations = durations;

@@ -73,8 +73,11 @@ RunBundle::Made RunBundle::Make(UnitId id) {
       catalog_.Add(needed[(k + id.value()) % needed.size()].path).IgnoreError();
     }
     MutexLock lock(&layout_mutex_);
-    const SpecOptions spec_options = {
-        .root = options_.root, .data = options_.data, .layout = &layout_, .warnings = &made.warnings};
+    const SpecOptions spec_options = {.root = options_.root,
+                                      .data = options_.data,
+                                      .placed = options_.placed,
+                                      .layout = &layout_,
+                                      .warnings = &made.warnings};
     absl::StatusOr<UnitSpec> spec = MakeSpec(id, program, spec_options, resolver_, catalog_);
     if (!spec.ok()) {
       made.status = spec.status();
@@ -107,7 +110,8 @@ absl::Status RunBundle::MakePytest(UnitId id, Made* made) {
   }
   if (!options_.shipped) return absl::OkStatus();
   MutexLock lock(&layout_mutex_);
-  const SpecOptions spec_options = {.root = options_.root, .data = options_.data, .layout = &layout_};
+  const SpecOptions spec_options = {
+      .root = options_.root, .data = options_.data, .placed = options_.placed, .layout = &layout_};
   absl::StatusOr<UnitSpec> spec = MakePytestSpec(id, program, options_.pytest, spec_options, catalog_);
   if (!spec.ok()) return spec.status();
   made->unit.shipped = *std::move(spec);

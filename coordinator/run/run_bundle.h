@@ -33,6 +33,7 @@ class RunBundle : public Bundle {
     std::string root;                     // of the tree that is shipped: the working directory
     std::vector<std::string> data;        // patterns
     std::vector<std::string> data_files;  // what they name, absolute: hashed first, since everything needs them
+    std::vector<PlacedFile> placed;       // comes with every unit that is shipped
     std::vector<std::pair<std::string, std::string>> env;
     std::vector<std::string> arguments;  // of every program
     PytestSettings pytest;

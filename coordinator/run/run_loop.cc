@@ -49,8 +49,9 @@ std::vector<std::string> NamesOf(const std::vector<HostSpec>& hosts) {
 }
 
 Welcomer::Options WelcomeOptions(const RunLoop::Options& options) {
-  Welcomer::Options welcome{options.settings,     options.working_directory,  options.jobs,
-                            options.host_timeout, options.heartbeat_interval, options.peer_keys};
+  Welcomer::Options welcome{options.settings,        options.working_directory,  options.jobs,
+                            options.host_timeout,    options.heartbeat_interval, options.peer_keys,
+                            options.environment_here};
   welcome.settings.run_id = options.run_id;
   return welcome;
 }

@@ -60,11 +60,12 @@ class RunLoop : public Hosts::Delegate {
     CasePolicies policies;
     Quarantine quarantine;
     Budget budget;
-    std::vector<CasesLeft> left;   // what the run that is repeated left, also what is not to run here
-    RunSettings settings;          // as in Welcomer::Options, but for run_id
-    std::optional<uint32_t> jobs;  // slots of a host whose line gives none
-    uint32_t min_hosts = 0;        // the run ends as soon as it is certain that fewer come up
-    absl::Duration host_timeout;   // Welcome::lease_timeout
+    std::vector<CasesLeft> left;       // what the run that is repeated left, also what is not to run here
+    RunSettings settings;              // as in Welcomer::Options, but for run_id
+    HostEnvironment environment_here;  // as in Welcomer::Options
+    std::optional<uint32_t> jobs;      // slots of a host whose line gives none
+    uint32_t min_hosts = 0;            // the run ends as soon as it is certain that fewer come up
+    absl::Duration host_timeout;       // Welcome::lease_timeout
     absl::Duration heartbeat_interval = absl::Seconds(1);
     std::optional<CurveKeyPair> peer_keys;  // hosts may fetch chunks from one another, under these
     std::function<void(absl::string_view host, absl::string_view line)> log;  // what agents write; may be empty

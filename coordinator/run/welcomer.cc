@@ -31,6 +31,7 @@ Welcome Welcomer::WelcomeOf(HostId id, absl::Duration lease_timeout) const {
   welcome.settings = options_.settings;
   welcome.settings.host_name = spec.name;
   welcome.settings.slots = slots_[id.value()];
+  if (in_place) welcome.settings.environment = options_.environment_here;
   welcome.settings.working_directory = in_place ? options_.working_directory : std::string();
   welcome.heartbeat_interval = options_.heartbeat_interval;
   welcome.lease_timeout = lease_timeout;

@@ -26,6 +26,7 @@ class Welcomer {
     absl::Duration host_timeout;    // Welcome::lease_timeout
     absl::Duration heartbeat_interval;
     std::optional<CurveKeyPair> peer_keys;  // none: no host fetches from another
+    HostEnvironment environment_here = {};  // of hosts that run in place
   };
   Welcomer(Options options, std::vector<HostSpec> hosts);
 

@@ -31,6 +31,7 @@ constexpr absl::string_view kQuarantine = "quarantine";
 constexpr absl::string_view kLock = "lock";
 constexpr absl::string_view kPytest = "pytest";
 constexpr absl::string_view kSetup = "setup";
+constexpr absl::string_view kEnvironment = "environment";
 // What a table of settings, such as [hosts], calls those of the command line.
 struct KeyInTable {
   absl::string_view key;
@@ -231,12 +232,24 @@ class Reader {
     if (setup.has_value()) layer->push_back(Given(setting, {SetupText(*setup)}, Origin(key.source().begin)));
   }
 
+  // [environment], or the table that `dtest config` shows.
+  void TakeEnvironment(const Setting& setting, const toml::key& key, const toml::table& table, SettingLayer* layer) {
+    const auto fail = [this](const toml::source_position& place, const std::string& what) { Fail(place, what); };
+    std::optional<EnvironmentSettings> environment = ReadEnvironment(table, fail);
+    if (!environment.has_value()) return;
+    environment->directory = environment->directory.empty() ? directory_ : Absolute(environment->directory);
+    layer->push_back(Given(setting, {EnvironmentText(*environment)}, Origin(key.source().begin)));
+  }
+
   // One value, or an array where the setting is a list.
   void Take(const Setting& setting, const toml::key& key, const toml::node& node, SettingLayer* layer) {
     const bool setup = std::any_of(std::begin(kSetupKeys), std::end(kSetupKeys), [&](const KeyInTable& one) {
       return setting.name == absl::string_view(one.setting);
     });
     if (setup && node.is_table()) return TakeSetup(setting, key, *node.as_table(), layer);
+    if (setting.name == kEnvironment && node.is_table()) {
+      return TakeEnvironment(setting, key, *node.as_table(), layer);
+    }
     std::vector<std::string> values;
     const bool list = IsList(setting);
     bool good = true;

@@ -112,6 +112,7 @@ struct Options {
   absl::Duration list_timeout = absl::Seconds(60);
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);
+  EnvironmentSettings environment;
   Setup host_setup, slot_setup;
   uint32_t retries = 0;
   absl::Duration retry_delay, most_retry_delay;  // CasePolicy has what they mean

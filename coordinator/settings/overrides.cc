@@ -27,6 +27,31 @@ std::string DurationText(absl::Duration duration) {
   return duration == absl::InfiniteDuration() ? "none" : absl::FormatDuration(duration);
 }
 
+namespace {
+
+std::string TomlTexts(const std::vector<std::string>& texts) {
+  return absl::StrCat(
+      "[", absl::StrJoin(texts, ", ", [](std::string* out, const std::string& text) { out->append(TomlText(text)); }),
+      "]");
+}
+
+}  // namespace
+
+std::string EnvironmentText(const EnvironmentSettings& environment) {
+  std::string text = "{";
+  const auto add = [&text](const char* key, const std::string& value) {
+    if (!value.empty()) absl::StrAppend(&text, text.size() > 1 ? ", " : "", key, " = ", TomlText(value));
+  };
+  add("command", environment.command);
+  if (!environment.command.empty()) absl::StrAppend(&text, ", key = ", TomlTexts(environment.key));
+  add("check", environment.check);
+  if (!environment.command.empty()) add("timeout", DurationText(environment.time_limit));
+  add("path", environment.path);
+  add("ship", environment.ship);
+  add("directory", environment.directory);
+  return text + "}";
+}
+
 std::string SetupText(const Setup& setup) {
   std::string text = "{";
   if (!setup.command.empty()) absl::StrAppend(&text, "command = ", TomlText(setup.command), ", ");
@@ -35,12 +60,6 @@ std::string SetupText(const Setup& setup) {
 }
 
 namespace {
-
-std::string TomlTexts(const std::vector<std::string>& texts) {
-  return absl::StrCat(
-      "[", absl::StrJoin(texts, ", ", [](std::string* out, const std::string& text) { out->append(TomlText(text)); }),
-      "]");
-}
 
 std::vector<std::string> SortedOnce(std::vector<std::string> texts) {
   std::sort(texts.begin(), texts.end());

@@ -1,5 +1,5 @@
 // [[override]]: cases that are run in another way than the rest; [lock.NAME]: the locks they name; [setup.host] and
-// [setup.slot]: what is run around cases; and the policy of each case.
+// [setup.slot]: what is run around cases; [environment]: what tests import; and the policy of each case.
 //
 // Values; const methods from any thread.
 
@@ -54,12 +54,27 @@ absl::StatusOr<CaseLock> ParseLock(absl::string_view text);
 // {command = "...", teardown = "...", timeout = "5m"}: one of the first two must be there.
 absl::StatusOr<Setup> ParseSetup(absl::string_view text);
 
+// [environment]: one of command, path and ship; none of them: there is no environment.
+struct EnvironmentSettings {
+  std::string directory;  // to which `key` and `ship` are relative; empty: the working directory
+  std::string command, check;
+  std::vector<std::string> key;  // files, without ".."
+  absl::Duration time_limit;     // of either
+  std::string path;              // absolute
+  std::string ship;
+  friend bool operator==(const EnvironmentSettings&, const EnvironmentSettings&) = default;
+};
+// {command = "...", key = ["uv.lock"], check = "...", timeout = "15m"}, {path = "/opt/env"} or {ship = ".venv"}; with
+// `directory` if that is not the working directory.
+absl::StatusOr<EnvironmentSettings> ParseEnvironment(absl::string_view text);
+
 // A text as a basic string of TOML, in its quotes.
 std::string TomlText(absl::string_view text);
 // As settings take it: "1m30s", "none".
 std::string DurationText(absl::Duration duration);
 // As ParseSetup takes it, on one line.
 std::string SetupText(const Setup& setup);
+std::string EnvironmentText(const EnvironmentSettings& environment);
 bool SaysSomething(const PolicyOverride& one);
 // As ParseOverride takes it, on one line.
 std::string OverrideText(const PolicyOverride& one);

@@ -151,6 +151,11 @@ absl::Status ReadLocks(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
+absl::Status ReadEnvironmentTable(const Values& values, Options* options) {
+  if (values.back() == "none") return absl::OkStatus();
+  return Into<&Options::environment, ParseEnvironment>(values, options);
+}
+
 template <auto Member>
 absl::Status ReadSetupTable(const Values& values, Options* options) {
   if (values.back() == "none") return absl::OkStatus();
@@ -487,6 +492,15 @@ constexpr Setting kSettings[] = {
      .has_variable = false,
      .read = ReadEnv},
 
+    {.name = "environment",
+     .group = SettingGroup::kRun,
+     .value = "TABLE",
+     .text =
+         "What tests import, on each host: {command = \"...\", key = [\"uv.lock\"]}, {path = \"/opt/env\"} or {ship = "
+         "\".venv\"}",
+     .commands = kOfCases,
+     .has_variable = false,
+     .read = ReadEnvironmentTable},
     {.name = "setup-host",
      .group = SettingGroup::kRun,
      .value = "TABLE",

@@ -121,6 +121,18 @@ constexpr absl::string_view kScopes[] = {"farm", "host"};
 
 constexpr absl::string_view kSetupKeys[] = {"command", "teardown", "timeout"};
 constexpr absl::Duration kUsualSetupLimit = absl::Minutes(5);
+constexpr absl::string_view kEnvironmentKeys[] = {"command", "key", "check", "timeout", "path", "ship", "directory"};
+constexpr absl::Duration kUsualEnvironmentLimit = absl::Minutes(15);
+
+// Empty: it can be one.
+const char* WhyNoKeyFile(absl::string_view name) {
+  if (absl::StartsWith(name, "/")) return "give a path relative to dtest.toml: hosts have copies elsewhere";
+  for (const absl::string_view part : absl::StrSplit(name, '/')) {
+    if (part.empty() || part == "." || part == "..")
+      return "give the path of a file below dtest.toml, without . and ..";
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -313,6 +325,72 @@ std::optional<Setup> ReadSetup(const toml::table& table, TomlFailure fail) {
   return setup;
 }
 
+std::optional<EnvironmentSettings> ReadEnvironment(const toml::table& table, TomlFailure fail) {
+  bool good = true;
+  const auto mistake = [&](const toml::source_region& region, const std::string& what) {
+    good = false;
+    fail(region.begin, what);
+  };
+  EnvironmentSettings read;
+  read.time_limit = kUsualEnvironmentLimit;
+  std::optional<std::vector<std::string>> key_files;
+  bool timeout = false;
+  for (const auto& [key, node] : table) {
+    const absl::string_view what = NameOf(key);
+    std::string* const text = what == "command"     ? &read.command
+                              : what == "check"     ? &read.check
+                              : what == "path"      ? &read.path
+                              : what == "ship"      ? &read.ship
+                              : what == "directory" ? &read.directory
+                                                    : nullptr;
+    if (text != nullptr) {
+      *text = node.is_string() ? TextOf(node).value_or("") : "";
+      const bool command = what == "command" || what == "check";
+      if (text->empty()) {
+        mistake(node.source(),
+                absl::StrCat(what, ": give ", command ? "a command of the shell" : "a directory", ", as one text"));
+      } else if (what == "path" && read.path[0] != '/') {
+        mistake(node.source(), "path: each host has it in the same place: give an absolute path");
+      }
+    } else if (what == "key") {
+      if (const char* const takes = ReadTexts(node, &key_files); takes != nullptr) {
+        mistake(node.source(), absl::StrCat("key: ", takes, ", the files that the environment is made from"));
+        continue;
+      }
+      for (const std::string& name : *key_files) {
+        if (const std::string why = WhyNoKeyFile(name); !why.empty()) {
+          mistake(node.source(), absl::StrCat("key: '", name, "': ", why));
+        }
+      }
+    } else if (what == "timeout") {
+      timeout = true;
+      const absl::StatusOr<absl::Duration> limit = ParseDurationOption(TextOf(node).value_or(""));
+      if (!limit.ok()) mistake(node.source(), absl::StrCat("timeout: ", limit.status().message()));
+      if (limit.ok()) read.time_limit = *limit;
+    } else {
+      mistake(key.source(), absl::StrCat("unknown key '", what, "' of an environment; it has ",
+                                         absl::StrJoin(absl::MakeSpan(kEnvironmentKeys).first(6), ", "),
+                                         DidYouMean(what, kEnvironmentKeys)));
+    }
+  }
+  if (!good) return std::nullopt;
+  const int kinds = !read.command.empty() + !read.path.empty() + !read.ship.empty();
+  if (kinds != 1) {
+    mistake(table.source(),
+            "an environment is made by a command, is there at a path, or is a directory to ship: give "
+            "one of command, path, ship");
+  } else if (!read.command.empty() && !key_files.has_value()) {
+    mistake(table.source(),
+            "command needs key = [\"uv.lock\"], the files that the environment is made from: it is made anew when one "
+            "of them changes ([]: when the command does)");
+  } else if (read.command.empty() && (key_files.has_value() || timeout || !read.check.empty())) {
+    mistake(table.source(), "key, check and timeout are of an environment that is made by a command");
+  }
+  if (!good) return std::nullopt;
+  read.key = std::move(key_files).value_or(std::vector<std::string>());
+  return read;
+}
+
 std::string LockText(const CaseLock& lock) {
   return absl::StrCat("{name = ", TomlText(lock.name), ", scope = \"", lock.scope == LockScope::kHost ? "host" : "farm",
                       "\", max = ", lock.max, "}");
@@ -354,6 +432,10 @@ absl::StatusOr<CaseLock> ParseLock(absl::string_view text) {
 
 absl::StatusOr<Setup> ParseSetup(absl::string_view text) {
   return ParseTable<Setup>(text, ReadSetup, "set-up; give {command = \"createdb t$DTEST_WORKER\"}");
+}
+
+absl::StatusOr<EnvironmentSettings> ParseEnvironment(absl::string_view text) {
+  return ParseTable<EnvironmentSettings>(text, ReadEnvironment, "environment; give {path = \"/opt/env\"}");
 }
 
 }  // namespace dtest

@@ -64,6 +64,8 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
 std::optional<CaseLock> ReadLock(const toml::table& table, const std::optional<std::string>& name, TomlFailure fail);
 // Of [setup.host] or [setup.slot].
 std::optional<Setup> ReadSetup(const toml::table& table, TomlFailure fail);
+// Of [environment].
+std::optional<EnvironmentSettings> ReadEnvironment(const toml::table& table, TomlFailure fail);
 // As ParseLock takes it.
 std::string LockText(const CaseLock& lock);
 // The inner table of a text that is an inline table; what the text is else is told as "".

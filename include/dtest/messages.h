@@ -101,12 +101,17 @@ struct Setup {
   friend bool operator==(const Setup&, const Setup&) = default;
 };
 
-// What tests need of a host beyond their own files: made there once for each key, and kept in the host's store.
+// What tests need of a host beyond their own files: one of command, path and packages, or nothing.
 struct HostEnvironment {
-  std::string command;  // of /bin/sh; makes it in the directory DTEST_ENVIRONMENT; empty: there is none to be made
+  // Made on each host once for each key, and kept in its store.
+  std::string command;  // of /bin/sh; makes it in the directory DTEST_ENVIRONMENT
   std::string check;    // of /bin/sh; status 0: it can be used. Before each run; empty: that it was finished is enough
   Digest key;           // another one is another environment
-  absl::Duration time_limit;  // of either
+  absl::Duration time_limit;      // of either
+  std::string working_directory;  // of both: absolute if in place, else relative to the tree
+
+  std::string path;      // where each host has it, absolute
+  std::string packages;  // directories of Python packages in the tree, for PYTHONPATH, relative, separated by ':'
   friend bool operator==(const HostEnvironment&, const HostEnvironment&) = default;
 };
 

@@ -159,5 +159,19 @@ TEST_F(AgentCoreSetup, TearDownAloneIsBegunWithTheFirstProcess) {
   EXPECT_THAT(GetLease(1, {0}), ElementsAre("set up the host in 0 for 0"));
 }
 
+TEST_F(AgentCoreSetup, EnvironmentIsSetUpWithTheHost) {
+  welcome_.settings.environment.path = "/opt/env";
+  Join(2);
+  EXPECT_THAT(GetLease(1, {0}), ElementsAre("set up the host in 0 for 0"));
+  EXPECT_THAT(GetLease(2, {1}), IsEmpty());
+  EXPECT_THAT(SetUp(0), ElementsAre("run 0 in 0: 0", "run 0 in 1: 1"));
+}
+
+TEST_F(AgentCoreSetup, EnvironmentOfPackagesAloneNeedsNone) {
+  welcome_.settings.environment.packages = ".dtest/packages";
+  Join(1);
+  EXPECT_THAT(GetLease(1, {0}), ElementsAre("run 0 in 0: 0"));
+}
+
 }  // namespace
 }  // namespace dtest

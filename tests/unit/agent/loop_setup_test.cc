@@ -2,7 +2,11 @@
 
 #include <signal.h>
 
+#include <filesystem>
+
+#include "absl/strings/match.h"
 #include "unit/agent/loop_fixture.h"
+#include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
 namespace {
@@ -424,6 +428,125 @@ TEST_F(LoopSetupTest, OnlyTearDownsAreRunWhereThereIsNothingElse) {
   Say(Shutdown());
   Turn();
   EXPECT_EQ(CommandOf(HostsTearDown()), "stop");
+}
+
+// ---- Environments, in a store on this disk
+
+class LoopEnvironmentTest : public LoopSetupTest {
+ protected:
+  LoopEnvironmentTest() {
+    options_.store = scratch_.path() + "/store";
+    welcome_.settings.environment.command = "make it";
+    welcome_.settings.environment.time_limit = absl::Minutes(9);
+    welcome_.settings.environment.working_directory = "/keys";
+    welcome_.settings.slot_setup = {};
+  }
+  // Of the environment that is being made.
+  std::string Directory() {
+    for (const std::string& variable : Host()->spec().environment) {
+      if (absl::StartsWith(variable, "DTEST_ENVIRONMENT=")) return variable.substr(variable.find('=') + 1);
+    }
+    ADD_FAILURE() << "no DTEST_ENVIRONMENT";
+    return "";
+  }
+  ScratchDirectory scratch_;
+};
+
+TEST_F(LoopEnvironmentTest, IsMadeBeforeTheHostIsSetUpAndSeenByAllThatFollows) {
+  welcome_.settings.env = {{"PATH", "/user"}, {"PYTHONHOME", "/elsewhere"}};
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  EXPECT_EQ(CommandOf(Host()), "make it");
+  EXPECT_EQ(Host()->spec().working_directory, "/keys");
+  EXPECT_THAT(Host()->spec().environment, AllOf(Contains("PWD=/keys"), Contains("PATH=/user"),
+                                                Contains("DTEST_HOST=h1"), Not(Contains(HasSubstr("DTEST_SETUP=")))));
+  const std::string directory = Directory();
+  EXPECT_TRUE(std::filesystem::is_directory(directory));
+  Pass(absl::Minutes(5));
+  Ends(Host(), 0, "DB=no set-up exports this\n");
+  const auto has_it = AllOf(Contains("DTEST_ENVIRONMENT=" + directory), Contains("VIRTUAL_ENV=" + directory),
+                            Contains("PATH=" + directory + "/bin:/user"), Not(Contains(HasSubstr("PYTHONHOME="))));
+  EXPECT_EQ(CommandOf(Host()), "start");
+  EXPECT_THAT(Host()->spec().environment, AllOf(has_it, Contains("DTEST_SETUP=host")));
+  Ends(Host(), 0);
+  EXPECT_THAT(Process()->spec().environment, AllOf(has_it, Not(Contains(HasSubstr("DB=")))));
+  RunsToItsEnd();
+  Say(Shutdown());
+  Turn();
+  EXPECT_EQ(CommandOf(HostsTearDown()), "stop");
+  EXPECT_THAT(HostsTearDown()->spec().environment, has_it);
+}
+
+TEST_F(LoopEnvironmentTest, FailureIsToldAndNothingIsSetUpNorTornDown) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Ends(Host(), 3, "", "no such package\n");
+  EXPECT_THAT(Heard(),
+              ElementsAre("note: the environment of the host failed: its command exited with status 3\n"
+                          "no such package\n",
+                          "prepared 3: the environment of the host failed: its command exited with status 3 drain",
+                          "results 1 [] done"));
+  Say(Shutdown());
+  Turn();
+  EXPECT_TRUE(loop_->ended());
+}
+
+TEST_F(LoopEnvironmentTest, EndOfTheRunEndsItAtOnce) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  const std::string directory = Directory();
+  loop_->StreamEnded();
+  Turn();
+  EXPECT_TRUE(loop_->ended());
+  EXPECT_FALSE(std::filesystem::exists(directory));
+}
+
+TEST_F(LoopEnvironmentTest, InterruptSignalsItsCommand) {
+  StartWith({"A.a"});
+  RunCases(LeaseId(1), {0});
+  Say(Interrupt{absl::Seconds(1)});
+  Turn();
+  EXPECT_THAT(Host()->signals(), ElementsAre(SIGINT));
+  Host()->Ends(0, SIGINT);
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre("idle"));
+}
+
+TEST_F(LoopEnvironmentTest, InterpreterIsFoundInIt) {
+  StartWith({"A.a"});
+  Lease lease{LeaseId(1), kUnit, {{0, 1, limit_}}};
+  loop_->UnitIsPrepared({{kUnit, "", false}, "python9", "/", {}});
+  Say(lease);
+  Turn();
+  const std::string python = Directory() + "/bin/python9";
+  std::filesystem::create_directory(Directory() + "/bin");
+  std::filesystem::copy_file("/bin/true", python);
+  Ends(Host(), 0);
+  Ends(Host(), 0);
+  EXPECT_EQ(Process()->spec().program, python);
+  EXPECT_EQ(Process()->spec().arguments.at(0), python);
+}
+
+TEST_F(LoopEnvironmentTest, InterpreterThatIsNowhereIsAnError) {
+  StartWith({"A.a"});
+  loop_->UnitIsPrepared({{kUnit, "", false}, "python9", "/", {}});
+  RunCases(LeaseId(1), {0});
+  Ends(Host(), 0);
+  Ends(Host(), 0);
+  EXPECT_THAT(Heard(), Contains(HasSubstr("unit needs python9, which is neither in the environment nor in PATH")));
+}
+
+TEST_F(LoopEnvironmentTest, PackagesInTheTreeComeFirstForPython) {
+  welcome_.settings.environment = {};
+  welcome_.settings.environment.packages = ".dtest/packages:src";
+  welcome_.settings.env = {{"PYTHONPATH", "/user"}};
+  welcome_.settings.host_setup = {};
+  StartWith({"A.a"});
+  PreparedUnit unit{{kUnit, "", false}, "/unit", "/", {}};
+  unit.tree = "/tree";
+  loop_->UnitIsPrepared(std::move(unit));
+  RunCases(LeaseId(1), {0});
+  EXPECT_THAT(Process()->spec().environment, Contains("PYTHONPATH=/tree/.dtest/packages:/tree/src:/user"));
 }
 
 }  // namespace

@@ -271,6 +271,39 @@ TEST_F(PytestDiscoverTest, WhatIsShippedOfAProject) {
   EXPECT_THAT(inside->files.back().path, testing::MatchesRegex("\\.dtest/outside/.*/project/tests/test_a.py"));
 }
 
+TEST_F(PytestDiscoverTest, AnEnvironmentHasTheInterpreterAndItsFilesAreShipped) {
+  Write("project/pytest.ini");
+  Write("project/test_a.py");
+  Write("uv.lock");
+  Write("packages/brought.py");
+  DiscoverOptions options;
+  options.root = root_;
+  const absl::StatusOr<Discovery> found = Discover({Path("project")}, options);
+  ASSERT_TRUE(found.ok()) << found.status();
+  const TestProgram& program = found->programs.front();
+  PytestSettings settings;
+  settings.environments_here = "/here/bin/python";
+  settings.environments_there = "python3.11";
+  settings.packages = Path("packages");
+  Catalog catalog({.cache_dir = ""});
+  LibraryLayout layout;
+  const SpecOptions spec_options = {
+      .root = root_, .data = {}, .placed = {{".dtest/environment/uv.lock", Path("uv.lock")}}, .layout = &layout};
+  const absl::StatusOr<UnitSpec> spec = MakePytestSpec(UnitId(0), program, settings, spec_options, catalog);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->path, "python3.11");
+  std::vector<std::string> files;
+  for (const ManifestEntry& entry : spec->files) files.push_back(entry.path);
+  EXPECT_THAT(files, ElementsAre(".dtest/environment/uv.lock", ".dtest/packages/brought.py", "project/pytest.ini",
+                                 "project/test_a.py"));
+  EXPECT_EQ(InPlacePytestSpec(UnitId(0), program, settings)->path, "/here/bin/python");
+  // A name is left to the host, which looks for it in the environment; a path is what it is.
+  settings.interpreter = "python9";
+  EXPECT_EQ(InPlacePytestSpec(UnitId(0), program, settings)->path, "python9");
+  settings.interpreter = "/bin/sh";
+  EXPECT_EQ(InPlacePytestSpec(UnitId(0), program, settings)->path, "/bin/sh");
+}
+
 TEST_F(PytestDiscoverTest, ToMeasureCoverageWhatConfiguresItWhereTestsStartIsShippedToo) {
   Write("project/pytest.ini");
   Write("project/test_a.py");

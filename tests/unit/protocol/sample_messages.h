@@ -58,23 +58,24 @@ inline CaseInfos SampleCases() {
 
 inline std::vector<ToAgent> SampleToAgent() {
   Welcome welcome;
-  welcome.settings = {"run-1",
-                      AnyBytes(),
-                      16,
-                      Sandbox::kNone,
-                      absl::Minutes(1),
-                      absl::Seconds(10),
-                      absl::Milliseconds(200),
-                      1 << 20,
-                      true,
-                      true,
-                      true,
-                      {{"A", "1"}, {"EMPTY", ""}, {"B", AnyBytes()}},
-                      "work/dir",
-                      5ull << 30,
-                      {"make db", AnyBytes(), absl::Minutes(2)},
-                      {"", "rm db", absl::Seconds(1)},
-                      {"make env", AnyBytes(), SampleDigest(7), absl::Minutes(3)}};
+  welcome.settings = {
+      "run-1",
+      AnyBytes(),
+      16,
+      Sandbox::kNone,
+      absl::Minutes(1),
+      absl::Seconds(10),
+      absl::Milliseconds(200),
+      1 << 20,
+      true,
+      true,
+      true,
+      {{"A", "1"}, {"EMPTY", ""}, {"B", AnyBytes()}},
+      "work/dir",
+      5ull << 30,
+      {"make db", AnyBytes(), absl::Minutes(2)},
+      {"", "rm db", absl::Seconds(1)},
+      {"make env", AnyBytes(), SampleDigest(7), absl::Minutes(3), ".dtest/environment", "/opt/env", "lib/packages"}};
   welcome.heartbeat_interval = absl::Seconds(2);
   welcome.lease_timeout = absl::Seconds(30);
   welcome.worker_base = 48;

@@ -35,6 +35,15 @@ TEST(Welcomer, SlotsAreThoseOfTheLineOrTheOptionOrTheCores) {
   EXPECT_EQ(by_option.Greet(HostId(1), WithCores(16)).settings.slots, 3u);
 }
 
+TEST(Welcomer, EnvironmentOfThisMachineIsOfHostsThatRunInPlace) {
+  Welcomer::Options options;
+  options.settings.environment.path = "/there";
+  options.environment_here.path = "/here";
+  Welcomer welcomer(options, Specs());
+  EXPECT_EQ(welcomer.Greet(HostId(0), WithCores(1)).settings.environment.path, "/there");
+  EXPECT_EQ(welcomer.Greet(HostId(2), WithCores(1)).settings.environment.path, "/here");
+}
+
 TEST(Welcomer, WorkerNumbersAreDenseInTheOrderOfHellos) {
   Welcomer welcomer({}, Specs());
   const Welcome b = welcomer.Greet(HostId(1), WithCores(2));

@@ -265,6 +265,68 @@ TEST(ConfigFile, SetupsThatAreWrong) {
   EXPECT_THAT(Wrong("[setup]\nhost = 'start'\n"), HasSubstr("host: 'start' is no set-up; give {command = "));
 }
 
+TEST(ConfigFile, Environments) {
+  const std::string file =
+      "[environment]\n"
+      "command = 'make it'\n"
+      "key = ['uv.lock', 'requirements/dev.txt']\n"
+      "check = 'python -m pip check'\n"
+      "timeout = '20m'\n";
+  const std::string text =
+      "command = \"make it\", key = [\"uv.lock\", \"requirements/dev.txt\"], check = \"python -m pip check\", timeout "
+      "= "
+      "\"20m\"";
+  const ConfigFile config = Parsed(file);
+  ASSERT_EQ(config.settings.size(), 1u);
+  EXPECT_EQ(config.settings[0].setting, FindSetting("environment"));
+  EXPECT_EQ(config.settings[0].origin, "dtest.toml:1");
+  EXPECT_THAT(config.settings[0].values, ElementsAre("{" + text + "}"));
+  // Files are relative to that of the settings.
+  const absl::StatusOr<ConfigFile> above = ParseConfigFile(file, "/above/dtest.toml", "/above", "");
+  ASSERT_TRUE(above.ok());
+  const std::string whole = "{" + text + ", directory = \"/above\"}";
+  EXPECT_THAT(above->settings[0].values, ElementsAre(whole));
+  // As `dtest config` shows it.
+  EXPECT_THAT(Parsed("environment = " + whole).settings[0].values, ElementsAre(whole));
+  EXPECT_THAT(Parsed("environment = 'none'").settings[0].values, ElementsAre("none"));
+  EXPECT_THAT(Parsed("[profile.ci.environment]\nship = '.venv'\n", "ci").profiles[0][0].values,
+              ElementsAre("{ship = \".venv\"}"));
+  EXPECT_THAT(Parsed("[environment]\ncommand = 'a'\nkey = []\n").settings[0].values,
+              ElementsAre("{command = \"a\", key = [], timeout = \"15m\"}"));
+  Options options;
+  ASSERT_TRUE(FindSetting("environment")->read({whole}, &options).ok());
+  EXPECT_EQ(
+      options.environment,
+      (EnvironmentSettings{
+          "/above", "make it", "python -m pip check", {"uv.lock", "requirements/dev.txt"}, absl::Minutes(20), "", ""}));
+  Options none;
+  ASSERT_TRUE(FindSetting("environment")->read({"none"}, &none).ok());
+  EXPECT_EQ(none.environment, EnvironmentSettings());
+}
+
+TEST(ConfigFile, EnvironmentsThatAreWrong) {
+  const auto wrong = [](const std::string& text) { return Wrong("[environment]\n" + text); };
+  constexpr char kOne[] = "give one of command, path, ship";
+  EXPECT_THAT(wrong("timeout = '1m'\n"), HasSubstr(kOne));
+  EXPECT_THAT(wrong("path = '/a'\nship = 'b'\n"), HasSubstr(kOne));
+  EXPECT_THAT(wrong("command = 'a'\n"), HasSubstr("dtest.toml:1:1: command needs key = [\"uv.lock\"]"));
+  EXPECT_THAT(wrong("ship = 'a'\ncheck = 'b'\n"),
+              HasSubstr("key, check and timeout are of an environment that is made"));
+  EXPECT_THAT(
+      wrong("command = ''\nkey = 'uv.lock'\npath = 'opt'\nship = 1\ntimeout = 'soon'\nkeys = 1\n"),
+      AllOf(HasSubstr("dtest.toml:2:11: command: give a command of the shell, as one text"),
+            HasSubstr("dtest.toml:3:7: key: give an array of texts, the files that the environment is made from"),
+            HasSubstr("dtest.toml:4:8: path: each host has it in the same place: give an absolute path"),
+            HasSubstr("dtest.toml:5:8: ship: give a directory, as one text"),
+            HasSubstr("dtest.toml:6:11: timeout: 'soon' is not a duration"),
+            HasSubstr("dtest.toml:7:1: unknown key 'keys' of an environment; it has command, key, check, "
+                      "timeout, path, ship; did you mean 'key'?")));
+  EXPECT_THAT(wrong("command = 'a'\nkey = ['/x', '../y', './z']\n"),
+              AllOf(HasSubstr("'/x': give a path relative to dtest.toml"), HasSubstr("'../y': give the path of a file"),
+                    HasSubstr("'./z': give the path of a file")));
+  EXPECT_THAT(Wrong("environment = '/opt'\n"), HasSubstr("'/opt' is no environment; give {path = \"/opt/env\"}"));
+}
+
 TEST(ConfigFile, AllMistakesAtOnceWithTheirPlaces) {
   EXPECT_EQ(Wrong("retrys = 2\n"
                   "timeout = 'soon'\n"

@@ -1,0 +1,136 @@
+#include "agent/store/environments.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "agent/store/fs.h"
+
+namespace dtest::store {
+namespace {
+
+constexpr char kUsed[] = "used", kMaking[] = "making", kHalf[] = "half", kWhole[] = "whole";
+
+std::string Directory(const std::string& root) { return absl::StrCat(root, "/environments"); }
+
+// Whether `path` still is the file that was opened.
+bool IsAt(const Fd& fd, const std::string& path) {
+  struct stat opened, found;
+  return fstat(fd.get(), &opened) == 0 && stat(path.c_str(), &found) == 0 && opened.st_dev == found.st_dev &&
+         opened.st_ino == found.st_ino;
+}
+
+// Of one of our symbolic links; empty if there is none.
+std::string Target(const std::string& link) {
+  char name[NAME_MAX + 1];
+  const ssize_t size = readlink(link.c_str(), name, sizeof name);
+  return size <= 0 ? std::string() : std::string(name, static_cast<size_t>(size));
+}
+
+bool LockNow(const Fd& fd) { return fd.ok() && Lock(fd.get(), LOCK_EX | LOCK_NB) == 0; }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Environments>> Environments::Open(const std::string& root, const std::string& name) {
+  if (absl::Status status = MakeStoreRoot(root); !status.ok()) return status;
+  if (absl::Status status = MakeDirectory(Directory(root), 0700); !status.ok()) return status;
+  auto opened = std::unique_ptr<Environments>(new Environments(root, absl::StrCat(Directory(root), "/", name)));
+  if (absl::Status status = opened->Use(); !status.ok()) return status;
+  RemoveUnused(root);
+  opened->remover_.emplace(root);
+  return opened;
+}
+
+Environments::~Environments() { GiveUp(); }
+
+// Until it is certain that nobody has removed it before it was locked.
+absl::Status Environments::Use() {
+  do {
+    if (absl::Status status = MakeDirectory(place_, 0700); !status.ok()) return status;
+    used_ = store::Open(At(kUsed), O_RDWR | O_CREAT, 0600);
+    if (!used_.ok() && errno == ENOENT) continue;
+    if (!used_.ok()) return ErrnoStatus(errno, "open file", At(kUsed));
+    Lock(used_.get(), LOCK_SH);
+  } while (!used_.ok() || !IsAt(used_, At(kUsed)));
+  futimens(used_.get(), nullptr);
+  return absl::OkStatus();
+}
+
+void Environments::RemoveUnused(const std::string& root) {
+  std::vector<std::pair<absl::Time, std::string>> unused;
+  for (const std::string& name : ListDirectory(Directory(root))) {
+    std::string place = absl::StrCat(Directory(root), "/", name);
+    struct stat st;
+    if (stat(absl::StrCat(place, "/", kUsed).c_str(), &st) != 0) continue;
+    if (!LockNow(store::Open(absl::StrCat(place, "/", kUsed), O_RDWR))) continue;
+    unused.emplace_back(absl::TimeFromTimespec(st.st_mtim), std::move(place));
+  }
+  if (unused.size() <= kMostUnused) return;
+  absl::c_sort(unused, std::greater<>());
+  for (size_t i = kMostUnused; i < unused.size(); ++i) {
+    if (absl::Now() - unused[i].first < kYoung) continue;
+    const std::string used = absl::StrCat(unused[i].second, "/", kUsed);
+    const Fd lock = store::Open(used, O_RDWR);  // held until it is gone: who waits for it looks again
+    if (LockNow(lock) && IsAt(lock, used)) ThrowAway(root, unused[i].second);
+  }
+}
+
+std::string Environments::Whole() const {
+  const std::string name = Target(At(kWhole));
+  return name.empty() ? name : At(name.c_str());
+}
+
+bool Environments::Claim() {
+  Fd fd = store::Open(At(kMaking), O_RDWR | O_CREAT, 0600);
+  if (fd.ok() && Lock(fd.get(), LOCK_EX | LOCK_NB) == EWOULDBLOCK) return false;
+  making_ = std::move(fd);
+  return true;
+}
+
+absl::StatusOr<std::string> Environments::Begin() {
+  ThrowHalfAway();
+  std::string path = At("XXXXXX");
+  if (mkdtemp(path.data()) == nullptr) return ErrnoStatus(errno, "make directory", path);
+  if (symlink(path.c_str() + place_.size() + 1, At(kHalf).c_str()) != 0) {
+    const int error = errno;
+    rmdir(path.c_str());
+    return ErrnoStatus(error, "make symbolic link", At(kHalf));
+  }
+  return path;
+}
+
+absl::Status Environments::Finish() {
+  if (std::rename(At(kHalf).c_str(), At(kWhole).c_str()) != 0) {
+    return ErrnoStatus(errno, "rename symbolic link", At(kHalf));
+  }
+  making_.reset();
+  return absl::OkStatus();
+}
+
+void Environments::GiveUp() {
+  if (!making_.has_value()) return;
+  ThrowHalfAway();
+  making_.reset();
+}
+
+void Environments::ThrowHalfAway() {
+  const std::string half = Target(At(kHalf));
+  if (half.empty()) return;
+  ThrowAway(root_, At(half.c_str()));
+  unlink(At(kHalf).c_str());
+}
+
+}  // namespace dtest::store
