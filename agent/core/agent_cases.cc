@@ -116,6 +116,9 @@ void Agent::Impl::On(CaseFinished&& event) {
   ran.told.slot = result.slot;
   ran.told.start = result.start;
   ran.told.duration = result.duration;
+  ran.told.setup = result.setup;
+  ran.told.teardown = result.teardown;
+  ran.told.shared = result.shared;
   ran.told.warning = result.warning;
   ran.told.process = result.process;
   ran.told.place = result.place;

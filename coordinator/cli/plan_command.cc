@@ -58,7 +58,8 @@ absl::string_view SuiteOf(absl::string_view name, bool pytest) {
 
 // The cases of one unit, in the order of their names.
 void AddUnit(const std::string& name, bool pytest, const std::vector<const History::KnownCase*>& cases,
-             absl::Duration startup, absl::Duration collection, const CasePolicies& policies, Knowledge* knowledge) {
+             absl::Duration startup, absl::Duration suite_setup, absl::Duration collection,
+             const CasePolicies& policies, Knowledge* knowledge) {
   CaseInfos infos;
   std::vector<uint32_t> selected;
   std::vector<std::optional<CaseHistory>> histories;
@@ -80,6 +81,7 @@ void AddUnit(const std::string& name, bool pytest, const std::vector<const Histo
   const UnitId id(static_cast<uint32_t>(knowledge->input.units.size()));
   unit.collection = collection;
   unit.known = ExpectedCases(id, name, infos, selected, policies, startup, histories, nullptr);
+  unit.known.suite_setup = suite_setup;
   for (const History::KnownCase* known : cases) {
     const CaseHistory& history = known->history;
     knowledge->stale += history.last_run + kStale < latest ? 1 : 0;
@@ -133,6 +135,7 @@ absl::StatusOr<Knowledge> Know(const Options& options, const Discovery& discover
     const bool pytest = program.pytest.has_value();
     if (pytest && collection == collections.end()) knowledge.unknown_collections.push_back(program.name);
     AddUnit(program.name, pytest, cases->second, history->Startup(program.name).value_or(absl::ZeroDuration()),
+            history->SuiteSetup(program.name).value_or(absl::ZeroDuration()),
             collection == collections.end() ? absl::ZeroDuration() : collection->second, policies, &knowledge);
   }
   if (!knowledge.input.units.empty()) return knowledge;

@@ -1,3 +1,5 @@
+#include "coordinator/cli/run_command.h"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,7 +24,6 @@
 #include "coordinator/cli/json_document.h"
 #include "coordinator/cli/reports.h"
 #include "coordinator/cli/reproduce_command.h"
-#include "coordinator/cli/run_command.h"
 #include "coordinator/cli/run_environment.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/coverage/collector.h"

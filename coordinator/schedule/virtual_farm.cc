@@ -18,12 +18,15 @@ class VirtualFarm {
   VirtualFarm(const std::vector<VirtualUnit>& units, const std::vector<VirtualHost>& hosts, SchedulerOptions options)
       : units_(units),
         hosts_(hosts),
-        takes_(units.size()),
+        cases_(units.size()),
         agents_(hosts.size()),
         scheduler_(WithHosts(std::move(options))),
         known_(units.size()) {
     for (size_t u = 0; u < units.size(); ++u) {
-      for (size_t i = 0; i < units[u].takes.size(); ++i) takes_[u][units[u].known.cases[i].index] = units[u].takes[i];
+      for (size_t i = 0; i < units[u].takes.size(); ++i) {
+        const CasesKnown& known = units[u].known;
+        cases_[u][known.cases[i].index] = {units[u].takes[i], i < known.suite_of.size() ? known.suite_of[i] : 0};
+      }
     }
     for (size_t h = 0; h < hosts.size(); ++h) {
       agents_[h].slots.resize(hosts[h].slots);
@@ -56,6 +59,10 @@ class VirtualFarm {
   }
 
  private:
+  struct Case {
+    absl::Duration takes;
+    uint32_t suite = 0;
+  };
   struct UnitHere {
     bool prepared = false;
     absl::Time ready = absl::InfiniteFuture();  // when it will have been collected, once that has begun
@@ -66,6 +73,7 @@ class VirtualFarm {
     Lease lease;  // or the unit of a listing
     size_t begun = 0;
     absl::Duration startup;
+    absl::Duration takes, shared;  // the case that it is at
   };
   struct Agent {
     std::vector<Slot> slots;
@@ -167,7 +175,7 @@ class VirtualFarm {
       result_.collection_time += collected - now_;
       result_.startup_time += slot.startup;
       ++result_.processes;
-      Wake(h, s, collected + slot.startup + CaseTakes(h, slot));
+      Wake(h, s, collected + slot.startup + CaseTakes(h, &slot));
     }
   }
 
@@ -178,12 +186,17 @@ class VirtualFarm {
     return ready;
   }
 
-  // The case that the slot is at; it is counted.
-  absl::Duration CaseTakes(uint32_t h, const Slot& slot) {
-    const uint32_t index = slot.lease.cases[slot.begun].index;
-    const absl::Duration takes = takes_[slot.lease.unit.value()].at(index) / hosts_[h].speed;
-    result_.case_time += takes;
-    return takes;
+  // The case that the slot is at, with what it makes for its suite; both are counted.
+  absl::Duration CaseTakes(uint32_t h, Slot* slot) {
+    const absl::flat_hash_map<uint32_t, Case>& cases = cases_[slot->lease.unit.value()];
+    const Case& c = cases.at(slot->lease.cases[slot->begun].index);
+    const bool same_suite = slot->begun > 0 && cases.at(slot->lease.cases[slot->begun - 1].index).suite == c.suite;
+    const absl::Duration setup = units_[slot->lease.unit.value()].known.suite_setup;
+    slot->shared = same_suite ? absl::ZeroDuration() : setup / hosts_[h].speed;
+    slot->takes = c.takes / hosts_[h].speed;
+    result_.startup_time += slot->shared;
+    result_.case_time += slot->takes;
+    return slot->takes + slot->shared;
   }
 
   void Wake(uint32_t h, uint32_t s, absl::Time time) { due_.push({time, ++serial_, h, s}); }
@@ -212,21 +225,23 @@ class VirtualFarm {
     result.index = leased.index;
     result.attempt = leased.attempt;
     result.slot = SlotId(s);
-    result.duration = takes_[slot.lease.unit.value()].at(leased.index) / hosts_[h].speed;
+    result.duration = slot.takes + slot.shared;
+    result.setup = result.shared = slot.shared;
     results.done = ++slot.begun == slot.lease.cases.size();
     if (results.done) {
       results.startup = slot.startup;
+      results.followed = true;  // so what its cases share is no part of that
       slot.busy = false;
       StartWhatMay(h);
     } else {
-      Wake(h, s, now_ + CaseTakes(h, slot));
+      Wake(h, s, now_ + CaseTakes(h, &slot));
     }
     Say(h, std::move(results));
   }
 
   const std::vector<VirtualUnit>& units_;
   const std::vector<VirtualHost>& hosts_;
-  std::vector<absl::flat_hash_map<uint32_t, absl::Duration>> takes_;  // by unit and index
+  std::vector<absl::flat_hash_map<uint32_t, Case>> cases_;  // by unit and index
   std::vector<Agent> agents_;
   Scheduler scheduler_;
   std::deque<SchedulerEvent> told_;

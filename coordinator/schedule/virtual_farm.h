@@ -18,7 +18,8 @@ namespace dtest {
 
 // All durations are as on a host of speed 1.
 struct VirtualUnit {
-  CasesKnown known;                   // as the scheduler is told; `known.startup` is what each process takes to start
+  // As the scheduler is told; `known.startup` is what each lease takes to begin, `known.suite_setup` each suite in it.
+  CasesKnown known;
   std::vector<absl::Duration> takes;  // parallel to known.cases
   // What each host needs once, before its first case of the unit; the first host lists the unit with it. Zero: nothing.
   absl::Duration collection;
@@ -33,7 +34,7 @@ struct VirtualHost {
 
 struct VirtualRun {
   absl::Duration wall;                                      // from all hosts up to the last verdict
-  absl::Duration case_time, startup_time, collection_time;  // of slots, all together
+  absl::Duration case_time, startup_time, collection_time;  // of slots, all together; suites' beginning is start-up
   uint64_t processes = 0;
   uint64_t impossible = 0;  // cases that no host can run (slots, tags): they took nothing
 };

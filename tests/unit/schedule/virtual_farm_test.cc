@@ -61,6 +61,16 @@ TEST(VirtualFarm, EachProcessStarts) {
   EXPECT_EQ(LongestChain({unit}, Slots(2)).startup, absl::Milliseconds(500));
 }
 
+TEST(VirtualFarm, SuitesThatCostMuchToBeginWithAreBegunOnce) {
+  VirtualUnit unit = Unit(0, std::vector<absl::Duration>(16, absl::Seconds(1)));
+  for (uint32_t i = 0; i < 16; ++i) unit.known.suite_of[i] = i / 4;
+  unit.known.suite_setup = absl::Seconds(1);
+  const VirtualRun run = RunVirtually({unit}, Slots(2), {});
+  EXPECT_EQ(run.wall, absl::Seconds(10));
+  EXPECT_EQ(run.startup_time, absl::Seconds(4));
+  EXPECT_EQ(run.case_time, absl::Seconds(16));
+}
+
 // The first lists, and the others wait for their own.
 TEST(VirtualFarm, EachHostCollectsOnce) {
   VirtualUnit unit = Unit(0, std::vector<absl::Duration>(8, absl::Seconds(1)));
