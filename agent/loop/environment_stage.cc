@@ -98,6 +98,8 @@ void EnvironmentStage::Run(State state, const std::string& command) {
 void EnvironmentStage::CommandEnded() {
   const std::unique_ptr<ShellCommand> command = std::move(command_);  // what it has left running is killed
   const std::string& error = command->error();
+  if (signalled_)
+    return Fail(state_ == State::kMaking ? "the run ended while it was made" : "the run ended while it was checked");
   if (state_ == State::kMaking) {
     if (!error.empty()) return Fail(Ended("its command", error), command->TakeOutput());
     return Check(std::move(candidate_));
@@ -127,6 +129,7 @@ void EnvironmentStage::Fail(std::string error, std::string output) {
 }
 
 void EnvironmentStage::Signal(int signal) {
+  signalled_ = true;
   if (command_ != nullptr) command_->Signal(signal);
   if (state_ == State::kWaiting) Fail("the run ended while another agent was making it");
 }

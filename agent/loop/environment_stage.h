@@ -50,7 +50,7 @@ class EnvironmentStage {
   // Where it is, absolute; stays so while this object lives. Empty: it is not over, or has failed.
   const std::string& directory() const { return directory_; }
 
-  // To what runs. Where it waits for another run it is over, with an error.
+  // To what runs. Once that has ended it is over, with an error; where it waits for another agent at once.
   void Signal(int signal);
   void CheckEnded();
   void Tick(absl::Time now);
@@ -74,6 +74,7 @@ class EnvironmentStage {
   std::string bad_;        // whose check has failed
   bool made_ = false;      // here, just now
   bool told_ = false;      // that it waits
+  bool signalled_ = false;
   std::unique_ptr<ShellCommand> command_;
   absl::Time look_at_ = absl::InfiniteFuture();
   std::string error_, output_, directory_;

@@ -14,9 +14,13 @@ namespace dtest {
 namespace {
 
 // What tests see, what an agent is told, and where the agent is.
-constexpr absl::string_view kOthers[] = {"DTEST_HOST",         "DTEST_SLOT",     "DTEST_SLOTS",     "DTEST_WORKER",
-                                         "DTEST_WORKER_COUNT", "DTEST_ATTEMPT",  "DTEST_ITERATION", "DTEST_RUN_ID",
-                                         "DTEST_AGENT",        "DTEST_AGENT_LOG"};
+constexpr absl::string_view kOthers[] = {"DTEST_HOST",         "DTEST_SLOT",      "DTEST_SLOTS",      "DTEST_WORKER",
+                                         "DTEST_WORKER_COUNT", "DTEST_ATTEMPT",   "DTEST_ITERATION",  "DTEST_RUN_ID",
+                                         "DTEST_AGENT",        "DTEST_AGENT_LOG", "DTEST_ENVIRONMENT"};
+
+bool IsAnothers(absl::string_view name) {
+  return std::find(std::begin(kOthers), std::end(kOthers), name) != std::end(kOthers);
+}
 
 }  // namespace
 
@@ -34,7 +38,7 @@ VariableSettings ReadVariables(const Variables& variables) {
   std::vector<std::string> known;
   for (const Setting& setting : AllSettings()) {
     const auto set = variables.find(VariableName(setting));
-    if (!setting.has_variable && set != variables.end() && setting.name != absl::string_view("host")) {
+    if (!setting.has_variable && set != variables.end() && !IsAnothers(set->first)) {
       read.warnings.push_back(
           absl::StrCat(set->first, " is not read: give --", setting.name, ", or set it in dtest.toml"));
     }
@@ -53,7 +57,7 @@ VariableSettings ReadVariables(const Variables& variables) {
     const std::string& name = entry->first;
     if (!absl::StartsWith(name, kPrefix)) break;
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    if (std::find(std::begin(kOthers), std::end(kOthers), name) != std::end(kOthers)) continue;
+    if (IsAnothers(name)) continue;
     const std::string suggestion = DidYouMean(absl::string_view(name).substr(kPrefix.size()), ends, kPrefix);
     if (!suggestion.empty()) read.warnings.push_back(absl::StrCat(name, " is no variable of dtest's", suggestion));
   }

@@ -220,7 +220,27 @@ TEST_F(EnvironmentStageTest, SignalEndsWhatRunsAndWhatWaits) {
   TurnUntil(first.get(), [&] { return !Log().empty(); });
   first->Signal(SIGINT);
   TurnUntil(first.get(), [&] { return first->over(); });
-  EXPECT_THAT(first->error(), HasSubstr("its command was killed by signal 2"));
+  EXPECT_EQ(first->error(), "the run ended while it was made");
+  EXPECT_EQ(Directories(), 0u);
+}
+
+TEST_F(EnvironmentStageTest, NothingIsMadeAnewAfterASignal) {
+  const std::string made = Run()->directory();
+  wanted_.check = "echo checked >> log; exec sleep 1000";
+  std::unique_ptr<EnvironmentStage> stage = NewStage();
+  stage->Start();
+  TurnUntil(stage.get(), [&] { return Log().size() == 2; });
+  stage->Signal(SIGINT);
+  TurnUntil(stage.get(), [&] { return stage->over(); });
+  EXPECT_EQ(stage->error(), "the run ended while it was checked");
+  EXPECT_THAT(Log(), ElementsAre("made", "checked"));
+  EXPECT_THAT(notes_, IsEmpty());
+  EXPECT_TRUE(std::filesystem::exists(made));
+}
+
+TEST_F(EnvironmentStageTest, CommandThatIsKilledIsToldAsSuch) {
+  wanted_.command = "kill -9 $$";
+  EXPECT_THAT(Run()->error(), HasSubstr("its command was killed by signal 9"));
 }
 
 TEST_F(EnvironmentStageTest, PathThatIsThereAndOneThatIsNot) {

@@ -21,19 +21,22 @@ TEST(Variables, OneASetting) {
 }
 
 TEST(Variables, WhatTestsSeeIsNoSetting) {
-  const VariableSettings read = ReadVariables({{"DTEST_HOST", "h1"}, {"DTEST_SLOT", "0"}, {"DTEST_RUN_ID", "x"}});
+  const VariableSettings read = ReadVariables(
+      {{"DTEST_HOST", "h1"}, {"DTEST_SLOT", "0"}, {"DTEST_RUN_ID", "x"}, {"DTEST_ENVIRONMENT", "/opt/env"}});
   EXPECT_TRUE(read.layer.empty()) << "dtest may run in a test of dtest";
   EXPECT_TRUE(read.warnings.empty());
 }
 
 TEST(Variables, ASettingWithoutAVariableIsTold) {
-  EXPECT_THAT(ReadVariables({{"DTEST_ENV", "A=1"}}).warnings, ElementsAre(HasSubstr("DTEST_ENV is not read: give --env")));
+  EXPECT_THAT(ReadVariables({{"DTEST_ENV", "A=1"}}).warnings,
+              ElementsAre(HasSubstr("DTEST_ENV is not read: give --env")));
 }
 
 TEST(Variables, SlipsAreTold) {
   const VariableSettings read = ReadVariables({{"DTEST_RETRYS", "2"}, {"DTEST_GOOGLETEST", "elsewhere"}});
   EXPECT_TRUE(read.layer.empty());
-  EXPECT_THAT(read.warnings, ElementsAre(HasSubstr("DTEST_RETRYS is no variable of dtest's; did you mean 'DTEST_RETRIES'?")));
+  EXPECT_THAT(read.warnings,
+              ElementsAre(HasSubstr("DTEST_RETRYS is no variable of dtest's; did you mean 'DTEST_RETRIES'?")));
 }
 
 }  // namespace
