@@ -70,9 +70,6 @@ CaseResult Read(wire::CaseResult::Reader in, Decoder& decoder) {
   result.leaky = in.getLeaky();
   result.start = decoder.Measured(in.getStart(), "start of a case");
   result.duration = decoder.Measured(in.getDuration(), "duration of a case");
-  result.setup = decoder.Measured(in.getSetup(), "set-up of a case");
-  result.teardown = decoder.Measured(in.getTeardown(), "tear-down of a case");
-  result.shared = decoder.Measured(in.getShared(), "shared set-up of a case");
   result.process = in.getProcess();
   result.place = in.getPlace();
   return result;
@@ -83,6 +80,9 @@ void Read(wire::CaseDetail::Reader in, CaseResult* result, Decoder& decoder) {
   result->message = Decoder::String(in.getMessage());
   result->output = Decoder::String(in.getOutput());
   result->warning = Decoder::String(in.getWarning());
+  result->setup = decoder.Measured(in.getSetup(), "set-up of a case");
+  result->teardown = decoder.Measured(in.getTeardown(), "tear-down of a case");
+  result->shared = decoder.Measured(in.getShared(), "shared set-up of a case");
   result->properties = decoder.Pairs(in.getProperties(), "properties");
 }
 

@@ -261,7 +261,7 @@ void Write(const ListingWrong& wrong, wire::Envelope::Builder envelope) {
 
 bool HasDetail(const CaseResult& result) {
   return !result.message.empty() || !result.output.empty() || result.output_cut != 0 || !result.properties.empty() ||
-         !result.warning.empty();
+         !result.warning.empty() || result.setup > absl::ZeroDuration() || result.teardown > absl::ZeroDuration();
 }
 
 void Write(const CaseResult& from, wire::CaseResult::Builder row) {
@@ -272,9 +272,6 @@ void Write(const CaseResult& from, wire::CaseResult::Builder row) {
   row.setLeaky(from.leaky);
   row.setStart(MeasuredNanoseconds(from.start));
   row.setDuration(MeasuredNanoseconds(from.duration));
-  row.setSetup(MeasuredNanoseconds(from.setup));
-  row.setTeardown(MeasuredNanoseconds(from.teardown));
-  row.setShared(MeasuredNanoseconds(from.shared));
   row.setProcess(from.process);
   row.setPlace(from.place);
 }
@@ -285,6 +282,9 @@ void Write(const CaseResult& from, uint32_t row, wire::CaseDetail::Builder detai
   detail.setMessage(Bytes(from.message));
   detail.setOutput(Bytes(from.output));
   detail.setWarning(Bytes(from.warning));
+  detail.setSetup(MeasuredNanoseconds(from.setup));
+  detail.setTeardown(MeasuredNanoseconds(from.teardown));
+  detail.setShared(MeasuredNanoseconds(from.shared));
   if (!from.properties.empty()) SetPairs(detail.initProperties(from.properties.size()), from.properties);
 }
 

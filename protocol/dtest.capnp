@@ -267,7 +267,7 @@ struct Listed {
 }
 
 struct CaseResult {
-  # What every case has, in 64 bytes without a pointer. The rest is in Results.details, for the cases that have any.
+  # What every case has, in 40 bytes without a pointer. The rest is in Results.details, for the cases that have any.
   index @0 :UInt32;
   attempt @1 :UInt32;  # 1 or more
   slot @2 :UInt32;
@@ -277,9 +277,6 @@ struct CaseResult {
   duration @6 :Int64;
   process @7 :UInt32;  # of its agent, from 1; 0: none
   place @8 :UInt32;    # how many cases began in that process before it
-  setup @9 :Int64;     # of `duration`
-  teardown @10 :Int64;  # of `duration`
-  shared @11 :Int64;   # of `setup`: made for other cases, too
 }
 
 struct CaseDetail {
@@ -289,6 +286,9 @@ struct CaseDetail {
   output @3 :Data;
   properties @4 :List(Pair);
   warning @5 :Data;
+  setup @6 :Int64;     # of the case's duration
+  teardown @7 :Int64;  # of it
+  shared @8 :Int64;    # of `setup`: made for other cases, too
 }
 
 struct LateFailure {

@@ -49,7 +49,7 @@ struct CaseResult {
   absl::Duration duration;  // on the agent's monotonic clock; never negative
   // What set-up and tear-down took of it, where the framework says so; never negative.
   absl::Duration setup, teardown;
-  // Of the set-up, what it made for other cases, too: fixtures of their module or session. Never negative.
+  // Of `setup`, what it made for other cases, too: fixtures of their module or session. Never negative.
   absl::Duration shared;
   std::string message;      // one or more lines: the first assertion, the signal, the skip reason; empty when passed
   std::string output;       // stdout and stderr in the order they were read, cut in the middle past the cap. Empty when

@@ -148,6 +148,7 @@ TEST_F(AgentCoreFollow, SoDoesOneThatIsPastItsLimit) {
 }
 
 TEST_F(AgentCoreFollow, WhatIsHeldCanBeCancelled) {
+  limit_ = absl::Hours(9);
   HoldTwo();
   EXPECT_THAT(Get(Cancel{LeaseId(2)}), IsEmpty()) << "its process will begin with it";
   After(absl::Hours(2));
@@ -179,7 +180,8 @@ TEST_F(AgentCoreFollow, ADeathBeforeTheNextTestIsNoneInAGlobalSetUp) {
   EXPECT_THAT(Ends(0, SIGSEGV), IsEmpty());
   EXPECT_THAT(Turn(), ElementsAre("run 0 in 0: 6"));
   RunCase(6);
-  EXPECT_THAT(Ends(0), ElementsAre("results 2 [5 crashed (killed by signal 11 (Segmentation fault) between tests), 6 "
+  EXPECT_THAT(Ends(0), ElementsAre("results 2 [5 crashed (killed by signal 11 (Segmentation fault) between tests: one "
+                                   "had ended, and this one had not begun), 6 "
                                    "passed] done"));
 }
 

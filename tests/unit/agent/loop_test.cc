@@ -85,7 +85,7 @@ class PytestLoopTest : public AgentLoopTest {
 TEST_F(PytestLoopTest, AProcessGoesOnWithWhatWaits) {
   welcome_.settings.slots = 1;
   StartWith({"a.py::a", "a.py::b"});
-  RunCases(LeaseId(1), {1});
+  LeaseWhatMayFollow(1, 1);
   LeaseWhatMayFollow(2, 0);
   const std::string cases = "/slot-0/control/cases";
   EXPECT_EQ(directories_.files[cases], std::string("a.py::b\0", 8));
@@ -108,7 +108,7 @@ TEST_F(PytestLoopTest, AProcessGoesOnWithWhatWaits) {
 TEST_F(PytestLoopTest, OneThatDoesNotGetThereLeavesItToAnother) {
   welcome_.settings.slots = 1;
   StartWith({"a.py::a", "a.py::b"});
-  RunCases(LeaseId(1), {1});
+  LeaseWhatMayFollow(1, 1);
   LeaseWhatMayFollow(2, 0);
   Tells({Began(), {"wants more"}});
   Turn();

@@ -604,7 +604,7 @@ TEST_F(HistoryTest, WhatWasNotSeenForNinetyDaysIsForgotten) {
 
 TEST_F(HistoryTest, AnExecutableKeepsItsLatestCases) {
   Open();
-  Sql("INSERT INTO executables VALUES(1, 't', NULL, 0);"
+  Sql("INSERT INTO executables(id, name, startup, pruned) VALUES(1, 't', NULL, 0);"
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100050) "
       "INSERT INTO cases SELECT 1, 'S.' || i, 1, 1, 1, 0, 0, 1795262000 + i / 1000, 1, 0, NULL, NULL FROM n");
   RunAt(Open().get(), kTime, {{.name = "S.latest"}});
