@@ -109,7 +109,7 @@ std::string ToldListing(const SimUnit& unit) {
   const CaseInfos cases = CasesOf(unit);
   std::string text;
   for (size_t i = 0; i < cases.size(); ++i)
-    absl::StrAppend(&text, Told({"case", cases.name(i), "", "0", "", cases.group(i)}));
+    absl::StrAppend(&text, Told({"case", cases.name(i), "", "0", "", cases.group(i), "0"}));
   return absl::StrCat(text, Told({"end", absl::StrCat(cases.size())}));
 }
 
