@@ -131,7 +131,7 @@ absl::Status History::Flush(absl::Time now) {
 absl::Status History::WriteSlice() {
   if (db_ == nullptr || pending_.empty()) return absl::OkStatus();
   const size_t count = std::min(pending_.size(), kSlice);
-  const absl::Status status = Transaction(absl::ZeroDuration(), [&] { return WriteRows(count); });
+  absl::Status status = Transaction(absl::ZeroDuration(), [&] { return WriteRows(count); });
   if (status.ok()) pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count));
   return status;
 }
@@ -278,8 +278,8 @@ absl::Status History::WriteRows(size_t count) {
 absl::Status History::WriteStartups() {
   absl::StatusOr<SqliteStatement> update = SqliteStatement::Prepare(
       db_.get(),
-      "UPDATE executables SET startup = coalesce(startup + CAST(?2 * (?3 - startup) AS INTEGER), ?3), suite_setup = ?4 "
-      "WHERE id = ?1");
+      "UPDATE executables SET startup = coalesce(startup + CAST(?2 * (?3 - startup) AS INTEGER), ?3), suite_setup = "
+      "coalesce(suite_setup + CAST(?2 * (?4 - suite_setup) AS INTEGER), ?4, suite_setup) WHERE id = ?1");
   if (!update.ok()) return update.status();
   for (const auto& [name, sum] : startups_) {
     const absl::StatusOr<int64_t> row = UnitRow(name);
@@ -287,7 +287,7 @@ absl::Status History::WriteStartups() {
     update->Bind(1, *row);
     update->Bind(2, kNewWeight);
     update->Bind(3, Nanoseconds(sum.total / sum.count));
-    update->Bind(4, Nanoseconds(sum.suite_setup));
+    sum.suite_setup.has_value() ? update->Bind(4, Nanoseconds(*sum.suite_setup)) : update->BindNull(4);
     if (absl::Status status = update->Run(); !status.ok()) return status;
   }
   return absl::OkStatus();

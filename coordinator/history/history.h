@@ -89,7 +89,7 @@ class History : public Sink {
   absl::Status Forget(const std::vector<KnownCase>& cases);
   // Process start-up cost of a unit: mean as of durations.
   std::optional<absl::Duration> Startup(absl::string_view unit);
-  // What it costs to begin with one of its suites, as the last run had it.
+  // What it costs to begin with one of its suites: mean as of durations.
   std::optional<absl::Duration> SuiteSetup(absl::string_view unit);
   // Relative to the average host; 1.0 where nothing is known. Learnt from runs in which several hosts ran cases of
   // known duration.
@@ -139,7 +139,7 @@ class History : public Sink {
   struct Startups {
     absl::Duration total;
     int64_t count = 0;
-    absl::Duration suite_setup;
+    std::optional<absl::Duration> suite_setup;
   };
   absl::flat_hash_map<std::string, Startups> startups_;  // of this run, by unit
   RunTally tally_;

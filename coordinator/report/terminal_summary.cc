@@ -223,6 +223,7 @@ void TerminalReport::AppendQuarantined() {
   if (passed.empty()) return;
   absl::StrAppend(&lines_, "\n", Plural(passed.size(), "quarantined case"), " passed; drop what is mended:\n");
   std::vector<std::string> names;
+  names.reserve(passed.size());
   for (const RunSummary::Quarantined* one : passed) {
     names.push_back(absl::StrCat(NameOf(one->attempt), ": ", WhyText(one->reason, one->owner), "; before this run ",
                                  one->hint.empty() ? "it was not known" : OneLine(one->hint)));

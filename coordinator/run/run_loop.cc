@@ -44,6 +44,7 @@ absl::Duration TearDownTime(const RunSettings& settings) {
 
 std::vector<std::string> NamesOf(const std::vector<HostSpec>& hosts) {
   std::vector<std::string> names;
+  names.reserve(hosts.size());
   for (const HostSpec& host : hosts) names.push_back(host.name);
   return names;
 }
@@ -153,7 +154,10 @@ void RunLoop::End() {
   hosts_->ShutDown(now_);  // they clean up while the reports are written
   ReportCoverage();
   for (uint32_t i = 0; out_.history != nullptr && i < units_.size(); ++i) {
-    out_.history->RecordSuiteSetup(units_[i].name, scheduler_.SuiteSetup(UnitId(i)));
+    // A run that has shown none of it says something only if it ran all there is.
+    std::optional<absl::Duration> setup = scheduler_.SuiteSetup(UnitId(i));
+    if (!setup.has_value() && *end_ == RunEnd::kCompleted && selection_.TakesAll()) setup = absl::ZeroDuration();
+    if (setup.has_value()) out_.history->RecordSuiteSetup(units_[i].name, *setup);
   }
   Emit(RunFinished{*end_, end_reason_, processes_, startup_});
   out_.sinks->Flush(now_);

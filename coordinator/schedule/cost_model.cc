@@ -39,7 +39,7 @@ void CostModel::AddUnit(UnitId unit, uint32_t suites, absl::Duration startup, ab
   if (suite_setup > absl::ZeroDuration()) e.suite_setup.Add(absl::ToDoubleSeconds(suite_setup));
   e.dear_suite = 16 * suite_setup;
   e.prior = default_case_;
-  e.long_case = std::max(absl::Seconds(longest_batch_) / 4, 4 * startup);
+  e.long_case = std::max(absl::Seconds(longest_batch_) / 4, 4 * (startup + suite_setup));
   Refresh(unit);
 }
 
@@ -56,7 +56,8 @@ void CostModel::LearnStartup(UnitId unit, absl::Duration took) {
 }
 
 void CostModel::LearnSuiteSetup(UnitId unit, absl::Duration took, uint32_t suites) {
-  if (suites > 0) units_[unit].suite_setup.Add(absl::ToDoubleSeconds(took) / suites);
+  units_[unit].suite_setup.Add(absl::ToDoubleSeconds(took) / suites);
+  units_[unit].learnt_suite_setup = true;
 }
 
 absl::Duration CostModel::Unknown(UnitId unit, uint32_t suite) const {

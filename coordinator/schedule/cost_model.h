@@ -32,7 +32,7 @@ class CostModel {
   // A case of this suite took so long on a host of this speed.
   void Learn(UnitId unit, uint32_t suite, absl::Duration took, double speed = 1);
   void LearnStartup(UnitId unit, absl::Duration took);
-  // A lease had cases of so many suites, and in its time made so much that their cases share.
+  // A lease had cases of so many suites, and in its time made so much that their cases share: not nothing.
   void LearnSuiteSetup(UnitId unit, absl::Duration took, uint32_t suites);
 
   // How long it is expected to take to start a process of the unit.
@@ -41,6 +41,8 @@ class CostModel {
   absl::Duration SuiteSetup(UnitId unit) const {
     return units_.contains(unit) ? absl::Seconds(units_[unit].suite_setup.seconds) : absl::ZeroDuration();
   }
+  // Whether this run has taught it that.
+  bool has_learnt_suite_setup(UnitId unit) const { return units_.contains(unit) && units_[unit].learnt_suite_setup; }
   // Whether a suite whose cases are expected to take so long should be in one batch: divided it would cost a sixteenth
   // more, or a larger part. By what was expected before the first result.
   bool KeepsTogether(UnitId unit, absl::Duration suite) const { return units_[unit].dear_suite > suite; }
@@ -55,7 +57,7 @@ class CostModel {
   void Refresh(UnitId unit);
 
   // A case of the unit that is expected to take longer is leased alone: a quarter of the longest batch, or so long that
-  // a start of its process, as expected before the first, is a fifth of the two. Fixed.
+  // a start of its process and of its suite, as expected before the first, are a fifth of the two. Fixed.
   absl::Duration long_case(UnitId unit) const { return units_[unit].long_case; }
 
   // How long the next batch of short cases should be. `pending`: what all that is unassigned is expected to take,
@@ -79,7 +81,8 @@ class CostModel {
     Average cases;
     Average startup, suite_setup;
     absl::Duration dear_suite;  // see KeepsTogether
-    double prior = 0;           // expected before the first result
+    bool learnt_suite_setup = false;
+    double prior = 0;  // expected before the first result
     absl::Duration long_case;
     std::vector<Average> suites;
   };

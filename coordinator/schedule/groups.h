@@ -22,13 +22,17 @@ namespace dtest::schedule {
 
 class Groups {
  public:
-  // The group of a new case of the unit: that which has this number there.
-  void Put(UnitId unit, uint32_t index, uint32_t number) {
+  // The group of a new case of the unit: that which has this number there. Not `apart`: its cases are offered as one,
+  // the longest groups first, and that is all: it is never busy, and a lease has nothing of it.
+  void Put(UnitId unit, uint32_t index, uint32_t number, bool apart = true) {
     units_.GrowTo(unit);
     Unit& u = units_[unit];
     if (u.of_index.size() <= index) u.of_index.resize(index + 1, kNoGroup);
     if (u.of_number.size() <= number) u.of_number.resize(number + 1, kNoGroup);
-    if (u.of_number[number] == kNoGroup) u.of_number[number] = leases_.Add(0);
+    if (u.of_number[number] == kNoGroup) {
+      u.of_number[number] = leases_.Add(0);
+      apart_.Add(apart);
+    }
     u.of_index[index] = u.of_number[number];
   }
   GroupId Of(const CaseRecord& c) const { return c.grouped ? units_[c.unit].of_index[c.index] : kNoGroup; }
@@ -38,7 +42,7 @@ class Groups {
     std::vector<GroupId> groups;
     for (CaseNumber i = list.head; i != kNoCase; i = cases[i].next) {
       const GroupId g = Of(cases[i]);
-      if (g != kNoGroup && (groups.empty() || groups.back() != g)) groups.push_back(g);
+      if (g != kNoGroup && apart_[g] && (groups.empty() || groups.back() != g)) groups.push_back(g);
     }
     return groups;
   }
@@ -60,6 +64,7 @@ class Groups {
   };
   IdVector<UnitId, Unit> units_;
   IdVector<GroupId, uint32_t> leases_;  // that have some of it
+  IdVector<GroupId, uint8_t> apart_;
 };
 
 }  // namespace dtest::schedule

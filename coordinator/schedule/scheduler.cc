@@ -1,6 +1,7 @@
 #include "coordinator/schedule/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -273,36 +274,54 @@ void Scheduler::Impl::On(const CasesUnknown& event) {
   listings_.Resolve(event.unit);
 }
 
-// Those that the project asks for, and suites that cost much to begin with: they are whole, and so the longest of them
-// can come first. Not one that would take more than half of what there is to do for a slot.
+// Those that the project asks for, and suites that cost much to begin with: they are not divided as batches happen to
+// end, and the longest come first. One that would take more than half of what there is to do for a slot is divided into
+// parts of about that.
 std::vector<uint32_t> Scheduler::Impl::GroupsOf(const CasesKnown& event, const std::vector<uint32_t>& suites) const {
   std::vector<uint32_t> group_of = event.group_of;
-  if (event.suite_setup <= absl::ZeroDuration() || options_.shuffle || options_.stress.has_value()) return group_of;
+  const bool ordered = options_.shuffle.has_value() || options_.stress.has_value() || options_.together;
+  if (event.suite_setup <= absl::ZeroDuration() || ordered) return group_of;
   struct Suite {
-    absl::Duration expected;
-    bool plain = true;  // its cases can share a process
-    uint32_t policy = 0;
+    absl::Duration expected;  // of its cases that can be in a group and are known
+    int64_t known = 0, unknown = 0;
+    absl::Duration part, filled;  // of its groups; the one that is being filled
+    uint32_t group = 0;           // this one
   };
-  absl::flat_hash_map<uint32_t, Suite> known;
+  const auto may_share = [&](size_t k) {
+    const CasePolicy& policy = event.policies[event.cases[k].policy];
+    return policy.processes == Processes::kBatch && !policy.HasNeeds() && !(k < group_of.size() && group_of[k] != 0);
+  };
+  absl::flat_hash_map<uint32_t, Suite> found;
   absl::Duration all;
   for (size_t k = 0; k < event.cases.size(); ++k) {
-    const SelectedCase& c = event.cases[k];
-    const auto [found, is_new] = known.try_emplace(suites[k]);
-    Suite& suite = found->second;
-    const CasePolicy& policy = event.policies[c.policy];
-    if (is_new) suite.policy = c.policy;
-    suite.plain &= c.expected.has_value() && c.policy == suite.policy && policy.processes == Processes::kBatch &&
-                   !policy.HasNeeds() && !(k < group_of.size() && group_of[k] != 0);
-    suite.expected += c.expected.value_or(absl::ZeroDuration());
-    all += c.expected.value_or(absl::ZeroDuration());
+    const std::optional<absl::Duration>& expected = event.cases[k].expected;
+    all += expected.value_or(absl::ZeroDuration());
+    if (!may_share(k)) continue;
+    Suite& suite = found[suites[k]];
+    suite.expected += expected.value_or(absl::ZeroDuration());
+    ++(expected.has_value() ? suite.known : suite.unknown);
   }
   const absl::Duration half_of_a_slot = all / (2 * std::max<double>(hosts_.capacity(), options_.hosts));
-  const uint32_t free_number = group_of.empty() ? 1 : *absl::c_max_element(group_of) + 1;
+  uint32_t groups = group_of.empty() ? 0 : *absl::c_max_element(group_of);
   group_of.resize(event.cases.size());
   for (size_t k = 0; k < event.cases.size(); ++k) {
-    const Suite& suite = known[suites[k]];
-    const bool together = suite.plain && costs_.KeepsTogether(event.unit, suite.expected);
-    if (together && suite.expected <= half_of_a_slot) group_of[k] = free_number + suites[k];
+    if (!may_share(k)) continue;
+    Suite& suite = found[suites[k]];
+    if (suite.known == 0) continue;
+    // One that history does not know takes what the others do.
+    const absl::Duration mean = suite.expected / suite.known;
+    const absl::Duration whole = suite.expected + suite.unknown * mean;
+    if (!costs_.KeepsTogether(event.unit, whole)) continue;
+    if (suite.group == 0) {
+      const double parts = std::ceil(absl::FDivDuration(whole, std::max(half_of_a_slot, event.suite_setup)));
+      suite.part = whole / std::max(parts, 1.0);
+    }
+    if (suite.group == 0 || suite.filled >= suite.part) {
+      suite.group = ++groups;
+      suite.filled = absl::ZeroDuration();
+    }
+    group_of[k] = suite.group;
+    suite.filled += event.cases[k].expected.value_or(mean);
   }
   return group_of;
 }
@@ -341,7 +360,8 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.quarantined = event.cases[k].quarantined;
       c.needy = policies_.NeedsOf(c.policy) != kNoNeeds;
       c.grouped = in_group(k) && !options_.together && !options_.stress.has_value();
-      if (c.grouped && iteration == 1) groups_.Put(e, c.index, group_of[k]);
+      const bool asked_for = k < event.group_of.size() && event.group_of[k] != 0;
+      if (c.grouped && iteration == 1) groups_.Put(e, c.index, group_of[k], asked_for);
       c.iteration = iteration;
       c.first = event.cases[k].first && iteration == 1;
       c.known = event.cases[k].expected.has_value();
@@ -490,7 +510,7 @@ void Scheduler::Handle(absl::Time now, SchedulerEvent event, std::vector<Schedul
 absl::Time Scheduler::NextDeadline() const { return impl_->NextDeadline(); }
 Scheduler::Progress Scheduler::progress() const { return impl_->progress(); }
 absl::Duration Scheduler::TimeLeft(absl::Time now) const { return impl_->TimeLeft(now); }
-absl::Duration Scheduler::SuiteSetup(UnitId unit) const { return impl_->SuiteSetup(unit); }
+std::optional<absl::Duration> Scheduler::SuiteSetup(UnitId unit) const { return impl_->SuiteSetup(unit); }
 void Scheduler::CheckInvariants() const { impl_->CheckInvariants(); }
 
 }  // namespace dtest

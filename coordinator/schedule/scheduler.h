@@ -237,8 +237,8 @@ class Scheduler {
   // is up, or as neither history nor this run has told how long cases take. O(leases): not for every turn.
   absl::Duration TimeLeft(absl::Time now) const;
 
-  // What it has cost in this run to begin with a suite of the unit; zero where nothing of it has run.
-  absl::Duration SuiteSetup(UnitId unit) const;
+  // What it costs to begin with a suite of the unit, as far as this run has shown any that cost something.
+  std::optional<absl::Duration> SuiteSetup(UnitId unit) const;
 
   // Aborts with a description when an invariant does not hold. O(cases): for tests and the simulator.
   void CheckInvariants() const;

@@ -85,7 +85,9 @@ class Scheduler::Impl {
   absl::Time NextDeadline() const;
   Progress progress() const;
   absl::Duration TimeLeft(absl::Time now) const;
-  absl::Duration SuiteSetup(UnitId unit) const { return costs_.SuiteSetup(unit); }
+  std::optional<absl::Duration> SuiteSetup(UnitId unit) const {
+    return costs_.has_learnt_suite_setup(unit) ? std::make_optional(costs_.SuiteSetup(unit)) : std::nullopt;
+  }
   void CheckInvariants() const;
 
  private:

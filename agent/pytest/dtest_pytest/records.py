@@ -6,6 +6,7 @@ comma. The first field says what the record is. agent/frameworks/pytest_records.
 
 import fcntl
 import os
+import time
 
 
 def encode_text(text):
@@ -64,6 +65,7 @@ class System:
 
     open, close, read, write, fstat, exit = map(staticmethod, (os.open, os.close, os.read, os.write, os.fstat, os._exit))
     fsdecode, file_error, read_only = staticmethod(os.fsdecode), OSError, os.O_RDONLY | os.O_CLOEXEC
+    clock = staticmethod(time.perf_counter)
 
     @classmethod
     def read_file(cls, path):

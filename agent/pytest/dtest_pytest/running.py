@@ -14,12 +14,11 @@ and, where what they cover is measured, what measuring.py says.
 """
 
 import signal
-import time
 import traceback
 
 import pytest
 
-from . import collection, following, outcome, request
+from . import collection, following, outcome, records, request
 
 
 LEAST_SHARED = 0.001  # seconds that are worth a word
@@ -151,13 +150,13 @@ class Running(collection.Collection):
         if fixturedef.scope == "function":
             yield
             return
-        began = time.perf_counter()
+        began = records.System.clock()
         self._setting_up += 1
         yield
         self._setting_up -= 1
         if self._setting_up > 0:
             return
-        seconds = time.perf_counter() - began
+        seconds = records.System.clock() - began
         if fixturedef.scope == "session":
             self._kept += seconds
         if seconds > LEAST_SHARED and self._current is not None:

@@ -378,16 +378,22 @@ TEST_F(HistoryTest, ALaterSchemaIsLeftAlone) {
   EXPECT_EQ(Expected(Open().get(), "t", {"S.a"})[0], absl::Seconds(1));
 }
 
-TEST_F(HistoryTest, WhatItCostsToBeginWithASuiteIsThatOfTheLastRun) {
+TEST_F(HistoryTest, WhatItCostsToBeginWithASuiteIsAMeanOfTheRunsThatShowIt) {
   EXPECT_EQ(Open()->SuiteSetup("t"), std::nullopt);
-  for (const int seconds : {3, 2}) {
+  const auto run = [this](std::optional<absl::Duration> setup) {
     const auto history = Open();
     history->RecordStartup("t", absl::Seconds(1));
-    history->RecordSuiteSetup("t", absl::Seconds(seconds));
+    if (setup.has_value()) history->RecordSuiteSetup("t", *setup);
     history->RecordSuiteSetup("never started", absl::Seconds(9));
     RunCases(history.get(), {{}});
-    EXPECT_EQ(Open()->SuiteSetup("t"), absl::Seconds(seconds));
-  }
+    return Open()->SuiteSetup("t");
+  };
+  EXPECT_EQ(run(std::nullopt), std::nullopt);
+  EXPECT_EQ(run(absl::Seconds(3)), absl::Seconds(3));
+  EXPECT_EQ(run(std::nullopt), absl::Seconds(3)) << "a run of what does not show it";
+  const std::optional<absl::Duration> mean = run(absl::Seconds(2));
+  EXPECT_LT(mean, absl::Seconds(3));
+  EXPECT_GT(mean, absl::Seconds(2));
   EXPECT_EQ(Open()->SuiteSetup("never started"), std::nullopt);
 }
 

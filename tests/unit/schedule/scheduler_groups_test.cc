@@ -98,16 +98,58 @@ TEST_F(GroupsTest, SuitesThatCostMuchToBeginWithAreKeptTogether) {
   }
 }
 
-TEST_F(GroupsTest, ButForOneThatWouldTakeMoreThanHalfOfASlot) {
+TEST_F(GroupsTest, OneThatWouldTakeMoreThanHalfOfASlotIsDividedIntoFewParts) {
   Start(Hosts(4));
   for (uint32_t h = 0; h < 4; ++h) Join(h);
-  Suites(10, 8, 0.4, 100, absl::Seconds(5));  // 32 s, and 40 s of one suite
-  RunToTheEnd(absl::Milliseconds(400));
+  Suites(10, 8, 0.6, 100, absl::Seconds(5));  // 48 s, and 60 s of one suite; each case is longer than a short one
+  RunToTheEnd(absl::Milliseconds(600));
   EXPECT_EQ(Finished(), RunEnd::kCompleted);
   EXPECT_TRUE(EachSuiteIsInOneLease(10, 8));
   int of_the_long_one = 0;
   for (const auto& given : Leases(all)) of_the_long_one += given.indices.back() >= 80;
-  EXPECT_GT(of_the_long_one, 1);
+  EXPECT_GE(of_the_long_one, 4) << "half of a slot is 13.5 s";
+  EXPECT_LE(of_the_long_one, 6);
+}
+
+TEST_F(GroupsTest, AnUnknownCaseOrOneWithNeedsLeavesItsSuiteTogether) {
+  Start(Hosts(1));
+  Join(0, 4);
+  Add(0);
+  CasesKnown known;
+  known.unit = UnitId(0);
+  known.policies = {policy_, policy_};
+  known.policies[1].locks = {{"port", 1, LockScope::kFarm}};
+  known.suite_setup = absl::Seconds(2);
+  for (uint32_t k = 0; k < 60; ++k) {
+    SelectedCase& one = known.cases.emplace_back(SelectedCase{k, absl::Milliseconds(600)});
+    if (k % 6 == 2) one.expected.reset();
+    if (k % 6 == 4) one.policy = 1;
+    known.suite_of.push_back(k / 6);
+  }
+  Do(known);
+  Complete();
+  RunToTheEnd(absl::Milliseconds(600));
+  EXPECT_EQ(Finished(), RunEnd::kCompleted);
+  std::map<uint32_t, int> leases;  // of a suite's cases without needs
+  for (const auto& given : Leases(all)) {
+    if (given.indices[0] % 6 != 4) ++leases[given.indices[0] / 6];
+  }
+  EXPECT_THAT(leases, SizeIs(10));
+  for (const auto& [suite, count] : leases) EXPECT_EQ(count, 1);
+}
+
+TEST_F(GroupsTest, NothingWaitsForASuiteThatIsOnlyKeptTogether) {
+  policy_.retries = 1;
+  Start(Hosts(2));
+  Join(0);
+  Join(1);
+  Suites(4, 2, 1, 0, absl::Seconds(4));
+  const auto first = Leases(all)[0], second = Leases(all)[1];
+  RunAll(second);
+  Results failed{first.lease.id, UnitId(0), {Result(first.lease.cases[0], Outcome::kFailed)}, false, {}};
+  From(first.host, failed);
+  ASSERT_THAT(Leases(turn), SizeIs(1)) << "the rest of it still runs";
+  EXPECT_THAT(Leases(turn)[0].indices, ElementsAre(first.indices[0]));
 }
 
 TEST_F(GroupsTest, WhatASuiteCostsIsLearntFromWhatCasesMakeForOthers) {
