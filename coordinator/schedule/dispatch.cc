@@ -91,9 +91,9 @@ void Scheduler::Impl::Distribute() {
 }
 
 // One thing to each in turn, so that what there is spreads; first to those with free slots, then to fill queues.
-void Scheduler::Impl::Feed(std::vector<HostId> hosts) {
+void Scheduler::Impl::Feed(const std::vector<HostId>& hosts) {
   for (const bool queue : {false, true}) {
-    std::vector<HostId> active = queue ? std::move(hosts) : hosts;
+    std::vector<HostId> active = hosts;
     while (!active.empty() && (pending_.count() > 0 || listings_.any_unlisted())) {
       size_t kept = 0;
       for (size_t k = 0; k < active.size() && (pending_.count() > 0 || listings_.any_unlisted()); ++k) {

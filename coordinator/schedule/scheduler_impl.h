@@ -120,7 +120,7 @@ class Scheduler::Impl {
 
   // ---- dispatch.cc
   void Distribute();
-  void Feed(std::vector<HostId> hosts);
+  void Feed(const std::vector<HostId>& hosts);
   bool HasSlotFree(const HostRecord& host) const;
   bool Wants(HostId h) const;
   bool GiveOne(HostId h);
