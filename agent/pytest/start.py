@@ -17,8 +17,4 @@ from dtest_pytest import process  # noqa: E402
 sys.path.remove(here)
 
 if __name__ == "__main__":
-    if "DTEST_PYTEST_PROFILE" in os.environ:
-        from dtest_pytest import apart
-
-        apart.collect(os.path.abspath(__file__), sys.argv[1:])
-    process.main(sys.argv[1:])
+    process.start(os.path.abspath(__file__), sys.argv[1:])

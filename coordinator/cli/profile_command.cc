@@ -1,7 +1,4 @@
-#include <unistd.h>
-
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -9,16 +6,17 @@
 #include <system_error>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/json_document.h"
 #include "coordinator/cli/profile_table.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
+#include "dtest/base/private_directory.h"
 
 namespace dtest {
 namespace {
@@ -26,16 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kRows = 20;
-
-absl::StatusOr<std::string> MakeDirectory() {
-  std::error_code error;
-  std::string path = (fs::temp_directory_path(error) / "dtest-profile-XXXXXX").string();
-  if (error || mkdtemp(path.data()) == nullptr) {
-    return absl::UnavailableError(absl::StrCat("cannot make a directory like ", path,
-                                               " for what is measured: does TMPDIR name one that you can write to?"));
-  }
-  return path;
-}
+// Beyond the limit of collecting apart, in which its process shows where it was, and is read.
+constexpr absl::Duration kBeyondLimit = absl::Seconds(10);
 
 Profile ReadProfile(const std::string& directory) {
   Profile profile;
@@ -67,27 +57,33 @@ int ShowAsJson(const std::map<std::string, RootProfile>& roots, int exit_status)
 }  // namespace
 
 int ProfileCommand(const Options& options) {
-  const absl::StatusOr<std::string> directory = MakeDirectory();
+  std::error_code error;
+  const absl::StatusOr<PrivateDirectory> directory =
+      PrivateDirectory::Make(fs::temp_directory_path(error).string(), "dtest-profile-");
   if (!directory.ok()) return ExplainFailure(directory.status());
-  const absl::Cleanup remove = [&] {
-    std::error_code error;
-    fs::remove_all(*directory, error);
-  };
   Options run = options;
-  run.command = options.collect_only ? Command::kList : Command::kRun;
-  run.profile_directory = *directory;
+  run.command = Command::kRun;
+  run.profile_directory = directory->path();
   run.durations = 0;       // of rows here
   run.jobs = 1;            // processes side by side would slow each other down
   run.list_cache = false;  // else nothing is collected
-  run.list_timeout *= 2;   // it is collected twice
   // As the run that it is, which `dtest rerun` may repeat.
   run.equivalent[1] = "run";
   std::erase_if(run.equivalent, [](const std::string& word) {
     return absl::StartsWith(word, "--json=") || absl::StartsWith(word, "--collect-only=");
   });
-  const int exit_status = RunCommand(run);
+  // A run of its own, of which neither history nor event logs learn: what collects apart takes longer.
+  Options apart = run;
+  apart.command = Command::kList;
+  apart.env.emplace_back("DTEST_PYTEST_PROFILE_LIMIT", absl::StrCat(absl::ToDoubleSeconds(options.list_timeout)));
+  apart.list_timeout += kBeyondLimit;
+  int exit_status = RunCommand(apart);
+  // What could not be listed is told by the run.
+  if (!options.collect_only && (exit_status == kExitPassed || exit_status == kExitFailed)) {
+    exit_status = RunCommand(run);
+  }
 
-  const Profile profile = ReadProfile(*directory);
+  const Profile profile = ReadProfile(directory->path());
   const std::map<std::string, RootProfile> roots = profile.Roots();
   if (profile.unreadable() > 0) {
     std::fprintf(stderr, "dtest: warning: %s of what was measured cannot be read, and counted nowhere\n",

@@ -59,6 +59,10 @@ void AppendImports(const RootProfile& profile, size_t rows, std::string* out) {
                     std::string(2 * std::min(imports[i].depth, 40u), ' '), OneLine(imports[i].module), "\n");
   }
   AppendRest(imports.size(), tree.size(), out);
+  if (profile.imports_left > 0) {
+    absl::StrAppend(out, "  ", Plural(profile.imports_left, "module"),
+                    " left out: what imported them had not been imported as the process ended\n");
+  }
   absl::StrAppend(out, "\nheaviest modules, without what they import:\n");
   std::vector<size_t> alone = Heaviest(imports.size(), rows, [&](size_t i) { return imports[i].self; });
   std::stable_sort(alone.begin(), alone.end(), [&](size_t a, size_t b) { return imports[a].self > imports[b].self; });
@@ -98,6 +102,10 @@ void AppendFixtures(const RootProfile& profile, size_t rows, std::string* out) {
   }
   absl::StrAppend(out, "\nfixtures: ", CountText(profile.fixtures.size()), ", made ", CountText(made), " times in ",
                   SecondsText(all), "\n");
+  if (profile.fixtures_lost > 0) {
+    absl::StrAppend(out, "  ", CountText(profile.fixtures_lost),
+                    " more times, which could not be written down: is TMPDIR full?\n");
+  }
   if (made == 0) return;
   absl::StrAppend(out, "        time    made  scope     fixture\n");
   for (size_t i = 0; i < shown; ++i) {
@@ -143,12 +151,21 @@ void Profile::Add(absl::string_view lines) {
         one = std::move(made);
         roots_[root];
       }
+    } else if (fields.Has("lost")) {
+      const uint64_t lost = fields.Number("lost");
+      if (fields.problem().empty()) roots_[root].fixtures_lost += lost;
     } else {
       const absl::Duration collection = fields.Seconds("seconds");
       const double status = fields.Real("status");
+      const uint64_t finished = fields.Number("finished"), left = fields.Number("left");
+      std::string at = fields.Text("at");
       if (fields.problem().empty()) {
-        roots_[root].collection = collection;
-        roots_[root].collection_status = static_cast<int>(status);
+        RootProfile& profile = roots_[root];
+        profile.collection = collection;
+        profile.collection_status = static_cast<int>(status);
+        profile.finished = finished != 0;
+        profile.at = std::move(at);
+        profile.imports_left = left;
       }
     }
     if (!fields.problem().empty()) ++unreadable_;
@@ -169,9 +186,14 @@ std::map<std::string, RootProfile> Profile::Roots() const {
 
 std::string ProfileText(const RootProfile& profile, size_t rows) {
   std::string out;
-  if (profile.collection_status != 0) {
-    absl::StrAppend(&out, "the process that was to collect them apart ended with status ", profile.collection_status,
-                    ": imports and collection are not whole\n");
+  if (!profile.finished) {
+    absl::StrAppend(&out, "collecting them apart did not finish: ",
+                    profile.at.empty() ? "nothing is known of it"
+                                       : absl::StrCat("its process ended with status ", profile.collection_status,
+                                                      ", at ", OneLine(profile.at)),
+                    "; imports and collection are not whole\n");
+  } else if (profile.collection_status != 0) {
+    absl::StrAppend(&out, "the process that collected them apart ended with status ", profile.collection_status, "\n");
   }
   AppendImports(profile, rows, &out);
   AppendFiles(profile, rows, &out);
@@ -200,6 +222,10 @@ void AppendProfileJson(absl::string_view root, const RootProfile& profile, std::
   AppendString(root, out);
   seconds("collection", profile.collection, out);
   if (profile.collection_status != 0) absl::StrAppend(out, ",\"collection_status\":", profile.collection_status);
+  AppendFlag("finished", profile.finished, out);
+  if (!profile.finished && !profile.at.empty()) AppendField("at", profile.at, out);
+  if (profile.imports_left > 0) AppendField("imports_left", profile.imports_left, out);
+  if (profile.fixtures_lost > 0) AppendField("fixtures_lost", profile.fixtures_lost, out);
   list("imports", profile.imports, [&](const RootProfile::Import& one, std::string* to) {
     AppendField("module", one.module, to);
     AppendField("depth", uint64_t{one.depth}, to);

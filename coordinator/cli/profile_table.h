@@ -23,7 +23,7 @@ struct RootProfile {
     absl::Duration self, cumulative;  // depth 0: none, and the sum of those below
   };
   struct File {
-    std::string name;  // or a directory; ".": the root
+    std::string name;  // or a directory; ".": the root. One of them is what was before, between and behind all others
     absl::Duration time;
     uint64_t tests = 0;
   };
@@ -34,6 +34,10 @@ struct RootProfile {
   };
   absl::Duration collection;      // of the process that imported and collected apart, from its start to its end
   int collection_status = 0;      // its exit status, or less than zero: a signal's number
+  bool finished = false;          // all of it was collected
+  std::string at;                 // else: where it was then
+  uint64_t imports_left = 0;      // modules that are in no table: what imported them did not come to its end
+  uint64_t fixtures_lost = 0;     // fixtures that were made, and could not be written down
   std::vector<Import> imports;    // a module before those that it imported; the heaviest first
   std::vector<File> files;        // as are these
   std::vector<Fixture> fixtures;  // and these

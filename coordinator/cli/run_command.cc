@@ -475,6 +475,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   const absl::Time began = absl::Now();
   const bool list_only = options.command == Command::kList, rerun = !left.empty();
   const bool profile = !options.profile_directory.empty();
+  const bool run_follows = profile && list_only && !options.collect_only;  // which tells the same
   // Everything that keeps it from beginning.
   const auto fail = [&](const absl::Status& status) {
     const int exit_status = ExplainFailure(status);
@@ -547,7 +548,9 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   if (!data_files.ok()) return fail(data_files.status());
   const absl::StatusOr<RunEnvironment> environment = MakeRunEnvironment(options.environment);
   if (!environment.ok()) return fail(environment.status());
-  for (const std::string& warning : environment->warnings) SayClean("warning: ", warning);
+  for (const std::string& warning : environment->warnings) {
+    if (!run_follows) SayClean("warning: ", warning);
+  }
   absl::StatusOr<std::unique_ptr<Reports>> reports = Reports::Make(options, /*terminal=*/!list_only);
   if (!reports.ok()) return fail(reports.status());
 
@@ -604,7 +607,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
       history_warning = std::string(opened.status().message());
     }
   }
-  SayBefore(options, *discovery, history_warning);
+  if (!run_follows) SayBefore(options, *discovery, history_warning);
   if (durations != nullptr) SayShard(options, *durations, selection->expected());
 
   auto signals = std::make_unique<Signals>();
@@ -638,6 +641,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   if (!list_only) return exit_status;
 
   const int list_status = ListStatus(end, summary);
+  if (run_follows && (list_status == kExitPassed || list_status == kExitFailed)) return list_status;
   const int error = options.json || profile ? 0 : WriteOutput(ListingsText(loop.TakeListings()));
   for (const std::string& warning : warnings.texts()) SayClean("warning: ", warning);
   for (const RunSummary::Host& host : summary.hosts()) {

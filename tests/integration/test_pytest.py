@@ -315,13 +315,14 @@ class LocalTest(Project, DtestCase):
         shown = re.sub(r"\d+ (modules|more)", r"N \1", shown)
         shown = re.sub(r"(what they import:\n T  )\S+\n", r"\1MODULE\n", shown)
         shown = re.sub(r"fixtures: \d+, made \d+ times", "fixtures: N, made N times", shown)
+        shown = re.sub(r"(tests  file\n T) +\d+  .+\n", r"\1  FILE\n", shown)
         self.assertEqual(shown, textwrap.dedent("""\
 
             ROOT, collected apart in T
 
             imports: N modules in T
               cumulative        self
-             T              Python, pytest, its plugins and conftest.py
+             T              Python, pytest, its plugins and dtest
               ... and N more
 
             heaviest modules, without what they import:
@@ -329,7 +330,7 @@ class LocalTest(Project, DtestCase):
 
             collection: 3 tests in T, imports of their files among it
                     time   tests  file
-             T       2  tests/test_a.py
+             T  FILE
               ... and N more
 
             fixtures: N, made N times in T
@@ -350,6 +351,9 @@ class LocalTest(Project, DtestCase):
         self.assertEqual({file["file"]: file["tests"] for file in root["files"] if file["tests"]},
                          {"tests/test_a.py": 2, "tests/test_b.py": 1})
         self.assertIn("pytest", {one["module"] for one in root["imports"]})
+        self.assertTrue(root["finished"])
+        self.assertIn("conftest.py", {file["file"] for file in root["files"]})
+        self.assertAlmostEqual(sum(file["time"] for file in root["files"]), root["collection"], places=3)
         ran = self.dtest("profile", "tests", "--json", reports=False)
         self.assertExit(ran, FAILED)
         self.assertIn("3 cases: 2 passed, 1 failed", ran.stderr)
@@ -358,6 +362,13 @@ class LocalTest(Project, DtestCase):
         made = {fixture["fixture"]: fixture["made"] for fixture in document["roots"][0]["fixtures"]}
         self.assertEqual(made["tmp_path"], 1)
         self.assertGreaterEqual(made["slow"], 1)
+        for line, limit, why in (("os._exit(0)", "60s", "while tests/test_c.py was collected"),
+                                 ("signal.pause()", "3s", "exceeded its time limit of 3 s")):
+            self.write("tests/test_c.py", f"import os, signal\n{line}\n")
+            result = self.dtest("profile", "tests", "--list-timeout", limit, reports=False)
+            self.assertExit(result, FAILED)
+            self.assertSays(result, "collecting them apart did not finish", ", at tests/test_c.py; ", "tests/test_a.py\n", why)
+        os.unlink(os.path.join(self.directory, "tests/test_c.py"))
         nothing = self.dtest("profile", "tests/other_test", reports=False)
         self.assertExit(nothing, 4)
         self.assertSays(nothing, "no tests of pytest there")

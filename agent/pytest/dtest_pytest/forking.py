@@ -40,6 +40,8 @@ class Request:
         self.working_directory = fields[1]
         self.arguments = fields[3 : 3 + count]
         self.environment = dict(variable.split("=", 1) for variable in fields[3 + count :])
+        for name in records.PROFILE:
+            self.environment.pop(name, None)
         self.output, self.report, self.reply = descriptors
 
 

@@ -8,7 +8,21 @@ from . import records, request
 NO_PYTEST = 69
 
 
-def main(arguments):
+def start(file, arguments):
+    """`file` is what the agent started."""
+    # Not there for tests, nor for a dtest that one of them starts.
+    directory, limit, apart_now = (os.environ.pop(name, "") for name in records.PROFILE)
+    if not limit or apart_now:
+        main(arguments, directory, bool(apart_now))
+    elif request.Request(arguments).serve:
+        sys.exit(0)  # the process that lists is not to be forked: the agent starts one
+    else:
+        from . import apart
+
+        sys.exit(apart.collect(file, arguments, directory, float(limit)))
+
+
+def main(arguments, profile_directory, collects_apart):
     asked = request.Request(arguments)
     try:
         import pytest
@@ -28,7 +42,12 @@ def main(arguments):
     shared = worker.shared_directory()
     sys.argv = ["pytest", *asked.arg, *asked.path]
     measure = measuring.Measuring(asked.coverage == "yes", root, shared, off=bool(asked.list) or asked.coverage == "no")
-    plugin = worker.Worker(bool(asked.serve), measure)
+    profiled = None
+    if profile_directory or collects_apart:
+        from . import profiling  # others need not import it
+
+        profiled = profiling.Collecting() if collects_apart else profiling.Fixtures(profile_directory, root)
+    plugin = worker.Worker(bool(asked.serve), measure, profiled)
     if asked.list:
         work = listing.Listing(asked.list, root, asked.may_be_empty)
     elif asked.run:

@@ -41,6 +41,10 @@ def decode_fields(body):
     return fields
 
 
+# Variables of `dtest profile`, for the process that the agent starts: apart.py.
+PROFILE_APART = "DTEST_PYTEST_PROFILE_APART"
+PROFILE = ("DTEST_PYTEST_PROFILE", "DTEST_PYTEST_PROFILE_LIMIT", PROFILE_APART)
+
 HIGH = 200  # above what closes or reuses low descriptors
 
 

@@ -37,8 +37,9 @@ def worker_input():
 
 
 class Worker:
-    def __init__(self, forks, measure):
+    def __init__(self, forks, measure, profiled=None):
         self._measure = measure
+        self._profiled = profiled  # a plugin
         self._forks = forks  # workers, and asks plugins of its own only for what is read
         self._own = worker_input()
         self._input = watching.WorkerInput(self._own, self._fill)
@@ -72,6 +73,8 @@ class Worker:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config):
         self._measure.start(early_config)
+        if self._profiled is not None:
+            self._profiled.begin(early_config)
         yield
 
     @pytest.hookimpl(hookwrapper=True)
@@ -92,10 +95,6 @@ class Worker:
             config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
             config.addinivalue_line("markers", "xdist_group(name): tests that are to run in one worker, one after another")
         config.addinivalue_line("markers", locks.MARK)
-        if "DTEST_PYTEST_PROFILE" in os.environ:
-            from . import profiling  # others need not import it
-
-            profiling.register(config)
         self._node = node.Node(config, self._own)
         yield
 

@@ -146,16 +146,16 @@ class Server:
         theirs.close()
         test.addCleanup(self.close)
 
-    def fork(self, worker, cases):
+    def fork(self, worker, cases, **variables):
         path = os.path.join(self.test.directory, f"cases-{worker}")
         with open(path, "wb") as file:
             file.write(b"".join(case.encode() + b"\0" for case in cases))
-        return self.ask(worker, f"--run={path}")
+        return self.ask(worker, f"--run={path}", **variables)
 
-    def ask(self, worker, argument):
+    def ask(self, worker, argument, **variables):
         fields = ["0", self.test.project, "1", argument, *(f"{name}={value}" for name, value in {
             "PATH": os.environ["PATH"], "PYTEST_XDIST_WORKER": worker, "PYTEST_XDIST_WORKER_COUNT": "2",
-            "PYTEST_XDIST_TESTRUNUID": "run-1", "TMPDIR": f"/tmp/{worker}"}.items())]
+            "PYTEST_XDIST_TESTRUNUID": "run-1", "TMPDIR": f"/tmp/{worker}", **variables}.items())]
         packet = b"".join(b"%d:%b," % (len(field), field) for field in map(os.fsencode, fields))
         output = os.pipe()
         report, their_report = socket.socketpair()
@@ -462,19 +462,16 @@ class PluginTest(PluginCase):
         directory = os.path.join(self.directory, "profile")
         os.mkdir(directory)
         cases = ["tests/test_a.py::test_a[1]", "tests/test_a.py::test_a[2]", "tests/test_b.py::test_b"]
-        listing = os.path.join(self.directory, "listing")
-        for arguments in (["--path=", f"--list={listing}"], [f"--run={self.path_of_cases(cases)}"]):
-            status, _, printed = self.start(*arguments, variables={"DTEST_PYTEST_PROFILE": directory})
-            self.assertEqual((status, printed.count("a line that does not end")), (0, 0), printed)
-        rows = []
-        for name in os.listdir(directory):
-            if name.endswith(".jsonl"):
-                with open(os.path.join(directory, name), encoding="utf-8") as file:
-                    rows += map(json.loads, file)
+        status, _, printed = self.collect_apart(directory)
+        self.assertEqual((status, printed), (0, "a line that does not end\n"))
+        self.assertEqual([record[1] for record in self.listed if record[0] == "case"], cases)
+        status, _, printed = self.start(f"--run={self.path_of_cases(cases)}", variables={"DTEST_PYTEST_PROFILE": directory})
+        self.assertEqual((status, printed.count("import time")), (0, 0), printed)
+        rows = self.profile_rows(directory)
         self.assertEqual({row["root"] for row in rows}, {self.project})
         modules = [(row["module"], row["depth"]) for row in rows if "module" in row]
         places = [name for name, depth in modules if depth == 0]
-        self.assertEqual(places[0], "Python, pytest, its plugins and conftest.py")
+        self.assertEqual(places[0], "Python, pytest, its plugins and dtest")
         for module, depth, place in (("heavy", 1, "tests/test_a.py"), ("heavy.part", 2, "tests/test_a.py"),
                                      ("light", 1, "tests/test_b.py"), ("pytest", None, places[0])):
             position = next(i for i, (name, _) in enumerate(modules) if name == module)
@@ -485,14 +482,98 @@ class PluginTest(PluginCase):
         self.assertEqual({row["file"]: row["tests"] for row in rows if row.get("tests")},
                          {"tests/test_a.py": 2, "tests/test_b.py": 1})
         apart, = [row for row in rows if "status" in row]
-        self.assertEqual(apart["status"], 0)
-        self.assertLess(sum(row["seconds"] for row in rows if "file" in row), apart["seconds"])
+        self.assertEqual((apart["status"], apart["finished"], apart["left"]), (0, 1, 0))
+        self.assertAlmostEqual(sum(row["seconds"] for row in rows if "file" in row), apart["seconds"], places=5)
+        self.assertIn("conftest.py", {row["file"] for row in rows if "file" in row})
+        self.assertEqual([name for name, _ in modules if name.startswith("dtest_pytest") and "(dtest's own)" not in name], [])
         made = collections.Counter((row["fixture"], row["scope"], row["where"]) for row in rows if "fixture" in row)
         ours = {key: count for key, count in made.items() if key[2].startswith("conftest.py")}
         self.assertEqual(ours, {("inner", "session", "conftest.py:4"): 1, ("outer", "function", "conftest.py:6"): 3})
         self.assertEqual([count for (name, _, place), count in made.items()
                           if name == "tmp_path" and place.startswith("_pytest/tmpdir.py:")], [2])
         self.assertNotIn("x", {name for name, _, _ in made}, "a parameter")
+
+    def collect_apart(self, directory, limit=60):
+        path = os.path.join(self.directory, "listing")
+        ended = self.start("--path=", f"--list={path}", variables={"DTEST_PYTEST_PROFILE": directory,
+                                                                   "DTEST_PYTEST_PROFILE_LIMIT": str(limit)})
+        with open(path, "rb") as file:
+            self.listed = read_records(file.read())
+        return ended
+
+    def profile_rows(self, directory):
+        rows = []
+        for name in os.listdir(directory):
+            if name.endswith(".jsonl"):
+                with open(os.path.join(directory, name), encoding="utf-8") as file:
+                    rows += [json.loads(line) for line in file if line.strip()]
+        return rows
+
+    def test_a_profile_says_where_collecting_ended(self):
+        self.write("tests/conftest.py", "import threading\n")
+        self.write("tests/test_a.py", "def test_a(): pass\n")
+        for line, limit, status in (("os._exit(0)", 60, 0), ("signal.pause()", 3, -signal.SIGTERM)):
+            self.write("tests/test_b.py", f"import os, signal\n{line}\n")
+            directory = tempfile.mkdtemp(dir=self.directory)
+            ended, _, printed = self.collect_apart(directory, limit)
+            self.assertEqual(self.listed[-1], ["collecting", "tests/test_b.py"], line)
+            self.assertEqual("within 3 s (--list-timeout)" in printed, limit == 3, printed)
+            rows = self.profile_rows(directory)
+            apart, = [row for row in rows if "status" in row]
+            self.assertEqual((apart["finished"], apart["at"]), (0, "tests/test_b.py"), line)
+            self.assertEqual((apart["status"], ended), (status, status if status >= 0 else 128 - status), line)
+            self.assertLessEqual({"tests/test_a.py", "tests/test_b.py", "tests/conftest.py"},
+                                 {row["file"] for row in rows if "file" in row})
+
+    def test_modules_whose_importer_is_not_told_are_counted(self):
+        self.write("outer.py", "import inner\nimport os\nos._exit(0)\n")
+        self.write("inner.py", "")
+        self.write("conftest.py", "import os, sys\nsys.path.insert(0, os.path.dirname(__file__))\n")
+        self.write("test_a.py", "import outer\n")
+        directory = tempfile.mkdtemp(dir=self.directory)
+        self.collect_apart(directory)
+        apart, = [row for row in self.profile_rows(directory) if "status" in row]
+        self.assertEqual((apart["finished"], apart["left"]), (0, 1))
+
+    def test_a_profile_changes_no_verdict(self):
+        self.write("test_a.py", """\
+            import builtins, os
+            import pytest
+            def refuse(*_, **__): raise RuntimeError("replaced by a test")
+            @pytest.fixture
+            def after(): pass
+            @pytest.fixture
+            def replaced(monkeypatch):
+                monkeypatch.setattr(builtins, "open", refuse)
+                for name in ("getpid", "write", "open", "getcwd"):
+                    monkeypatch.setattr(os, name, refuse)
+            def test_replaced(replaced, after): pass
+            def test_environment(after):
+                assert not [name for name in os.environ if name.startswith("DTEST_PYTEST_PROFILE")]
+            @pytest.fixture
+            def full():
+                import resource, signal
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+                yield
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            def test_no_space(full, after): pass
+            """)
+        directory = os.path.join(self.directory, "profile")
+        os.mkdir(directory)
+        variables = {"DTEST_PYTEST_PROFILE": directory}
+        cases = [f"test_a.py::test_{name}" for name in ("no_space", "replaced", "environment")]
+        path = self.path_of_cases(cases)
+        status, records, printed = self.start(f"--run={path}", variables=variables)
+        self.assertEqual((status, records[-1]), (0, ["end"]), printed)
+        self.assertEqual([record[2] for record in records if record[0] == "finished"], ["passed"] * 3, records)
+        rows = self.profile_rows(directory)
+        self.assertEqual(sum(row.get("lost", 0) for row in rows), 2)
+        self.assertEqual(sum(row.get("fixture") in ("replaced", "after") for row in rows), 3)
+        told, _, _ = Server(self, ["--path="], **variables).fork("gw0", cases, **variables).result()
+        self.assertEqual([record[2] for record in told if record[0] == "finished"], ["passed"] * 3, told)
+        self.assertEqual(sum(row.get("fixture") == "after" for row in self.profile_rows(directory)), 4)
 
     def test_dist_groups_tests_by_the_rules_of_xdist(self):
         self.write("test_m.py", """\
