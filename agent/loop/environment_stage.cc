@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/loop/slot_environment.h"
+#include "agent/store/fs.h"
 
 namespace dtest {
 namespace {
@@ -40,6 +43,10 @@ void EnvironmentStage::Start() {
       options_.store, absl::StrCat(wanted.key.Hex().substr(0, kDigits), "-", options_.machine));
   if (!opened.ok()) return Fail(std::string(opened.status().message()));
   environments_ = *std::move(opened);
+  // Without files of the key nothing has brought it.
+  std::error_code error;
+  std::filesystem::create_directories(options_.working_directory, error);
+  if (error) return Fail(absl::StrCat("cannot make ", options_.working_directory, ": ", error.message()));
   LookForIt();
 }
 
@@ -47,7 +54,9 @@ void EnvironmentStage::LookForIt() {
   std::string whole = environments_->Whole();
   // Who checks needs no claim; who makes looks again once it has one.
   if (!whole.empty() && whole != bad_) return Check(std::move(whole));
-  if (!environments_->Claim()) {
+  const absl::StatusOr<bool> claimed = environments_->Claim();
+  if (!claimed.ok()) return Fail(std::string(claimed.status().message()));
+  if (!*claimed) {
     state_ = State::kWaiting;
     look_at_ = options_.clock() + kLookInterval;
     if (!std::exchange(told_, true)) options_.note("waits for the environment, which another agent is making");
@@ -86,7 +95,11 @@ void EnvironmentStage::Run(State state, const std::string& command) {
   options.launcher = options_.launcher;
   options.environment = options_.environment;
   if (state == State::kMaking) {
+    options.strict = true;
     options.environment.Set(kEnvironmentVariable, candidate_);
+    options.environment.Set("VIRTUAL_ENV", candidate_);
+    // Of the shell that dtest was called from: what it imports is not in the key.
+    for (const char* const name : {"PYTHONHOME", "PYTHONPATH", "CONDA_PREFIX"}) options.environment.Unset(name);
   } else {
     SetHostEnvironment(candidate_, &options.environment);
   }
@@ -102,6 +115,9 @@ void EnvironmentStage::CommandEnded() {
     return Fail(state_ == State::kMaking ? "the run ended while it was made" : "the run ended while it was checked");
   if (state_ == State::kMaking) {
     if (!error.empty()) return Fail(Ended("its command", error), command->TakeOutput());
+    if (store::ListDirectory(candidate_).empty()) {
+      return Fail("its command has put nothing into the directory DTEST_ENVIRONMENT", command->TakeOutput());
+    }
     return Check(std::move(candidate_));
   }
   if (error.empty()) return Use();

@@ -1,5 +1,7 @@
 #include "agent/loop/setups.h"
 
+#include <unistd.h>
+
 #include <set>
 #include <utility>
 
@@ -234,6 +236,12 @@ void Setups::Export(SlotId slot, Environment* environment) const {
   if (!HasCommands(options_.welcome->settings.slot_setup)) return;
   SetAll(slots_[slot.value()].variables, environment);
   environment->Set(kSlotNames, Names(slot));
+}
+
+std::string Setups::Brought() const {
+  if (environment_ == nullptr || options_.welcome->settings.environment.command.empty()) return "";
+  const std::string programs = absl::StrCat(environment_->directory(), "/bin");
+  return access(programs.c_str(), F_OK) == 0 ? programs : "";
 }
 
 std::string Setups::Names(SlotId slot) const {

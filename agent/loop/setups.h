@@ -63,6 +63,9 @@ class Setups {
   bool Signal(SlotId slot, int signal);
   // The host's environment, its variables and the slot's, into the environment of a test.
   void Export(SlotId slot, Environment* environment) const;
+  // Where the programs are that the command of an environment has brought, and where tests have theirs from then,
+  // whatever PATH says. Empty: it has brought none, or there is no such environment.
+  std::string Brought() const;
   // Those of the slot's own, sorted: "A B".
   std::string Names(SlotId slot) const;
 

@@ -545,7 +545,10 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   }
   absl::StatusOr<std::vector<std::string>> data_files = FindData(options);
   if (!data_files.ok()) return fail(data_files.status());
-  const absl::StatusOr<RunEnvironment> environment = MakeRunEnvironment(options.environment);
+  const bool pytest = std::any_of(discovery->programs.begin(), discovery->programs.end(),
+                                  [](const TestProgram& program) { return program.pytest.has_value(); });
+  const absl::StatusOr<RunEnvironment> environment = MakeRunEnvironment(
+      options.environment, options.env, pytest ? std::make_optional(options.pytest) : std::nullopt);
   if (!environment.ok()) return fail(environment.status());
   for (const std::string& warning : environment->warnings) SayClean("warning: ", warning);
   absl::StatusOr<std::unique_ptr<Reports>> reports = Reports::Make(options, /*terminal=*/!list_only);
