@@ -10,8 +10,11 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "agent/loop/slot_environment.h"
 #include "agent/store/fs.h"
 
@@ -27,10 +30,23 @@ std::string Ended(absl::string_view what, const std::string& error) {
   return absl::StrCat(what, absl::StartsWith(error, "killed") ? " was " : " ", error);
 }
 
+// That says what is done: not empty, no comment, no option of the shell.
+absl::string_view FirstLine(absl::string_view command) {
+  for (absl::string_view line : absl::StrSplit(command, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (!line.empty() && line[0] != '#' && !absl::StartsWith(line, "set -")) return line;
+  }
+  return absl::StripAsciiWhitespace(command);
+}
+
 }  // namespace
 
 void EnvironmentStage::Start() {
   const HostEnvironment& wanted = *options_.wanted;
+  if (const std::string& place = wanted.path.empty() ? options_.store : wanted.path; absl::StrContains(place, ':')) {
+    return Fail(absl::StrCat("PATH cannot name its programs, since there is a colon in ", place,
+                             wanted.path.empty() ? ": --remote-store (here: XDG_CACHE_HOME) names another" : ""));
+  }
   if (!wanted.path.empty()) {
     if (access(absl::StrCat(wanted.path, "/bin").c_str(), X_OK) != 0) {
       return Fail(absl::StrCat("[environment] names ", wanted.path, ", and this host has no ", wanted.path, "/bin (",
@@ -73,6 +89,8 @@ void EnvironmentStage::Make() {
   if (!directory.ok()) return Fail(std::string(directory.status().message()));
   made_ = true;
   candidate_ = *std::move(directory);
+  began_ = options_.clock();
+  options_.note(absl::StrCat("makes the environment: ", FirstLine(options_.wanted->command)));
   Run(State::kMaking, options_.wanted->command);
 }
 
@@ -115,9 +133,11 @@ void EnvironmentStage::CommandEnded() {
     return Fail(state_ == State::kMaking ? "the run ended while it was made" : "the run ended while it was checked");
   if (state_ == State::kMaking) {
     if (!error.empty()) return Fail(Ended("its command", error), command->TakeOutput());
+    const absl::Duration took = options_.clock() - began_;
     if (store::ListDirectory(candidate_).empty()) {
       return Fail("its command has put nothing into the directory DTEST_ENVIRONMENT", command->TakeOutput());
     }
+    options_.note(absl::StrFormat("made the environment in %.1f s", absl::ToDoubleSeconds(took)));
     return Check(std::move(candidate_));
   }
   if (error.empty()) return Use();

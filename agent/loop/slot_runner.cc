@@ -59,7 +59,7 @@ Environment SlotRunner::EnvironmentOf(const Program& program, const Invocation& 
   SetDirectories(program.working_directory, options_.directories->temporary(), &environment);
   SetAll(welcome.settings.env, &environment);
   SetAll(program.spec.env, &environment);
-  if (options_.setups != nullptr) options_.setups->Export(options_.slot, &environment);
+  if (options_.setups != nullptr) options_.setups->Export(options_.slot, program.spec, &environment);
   if (batch != nullptr) SetAll(batch->env, &environment);
   SetAll(invocation.env, &environment);
   environment.Prepend("LD_LIBRARY_PATH", program.library_path);

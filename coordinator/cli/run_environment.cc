@@ -19,6 +19,7 @@
 #include "coordinator/bundle/python_packages.h"
 #include "dtest/base/fd.h"
 #include "dtest/base/io.h"
+#include "dtest/base/paths.h"
 #include "protocol/chunking.h"
 
 namespace dtest {
@@ -92,7 +93,12 @@ absl::Status MakeByCommand(const EnvironmentSettings& settings,
     made->here.check = absl::StrCat(CheckOfInterpreter(interpreter->empty() ? kPython : *interpreter), settings.check);
   }
   made->here.time_limit = settings.time_limit;
-  made->here.working_directory = made->copies->path();
+  // Beside its lock.
+  made->here.working_directory = absl::StrCat(made->copies->path(), "/files");
+  if (!std::filesystem::create_directory(made->here.working_directory, error)) {
+    return absl::UnavailableError(
+        absl::StrCat("[environment]: cannot make ", made->here.working_directory, ": ", error.message()));
+  }
   made->interpreter_here = kPython;
   std::string all = "dtest environment 2";
   Append(settings.command, &all);
@@ -108,7 +114,7 @@ absl::Status MakeByCommand(const EnvironmentSettings& settings,
   for (const std::string& name : names) {
     absl::StatusOr<KeyFile> file = ReadKeyFile(absl::StrCat(directory, "/", name));
     if (!file.ok()) return file.status();
-    const std::string copy = absl::StrCat(made->copies->path(), "/", name);
+    const std::string copy = absl::StrCat(made->here.working_directory, "/", name);
     if (absl::Status written = WriteCopy(copy, *file); !written.ok()) return written;
     Append(name, &all);
     Append(Sha256(file->contents).bytes(), &all);
@@ -120,17 +126,28 @@ absl::Status MakeByCommand(const EnvironmentSettings& settings,
 }
 
 // What is imported here from the environment itself, hosts import from what is shipped of it.
-absl::Status Ship(const std::string& environment, const std::string& working_directory, RunEnvironment* made) {
+absl::Status Ship(const std::string& environment, const std::string& working_directory,
+                  const std::optional<std::string>& interpreter, bool shipped, RunEnvironment* made) {
   absl::StatusOr<PythonPackages> packages = FindPythonPackages(environment);
   if (!packages.ok()) return packages.status();
+  // Compiled modules, and often others, are of one version.
+  const std::string of_hosts = absl::StrCat("python", packages->version);
+  const absl::string_view chosen = interpreter.has_value() ? *interpreter : absl::string_view();
+  if (shipped && !chosen.empty() && BaseName(chosen) != of_hosts) {
+    return absl::InvalidArgumentError(absl::StrCat("--pytest ", Printable(chosen), ": the packages that ", environment,
+                                                   " ships are of Python ", packages->version, ": hosts need ",
+                                                   of_hosts, ", by that name, or by a path that ends with it"));
+  }
   made->here.path = environment;
   made->interpreter_here = absl::StrCat(environment, "/bin/python");
-  made->interpreter_there = absl::StrCat("python", packages->version);
+  made->interpreter_there = of_hosts;
   made->packages = packages->directory;
   made->there.packages = kPackagesPlace;
   for (const std::string& source : packages->sources) {
     std::string relative;
-    if (RelativeTo(working_directory, source, &relative)) {
+    if (RelativeTo(packages->directory, source, &relative)) {
+      absl::StrAppend(&made->there.packages, ":", kPackagesPlace, "/", relative);
+    } else if (RelativeTo(working_directory, source, &relative)) {
       absl::StrAppend(&made->there.packages, ":", relative.empty() ? "." : relative);
     } else {
       made->warnings.push_back(absl::StrCat("[environment] ship: ", environment, " has a package installed from ",
@@ -138,8 +155,13 @@ absl::Status Ship(const std::string& environment, const std::string& working_dir
     }
   }
   for (const std::string& hook : packages->hooks) {
-    made->warnings.push_back(absl::StrCat("[environment] ship: ", environment, " finds a package by code in ", hook,
-                                          ", which does not run on hosts: they do not find it"));
+    made->warnings.push_back(absl::StrCat("[environment] ship: ", environment, " may find packages by code in ", hook,
+                                          ", which does not run on hosts: they do not find those"));
+  }
+  if (packages->system_packages) {
+    made->warnings.push_back(absl::StrCat("[environment] ship: ", environment,
+                                          " also imports what is installed on this machine "
+                                          "(include-system-site-packages = true): hosts do not get that"));
   }
   return absl::OkStatus();
 }
@@ -148,15 +170,15 @@ absl::Status Ship(const std::string& environment, const std::string& working_dir
 
 absl::StatusOr<RunEnvironment> MakeRunEnvironment(const EnvironmentSettings& settings,
                                                   const std::vector<std::pair<std::string, std::string>>& env,
-                                                  const std::optional<std::string>& interpreter) {
+                                                  const std::optional<std::string>& interpreter, bool shipped) {
   RunEnvironment made;
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
   const std::string directory = settings.directory.empty() ? here.string() : (here / settings.directory).string();
   if (!settings.ship.empty()) {
-    const absl::Status shipped =
-        Ship((here / settings.directory / settings.ship).lexically_normal().string(), here.string(), &made);
-    if (!shipped.ok()) return shipped;
+    const absl::Status status = Ship((here / settings.directory / settings.ship).lexically_normal().string(),
+                                     here.string(), interpreter, shipped, &made);
+    if (!status.ok()) return status;
     return made;
   }
   if (!settings.path.empty()) {

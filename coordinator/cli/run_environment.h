@@ -29,11 +29,11 @@ struct RunEnvironment {
 
 // Reads the files of the key, once: what is read is what the command sees, here and on hosts, whatever becomes of the
 // files. `env`: as in RunSettings; the command sees it, so it is part of the key. `interpreter`: a name that pytest's
-// tests want of it, or a path, which they want of the host; nullopt: there are no such tests. Errors name what cannot
-// be read, and what to do.
+// tests want of it, or a path, which they want of the host; nullopt: there are no such tests. `shipped`: other hosts
+// than this machine take part. Errors name what cannot be read, and what to do.
 absl::StatusOr<RunEnvironment> MakeRunEnvironment(const EnvironmentSettings& settings,
                                                   const std::vector<std::pair<std::string, std::string>>& env,
-                                                  const std::optional<std::string>& interpreter);
+                                                  const std::optional<std::string>& interpreter, bool shipped);
 
 }  // namespace dtest
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "agent/execute/direct_launcher.h"
@@ -38,7 +39,7 @@ class EnvironmentStageTest : public testing::Test {
   std::unique_ptr<EnvironmentStage> NewStage(std::vector<std::string>* notes) {
     EnvironmentStage::Options options;
     options.wanted = &wanted_;
-    options.store = scratch_.path() + "/store";
+    options.store = store_;
     options.machine = "x86_64";
     options.working_directory = working_directory_;
     options.environment = Environment(environ);
@@ -47,7 +48,10 @@ class EnvironmentStageTest : public testing::Test {
     options.clock = MonotonicNow;
     options.poller = &poller_;
     options.launcher = &launcher_;
-    options.note = [notes](std::string text) { notes->push_back(std::move(text)); };
+    options.note = [this, notes](std::string text) {
+      const bool of_making = absl::StartsWith(text, "makes the environment: ") || absl::StartsWith(text, "made the ");
+      (of_making ? of_making_ : *notes).push_back(std::move(text));
+    };
     return std::make_unique<EnvironmentStage>(std::move(options));
   }
   std::unique_ptr<EnvironmentStage> NewStage() { return NewStage(&notes_); }
@@ -90,12 +94,12 @@ class EnvironmentStageTest : public testing::Test {
   }
 
   ScratchDirectory scratch_;
-  std::string working_directory_ = scratch_.path();
+  std::string working_directory_ = scratch_.path(), store_ = scratch_.path() + "/store";
   HostEnvironment wanted_;
   EpollPoller poller_;
   uint32_t next_owner_ = 7;
   DirectLauncher launcher_{[](const std::string&) {}};
-  std::vector<std::string> notes_;
+  std::vector<std::string> notes_, of_making_;
 };
 
 TEST_F(EnvironmentStageTest, MadeOnceForEachKey) {
@@ -244,6 +248,24 @@ TEST_F(EnvironmentStageTest, NothingIsMadeAnewAfterASignal) {
 TEST_F(EnvironmentStageTest, CommandThatIsKilledIsToldAsSuch) {
   wanted_.command = "kill -9 $$";
   EXPECT_THAT(Run()->error(), HasSubstr("its command was killed by signal 9"));
+}
+
+TEST_F(EnvironmentStageTest, SaysWhatItDoesAndHowLongThatTook) {
+  wanted_.command = "\n  # comment\nset -x\ntouch $DTEST_ENVIRONMENT/a\ntrue";
+  Run();
+  EXPECT_THAT(of_making_, ElementsAre("makes the environment: touch $DTEST_ENVIRONMENT/a",
+                                      testing::MatchesRegex("made the environment in [0-9.]+ s")));
+  of_making_.clear();
+  Run();
+  EXPECT_THAT(of_making_, IsEmpty());
+}
+
+TEST_F(EnvironmentStageTest, ColonInItsPlaceIsRefused) {
+  store_ = scratch_.path() + "/a:b";
+  EXPECT_THAT(Run()->error(), HasSubstr("there is a colon in " + store_));
+  wanted_ = HostEnvironment();
+  wanted_.path = store_;
+  EXPECT_THAT(Run()->error(), HasSubstr("there is a colon in " + store_));
 }
 
 TEST_F(EnvironmentStageTest, CommandEndsWithTheFirstThatFails) {

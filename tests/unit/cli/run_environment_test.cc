@@ -38,7 +38,7 @@ class RunEnvironmentTest : public testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
   RunEnvironment Made() {
-    absl::StatusOr<RunEnvironment> made = MakeRunEnvironment(settings_, env_, interpreter_);
+    absl::StatusOr<RunEnvironment> made = MakeRunEnvironment(settings_, env_, interpreter_, true);
     EXPECT_TRUE(made.ok()) << made.status();
     return made.ok() ? *std::move(made) : RunEnvironment();
   }
@@ -119,6 +119,25 @@ TEST_F(RunEnvironmentTest, TestsOfPytestWantItsPython) {
   std::filesystem::remove(environment + "/bin/it's");
   std::filesystem::create_symlink("/bin/true", environment + "/bin/it's");
   EXPECT_EQ(run(), "checked\n");
+}
+
+TEST_F(RunEnvironmentTest, ShippedPackagesAreForTheirPythonAlone) {
+  const std::string site = scratch_.path() + "/venv/lib/python3.11/site-packages";
+  std::filesystem::create_directories(site + "/inner");
+  std::ofstream(scratch_.path() + "/venv/pyvenv.cfg").flush();
+  std::ofstream(site + "/a.pth") << "inner\n";
+  settings_ = EnvironmentSettings();
+  settings_.ship = scratch_.path() + "/venv";
+  for (const char* const good : {"", "python3.11", "/opt/bin/python3.11"}) {
+    interpreter_ = good;
+    EXPECT_EQ(Made().there.packages, ".dtest/packages:.dtest/packages/inner") << good;
+  }
+  for (const char* const bad : {"python3", "/opt/bin/python3.12"}) {
+    interpreter_ = bad;
+    const absl::Status refused = MakeRunEnvironment(settings_, env_, interpreter_, true).status();
+    EXPECT_THAT(refused.message(), HasSubstr(absl::StrCat("--pytest ", bad, ": the packages that ")));
+    EXPECT_TRUE(MakeRunEnvironment(settings_, env_, interpreter_, false).ok()) << "nothing is shipped";
+  }
 }
 
 }  // namespace
