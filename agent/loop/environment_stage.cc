@@ -6,11 +6,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "agent/loop/slot_environment.h"
+#include "agent/store/fs.h"
 
 namespace dtest {
 namespace {
@@ -24,10 +30,23 @@ std::string Ended(absl::string_view what, const std::string& error) {
   return absl::StrCat(what, absl::StartsWith(error, "killed") ? " was " : " ", error);
 }
 
+// That says what is done: not empty, no comment, no option of the shell.
+absl::string_view FirstLine(absl::string_view command) {
+  for (absl::string_view line : absl::StrSplit(command, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (!line.empty() && line[0] != '#' && !absl::StartsWith(line, "set -")) return line;
+  }
+  return absl::StripAsciiWhitespace(command);
+}
+
 }  // namespace
 
 void EnvironmentStage::Start() {
   const HostEnvironment& wanted = *options_.wanted;
+  if (const std::string& place = wanted.path.empty() ? options_.store : wanted.path; absl::StrContains(place, ':')) {
+    return Fail(absl::StrCat("PATH cannot name its programs, since there is a colon in ", place,
+                             wanted.path.empty() ? ": --remote-store (here: XDG_CACHE_HOME) names another" : ""));
+  }
   if (!wanted.path.empty()) {
     if (access(absl::StrCat(wanted.path, "/bin").c_str(), X_OK) != 0) {
       return Fail(absl::StrCat("[environment] names ", wanted.path, ", and this host has no ", wanted.path, "/bin (",
@@ -40,6 +59,10 @@ void EnvironmentStage::Start() {
       options_.store, absl::StrCat(wanted.key.Hex().substr(0, kDigits), "-", options_.machine));
   if (!opened.ok()) return Fail(std::string(opened.status().message()));
   environments_ = *std::move(opened);
+  // Without files of the key nothing has brought it.
+  std::error_code error;
+  std::filesystem::create_directories(options_.working_directory, error);
+  if (error) return Fail(absl::StrCat("cannot make ", options_.working_directory, ": ", error.message()));
   LookForIt();
 }
 
@@ -47,7 +70,9 @@ void EnvironmentStage::LookForIt() {
   std::string whole = environments_->Whole();
   // Who checks needs no claim; who makes looks again once it has one.
   if (!whole.empty() && whole != bad_) return Check(std::move(whole));
-  if (!environments_->Claim()) {
+  const absl::StatusOr<bool> claimed = environments_->Claim();
+  if (!claimed.ok()) return Fail(std::string(claimed.status().message()));
+  if (!*claimed) {
     state_ = State::kWaiting;
     look_at_ = options_.clock() + kLookInterval;
     if (!std::exchange(told_, true)) options_.note("waits for the environment, which another agent is making");
@@ -64,6 +89,8 @@ void EnvironmentStage::Make() {
   if (!directory.ok()) return Fail(std::string(directory.status().message()));
   made_ = true;
   candidate_ = *std::move(directory);
+  began_ = options_.clock();
+  options_.note(absl::StrCat("makes the environment: ", FirstLine(options_.wanted->command)));
   Run(State::kMaking, options_.wanted->command);
 }
 
@@ -86,7 +113,11 @@ void EnvironmentStage::Run(State state, const std::string& command) {
   options.launcher = options_.launcher;
   options.environment = options_.environment;
   if (state == State::kMaking) {
+    options.strict = true;
     options.environment.Set(kEnvironmentVariable, candidate_);
+    options.environment.Set("VIRTUAL_ENV", candidate_);
+    // Of the shell that dtest was called from: what it imports is not in the key.
+    for (const char* const name : {"PYTHONHOME", "PYTHONPATH", "CONDA_PREFIX"}) options.environment.Unset(name);
   } else {
     SetHostEnvironment(candidate_, &options.environment);
   }
@@ -102,6 +133,11 @@ void EnvironmentStage::CommandEnded() {
     return Fail(state_ == State::kMaking ? "the run ended while it was made" : "the run ended while it was checked");
   if (state_ == State::kMaking) {
     if (!error.empty()) return Fail(Ended("its command", error), command->TakeOutput());
+    const absl::Duration took = options_.clock() - began_;
+    if (store::ListDirectory(candidate_).empty()) {
+      return Fail("its command has put nothing into the directory DTEST_ENVIRONMENT", command->TakeOutput());
+    }
+    options_.note(absl::StrFormat("made the environment in %.1f s", absl::ToDoubleSeconds(took)));
     return Check(std::move(candidate_));
   }
   if (error.empty()) return Use();

@@ -76,6 +76,7 @@ class EnvironmentStage {
   bool told_ = false;      // that it waits
   bool signalled_ = false;
   std::unique_ptr<ShellCommand> command_;
+  absl::Time began_;  // to make it
   absl::Time look_at_ = absl::InfiniteFuture();
   std::string error_, output_, directory_;
 };

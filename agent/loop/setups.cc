@@ -1,5 +1,7 @@
 #include "agent/loop/setups.h"
 
+#include <unistd.h>
+
 #include <set>
 #include <utility>
 
@@ -29,6 +31,7 @@ constexpr absl::string_view kReserved[] = {"DTEST_",
                                            "TESTBRIDGE_",
                                            "XML_OUTPUT_FILE",
                                            "PWD"};
+constexpr char kPytest[] = "pytest";  // the framework whose units bring packages along
 // What a shell would take, and is no line of ours.
 constexpr absl::string_view kExport = "export ";
 // A command that waits for a server to end sees so by then.
@@ -81,6 +84,7 @@ Environment Setups::EnvironmentOf(const One& one) const {
   SetDirectories(one.working_directory, one.directories->temporary(), &environment);
   SetAll(welcome.settings.env, &environment);
   SetEnvironment(&environment);
+  SetPackages(&environment);
   if (one.slot.has_value()) SetAll(host_.variables, &environment);
   SetAll(one.variables, &environment);
   return environment;
@@ -156,12 +160,14 @@ std::string Setups::InTree(const std::string& path) const {
 }
 
 void Setups::SetEnvironment(Environment* environment) const {
-  const HostEnvironment& wanted = options_.welcome->settings.environment;
-  if (environment_ != nullptr && !environment_->directory().empty()) {
-    SetHostEnvironment(environment_->directory(), environment);
-  }
+  if (environment_ == nullptr || environment_->directory().empty()) return;
+  SetHostEnvironment(environment_->directory(), environment);
+}
+
+void Setups::SetPackages(Environment* environment) const {
   std::vector<std::string> packages;
-  for (const absl::string_view one : absl::StrSplit(wanted.packages, ':', absl::SkipEmpty())) {
+  for (const absl::string_view one :
+       absl::StrSplit(options_.welcome->settings.environment.packages, ':', absl::SkipEmpty())) {
     packages.push_back(InTree(std::string(one)));
   }
   environment->Prepend("PYTHONPATH", packages);
@@ -228,12 +234,19 @@ bool Setups::Signal(SlotId slot, int signal) {
   return false;
 }
 
-void Setups::Export(SlotId slot, Environment* environment) const {
+void Setups::Export(SlotId slot, const UnitSpec& unit, Environment* environment) const {
   SetEnvironment(environment);
+  if (unit.framework == kPytest) SetPackages(environment);
   SetAll(host_.variables, environment);
   if (!HasCommands(options_.welcome->settings.slot_setup)) return;
   SetAll(slots_[slot.value()].variables, environment);
   environment->Set(kSlotNames, Names(slot));
+}
+
+std::string Setups::Brought() const {
+  if (environment_ == nullptr || options_.welcome->settings.environment.command.empty()) return "";
+  const std::string programs = absl::StrCat(environment_->directory(), "/bin");
+  return access(programs.c_str(), F_OK) == 0 ? programs : "";
 }
 
 std::string Setups::Names(SlotId slot) const {

@@ -61,8 +61,12 @@ class Setups {
   void Start(SlotId slot, bool of_host, const std::string& working_directory);
   // False: none runs in that slot.
   bool Signal(SlotId slot, int signal);
-  // The host's environment, its variables and the slot's, into the environment of a test.
-  void Export(SlotId slot, Environment* environment) const;
+  // The host's environment, its variables and the slot's, into the environment of a test. Packages are for units that
+  // bring them along.
+  void Export(SlotId slot, const UnitSpec& unit, Environment* environment) const;
+  // Where the programs are that the command of an environment has brought, and where tests have theirs from then,
+  // whatever PATH says. Empty: it has brought none, or there is no such environment.
+  std::string Brought() const;
   // Those of the slot's own, sorted: "A B".
   std::string Names(SlotId slot) const;
 
@@ -94,6 +98,7 @@ class Setups {
   void StartEnvironment();
   void EnvironmentIsOver();
   void SetEnvironment(Environment* environment) const;
+  void SetPackages(Environment* environment) const;
   std::string InTree(const std::string& path) const;  // absolute
   void StartOne(One* one);
   One NewOne(const Setup* setup, std::string where, std::optional<SlotId> slot, uint32_t number) const;

@@ -31,7 +31,7 @@ ShellCommand::~ShellCommand() {
 void ShellCommand::Start() {
   StartSpec spec;
   spec.program = kShell;
-  spec.arguments = {kShell, "-c", options_.command};
+  spec.arguments = {kShell, options_.strict ? "-ec" : "-c", options_.command};
   spec.environment = options_.environment.ToStrings();
   spec.working_directory = options_.working_directory;
   spec.split_errors = true;

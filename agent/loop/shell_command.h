@@ -24,6 +24,7 @@ class ShellCommand {
  public:
   struct Options {
     std::string command;
+    bool strict = false;  // it ends with the first of its commands that fails (sh -e)
     SlotId owner;  // by which what it leaves behind is told from that of others
     std::string working_directory;
     Environment environment;

@@ -59,7 +59,7 @@ Environment SlotRunner::EnvironmentOf(const Program& program, const Invocation& 
   SetDirectories(program.working_directory, options_.directories->temporary(), &environment);
   SetAll(welcome.settings.env, &environment);
   SetAll(program.spec.env, &environment);
-  if (options_.setups != nullptr) options_.setups->Export(options_.slot, &environment);
+  if (options_.setups != nullptr) options_.setups->Export(options_.slot, program.spec, &environment);
   if (batch != nullptr) SetAll(batch->env, &environment);
   SetAll(invocation.env, &environment);
   environment.Prepend("LD_LIBRARY_PATH", program.library_path);
@@ -72,11 +72,12 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   if (absl::Status status = options_.directories->Restore(); !status.ok()) return std::string(status.message());
   StartSpec spec;
   spec.program = program.path;
-  if (!absl::StrContains(program.path, "/")) {  // an environment may have brought it
-    spec.program = FindProgram(program.path, environment.Get("PATH"));
+  if (!absl::StrContains(program.path, "/")) {
+    const std::string brought = options_.setups != nullptr ? options_.setups->Brought() : "";
+    spec.program = FindProgram(program.path, brought.empty() ? environment.Get("PATH") : brought);
     if (spec.program.empty()) {
-      return absl::StrCat(program.spec.name, " needs ", program.path,
-                          ", which is neither in the environment nor in PATH of this host");
+      return absl::StrCat(program.spec.name, " needs ", program.path, ", which is not in ",
+                          brought.empty() ? "PATH of this host" : brought);
     }
   }
   spec.arguments = {spec.program};

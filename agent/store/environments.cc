@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <climits>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -22,7 +24,12 @@
 namespace dtest::store {
 namespace {
 
-constexpr char kUsed[] = "used", kMaking[] = "making", kHalf[] = "half", kWhole[] = "whole";
+constexpr char kUsed[] = "used", kMaking[] = "making", kWhole[] = "whole";
+constexpr char kLink[] = ".link";
+// Of statfs: what is of one machine, and locks with it. A bind mount or an overlay tells what lies below, or itself.
+constexpr long kOfOneMachine[] = {
+    0xEF53 /* ext */,     0x58465342 /* XFS */,  0x9123683E /* Btrfs */,   0x01021994 /* tmpfs */,
+    0x2FC12FC1 /* ZFS */, 0xF2F52010 /* F2FS */, 0x794C7630 /* overlay */, 0x858458F6 /* ramfs */};
 
 std::string Directory(const std::string& root) { return absl::StrCat(root, "/environments"); }
 
@@ -38,6 +45,11 @@ std::string Target(const std::string& link) {
   char name[NAME_MAX + 1];
   const ssize_t size = readlink(link.c_str(), name, sizeof name);
   return size <= 0 ? std::string() : std::string(name, static_cast<size_t>(size));
+}
+
+bool IsOfOneMachine(const std::string& path) {
+  struct statfs found;
+  return statfs(path.c_str(), &found) == 0 && absl::c_linear_search(kOfOneMachine, static_cast<long>(found.f_type));
 }
 
 bool LockNow(const Fd& fd) { return fd.ok() && Lock(fd.get(), LOCK_EX | LOCK_NB) == 0; }
@@ -63,10 +75,29 @@ absl::Status Environments::Use() {
     used_ = store::Open(At(kUsed), O_RDWR | O_CREAT, 0600);
     if (!used_.ok() && errno == ENOENT) continue;
     if (!used_.ok()) return ErrnoStatus(errno, "open file", At(kUsed));
+    if (LockNow(used_) && IsAt(used_, At(kUsed))) RemoveOthers();
     Lock(used_.get(), LOCK_SH);
   } while (!used_.ok() || !IsAt(used_, At(kUsed)));
   futimens(used_.get(), nullptr);
   return absl::OkStatus();
+}
+
+// But for the whole one. Nobody else uses one of them, as far as locks tell.
+void Environments::RemoveOthers() {
+  struct stat st;
+  if (!IsOfOneMachine(place_) &&
+      (fstat(used_.get(), &st) != 0 || absl::Now() - absl::TimeFromTimespec(st.st_mtim) < kYoung)) {
+    return;
+  }
+  const std::string whole = Target(At(kWhole));
+  for (const std::string& name : ListDirectory(place_)) {
+    if (name == kUsed || name == kMaking || name == kWhole || name == whole) continue;
+    if (absl::EndsWith(name, kLink)) {
+      unlink(At(name.c_str()).c_str());
+    } else {
+      ThrowAway(root_, At(name.c_str()));
+    }
+  }
 }
 
 void Environments::RemoveUnused(const std::string& root) {
@@ -90,47 +121,46 @@ void Environments::RemoveUnused(const std::string& root) {
 
 std::string Environments::Whole() const {
   const std::string name = Target(At(kWhole));
-  return name.empty() ? name : At(name.c_str());
+  return name.empty() || ListDirectory(At(name.c_str())).empty() ? std::string() : At(name.c_str());
 }
 
-bool Environments::Claim() {
+absl::StatusOr<bool> Environments::Claim() {
   Fd fd = store::Open(At(kMaking), O_RDWR | O_CREAT, 0600);
-  if (fd.ok() && Lock(fd.get(), LOCK_EX | LOCK_NB) == EWOULDBLOCK) return false;
+  if (!fd.ok()) return ErrnoStatus(errno, "open file", At(kMaking));
+  if (Lock(fd.get(), LOCK_EX | LOCK_NB) == EWOULDBLOCK) return false;
   making_ = std::move(fd);
   return true;
 }
 
 absl::StatusOr<std::string> Environments::Begin() {
-  ThrowHalfAway();
   std::string path = At("XXXXXX");
   if (mkdtemp(path.data()) == nullptr) return ErrnoStatus(errno, "make directory", path);
-  if (symlink(path.c_str() + place_.size() + 1, At(kHalf).c_str()) != 0) {
-    const int error = errno;
-    rmdir(path.c_str());
-    return ErrnoStatus(error, "make symbolic link", At(kHalf));
-  }
+  made_ = path;
   return path;
 }
 
 absl::Status Environments::Finish() {
-  if (std::rename(At(kHalf).c_str(), At(kWhole).c_str()) != 0) {
-    return ErrnoStatus(errno, "rename symbolic link", At(kHalf));
+  const std::string link = made_ + kLink;
+  if (symlink(made_.c_str() + place_.size() + 1, link.c_str()) != 0) {
+    return ErrnoStatus(errno, "make symbolic link", link);
   }
+  if (std::rename(link.c_str(), At(kWhole).c_str()) != 0) {
+    const int error = errno;
+    unlink(link.c_str());
+    return ErrnoStatus(error, "rename symbolic link", link);
+  }
+  made_.clear();
   making_.reset();
   return absl::OkStatus();
 }
 
 void Environments::GiveUp() {
-  if (!making_.has_value()) return;
-  ThrowHalfAway();
+  if (!made_.empty() && ThrowAway(root_, made_)) {
+    remover_.reset();
+    remover_.emplace(root_);
+  }
+  made_.clear();
   making_.reset();
-}
-
-void Environments::ThrowHalfAway() {
-  const std::string half = Target(At(kHalf));
-  if (half.empty()) return;
-  ThrowAway(root_, At(half.c_str()));
-  unlink(At(kHalf).c_str());
 }
 
 }  // namespace dtest::store

@@ -4,8 +4,8 @@
 //   <root>/environments/<name>/
 //       used        locked (shared) by each agent that uses one of these; touched when one begins to
 //       making      locked by the agent that makes one
-//       half        a symbolic link to the directory that is being made, or was when its agent died
-//       whole       a symbolic link to the one to be used: `half`, renamed when all went well
+//       whole       a symbolic link to the one to be used
+//       XXXXXX.link the same, before it is renamed to that
 //       XXXXXX/     an environment, or a part of one
 //
 // An environment is made at the place where it stays, since few can be moved (the scripts of a venv name its
@@ -13,7 +13,9 @@
 // found by it, whatever the agent died of, and a process of a dead agent that still writes spoils nothing. One that is
 // made anew stands beside the one before, which other runs may be using.
 //
-// Where locks fail, or are of each machine alone (NFS with nolock), each agent makes its own; the last one stays.
+// What is not whole is thrown away as soon as an agent comes while nobody uses anything of the place. Where locks fail,
+// or may be of each machine alone (on network file systems), each agent makes its own, the last one stays, and what is
+// not whole is thrown away once nobody has begun to use anything of the place for kYoung.
 //
 // One thread calls; many processes.
 
@@ -47,29 +49,30 @@ class Environments {
   Environments(const Environments&) = delete;
   Environments& operator=(const Environments&) = delete;
 
-  // The directory of the one that is finished, absolute. Empty: there is none.
+  // The directory of the one that is finished, absolute. Empty: there is none, or nothing is in it any more.
   std::string Whole() const;
   // False: another agent is making one. True: nobody else makes one until Finish or GiveUp.
-  bool Claim();
-  // Only once claimed. A new directory for it, empty; what an agent has left half made is thrown away. Errors with the
-  // path and errno's text.
+  // Errors with the path and errno's text.
+  absl::StatusOr<bool> Claim();
+  // Only once claimed. A new directory for it, empty. Errors with the path and errno's text.
   absl::StatusOr<std::string> Begin();
   // That directory is Whole from now on.
   absl::Status Finish();
-  // It is thrown away.
+  // It is thrown away, and removed from then on.
   void GiveUp();
 
  private:
   Environments(std::string root, std::string place) : root_(std::move(root)), place_(std::move(place)) {}
   absl::Status Use();
   static void RemoveUnused(const std::string& root);
+  void RemoveOthers();
   std::string At(const char* name) const { return place_ + "/" + name; }
-  void ThrowHalfAway();
 
   const std::string root_;
   const std::string place_;
   Fd used_;
   std::optional<Fd> making_;
+  std::string made_;  // the directory of Begin, until Finish or GiveUp
   std::optional<RubbishRemover> remover_;
 };
 

@@ -4,12 +4,15 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "coordinator/bundle/file_tree.h"
 #include "coordinator/bundle/files.h"
@@ -22,13 +25,32 @@ namespace fs = std::filesystem;
 
 constexpr char kCache[] = "__pycache__";
 
+// Code of *.pth that is known to find no modules: of setuptools, virtualenv, coverage and pytest-cov.
+constexpr absl::string_view kHarmless[] = {"_distutils", "import _virtualenv", "coverage.process_startup",
+                                           "COV_CORE_SOURCE"};
+
+// "include-system-site-packages = true", as venv and virtualenv write it.
+bool HasSystemPackages(const std::string& configuration) {
+  std::ifstream file(configuration);
+  for (std::string line; std::getline(file, line);) {
+    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits('=', 1));
+    if (absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts.first), "include-system-site-packages") &&
+        absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts.second), "true")) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void ReadPth(const fs::path& path, PythonPackages* packages) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
     absl::string_view text = line;
     absl::ConsumeSuffix(&text, "\r");
     if (absl::StartsWith(text, "import ") || absl::StartsWith(text, "import\t")) {
-      if (absl::StartsWith(path.filename().string(), "__editable__")) packages->hooks.push_back(path.filename());
+      const bool harmless = std::any_of(std::begin(kHarmless), std::end(kHarmless),
+                                        [&](absl::string_view known) { return absl::StrContains(text, known); });
+      if (!harmless) packages->hooks.push_back(path.filename());
       continue;
     }
     std::error_code error;
@@ -65,8 +87,11 @@ absl::StatusOr<PythonPackages> FindPythonPackages(const std::string& environment
   }
   if (error)
     return absl::FailedPreconditionError(absl::StrCat("cannot read ", packages.directory, ": ", error.message()));
-  std::sort(packages.sources.begin(), packages.sources.end());
-  packages.sources.erase(std::unique(packages.sources.begin(), packages.sources.end()), packages.sources.end());
+  packages.system_packages = HasSystemPackages(absl::StrCat(environment, "/pyvenv.cfg"));
+  for (std::vector<std::string>* const list : {&packages.sources, &packages.hooks}) {
+    std::sort(list->begin(), list->end());
+    list->erase(std::unique(list->begin(), list->end()), list->end());
+  }
   return packages;
 }
 

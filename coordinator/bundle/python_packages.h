@@ -22,7 +22,8 @@ struct PythonPackages {
   std::string directory;             // site-packages, absolute, without symbolic links
   std::string version;               // of the Python that they are for: "3.11"
   std::vector<std::string> sources;  // absolute directories of *.pth
-  std::vector<std::string> hooks;    // *.pth by which an editable installation finds its modules by code
+  std::vector<std::string> hooks;    // *.pth with code that may find modules, as of editable installations
+  bool system_packages = false;      // also those of the Python that it was made by are imported
 };
 
 // Of the environment in that directory. FailedPrecondition: it is none, or not of one Python.

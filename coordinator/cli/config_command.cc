@@ -76,8 +76,9 @@ void AppendValue(const Setting& setting, const SettingLayers& layers, std::strin
     const absl::StatusOr<bool> on = ParseSwitch(values.back());
     const std::string text =
         setting.kind == SettingKind::kFlag && on.ok() ? (*on ? "true" : "false") : ValueText(setting, values);
-    // Numbers and switches have no quotes in TOML either; but 007 is a number there only for people.
-    const bool bare = text.front() != '"' && (text.front() != '0' || text.size() == 1);
+    // A table is the text that the command line takes. Numbers and switches have no quotes in TOML either; but 007 is a
+    // number there only for people.
+    const bool bare = text.front() != '"' && text.front() != '{' && (text.front() != '0' || text.size() == 1);
     bare ? void(*out += text) : AppendString(values.back(), out);
   }
 }

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -234,7 +236,8 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   RunBundle::Options bundle;
   bundle.in_place = AnyLocal(hosts);
   bundle.shipped = AnyRemote(hosts);
-  bundle.list_cache = options.list_cache;
+  // What is there at a path, or in packages that travel, changes without a sign.
+  bundle.list_cache = options.list_cache && options.environment.path.empty() && options.environment.ship.empty();
   bundle.cache_dir = options.cache_dir;
   bundle.env = options.env;
   // What they export is there when a program is listed. No variable has such a name.
@@ -283,6 +286,12 @@ absl::StatusOr<std::unique_ptr<CoverageCollector>> MakeCollector(const Options& 
   // What a command makes is in the store of the host that runs tests, which need not be this machine.
   std::string chosen = options.pytest;
   if (chosen.empty() && environment.here.command.empty()) chosen = environment.interpreter_here;
+  if (options.pytest.empty() && !options.coverage.empty() && !chosen.empty() && access(chosen.c_str(), X_OK) != 0) {
+    return absl::NotFoundError(
+        absl::StrCat("--coverage: this machine combines what hosts have measured, by the Python "
+                     "of [environment], and cannot execute ",
+                     chosen, ": ", std::strerror(errno), "; --pytest names another"));
+  }
   collector.interpreter = [root, chosen] { return PytestInterpreter(root, chosen); };
   if (!options.coverage.empty() && root.empty()) {
     std::fputs("dtest: warning: --coverage: there are no tests of pytest, and of others it measures nothing\n", stderr);
@@ -546,7 +555,10 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   }
   absl::StatusOr<std::vector<std::string>> data_files = FindData(options);
   if (!data_files.ok()) return fail(data_files.status());
-  const absl::StatusOr<RunEnvironment> environment = MakeRunEnvironment(options.environment);
+  const bool pytest = std::any_of(discovery->programs.begin(), discovery->programs.end(),
+                                  [](const TestProgram& program) { return program.pytest.has_value(); });
+  const absl::StatusOr<RunEnvironment> environment = MakeRunEnvironment(
+      options.environment, options.env, pytest ? std::make_optional(options.pytest) : std::nullopt, AnyRemote(*hosts));
   if (!environment.ok()) return fail(environment.status());
   for (const std::string& warning : environment->warnings) {
     if (!run_follows) SayClean("warning: ", warning);

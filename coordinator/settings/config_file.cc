@@ -275,6 +275,12 @@ class Reader {
         !status.ok()) {
       return Fail(node.source().begin, absl::StrCat(NameOf(key), ": ", status.message()));
     }
+    // One that is given as on the command line is relative to the file all the same.
+    if (setting.name == kEnvironment && given.values.size() == 1 && ignored.environment != EnvironmentSettings()) {
+      std::string& directory = ignored.environment.directory;
+      directory = directory.empty() ? directory_ : Absolute(directory);
+      given.values[0] = EnvironmentText(ignored.environment);
+    }
     const auto same = std::find_if(layer->begin(), layer->end(),
                                    [&](const GivenSetting& other) { return other.setting == &setting; });
     if (same != layer->end()) {

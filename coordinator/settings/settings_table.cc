@@ -498,7 +498,7 @@ constexpr Setting kSettings[] = {
      .text =
          "What tests import, on each host: {command = \"...\", key = [\"uv.lock\"]}, {path = \"/opt/env\"} or {ship = "
          "\".venv\"}",
-     .commands = kOfCases,
+     .commands = kOfPytest,
      .has_variable = false,
      .read = ReadEnvironmentTable},
     {.name = "setup-host",

@@ -1,5 +1,6 @@
 """[environment]: what tests import, made or found on each host, here and on ssh hosts."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,13 +16,14 @@ COMMAND = """\
     [environment]
     command = '''
     set -e
-    echo "made in $PWD" >> "$HOME/log"
+    echo "made of $(find . -type f)" >> "$HOME/log"
     /usr/bin/python3 -m venv --without-pip --system-site-packages "$DTEST_ENVIRONMENT"
     cp package/brought.py "$DTEST_ENVIRONMENT"/lib/python3*/site-packages/
     '''
     key = ["package/brought.py"]
     check = 'echo checked >> "$HOME/log"; python -c "import brought"'
     """
+MADE = "made of ./package/brought.py"  # the command sees the files of the key, and nothing else
 TESTS = """\
     import os, shutil, subprocess, sys
     import brought
@@ -83,13 +85,13 @@ class LocalTest(EnvironmentCase):
     def test_made_once_for_each_content_of_its_key(self):
         self.project()
         self.assertRan(self.dtest("-j", "2", "."))
-        self.assertEqual(self.log(), [f"made in {self.root}", "checked"])
+        self.assertEqual(self.log(), [MADE, "checked"])
         self.assertRan(self.dtest("."))
         self.assertEqual(len(self.log()), 3)
         self.assertEqual(len(self.made()), 1)
         self.project(version=2)
         self.assertRan(self.dtest("."))
-        self.assertEqual(self.log()[3:], [f"made in {self.root}", "checked"])
+        self.assertEqual(self.log()[3:], [MADE, "checked"])
         self.project(version=1)
         self.assertRan(self.dtest("."))
         self.assertEqual(self.log()[5:], ["checked"], "the first one is still there")
@@ -100,7 +102,7 @@ class LocalTest(EnvironmentCase):
         self.assertExit(result, BROKEN)
         self.assertSays(result, "local: the environment of the host failed: its command exited with status 7\n"
                                 "    no such package: brought\n")
-        self.assertEqual(result.text.count("no such package"), 1, result.text)
+        self.assertEqual(result.text.count("\n    no such package"), 1, result.text)
         self.assertEqual(self.made(), [])
         self.project()
         self.assertRan(self.dtest("."))
@@ -151,6 +153,52 @@ class LocalTest(EnvironmentCase):
         self.assertSays(result, "the environment of the host failed: its command exceeded its time limit of 0.3 s")
         self.assertEqual(subprocess.run(["pgrep", "-f", "sleep 4715"], check=False, capture_output=True, text=True).stdout, "")
 
+    def test_python_that_is_gone_is_made_anew_and_no_other_is_taken(self):
+        self.project(COMMAND + """
+    [setup.host]
+    command = 'echo PATH=/usr/bin:/bin'
+    """)
+        self.put("tests/test_brought.py", "import os, sys\ndef test_it():\n    assert sys.prefix == os.environ['DTEST_ENVIRONMENT']\n")
+        self.assertRan(self.dtest("."), 1)
+        [first] = self.made()
+        for name in os.listdir(first + "/bin"):
+            if name.startswith("python"):
+                os.remove(os.path.join(first, "bin", name))
+        os.symlink("/gone/python3", first + "/bin/python3")
+        result = self.dtest(".")
+        self.assertRan(result, 1)
+        self.assertSays(result, "makes the environment anew", "no Python that starts")
+        self.project("[environment]\ncommand = 'mkdir $DTEST_ENVIRONMENT/bin'\nkey = []\n")
+        result = self.dtest(".")
+        self.assertExit(result, BROKEN)
+        self.assertSays(result, "the environment of the host failed", "no Python that starts")
+
+    def test_profile_has_it(self):
+        self.project()
+        self.assertExit(self.dtest("profile", ".", reports=False), PASSED)
+        self.assertEqual(self.log(), [MADE, "checked"])
+
+    def test_checkouts_do_not_share_a_directory(self):
+        self.project(COMMAND.replace("set -e", 'pwd > "$DTEST_ENVIRONMENT/where"'))
+        self.assertRan(self.dtest("."))
+        with open(self.made()[0] + "/where", encoding="utf-8") as file:
+            self.assertFalse(file.read().startswith(self.root))
+
+    def test_table_as_text_is_relative_to_its_file(self):
+        self.project(COMMAND)
+        self.put("dtest.toml", "environment = '" + '{ship = ".venv"}' + "'\n")
+        os.makedirs(self.path("project/deeper"))
+        shown = self.dtest("config", "environment", "--json", reports=False, directory=self.path("project/deeper"))
+        [setting] = json.loads(shown.stdout)["settings"]
+        self.assertEqual(setting["value"], '{ship = ".venv", directory = "' + self.root + '"}')
+
+    def test_config_is_json_of_tables_too(self):
+        self.project(COMMAND + "\n    [setup.host]\n    command = 'true'\n")
+        shown = json.loads(self.dtest("config", "--json", reports=False).stdout)
+        values = {setting["name"]: setting["value"] for setting in shown["settings"]}
+        self.assertIn('key = ["package/brought.py"]', values["environment"])
+        self.assertIn('command = "true"', values["setup-host"])
+
     def test_set_ups_and_programs_have_it(self):
         self.project(COMMAND + """
     [setup.host]
@@ -186,7 +234,7 @@ class LocalTest(EnvironmentCase):
         self.assertIn("# dtest.toml:1", shown.stdout)
         self.put("dtest.toml", shown.stdout)
         self.assertRan(self.dtest("."))
-        self.assertEqual(self.log(), [f"made in {self.root}", "checked"])
+        self.assertEqual(self.log(), [MADE, "checked"])
         os.makedirs(self.path("project/tests/deeper"), exist_ok=True)
         below = self.dtest("config", "environment", reports=False, directory=self.path("project/tests/deeper"))
         self.assertIn(f'directory = "{self.root}"', below.stdout)
@@ -246,7 +294,7 @@ class FarmTest(EnvironmentCase, FarmCase):
         for name in hosts:  # one that came up late may have had no work
             self.assertRan(self.dtest(*self.on_farm(name), "."), 26)
             [made] = [line for line in self.log(self.home(name)) if line != "checked"]
-            self.assertRegex(made, r"made in .*/\.dtest/environment$")
+            self.assertEqual(made, MADE)
             self.assertEqual(len(self.made(self.home(name))), 1)
         self.project(version=2)
         self.assertRan(self.dtest(*self.on_farm("h1"), "."), 26)
@@ -294,14 +342,15 @@ class FarmTest(EnvironmentCase, FarmCase):
             file.write("HERE = False\n")
         result = self.dtest(*self.on_farm("h1", "h2"), "tests")
         self.assertRan(result, 1)
-        self.assertNotIn("warning", result.text)
+        self.assertEqual(result.text.count("warning"), 1, result.text)
+        self.assertSays(result, ".venv also imports what is installed on this machine")
         self.assertHostsClean()
         self.put(f"{site}/__editable__.other.pth", "import __editable___other_finder\n")
         self.put(f"{site}/outside.pth", "/usr/lib\n")
         result = self.dtest(*self.on_farm("h1"), "tests")
         self.assertRan(result, 1)
         self.assertSays(result, "has a package installed from /usr/lib, which is not below this directory",
-                        "finds a package by code in __editable__.other.pth")
+                        "may find packages by code in __editable__.other.pth")
 
     def test_shipped_packages_are_of_one_version_of_python(self):
         self.ships()

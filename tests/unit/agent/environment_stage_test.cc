@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "agent/execute/direct_launcher.h"
@@ -38,16 +39,19 @@ class EnvironmentStageTest : public testing::Test {
   std::unique_ptr<EnvironmentStage> NewStage(std::vector<std::string>* notes) {
     EnvironmentStage::Options options;
     options.wanted = &wanted_;
-    options.store = scratch_.path() + "/store";
+    options.store = store_;
     options.machine = "x86_64";
-    options.working_directory = scratch_.path();
+    options.working_directory = working_directory_;
     options.environment = Environment(environ);
     options.owner = SlotId(next_owner_++);
     options.grace = absl::ZeroDuration();
     options.clock = MonotonicNow;
     options.poller = &poller_;
     options.launcher = &launcher_;
-    options.note = [notes](std::string text) { notes->push_back(std::move(text)); };
+    options.note = [this, notes](std::string text) {
+      const bool of_making = absl::StartsWith(text, "makes the environment: ") || absl::StartsWith(text, "made the ");
+      (of_making ? of_making_ : *notes).push_back(std::move(text));
+    };
     return std::make_unique<EnvironmentStage>(std::move(options));
   }
   std::unique_ptr<EnvironmentStage> NewStage() { return NewStage(&notes_); }
@@ -90,11 +94,12 @@ class EnvironmentStageTest : public testing::Test {
   }
 
   ScratchDirectory scratch_;
+  std::string working_directory_ = scratch_.path(), store_ = scratch_.path() + "/store";
   HostEnvironment wanted_;
   EpollPoller poller_;
   uint32_t next_owner_ = 7;
   DirectLauncher launcher_{[](const std::string&) {}};
-  std::vector<std::string> notes_;
+  std::vector<std::string> notes_, of_making_;
 };
 
 TEST_F(EnvironmentStageTest, MadeOnceForEachKey) {
@@ -174,7 +179,7 @@ TEST_F(EnvironmentStageTest, OneThatWasCutShortIsNeverUsed) {
 }
 
 TEST_F(EnvironmentStageTest, TwoAgentsMakeItOnce) {
-  wanted_.command = "echo made >> log; until test -e go; do sleep 0.01; done";
+  wanted_.command = "echo made >> log; until test -e go; do sleep 0.01; done; touch $DTEST_ENVIRONMENT/done";
   std::unique_ptr<EnvironmentStage> first = NewStage();
   first->Start();
   std::vector<std::string> notes;
@@ -194,7 +199,9 @@ TEST_F(EnvironmentStageTest, TwoAgentsMakeItOnce) {
 }
 
 TEST_F(EnvironmentStageTest, OneThatWaitedForAnotherThatFailsMakesItItself) {
-  wanted_.command = "echo made >> log; until test -e go; do sleep 0.01; done; rm go; test $(wc -l < log) -eq 2";
+  wanted_.command =
+      "echo made >> log; until test -e go; do sleep 0.01; done; rm go; test $(wc -l < log) -eq 2; touch "
+      "$DTEST_ENVIRONMENT/done";
   std::unique_ptr<EnvironmentStage> first = NewStage(), second = NewStage();
   first->Start();
   second->Start();
@@ -241,6 +248,62 @@ TEST_F(EnvironmentStageTest, NothingIsMadeAnewAfterASignal) {
 TEST_F(EnvironmentStageTest, CommandThatIsKilledIsToldAsSuch) {
   wanted_.command = "kill -9 $$";
   EXPECT_THAT(Run()->error(), HasSubstr("its command was killed by signal 9"));
+}
+
+TEST_F(EnvironmentStageTest, SaysWhatItDoesAndHowLongThatTook) {
+  wanted_.command = "\n  # comment\nset -x\ntouch $DTEST_ENVIRONMENT/a\ntrue";
+  Run();
+  EXPECT_THAT(of_making_, ElementsAre("makes the environment: touch $DTEST_ENVIRONMENT/a",
+                                      testing::MatchesRegex("made the environment in [0-9.]+ s")));
+  of_making_.clear();
+  Run();
+  EXPECT_THAT(of_making_, IsEmpty());
+}
+
+TEST_F(EnvironmentStageTest, ColonInItsPlaceIsRefused) {
+  store_ = scratch_.path() + "/a:b";
+  EXPECT_THAT(Run()->error(), HasSubstr("there is a colon in " + store_));
+  wanted_ = HostEnvironment();
+  wanted_.path = store_;
+  EXPECT_THAT(Run()->error(), HasSubstr("there is a colon in " + store_));
+}
+
+TEST_F(EnvironmentStageTest, CommandEndsWithTheFirstThatFails) {
+  wanted_.command = "false; touch $DTEST_ENVIRONMENT/last";
+  EXPECT_EQ(Run()->error(), "its command exited with status 1");
+  EXPECT_EQ(Directories(), 0u);
+}
+
+TEST_F(EnvironmentStageTest, CommandThatLeavesNothingIsRefused) {
+  wanted_.command = "echo nothing to do";
+  const std::unique_ptr<EnvironmentStage> stage = Run();
+  EXPECT_EQ(stage->error(), "its command has put nothing into the directory DTEST_ENVIRONMENT");
+  EXPECT_EQ(stage->output(), "nothing to do\n");
+  EXPECT_EQ(Directories(), 0u);
+}
+
+TEST_F(EnvironmentStageTest, OneThatIsGoneIsMadeAnew) {
+  const std::string first = Run()->directory();
+  std::filesystem::remove_all(first);
+  const std::string second = Run()->directory();
+  EXPECT_TRUE(std::filesystem::exists(second + "/bin/tool"));
+  EXPECT_THAT(Log(), ElementsAre("made", "made"));
+}
+
+TEST_F(EnvironmentStageTest, CommandSeesNoPythonOfTheShell) {
+  ASSERT_EQ(setenv("PYTHONPATH", "/shells", 1), 0);
+  ASSERT_EQ(setenv("VIRTUAL_ENV", "/shells", 1), 0);
+  wanted_.command =
+      "test -z \"${PYTHONPATH+set}\"; test \"$VIRTUAL_ENV\" = \"$DTEST_ENVIRONMENT\"; touch $VIRTUAL_ENV/a";
+  EXPECT_EQ(Run()->error(), "");
+  unsetenv("PYTHONPATH");
+  unsetenv("VIRTUAL_ENV");
+}
+
+TEST_F(EnvironmentStageTest, DirectoryOfTheCommandsIsThereWithoutFiles) {
+  working_directory_ = scratch_.path() + "/tree/.dtest/environment";
+  wanted_.command = "test -z \"$(ls -A)\"; pwd > $DTEST_ENVIRONMENT/where";
+  EXPECT_EQ(Run()->error(), "");
 }
 
 TEST_F(EnvironmentStageTest, PathThatIsThereAndOneThatIsNot) {

@@ -37,7 +37,20 @@ TEST_F(PythonPackagesTest, TheirPythonAndWhatPthNames) {
   EXPECT_EQ(found->version, "3.11");
   EXPECT_EQ(found->directory + "/", tree_.At(kSite));
   EXPECT_THAT(found->sources, ElementsAre(tree_.At("src"), found->directory + "/inner"));
-  EXPECT_THAT(found->hooks, ElementsAre("__editable__.c.pth"));
+  EXPECT_THAT(found->hooks, ElementsAre("__editable__.c.pth", "a.pth"));
+}
+
+TEST_F(PythonPackagesTest, CodeOfPthIsToldButForThatWhichFindsNothing) {
+  Write("venv/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n");
+  Write(std::string(kSite) + "distutils-precedence.pth", "import os; __import__('_distutils_hack').add_shim()\n");
+  Write(std::string(kSite) + "_virtualenv.pth", "import _virtualenv");
+  Write(std::string(kSite) + "named_as_nothing.pth", "import finder_of_mine\n");
+  absl::StatusOr<PythonPackages> found = FindPythonPackages(tree_.At("venv"));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_THAT(found->hooks, ElementsAre("named_as_nothing.pth"));
+  EXPECT_FALSE(found->system_packages);
+  Write("venv/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = true\n");
+  EXPECT_TRUE(FindPythonPackages(tree_.At("venv"))->system_packages);
 }
 
 TEST_F(PythonPackagesTest, WhatIsNone) {

@@ -26,11 +26,13 @@ class EnvironmentsTest : public testing::Test {
   }
   std::string Place(const std::string& name = "a") const { return absl::StrCat(root_, "/environments/", name); }
   static bool Exists(const std::string& path) { return std::filesystem::exists(path); }
+  static void Fill(const std::string& directory) { std::filesystem::create_directory(directory + "/bin"); }
   // Returns where.
   static std::string Make(Environments* environments) {
-    EXPECT_TRUE(environments->Claim());
+    EXPECT_TRUE(*environments->Claim());
     const absl::StatusOr<std::string> directory = environments->Begin();
     EXPECT_TRUE(directory.ok()) << directory.status();
+    Fill(*directory);
     EXPECT_TRUE(environments->Finish().ok());
     return *directory;
   }
@@ -48,13 +50,14 @@ class EnvironmentsTest : public testing::Test {
 TEST_F(EnvironmentsTest, WhatIsFinishedIsFoundWhereItWasMade) {
   const auto first = Opened();
   EXPECT_EQ(first->Whole(), "");
-  ASSERT_TRUE(first->Claim());
+  ASSERT_TRUE(*first->Claim());
   const absl::StatusOr<std::string> directory = first->Begin();
   ASSERT_TRUE(directory.ok());
   EXPECT_THAT(*directory, StartsWith(Place() + "/"));
   EXPECT_TRUE(std::filesystem::is_empty(*directory));
   EXPECT_EQ(first->Whole(), "");
   EXPECT_EQ(Opened()->Whole(), "");
+  Fill(*directory);
   ASSERT_TRUE(first->Finish().ok());
   EXPECT_EQ(first->Whole(), *directory);
   EXPECT_EQ(Opened()->Whole(), *directory);
@@ -63,19 +66,19 @@ TEST_F(EnvironmentsTest, WhatIsFinishedIsFoundWhereItWasMade) {
 
 TEST_F(EnvironmentsTest, OneMakesItAtATime) {
   const auto first = Opened(), second = Opened();
-  ASSERT_TRUE(first->Claim());
-  EXPECT_FALSE(second->Claim());
+  ASSERT_TRUE(*first->Claim());
+  EXPECT_FALSE(*second->Claim());
   ASSERT_TRUE(first->Begin().ok());
   ASSERT_TRUE(first->Finish().ok());
-  EXPECT_TRUE(second->Claim());
-  EXPECT_FALSE(first->Claim());
+  EXPECT_TRUE(*second->Claim());
+  EXPECT_FALSE(*first->Claim());
   second->GiveUp();
-  EXPECT_TRUE(first->Claim());
+  EXPECT_TRUE(*first->Claim());
 }
 
 TEST_F(EnvironmentsTest, WhatIsGivenUpIsThrownAway) {
   auto environments = Opened();
-  ASSERT_TRUE(environments->Claim());
+  ASSERT_TRUE(*environments->Claim());
   const std::string directory = *environments->Begin();
   ASSERT_TRUE(Exists(directory));
   environments.reset();
@@ -87,7 +90,7 @@ TEST_F(EnvironmentsTest, WhatADeadAgentLeftHalfMadeIsThrownAwayByTheNextThatMake
   std::string left;
   ASSERT_TRUE(InChild([&] {
     const auto environments = Opened();
-    if (!environments->Claim() || !environments->Begin().ok()) return 1;
+    if (!*environments->Claim() || !environments->Begin().ok()) return 1;
     _exit(0);  // without a destructor
   }));
   for (const auto& entry : std::filesystem::directory_iterator(Place())) {
@@ -107,6 +110,54 @@ TEST_F(EnvironmentsTest, OneMadeAnewLeavesTheOneBeforeToWhoUsesIt) {
   EXPECT_NE(before, after);
   EXPECT_EQ(environments->Whole(), after);
   EXPECT_TRUE(Exists(before));
+}
+
+TEST_F(EnvironmentsTest, OneThatIsGoneOrEmptyIsNone) {
+  const auto environments = Opened();
+  const std::string first = Make(environments.get());
+  std::filesystem::remove(first + "/bin");
+  EXPECT_EQ(environments->Whole(), "");
+  std::filesystem::remove(first);
+  EXPECT_EQ(environments->Whole(), "");
+  const std::string second = Make(environments.get());
+  EXPECT_EQ(environments->Whole(), second);
+}
+
+TEST_F(EnvironmentsTest, OneThatNobodyUsesAnyMoreGoesWithTheNextUse) {
+  auto one = Opened();
+  const std::string before = Make(one.get()), after = Make(one.get());
+  auto other = Opened();
+  EXPECT_TRUE(Exists(before));
+  one.reset();
+  EXPECT_TRUE(Exists(before));
+  Opened();
+  EXPECT_TRUE(Exists(before)) << "the other uses something of the place";
+  other.reset();
+  EXPECT_EQ(Opened()->Whole(), after);
+  EXPECT_FALSE(Exists(before));
+}
+
+// Two that make it at once are told apart by nothing but their directories: locks may be of each machine alone.
+TEST_F(EnvironmentsTest, OneLeavesAloneWhatAnotherMakes) {
+  const auto first = Opened(), second = Opened();
+  ASSERT_TRUE(*first->Claim());
+  const std::string one = *first->Begin();
+  Fill(one);
+  std::filesystem::remove(Place() + "/making");  // its lock is of another file from now on
+  ASSERT_TRUE(*second->Claim());
+  const std::string other = *second->Begin();
+  Fill(other);
+  ASSERT_TRUE(first->Finish().ok());
+  EXPECT_EQ(first->Whole(), one);
+  second->GiveUp();
+  EXPECT_FALSE(Exists(other));
+  EXPECT_EQ(second->Whole(), one);
+}
+
+TEST_F(EnvironmentsTest, ClaimThatCannotBeMadeIsAnError) {
+  const auto environments = Opened();
+  std::filesystem::create_directory(Place() + "/making");
+  EXPECT_THAT(environments->Claim().status().message(), HasSubstr(Place() + "/making"));
 }
 
 TEST_F(EnvironmentsTest, TheLeastRecentlyUsedGoButForThoseInUseAndYoung) {
