@@ -96,8 +96,8 @@ void AppendFixtures(const RootProfile& profile, size_t rows, std::string* out) {
     made += fixture.made;
     if (i < shown) width = std::max(width, OneLine(fixture.name).size());
   }
-  absl::StrAppend(out, "\nfixtures: ", CountText(profile.fixtures.size()), ", made ", CountText(made), " times in ",
-                  SecondsText(all), "\n");
+  absl::StrAppend(out, "\nfixtures: ", CountText(profile.fixtures.size()), ", made ",
+                  made == 1 ? "once" : absl::StrCat(CountText(made), " times"), " in ", SecondsText(all), "\n");
   if (made == 0) return;
   absl::StrAppend(out, "        time    made  scope     fixture\n");
   for (size_t i = 0; i < shown; ++i) {
