@@ -63,12 +63,15 @@ class BisectTest(DtestCase):
         self.order_dependent()
         self.assertSays(self.bisect("Order.AlwaysFails", code=FAILED), "fails alone, 3 of 3 times")
         self.assertSays(self.bisect("Order.Between", code=FAILED), "Order.Between did not fail in ", ": passed there")
-        self.assertSays(self.bisect("Order.First", code=FAILED), "was the first in its process")
+        self.assertSays(self.bisect("Order.First", code=FAILED), "Order.First did not fail in ")
         self.assertSays(self.bisect("Order.NoSuch", code=USAGE), "no case 'Order.NoSuch' ran in")
         self.assertExit(self.dtest("bisect", reports=False), USAGE)
         os.remove(self.path("tests/order_dependent_test"))
         gone = self.bisect("Order.NeedsTidiness", code=USAGE)
         self.assertSays(gone, "a trial could not be run (exit status")
+        script = self.write("tests/fails_test", "#!/bin/sh\nexit 1\n", 0o755)
+        self.assertExit(self.dtest(script), FAILED)
+        self.assertSays(self.bisect("fails_test", code=FAILED), "was the first in its process")
 
     def test_one_and_two_of_forty(self):
         os.makedirs(self.path("workers"))
@@ -144,9 +147,9 @@ class BisectTest(DtestCase):
         lines = result.stdout.splitlines()
         self.assertIn("fails behind 1 of 6 that ran before it", lines[0])
         self.assertEqual(lines[1].split("::")[-1], "test_b_sets_the_locale")
-        self.assertIn("in that run: failed: AssertionError: wrong locale of ", result.stdout)
-        self.assertIn("behind them: failed: AssertionError: wrong locale of ", result.stdout)
-        self.assertSays(result, "in a trial it fails otherwise: failed: AssertionError: database was left open",
+        self.assertIn("in that run: failed: test_it.py:19: AssertionError: wrong locale of ", result.stdout)
+        self.assertIn("behind them: failed: test_it.py:19: AssertionError: wrong locale of ", result.stdout)
+        self.assertSays(result, "in a trial it fails otherwise: failed: test_it.py:18: AssertionError: database was left open",
                         "1 of them without an answer: it fails otherwise: ")
         self.assertLastLineReproduces(result, "2 cases: 1 passed, 1 failed")
 
