@@ -15,10 +15,13 @@
 #include <system_error>
 #include <variant>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "coordinator/cli/reports.h"
+#include "coordinator/cli/reproduce_command.h"
 #include "coordinator/event/run_event.h"
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/summary.h"
@@ -30,6 +33,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kShownOutput = 4000;
+constexpr size_t kCompared = 10000;  // of a line
 
 std::string OutputPath(const std::string& directory) { return directory + "/output"; }
 
@@ -64,6 +68,21 @@ void SetWorker(uint32_t lane, Options* run) {
   }
 }
 
+// Without numbers, addresses and punctuation.
+std::string WordsOf(absl::string_view line) {
+  std::string words;
+  for (size_t i = 0; i < line.size();) {
+    if (absl::StartsWithIgnoreCase(line.substr(i), "0x")) {
+      i += 2;
+      while (i < line.size() && absl::ascii_isxdigit(static_cast<unsigned char>(line[i]))) ++i;
+      continue;
+    }
+    const auto c = static_cast<unsigned char>(line[i++]);
+    if (absl::ascii_isalpha(c) || c >= 0x80) words.push_back(static_cast<char>(c));
+  }
+  return words;
+}
+
 int WaitFor(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
@@ -72,8 +91,17 @@ int WaitFor(pid_t pid) {
 
 }  // namespace
 
-BisectTrials::BisectTrials(Options run, std::string directory, int (*run_it)(const Options&))
-    : run_(std::move(run)), directory_(std::move(directory)), run_it_(run_it) {}
+std::string FailureLine(Outcome outcome, absl::string_view message) {
+  const std::string line = OneLine(Headline(message));
+  return line.empty() ? OutcomeName(outcome) : absl::StrCat(OutcomeName(outcome), ": ", line);
+}
+
+bool IsSameFailure(Outcome outcome, absl::string_view message, Outcome other, absl::string_view other_message) {
+  return outcome == other && WordsOf(Headline(message, kCompared)) == WordsOf(Headline(other_message, kCompared));
+}
+
+BisectTrials::BisectTrials(Options run, RecordedAttempt recorded, std::string directory, int (*run_it)(const Options&))
+    : run_(std::move(run)), recorded_(std::move(recorded)), directory_(std::move(directory)), run_it_(run_it) {}
 
 BisectTrials::~BisectTrials() {
   for (const auto& [fd, running] : running_) kill(running.second.pid, SIGTERM);
@@ -146,18 +174,27 @@ absl::StatusOr<BisectTrials::Answer> BisectTrials::Wait() {
   }
 }
 
-// By its event log: its verdict, and that it ran behind all of the others in one process.
+// By its event log: its verdict, that it failed as it had, and that it ran behind all of the others in one process.
 absl::StatusOr<BisectTrials::Answer> BisectTrials::AnswerOf(const Running& ended, int status) const {
   const NamedCase& wanted = run_.only.back();
   std::optional<Outcome> outcome;
+  std::string message;
+  std::vector<std::string> gone;
   uint32_t place = 0;
   bool finished = false;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(RunsDirectory(ended.directory), error)) {
     const absl::StatusOr<EventLogEnd> end = ReplayEventLog(entry.path().string(), [&](const RunEvent& event) {
+      if (const auto* left = std::get_if<CasesLeft>(&event.what)) {
+        for (const CasesLeft::Case& one : left->cases) {
+          gone.push_back(absl::StrCat(NameToReproduce(left->unit, one.name.empty() ? left->unit : one.name), ": ",
+                                      OneLine(left->why)));
+        }
+      }
       const auto* told = std::get_if<CaseEnded>(&event.what);
       if (told == nullptr || !told->final || told->unit != wanted.unit || told->name != wanted.name) return;
       outcome = told->result.outcome;
+      message = told->result.message;
       place = told->result.place;
     });
     finished = end.ok() && end->finished;
@@ -177,9 +214,14 @@ absl::StatusOr<BisectTrials::Answer> BisectTrials::AnswerOf(const Running& ended
   Answer answer;
   answer.number = ended.trial.number;
   const bool told = outcome.has_value() && *outcome != Outcome::kNotRun && *outcome != Outcome::kInfraError;
-  if (told && place == ended.trial.behind.size()) {
-    answer.verdict = IsFailure(*outcome) ? TrialVerdict::kFails : TrialVerdict::kPasses;
+  answer.gone = std::move(gone);
+  if (!told || place != ended.trial.behind.size()) return answer;
+  if (!IsFailure(*outcome)) {
+    answer.verdict = TrialVerdict::kPasses;
+    return answer;
   }
+  answer.failure = FailureLine(*outcome, message);
+  if (IsSameFailure(*outcome, message, recorded_.outcome, recorded_.message)) answer.verdict = TrialVerdict::kFails;
   return answer;
 }
 

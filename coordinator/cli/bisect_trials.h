@@ -19,18 +19,28 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "coordinator/cli/recorded_case.h"
 #include "coordinator/run/bisection.h"
 #include "coordinator/run/signals.h"
 #include "coordinator/settings/options.h"
 #include "dtest/base/fd.h"
+#include "dtest/outcome.h"
 
 namespace dtest {
 
+// "crashed: signal 11 (SIGSEGV)": on one line.
+std::string FailureLine(Outcome outcome, absl::string_view message);
+
+// True if the outcomes are equal, and so are the words of the first lines of the messages: numbers, addresses and
+// punctuation differ from run to run, and with what ran before.
+bool IsSameFailure(Outcome outcome, absl::string_view message, Outcome other, absl::string_view other_message);
+
 class BisectTrials {
  public:
-  // `run`: of the case, which is the last of Options::only, behind all of these; `directory`: for what trials write.
-  // `run_it` is RunCommand.
-  BisectTrials(Options run, std::string directory, int (*run_it)(const Options&));
+  // `run`: of the case, which is the last of Options::only, behind all of these; `recorded`: how it failed;
+  // `directory`: for what trials write. `run_it` is RunCommand.
+  BisectTrials(Options run, RecordedAttempt recorded, std::string directory, int (*run_it)(const Options&));
   ~BisectTrials();  // ends those that run, and waits for them
   BisectTrials(const BisectTrials&) = delete;
   BisectTrials& operator=(const BisectTrials&) = delete;
@@ -40,7 +50,9 @@ class BisectTrials {
 
   struct Answer {
     uint32_t number = 0;
-    TrialVerdict verdict = TrialVerdict::kUnresolved;
+    TrialVerdict verdict = TrialVerdict::kUnresolved;  // another failure than the recorded one is no answer
+    std::string failure;                               // how it failed, as FailureLine; empty: it did not
+    std::vector<std::string> gone;  // cases that there are no more, and why; so it did not run as it was to
   };
   // Waits for the next one that has an answer. FailedPrecondition: a trial could not be run, with what it said;
   // Cancelled: a signal came. Unavailable, Internal: as the system says.
@@ -56,6 +68,7 @@ class BisectTrials {
   absl::StatusOr<Answer> AnswerOf(const Running& ended, int status) const;
 
   const Options run_;
+  const RecordedAttempt recorded_;
   const std::string directory_;
   int (*const run_it_)(const Options&);
   std::unique_ptr<Signals> signals_ = std::make_unique<Signals>();

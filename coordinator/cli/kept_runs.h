@@ -16,12 +16,16 @@ namespace dtest {
 struct KeptFacts {
   std::map<std::string, uint32_t> slots;             // by host, as it came up last
   std::map<std::string, absl::Duration> collection;  // by unit: what the process took that listed it last
+  // By unit: the cases of the latest run that selected all of them.
+  std::map<std::string, std::set<std::string>> names;
+  uint64_t with_marked_locks = 0;  // of these cases, by pytest's mark dtest_lock
 };
 
-// Of these hosts, and of these units of runs that were started in `directory`: what the logs in `state_dir` know. Of a
-// log that cannot be read, `problems` has the reason.
+// Of these hosts, and of these units of runs that were started in `directory`: what the logs in `state_dir` know.
+// `units`: whose collection is wanted; `named`: whose names are. Of a log that cannot be read, `problems` has the
+// reason.
 KeptFacts ReadKeptRuns(const std::string& state_dir, const std::string& directory, std::set<std::string> hosts,
-                       std::set<std::string> units, std::vector<std::string>* problems);
+                       std::set<std::string> units, std::set<std::string> named, std::vector<std::string>* problems);
 
 }  // namespace dtest
 

@@ -28,7 +28,7 @@ struct PlanRow {
   bool own = false;  // the hosts that were named, with their speeds; else one host of speed 1
   VirtualRun run;
   Chain chain;
-  double speed_up = 1;    // over one slot of speed 1
+  double speed_up = 1;    // over one slot of speed 1, without what these hosts cannot run; 0: they can run nothing
   double efficiency = 1;  // what cases take on a host of speed 1, by what slots times speed could do in that time
 };
 

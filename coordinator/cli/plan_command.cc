@@ -35,10 +35,12 @@ constexpr absl::Duration kStale = absl::Hours(24 * 7);
 // What is known of the tests, and what is not.
 struct Knowledge {
   PlanInput input;
-  uint64_t without_duration = 0;  // they never ended by themselves: they count as their executable's others
-  uint64_t skipped = 0;           // whenever they ran: they take nothing
-  uint64_t stale = 0;             // others of their executable have run since, for long
-  std::vector<std::string> unknown_units, unknown_collections;
+  uint64_t without_duration = 0;   // they never ended by themselves: they count as their executable's others
+  uint64_t skipped = 0;            // whenever they ran: they take nothing
+  uint64_t stale = 0;              // others of their executable have run since, for long
+  uint64_t elsewhere = 0;          // not among the cases of the latest whole run here
+  uint64_t with_marked_locks = 0;  // by pytest's mark: the plan does not know them
+  std::vector<std::string> unknown_units, unknown_collections, unlisted_units;
 };
 
 std::string Named(const std::vector<std::string>& names) {
@@ -59,7 +61,7 @@ absl::string_view SuiteOf(absl::string_view name, bool pytest) {
 // The cases of one unit, in the order of their names.
 void AddUnit(const std::string& name, bool pytest, const std::vector<const History::KnownCase*>& cases,
              absl::Duration startup, absl::Duration suite_setup, absl::Duration collection,
-             const CasePolicies& policies, Knowledge* knowledge) {
+             const CasePolicies& policies, bool listed, Knowledge* knowledge) {
   CaseInfos infos;
   std::vector<uint32_t> selected;
   std::vector<std::optional<CaseHistory>> histories;
@@ -84,7 +86,7 @@ void AddUnit(const std::string& name, bool pytest, const std::vector<const Histo
   unit.known.suite_setup = suite_setup;
   for (const History::KnownCase* known : cases) {
     const CaseHistory& history = known->history;
-    knowledge->stale += history.last_run + kStale < latest ? 1 : 0;
+    knowledge->stale += !listed && history.last_run + kStale < latest ? 1 : 0;
     if (history.duration.has_value()) {
       unit.takes.push_back(*history.duration);
     } else if (history.runs == 0) {
@@ -102,7 +104,7 @@ void AddUnit(const std::string& name, bool pytest, const std::vector<const Histo
 
 // NotFound: history knows none of the cases.
 absl::StatusOr<Knowledge> Know(const Options& options, const Discovery& discovery, History* history,
-                               const std::map<std::string, absl::Duration>& collections) {
+                               const KeptFacts& facts) {
   const absl::StatusOr<Selection> selection = Selection::Make(options.filters);
   if (!selection.ok()) return selection.status();
   if (selection->NeedsInfo()) {
@@ -131,13 +133,24 @@ absl::StatusOr<Knowledge> Know(const Options& options, const Discovery& discover
     if (!known_units.contains(program.name)) knowledge.unknown_units.push_back(program.name);
     const auto cases = by_unit.find(program.name);
     if (cases == by_unit.end()) continue;
-    const auto collection = collections.find(program.name);
+    const auto names = facts.names.find(program.name);
+    const bool listed = names != facts.names.end();
+    if (listed) {
+      knowledge.elsewhere += std::erase_if(
+          cases->second, [&](const History::KnownCase* known) { return !names->second.contains(known->name); });
+      if (cases->second.empty()) continue;
+    } else {
+      knowledge.unlisted_units.push_back(program.name);
+    }
+    const auto collection = facts.collection.find(program.name);
     const bool pytest = program.pytest.has_value();
-    if (pytest && collection == collections.end()) knowledge.unknown_collections.push_back(program.name);
+    if (pytest && collection == facts.collection.end()) knowledge.unknown_collections.push_back(program.name);
     AddUnit(program.name, pytest, cases->second, history->Startup(program.name).value_or(absl::ZeroDuration()),
             history->SuiteSetup(program.name).value_or(absl::ZeroDuration()),
-            collection == collections.end() ? absl::ZeroDuration() : collection->second, policies, &knowledge);
+            collection == facts.collection.end() ? absl::ZeroDuration() : collection->second, policies, listed,
+            &knowledge);
   }
+  knowledge.with_marked_locks = facts.with_marked_locks;
   if (!knowledge.input.units.empty()) return knowledge;
   if (knowledge.unknown_units.size() < discovery.programs.size()) {
     return absl::NotFoundError("no case that history knows in these paths is selected");
@@ -168,9 +181,24 @@ std::vector<std::string> Doubts(const Options& options, const Knowledge& knowled
                      " not run for 7 days while others of the executable were: if there is no such test any "
                      "more, `dtest history forget EXPR` takes it out of the plan"));
   }
+  if (knowledge.elsewhere > 0) {
+    doubts.push_back(absl::StrCat(Plural(knowledge.elsewhere, "case"),
+                                  " of history not in the plan: the latest whole run that was started here did not "
+                                  "have them, so they are gone, or of an equal name elsewhere"));
+  }
+  if (knowledge.with_marked_locks > 0) {
+    doubts.push_back(absl::StrCat(Plural(knowledge.with_marked_locks, "case"),
+                                  " with locks by pytest's mark dtest_lock, which a plan does not know: such cases are "
+                                  "run beside one another in it"));
+  }
   if (!knowledge.unknown_collections.empty()) {
     doubts.push_back(absl::StrCat("no run that is kept tells how long it takes to collect ",
                                   Named(knowledge.unknown_collections), ": counted as nothing"));
+  }
+  if (!knowledge.unlisted_units.empty()) {
+    doubts.push_back(absl::StrCat("no whole run that is kept and was started here tells which cases there are of ",
+                                  Named(knowledge.unlisted_units),
+                                  ": all that history knows by that name are planned"));
   }
   for (const auto* overrides : {&options.overrides, &options.exclusive}) {
     for (const PolicyOverride& one : *overrides) {
@@ -217,6 +245,9 @@ void AppendChain(const PlanInput& input, const Chain& chain, std::string* text) 
       break;
     case Chain::Kind::kLock:
       AppendString("lock", text);
+      break;
+    case Chain::Kind::kAlone:
+      AppendString("alone", text);
       break;
   }
   if (chain.kind == Chain::Kind::kLock) AppendField("lock", chain.lock, text);
@@ -282,21 +313,22 @@ int PlanCommand(const Options& options) {
   if (!history.ok()) return fail(history.status());
   if (!(*history)->warning().empty()) std::fprintf(stderr, "dtest: warning: %s\n", (*history)->warning().c_str());
 
-  std::set<std::string> host_names, collected;
+  std::set<std::string> host_names, collected, named;
   for (const HostSpec& spec : *specs) {
     if (own_hosts && !spec.slots.has_value() && !options.jobs.has_value()) host_names.insert(spec.name);
   }
   for (const TestProgram& program : discovery->programs) {
     if (program.pytest.has_value()) collected.insert(program.name);
+    named.insert(program.name);
   }
   std::error_code error;
   std::vector<std::string> problems;
   const KeptFacts facts = ReadKeptRuns(options.state_dir, std::filesystem::current_path(error).string(),
-                                       std::move(host_names), std::move(collected), &problems);
+                                       std::move(host_names), std::move(collected), std::move(named), &problems);
   absl::StatusOr<std::vector<VirtualHost>> own = std::vector<VirtualHost>();
   if (own_hosts) own = NamedHosts(options, *specs, facts.slots, history->get());
   if (!own.ok()) return fail(own.status());
-  const absl::StatusOr<Knowledge> knowledge = Know(options, *discovery, history->get(), facts.collection);
+  const absl::StatusOr<Knowledge> knowledge = Know(options, *discovery, history->get(), facts);
   if (!knowledge.ok()) return fail(knowledge.status());
 
   std::vector<std::string> doubts = Doubts(options, *knowledge);

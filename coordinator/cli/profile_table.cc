@@ -100,11 +100,14 @@ void AppendFixtures(const RootProfile& profile, size_t rows, std::string* out) {
     made += fixture.made;
     if (i < shown) width = std::max(width, OneLine(fixture.name).size());
   }
-  absl::StrAppend(out, "\nfixtures: ", CountText(profile.fixtures.size()), ", made ", CountText(made), " times in ",
-                  SecondsText(all), "\n");
+  absl::StrAppend(out, "
+fixtures: ", CountText(profile.fixtures.size()), ", made ",
+                  made == 1 ? "once" : absl::StrCat(CountText(made), " times"), " in ", SecondsText(all), "
+");
   if (profile.fixtures_lost > 0) {
     absl::StrAppend(out, "  ", CountText(profile.fixtures_lost),
-                    " more times, which could not be written down: is TMPDIR full?\n");
+                    " more times, which could not be written down: is TMPDIR full?
+");
   }
   if (made == 0) return;
   absl::StrAppend(out, "        time    made  scope     fixture\n");

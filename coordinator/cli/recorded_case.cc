@@ -16,6 +16,8 @@
 namespace dtest {
 namespace {
 
+constexpr size_t kMostOfHeadline = 10000;  // to be compared; where a line is cut depends on its numbers
+
 struct Log {
   RunStarted started;
   std::vector<RecordedAttempt> attempts;
@@ -42,8 +44,8 @@ absl::StatusOr<Log> ReadLog(const std::string& path) {
       const CaseResult& result = ended->result;
       log.attempts.push_back({std::string(ended->unit), std::string(ended->name), host, starts[host], result.process,
                               result.place, ended->iteration, result.attempt,
-                              first_workers[host] + static_cast<uint32_t>(result.slot.value()),
-                              IsFailure(result.outcome)});
+                              first_workers[host] + static_cast<uint32_t>(result.slot.value()), result.outcome,
+                              IsFailure(result.outcome) ? Headline(result.message, kMostOfHeadline) : ""});
     }
   });
   if (!end.ok()) return end.status();
@@ -51,7 +53,7 @@ absl::StatusOr<Log> ReadLog(const std::string& path) {
 }
 
 // How well `wanted` names the attempt's case; the lower the better.
-enum class Match : uint8_t { kWhole, kShown, kShort, kNone };
+enum class Match : uint8_t { kWhole, kShown, kShort, kEnd, kNone };
 
 Match MatchOf(const RecordedAttempt& attempt, const std::string& wanted) {
   const absl::string_view unit = attempt.unit, name = attempt.name;
@@ -67,6 +69,12 @@ Match MatchOf(const RecordedAttempt& attempt, const std::string& wanted) {
         if (!plain && wanted == absl::StrCat(text(executable), joint, text(name))) return Match::kShort;
       }
     }
+  }
+  // A node id without its file, or without its class, too. Values of parameters may have such a "::".
+  const absl::string_view path = name.substr(0, name.find('['));
+  for (size_t at = path.find("::"); at != absl::string_view::npos; at = path.find("::", at + 2)) {
+    const absl::string_view end = name.substr(at + 2);
+    if (wanted == end || wanted == NameLine(end)) return Match::kEnd;
   }
   return Match::kNone;
 }
@@ -97,7 +105,7 @@ absl::StatusOr<RecordedAttempt> FindAttempt(const Log& log, const std::string& w
           absl::StrCat("'", OneLine(wanted), "' is ", NameToReproduce(last->unit, last->name), " as well as ",
                        NameToReproduce(attempt->unit, attempt->name), "; give one of these names"));
     }
-    if (!last->failed || (attempt->failed && rank(*attempt) >= rank(*last))) last = attempt;
+    if (!last->failed() || (attempt->failed() && rank(*attempt) >= rank(*last))) last = attempt;
   }
   return *last;
 }

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "coordinator/event/run_event.h"
 #include "coordinator/settings/options.h"
+#include "dtest/outcome.h"
 
 namespace dtest {
 
@@ -24,7 +25,10 @@ struct RecordedAttempt {
   uint32_t process = 0, place = 0;
   uint32_t iteration = 1, attempt = 1;
   uint32_t worker = 0;  // DTEST_WORKER: slots are numbered through the hosts as these come up
-  bool failed = false;
+  Outcome outcome = Outcome::kPassed;
+  std::string message;  // one line of it; empty unless it failed
+
+  bool failed() const { return IsFailure(outcome); }
 };
 
 struct RecordedCase {
@@ -39,7 +43,8 @@ struct RecordedCase {
 // Which attempt of several that failed is wanted: the last, or the last behind others if there is one.
 enum class WantedAttempt : uint8_t { kLast, kBehindOthers };
 
-// `wanted`: as reports name it, or in short where that is clear. NotFound, InvalidArgument: it is none, or several.
+// `wanted`: as reports name it, or in short where that is clear: without directories, the end of it behind a "::".
+// NotFound, InvalidArgument: it is none, or several.
 absl::StatusOr<RecordedCase> FindRecordedCase(const std::string& log, const std::string& wanted, WantedAttempt which);
 
 // Leaves of what ran before it only what is named so; "none": nothing. NotFound, InvalidArgument: as above.

@@ -150,6 +150,10 @@ void Bisection::GoOnFromCheckAgain() {
   const Tally behind_all = tally(all_), alone = tally({});
   if (alone.fails == alone.all()) {
     end_ = End::kFailsAlone;
+  } else if (behind_all.unresolved == behind_all.all()) {
+    end_ = End::kUnresolvedBehindAll;
+  } else if (alone.unresolved == alone.all() && behind_all.fails == behind_all.all()) {
+    end_ = End::kUnresolvedAlone;
   } else if (behind_all.fails > 0 || alone.fails > 0 || alone.unresolved > 0) {
     end_ = End::kFlaky;
   } else {

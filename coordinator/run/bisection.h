@@ -28,7 +28,7 @@ namespace dtest {
 enum class TrialVerdict : uint8_t {
   kPasses,
   kFails,
-  kUnresolved,  // it has no verdict, or did not run behind all of the set in one process
+  kUnresolved,  // it has no verdict, failed otherwise, or did not run behind all of the set in one process
 };
 
 class Bisection {
@@ -43,6 +43,7 @@ class Bisection {
     kFound,
     kPassesBehindAll,
     kUnresolvedBehindAll,  // there is no telling: not even all of them can be run before it in one process
+    kUnresolvedAlone,      // nor alone, though it fails behind all
     kFailsAlone,
     kFlaky,          // answers contradict one another: `tally` has them
     kTooManyTrials,  // `smallest` is as far as it came

@@ -35,13 +35,19 @@ class VirtualFarm {
   }
 
   VirtualRun Run() {
+    // What is known before the hosts join is weighed as a whole, the longest first. But which suites are kept together
+    // depends on how many slots there are.
+    const auto is_listed = [](const VirtualUnit& unit) { return unit.collection <= absl::ZeroDuration(); };
+    const auto waits = [](const VirtualUnit& unit) { return unit.known.suite_setup > absl::ZeroDuration(); };
     for (const VirtualUnit& unit : units_) {
-      const bool listed = unit.collection <= absl::ZeroDuration();
-      Tell(UnitAdded{unit.known.unit, 0, listed});
-      if (listed) Tell(CasesKnown(unit.known));
+      Tell(UnitAdded{unit.known.unit, 0, is_listed(unit)});
+      if (is_listed(unit) && !waits(unit)) Tell(CasesKnown(unit.known));
     }
     Tell(BundleComplete());
     for (size_t h = 0; h < hosts_.size(); ++h) Tell(HostJoined{HostId(h), hosts_[h].slots, hosts_[h].speed});
+    for (const VirtualUnit& unit : units_) {
+      if (is_listed(unit) && waits(unit)) Tell(CasesKnown(unit.known));
+    }
     while (!finished_) {
       const absl::Time deadline = scheduler_.NextDeadline();
       if (!due_.empty() && due_.top().time <= deadline) {
@@ -195,6 +201,7 @@ class VirtualFarm {
     slot->shared = same_suite ? absl::ZeroDuration() : setup / hosts_[h].speed;
     slot->takes = c.takes / hosts_[h].speed;
     result_.startup_time += slot->shared;
+    result_.suite_time += slot->shared;
     result_.case_time += slot->takes;
     return slot->takes + slot->shared;
   }
@@ -262,44 +269,84 @@ VirtualRun RunVirtually(const std::vector<VirtualUnit>& units, const std::vector
   return VirtualFarm(units, hosts, std::move(options)).Run();
 }
 
-Chain LongestChain(const std::vector<VirtualUnit>& units, const std::vector<VirtualHost>& hosts) {
+bool CanRun(const std::vector<VirtualHost>& hosts, const CasePolicy& policy) {
+  return std::any_of(hosts.begin(), hosts.end(), [&](const VirtualHost& host) {
+    return host.slots >= policy.slots &&
+           std::includes(host.tags.begin(), host.tags.end(), policy.tags.begin(), policy.tags.end());
+  });
+}
+
+Chain LongestChain(const std::vector<VirtualUnit>& units, const std::vector<VirtualHost>& hosts, uint32_t repeat) {
   double fastest = 0;
-  for (const VirtualHost& host : hosts) fastest = std::max(fastest, host.speed);
+  uint32_t most_slots = 1;
+  for (const VirtualHost& host : hosts) {
+    fastest = std::max(fastest, host.speed);
+    most_slots = std::max(most_slots, host.slots);
+  }
   Chain longest;
   const auto offer = [&](Chain chain) {
     chain.length /= fastest;
     chain.startup /= fastest;
+    chain.collection /= fastest;
     if (longest.kind == Chain::Kind::kNone || chain.length > longest.length) longest = std::move(chain);
   };
-  std::map<std::string, std::pair<Chain, uint64_t>> locks;  // and how many may hold it at once
+  struct Shared {
+    Chain chain;
+    absl::Duration cases;
+    double at_once = 1;
+  };
+  std::map<std::string, Shared> locks;
+  Shared alone;
+  alone.chain.kind = Chain::Kind::kAlone;
+  alone.at_once = static_cast<double>(hosts.size());
   for (const VirtualUnit& unit : units) {
-    const absl::Duration before = unit.collection + unit.known.startup;
+    const absl::Duration before = unit.collection + unit.known.startup + unit.known.suite_setup;
+    // One process may run several of them, unless each has its own.
+    const auto add = [&](uint32_t i, Shared* shared) {
+      const bool own_process = unit.known.policies[unit.known.cases[i].policy].processes == Processes::kCase;
+      // Any of them may be the first.
+      absl::Duration& collection = shared->chain.collection;
+      collection = shared->chain.cases == 0 ? unit.collection : std::min(collection, unit.collection);
+      shared->cases += (unit.takes[i] + (own_process ? unit.known.startup : absl::ZeroDuration())) * repeat;
+      ++shared->chain.cases;
+    };
     std::map<uint32_t, Chain> groups;
     for (uint32_t i = 0; i < unit.takes.size(); ++i) {
-      const Chain one = {Chain::Kind::kCase, unit.known.unit, i, "", 1, before + unit.takes[i], before};
+      const CasePolicy& policy = unit.known.policies[unit.known.cases[i].policy];
+      if (!CanRun(hosts, policy)) continue;
+      const Chain one = {Chain::Kind::kCase, unit.known.unit, i, "", 1, before + unit.takes[i], before,
+                         unit.collection};
       offer(one);
       if (!unit.known.group_of.empty() && unit.known.group_of[i] != 0) {
-        Chain& group = groups.try_emplace(unit.known.group_of[i], one).first->second;
-        if (group.kind == Chain::Kind::kGroup) {
-          group.length += unit.takes[i];
-          ++group.cases;
-        }
-        group.kind = Chain::Kind::kGroup;
+        Chain none = one;
+        none.kind = Chain::Kind::kGroup;
+        none.cases = 0;
+        none.length = before;
+        Chain& group = groups.try_emplace(unit.known.group_of[i], none).first->second;
+        group.length += unit.takes[i] * repeat;
+        ++group.cases;
       }
-      for (const CaseLock& lock : unit.known.policies[unit.known.cases[i].policy].locks) {
-        const uint64_t holders = uint64_t{lock.max} * (lock.scope == LockScope::kHost ? hosts.size() : 1);
-        auto& [chain, most] = locks.try_emplace(lock.name, Chain(), holders).first->second;
-        chain.kind = Chain::Kind::kLock;
-        chain.lock = lock.name;
-        if (chain.cases++ == 0) chain.length = chain.startup = unit.collection;
-        chain.length += (unit.known.startup + unit.takes[i]) / static_cast<double>(most);
+      for (const CaseLock& lock : policy.locks) {
+        Shared& shared = locks[lock.name];
+        shared.chain.kind = Chain::Kind::kLock;
+        shared.chain.lock = lock.name;
+        const double holders = static_cast<double>(lock.max);
+        shared.at_once = lock.scope == LockScope::kHost ? holders * static_cast<double>(hosts.size()) : holders;
+        add(i, &shared);
       }
+      const bool has_no_neighbour = policy.slots > 1 && 2 * uint64_t{policy.slots} > most_slots;
+      if (policy.exclusive || has_no_neighbour) add(i, &alone);
     }
     for (auto& [number, group] : groups) offer(std::move(group));
   }
-  for (auto& [name, lock] : locks) {
-    if (lock.first.cases > 1) offer(std::move(lock.first));
-  }
+  const auto offer_shared = [&](Shared shared) {
+    if (shared.chain.cases * repeat <= 1) return;
+    shared.chain.length = shared.chain.collection + shared.cases / shared.at_once;
+    shared.chain.startup = shared.chain.collection;
+    offer(std::move(shared.chain));
+  };
+  for (auto& [name, lock] : locks) offer_shared(std::move(lock));
+  offer_shared(std::move(alone));
   return longest;
 }
 

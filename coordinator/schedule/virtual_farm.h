@@ -36,8 +36,12 @@ struct VirtualRun {
   absl::Duration wall;                                      // from all hosts up to the last verdict
   absl::Duration case_time, startup_time, collection_time;  // of slots, all together; suites' beginning is start-up
   uint64_t processes = 0;
-  uint64_t impossible = 0;  // cases that no host can run (slots, tags): they took nothing
+  absl::Duration suite_time;  // of start-up, what suites cost to begin with
+  uint64_t impossible = 0;    // cases that no host can run (slots, tags): they took nothing
 };
+
+// Some host has the slots and the tags.
+bool CanRun(const std::vector<VirtualHost>& hosts, const CasePolicy& policy);
 
 // `known.unit` of each is its position in `units`. There is at least one host; of `options`, hosts and what names them
 // need not be set.
@@ -51,16 +55,19 @@ struct Chain {
     kCase,   // `index` of `unit`, in its process
     kGroup,  // the cases of the group of `index` of `unit`
     kLock,   // all cases that hold `lock`, as many at a time as may
+    kAlone,  // all that have a host to themselves, or too many of its slots for another such case beside them
   };
   Kind kind = Kind::kNone;
   UnitId unit;
   uint32_t index = 0;  // position in known.cases
   std::string lock;
   uint64_t cases = 0;
-  absl::Duration length;   // all of it, on the fastest of the hosts
-  absl::Duration startup;  // of this, before the first of its cases begins: collection and the start of a process
+  absl::Duration length;      // all of it, on the fastest of the hosts
+  absl::Duration startup;     // of this, before the first of its cases begins: `collection`, a process, its suite
+  absl::Duration collection;  // of `startup`
 };
-Chain LongestChain(const std::vector<VirtualUnit>& units, const std::vector<VirtualHost>& hosts);
+// No run of the units, repeated so often, is shorter.
+Chain LongestChain(const std::vector<VirtualUnit>& units, const std::vector<VirtualHost>& hosts, uint32_t repeat = 1);
 
 }  // namespace dtest
 

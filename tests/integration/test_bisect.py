@@ -54,20 +54,24 @@ class BisectTest(DtestCase):
         self.assertEqual(lines[0], "tests/order_dependent_test.Order.NeedsTidiness fails behind 1 of 3 that ran before it, "
                          "4 of 4 times, and passes alone:")
         self.assertEqual(lines[1], "  tests/order_dependent_test.Order.LeavesAMess")
-        self.assertEqual(len(lines), 3)
+        self.assertRegex(lines[2], "^as in that run: failed: ")
+        self.assertEqual(len(lines), 4)
         self.assertEqual(os.listdir(self.path("state", "runs")), kept, "trials are no runs of the user's")
         self.assertLastLineReproduces(result, "2 cases: 1 passed, 1 failed", "behind 1 of those that ran before it")
 
     def test_there_is_nothing_to_find(self):
         self.order_dependent()
         self.assertSays(self.bisect("Order.AlwaysFails", code=FAILED), "fails alone, 3 of 3 times")
-        self.assertSays(self.bisect("Order.Between", code=FAILED), "passes behind all 2 that ran before it")
-        self.assertSays(self.bisect("Order.First", code=FAILED), "was the first in its process")
+        self.assertSays(self.bisect("Order.Between", code=FAILED), "Order.Between did not fail in ", ": passed there")
+        self.assertSays(self.bisect("Order.First", code=FAILED), "Order.First did not fail in ")
         self.assertSays(self.bisect("Order.NoSuch", code=USAGE), "no case 'Order.NoSuch' ran in")
         self.assertExit(self.dtest("bisect", reports=False), USAGE)
         os.remove(self.path("tests/order_dependent_test"))
         gone = self.bisect("Order.NeedsTidiness", code=USAGE)
         self.assertSays(gone, "a trial could not be run (exit status")
+        script = self.write("tests/fails_test", "#!/bin/sh\nexit 1\n", 0o755)
+        self.assertExit(self.dtest(script), FAILED)
+        self.assertSays(self.bisect("fails_test", code=FAILED), "was the first in its process")
 
     def test_one_and_two_of_forty(self):
         os.makedirs(self.path("workers"))
@@ -114,7 +118,58 @@ class BisectTest(DtestCase):
             """)
         self.write("marked", "")
         result = self.bisect("test_it.py::test_victim", code=FAILED)
-        self.assertSays(result, "cannot be run behind all 1 that ran before it", "3 of them without an answer")
+        self.assertSays(result, "there is no telling for ", "behind the one that ran before it: one of them ends",
+                        "3 of them without an answer")
+
+    def test_another_failure_is_no_answer(self):
+        self.pytest("""\
+            import pytest
+            state = {"locale": "C", "open": False}
+
+            @pytest.mark.parametrize("i", range(3))
+            def test_a(i):
+                pass
+
+            def test_b_sets_the_locale():
+                state["locale"] = "de"
+
+            def test_c_opens():
+                state["open"] = True
+
+            def test_d_closes():
+                state["open"] = False
+
+            def test_victim():
+                assert not state["open"], "database was left open"
+                assert state["locale"] == "C", f"wrong locale of {id(state)}"
+            """)
+        result = self.bisect("test_victim", code=PASSED)  # a short name, too
+        lines = result.stdout.splitlines()
+        self.assertIn("fails behind 1 of 6 that ran before it", lines[0])
+        self.assertEqual(lines[1].split("::")[-1], "test_b_sets_the_locale")
+        self.assertIn("in that run: failed: test_it.py:19: AssertionError: wrong locale of ", result.stdout)
+        self.assertIn("behind them: failed: test_it.py:19: AssertionError: wrong locale of ", result.stdout)
+        self.assertSays(result, "in a trial it fails otherwise: failed: test_it.py:18: AssertionError: database was left open",
+                        "1 of them without an answer: it fails otherwise: ")
+        self.assertLastLineReproduces(result, "2 cases: 1 passed, 1 failed")
+
+    def test_one_that_is_gone(self):
+        text = """\
+            state = []
+
+            def test_before():
+                state.append(1)
+
+            def test_between():
+                pass
+
+            def test_victim():
+                assert not state
+            """
+        self.pytest(text)
+        self.write("project/test_it.py", textwrap.dedent(text).replace("test_between", "test_renamed"))
+        result = self.bisect("test_victim", code=FAILED)
+        self.assertSays(result, "cannot be run as it ran: project.test_it.py::test_between: it is not listed any more")
 
     def test_a_flaky_case(self):
         # It fails in the run, and once more, and never again.

@@ -157,8 +157,26 @@ class PlanTest(DtestCase):
         for name in os.listdir(self.path("state", "runs")):
             os.remove(self.path("state", "runs", name))
         without = self.plan("project", "--slots", "4")
+        self.assertIn("no whole run that is kept and was started here tells which cases there are of project",
+                      without["warnings"][1])
         self.assertEqual(without["rows"][0]["wall"], 2)
         self.assertIn("how long it takes to collect project", without["warnings"][0])
+
+    @unittest.skipUnless(os.path.exists("/usr/bin/python3"), "no Python of the system")
+    def test_a_pytest_project_of_an_equal_name_elsewhere(self):
+        for where, names in ("one", ["a", "b", "c"]), ("two", ["a", "d"]):
+            self.write(f"{where}/project/pytest.ini", "[pytest]\n")
+            self.write(f"{where}/project/test_it.py", "".join(
+                f"import pytest\n\n@pytest.mark.dtest_lock('port')\ndef test_{name}():\n    pass\n\n" for name in names))
+            run = self.dtest("project", "--pytest", "/usr/bin/python3", directory=self.path(where))
+            self.assertExit(run, PASSED)
+        for where, count, other in ("one", 3, 1), ("two", 2, 2):
+            result = self.dtest("plan", "project", "--json", reports=False, directory=self.path(where))
+            self.assertExit(result, PASSED)
+            document = json.loads(result.stdout)
+            self.assertEqual(document["cases"], count)
+            self.assertIn(f"{other} case{'s' if other > 1 else ''} of history not in the plan", document["warnings"][0])
+            self.assertIn(f"{count} cases with locks by pytest's mark", document["warnings"][1])
 
 
 if __name__ == "__main__":

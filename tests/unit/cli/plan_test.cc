@@ -93,6 +93,59 @@ TEST(Plan, TheLongestCaseIsToBeSplit) {
                           "beyond 4 slots nothing is gained"));
 }
 
+TEST(Plan, WhereALockSerialisesEverythingThatIsSaid) {
+  PlanInput input = Suite(10, absl::Seconds(1));
+  input.units[0].known.policies[0].locks = {{"db"}};
+  EXPECT_THAT(MakePlan(input, {}, {}).advice,
+              ElementsAre(HasSubstr("10 cases with the lock 'db' (10.0 s) take 100.0 % of the wall with 1 slot"),
+                          "beyond 1 slot nothing is gained"));
+}
+
+TEST(Plan, CasesOfTwoSlotsGainFromFour) {
+  PlanInput input = Suite(16, absl::Seconds(1));
+  input.units[0].known.policies[0].slots = 2;
+  const Plan plan = MakePlan(input, {}, {});
+  EXPECT_THAT(SlotsOf(plan), ElementsAre(1, 2, 4, 8, 16, 32, 64));
+  EXPECT_THAT(plan.advice.back(), "beyond 32 slots nothing is gained");
+}
+
+TEST(Plan, NothingIsSaidOfMoreSlotsWhereNoneWereTried) {
+  for (const std::vector<uint32_t>& slots : {std::vector<uint32_t>{8, 8}, {8, 9}}) {
+    EXPECT_THAT(MakePlan(Suite(64, absl::Seconds(1)), slots, {}).advice, IsEmpty());
+  }
+}
+
+TEST(Plan, MoreHostsDoWhatMoreSlotsCannot) {
+  PlanInput input = Suite(8, absl::Seconds(1));
+  input.units[0].known.policies[0].exclusive = true;
+  const Plan plan = MakePlan(input, {}, {{"a", 4, 1}, {"b", 4, 1}});
+  EXPECT_EQ(plan.rows.back().run.wall, absl::Seconds(4));
+  EXPECT_THAT(plan.advice,
+              ElementsAre(HasSubstr("8 cases with no room for one another on a host (8.000 s) take 100.0 %"),
+                          "beyond 1 slot of one host nothing is gained"));
+}
+
+TEST(Plan, FixturesOfSuitesAreMuch) {
+  PlanInput input = Suite(8, absl::Seconds(1));
+  for (uint32_t i = 0; i < 8; ++i) input.units[0].known.suite_of[i] = i;
+  input.units[0].known.suite_setup = absl::Seconds(1);
+  EXPECT_THAT(MakePlan(input, {2}, {}).advice,
+              ElementsAre("fixtures of modules and classes take 50.0 % of what slots do with 2 slots: dtest profile "
+                          "shows which"));
+}
+
+TEST(Plan, SpeedUpIsOverWhatCanRun) {
+  PlanInput input = Suite(8, absl::Seconds(1));
+  input.units[0].known.policies.push_back(CasePolicy());
+  input.units[0].known.policies[1].tags = {"gpu"};
+  for (uint32_t i = 0; i < 4; ++i) input.units[0].known.cases[i].policy = 1;
+  const PlanRow row = MakePlan(input, {1}, {{"h", 2, 1}}).rows.back();
+  EXPECT_DOUBLE_EQ(row.speed_up, 2);
+  EXPECT_DOUBLE_EQ(row.efficiency, 1);
+  for (uint32_t i = 4; i < 8; ++i) input.units[0].known.cases[i].policy = 1;
+  EXPECT_THAT(PlanText(input, MakePlan(input, {1}, {{"h", 2, 1}})), testing::ContainsRegex("  - +- .* -\n"));
+}
+
 TEST(Plan, CasesThatHoldALock) {
   PlanInput input = Suite(20, absl::Seconds(1));
   input.units[0].known.policies.push_back(CasePolicy());

@@ -97,6 +97,46 @@ TEST(VirtualFarm, ALockIsAChain) {
   EXPECT_EQ(LongestChain({unit}, Slots(8)).length, absl::Seconds(2));
 }
 
+TEST(VirtualFarm, WhatIsRepeatedIsAChainAsOften) {
+  VirtualUnit unit = Unit(0, std::vector<absl::Duration>(6, absl::Seconds(1)));
+  unit.known.policies.push_back(CasePolicy());
+  unit.known.policies[1].locks = {{"port"}};
+  for (int i = 0; i < 4; ++i) unit.known.cases[i].policy = 1;
+  SchedulerOptions options;
+  options.repeat = 3;
+  EXPECT_EQ(LongestChain({unit}, Slots(8), 3).length, absl::Seconds(12));
+  EXPECT_EQ(RunVirtually({unit}, Slots(8), options).wall, absl::Seconds(12));
+  unit.known.policies[1].locks.clear();
+  unit.known.group_of = {0, 7, 7, 7, 0, 3};
+  EXPECT_EQ(LongestChain({unit}, Slots(8), 3).length, absl::Seconds(9));
+  EXPECT_EQ(RunVirtually({unit}, Slots(8), options).wall, absl::Seconds(9));
+}
+
+TEST(VirtualFarm, CasesThatHaveNoRoomForOneAnotherAreAChain) {
+  VirtualUnit unit = Unit(0, std::vector<absl::Duration>(6, absl::Seconds(1)));
+  unit.known.policies.push_back(CasePolicy());
+  unit.known.policies[1].exclusive = true;
+  for (int i = 0; i < 4; ++i) unit.known.cases[i].policy = 1;
+  EXPECT_EQ(LongestChain({unit}, Slots(8)).kind, Chain::Kind::kAlone);
+  EXPECT_EQ(LongestChain({unit}, Slots(8)).length, absl::Seconds(4));
+  EXPECT_EQ(LongestChain({unit}, {{"a", 8, 1}, {"b", 8, 1}}).length, absl::Seconds(2));
+  unit.known.policies[1].exclusive = false;
+  unit.known.policies[1].slots = 5;
+  EXPECT_EQ(LongestChain({unit}, Slots(8)).length, absl::Seconds(4));
+  EXPECT_EQ(LongestChain({unit}, Slots(10)).length, absl::Seconds(1));
+}
+
+TEST(VirtualFarm, ASuitesBeginningIsPartOfTheChain) {
+  VirtualUnit unit = Unit(0, {absl::Seconds(1)}, absl::Seconds(2));
+  unit.known.suite_setup = absl::Seconds(3);
+  unit.collection = absl::Seconds(4);
+  const Chain chain = LongestChain({unit}, Slots(2));
+  EXPECT_EQ(chain.length, absl::Seconds(10));
+  EXPECT_EQ(chain.startup, absl::Seconds(9));
+  EXPECT_EQ(chain.collection, absl::Seconds(4));
+  EXPECT_EQ(RunVirtually({unit}, Slots(2), {}).wall, absl::Seconds(10));
+}
+
 TEST(VirtualFarm, AGroupIsAChain) {
   VirtualUnit unit = Unit(0, std::vector<absl::Duration>(6, absl::Seconds(1)));
   unit.known.group_of = {0, 7, 7, 7, 0, 3};
