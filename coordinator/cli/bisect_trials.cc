@@ -83,6 +83,19 @@ std::string WordsOf(absl::string_view line) {
   return words;
 }
 
+// "file.py:12" of a message that begins with where it failed; empty: it does not. What was compared there depends on
+// what ran before; the place does not.
+absl::string_view PlaceOf(absl::string_view message) {
+  const absl::string_view line = message.substr(0, message.find('\n'));
+  for (size_t colon = line.find(':'); colon != absl::string_view::npos; colon = line.find(':', colon + 1)) {
+    size_t end = colon + 1;
+    while (end < line.size() && absl::ascii_isdigit(static_cast<unsigned char>(line[end]))) ++end;
+    if (end == colon + 1 || colon == 0) continue;
+    return end == line.size() || line[end] == ':' ? line.substr(0, end) : absl::string_view();
+  }
+  return "";
+}
+
 int WaitFor(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
@@ -97,7 +110,10 @@ std::string FailureLine(Outcome outcome, absl::string_view message) {
 }
 
 bool IsSameFailure(Outcome outcome, absl::string_view message, Outcome other, absl::string_view other_message) {
-  return outcome == other && WordsOf(Headline(message, kCompared)) == WordsOf(Headline(other_message, kCompared));
+  if (outcome != other) return false;
+  const absl::string_view place = PlaceOf(message), other_place = PlaceOf(other_message);
+  if (!place.empty() || !other_place.empty()) return place == other_place;
+  return WordsOf(Headline(message, kCompared)) == WordsOf(Headline(other_message, kCompared));
 }
 
 BisectTrials::BisectTrials(Options run, RecordedAttempt recorded, std::string directory, int (*run_it)(const Options&))

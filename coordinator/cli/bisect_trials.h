@@ -32,8 +32,9 @@ namespace dtest {
 // "crashed: signal 11 (SIGSEGV)": on one line.
 std::string FailureLine(Outcome outcome, absl::string_view message);
 
-// True if the outcomes are equal, and so are the words of the first lines of the messages: numbers, addresses and
-// punctuation differ from run to run, and with what ran before.
+// True if the outcomes are equal, and so are the places ("file:line") that the messages begin with; where neither has
+// one, the words of their first lines: numbers, addresses and punctuation differ from run to run, and with what ran
+// before.
 bool IsSameFailure(Outcome outcome, absl::string_view message, Outcome other, absl::string_view other_message);
 
 class BisectTrials {
