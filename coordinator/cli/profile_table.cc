@@ -100,14 +100,11 @@ void AppendFixtures(const RootProfile& profile, size_t rows, std::string* out) {
     made += fixture.made;
     if (i < shown) width = std::max(width, OneLine(fixture.name).size());
   }
-  absl::StrAppend(out, "
-fixtures: ", CountText(profile.fixtures.size()), ", made ",
-                  made == 1 ? "once" : absl::StrCat(CountText(made), " times"), " in ", SecondsText(all), "
-");
+  absl::StrAppend(out, "\nfixtures: ", CountText(profile.fixtures.size()), ", made ",
+                  made == 1 ? "once" : absl::StrCat(CountText(made), " times"), " in ", SecondsText(all), "\n");
   if (profile.fixtures_lost > 0) {
     absl::StrAppend(out, "  ", CountText(profile.fixtures_lost),
-                    " more times, which could not be written down: is TMPDIR full?
-");
+                    " more times, which could not be written down: is TMPDIR full?\n");
   }
   if (made == 0) return;
   absl::StrAppend(out, "        time    made  scope     fixture\n");
