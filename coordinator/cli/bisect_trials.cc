@@ -26,6 +26,7 @@
 #include "coordinator/report/event_log.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
+#include "dtest/base/paths.h"
 
 namespace dtest {
 namespace {
@@ -83,15 +84,14 @@ std::string WordsOf(absl::string_view line) {
   return words;
 }
 
-// "file.py:12" of a message that begins with where it failed; empty: it does not. What was compared there depends on
-// what ran before; the place does not.
-absl::string_view PlaceOf(absl::string_view message) {
-  const absl::string_view line = message.substr(0, message.find('\n'));
+// "file.py:12" of a headline that begins with where it failed, without directories, as some have none; empty: it does
+// not. What was compared there depends on what ran before; the place does not.
+absl::string_view PlaceOf(absl::string_view line) {
   for (size_t colon = line.find(':'); colon != absl::string_view::npos; colon = line.find(':', colon + 1)) {
     size_t end = colon + 1;
     while (end < line.size() && absl::ascii_isdigit(static_cast<unsigned char>(line[end]))) ++end;
     if (end == colon + 1 || colon == 0) continue;
-    return end == line.size() || line[end] == ':' ? line.substr(0, end) : absl::string_view();
+    return end == line.size() || line[end] == ':' ? BaseName(line.substr(0, end)) : absl::string_view();
   }
   return "";
 }
@@ -111,9 +111,9 @@ std::string FailureLine(Outcome outcome, absl::string_view message) {
 
 bool IsSameFailure(Outcome outcome, absl::string_view message, Outcome other, absl::string_view other_message) {
   if (outcome != other) return false;
-  const absl::string_view place = PlaceOf(message), other_place = PlaceOf(other_message);
-  if (!place.empty() || !other_place.empty()) return place == other_place;
-  return WordsOf(Headline(message, kCompared)) == WordsOf(Headline(other_message, kCompared));
+  const std::string line = Headline(message, kCompared), other_line = Headline(other_message, kCompared);
+  const absl::string_view place = PlaceOf(line), other_place = PlaceOf(other_line);
+  return place.empty() && other_place.empty() ? WordsOf(line) == WordsOf(other_line) : place == other_place;
 }
 
 BisectTrials::BisectTrials(Options run, RecordedAttempt recorded, std::string directory, int (*run_it)(const Options&))

@@ -102,7 +102,11 @@ absl::Status MakeByCommand(const EnvironmentSettings& settings,
   made->interpreter_here = kPython;
   std::string all = "dtest environment 2";
   Append(settings.command, &all);
-  const std::map<std::string, std::string> variables(env.begin(), env.end());
+  // What dtest itself adds, for a reproduction or a profile, makes no other environment.
+  std::map<std::string, std::string> variables;
+  for (const auto& [name, value] : env) {
+    if (!absl::StartsWith(name, "DTEST_") && !absl::StartsWith(name, "PYTEST_XDIST_")) variables[name] = value;
+  }
   Append(absl::StrCat(variables.size()), &all);
   for (const auto& [name, value] : variables) {
     Append(name, &all);
