@@ -180,6 +180,8 @@ void Agent::Impl::On(BatchEnds&& event) {
     answer.next = BatchOf(*slot, *next, next->Remaining(std::numeric_limits<size_t>::max()));
   }
   actions_->emplace_back(std::move(answer));
+  // It has waited for this, however long that took.
+  if (slot->fate == Slot::Fate::kOpen && slot->running != HeldLease::kNone) StartLimit(slot, slot->running);
 }
 
 void Agent::Impl::GiveUpNext(Slot* slot) {

@@ -176,7 +176,7 @@ class LocalTest(EnvironmentCase):
     def test_profile_has_it(self):
         self.project()
         self.assertExit(self.dtest("profile", ".", reports=False), PASSED)
-        self.assertEqual(self.log(), [MADE, "checked"])
+        self.assertEqual(self.log(), [MADE, "checked", "checked"])
 
     def test_checkouts_do_not_share_a_directory(self):
         self.project(COMMAND.replace("set -e", 'pwd > "$DTEST_ENVIRONMENT/where"'))

@@ -147,6 +147,17 @@ TEST_F(AgentCoreFollow, SoDoesOneThatIsPastItsLimit) {
   EXPECT_THAT(Ends(0, SIGTERM), ElementsAre("results 1 [0 timed out (exceeded its time limit of 60 s)] done"));
 }
 
+TEST_F(AgentCoreFollow, ItsWaitForTheAnswerIsPartOfNoLimit) {
+  Join(1);
+  GetFollower(1, {0});
+  Begin(0);
+  After(limit_ * 2);  // the agent has slept
+  AsksForMore();
+  EXPECT_GT(core_->NextDeadline(), now_);
+  After(limit_);
+  EXPECT_THAT(Tick(), ElementsAre("kill 0 with 15")) << "its tear-down has a limit as well";
+}
+
 TEST_F(AgentCoreFollow, WhatIsHeldCanBeCancelled) {
   limit_ = absl::Hours(9);
   HoldTwo();

@@ -438,7 +438,7 @@ class LoopEnvironmentTest : public LoopSetupTest {
     options_.store = scratch_.path() + "/store";
     welcome_.settings.environment.command = "make it";
     welcome_.settings.environment.time_limit = absl::Minutes(9);
-    welcome_.settings.environment.working_directory = "/keys";
+    welcome_.settings.environment.working_directory = scratch_.path() + "/keys";
     welcome_.settings.slot_setup = {};
   }
   // Of the environment that is being made.
@@ -449,6 +449,11 @@ class LoopEnvironmentTest : public LoopSetupTest {
     ADD_FAILURE() << "no DTEST_ENVIRONMENT";
     return "";
   }
+  // Its command has put something there, and ends well.
+  void IsMade(const std::string& output = "") {
+    std::filesystem::create_directories(Directory() + "/bin");
+    Ends(Host(), 0, output);
+  }
   ScratchDirectory scratch_;
 };
 
@@ -457,13 +462,14 @@ TEST_F(LoopEnvironmentTest, IsMadeBeforeTheHostIsSetUpAndSeenByAllThatFollows) {
   StartWith({"A.a"});
   RunCases(LeaseId(1), {0});
   EXPECT_EQ(CommandOf(Host()), "make it");
-  EXPECT_EQ(Host()->spec().working_directory, "/keys");
-  EXPECT_THAT(Host()->spec().environment, AllOf(Contains("PWD=/keys"), Contains("PATH=/user"),
+  const std::string keys = scratch_.path() + "/keys";
+  EXPECT_EQ(Host()->spec().working_directory, keys);
+  EXPECT_THAT(Host()->spec().environment, AllOf(Contains("PWD=" + keys), Contains("PATH=/user"),
                                                 Contains("DTEST_HOST=h1"), Not(Contains(HasSubstr("DTEST_SETUP=")))));
   const std::string directory = Directory();
   EXPECT_TRUE(std::filesystem::is_directory(directory));
   Pass(absl::Minutes(5));
-  Ends(Host(), 0, "DB=no set-up exports this\n");
+  IsMade("DB=no set-up exports this\n");
   const auto has_it = AllOf(Contains("DTEST_ENVIRONMENT=" + directory), Contains("VIRTUAL_ENV=" + directory),
                             Contains("PATH=" + directory + "/bin:/user"), Not(Contains(HasSubstr("PYTHONHOME="))));
   EXPECT_EQ(CommandOf(Host()), "start");
@@ -482,7 +488,8 @@ TEST_F(LoopEnvironmentTest, FailureIsToldAndNothingIsSetUpNorTornDown) {
   RunCases(LeaseId(1), {0});
   Ends(Host(), 3, "", "no such package\n");
   EXPECT_THAT(Heard(),
-              ElementsAre("note: the environment of the host failed: its command exited with status 3\n"
+              ElementsAre("note: makes the environment: make it",
+                          "note: the environment of the host failed: its command exited with status 3\n"
                           "no such package\n",
                           "prepared 3: the environment of the host failed: its command exited with status 3 drain",
                           "results 1 [] done"));
@@ -509,7 +516,7 @@ TEST_F(LoopEnvironmentTest, InterruptSignalsItsCommand) {
   EXPECT_THAT(Host()->signals(), ElementsAre(SIGINT));
   Host()->Ends(0, SIGINT);
   Turn();
-  EXPECT_THAT(Heard(), ElementsAre("idle"));
+  EXPECT_THAT(Heard(), ElementsAre("note: makes the environment: make it", "idle"));
 }
 
 TEST_F(LoopEnvironmentTest, InterpreterIsFoundInIt) {
@@ -531,7 +538,7 @@ TEST_F(LoopEnvironmentTest, InterpreterThatIsNowhereIsAnError) {
   StartWith({"A.a"});
   loop_->UnitIsPrepared({{kUnit, "", false}, "python9", "/", {}});
   RunCases(LeaseId(1), {0});
-  Ends(Host(), 0);
+  IsMade();
   Ends(Host(), 0);
   EXPECT_THAT(Heard(), Contains(HasSubstr("unit needs python9, which is neither in the environment nor in PATH")));
 }

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 namespace dtest {
 
@@ -16,7 +17,10 @@ class ScratchDirectory {
   ScratchDirectory() : path_(testing::TempDir() + "dtest-XXXXXX") {
     if (mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "mkdtemp " << path_;
   }
-  ~ScratchDirectory() { std::filesystem::remove_all(path_); }
+  ~ScratchDirectory() {
+    std::error_code error;  // what a thread of the store's removes at the same moment may be gone
+    std::filesystem::remove_all(path_, error);
+  }
   ScratchDirectory(const ScratchDirectory&) = delete;
   ScratchDirectory& operator=(const ScratchDirectory&) = delete;
   const std::string& path() const { return path_; }

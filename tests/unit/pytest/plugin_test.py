@@ -233,7 +233,7 @@ class PluginCase(unittest.TestCase):
             ["/bin/sh", "-c", f'exec "$@" 3>&{report}', "sh", sys.executable, os.path.join(self.plugin, "start.py"),
              f"--root={self.project}", "--ini=pytest.ini", *arguments],
             env=environment, pass_fds=[report], cwd=self.project, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
-            **options)
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options)  # ignored below a shell's "&"
 
     def start(self, *arguments, variables=()):
         """Exit status, records of the report channel, and what was printed."""
