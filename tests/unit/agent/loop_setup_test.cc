@@ -540,10 +540,10 @@ TEST_F(LoopEnvironmentTest, InterpreterThatIsNowhereIsAnError) {
   RunCases(LeaseId(1), {0});
   IsMade();
   Ends(Host(), 0);
-  EXPECT_THAT(Heard(), Contains(HasSubstr("unit needs python9, which is neither in the environment nor in PATH")));
+  EXPECT_THAT(Heard(), Contains(AllOf(HasSubstr("unit needs python9, which is not in "), HasSubstr("/bin"))));
 }
 
-TEST_F(LoopEnvironmentTest, PackagesInTheTreeComeFirstForPython) {
+TEST_F(LoopEnvironmentTest, PackagesInTheTreeAreForUnitsThatBringThem) {
   welcome_.settings.environment = {};
   welcome_.settings.environment.packages = ".dtest/packages:src";
   welcome_.settings.env = {{"PYTHONPATH", "/user"}};
@@ -553,7 +553,7 @@ TEST_F(LoopEnvironmentTest, PackagesInTheTreeComeFirstForPython) {
   unit.tree = "/tree";
   loop_->UnitIsPrepared(std::move(unit));
   RunCases(LeaseId(1), {0});
-  EXPECT_THAT(Process()->spec().environment, Contains("PYTHONPATH=/tree/.dtest/packages:/tree/src:/user"));
+  EXPECT_THAT(Process()->spec().environment, Contains("PYTHONPATH=/user"));
 }
 
 }  // namespace
