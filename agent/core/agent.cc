@@ -126,7 +126,7 @@ void Agent::Impl::OnMessage(Recall&& message) {
     return;
   }
   HeldLease* lease = found->second.get();
-  if (absl::c_any_of(slots_, [&](const Slot& slot) { return slot.next == lease; })) {
+  if (SlotBefore(lease) != nullptr) {
     Send(Refused{message.lease});
     return;
   }
@@ -149,8 +149,7 @@ void Agent::Impl::OnMessage(Cancel&& message) {
   const auto found = leases_.find(message.lease);
   if (found == leases_.end()) return;
   HeldLease* lease = found->second.get();
-  if (const auto before = absl::c_find_if(slots_, [&](const Slot& slot) { return slot.next == lease; });
-      before != slots_.end()) {
+  if (Slot* before = SlotBefore(lease); before != nullptr) {
     before->next = nullptr;
     before->next_cancelled = message.lease;
     leases_.erase(found);

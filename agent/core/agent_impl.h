@@ -169,6 +169,7 @@ class Agent::Impl {
   SlotId IdOf(const Slot* slot) const { return SlotId(static_cast<uint32_t>(slot - slots_.data())); }
 
   Slot* SlotOf(const HeldLease* lease);
+  Slot* SlotBefore(const HeldLease* lease);  // whose process is to go on with it
 
   // The slot with a process of this kind; null if it has none (then the event is late and means nothing).
   Slot* Live(SlotId id, Slot::State state);

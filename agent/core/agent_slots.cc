@@ -228,6 +228,11 @@ Agent::Impl::Slot* Agent::Impl::SlotOf(const HeldLease* lease) {
   return nullptr;
 }
 
+Agent::Impl::Slot* Agent::Impl::SlotBefore(const HeldLease* lease) {
+  const auto found = absl::c_find_if(slots_, [lease](const Slot& slot) { return slot.next == lease; });
+  return found == slots_.end() ? nullptr : &*found;
+}
+
 Agent::Impl::Slot* Agent::Impl::Live(SlotId id, Slot::State state) {
   if (id.value() >= slots_.size() || slots_[id.value()].state != state) return nullptr;
   return &slots_[id.value()];

@@ -12,6 +12,7 @@
 #include "coordinator/cli/case_trend.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/json_document.h"
+#include "coordinator/cli/known_case.h"
 #include "coordinator/cli/standard_output.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
@@ -323,20 +324,8 @@ int Export(const std::vector<KnownCase>& all, const std::string& path) {
 absl::Status Choose(const std::vector<std::string>& filters, std::vector<KnownCase>* cases) {
   const absl::StatusOr<Selection> selection = Selection::Make(filters);
   if (!selection.ok()) return selection.status();
-  if (selection->NeedsInfo()) {
-    return absl::InvalidArgumentError(
-        "label(), file() and parameter() cannot be asked here: history knows names only; choose by unit(), suite() or "
-        "name()");
-  }
-  std::erase_if(*cases, [&](const KnownCase& known) {
-    FilterSubject subject;
-    subject.unit = known.unit;
-    subject.info.name = known.name;
-    subject.has_info = false;
-    subject.never_ran = known.history.runs == 0;
-    subject.failed_last = !subject.never_ran && IsFailure(known.history.last_outcome);
-    return !selection->Matches(subject);
-  });
+  if (absl::Status status = CheckNamesAreEnough(*selection); !status.ok()) return status;
+  std::erase_if(*cases, [&](const KnownCase& known) { return !selection->Matches(SubjectOf(known)); });
   return cases->empty() ? absl::NotFoundError("no case that is known matches") : absl::OkStatus();
 }
 

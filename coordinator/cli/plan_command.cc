@@ -16,6 +16,7 @@
 #include "coordinator/cli/hosts.h"
 #include "coordinator/cli/json_document.h"
 #include "coordinator/cli/kept_runs.h"
+#include "coordinator/cli/known_case.h"
 #include "coordinator/cli/plan.h"
 #include "coordinator/cli/run_command.h"
 #include "coordinator/cli/standard_output.h"
@@ -107,24 +108,14 @@ absl::StatusOr<Knowledge> Know(const Options& options, const Discovery& discover
                                const KeptFacts& facts) {
   const absl::StatusOr<Selection> selection = Selection::Make(options.filters);
   if (!selection.ok()) return selection.status();
-  if (selection->NeedsInfo()) {
-    return absl::InvalidArgumentError(
-        "label(), file() and parameter() cannot be asked here: history knows names only; choose by unit(), suite() or "
-        "name()");
-  }
+  if (absl::Status status = CheckNamesAreEnough(*selection); !status.ok()) return status;
   absl::StatusOr<std::vector<History::KnownCase>> all = history->All();
   if (!all.ok()) return all.status();
   std::map<std::string, std::vector<const History::KnownCase*>> by_unit;
   std::set<std::string> known_units;
   for (const History::KnownCase& known : *all) {
     known_units.insert(known.unit);
-    FilterSubject subject;
-    subject.unit = known.unit;
-    subject.info.name = known.name;
-    subject.has_info = false;
-    subject.never_ran = known.history.runs == 0;
-    subject.failed_last = !subject.never_ran && IsFailure(known.history.last_outcome);
-    if (selection->Matches(subject)) by_unit[known.unit].push_back(&known);
+    if (selection->Matches(SubjectOf(known))) by_unit[known.unit].push_back(&known);
   }
   Knowledge knowledge;
   knowledge.input.repeat = options.repeat;
