@@ -10,10 +10,10 @@
 // batch ends is given the next lease in the queue, if that is of the same unit, has the same environment and may follow
 // (Lease::may_follow): so what a framework shares among all cases is made once a slot, as long as there is work for it.
 // Until the process gets there the lease is held for it, and can be recalled no more; if it never does, the lease is
-// the first of the queue again. When the process dies or a case
-// times out, the running case is blamed; the cases not reached go on in a fresh process in the same slot, after any
-// message that came in between (so that such a remainder can be recalled). Listings take a slot like a lease, before
-// any queued lease. A lease whose unit is not prepared waits; others overtake it.
+// the first of the queue again. When the process dies or a case times out, the running case is blamed; the cases not
+// reached go on in a fresh process in the same slot, after any message that came in between (so that such a remainder
+// can be recalled). Listings take a slot like a lease, before any queued lease. A lease whose unit is not prepared
+// waits; others overtake it.
 //
 // Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once; if
 // the next process of the unit dies so as well, all that remain (in the set-up of a suite: all of that suite), since it
