@@ -58,7 +58,7 @@ class AgentLoopTest : public testing::Test {
     AddUnit add;
     add.spec.id = kUnit;
     add.spec.name = "unit";
-    add.spec.framework = "googletest";
+    add.spec.framework = framework_;
     Say(std::move(add));
     Say(CaseTable{kUnit, std::move(cases)});
   }
@@ -143,6 +143,7 @@ class AgentLoopTest : public testing::Test {
   Welcome welcome_;
   std::unique_ptr<AgentLoop> loop_;
   absl::Duration limit_ = absl::Seconds(60);  // of each case
+  std::string framework_ = "googletest";      // of the unit
   int heartbeats_ = 0;
   bool answers_ = true;
 

@@ -51,20 +51,7 @@ TEST_F(LoopTest, UnitIsFetchedListedAndRun) {
 // A unit of pytest, whose processes tell records.
 class PytestLoopTest : public AgentLoopTest {
  protected:
-  void StartWith(CaseInfos cases) {
-    Start();
-    AddUnit add;
-    add.spec.id = kUnit;
-    add.spec.name = "unit";
-    add.spec.framework = "pytest";
-    Say(std::move(add));
-    Say(CaseTable{kUnit, std::move(cases)});
-    Say(Prefetch{kUnit});
-    Turn();
-    loop_->UnitIsPrepared({{kUnit, "", false}, "/python3", "/", {}});
-    Turn();
-    Heard();
-  }
+  PytestLoopTest() { framework_ = "pytest"; }
   void Tells(const std::vector<std::vector<std::string>>& records) {
     for (const std::vector<std::string>& fields : records) {
       std::string body;
