@@ -22,13 +22,15 @@ FromPeers Read(wire::FromPeers::Reader in, Decoder& decoder) {
           decoder.ByteCount(in.getChunks(), "the count of chunks from peers")};
 }
 
-Coverage Read(wire::Coverage::Reader in, Decoder& decoder) {
-  Coverage coverage{decoder.Unit(in.getUnit()), Decoder::String(in.getData())};
-  if (coverage.data.empty()) decoder.Fail("coverage without data");
-  if (coverage.data.size() > kMostCoverageBytes) {
-    decoder.Fail(absl::StrCat(coverage.data.size(), " bytes of coverage"));
+Gathered Read(wire::Gathered::Reader in, Decoder& decoder) {
+  Gathered gathered{decoder.Unit(in.getUnit()),
+                    decoder.CheckedEnum(in.getKind(), GatheredKind::kReports, "kind of what was gathered"),
+                    Decoder::String(in.getData())};
+  if (gathered.data.empty()) decoder.Fail("nothing was gathered");
+  if (gathered.data.size() > kMostGatheredBytes) {
+    decoder.Fail(absl::StrCat(gathered.data.size(), " bytes were gathered"));
   }
-  return coverage;
+  return gathered;
 }
 
 Hello Read(wire::Hello::Reader in, Decoder& decoder) {
@@ -182,8 +184,8 @@ std::optional<FromAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder) {
       return Read(in.getPeerLost(), decoder);
     case wire::Envelope::FROM_PEERS:
       return Read(in.getFromPeers(), decoder);
-    case wire::Envelope::COVERAGE:
-      return Read(in.getCoverage(), decoder);
+    case wire::Envelope::GATHERED:
+      return Read(in.getGathered(), decoder);
     default:
       decoder.Fail(absl::StrCat("message ", static_cast<int>(in.which()), " is none that a coordinator receives"));
       return std::nullopt;

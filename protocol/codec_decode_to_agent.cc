@@ -28,7 +28,7 @@ Welcome Read(wire::Welcome::Reader in, Decoder& decoder) {
   settings.run_id = Decoder::String(from.getRunId());
   settings.host_name = Decoder::String(from.getHostName());
   settings.slots = decoder.InRange(from.getSlots(), 0, kMostSlots, "the count of slots");
-  settings.sandbox = decoder.CheckedEnum(from.getSandbox(), Sandbox::kNone, "sandbox");
+  settings.sandbox = decoder.CheckedEnum(from.getSandbox(), Sandbox::kNoNetwork, "sandbox");
   settings.keep_all_output = from.getKeepAllOutput();
   settings.run_disabled = from.getRunDisabled();
   settings.adapt_slots = from.getAdaptSlots();
@@ -109,7 +109,8 @@ Lease Read(wire::Lease::Reader in, Decoder& decoder) {
               decoder.InRange(in.getIteration(), 1, kMostIterations, "an iteration"),
               in.getUnlistedToo(),
               decoder.Pairs(in.getEnv(), "environment variables"),
-              in.getMayFollow()};
+              in.getMayFollow(),
+              decoder.CheckedEnum(in.getSandbox(), Sandbox::kNoNetwork, "sandbox")};
   const auto indices = in.getIndices();
   const auto attempts = in.getAttempts();
   const auto limits = in.getTimeLimits();

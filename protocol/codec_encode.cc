@@ -168,6 +168,7 @@ void Write(const Lease& lease, wire::Envelope::Builder envelope) {
   out.setIteration(lease.iteration);
   out.setUnlistedToo(lease.unlisted_too);
   out.setMayFollow(lease.may_follow);
+  out.setSandbox(static_cast<uint8_t>(lease.sandbox));
   if (!lease.env.empty()) SetPairs(out.initEnv(lease.env.size()), lease.env);
   auto indices = out.initIndices(lease.cases.size());
   bool all_first = true, all_alike = true;
@@ -376,10 +377,11 @@ void Write(const FromPeers& from, wire::Envelope::Builder envelope) {
   out.setChunks(ByteCount(from.chunks));
 }
 
-void Write(const Coverage& coverage, wire::Envelope::Builder envelope) {
-  auto out = envelope.initCoverage();
-  out.setUnit(coverage.unit.value());
-  out.setData(Bytes(coverage.data));
+void Write(const Gathered& gathered, wire::Envelope::Builder envelope) {
+  auto out = envelope.initGathered();
+  out.setUnit(gathered.unit.value());
+  out.setKind(static_cast<uint8_t>(gathered.kind));
+  out.setData(Bytes(gathered.data));
 }
 
 // Words that the large messages will take, about: a first segment of that size makes one segment of the message. Too
@@ -399,7 +401,7 @@ size_t BytesHint(const CaseInfos& cases) {
 size_t BytesHint(const CaseTable& table) { return BytesHint(table.cases); }
 size_t BytesHint(const Listed& listed) { return BytesHint(listed.cases) + listed.output.size(); }
 size_t BytesHint(const Note& note) { return note.text.size(); }
-size_t BytesHint(const Coverage& coverage) { return coverage.data.size(); }
+size_t BytesHint(const Gathered& gathered) { return gathered.data.size(); }
 size_t BytesHint(const Lease& lease) { return lease.cases.size() * 2 * sizeof(uint32_t); }  // with limits: twice that
 size_t BytesHint(const ChunkData& chunk) { return chunk.zstd.size(); }
 size_t BytesHint(const ChunksAt& at) { return at.chunks.size() * Digest::kSize + BytesHint(at.endpoints); }

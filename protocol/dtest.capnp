@@ -76,7 +76,7 @@ struct Envelope {
     fromPeers @31 :FromPeers;
     chunksAt @32 :ChunksAt;  # coordinator to agent
     listingWrong @33 :ListingWrong;
-    coverage @34 :Coverage;
+    gathered @34 :Gathered;
   }
 }
 
@@ -108,7 +108,7 @@ struct RunSettings {
   env @9 :List(Pair);
   workingDirectory @10 :Data;
   storeLimit @11 :UInt64;  # bytes
-  sandbox @12 :UInt8;  # 0 none
+  sandbox @12 :UInt8;  # of listings: 0 none, 1 no network
   adaptSlots @13 :Bool;
   hostSetup @14 :Setup;
   slotSetup @15 :Setup;
@@ -192,6 +192,7 @@ struct Lease {
   unlistedToo @6 :Bool;  # what is there and was not listed may run, so that it shows
   env @7 :List(Pair);  # of its processes: after those of the run's settings and of the unit
   mayFollow @8 :Bool;  # shares its process with other leases of the unit that may
+  sandbox @9 :UInt8;  # of its processes: 0 none, 1 no network
 }
 
 struct FileRecipe {
@@ -233,9 +234,10 @@ struct FromPeers {
   chunks @1 :UInt64;
 }
 
-struct Coverage {
+struct Gathered {
   unit @0 :UInt32;
   data @1 :Data;               # not empty, at most 32 MiB
+  kind @2 :UInt8;              # 0 coverage, 1 reports of the framework
 }
 
 struct Hello {

@@ -88,7 +88,7 @@ class CaseSink {
   virtual void WantsMore() {}
   // All that it was asked for before Follow has been run, and it goes on with that. `end` is as from Ended.
   virtual void GoesOn(ProcessEnd /*end*/) {}
-  // What the process has covered, or that this is lost; as Coverage::data. At most once a process.
+  // What the process has covered, or that this is lost; as Gathered::data. At most once a process.
   virtual void Covered(absl::string_view /*data*/) {}
 };
 

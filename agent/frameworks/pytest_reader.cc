@@ -188,7 +188,7 @@ void PytestReader::Finish(size_t position, const PytestRecord& record, CaseSink*
 void PytestReader::TellCoverage(absl::string_view about, absl::string_view data, CaseSink* sink) {
   measuring_ = false;
   const std::string told = absl::StrCat(about.size(), ":", about, ",", data.size(), ":", data, ",");
-  if (told.size() > kMostCoverageBytes) return TellCoverage(kTooMuchCoverage, "", sink);
+  if (told.size() > kMostGatheredBytes) return TellCoverage(kTooMuchCoverage, "", sink);
   sink->Covered(told);
 }
 

@@ -186,7 +186,7 @@ absl::Status AgentLoop::MakeSlot(SlotId slot) {
   };
   options.note = [this](std::string text) { SendNote(std::move(text)); };
   // At once, so before the results of its process that the core still holds.
-  options.covered = [this](Coverage coverage) { link_.Send(out_.clock(), std::move(coverage)); };
+  options.gathered = [this](Gathered gathered) { link_.Send(out_.clock(), std::move(gathered)); };
   runners_.push_back(std::make_unique<SlotRunner>(std::move(options)));
   listing_.push_back(nullptr);
   return absl::OkStatus();

@@ -266,7 +266,7 @@ void SlotRunner::GoesOn(ProcessEnd end) {
 }
 
 void SlotRunner::Covered(absl::string_view data) {
-  if (options_.covered) options_.covered(Coverage{program_->spec.id, std::string(data)});
+  if (options_.gathered) options_.gathered(Gathered{program_->spec.id, GatheredKind::kCoverage, std::string(data)});
 }
 
 std::optional<size_t> SlotRunner::ReadPipe(Pipe pipe) {

@@ -55,8 +55,8 @@ class SlotRunner : private CaseSink {
     const Setups* setups = nullptr;        // null: there are none
     Environment environment;               // what a process inherits, but for what is set for it
     std::function<void(AgentEvent)> emit;  // called from within Start, StartListing, Tick and the poller's callbacks
-    std::function<void(std::string)> note = {};  // as emit; what a person should know. None: nobody asks
-    std::function<void(Coverage)> covered = {};  // as emit, before the ProcessEnded of the process. None: nobody asks
+    std::function<void(std::string)> note = {};   // as emit; what a person should know. None: nobody asks
+    std::function<void(Gathered)> gathered = {};  // as emit, before the ProcessEnded of the process. None: nobody asks
   };
   explicit SlotRunner(Options options) : options_(std::move(options)) {}
   ~SlotRunner() override;  // kills what runs

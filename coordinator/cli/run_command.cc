@@ -591,7 +591,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   loop_options.left = std::move(left);
   if (!list_only) {
     (*reports)->sinks().Add("coverage", coverage->get());
-    loop_options.covered = [&collector = **coverage](const Coverage& covered) { collector.Add(covered); };
+    loop_options.gathered = [&collector = **coverage](const Gathered& gathered) { collector.Add(gathered); };
     loop_options.report_coverage = [&collector = **coverage,
                                     &summary = (*reports)->summary()](const std::function<bool()>& stop) {
       CoverageCollector::Reported reported =

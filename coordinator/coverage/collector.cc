@@ -75,17 +75,17 @@ absl::StatusOr<std::string> Run(const std::vector<std::string>& argv, const std:
 
 }  // namespace
 
-absl::Status CoverageCollector::Keep(const Coverage& coverage) {
+absl::Status CoverageCollector::Keep(const Gathered& gathered) {
   if (!directory_.has_value()) {
     absl::StatusOr<PrivateDirectory> made = PrivateDirectory::Make(options_.temporary, "dtest-coverage-");
     if (!made.ok()) return made.status();
     directory_.emplace(*std::move(made));
   }
-  return WriteFile(absl::StrCat(directory_->path(), "/", coverage.unit.value(), "-", count_++), coverage.data);
+  return WriteFile(absl::StrCat(directory_->path(), "/", gathered.unit.value(), "-", count_++), gathered.data);
 }
 
-void CoverageCollector::Add(const Coverage& coverage) {
-  if (status_.ok()) status_ = Keep(coverage);
+void CoverageCollector::Add(const Gathered& gathered) {
+  if (status_.ok()) status_ = Keep(gathered);
 }
 
 absl::Status CoverageCollector::Handle(const RunEvent& event) {

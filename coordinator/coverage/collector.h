@@ -40,7 +40,7 @@ class CoverageCollector : public Sink {
   explicit CoverageCollector(Options options) : options_(std::move(options)) {}
 
   // What goes wrong is told by Report.
-  void Add(const Coverage& coverage);
+  void Add(const Gathered& gathered);
 
   struct Reported {
     std::optional<CoverageMeasured> measured;  // none: nothing was
@@ -53,7 +53,7 @@ class CoverageCollector : public Sink {
   absl::Status Handle(const RunEvent& event) override;
 
  private:
-  absl::Status Keep(const Coverage& coverage);
+  absl::Status Keep(const Gathered& gathered);
   absl::StatusOr<std::string> Combine(bool failed, const std::function<bool()>& stop);  // its result, JSON
 
   const Options options_;

@@ -72,7 +72,7 @@ class RunLoop : public Hosts::Delegate {
     // What may help with a failure on a host that is not this machine, for a person. Asked for each; may be empty.
     std::function<std::string(const CaseResult& failure, absl::string_view host)> hint;
     // What processes have covered, as it comes. May be empty, and so may the next.
-    std::function<void(Coverage)> covered;
+    std::function<void(Gathered)> gathered;
     // What that comes to: asked once, when no more comes, and may take its time. `stop`, asked now and then: whether
     // nobody waits for it any more.
     struct CoverageReport {

@@ -75,8 +75,9 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                    Schedule(FromHost{id, std::move(prepared)});
                  },
                  [&](Results& results) { HostHasResults(id, std::move(results)); },
-                 [&](Coverage& coverage) {
-                   if (options_.covered && coverage.unit.value() < units_.size()) options_.covered(std::move(coverage));
+                 [&](Gathered& gathered) {
+                   if (options_.gathered && gathered.unit.value() < units_.size())
+                     options_.gathered(std::move(gathered));
                  },
                  [&](auto& other) {
                    Schedule(FromHost{id, std::move(other)});

@@ -34,7 +34,8 @@ inline constexpr char kPlainFramework[] = "plain";
 
 // What a process is kept from.
 enum class Sandbox : uint8_t {
-  kNone = 0,  // nothing
+  kNone = 0,       // nothing
+  kNoNetwork = 1,  // every address but those of its own host
 };
 
 // ---- What is shipped -------------------------------------------------------------------------------------------
@@ -118,9 +119,9 @@ struct HostEnvironment {
 // What every test process of the run sees, and its limits but for those of cases, which LeasedCase has.
 struct RunSettings {
   std::string run_id;
-  std::string host_name;  // as in hosts.txt: DTEST_HOST
-  uint32_t slots = 0;     // 0: as many as the host has cores
-  Sandbox sandbox = Sandbox::kNone;
+  std::string host_name;                                 // as in hosts.txt: DTEST_HOST
+  uint32_t slots = 0;                                    // 0: as many as the host has cores
+  Sandbox sandbox = Sandbox::kNone;                      // of listings; a lease has its own
   absl::Duration list_timeout;                           // of one listing
   absl::Duration kill_grace;                             // between SIGTERM and SIGKILL
   absl::Duration leak_timeout;                           // how long a process' output may stay open after it ended
@@ -202,6 +203,7 @@ struct Lease {
   bool unlisted_too = false;
   std::vector<std::pair<std::string, std::string>> env = {};  // of its processes: after the run's and the unit's
   bool may_follow = false;  // it may share its process with others of the unit that may: what they share is kept
+  Sandbox sandbox = Sandbox::kNone;  // of its processes
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 
@@ -378,15 +380,21 @@ struct Note {
   friend bool operator==(const Note&, const Note&) = default;
 };
 
-// [session] What a process of a lease has covered, of a unit that was told to measure it: of each such process once,
-// and before the lease is done. `data` is what the unit's framework makes and its reports read; not empty.
-struct Coverage {
+// What a process of a lease has gathered besides verdicts.
+enum class GatheredKind : uint8_t {
+  kCoverage = 0,  // what it has covered, of a unit that was told to measure it: once a process
+  kReports = 1,   // reports of its framework, of a unit whose own reports are written at the end: in parts
+};
+
+// [session] Before the lease is done. `data` is what the unit's framework makes and its reports read; not empty.
+struct Gathered {
   UnitId unit;
+  GatheredKind kind = GatheredKind::kCoverage;
   std::string data;
-  friend bool operator==(const Coverage&, const Coverage&) = default;
+  friend bool operator==(const Gathered&, const Gathered&) = default;
 };
 // What takes more can be told in no message.
-inline constexpr uint64_t kMostCoverageBytes = 32 << 20;
+inline constexpr uint64_t kMostGatheredBytes = 32 << 20;
 
 // [bulk] Asks for recipes.
 struct NeedRecipes {
@@ -427,7 +435,7 @@ struct FromPeers {
 };
 
 using FromAgent = std::variant<Hello, Prepared, Listed, Results, Released, Refused, Heartbeat, Idle, Note, NeedRecipes,
-                               NeedChunks, PeerPort, PeerLost, FromPeers, ListingWrong, Coverage>;
+                               NeedChunks, PeerPort, PeerLost, FromPeers, ListingWrong, Gathered>;
 
 // True for the messages marked [bulk] above.
 template <typename Message>

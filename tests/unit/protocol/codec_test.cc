@@ -181,9 +181,10 @@ TEST(Codec, CountsAndIdsOutOfRange) {
               HasSubstr("the index of a case is 1048576"));
   EXPECT_THAT(Refusal(Lease{LeaseId(1), UnitId(1), {{0, kMostAttempts + 1}}}), HasSubstr("an attempt is 1048577"));
   EXPECT_THAT(Refusal(PeerLost{HostId(UINT32_MAX), ""}), HasSubstr("a peer is 4294967295"));
-  EXPECT_THAT(Refusal(Coverage{UnitId(1), ""}), HasSubstr("coverage without data"));
-  EXPECT_THAT(Refusal(Coverage{UnitId(1), std::string(kMostCoverageBytes + 1, 'x')}),
-              HasSubstr("33554433 bytes of coverage"));
+  EXPECT_THAT(Refusal(Gathered{UnitId(1), GatheredKind::kCoverage, ""}), HasSubstr("nothing was gathered"));
+  EXPECT_THAT(Refusal(Gathered{UnitId(1), GatheredKind::kReports, std::string(kMostGatheredBytes + 1, 'x')}),
+              HasSubstr("33554433 bytes were gathered"));
+  EXPECT_THAT(Refusal(Gathered{UnitId(1), static_cast<GatheredKind>(2), "x"}), HasSubstr("unknown kind"));
   Results results = PassedResults(1);
   results.results[0].slot = SlotId(UINT32_MAX);
   EXPECT_THAT(Refusal(results), HasSubstr("a slot is 4294967295"));
@@ -228,8 +229,8 @@ TEST(Codec, UnknownMessagesAndThoseOfTheOtherDirection) {
 
 TEST(Codec, ValuesOutOfRange) {
   Welcome welcome = std::get<Welcome>(SampleToAgent()[0]);
-  welcome.settings.sandbox = static_cast<Sandbox>(1);
-  EXPECT_THAT(Refusal(welcome), HasSubstr("unknown sandbox 1"));
+  welcome.settings.sandbox = static_cast<Sandbox>(2);
+  EXPECT_THAT(Refusal(welcome), HasSubstr("unknown sandbox 2"));
 
   AddUnit add{SampleUnit()};
   add.spec.files[0].path.clear();

@@ -62,7 +62,7 @@ inline std::vector<ToAgent> SampleToAgent() {
       "run-1",
       AnyBytes(),
       16,
-      Sandbox::kNone,
+      Sandbox::kNoNetwork,
       absl::Minutes(1),
       absl::Seconds(10),
       absl::Milliseconds(200),
@@ -83,26 +83,28 @@ inline std::vector<ToAgent> SampleToAgent() {
   Welcome with_peers = welcome;
   with_peers.peer_public_key = std::string(40, 'p');
   with_peers.peer_secret_key = std::string(40, 's');
-  return {welcome,
-          with_peers,
-          AddUnit{SampleUnit()},
-          Prefetch{UnitId(1)},
-          List{UnitId(2)},
-          CaseTable{UnitId(3), SampleCases()},
-          CaseTable{UnitId(3), {"only", "names"}},
-          Lease{LeaseId(1ull << 63), UnitId(4), {{0, 1}, {(1 << 20) - 1, 1}}},
-          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}, 4, true, {{"TZ", "UTC"}, {"EMPTY", ""}}, true},
-          Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 1, absl::Seconds(7)}, {7, 1, absl::Seconds(8)}}},
-          Lease{LeaseId(2), UnitId(4), {{5, 1, absl::Seconds(7)}, {6, 1, absl::Seconds(7)}}},
-          Recall{LeaseId(5)},
-          Cancel{LeaseId(6)},
-          Interrupt{absl::ZeroDuration()},
-          Shutdown{},
-          Recipes{{{SampleDigest(1), {{SampleDigest(2), 262144}, {SampleDigest(3), 1}}}, {SampleDigest(4), {}}},
-                  {SampleDigest(5)}},
-          ChunkData{SampleDigest(6), std::string(100000, '\x9c')},
-          ChunkData{SampleDigest(7), ""},
-          ChunksAt{HostId(3), {"192.0.2.1:5", "[2001:db8::1]:65535"}, std::string(40, 'k'), {SampleDigest(8)}}};
+  return {
+      welcome,
+      with_peers,
+      AddUnit{SampleUnit()},
+      Prefetch{UnitId(1)},
+      List{UnitId(2)},
+      CaseTable{UnitId(3), SampleCases()},
+      CaseTable{UnitId(3), {"only", "names"}},
+      Lease{LeaseId(1ull << 63), UnitId(4), {{0, 1}, {(1 << 20) - 1, 1}}},
+      Lease{
+          LeaseId(2), UnitId(4), {{5, 1}, {6, 3}}, 4, true, {{"TZ", "UTC"}, {"EMPTY", ""}}, true, Sandbox::kNoNetwork},
+      Lease{LeaseId(2), UnitId(4), {{5, 1}, {6, 1, absl::Seconds(7)}, {7, 1, absl::Seconds(8)}}},
+      Lease{LeaseId(2), UnitId(4), {{5, 1, absl::Seconds(7)}, {6, 1, absl::Seconds(7)}}},
+      Recall{LeaseId(5)},
+      Cancel{LeaseId(6)},
+      Interrupt{absl::ZeroDuration()},
+      Shutdown{},
+      Recipes{{{SampleDigest(1), {{SampleDigest(2), 262144}, {SampleDigest(3), 1}}}, {SampleDigest(4), {}}},
+              {SampleDigest(5)}},
+      ChunkData{SampleDigest(6), std::string(100000, '\x9c')},
+      ChunkData{SampleDigest(7), ""},
+      ChunksAt{HostId(3), {"192.0.2.1:5", "[2001:db8::1]:65535"}, std::string(40, 'k'), {SampleDigest(8)}}};
 }
 
 inline std::vector<FromAgent> SampleFromAgent() {
@@ -159,7 +161,7 @@ inline std::vector<FromAgent> SampleFromAgent() {
           PeerPort{"192.0.2.1", 65535, std::string(40, 'k')},
           PeerLost{HostId(7), AnyBytes()},
           FromPeers{1ull << 40, 77},
-          Coverage{UnitId(3), AnyBytes()}};
+          Gathered{UnitId(3), GatheredKind::kReports, AnyBytes()}};
 }
 
 // Around the body: numbers that show if two fields are mixed up, and a sequence where the message has one.

@@ -154,7 +154,7 @@ TEST_F(RunLoopTest, ARunTellsItsStoryInOrder) {
 
 TEST_F(RunLoopTest, WhatIsCoveredIsReportedBeforeTheEnd) {
   std::vector<std::string> covered;
-  options_.covered = [&](const Coverage& coverage) { covered.push_back(coverage.data); };
+  options_.gathered = [&](const Gathered& gathered) { covered.push_back(gathered.data); };
   options_.report_coverage = [&](const std::function<bool()>& stop) {
     EXPECT_FALSE(stop());
     return RunLoop::Options::CoverageReport{CoverageMeasured{50.0, 0, false}, {"one is missing"}};
@@ -163,8 +163,8 @@ TEST_F(RunLoopTest, WhatIsCoveredIsReportedBeforeTheEnd) {
   ComesUp(kA);
   ComesUp(kB);
   hosts_.After(2 * kMs, [&] {
-    hosts_.Says(kA, Coverage{unit, "data"});
-    hosts_.Says(kB, Coverage{UnitId(7), "of no unit"});
+    hosts_.Says(kA, Gathered{unit, GatheredKind::kCoverage, "data"});
+    hosts_.Says(kB, Gathered{UnitId(7), GatheredKind::kCoverage, "of no unit"});
   });
   EXPECT_EQ(Run(), RunEnd::kCompleted);
   EXPECT_THAT(covered, ElementsAre("data"));
