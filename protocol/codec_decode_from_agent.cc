@@ -24,7 +24,7 @@ FromPeers Read(wire::FromPeers::Reader in, Decoder& decoder) {
 
 Gathered Read(wire::Gathered::Reader in, Decoder& decoder) {
   Gathered gathered{decoder.Unit(in.getUnit()),
-                    decoder.CheckedEnum(in.getKind(), GatheredKind::kReports, "kind of what was gathered"),
+                    decoder.CheckedEnum(in.getKind(), GatheredKind::kRunner, "kind of what was gathered"),
                     Decoder::String(in.getData())};
   if (gathered.data.empty()) decoder.Fail("nothing was gathered");
   if (gathered.data.size() > kMostGatheredBytes) {

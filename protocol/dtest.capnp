@@ -237,7 +237,7 @@ struct FromPeers {
 struct Gathered {
   unit @0 :UInt32;
   data @1 :Data;               # not empty, at most 32 MiB
-  kind @2 :UInt8;              # 0 coverage, 1 reports of the framework
+  kind @2 :UInt8;              # 0 coverage, 1 reports of the framework, 2 what runs the tests
 }
 
 struct Hello {

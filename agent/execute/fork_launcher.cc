@@ -139,7 +139,7 @@ class ForkLauncher::Server {
     return waitid(P_PID, pid_, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid_;
   }
 
-  // What it prints: whoever waits for it reads it, so that it does not wait itself.
+  // What it prints: whoever descends from it, or waits to, reads it, so that it does not wait itself.
   int output() const { return output_.get(); }
   void ReadOutput() {
     char buffer[16 << 10];
@@ -293,6 +293,8 @@ class ForkLauncher::Worker final : public TestProcess {
   bool Look() {
     if (ended_early_.has_value()) return true;
     if (pid_ < 0 && !Begin()) return ended_early_.has_value();
+    // Also of one that has long begun: what it started before the fork may print while no other waits.
+    if (server_->output() >= 0) server_->ReadOutput();
     siginfo_t info = {};
     if (waitid(P_PID, pid_, &info, WEXITED | WNOHANG | WNOWAIT) != 0) return true;  // it is no child: how, nobody knows
     return info.si_pid == pid_;
@@ -348,9 +350,7 @@ class ForkLauncher::Worker final : public TestProcess {
   }
 
   void StopAwaiting() {
-    if (!std::exchange(awaits_, false)) return;
-    server_->Leave();
-    if (server_->output() >= 0) epoll_ctl(ends_.get(), EPOLL_CTL_DEL, server_->output(), nullptr);
+    if (std::exchange(awaits_, false)) server_->Leave();
   }
 
   void EndEarly(Process::End end) {

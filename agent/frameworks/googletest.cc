@@ -96,6 +96,13 @@ absl::StatusOr<CaseInfos> GoogleTestFramework::ParseListing(absl::string_view ou
   return wrote ? ParseGoogleTestJson(files.front()) : ParseGoogleTestText(output);
 }
 
+std::vector<std::string> GoogleTestFramework::ListingNotes(absl::Span<const std::string> files) const {
+  const uint64_t left_out = files.empty() ? 0 : GoogleTestsLeftOut(files.front());
+  if (left_out == 0) return {};
+  return {absl::StrCat(left_out, left_out == 1 ? " test is" : " tests are",
+                       " left out by a filter of its own: its main() sets --gtest_filter")};
+}
+
 absl::StatusOr<std::string> GoogleTestFilterOfTheOthers(const BatchRequest& request) {
   const CaseInfos& listing = request.listing;
   const std::vector<uint8_t> wanted = InBatch(request);

@@ -298,6 +298,30 @@ absl::StatusOr<CaseInfos> ParseGoogleTestJson(absl::string_view text) {
   return cases.Take();
 }
 
+uint64_t GoogleTestsLeftOut(absl::string_view text) {
+  JsonCursor json(text);
+  uint64_t total = 0, listed = 0;
+  const auto read_suite = [&] {
+    json.Object([&](const std::string& key) {
+      if (key != "testsuite") return json.Skip();
+      json.Array([&] {
+        ++listed;
+        json.Skip();
+      });
+    });
+  };
+  json.Object([&](const std::string& key) {
+    if (key == "tests") {
+      total = json.Number();
+    } else if (key == "testsuites") {
+      json.Array(read_suite);
+    } else {
+      json.Skip();
+    }
+  });
+  return json.ok() && total > listed ? total - listed : 0;
+}
+
 absl::StatusOr<CaseInfos> ParseGoogleTestText(absl::string_view text) {
   // Whatever it said before: GoogleTest itself does, of its filter.
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {

@@ -3,6 +3,8 @@
 #ifndef DTEST_AGENT_FRAMEWORKS_GOOGLETEST_LISTING_H_
 #define DTEST_AGENT_FRAMEWORKS_GOOGLETEST_LISTING_H_
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "dtest/case_info.h"
@@ -16,6 +18,10 @@ namespace dtest {
 // or as \u00XX with the byte's value (where char is signed), whatever the encoding. Names have to come back to the
 // byte, or no filter selects them.
 absl::StatusOr<CaseInfos> ParseGoogleTestJson(absl::string_view json);
+
+// How many tests the program has that such a file does not list, since a filter of its own leaves them out. 0, too, of
+// a file that ParseGoogleTestJson refuses.
+uint64_t GoogleTestsLeftOut(absl::string_view json);
 
 // What it prints, where there is no such file. Types and values of parameters are cut to 250 characters there, files
 // and lines are missing. InvalidArgument: a line that is neither a suite's nor a case's, nor gtest_main's own, or two

@@ -5,6 +5,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -83,6 +85,12 @@ class Listing {
 
  private:
   void AddCase(const CaseInfo& info) {
+    // A request cannot name it, nor pytest's own command line.
+    if (absl::StrContains(info.name, absl::string_view("\0", 1)) && problem_.empty()) {
+      problem_ =
+          absl::StrCat("pytest collects a test whose node id has a zero byte, by which no test can be asked for: '",
+                       absl::CHexEscape(info.name), "'; give the parameter another id");
+    }
     if (!names_.insert(std::string(info.name)).second && problem_.empty()) {
       problem_ = absl::StrCat("pytest collects two tests of the node id '", info.name, "', which cannot be told apart");
     }

@@ -442,6 +442,7 @@ void SlotRunner::EndListing() {
     ended.error = absl::StrCat("listing the tests of ", name, " printed more than ", kLongestListing >> 20, " MiB");
   } else if (absl::IsFailedPrecondition(cases.status()) && status.signal == 0) {
     ended.cases = {program_->spec.name};
+    if (options_.note) options_.note(absl::StrCat(name, ": ", cases.status().message(), "; it is run as one case"));
   } else if (!ended_well) {
     ended.error = absl::StrCat("listing the tests of ", name, ": ", DescribeEnd(status.exit_code, status.signal));
     if (absl::IsAborted(cases.status())) absl::StrAppend(&ended.error, ": ", cases.status().message());

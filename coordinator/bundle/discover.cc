@@ -94,8 +94,11 @@ struct Found {
 
 class Finder {
  public:
-  Finder(const DiscoverOptions& options, std::string root, LibraryResolver* resolver)
-      : options_(options), root_(std::move(root)), resolver_(resolver), pytest_(root_, options.pytest_arguments) {}
+  Finder(const DiscoverOptions& options, std::string root, LibraryResolver* resolver, GivenRoot pytest_root)
+      : options_(options),
+        root_(std::move(root)),
+        resolver_(resolver),
+        pytest_(root_, options.pytest_arguments, std::move(pytest_root)) {}
 
   absl::Status Add(const std::string& path);
   absl::StatusOr<Discovery> Finish(const std::vector<std::string>& paths) &&;
@@ -110,7 +113,7 @@ class Finder {
   bool AddNode(const std::string& given);
   // A file that pytest, and nobody else, collects.
   bool IsOfPytest(const WalkedFile& file);
-  void AddPytestUnits();
+  absl::Status AddPytestUnits();
   // A file in a directory: a test, runnable or not, or passed over.
   void Consider(const WalkedFile& file);
   void ConsiderProgram(const WalkedFile& file, ProgramFile program);
@@ -233,8 +236,10 @@ bool Finder::IsOfPytest(const WalkedFile& file) {
   return pytest_found_ = true;
 }
 
-void Finder::AddPytestUnits() {
-  for (PytestUnit& unit : std::move(pytest_).Take()) {
+absl::Status Finder::AddPytestUnits() {
+  absl::StatusOr<std::vector<PytestUnit>> units = std::move(pytest_).Take();
+  if (!units.ok()) return units.status();
+  for (PytestUnit& unit : *units) {
     TestProgram program;
     program.path = unit.root;
     program.name = UnitName(root_, unit.root);
@@ -248,6 +253,7 @@ void Finder::AddPytestUnits() {
     program.pytest = std::move(unit);
     found_.push_back({std::move(program), false, true});
   }
+  return absl::OkStatus();
 }
 
 void Finder::Consider(const WalkedFile& file) {
@@ -353,7 +359,10 @@ bool Finder::WantedPlain(const WalkedFile& file, ProgramFile::Kind kind) {
 std::string Finder::FrameworkOf(const std::string& path, const ElfInfo& elf) {
   if (!elf.frameworks.empty() || elf.needed.empty()) return elf.frameworks.First();
   absl::StatusOr<Closure> closure = resolver_->Resolve(path, elf);
-  return closure.ok() ? closure->frameworks.First() : kPlainFramework;
+  if (closure.ok() && (!closure->frameworks.empty() || closure->missing.empty())) return closure->frameworks.First();
+  // The framework may be in a library that is not here: it is a test all the same, and its listing says what is
+  // missing.
+  return elf.uses.First();
 }
 
 void Finder::AddProgram(const std::string& path, const std::string& shown, bool by_name, ProgramFile file) {
@@ -437,7 +446,7 @@ std::string Finder::NothingFound(const std::vector<std::string>& paths) const {
 }
 
 absl::StatusOr<Discovery> Finder::Finish(const std::vector<std::string>& paths) && {
-  AddPytestUnits();
+  if (absl::Status added = AddPytestUnits(); !added.ok()) return added;
   NotePlain();
   NoteTheRest();
   if (found_.empty()) return absl::FailedPreconditionError(NothingFound(paths));
@@ -473,7 +482,9 @@ absl::StatusOr<Discovery> Discover(const std::vector<std::string>& paths, const 
     if (!here.ok()) return here.status();
     root = *std::move(here);
   }
-  Finder finder(options, std::move(root), resolver);
+  absl::StatusOr<GivenRoot> pytest_root = GivenPytestRoot(root, options.pytest_root, options.pytest_config);
+  if (!pytest_root.ok()) return pytest_root.status();
+  Finder finder(options, std::move(root), resolver, *std::move(pytest_root));
   for (const std::string& path : paths) {
     if (absl::Status added = finder.Add(path); !added.ok()) return added;
   }

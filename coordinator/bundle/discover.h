@@ -66,6 +66,7 @@ struct DiscoverOptions {
   Plain plain = Plain::kAuto;
   bool pytest = true;  // Python files that pytest collects are tests
   std::vector<std::string> pytest_arguments = {};
+  std::string pytest_root, pytest_config;  // a directory, and a file in it; empty: looked for, of each file by itself
   bool allow_unrunnable = false;           // what cannot be started is a warning, and no test
   bool here = false;                       // all tests run on this machine: what it cannot run cannot be run
   std::string protocol = kPlainFramework;  // the framework of programs that show none: a name of the table

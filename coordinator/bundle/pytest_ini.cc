@@ -123,10 +123,25 @@ void Doctests::Read(const std::vector<std::string>& arguments) {
   }
 }
 
+void PytestIni::Override(const std::vector<std::string>& arguments) {
+  constexpr absl::string_view kLong = "--override-ini", kShort = "-o";
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    absl::string_view setting = arguments[i];
+    if (setting == kLong || setting == kShort) {
+      if (++i == arguments.size()) return;
+      setting = arguments[i];
+    } else if (!absl::ConsumePrefix(&setting, absl::StrCat(kLong, "=")) && !absl::ConsumePrefix(&setting, kShort)) {
+      continue;
+    }
+    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(setting, absl::MaxSplits('=', 1));
+    Set(absl::StripAsciiWhitespace(parts.first), Words(parts.second), this);
+  }
+}
+
 std::optional<PytestIni> ParsePytestIni(absl::string_view base_name, absl::string_view contents) {
-  if (base_name == "pyproject.toml") return ParseToml(false, contents);
-  if (absl::EndsWith(base_name, ".toml")) return ParseToml(true, contents);
-  if (base_name == "setup.cfg") return ParseIni("tool:pytest", true, contents);
+  if (absl::EndsWith(base_name, "pytest.toml")) return ParseToml(true, contents);
+  if (absl::EndsWith(base_name, ".toml")) return ParseToml(false, contents);
+  if (absl::EndsWith(base_name, ".cfg")) return ParseIni("tool:pytest", true, contents);
   return ParseIni("pytest", base_name == "tox.ini", contents);
 }
 

@@ -23,14 +23,17 @@ struct PytestIni {
   // nullopt: it does not say.
   std::optional<std::vector<std::string>> python_files, no_recursion;
   Doctests doctests;  // as addopts says
+
+  // What -o NAME=VALUE of pytest's command line says in its place.
+  void Override(const std::vector<std::string>& arguments);
 };
 
 // Names of such files, in the order in which pytest looks for them.
 inline constexpr absl::string_view kPytestIniNames[] = {"pytest.toml",    ".pytest.toml", "pytest.ini", ".pytest.ini",
                                                         "pyproject.toml", "tox.ini",      "setup.cfg"};
 
-// nullopt: a file of this name with these contents does not configure pytest. One that cannot be parsed does: pytest
-// itself says then what is wrong with it.
+// nullopt: a file of this name with these contents does not configure pytest. Any other name: it is given by -c. One
+// that cannot be parsed does: pytest itself says then what is wrong with it.
 std::optional<PytestIni> ParsePytestIni(absl::string_view base_name, absl::string_view contents);
 
 }  // namespace dtest

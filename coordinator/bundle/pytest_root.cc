@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -56,6 +58,34 @@ bool IsInside(absl::string_view directory, absl::string_view path) {
 
 }  // namespace
 
+absl::StatusOr<GivenRoot> GivenPytestRoot(const std::string& working_directory, const std::string& directory,
+                                          const std::string& ini) {
+  GivenRoot given;
+  const auto find = [](const char* option, const std::string& typed, bool is_directory, std::string* found) {
+    std::error_code error;
+    const std::filesystem::path real = std::filesystem::canonical(typed, error);
+    if (!error && std::filesystem::is_directory(real) == is_directory) {
+      *found = real.string();
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(option, " ", Printable(typed), ": ",
+                     error ? error.message() : absl::StrCat("it is ", is_directory ? "no directory" : "a directory")));
+  };
+  if (!ini.empty()) {
+    if (absl::Status found = find("-c", ini, false, &given.ini); !found.ok()) return found;
+    given.directory = IsInside(working_directory, given.ini) ? working_directory : std::string(DirectoryOf(given.ini));
+  }
+  if (!directory.empty()) {
+    if (absl::Status found = find("--rootdir", directory, true, &given.directory); !found.ok()) return found;
+  }
+  if (!given.ini.empty() && !IsInside(given.directory, given.ini)) {
+    return absl::InvalidArgumentError(absl::StrCat("-c ", Printable(ini), " is not below --rootdir ",
+                                                   Printable(directory), ", where hosts would find it"));
+  }
+  return given;
+}
+
 PytestRoot::Use PytestRoot::UseOf(absl::string_view walked, absl::string_view path) const {
   const std::string file(path);
   const absl::string_view name = BaseName(path);
@@ -67,7 +97,7 @@ PytestRoot::Use PytestRoot::UseOf(absl::string_view walked, absl::string_view pa
     use = Use::kTests;
   } else if (has_examples || (name == kConftest && IsCollector(file))) {
     use = Use::kMaybe;
-  } else if (name == ini && DirectoryOf(path) == directory) {
+  } else if (!ini.empty() && path == absl::StrCat(directory, "/", ini)) {
     use = Use::kConfiguration;
   }
   return use == Use::kNone || Enters(walked, DirectoryOf(path)) ? use : Use::kNone;
@@ -109,28 +139,45 @@ const PytestRoots::Signs& PytestRoots::SignsOf(const std::string& directory) {
   return *signs;
 }
 
+const PytestRoot& PytestRoots::Keep(PytestRoot root, const PytestIni& ini) {
+  const auto [kept, is_new] = roots_.try_emplace(root.directory);
+  if (!is_new) return *kept->second;
+  PytestIni in_force = ini;
+  in_force.Override(arguments_);
+  if (in_force.python_files.has_value()) root.python_files = *std::move(in_force.python_files);
+  if (in_force.no_recursion.has_value()) root.no_recursion = *std::move(in_force.no_recursion);
+  root.doctests = std::move(in_force.doctests);
+  root.doctests.Read(arguments_);
+  kept->second = std::make_unique<PytestRoot>(std::move(root));
+  return *kept->second;
+}
+
 const PytestRoot& PytestRoots::Make(const std::string& directory) {
   const std::vector<std::string> upwards = Upwards(directory);
-  const auto keep = [this](PytestRoot root) -> const PytestRoot& {
-    const auto [kept, is_new] = roots_.try_emplace(root.directory);
-    if (is_new) kept->second = std::make_unique<PytestRoot>(std::move(root));
-    return *kept->second;
-  };
   PytestRoot root;
+  if (!given_.ini.empty()) {
+    root.directory = given_.directory;
+    RelativeTo(root.directory, given_.ini, &root.ini);
+    const absl::StatusOr<std::string> contents = ReadWholeFile(given_.ini, kLongestIni);
+    std::optional<PytestIni> ini;
+    if (contents.ok()) ini = ParsePytestIni(BaseName(given_.ini), *contents);
+    return Keep(std::move(root), ini.value_or(PytestIni()));
+  }
   for (const std::string& above : upwards) {
     const Signs& signs = SignsOf(above);
-    if (!signs.ini.has_value()) continue;
-    root.directory = above;
-    root.ini = signs.ini_name;
-    if (signs.ini->python_files.has_value()) root.python_files = *signs.ini->python_files;
-    if (signs.ini->no_recursion.has_value()) root.no_recursion = *signs.ini->no_recursion;
-    root.doctests = signs.ini->doctests;
-    root.doctests.Read(arguments_);
-    return keep(std::move(root));
+    if (signs.ini.has_value()) {
+      root.directory = given_.empty() ? above : given_.directory;
+      RelativeTo(root.directory, absl::StrCat(above, "/", signs.ini_name), &root.ini);
+      return Keep(std::move(root), *signs.ini);
+    }
+    if (above == given_.directory) break;
+  }
+  if (!given_.empty()) {
+    root.directory = given_.directory;
+    return Keep(std::move(root), PytestIni());
   }
   const auto setup = std::find_if(upwards.begin(), upwards.end(),
                                   [this](const std::string& above) { return SignsOf(above).has_setup; });
-  root.doctests.Read(arguments_);
   const bool below = IsInside(working_directory_, directory);
   root.directory = below ? working_directory_ : directory;
   if (setup != upwards.end()) {
@@ -141,7 +188,7 @@ const PytestRoot& PytestRoots::Make(const std::string& directory) {
       if (SignsOf(above).has_conftest) root.directory = above;
     }
   }
-  return keep(std::move(root));
+  return Keep(std::move(root), PytestIni());
 }
 
 bool PytestRoots::IsDeclared(const std::string& directory) {

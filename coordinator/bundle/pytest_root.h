@@ -6,7 +6,8 @@
 // setup.cfg with [tool:pytest]: in this order); without one, the nearest with a setup.py; without that, the topmost
 // below the working directory with a conftest.py; else the working directory, where the file lies below it, or the
 // file's own. So it comes from the file alone, and not from what else the command line names: pytest looks for a
-// configuration in the same places, but from the arguments' common directory upwards.
+// configuration in the same places, but from the arguments' common directory upwards. --rootdir and -c of pytest say
+// it for all files.
 //
 // One thread.
 
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/bundle/pytest_ini.h"
 
@@ -27,7 +29,7 @@ namespace dtest {
 
 struct PytestRoot {
   std::string directory;  // absolute
-  std::string ini;        // base name of what configures it; empty: nothing does
+  std::string ini;        // what configures it, relative to the directory; empty: nothing does
   std::vector<std::string> python_files = {"test_*.py", "*_test.py"};  // patterns, as pytest matches them
   std::vector<std::string> no_recursion = {"*.egg", ".*",           "_darcs", "build", "CVS",
                                            "dist",  "node_modules", "venv",   "{arch}"};
@@ -48,11 +50,24 @@ struct PytestRoot {
   bool SearchesForExamples(const std::string& path) const;
 };
 
+// What the command line says of the root of all files; empty: nothing.
+struct GivenRoot {
+  std::string directory;  // absolute
+  std::string ini;        // the file that configures pytest: absolute, below `directory`; empty: looked for in there
+  bool empty() const { return directory.empty(); }
+};
+
+// What --rootdir and -c, as they were typed, say of it; both may be empty. Without --rootdir it is the working
+// directory, where the file is in it, else the file's own. Errors: there is no such directory or file, or the one is
+// not below the other.
+absl::StatusOr<GivenRoot> GivenPytestRoot(const std::string& working_directory, const std::string& directory,
+                                          const std::string& ini);
+
 class PytestRoots {
  public:
   // Absolute. `arguments`: for pytest, behind those of the configuration.
-  explicit PytestRoots(std::string working_directory, std::vector<std::string> arguments = {})
-      : working_directory_(std::move(working_directory)), arguments_(std::move(arguments)) {}
+  explicit PytestRoots(std::string working_directory, std::vector<std::string> arguments = {}, GivenRoot given = {})
+      : working_directory_(std::move(working_directory)), arguments_(std::move(arguments)), given_(std::move(given)) {}
 
   // That of the files in this directory (absolute). Valid as long as this object.
   const PytestRoot& RootOf(const std::string& directory);
@@ -72,9 +87,11 @@ class PytestRoots {
   };
   const Signs& SignsOf(const std::string& directory);
   const PytestRoot& Make(const std::string& directory);
+  const PytestRoot& Keep(PytestRoot root, const PytestIni& ini);
 
   const std::string working_directory_;
   const std::vector<std::string> arguments_;
+  const GivenRoot given_;
   absl::flat_hash_map<std::string, std::unique_ptr<Signs>> signs_;  // by directory
   absl::flat_hash_map<std::string, std::string> root_of_;           // directories
   absl::flat_hash_map<std::string, std::unique_ptr<PytestRoot>> roots_;

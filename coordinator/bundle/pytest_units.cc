@@ -56,8 +56,7 @@ bool PytestUnits::AddFound(const std::string& walked, const std::string& path, b
   const PytestRoot& root = roots_.RootOf(directory);
   const PytestRoot::Use use = root.UseOf(walked, path);
   if (use == PytestRoot::Use::kNone) return false;
-  std::string file;
-  RelativeTo(root.directory, path, &file);
+  std::string file = Below(root, path);
   if (use == PytestRoot::Use::kTests && executable_script && !roots_.IsDeclared(directory)) {
     programs_[root.directory].push_back(std::move(file));
     return false;
@@ -71,6 +70,10 @@ bool PytestUnits::AddFound(const std::string& walked, const std::string& path, b
 
 void PytestUnits::AddWalked(const std::string& walked, bool any_test) {
   const PytestRoot& root = roots_.RootOf(walked);
+  std::string unused;
+  if (!given_.empty() && !RelativeTo(root.directory, walked, &unused) && !RelativeTo(walked, root.directory, &unused)) {
+    return;  // others look there
+  }
   if (roots_.HasCollector(walked) || (!any_test && !root.ini.empty())) AddBelow(root, walked);
 }
 
@@ -82,12 +85,17 @@ bool PytestUnits::AddNamed(const std::string& path, absl::string_view node, bool
   const bool other = root.UseOf(directory, path) == PytestRoot::Use::kMaybe || (declared && !node.empty());
   if (!python && !other) return false;
   if (executable_script && node.empty() && !declared) return false;
-  std::string relative;
-  RelativeTo(root.directory, path, &relative);
+  std::string relative = Below(root, path);
   PytestUnit& unit = Add(root, absl::StrCat(relative, node));
   unit.files.push_back(std::move(relative));
   unit.may_be_empty = false;
   return true;
+}
+
+std::string PytestUnits::Below(const PytestRoot& root, const std::string& path) {
+  std::string relative;
+  if (!RelativeTo(root.directory, path, &relative) && outside_.empty()) outside_ = path;
+  return relative;
 }
 
 // The directory as it was given, or the root below it: pytest itself finds what is in there, as it is configured.
@@ -104,7 +112,12 @@ PytestUnit& PytestUnits::Add(const PytestRoot& root, const std::string& path) {
   return unit;
 }
 
-std::vector<PytestUnit> PytestUnits::Take() && {
+absl::StatusOr<std::vector<PytestUnit>> PytestUnits::Take() && {
+  if (!outside_.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Printable(outside_), " is a test of pytest and not below the root that --rootdir or -c gives, ",
+        Printable(given_.directory), ": give tests below it, or --pytest none to leave those of pytest out"));
+  }
   std::vector<PytestUnit> units;
   for (auto& [directory, unit] : units_) {
     for (const auto& [other, unused] : units_) {

@@ -25,7 +25,7 @@ namespace dtest {
 // What pytest is to collect in one root.
 struct PytestUnit {
   std::string root;  // absolute
-  std::string ini;   // base name of what configures it; empty: nothing does
+  std::string ini;   // what configures it, relative to the root; empty: nothing does
   // Relative to the root; empty: all of it. A file may go on as a node id: "a_test.py::TestA::test_b[x]".
   std::vector<std::string> paths;
   std::vector<std::string> ignored;  // relative to the root: directories that are roots, scripts that are programs
@@ -36,8 +36,8 @@ struct PytestUnit {
 class PytestUnits {
  public:
   // `arguments`: for pytest.
-  explicit PytestUnits(std::string working_directory, std::vector<std::string> arguments = {})
-      : roots_(std::move(working_directory), std::move(arguments)) {}
+  explicit PytestUnits(std::string working_directory, std::vector<std::string> arguments = {}, GivenRoot given = {})
+      : given_(given), roots_(std::move(working_directory), std::move(arguments), std::move(given)) {}
 
   // A file met in the directory `walked`, which the command line names. All paths are absolute. False: it is not
   // pytest's alone, and may be a program.
@@ -47,8 +47,8 @@ class PytestUnits {
   // A file that the command line names, with the rest of its node id ("", "::TestA"). False: it is a program.
   bool AddNamed(const std::string& path, absl::string_view node, bool executable_script);
 
-  // In the order of their roots' paths.
-  std::vector<PytestUnit> Take() &&;
+  // In the order of their roots' paths. InvalidArgument: a file of tests is not below the root that was given.
+  absl::StatusOr<std::vector<PytestUnit>> Take() &&;
 
  private:
   // Paths of which none is part of another. To add one costs the logarithm of their number.
@@ -69,10 +69,14 @@ class PytestUnits {
   // What is below `walked` and in the root: pytest itself finds what is there.
   PytestUnit& AddBelow(const PytestRoot& root, const std::string& walked);
   PytestUnit& Add(const PytestRoot& root, const std::string& path);
+  // Of a path that is a test, absolute.
+  std::string Below(const PytestRoot& root, const std::string& path);
 
+  const GivenRoot given_;
   PytestRoots roots_;
-  std::map<std::string, PytestUnit> units_;                   // by root
-  std::map<std::string, Paths> paths_;                        // of each: PytestUnit::paths
+  std::string outside_;                      // the first file or directory that is not below the given root
+  std::map<std::string, PytestUnit> units_;  // by root
+  std::map<std::string, Paths> paths_;       // of each: PytestUnit::paths
   std::map<std::string, std::vector<std::string>> programs_;  // executable scripts, relative to the root, by root
 };
 

@@ -91,12 +91,14 @@ std::vector<VirtualUnit> WhatCanRun(const std::vector<VirtualUnit>& units, const
     CasesKnown& known = able[u].known;
     known.cases.clear();
     known.suite_of.clear();
+    known.file_of.clear();
     known.group_of.clear();
     for (size_t i = 0; i < unit.takes.size(); ++i) {
       if (!CanRun(hosts, unit.known.policies[unit.known.cases[i].policy])) continue;
       able[u].takes.push_back(unit.takes[i]);
       known.cases.push_back(unit.known.cases[i]);
       if (!unit.known.suite_of.empty()) known.suite_of.push_back(unit.known.suite_of[i]);
+      if (!unit.known.file_of.empty()) known.file_of.push_back(unit.known.file_of[i]);
       if (!unit.known.group_of.empty()) known.group_of.push_back(unit.known.group_of[i]);
     }
   }

@@ -52,10 +52,11 @@ std::string Named(const std::vector<std::string>& names) {
   return absl::StrCat(absl::StrJoin(shown, ", "), names.size() > kNamed ? ", ..." : "");
 }
 
-// What of a name is its suite, as far as that can be told without a listing.
-absl::string_view SuiteOf(absl::string_view name, bool pytest) {
-  if (pytest) name = name.substr(0, name.find('['));
-  const size_t end = name.rfind(pytest ? "::" : ".");
+// The suite of a node id of pytest: what of it shares set-ups. Of other names none is told without a listing, and none
+// is needed, since only pytest tells what set-ups took.
+absl::string_view SuiteOf(absl::string_view name) {
+  name = name.substr(0, name.find('['));
+  const size_t end = name.rfind("::");
   return end == absl::string_view::npos ? absl::string_view() : name.substr(0, end);
 }
 
@@ -71,7 +72,7 @@ void AddUnit(const std::string& name, bool pytest, const std::vector<const Histo
   uint64_t timed = 0;
   absl::Time latest = absl::InfinitePast();
   for (const History::KnownCase* known : cases) {
-    infos.Add({.name = known->name, .suite = SuiteOf(known->name, pytest)});
+    infos.Add({.name = known->name, .suite = pytest ? SuiteOf(known->name) : ""});
     selected.push_back(static_cast<uint32_t>(selected.size()));
     histories.emplace_back(known->history);
     names.push_back(known->name);

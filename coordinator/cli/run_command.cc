@@ -57,6 +57,8 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   discover.here = !AnyRemote(hosts);
   discover.protocol = options.protocol;
   discover.pytest = options.pytest != "none";
+  discover.pytest_root = options.pytest_root;
+  discover.pytest_config = options.pytest_config;
   discover.pytest_arguments = options.pytest_arguments;
   discover.pytest_arguments.insert(discover.pytest_arguments.end(), options.test_arguments.begin(),
                                    options.test_arguments.end());

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/clock.h"
 
 namespace dtest {
 
@@ -37,7 +38,7 @@ absl::Status HostControl::Wait(std::vector<pollfd>* fds, absl::Time deadline) {
   absl::Status status;
   while (true) {
     // Rounded up: waking a moment early would only spin.
-    const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now() + absl::Microseconds(999));
+    const int64_t left = absl::ToInt64Milliseconds(deadline - MonotonicNow() + absl::Microseconds(999));
     const int timeout =
         deadline == absl::InfiniteFuture() ? -1 : static_cast<int>(std::clamp<int64_t>(left, 0, 1 << 30));
     const int ready = poll(fds->data(), fds->size(), timeout);

@@ -23,6 +23,7 @@
 #include "coordinator/launch/ssh_conduit.h"
 #include "coordinator/launch/ssh_program.h"
 #include "coordinator/launch/ssh_settings.h"
+#include "dtest/base/clock.h"
 #include "dtest/base/fd.h"
 #include "protocol/relay.h"
 #include "protocol/start_line.h"
@@ -57,7 +58,7 @@ class Runner {
         log_([control](std::string line) { control->Log(std::move(line)); }) {}
 
   HostEnd Run(const std::function<void()>& connected) {
-    const absl::Time began = absl::Now();
+    const absl::Time began = MonotonicNow();
     HostEnd end;
     end.status = control_->status();
     for (size_t attempt = 0; end.status.ok(); ++attempt) {
@@ -68,14 +69,14 @@ class Runner {
       conduit_->Abandon();
       conduit_.reset();
       std::vector<pollfd> none;
-      absl::Status waited = control_->Wait(&none, absl::Now() + kSshRetryDelays[attempt]);
+      absl::Status waited = control_->Wait(&none, MonotonicNow() + kSshRetryDelays[attempt]);
       end.status = absl::IsCancelled(waited) ? waited : absl::OkStatus();
     }
     if (end.status.ok()) {
       end.connected = true;
-      counters_->connect_nanoseconds = absl::ToInt64Nanoseconds(absl::Now() - began);
+      counters_->connect_nanoseconds = absl::ToInt64Nanoseconds(MonotonicNow() - began);
       control_->Log(absl::StrCat("agent ", bootstrap_->shipped() ? "copied and " : "", "ready after ",
-                                 absl::FormatDuration(absl::Trunc(absl::Now() - began, absl::Milliseconds(1))),
+                                 absl::FormatDuration(absl::Trunc(MonotonicNow() - began, absl::Milliseconds(1))),
                                  timing_.empty() ? "" : absl::StrCat(" (", timing_, ")")));
       connected();
       end.status = Relay();
@@ -136,10 +137,10 @@ class Runner {
   }
 
   absl::Status OpenSsh() {
-    const absl::Time began = absl::Now();
+    const absl::Time began = MonotonicNow();
     absl::StatusOr<SshSettings> settings = ResolveSshSettings(host_, options_.ssh_config, options_.connect_timeout);
     if (!settings.ok()) return settings.status();
-    const absl::Time resolved = absl::Now();
+    const absl::Time resolved = MonotonicNow();
     absl::StatusOr<std::unique_ptr<SshConduit>> conduit =
         SshConduit::Connect(host_, *settings, options_.connect_timeout, control_);
     if (absl::IsUnimplemented(conduit.status())) {
@@ -147,7 +148,7 @@ class Runner {
     }
     if (!conduit.ok()) return conduit.status();
     timing_ = absl::StrCat("ssh -G ", absl::ToInt64Milliseconds(resolved - began), "ms, SSH ",
-                           absl::ToInt64Milliseconds(absl::Now() - resolved), "ms");
+                           absl::ToInt64Milliseconds(MonotonicNow() - resolved), "ms");
     const std::string local_address = (*conduit)->local_address();
     if (options_.tcp && local_address.empty()) {
       control_->Log("reached through a proxy: --transport tcp is not possible, the SSH stream carries the link");
@@ -221,7 +222,7 @@ class Runner {
   absl::Status BringUp() {
     // The ssh program connects and logs in first, each of which may take as long.
     absl::Duration patience = (by_program_.has_value() ? kBootstrapPatience : 1) * options_.connect_timeout;
-    absl::Time deadline = absl::Now() + patience;
+    absl::Time deadline = MonotonicNow() + patience;
     Turn turn(shipping_, kLongestTurn);
     while (!bootstrap_->ready()) {
       std::string out, err;
@@ -238,12 +239,12 @@ class Runner {
         if (SshProgramFailed()) return SshProgramFailure(host_, *by_program_, log_.last_words());
         return bootstrap_->Failure(conduit_->HowItEnded(), conduit_->exit_status(), log_.last_words());
       }
-      const bool may_send = turn.MayGoOn(bootstrap_->shipping(), absl::Now());
+      const bool may_send = turn.MayGoOn(bootstrap_->shipping(), MonotonicNow());
       absl::StatusOr<size_t> sent = Send(may_send ? bootstrap_->Outgoing() : "");
       if (!sent.ok()) return sent.status();
       bootstrap_->Sent(*sent);
       // Each sign of life gives the host its full time again: what counts is that it moves, or waits for its turn.
-      if (*sent > 0 || !out.empty() || !may_send) deadline = absl::Now() + patience;
+      if (*sent > 0 || !out.empty() || !may_send) deadline = MonotonicNow() + patience;
       const bool more = may_send && !bootstrap_->Outgoing().empty();
       if (*sent > 0 && more) continue;
       if (!control_->closing() && conduit_->Ready(true, more)) continue;
@@ -271,7 +272,7 @@ class Runner {
 
   // Gives an exit status that is under way the time to arrive, and reads what stderr still holds.
   void AwaitExit() {
-    const absl::Time deadline = absl::Now() + kExitStatusWait;
+    const absl::Time deadline = MonotonicNow() + kExitStatusWait;
     while (true) {
       std::string out, err;
       if (!conduit_->Read(kLinkBuffer, &out, &err).ok()) return;
@@ -295,11 +296,11 @@ class Runner {
     // Non-blocking from the start: a full backlog answers EAGAIN at once instead of holding up Close.
     Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd.ok()) return absl::InternalError(absl::StrCat("socket: ", std::strerror(errno)));
-    const absl::Time deadline = absl::Now() + options_.connect_timeout;
+    const absl::Time deadline = MonotonicNow() + options_.connect_timeout;
     for (absl::Duration delay = absl::Milliseconds(1);; delay = std::min(2 * delay, kLongestRouterDelay)) {
       if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
       const int error = errno;
-      const absl::Time now = absl::Now();
+      const absl::Time now = MonotonicNow();
       std::vector<pollfd> none;
       if (error == EAGAIN && now < deadline && absl::IsDeadlineExceeded(control_->Wait(&none, now + delay))) continue;
       return absl::InternalError(

@@ -13,6 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "dtest/base/clock.h"
 #include "dtest/base/start_child.h"
 
 namespace dtest {
@@ -125,10 +126,10 @@ absl::StatusOr<Captured> RunAndCapture(const std::vector<std::string>& argv, abs
   if (!child.ok()) return child.status();
   child->in.Close();
   Captured captured;
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = MonotonicNow() + timeout;
   while (child->out.ok() || child->err.ok()) {
     pollfd fds[] = {{child->out.get(), POLLIN, 0}, {child->err.get(), POLLIN, 0}};
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - MonotonicNow();
     if (left <= absl::ZeroDuration()) {
       child->EndAndReap(absl::ZeroDuration());
       return absl::DeadlineExceededError(absl::StrCat(argv[0], " did not end within ", absl::FormatDuration(timeout)));
@@ -143,7 +144,7 @@ absl::StatusOr<Captured> RunAndCapture(const std::vector<std::string>& argv, abs
     }
   }
   pollfd ended = {child->pidfd.get(), POLLIN, 0};
-  poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(deadline - absl::Now())));
+  poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(deadline - MonotonicNow())));
   if (!child->TryReap(&captured.wait_status)) {
     child->EndAndReap(absl::ZeroDuration());
     return absl::DeadlineExceededError(absl::StrCat(argv[0], " closed its output but did not end"));

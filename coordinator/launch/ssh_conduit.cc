@@ -19,6 +19,7 @@
 #include "coordinator/launch/spawn.h"
 #include "coordinator/launch/ssh_session.h"
 #include "coordinator/launch/tcp_connect.h"
+#include "dtest/base/clock.h"
 
 namespace dtest {
 namespace {
@@ -82,13 +83,13 @@ class SshConduit::Impl {
   // `retry` is set if the server hung up before it had said anything.
   absl::Status Connect(absl::Duration timeout, bool* retry) {
     *retry = false;
-    ssh_.deadline = absl::Now() + timeout;
+    ssh_.deadline = MonotonicNow() + timeout;
     absl::StatusOr<int> socket = OpenSocket();
     if (!socket.ok()) return socket.status();
     ssh_.control->GuardSocket(*socket);
     // libssh closes the socket from here on.
     if (absl::Status status = SetOptions(*socket); !status.ok()) return status;
-    ssh_.deadline = absl::Now() + timeout;
+    ssh_.deadline = MonotonicNow() + timeout;
     int result = SSH_ERROR;
     absl::Status waited = ssh_.Await([this] { return ssh_connect(ssh_.session); }, SSH_AGAIN, &result);
     const bool greeted = ssh_get_serverbanner(ssh_.session) != nullptr;
@@ -118,7 +119,7 @@ class SshConduit::Impl {
   }
 
   absl::Status Exec(const std::string& command, absl::Duration timeout) {
-    ssh_.deadline = absl::Now() + timeout;
+    ssh_.deadline = MonotonicNow() + timeout;
     channel_ = ssh_channel_new(ssh_.session);
     if (channel_ == nullptr) return absl::InternalError(absl::StrCat("libssh: ", ssh_.Error()));
     ssh_callbacks_init(&callbacks_);
@@ -348,7 +349,7 @@ absl::StatusOr<std::unique_ptr<SshConduit>> SshConduit::Connect(const HostSpec& 
     impl.reset();
     control->Log(absl::StrCat(status.message(), "; trying again"));
     std::vector<pollfd> none;
-    if (status = control->Wait(&none, absl::Now() + kSshRetryDelays[attempt++]); absl::IsCancelled(status))
+    if (status = control->Wait(&none, MonotonicNow() + kSshRetryDelays[attempt++]); absl::IsCancelled(status))
       return status;
   }
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/clock.h"
 
 namespace dtest {
 namespace {
@@ -75,7 +76,7 @@ absl::StatusOr<int> TcpConnect(const TcpTarget& target, absl::Time deadline, Hos
           absl::StrCat("BindAddress ", target.bind_address, " does not resolve: ", gai_strerror(resolve_error)));
     }
   }
-  const absl::Time began = absl::Now();
+  const absl::Time began = MonotonicNow();
   std::string tried;
   bool timed_out = false;
   for (const addrinfo* address = list.get(); address != nullptr; address = address->ai_next) {
@@ -90,7 +91,8 @@ absl::StatusOr<int> TcpConnect(const TcpTarget& target, absl::Time deadline, Hos
       SetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveSeconds);
       SetOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveSeconds);
       // A name with several addresses: the first ones leave time for the others.
-      const absl::Time limit = address->ai_next == nullptr ? deadline : absl::Now() + (deadline - absl::Now()) / 2;
+      const absl::Time limit =
+          address->ai_next == nullptr ? deadline : MonotonicNow() + (deadline - MonotonicNow()) / 2;
       error = ConnectOne(fd, *address, limit, control, &status);
     }
     if (error == 0) {
@@ -104,7 +106,7 @@ absl::StatusOr<int> TcpConnect(const TcpTarget& target, absl::Time deadline, Hos
         &tried, tried.empty() ? "" : "; ", Numeric(address->ai_addr, address->ai_addrlen), " port ", port, ": ",
         error > 0 ? std::string(std::strerror(error))
                   : absl::StrCat("no answer within ",
-                                 absl::FormatDuration(absl::Trunc(absl::Now() - began + absl::Milliseconds(50),
+                                 absl::FormatDuration(absl::Trunc(MonotonicNow() - began + absl::Milliseconds(50),
                                                                   absl::Milliseconds(100)))));
   }
   const std::string message =

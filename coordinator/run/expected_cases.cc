@@ -44,11 +44,14 @@ CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& ca
   known.startup = startup;
   known.cases.reserve(selected.size());
   known.suite_of.reserve(selected.size());
-  uint32_t suite = 0;
-  absl::string_view suite_name;
+  known.file_of.reserve(selected.size());
+  uint32_t suite = 0, file = 0;
+  absl::string_view suite_name, file_name;
   for (const uint32_t index : selected) {
     const absl::string_view its_suite = cases.suite(index);
     if (its_suite != suite_name) ++suite, suite_name = its_suite;
+    const absl::string_view its_file = cases.file(index);
+    if (its_file != file_name) ++file, file_name = its_file;
     SelectedCase& expected = known.cases.emplace_back(SelectedCase{index, std::nullopt, absl::ZeroDuration()});
     expected.policy = resolved.of_case[known.cases.size() - 1];
     if (!histories.empty() && histories[index].has_value()) {
@@ -56,6 +59,7 @@ CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& ca
       expected.high = histories[index]->high;
     }
     known.suite_of.push_back(suite);
+    known.file_of.push_back(file);
   }
   if (durations != nullptr) FillIn(*durations, unit, cases, &known.cases);
   known.group_of = GroupNumbers(cases, selected);

@@ -55,7 +55,7 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
   std::visit(Overloaded{
                  [&](Listed& listed) { HostListed(id, std::move(listed)); },
                  [&](ListingWrong& wrong) {
-                   ListingProvedWrong(wrong);
+                   ListingProvedWrong(id, wrong);
                    Schedule(FromHost{id, std::move(wrong)});
                  },
                  [&](NeedRecipes& need) { shipping_.Handle(id, need); },

@@ -166,11 +166,15 @@ void RunLoop::ListingBroke(UnitId id, std::string error, std::string output) {
   Schedule(CasesUnknown{id});
 }
 
-void RunLoop::ListingProvedWrong(const ListingWrong& wrong) {
+void RunLoop::ListingProvedWrong(HostId id, const ListingWrong& wrong) {
   if (wrong.unit.value() >= units_.size() || std::exchange(Unit(wrong.unit).listing_wrong, true)) return;
   const bool remembered = out_.bundle->Forget(wrong.unit);
+  const std::optional<HostId> lister = Unit(wrong.unit).lister;
+  const std::string where = !lister.has_value() || *lister == id
+                                ? ""
+                                : absl::StrCat(" (listed on ", HostName(*lister), ", run on ", HostName(id), ")");
   Emit(UnitListed{wrong.unit, Unit(wrong.unit).name, 0, 0,
-                  absl::StrCat("what it lists is not what it runs: ", wrong.error,
+                  absl::StrCat("what it lists is not what it runs: ", wrong.error, where,
                                remembered ? " (the listing was an earlier run's: the next run lists it anew)" : ""),
                   ""});
 }
@@ -210,7 +214,10 @@ void RunLoop::HostListed(HostId id, Listed listed) {
     return;
   }
   // Other hosts that listed it too hold the same table only if they got the same names.
-  if (!Unit(unit).listed) has_table_[id.value()][unit.value()] = true;
+  if (!Unit(unit).listed) {
+    has_table_[id.value()][unit.value()] = true;
+    Unit(unit).lister = id;
+  }
   if (!listed.cases.empty()) out_.bundle->Remember(unit, listed.cases, listed.duration);
   CasesListed(unit, std::move(listed.cases), listed.duration, /*asked=*/true);
 }

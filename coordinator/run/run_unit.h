@@ -4,6 +4,7 @@
 #define DTEST_COORDINATOR_RUN_RUN_UNIT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "absl/time/time.h"
 #include "coordinator/run/budget.h"
 #include "dtest/case_info.h"
+#include "dtest/ids.h"
 
 namespace dtest {
 
@@ -20,6 +22,7 @@ struct RunUnit {
   std::vector<uint32_t> selected;  // ascending positions in `cases`
   bool listed = false;             // or it is known that it cannot be
   bool listing_wrong = false;      // it does not run what it listed, and that has been said
+  std::optional<HostId> lister;    // where it was listed in this run
   absl::Duration ready;            // since the run began: when its specification was made
   // By index, of quarantined cases only.
   struct Quarantined {

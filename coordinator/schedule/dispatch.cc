@@ -320,7 +320,7 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
         *probing = true;
         break;
       }
-      const bool same_suite = c.suite == last.suite && !options_.shuffle;
+      const bool same_suite = c.suite == last.suite;
       if (sum >= (same_suite ? 1 : 1 - kSuiteSlack) * target && !(same_suite && sum + seconds <= target + slack)) break;
     }
     pending_.TakeShort(e);
@@ -391,8 +391,9 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list, NeedsI
     message.unlisted_too |= first == cases_[i].index && cases_[i].iteration == 1 && cases_[i].attempt == 1;
     message.may_follow &= cases_[i].attempt == 1 && !HasOwnProcess(cases_[i]) && !RunsApart(cases_[i]);
   }
-  // As frameworks run them, but for one that is to run as it ran before.
-  if (!options_.together) absl::c_sort(message.cases, [](const auto& a, const auto& b) { return a.index < b.index; });
+  // As frameworks run them, but for one that is to run as it ran before, and where any order is wanted but that.
+  if (!options_.together && !options_.shuffle)
+    absl::c_sort(message.cases, [](const auto& a, const auto& b) { return a.index < b.index; });
   Send(h, std::move(message));
 }
 

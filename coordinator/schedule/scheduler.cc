@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/schedule/check.h"
 #include "coordinator/schedule/scheduler_impl.h"
@@ -326,6 +329,33 @@ std::vector<uint32_t> Scheduler::Impl::GroupsOf(const CasesKnown& event, const s
   return group_of;
 }
 
+// By scope: files, the suites of each, and the cases of each of these, so that what they share is still made once.
+// `order` has the cases of the event, the first of which is its lowest number.
+void Scheduler::Impl::Shuffle(const CasesKnown& event, const std::vector<uint32_t>& suites,
+                              std::vector<CaseNumber>* order) {
+  if (order->empty()) return;
+  const CaseNumber first = order->front();
+  const auto number_of = [](const std::vector<uint32_t>& numbers, size_t k) {
+    return k < numbers.size() ? numbers[k] : 0;
+  };
+  absl::flat_hash_map<uint32_t, uint64_t> files, of_suites;
+  const auto place = [this](absl::flat_hash_map<uint32_t, uint64_t>* places, uint32_t number) {
+    const auto [found, is_new] = places->try_emplace(number);
+    if (is_new) found->second = random_();
+    return found->second;
+  };
+  std::vector<std::tuple<uint64_t, uint64_t, uint64_t>> places;
+  places.reserve(order->size());
+  for (size_t k = 0; k < order->size(); ++k) {
+    const uint64_t file = place(&files, number_of(event.file_of, k));
+    const uint64_t suite = place(&of_suites, suites[k]);
+    places.emplace_back(file, suite, random_());
+  }
+  absl::c_sort(*order, [&](CaseNumber a, CaseNumber b) {
+    return places[a.value() - first.value()] < places[b.value() - first.value()];
+  });
+}
+
 void Scheduler::Impl::On(const CasesKnown& event) {
   const UnitId e = event.unit;
   if (!listings_.IsOpen(e)) return;
@@ -370,7 +400,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       any_unknown_ |= !c.known;
       order.push_back(i);
     }
-    if (options_.shuffle) std::shuffle(order.begin(), order.end(), random_);
+    if (options_.shuffle) Shuffle(event, suites, &order);
     const auto rest =
         std::stable_partition(order.begin(), order.end(), [this](CaseNumber i) { return cases_[i].first; });
     if (!options_.shuffle) {  // the longest of those first, too: they may be all there are

@@ -77,6 +77,7 @@ struct CasesKnown {
   std::vector<CasePolicy> policies = {CasePolicy()};  // of the cases: each different one once
   std::vector<SelectedCase> cases = {};
   std::vector<uint32_t> suite_of = {};  // parallel to `cases`: equal numbers are one suite
+  std::vector<uint32_t> file_of = {};   // as well, or empty: equal numbers are of one file
   std::vector<uint32_t> group_of = {};  // as well, or empty: equal numbers but 0 are to be in one process (groups.h)
   absl::Duration startup = absl::ZeroDuration();
   absl::Duration suite_setup = absl::ZeroDuration();  // what it costs to begin with a suite, by history
@@ -201,7 +202,7 @@ struct SchedulerOptions {
   std::optional<StressLimits> stress = {};  // in place of `repeat`
   uint32_t max_fail = 0;                    // stop after so many final failures; 0: never
   RetryBudget retry_budget;                 // further attempts of failed cases in the whole run
-  std::optional<uint64_t> shuffle;          // seed: random order in place of longest first
+  std::optional<uint64_t> shuffle;          // seed: random order in place of longest first, and in each process
   bool speculate = false;                   // second copies of the last running cases on slots that would be idle
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);         // after an interrupt

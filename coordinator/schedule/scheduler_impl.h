@@ -97,6 +97,7 @@ class Scheduler::Impl {
   void On(const UnitAdded& event);
   void On(const CasesKnown& event);
   // By case: 0, it is in none. `suites`: of the cases.
+  void Shuffle(const CasesKnown& event, const std::vector<uint32_t>& suites, std::vector<CaseNumber>* order);
   std::vector<uint32_t> GroupsOf(const CasesKnown& event, const std::vector<uint32_t>& suites) const;
   void CheckGroups() const;
   void On(const CasesUnknown& event);

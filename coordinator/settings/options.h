@@ -92,6 +92,7 @@ struct Options {
   std::string protocol = kPlainFramework;  // the framework of programs that show none
   std::string pytest;                      // interpreter; empty: the project's; "none": Python files are no tests
   std::vector<std::string> pytest_arguments;
+  std::string pytest_root, pytest_config;  // of all of its tests; empty: looked for
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;

@@ -81,7 +81,8 @@ absl::Status ReadLastFailed(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
-constexpr char kMark[] = "-m", kDeselect[] = "--deselect", kIgnore[] = "--ignore";
+constexpr char kMark[] = "-m", kDeselect[] = "--deselect", kIgnore[] = "--ignore", kPlugin[] = "-p",
+               kOverrideIni[] = "-o", kImportMode[] = "--import-mode";
 template <const char* Option>
 absl::Status ForPytest(const Values& values, Options* options) {
   for (const std::string& value : values) {
@@ -448,6 +449,43 @@ constexpr Setting kSettings[] = {
      .text = "A file or directory that pytest leaves out",
      .commands = kOfPytest,
      .read = ForPytest<kIgnore>},
+    {.name = "plugin",
+     .letter = "p",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kReplacingList,
+     .value = "NAME",
+     .text = "A plugin that pytest loads; no:NAME: one that it does not",
+     .commands = kOfProjects,
+     .read = ForPytest<kPlugin>},
+    {.name = "override-ini",
+     .letter = "o",
+     .group = SettingGroup::kSelection,
+     .kind = SettingKind::kReplacingList,
+     .value = "NAME=VALUE",
+     .text = "In place of what the configuration of pytest says",
+     .commands = kOfProjects,
+     .read = ForPytest<kOverrideIni>},
+    {.name = "import-mode",
+     .group = SettingGroup::kSelection,
+     .value = "MODE",
+     .text = "How pytest imports tests: prepend, append or importlib",
+     .commands = kOfProjects,
+     .read = ForPytest<kImportMode>},
+    {.name = "config-file",
+     .letter = "c",
+     .group = SettingGroup::kSelection,
+     .value = "FILE",
+     .fallback = "looked for above the tests",
+     .text = "What configures pytest, for all of its tests",
+     .commands = kOfProjects,
+     .read = FileName<&Options::pytest_config>},
+    {.name = "rootdir",
+     .group = SettingGroup::kSelection,
+     .value = "DIR",
+     .fallback = "where the configuration is",
+     .text = "The root of all of pytest's tests, which their names begin at",
+     .commands = kOfProjects,
+     .read = FileName<&Options::pytest_root>},
     {.name = "allow-unrunnable",
      .group = SettingGroup::kSelection,
      .kind = SettingKind::kFlag,

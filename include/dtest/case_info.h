@@ -116,6 +116,7 @@ class CaseInfos {
     return absl::string_view(bytes_).substr(cases_[i].offset, cases_[i].row.name_size);
   }
   absl::string_view suite(size_t i) const { return Text(cases_[i].row.suite); }
+  absl::string_view file(size_t i) const { return Text(cases_[i].row.file); }
   absl::string_view group(size_t i) const { return Text(cases_[i].row.group); }
 
   // The cases from `begin` on that take at most `most` bytes in a message, or one that takes more.

@@ -384,6 +384,7 @@ struct Note {
 enum class GatheredKind : uint8_t {
   kCoverage = 0,  // what it has covered, of a unit that was told to measure it: once a process
   kReports = 1,   // reports of its framework, of a unit whose own reports are written at the end: in parts
+  kRunner = 2,    // what runs the unit's tests, for people and to be the same on all hosts: "pytest 8.3.4"
 };
 
 // [session] Before the lease is done. `data` is what the unit's framework makes and its reports read; not empty.

@@ -248,6 +248,7 @@ class Catch2Tests:
         self.assertExit(result, PASSED)
         self.assertEqual(list(result.names().values()), ["passed"])
         self.assertTrue(list(result.names())[0].endswith("catch2_own_main_test"))
+        self.assertSays(result, "it is run as one case")
 
     def test_two_tests_of_one_name(self):
         result = self.dtest(self.program("catch2_own_main_test"), "--env", "FIXTURE_TWICE=1")

@@ -343,6 +343,16 @@ class LocalTest(DtestCase):
         result = self.dtest(self.suite("noisy_main_test"))
         self.assertEqual(result.names(), {"Noisy.Passes": "passed", "Noisy.Fails": "failed"})
 
+    def test_a_main_that_hands_on_no_arguments(self):
+        result = self.dtest(self.suite("noisy_main_test"), "--env", "FIXTURE_DEAF=1")
+        self.assertExit(result, FAILED)
+        self.assertEqual(list(result.names().values()), ["failed"])
+        self.assertSays(result, "it ran its tests instead of listing them", "it is run as one case")
+
+    def test_a_main_that_has_a_filter_of_its_own(self):
+        result = self.dtest(self.suite("noisy_main_test"), "--env", "FIXTURE_FILTER=Noisy.Passes")
+        self.assertSays(result, "1 test is left out by a filter of its own")
+
     def test_death_between_suites_is_no_green_run(self):
         # Each suite by itself passes: only a process that runs two knows.
         result = self.dtest(self.suite("between_suites_test"), "-j", "1")

@@ -29,7 +29,7 @@ def main(arguments, profile_directory, collects_apart):
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(without_pytest(asked, f"{sys.executable} (Python {version}) cannot import pytest: {error}"))
-    from . import forking, listing, measuring, running, serving, stacks, watching, worker
+    from . import forking, listing, measuring, rewriting, running, serving, stacks, watching, worker
 
     why_not = measuring.why_not() if asked.coverage == "yes" else ""
     if why_not:
@@ -48,6 +48,7 @@ def main(arguments, profile_directory, collects_apart):
 
         profiled = profiling.Collecting() if collects_apart else profiling.Fixtures(profile_directory, root)
     plugin = worker.Worker(bool(asked.serve), measure, profiled)
+    plugins = [plugin]
     if asked.list:
         work = listing.Listing(asked.list, root, asked.may_be_empty)
     elif asked.run:
@@ -57,8 +58,9 @@ def main(arguments, profile_directory, collects_apart):
         os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = shared
         work = serving.Serving(plugin, root, forking.Origin(), asked.may_be_empty, measure)
         watching.watch_environment()
+        plugins.append(rewriting.Ahead())
     cache = os.path.join(shared, "cache")
-    status = work.exit_status(int(pytest.main(arguments_of(asked, root, cache), plugins=[plugin, work])))
+    status = work.exit_status(int(pytest.main(arguments_of(asked, root, cache), plugins=[*plugins, work])))
     if asked.serve and work.is_worker:
         forking.leave(status)
     sys.exit(status)

@@ -136,6 +136,25 @@ TEST_F(ForkLauncherTest, AProcessReadsAnswersWhereItReports) {
   EXPECT_FALSE(process->Answer("too late"));
 }
 
+// More than a pipe holds, from what the server has started, once no process waits for the server any more.
+TEST_F(ForkLauncherTest, WhatTheServerPrintsIsReadAsLongAsAProcessRuns) {
+  const std::unique_ptr<TestProcess> process =
+      Launch(R"(
+asked, os.ask = os.pipe()
+os.answer, answered = os.pipe()
+if os.fork() == 0:
+    os.read(asked, 1)
+    for _ in range(50): os.write(1, b"x" * 20000)
+    os.write(answered, b".")
+    os._exit(0)
+)",
+             "os.write(os.ask, b'.'); os.write(report, os.read(os.answer, 1))");
+  ReadAll(process.get(), Pipe::kOutput);
+  char buffer[16];
+  EXPECT_EQ(process->Read(Pipe::kReport, absl::MakeSpan(buffer)), 1u);
+  EXPECT_EQ(process->Reap().exit_code, 0);
+}
+
 TEST_F(ForkLauncherTest, EachKeyHasAServer) {
   std::vector<std::string> servers;
   for (const char* key : {"", "DATABASE", ""}) {

@@ -190,6 +190,14 @@ TEST(GoogleTestJson, FieldsOfOtherReleasesArePassedOver) {
   EXPECT_FALSE(ParseGoogleTestJson("{\"more\":" + std::string(1 << 20, '[')).ok()) << "without recursion";
 }
 
+TEST(GoogleTestJson, WhatTheProgramItselfLeavesOutIsCounted) {
+  const GoogleTestFramework framework;
+  EXPECT_THAT(framework.ListingNotes({kJson}), ElementsAre(HasSubstr("1 test is left out by a filter of its own")));
+  EXPECT_THAT(framework.ListingNotes({absl::StrReplaceAll(kJson, {{"\"tests\": 4", "\"tests\": 3"}})}), ElementsAre());
+  EXPECT_THAT(framework.ListingNotes({}), ElementsAre());
+  EXPECT_EQ(GoogleTestsLeftOut("{\"tests\": 4, "), 0u);
+}
+
 TEST(GoogleTestJson, TwoTestsOfOneNameAreAnError) {
   const auto cases = ParseGoogleTestJson(absl::StrReplaceAll(kJson, {{"DISABLED_\\u00C3\\u00A9\\u0001", "Ok\\/0"}}));
   ASSERT_TRUE(absl::IsInvalidArgument(cases.status())) << cases.status();

@@ -59,6 +59,10 @@ TEST(PytestListingTest, WhatIsNotWholeIsAnError) {
   EXPECT_THAT(ProblemOf(absl::StrCat(one, Record({"end", "2"}))), HasSubstr("cut short"));
   EXPECT_THAT(ProblemOf(Record({"end", "0"})), HasSubstr("pytest collects no test there"));
   EXPECT_THAT(ProblemOf(absl::StrCat(one, one, Record({"end", "2"}))), HasSubstr("two tests of the node id 'a.py::b'"));
+  const std::string zero("a.py::b[\0]", 10);
+  EXPECT_THAT(
+      ProblemOf(absl::StrCat(Record({"case", zero, "a.py", "1", zero.substr(8, 1), "", "0"}), Record({"end", "1"}))),
+      HasSubstr("has a zero byte, by which no test can be asked for: 'a.py::b[\\x00]'"));
   EXPECT_THAT(ProblemOf(absl::StrCat(one, "hello\n")),
               HasSubstr(absl::StrCat("no length of a record at byte ", one.size())));
   EXPECT_THAT(ProblemOf(Record({"perhaps", "x"})), HasSubstr("'perhaps'"));
@@ -269,7 +273,7 @@ TEST(PytestReader, MoreThanFitsIntoAMessageIsTold) {
   const std::unique_ptr<OutputReader> reader =
       PytestAdapter().NewReader({.listing = listing, .cases = cases, .temp_dir = "/t"});
   Recorder recorder;
-  reader->FeedReport(Record({"measuring"}) + Record({"coverage", "{}", std::string(kMostCoverageBytes, 'x')}),
+  reader->FeedReport(Record({"measuring"}) + Record({"coverage", "{}", std::string(kMostGatheredBytes, 'x')}),
                      &recorder);
   EXPECT_THAT(recorder.text, HasSubstr("more than 32 MiB"));
 }

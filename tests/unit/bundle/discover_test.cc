@@ -84,11 +84,10 @@ TEST(DiscoverTest, DirectoryYieldsGoogleTestsAndWhatIsCalledTest) {
   EXPECT_EQ(found->programs[2].path, temp.At("sub/deep/suite2"));
   EXPECT_EQ(found->programs[3].framework, "googletest");
   EXPECT_FALSE(found->programs[3].elf.machine.empty());
-  EXPECT_THAT(
-      found->notes,
-      ElementsAre(absl::StrCat("also running 2 plain programs as one case each: ", temp.At("MyTest"), ", ",
+  EXPECT_THAT(found->notes,
+              ElementsAre(absl::StrCat("also running 2 plain programs as one case each: ", temp.At("MyTest"), ", ",
                                        temp.At("run_tests.sh"), "; --plain none leaves them out"),
-                  AllOf(HasSubstr("skipped 2 programs"), HasSubstr("deploy.sh, server"))));
+                          AllOf(HasSubstr("skipped 2 programs"), HasSubstr("deploy.sh, server"))));
   EXPECT_THAT(found->details, ElementsAre("passed over libraries and objects: 2",
                                           HasSubstr("neither ELF nor script, and not named as tests: 1")));
 }
@@ -117,8 +116,8 @@ TEST(DiscoverTest, AProgramMayHaveTheWordAnywhereAndAScriptIsToldOf) {
   EXPECT_THAT(NamesOf(found), ElementsAre("a_test_main", "foo_test_avx2", "my_test_main", "old_test_main"));
   EXPECT_THAT(UnrunnableOf(found),
               ElementsAre(HasSubstr("is empty"), "", HasSubstr("chmod +x"), HasSubstr("dangling")));
-  EXPECT_THAT(found->warnings, ElementsAre(AllOf(HasSubstr("not run: 2 scripts"),
-                                                 HasSubstr("clean_test_data.sh, run-tests-all.sh; "))));
+  EXPECT_THAT(found->warnings,
+              ElementsAre(AllOf(HasSubstr("not run: 2 scripts"), HasSubstr("clean_test_data.sh, run-tests-all.sh; "))));
   EXPECT_THAT(NamesOf(Find({temp.At("run-tests-all.sh")})), ElementsAre("run-tests-all.sh"));
 }
 
@@ -148,6 +147,15 @@ TEST(DiscoverTest, GoogleTestInASharedLibraryIsFound) {
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_EQ(found->programs[0].framework, "googletest");
   EXPECT_EQ(found->programs[1].framework, "plain");
+}
+
+// Its listing says which library is missing; a note of a skipped program would be read by nobody.
+TEST(DiscoverTest, GoogleTestWhoseLibraryIsMissingIsATest) {
+  const TempTree temp;
+  temp.Copy(Fixture("gtest_used_behind"), "parser_check");  // away from the library that its RUNPATH leads to
+  const absl::StatusOr<Discovery> found = Find({temp.root()});
+  ASSERT_THAT(NamesOf(found), ElementsAre("parser_check"));
+  EXPECT_EQ(found->programs[0].framework, "googletest");
 }
 
 TEST(DiscoverTest, ManySkippedProgramsAreCounted) {
@@ -394,8 +402,8 @@ TEST(DiscoverTest, OneFileHasOneNameHoweverItIsReached) {
   temp.Link("../a/dup_test", "again/dup_test");
   temp.Link("../a/dup_test", "other/alias_test");
   const std::string& root = temp.root();
-  for (const char* way : {"a/dup_test", "a", "a/", "./a//dup_test", "link/dup_test", "link", "b/../link", "again",
-                          "again/dup_test"}) {
+  for (const char* way :
+       {"a/dup_test", "a", "a/", "./a//dup_test", "link/dup_test", "link", "b/../link", "again", "again/dup_test"}) {
     EXPECT_THAT(NamesIn(root, {temp.At(way)}), ElementsAre("a/dup_test")) << way;
   }
   EXPECT_THAT(NamesIn(root, {root}), ElementsAre("a/dup_test", "b/dup_test", "b/x_test"));

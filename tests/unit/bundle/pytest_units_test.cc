@@ -19,6 +19,7 @@
 namespace dtest {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -48,6 +49,17 @@ TEST(PytestIniTest, ReadsPatterns) {
   ASSERT_TRUE(toml.has_value());
   EXPECT_THAT(toml->python_files, Optional(ElementsAre("check_*.py", "b.py")));
   EXPECT_THAT(toml->no_recursion, Optional(ElementsAre("one", "two")));
+}
+
+TEST(PytestIniTest, TheCommandLineOverrides) {
+  PytestIni ini;
+  ini.Override(
+      {"-k", "x", "-o", "python_files=a_*.py b_*.py", "-onorecursedirs = one", "--override-ini=console=x", "-o"});
+  EXPECT_THAT(ini.python_files, Optional(ElementsAre("a_*.py", "b_*.py")));
+  EXPECT_THAT(ini.no_recursion, Optional(ElementsAre("one")));
+  ini.Override({"--override-ini", "python_files=c.py", "--override-ini=addopts=--doctest-modules"});
+  EXPECT_THAT(ini.python_files, Optional(ElementsAre("c.py")));
+  EXPECT_TRUE(ini.doctests.modules);
 }
 
 class PytestDiscoverTest : public testing::Test {
@@ -323,6 +335,29 @@ TEST_F(PytestDiscoverTest, ToMeasureCoverageWhatConfiguresItWhereTestsStartIsShi
   std::vector<std::string> files;
   for (const ManifestEntry& entry : spec->files) files.push_back(entry.path);
   EXPECT_THAT(files, ElementsAre("project/pytest.ini", "project/test_a.py", "pyproject.toml"));
+}
+
+TEST_F(PytestDiscoverTest, ARootIsGiven) {
+  Write("ci/pytest.ini", "[pytest]\npython_files = check_*.py\n");
+  Write("a/tests/pytest.ini");
+  Write("a/tests/check_a.py");
+  Write("a/tests/test_a.py");
+  Write("b/check_b.py");
+  DiscoverOptions options;
+  options.pytest_config = Path("ci/pytest.ini");
+  EXPECT_THAT(Find({"a", "b"}, options), ElementsAre("pytest: a b"));
+  options.pytest_root = Path("b");
+  EXPECT_THAT(Find({"b"}, options), ElementsAre(AllOf(HasSubstr("ci/pytest.ini is not below --rootdir"))));
+  options.pytest_config = "";
+  options.pytest_arguments = {"-o", "python_files=check_*.py"};
+  EXPECT_THAT(Find({"b"}, options), ElementsAre("b: <root>"));
+  EXPECT_THAT(Find({"a", "b"}, options),
+              ElementsAre(HasSubstr("check_a.py is a test of pytest and not below the root")));
+  options.pytest_root = Path("a");
+  EXPECT_THAT(Find({""}, options), ElementsAre(HasSubstr("check_b.py is a test of pytest and not below the root")));
+  EXPECT_THAT(Find({"a"}, options), ElementsAre("a: <root>"));
+  options.pytest_root = Path("none");
+  EXPECT_THAT(Find({"a"}, options), ElementsAre(HasSubstr("--rootdir " + Path("none") + ": No such file")));
 }
 
 }  // namespace

@@ -184,7 +184,7 @@ TEST(Codec, CountsAndIdsOutOfRange) {
   EXPECT_THAT(Refusal(Gathered{UnitId(1), GatheredKind::kCoverage, ""}), HasSubstr("nothing was gathered"));
   EXPECT_THAT(Refusal(Gathered{UnitId(1), GatheredKind::kReports, std::string(kMostGatheredBytes + 1, 'x')}),
               HasSubstr("33554433 bytes were gathered"));
-  EXPECT_THAT(Refusal(Gathered{UnitId(1), static_cast<GatheredKind>(2), "x"}), HasSubstr("unknown kind"));
+  EXPECT_THAT(Refusal(Gathered{UnitId(1), static_cast<GatheredKind>(3), "x"}), HasSubstr("unknown kind"));
   Results results = PassedResults(1);
   results.results[0].slot = SlotId(UINT32_MAX);
   EXPECT_THAT(Refusal(results), HasSubstr("a slot is 4294967295"));

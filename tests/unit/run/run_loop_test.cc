@@ -26,6 +26,7 @@ namespace {
 using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -184,6 +185,16 @@ TEST_F(RunLoopTest, WhoListsAUnitNeedsNoTableOfItsCases) {
   EXPECT_THAT(Kinds(kB), AllOf(Not(Contains("list")), Contains("table"), Contains("lease")));
   EXPECT_THAT(bundle_.remembered(), SizeIs(1));
   EXPECT_THAT(sink_.LinesThatBegin("ended"), SizeIs(4));
+}
+
+TEST_F(RunLoopTest, AListingThatAnotherHostRefutesNamesBoth) {
+  UnitToList("math", {"A.One", "A.Two", "A.Three", "A.Four"});
+  ComesUp(kA);
+  ComesUp(kB, 5 * kMs);
+  hosts_.After(8 * kMs, [&] { hosts_.Says(kB, ListingWrong{UnitId(0), "it does not know A.Two"}); });
+  Run();
+  EXPECT_THAT(sink_.LinesThatBegin("listed math 0/0"),
+              ElementsAre(EndsWith("it does not know A.Two (listed on a, run on b)")));
 }
 
 TEST_F(RunLoopTest, AListingTooLongForAMessageTravelsInParts) {

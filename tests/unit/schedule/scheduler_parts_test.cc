@@ -80,10 +80,10 @@ TEST(TimeLeftTest, WorkByCapacityButAtLeastTheLongest) {
 
 class CostModelTest : public testing::Test {
  protected:
-  // Of unit 0, where nothing is leased.
-  double BatchSeconds(int pending_seconds, double capacity) const {
+  // Where nothing is leased.
+  double BatchSeconds(int pending_seconds, double capacity, UnitId unit = UnitId(0)) const {
     const absl::Duration pending = absl::Seconds(pending_seconds);
-    return absl::ToDoubleSeconds(costs_.BatchLength(UnitId(0), pending, pending, capacity));
+    return absl::ToDoubleSeconds(costs_.BatchLength(unit, pending, pending, capacity));
   }
   CostModel costs_{absl::Milliseconds(50), absl::Seconds(2)};
 };
@@ -112,30 +112,34 @@ TEST_F(CostModelTest, AnExecutableThatHasNotRunIsExpectedToBeLikeTheOthers) {
   EXPECT_NEAR(absl::ToDoubleSeconds(costs_.UnknownMean(UnitId(1))), 3.0, 1e-6);
 }
 
-TEST_F(CostModelTest, BatchesAreAThirdOfAnEvenShareBoundedByTheLongest) {
+TEST_F(CostModelTest, BatchesAreLessThanAnEvenShareAndNotWithoutBound) {
   costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration(), absl::ZeroDuration());
-  EXPECT_NEAR(BatchSeconds(30, 10), 1.0, 1e-6);
-  EXPECT_NEAR(BatchSeconds(3000, 10), 2.0, 1e-6);
+  EXPECT_GT(BatchSeconds(30, 10), 0);
+  EXPECT_LT(BatchSeconds(30, 10), 3) << "or none would be left to even out";
+  EXPECT_GT(BatchSeconds(60, 10), BatchSeconds(30, 10));
+  EXPECT_EQ(BatchSeconds(3000, 10), BatchSeconds(6000, 10)) << "or a lost host would cost too much";
 }
 
 TEST_F(CostModelTest, StartUpMakesBatchesLongerButNotThanAnEvenShare) {
   costs_.AddUnit(UnitId(0), 1, absl::Milliseconds(500), absl::ZeroDuration());
-  EXPECT_NEAR(BatchSeconds(3000, 10), 9.5, 1e-6);
-  EXPECT_NEAR(BatchSeconds(30, 10), 3.0, 1e-6);
+  costs_.AddUnit(UnitId(1), 1, absl::ZeroDuration(), absl::ZeroDuration());
+  EXPECT_GT(BatchSeconds(3000, 10), BatchSeconds(3000, 10, UnitId(1)));
+  EXPECT_LE(BatchSeconds(30, 10), 3);
 }
 
 TEST_F(CostModelTest, ACaseIsLongIfTheStartOfAProcessIsLittleBesideIt) {
   costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration(), absl::ZeroDuration());
   costs_.AddUnit(UnitId(1), 1, absl::Seconds(2), absl::ZeroDuration());
-  EXPECT_EQ(costs_.long_case(UnitId(0)), absl::Milliseconds(500));
-  EXPECT_EQ(costs_.long_case(UnitId(1)), absl::Seconds(8));
+  EXPECT_LT(costs_.long_case(UnitId(0)), costs_.long_case(UnitId(1)));
+  EXPECT_GE(costs_.long_case(UnitId(1)), absl::Seconds(2));
 }
 
 TEST_F(CostModelTest, BatchesOfUnknownCasesGrowWithWhatWasSeen) {
   costs_.AddUnit(UnitId(0), 1, absl::ZeroDuration(), absl::ZeroDuration());
-  EXPECT_EQ(costs_.BatchUnknownCases(UnitId(0)), 4u);
+  const uint32_t at_first = costs_.BatchUnknownCases(UnitId(0));
+  EXPECT_GT(at_first, 0u);
   for (int k = 0; k < 4; ++k) costs_.Learn(UnitId(0), 0, absl::Seconds(0.001));
-  EXPECT_EQ(costs_.BatchUnknownCases(UnitId(0)), 32u);
+  EXPECT_GT(costs_.BatchUnknownCases(UnitId(0)), at_first);
 }
 
 TEST(PendingTest, SumsFollowWhatIsLearnt) {

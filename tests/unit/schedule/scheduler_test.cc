@@ -378,6 +378,39 @@ TEST_F(SchedulerTest, ShuffleDependsOnTheSeedAlone) {
   EXPECT_FALSE(std::is_sorted(one.begin(), one.end()));
 }
 
+TEST_F(SchedulerTest, ShuffleIsByScope) {
+  SchedulerOptions options = Hosts(1);
+  options.shuffle = 3;
+  Start(options);
+  Add(0);
+  CasesKnown known;  // two files, of three suites each, of four cases each
+  known.unit = UnitId(0);
+  for (uint32_t i = 0; i < 24; ++i) {
+    known.cases.push_back({i, absl::Milliseconds(10), absl::Milliseconds(10)});
+    known.suite_of.push_back(i / 4);
+    known.file_of.push_back(i / 12);
+  }
+  Do(known);
+  Join(0, 1);
+  RunToTheEnd();
+  std::vector<uint32_t> order, suites, files;
+  const auto begin = [](std::vector<uint32_t>* runs, uint32_t number) {
+    if (runs->empty() || runs->back() != number) runs->push_back(number);
+  };
+  for (const Given& given : Leases(all)) {
+    for (const uint32_t index : given.indices) {
+      order.push_back(index);
+      begin(&suites, index / 4);
+      begin(&files, index / 12);
+    }
+  }
+  EXPECT_THAT(order, SizeIs(24));
+  EXPECT_THAT(suites, SizeIs(6)) << "each begins once";
+  EXPECT_THAT(files, SizeIs(2));
+  EXPECT_FALSE(std::is_sorted(suites.begin(), suites.end()));
+  EXPECT_FALSE(std::is_sorted(order.begin(), order.end()));
+}
+
 // ---- Results that are odd --------------------------------------------------------------------------------------
 
 TEST_F(SchedulerTest, TheFirstResultOfAnAttemptWins) {
