@@ -7,13 +7,13 @@
 // carries actions out in order and feeds back what happens; it decides nothing.
 //
 // A slot runs one lease at a time as one process over the lease's remaining cases. A process that could go on as its
-// batch ends is given the next lease in the queue, if that is of the same unit, has the same environment and may follow
-// (Lease::may_follow): so what a framework shares among all cases is made once a slot, as long as there is work for it.
-// Until the process gets there the lease is held for it, and can be recalled no more; if it never does, the lease is
-// the first of the queue again. When the process dies or a case times out, the running case is blamed; the cases not
-// reached go on in a fresh process in the same slot, after any message that came in between (so that such a remainder
-// can be recalled). Listings take a slot like a lease, before any queued lease. A lease whose unit is not prepared
-// waits; others overtake it.
+// batch ends is given the next lease in the queue, if that is of the same unit, has the same environment and sandbox
+// and may follow (Lease::may_follow): so what a framework shares among all cases is made once a slot, as long as there
+// is work for it. Until the process gets there the lease is held for it, and can be recalled no more; if it never does,
+// the lease is the first of the queue again. When the process dies or a case times out, the running case is blamed; the
+// cases not reached go on in a fresh process in the same slot, after any message that came in between (so that such a
+// remainder can be recalled). Listings take a slot like a lease, before any queued lease. A lease whose unit is not
+// prepared waits; others overtake it.
 //
 // Who is blamed. A process that dies inside a case: that case. Before its first case: the first remaining one, once; if
 // the next process of the unit dies so as well, all that remain (in the set-up of a suite: all of that suite), since it
@@ -35,6 +35,9 @@
 // cases that have not run are infra errors.
 //
 // A case that signals the agent has failed, and its process is killed: the agent and its other slots go on.
+//
+// A case that tries to reach what its sandbox keeps it from is told of: a warning, or, if it fails, a line of why. What
+// does so outside of cases is told a person, each address of a unit once.
 //
 // A case that printed nothing may only have redirected the output, so that a later one died. It runs once more alone
 // before the others. Only if its output then proves to be lost is it taken at its word, provisionally: the rest goes on
@@ -158,6 +161,13 @@ struct AgentSignalled {
   int signal = 0;
 };
 
+// A process has tried to reach an address that its sandbox keeps it from, and is told in a moment that it cannot.
+struct NetworkTried {
+  std::optional<SlotId> slot;  // whose process it is, or waits for it to be forked; none: it cannot be told
+  std::string address;         // for people
+  std::string unit;            // by name: of what the slot runs
+};
+
 // A listing process ended and was read.
 struct ListingEnded {
   SlotId slot;
@@ -184,8 +194,8 @@ struct SlotsOpen {
 struct AgentTick {};
 
 using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, BatchEnds, CaseBegan,
-                                SuiteTearDown, CaseFinished, ProcessExited, ProcessEnded, AgentSignalled, ListingEnded,
-                                SetupEnded, SlotsOpen, AgentTick>;
+                                SuiteTearDown, CaseFinished, ProcessExited, ProcessEnded, AgentSignalled, NetworkTried,
+                                ListingEnded, SetupEnded, SlotsOpen, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 
@@ -225,6 +235,7 @@ struct StartBatch {
   uint32_t iteration = 1;     // of --repeat
   bool unlisted_too = false;  // as in Lease, and so is the next
   std::vector<std::pair<std::string, std::string>> env = {};
+  Sandbox sandbox = Sandbox::kNone;
 };
 
 // Answers BatchEnds. The process is to run these cases behind those it has: a ProcessEnded that says so follows, or one

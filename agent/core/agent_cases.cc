@@ -4,11 +4,17 @@
 #include <csignal>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "agent/core/agent_impl.h"
 #include "agent/core/blame.h"
 
 namespace dtest {
+namespace {
+
+constexpr size_t kMostNotes = 100;  // of one kind
+
+}  // namespace
 
 void Agent::Impl::On(BatchCut&& event) {
   Slot* slot = Live(event.slot, Slot::State::kRunning);
@@ -55,6 +61,7 @@ size_t Agent::Impl::PositionIn(const Slot& slot, uint32_t index) {
 void Agent::Impl::FinishCase(Slot* slot, size_t position) {
   if (slot->suspect == HeldLease::kNone) slot->lease->Finish(position);
   slot->running = HeldLease::kNone;
+  slot->tried.clear();
 }
 
 void Agent::Impl::MarkStartup(Slot* slot) {
@@ -87,6 +94,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   }
   if (interrupted && !IsFailure(event.result.outcome)) {
     slot->running = HeldLease::kNone;
+    slot->tried.clear();
     return;  // a pass under our signal proves nothing
   }
   CaseResult result = std::move(event.result);
@@ -262,6 +270,22 @@ std::string Agent::Impl::NotRun(const ProcessEnded& event) {
 size_t Agent::Impl::NextOf(const Slot& slot) {
   if (slot.suspect != HeldLease::kNone) return slot.suspect;
   return slot.confirms ? slot.lease->Find(slot.lease->doubt->crash.index) : slot.lease->First();
+}
+
+void Agent::Impl::On(NetworkTried&& event) {
+  Slot* const slot = event.slot.has_value() ? Live(*event.slot, Slot::State::kRunning) : nullptr;
+  if (slot != nullptr && slot->running != HeldLease::kNone) {
+    if (!absl::c_linear_search(slot->tried, event.address)) slot->tried.push_back(std::move(event.address));
+    return;
+  }
+  std::string note =
+      event.slot.has_value()
+          ? absl::StrCat("a process of ", event.unit, " tried to reach ", event.address,
+                         " outside of its cases, which --no-network forbids")
+          : absl::StrCat("a process of no single test tried to reach ", event.address, ", which --no-network forbids");
+  if (tried_outside_.size() >= kMostNotes || !tried_outside_.insert(note).second) return;
+  if (tried_outside_.size() == kMostNotes) absl::StrAppend(&note, "; more of this is not told");
+  Send(Note{std::move(note)});
 }
 
 void Agent::Impl::On(ListingEnded&& event) {

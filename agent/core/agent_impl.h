@@ -67,6 +67,7 @@ class Agent::Impl {
     bool any_finished = false;
     bool any_failed = false;                        // explains a non-zero exit status
     size_t running = HeldLease::kNone;              // position in the lease
+    std::vector<std::string> tried;                 // addresses that the running case is kept from, each once
     absl::Time began;                               // the running case
     absl::Time torn_down = absl::InfiniteFuture();  // it has ended, and its suite is being torn down since then
     uint32_t process = 0;                           // which one of this agent's, from 1
@@ -189,6 +190,7 @@ class Agent::Impl {
   void On(ProcessExited&& event);
   void On(ProcessEnded&& event);
   void On(AgentSignalled&& event);
+  void On(NetworkTried&& event);
 
   // The lease's slot is without a process from now on: goes on with the rest of it, or is free.
   void NextProcess(Slot* slot);
@@ -272,6 +274,7 @@ class Agent::Impl {
 
   // Where, when and how long; slot.began must be set.
   void Fill(const Slot& slot, size_t position, CaseResult* result);
+  static void TellTried(const std::vector<std::string>& addresses, CaseResult* result);
   void On(ListingEnded&& event);
   // In parts that fit into messages, or as an error where it can be told in none.
   void SendListing(Listed listed);
@@ -312,7 +315,8 @@ class Agent::Impl {
   absl::flat_hash_map<UnitId, Unit> units_;
   absl::flat_hash_map<LeaseId, std::unique_ptr<HeldLease>> leases_;  // all that are held
   absl::flat_hash_set<LeaseId> seen_;
-  std::deque<HeldLease*> queue_;  // those without a slot
+  absl::flat_hash_set<std::string> tried_outside_;  // notes of what was tried outside of cases
+  std::deque<HeldLease*> queue_;                    // those without a slot
   std::deque<UnitId> listings_;
   std::vector<Slot> slots_;
   enum class HostSetup { kWanted, kRuns, kDone };

@@ -150,7 +150,7 @@ void Agent::Impl::StartProcess(Slot* slot) {
 
 StartBatch Agent::Impl::BatchOf(const Slot& slot, const HeldLease& lease, std::vector<LeasedCase> cases) const {
   return {IdOf(&slot),       lease.unit(),         std::move(cases), slot.report,
-          lease.iteration(), lease.unlisted_too(), lease.env()};
+          lease.iteration(), lease.unlisted_too(), lease.env(),      lease.sandbox()};
 }
 
 HeldLease* Agent::Impl::FollowerOf(const Slot& slot) {
@@ -164,8 +164,8 @@ HeldLease* Agent::Impl::FollowerOf(const Slot& slot) {
       std::find_if(queue_.begin(), queue_.end(), [&](const HeldLease* held) { return ready(held->unit()); });
   if (first == queue_.end()) return nullptr;
   HeldLease* const next = *first;
-  const bool alike =
-      next->unit() == lease->unit() && next->iteration() == lease->iteration() && next->env() == lease->env();
+  const bool alike = next->unit() == lease->unit() && next->iteration() == lease->iteration() &&
+                     next->env() == lease->env() && next->sandbox() == lease->sandbox();
   if (!alike || !lease->may_follow() || !next->may_follow()) return nullptr;
   queue_.erase(first);
   return next;

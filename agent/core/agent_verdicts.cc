@@ -7,6 +7,8 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
 #include "agent/core/agent_impl.h"
 #include "agent/core/blame.h"
 #include "agent/frameworks/capture.h"
@@ -16,6 +18,7 @@ namespace dtest {
 namespace {
 
 constexpr uint32_t kEarlyDeathsThatTell = 2;
+constexpr size_t kAddressesTold = 5;
 constexpr uint32_t kMostEarlyDeaths = 10;  // a retry may find that what was not there has come
 
 }  // namespace
@@ -305,6 +308,18 @@ void Agent::Impl::Fill(const Slot& slot, size_t position, CaseResult* result) {
   result->place = slot.running == position ? slot.begun - 1 : slot.begun;
   result->start = slot.began - hello_;
   result->duration = now_ - slot.began;
+  if (!slot.tried.empty()) TellTried(slot.tried, result);
+}
+
+void Agent::Impl::TellTried(const std::vector<std::string>& addresses, CaseResult* result) {
+  const size_t told = std::min(addresses.size(), kAddressesTold);
+  const std::string text = absl::StrCat("tried to reach ", absl::StrJoin(absl::MakeSpan(addresses).first(told), ", "),
+                                        told < addresses.size() ? " and others" : "", ", which --no-network forbids");
+  if (IsFailure(result->outcome)) {
+    absl::StrAppend(&result->message, result->message.empty() ? "" : "\n", text);
+  } else {
+    absl::StrAppend(&result->warning, result->warning.empty() ? "" : "; ", text);
+  }
 }
 
 }  // namespace dtest

@@ -15,6 +15,7 @@ HeldLease::HeldLease(Lease lease)
       unlisted_too_(lease.unlisted_too),
       env_(std::move(lease.env)),
       may_follow_(lease.may_follow),
+      sandbox_(lease.sandbox),
       cases_(std::move(lease.cases)) {
   const auto ascend = [](const LeasedCase& a, const LeasedCase& b) { return a.index < b.index; };
   const auto do_not = [&](const LeasedCase& a, const LeasedCase& b) { return !ascend(a, b); };

@@ -55,6 +55,7 @@ class HeldLease {
   bool unlisted_too() const { return unlisted_too_; }
   const std::vector<std::pair<std::string, std::string>>& env() const { return env_; }
   bool may_follow() const { return may_follow_; }
+  Sandbox sandbox() const { return sandbox_; }
   size_t remaining() const { return remaining_; }  // neither reported nor held back
   const LeasedCase& at(size_t position) const { return cases_[position]; }
 
@@ -97,6 +98,7 @@ class HeldLease {
   bool unlisted_too_;
   std::vector<std::pair<std::string, std::string>> env_;
   bool may_follow_;
+  Sandbox sandbox_;
   std::vector<LeasedCase> cases_;
   std::vector<uint32_t> by_index_;  // positions, sorted by the index of their case
   std::vector<uint8_t> finished_;   // parallel to cases_

@@ -94,7 +94,7 @@ StartedChild StartAfresh(const StartSpec& spec, int out, int report) {
   child.death_signal = SIGKILL;
   child.file_mask = 022;
   child.lock_limit = spec.mark;
-  return StartChild(child);
+  return spec.start(child);
 }
 
 }  // namespace
@@ -118,6 +118,7 @@ class ForkLauncher::Server {
   }
 
   bool usable() const { return usable_; }
+  bool IsGroupOf(pid_t process) const { return getpgid(process) == pid_; }
   void GiveUp() { usable_ = false; }
   int socket() const { return socket_.get(); }
 
@@ -257,6 +258,7 @@ class ForkLauncher::Worker final : public TestProcess {
   bool IsAncestorOf(pid_t process) const override {
     return pid_ >= 0 && DirectLauncher::IsAncestor(slot_, pid_, process);
   }
+  bool AwaitsServer(pid_t process) const override { return awaits_ && server_->IsGroupOf(process); }
 
   Process::End HowItEnded() const override {
     return ended_early_.has_value() ? *ended_early_ : Process::HowEnded(pid_);

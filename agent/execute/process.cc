@@ -84,7 +84,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Options options) {
   spec.death_signal = SIGKILL;
   spec.file_mask = 022;
   spec.lock_limit = options.mark;
-  const StartedChild child = StartChild(spec);
+  const StartedChild child = options.start(spec);
   if (child.failed_step != nullptr) {
     return absl::ErrnoToStatus(child.error, absl::StrCat("cannot start ", spec.program, " in ", spec.working_directory,
                                                          ": ", child.failed_step, WhyNot(spec.program, child)));

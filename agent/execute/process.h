@@ -16,6 +16,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,6 +24,8 @@
 
 #include "absl/status/statusor.h"
 #include "dtest/base/fd.h"
+#include "dtest/base/start_child.h"
+#include "dtest/messages.h"
 
 namespace dtest {
 
@@ -44,7 +47,9 @@ class Process {
     // forked, and what it is asked for in place of `arguments`. Empty: it is started afresh.
     std::vector<std::string> fork_server;
     std::vector<std::string> fork_request;
-    std::string fork_key;  // what else must be the same of the one to be forked
+    std::string fork_key;              // what else must be the same of the one to be forked
+    Sandbox sandbox = Sandbox::kNone;  // SandboxLauncher sees to it
+    std::function<StartedChild(const ChildSpec&)> start = StartChild;  // how a child comes to life
   };
   // The error names the program, the step that failed and errno's text.
   static absl::StatusOr<std::unique_ptr<Process>> Spawn(Options options);

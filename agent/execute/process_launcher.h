@@ -1,7 +1,7 @@
 // How test processes come to life, as slots see them. DirectLauncher (direct_launcher.h) starts them as children,
-// ForkLauncher (fork_launcher.h) has them forked from a program that has loaded what they need. A sandbox (a launcher
-// that changes the specification and hands it to another) would fit without a change in the slots or in the core, as do
-// tests, whose processes are written by hand.
+// ForkLauncher (fork_launcher.h) has them forked from a program that has loaded what they need, SandboxLauncher
+// (sandbox_launcher.h) has others start them where they are kept from something. In tests, processes are written by
+// hand.
 //
 // One thread, the one that starts all processes (agent/execute/process.h says why).
 
@@ -55,6 +55,8 @@ class TestProcess {
   virtual void KillAll() = 0;
   // Whether that process is this one or descends from it; false where that cannot be told any more.
   virtual bool IsAncestorOf(pid_t process) const = 0;
+  // Whether that process is one that is to fork this one, which has not begun, or a child of it.
+  virtual bool AwaitsServer(pid_t /*process*/) const { return false; }
 
   // Only once HasEnded: how. It stays what it is, so that what it left behind can still be told from others.
   virtual Process::End HowItEnded() const = 0;

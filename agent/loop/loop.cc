@@ -281,6 +281,18 @@ void AgentLoop::Signalled(const AgentSignal& signal) {
                         ", which may have been a test's: of which one cannot be told"));
 }
 
+void AgentLoop::NetworkTried(pid_t process, const std::string& address) {
+  if (ending_) return;
+  for (uint32_t i = 0; i < runners_.size(); ++i) {
+    if (!runners_[i]->IsFor(process)) continue;
+    const std::string unit = runners_[i]->unit_name();
+    runners_[i]->CatchUp();  // the case that runs may have begun since
+    Handle(dtest::NetworkTried{SlotId(i), address, unit});
+    return;
+  }
+  Handle(dtest::NetworkTried{std::nullopt, address, ""});
+}
+
 void AgentLoop::ChildEnded() {
   for (const std::unique_ptr<SlotRunner>& runner : runners_) runner->CheckEnded();
   if (setups_ != nullptr) setups_->CheckEnded();

@@ -97,6 +97,8 @@ class AgentLoop final : public UnitFiles::Delegate {
   // A signal of the system or of a person ends the loop. One that a test has sent is told of its case. Where it cannot
   // be told which test, or whether it was one, the loop goes on if it has run any: who means it can end the stream.
   void Signalled(const AgentSignal& signal);
+  // A process has tried to reach an address that it is kept from, and waits until this returns.
+  void NetworkTried(pid_t process, const std::string& address);
   // After SIGCHLD, where the kernel has no pidfd.
   void ChildEnded();
   // For a person, by way of the coordinator.

@@ -13,6 +13,7 @@
 #include "agent/execute/direct_launcher.h"
 #include "agent/execute/fork_launcher.h"
 #include "agent/execute/leftovers.h"
+#include "agent/execute/sandbox_launcher.h"
 #include "agent/execute/slot_directories.h"
 #include "agent/fetch/files_thread.h"
 #include "agent/fetch/peers.h"
@@ -73,7 +74,8 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
   std::unique_ptr<AgentLoop> loop;  // what calls it is called by the poller and by the loop itself
   const auto note = [&loop](std::string text) { loop->SendNote(std::move(text)); };
   DirectLauncher direct(note);
-  ForkLauncher launcher(&direct, note);
+  ForkLauncher forks(&direct, note);
+  SandboxLauncher launcher(&forks);
 
   absl::StatusOr<std::unique_ptr<Connection>> connection =
       Connection::Open(std::move(stream), {start, directories.path(), &poller, [&loop] { loop->StreamEnded(); }});
@@ -93,6 +95,9 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
                                      AgentLoop::Surroundings{MonotonicNow, &poller, (*connection)->dealer(), &launcher,
                                                              &directories, [&gauge] { return gauge.Read(); }});
   poller.Watch(options.signal_fd, [&] { ReadSignals(options.signal_fd, parent, loop.get()); });
+  poller.Watch(launcher.fd(), [&] {
+    launcher.TellAttempts([&](pid_t process, const std::string& address) { loop->NetworkTried(process, address); });
+  });
   auto files = std::make_unique<FilesThread>(FilesThread::Options{store, glibc, &poller, loop.get()});
 
   loop->Start(files.get());

@@ -66,7 +66,8 @@ Environment SlotRunner::EnvironmentOf(const Program& program, const Invocation& 
   return environment;
 }
 
-std::string SlotRunner::Spawn(const Program& program, const Invocation& invocation, const Environment& environment) {
+std::string SlotRunner::Spawn(const Program& program, const Invocation& invocation, const Environment& environment,
+                              Sandbox sandbox) {
   program_ = &program;
   read_back_ = invocation.read_back;
   if (absl::Status status = options_.directories->Restore(); !status.ok()) return std::string(status.message());
@@ -103,6 +104,7 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
   spec.working_directory = program.working_directory;
   spec.split_errors = reader_ == nullptr;
   spec.report = invocation.report;
+  spec.sandbox = sandbox;
   absl::StatusOr<std::unique_ptr<TestProcess>> process = options_.launcher->Launch(options_.slot, std::move(spec));
   if (!process.ok()) return std::string(process.status().message());
   process_ = *std::move(process);
@@ -158,7 +160,7 @@ void SlotRunner::Start(const Program& program, const StartBatch& batch) {
     return;
   }
   const Invocation invocation = framework->RunInvocation(request);
-  ended.spawn_error = Spawn(program, invocation, EnvironmentOf(program, invocation, &batch));
+  ended.spawn_error = Spawn(program, invocation, EnvironmentOf(program, invocation, &batch), batch.sandbox);
   if (ended.spawn_error.empty()) return;
   CleanUp();
   options_.emit(std::move(ended));
@@ -226,7 +228,8 @@ void SlotRunner::StartListing(const Program& program) {
   listing_too_long_ = false;
   listing_errors_.emplace(options_.welcome->settings.output_cap);
   const Invocation invocation = framework->ListInvocation(options_.directories->temporary());
-  ended.spawn_error = Spawn(program, invocation, EnvironmentOf(program, invocation, nullptr));
+  ended.spawn_error =
+      Spawn(program, invocation, EnvironmentOf(program, invocation, nullptr), options_.welcome->settings.sandbox);
   if (ended.spawn_error.empty()) return;
   CleanUp();
   options_.emit(std::move(ended));

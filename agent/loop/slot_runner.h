@@ -74,6 +74,12 @@ class SlotRunner : private CaseSink {
   bool busy() const { return process_ != nullptr; }
   // Whether this process is the slot's, or came from it; false where that cannot be told any more.
   bool IsMine(pid_t process) const { return process_ != nullptr && process_->IsAncestorOf(process); }
+  // The same, or it is what is to fork the slot's process.
+  bool IsFor(pid_t process) const {
+    return IsMine(process) || (process_ != nullptr && process_->AwaitsServer(process));
+  }
+  // Of what it runs, or has run last.
+  const std::string& unit_name() const { return program_->spec.name; }
 
   // After SIGCHLD, where the kernel has no pidfd.
   void CheckEnded();
@@ -93,7 +99,8 @@ class SlotRunner : private CaseSink {
   // `batch`: null while listing.
   Environment EnvironmentOf(const Program& program, const Invocation& invocation, const StartBatch* batch) const;
   // Empty if it runs; else why it does not.
-  std::string Spawn(const Program& program, const Invocation& invocation, const Environment& environment);
+  std::string Spawn(const Program& program, const Invocation& invocation, const Environment& environment,
+                    Sandbox sandbox);
   // Null: this agent does not know it.
   static const TestFramework* FrameworkOf(const Program& program);
   BatchRequest RequestOf(const Program& program, const StartBatch& batch) const;

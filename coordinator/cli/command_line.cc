@@ -238,6 +238,7 @@ void WeakenOverridesOfFiles(const SettingLayer& command_line, const SettingLayer
     if (given("slow")) options->overrides[i].slow_after.reset();
     if (given("retry-delay")) options->overrides[i].retry_delay.reset();
     if (given("flaky-result")) options->overrides[i].flaky_fails.reset();
+    if (given("network")) options->overrides[i].sandbox.reset();
     if (const GivenSetting* variables = FindIn(command_line, "env")) {
       std::erase_if(options->overrides[i].env, [variables](const auto& one) {
         return std::any_of(variables->values.begin(), variables->values.end(),

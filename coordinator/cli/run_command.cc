@@ -212,6 +212,7 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   loop.settings.keep_all_output = KeepsAllOutput(options);
   loop.settings.run_disabled = options.run_disabled;
   loop.settings.adapt_slots = options.adapt_slots;
+  loop.settings.sandbox = SandboxOf(options.network);
   loop.settings.env = options.env;
   loop.settings.env.insert(loop.settings.env.end(), options.as_it_ran.begin(), options.as_it_ran.end());
   if (!options.profile_directory.empty()) {
@@ -251,6 +252,7 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
     const HostEnvironment& here = environment.here;
     bundle.env.emplace_back("environment=", here.command.empty() ? here.path : here.key.Hex());
   }
+  if (!options.network) bundle.env.emplace_back("network=", "false");
   bundle.placed = environment.files;
   bundle.pytest.packages = environment.packages;
   bundle.pytest.environments_here = environment.interpreter_here;

@@ -1,6 +1,6 @@
 // How a case is to be run, as far as that is decided case by case: by the coordinator, once, as its unit becomes known.
-// What each field asks for is done in one place only: an agent is told the time limit and the variables with each
-// lease, and nothing of the rest, since the scheduler hands leases out accordingly.
+// What each field asks for is done in one place only: an agent is told the time limit, the variables and the sandbox
+// with each lease, and nothing of the rest, since the scheduler hands leases out accordingly.
 //
 // Values.
 
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "dtest/messages.h"
 
 namespace dtest {
 
@@ -43,6 +44,7 @@ struct CasePolicy {
   absl::Duration most_retry_delay = absl::ZeroDuration();  // ...up to this
   bool flaky_fails = false;                                // a case that passes at a further attempt only has failed
   std::vector<std::pair<std::string, std::string>> env = {};  // variables of its process, beside the run's
+  Sandbox sandbox = Sandbox::kNone;                           // of its process
   // What it needs beyond a slot of any host (needs.h).
   std::vector<CaseLock> locks = {};    // held from the moment it is handed out to its proven end; by name, each once
   bool exclusive = false;              // nothing else of this run on its host

@@ -388,6 +388,8 @@ void Scheduler::Impl::SendLease(HostId h, UnitId e, const CaseList& list, NeedsI
   for (CaseNumber i = list.head; i != kNoCase; i = cases_[i].next) {
     cut_.Forget(i);
     message.cases.push_back(Leased(h, cases_[i]));
+    // Where all of a unit are one lease, the strictest counts.
+    message.sandbox = std::max(message.sandbox, policies_[cases_[i].policy].sandbox);
     message.unlisted_too |= first == cases_[i].index && cases_[i].iteration == 1 && cases_[i].attempt == 1;
     message.may_follow &= cases_[i].attempt == 1 && !HasOwnProcess(cases_[i]) && !RunsApart(cases_[i]);
   }

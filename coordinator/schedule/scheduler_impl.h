@@ -149,8 +149,11 @@ class Scheduler::Impl {
   absl::Duration EvenShare() const;
   bool HasOwnProcess(const CaseRecord& c) const { return policies_[c.policy].processes == Processes::kCase; }
   // Cases of one process have its environment.
+  // Of their processes, the sandbox included.
   bool ShareEnvironment(const CaseRecord& a, const CaseRecord& b) const {
-    return a.policy == b.policy || policies_[a.policy].env == policies_[b.policy].env;
+    if (a.policy == b.policy) return true;
+    const CasePolicy &of_a = policies_[a.policy], &of_b = policies_[b.policy];
+    return of_a.env == of_b.env && of_a.sandbox == of_b.sandbox;
   }
   LeasedCase Leased(HostId h, const CaseRecord& c) const {
     const absl::Duration high = absl::Seconds(c.high);

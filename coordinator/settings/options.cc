@@ -19,7 +19,8 @@ CasePolicies PoliciesOf(const Options& options) {
                        .slow_after = options.slow_after,
                        .retry_delay = options.retry_delay,
                        .most_retry_delay = options.most_retry_delay,
-                       .flaky_fails = options.flaky_fails},
+                       .flaky_fails = options.flaky_fails,
+                       .sandbox = SandboxOf(options.network)},
                       std::move(overrides), options.locks);
 }
 

@@ -119,6 +119,7 @@ struct Options {
   absl::Duration retry_delay, most_retry_delay;  // CasePolicy has what they mean
   RetryBudget retry_budget;
   bool flaky_fails = false;
+  bool network = true;                       // false: tests reach their own host only
   std::optional<absl::Duration> slow_after;  // nullopt: by history
   std::vector<QuarantineEntry> quarantine;
   std::vector<std::string> quarantine_files;  // more of these

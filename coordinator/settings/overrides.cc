@@ -71,8 +71,9 @@ std::vector<std::string> SortedOnce(std::vector<std::string> texts) {
 
 bool SaysSomething(const PolicyOverride& one) {
   return one.time_limit.has_value() || one.retries.has_value() || one.processes.has_value() ||
-         one.slow_after.has_value() || one.retry_delay.has_value() || one.flaky_fails.has_value() || !one.env.empty() ||
-         one.locks.has_value() || one.exclusive.has_value() || one.slots.has_value() || one.tags.has_value();
+         one.slow_after.has_value() || one.retry_delay.has_value() || one.flaky_fails.has_value() ||
+         one.sandbox.has_value() || !one.env.empty() || one.locks.has_value() || one.exclusive.has_value() ||
+         one.slots.has_value() || one.tags.has_value();
 }
 
 std::string OverrideText(const PolicyOverride& one) {
@@ -97,6 +98,9 @@ std::string OverrideText(const PolicyOverride& one) {
   }
   if (one.flaky_fails.has_value()) {
     absl::StrAppend(&text, ", flaky-result = ", TomlText(*one.flaky_fails ? "fail" : "pass"));
+  }
+  if (one.sandbox.has_value()) {
+    absl::StrAppend(&text, ", network = ", *one.sandbox == Sandbox::kNone ? "true" : "false");
   }
   const char* before = ", env = [";
   for (const auto& [name, value] : one.env) {
@@ -129,6 +133,7 @@ void CasePolicies::Apply(const PolicyOverride& one, CasePolicy* policy) const {
   policy->processes = one.processes.value_or(policy->processes);
   policy->slow_after = one.slow_after.value_or(policy->slow_after);
   policy->flaky_fails = one.flaky_fails.value_or(policy->flaky_fails);
+  policy->sandbox = one.sandbox.value_or(policy->sandbox);
   if (one.retry_delay.has_value()) {
     policy->retry_delay = one.retry_delay->first;
     policy->most_retry_delay = one.retry_delay->most;
@@ -154,6 +159,8 @@ CasePolicy CasePolicies::Of(const FilterSubject& subject) const {
     for (const CaseLock& lock : policy.locks) names.push_back(lock.name);
     policy.locks = LocksOf(std::move(names));
   }
+  const std::vector<absl::string_view>& labels = subject.info.labels;
+  if (std::find(labels.begin(), labels.end(), kNoNetworkLabel) != labels.end()) policy.sandbox = Sandbox::kNoNetwork;
   return policy;
 }
 
@@ -162,7 +169,11 @@ CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInf
   OfUnit resolved;
   const bool any_locks =
       std::any_of(selected.begin(), selected.end(), [&](uint32_t index) { return cases.row(index).locks != 0; });
-  if (overrides_.empty() && !any_locks) {
+  // Labels follow one another in a text.
+  const bool any_label = std::any_of(cases.texts().begin(), cases.texts().end(), [](const std::string& text) {
+    return text.find(kNoNetworkLabel.data()) != std::string::npos;
+  });
+  if (overrides_.empty() && !any_locks && !any_label) {
     resolved.policies.push_back(base_);
     resolved.of_case.assign(selected.size(), 0);
     return resolved;

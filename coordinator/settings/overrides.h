@@ -37,6 +37,7 @@ struct PolicyOverride {
   };
   std::optional<RetryDelay> retry_delay = {};
   std::optional<bool> flaky_fails = {};
+  std::optional<Sandbox> sandbox = {};
   std::vector<std::pair<std::string, std::string>> env = {};  // adds up
   std::optional<std::vector<std::string>> locks = {};         // by name
   std::optional<bool> exclusive = {};
@@ -70,6 +71,10 @@ absl::StatusOr<EnvironmentSettings> ParseEnvironment(absl::string_view text);
 
 // A text as a basic string of TOML, in its quotes.
 std::string TomlText(absl::string_view text);
+// What `network` of a setting comes to.
+constexpr Sandbox SandboxOf(bool network) { return network ? Sandbox::kNone : Sandbox::kNoNetwork; }
+// A label of cases that have no network, whatever settings say.
+inline constexpr absl::string_view kNoNetworkLabel = "dtest_no_network";
 // As settings take it: "1m30s", "none".
 std::string DurationText(absl::Duration duration);
 // As ParseSetup takes it, on one line.
@@ -84,7 +89,8 @@ class CasePolicies {
  public:
   CasePolicies() = default;
   // Of several overrides that match a case and say something of one thing, the last counts; of several locks of one
-  // name as well. A case needs the locks that its listing names beside those of overrides. A lock that is not among
+  // name as well. A case needs the locks that its listing names beside those of overrides, and has no network where
+  // its labels say so (kNoNetworkLabel). A lock that is not among
   // `locks` is held by one case of the farm at a time.
   explicit CasePolicies(CasePolicy base, std::vector<PolicyOverride> overrides = {}, std::vector<CaseLock> locks = {})
       : base_(std::move(base)), overrides_(std::move(overrides)), locks_(std::move(locks)) {}

@@ -54,6 +54,7 @@ constexpr OfCases kOfCases[] = {
        to->retry_delay = {read.retry_delay, read.most_retry_delay};
      }},
     {"flaky-result", [](const Options& read, PolicyOverride* to) { to->flaky_fails = read.flaky_fails; }},
+    {"network", [](const Options& read, PolicyOverride* to) { to->sandbox = SandboxOf(read.network); }},
 };
 
 // A key that only overrides have. It is read from its value, or what it takes is returned.

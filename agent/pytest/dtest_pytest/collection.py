@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from . import locks, outcome
+from . import locks, network, outcome
 
 MOST_WARNINGS = 3
 
@@ -36,6 +36,7 @@ class Collection:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item):
         locks.of_item(item)
+        network.check_of_item(item)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, call):

@@ -4,7 +4,7 @@ MARK = "dtest_lock(name, ...): locks that a test holds while it runs, as `locks`
 
 
 class Unreadable(Exception):
-    """Says which mark of which test names no locks."""
+    """Says which mark of dtest's of which test is not as it is to be."""
 
 
 def of_item(item):

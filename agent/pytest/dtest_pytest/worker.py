@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from . import fixtures, locks, neighbours, node, reporter, watching
+from . import fixtures, locks, neighbours, network, node, reporter, watching
 
 
 def shared_directory():
@@ -95,6 +95,7 @@ class Worker:
             config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
             config.addinivalue_line("markers", "xdist_group(name): tests that are to run in one worker, one after another")
         config.addinivalue_line("markers", locks.MARK)
+        config.addinivalue_line("markers", network.MARK)
         self._node = node.Node(config, self._own)
         yield
 

@@ -68,6 +68,20 @@ TEST_F(AgentCoreFollow, WhatItTakesToGoOnIsNoStart) {
   EXPECT_EQ(std::get<Results>(std::get<Reply>(raw_[0]).message).startup, absl::Milliseconds(5));
 }
 
+TEST_F(AgentCoreFollow, NotIntoAnotherSandbox) {
+  Join(1);
+  Lease kept = Follower(1, {0}), next = Follower(2, {1});
+  kept.sandbox = Sandbox::kNoNetwork;
+  ASSERT_THAT(Get(kept), ElementsAre("run 0 in 0: 0"));
+  EXPECT_EQ(std::get<StartBatch>(raw_[0]).sandbox, Sandbox::kNoNetwork);
+  Get(next);
+  Begin(0);
+  EXPECT_THAT(AsksForMore(), ElementsAre("no more in 0"));
+  Finish(0);
+  ASSERT_THAT(Ends(0), ElementsAre("results 1 [0 passed] done", "run 0 in 0: 1"));
+  EXPECT_EQ(std::get<StartBatch>(raw_[1]).sandbox, Sandbox::kNone);
+}
+
 TEST_F(AgentCoreFollow, OnlyTheNextLeaseMayFollow) {
   Join(1);
   GetFollower(1, {0});

@@ -208,16 +208,17 @@ TEST_F(InADirectory, FoundAboveItsPathsAreThere) {
 TEST_F(InADirectory, WhatIsSaidOfAllCasesHereIsStrongerThanAFilesOverrides) {
   std::ofstream(directory_ + "/dtest.toml", std::ios::app)
       << "[[override]]\nfilter = 'all()'\ntimeout = '1h'\nretries = 7\nenv = {A = 1, B = 2}\n"
-         "flaky-result = 'fail'\nslow = 1\n";
+         "flaky-result = 'fail'\nslow = 1\nnetwork = true\n";
   const std::vector<std::string> own = {"x", "--override", "{filter = 'a', timeout = '2h'}"};
   EXPECT_EQ(Parse({"x"}, {}).options->overrides[0].time_limit, absl::Hours(1));
-  const Options options =
-      *Parse({"x", "--timeout", "5", own[1], own[2], "--env", "A=3"}, {{"DTEST_RETRIES", "3"}, {"DTEST_SLOW", "auto"}})
-           .options;
+  const Options options = *Parse({"x", "--timeout", "5", own[1], own[2], "--env", "A=3", "--no-network"},
+                                 {{"DTEST_RETRIES", "3"}, {"DTEST_SLOW", "auto"}})
+                               .options;
   ASSERT_EQ(options.overrides.size(), 2u);
   EXPECT_EQ(options.overrides[0].time_limit, std::nullopt);
   EXPECT_EQ(options.overrides[0].retries, std::nullopt);
   EXPECT_EQ(options.overrides[0].slow_after, std::nullopt);
+  EXPECT_EQ(options.overrides[0].sandbox, std::nullopt);
   EXPECT_EQ(options.overrides[0].flaky_fails, true);
   EXPECT_THAT(options.overrides[0].env, ElementsAre(testing::Pair("B", "2")));
   EXPECT_EQ(options.overrides[1].time_limit, absl::Hours(2));
@@ -225,13 +226,14 @@ TEST_F(InADirectory, WhatIsSaidOfAllCasesHereIsStrongerThanAFilesOverrides) {
 
 TEST_F(InADirectory, HowCasesAreJudgedIsReproduced) {
   std::ofstream(directory_ + "/dtest.toml")
-      << "timeout = 'auto'\nslow = '30s'\nretry-delay = '1s..8s'\nretry-budget = '5%'\n"
+      << "network = false\ntimeout = 'auto'\nslow = '30s'\nretry-delay = '1s..8s'\nretry-budget = '5%'\n"
          "flaky-result = 'fail'\n[[quarantine]]\nfilter = 'a'\nreason = 'b'\n"
          "expires = 2027-01-31\n[profile.x]\nquarantine = 'q.toml'\n";
   const Options first = *Parse({"x", "--profile", "x"}, {}).options;
   const Options again =
       *Parse(std::vector<std::string>(first.equivalent.begin() + 1, first.equivalent.end()), {}).options;
   for (const Options& options : {first, again}) {
+    EXPECT_FALSE(options.network);
     EXPECT_TRUE(options.timeout_by_history);
     EXPECT_EQ(options.timeout, absl::Minutes(25));
     EXPECT_EQ(options.slow_after, absl::Seconds(30));

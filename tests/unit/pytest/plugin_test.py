@@ -634,6 +634,22 @@ class PluginTest(PluginCase):
             self.assertEqual(record[6], f"error in set-up: test_m.py::test_{name}: @pytest.mark.dtest_lock({mark}): it takes "
                                         "names of locks, which are texts that are not empty")
 
+    def test_a_mark_that_takes_the_network_is_a_label(self):
+        self.write("test_m.py", """\
+            import pytest
+            @pytest.mark.dtest_no_network
+            class TestA:
+                def test_a(self): pass
+            def test_b(): pass
+            @pytest.mark.dtest_no_network(False)
+            def test_c(): pass
+            """)
+        listing = self.list("--arg=--strict-markers")
+        self.assertEqual([record[6:] for record in listing], [["0", "dtest_no_network"], ["0"], ["0", "dtest_no_network"]])
+        results = list(self.run_cases([record[1] for record in listing], "--arg=--strict-markers").values())
+        self.assertEqual([record[2] for record in results], ["passed", "passed", "failed"])
+        self.assertEqual(results[2][6], "error in set-up: test_m.py::test_c: @pytest.mark.dtest_no_network(False): it takes nothing")
+
     def test_what_cannot_be_listed_says_why_in_the_words_of_pytest(self):
         self.write("test_m.py", "def test_a(): pass\n")
         for arguments, conftest, said in (

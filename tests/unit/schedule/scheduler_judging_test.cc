@@ -195,6 +195,49 @@ TEST_F(JudgingTest, CasesOfDifferentEnvironmentsShareNoProcess) {
   EXPECT_THAT(ran, ElementsAre("", "", "UTC", "UTC", "UTC", "UTC"));
 }
 
+TEST_F(JudgingTest, CasesOfDifferentSandboxesShareNoProcess) {
+  Start(Hosts(1));
+  Add(0);
+  CasesKnown known{.unit = UnitId(0)};
+  known.policies = {CasePolicy(), {.sandbox = Sandbox::kNoNetwork}, {.retries = 1, .sandbox = Sandbox::kNoNetwork}};
+  for (uint32_t i = 0; i < 6; ++i) {
+    known.cases.push_back({.index = i, .expected = absl::Milliseconds(1), .policy = static_cast<uint16_t>(i / 2)});
+    known.suite_of.push_back(0);
+  }
+  Do(known);
+  Complete();
+  Join(0, 1);
+  RunToTheEnd();
+  std::vector<Sandbox> ran(6);
+  for (const Given& given : Leases(all)) {
+    for (const uint32_t index : given.indices) ran[index] = given.lease.sandbox;
+    EXPECT_TRUE(given.lease.may_follow);
+    EXPECT_FALSE(given.indices.front() < 2 && given.indices.back() >= 2);
+  }
+  constexpr Sandbox kNone = Sandbox::kNone, kKept = Sandbox::kNoNetwork;
+  EXPECT_THAT(ran, ElementsAre(kNone, kNone, kKept, kKept, kKept, kKept));
+}
+
+// As where a run is reproduced: what was one process stays one.
+TEST_F(JudgingTest, WhereAllAreOneLeaseTheStrictestSandboxCounts) {
+  SchedulerOptions options = Hosts(1);
+  options.together = true;
+  Start(options);
+  Add(0);
+  CasesKnown known{.unit = UnitId(0)};
+  known.policies = {CasePolicy(), {.sandbox = Sandbox::kNoNetwork}};
+  for (uint32_t i = 0; i < 2; ++i) {
+    known.cases.push_back({.index = i, .expected = absl::Milliseconds(1), .policy = static_cast<uint16_t>(i)});
+    known.suite_of.push_back(0);
+  }
+  Do(known);
+  Complete();
+  Join(0, 1);
+  ASSERT_THAT(Leases(all), SizeIs(1));
+  EXPECT_THAT(Leases(all)[0].indices, ElementsAre(0, 1));
+  EXPECT_EQ(Leases(all)[0].lease.sandbox, Sandbox::kNoNetwork);
+}
+
 TEST_F(JudgingTest, ASlowCaseIsToldOnceAnAttempt) {
   policy_.retries = 1;
   policy_.slow_after = absl::Seconds(30);

@@ -134,7 +134,7 @@ TEST(ConfigFile, Overrides) {
             "    4 | filter = 'label('\n"
             "      |          ^\n"
             "dtest.toml:5:1: unknown key 'retrys' of an override; it has filter, timeout, retries, processes, slow, "
-            "retry-delay, flaky-result, env, locks, exclusive, slots, tags; did you mean "
+            "retry-delay, flaky-result, network, env, locks, exclusive, slots, tags; did you mean "
             "'retries'?\n"
             "    5 | retrys = 1\n"
             "      | ^\n"

@@ -77,6 +77,27 @@ TEST(Overrides, LocksOfAListingAddUp) {
   EXPECT_THAT(policy(2).locks, ElementsAre(db, port)) << "an override takes back what overrides ask for";
 }
 
+TEST(Overrides, ALabelTakesTheNetworkWhateverSettingsSay) {
+  CaseInfos cases;
+  cases.Add({.name = "Net.A", .suite = "Net", .labels = {"slow", "dtest_no_network", "zoo"}});
+  cases.Add({.name = "Net.B", .suite = "Net", .labels = {"dtest_no_network_at_all"}});
+  cases.Add({.name = "Disk.A", .suite = "Disk"});
+  const auto sandboxes = [&](const CasePolicies& policies) {
+    const CasePolicies::OfUnit resolved = policies.Resolve("t", cases, {0, 1, 2});
+    std::vector<Sandbox> all;
+    for (const uint16_t of : resolved.of_case) all.push_back(resolved.policies[of].sandbox);
+    return all;
+  };
+  constexpr Sandbox kNone = Sandbox::kNone, kKept = Sandbox::kNoNetwork;
+  EXPECT_THAT(sandboxes(CasePolicies()), ElementsAre(kKept, kNone, kNone));
+  EXPECT_THAT(sandboxes(CasePolicies({.sandbox = kKept})), ElementsAre(kKept, kKept, kKept));
+  EXPECT_THAT(sandboxes(CasePolicies({}, {*ParseOverride("{filter = 'Disk.*', network = false}")})),
+              ElementsAre(kKept, kNone, kKept));
+  EXPECT_THAT(sandboxes(CasePolicies({.sandbox = kKept}, {*ParseOverride("{filter = 'all()', network = false}"),
+                                                          *ParseOverride("{filter = 'Net.*', network = true}")})),
+              ElementsAre(kKept, kNone, kKept));
+}
+
 TEST(Overrides, EqualPoliciesAreOne) {
   const CasePolicies policies({}, {*ParseOverride("{filter = 'label(slow)', processes = 'case'}")});
   const CasePolicies::OfUnit resolved = policies.Resolve("t", Cases(), {0, 1, 2, 3});
@@ -112,7 +133,7 @@ TEST(Overrides, AsText) {
 TEST(Overrides, WhatJudgesAndWhatIsSeen) {
   const std::string text =
       "{filter = \"all()\", timeout = \"auto\", slow = \"30s\", retry-delay = \"1s..20s\", flaky-result = \"fail\", "
-      "env = [\"A=1\", \"B=x y\"]}";
+      "network = false, env = [\"A=1\", \"B=x y\"]}";
   const PolicyOverride one = *ParseOverride(text);
   EXPECT_EQ(OverrideText(one), text);
   EXPECT_EQ(OverrideText(*ParseOverride("{filter = 'all()', env = {A = 1, B = 'x y'}}")),

@@ -1,0 +1,314 @@
+// Real processes, the kernel's filter, and this host's own addresses.
+
+#include "agent/execute/sandbox_launcher.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "agent/execute/direct_launcher.h"
+#include "agent/execute/fork_launcher.h"
+#include "agent/execute/process.h"
+
+namespace dtest {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::Each;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class SandboxLauncherTest : public testing::Test {
+ protected:
+  SandboxLauncherTest() { EXPECT_TRUE(BecomeSupervisor().ok()); }
+
+  std::unique_ptr<TestProcess> Launch(StartSpec spec, Sandbox sandbox = Sandbox::kNoNetwork) {
+    spec.environment = {"PATH=/usr/bin:/bin"};
+    spec.working_directory = "/";
+    spec.sandbox = sandbox;
+    absl::StatusOr<std::unique_ptr<TestProcess>> process = launcher_.Launch(SlotId(3), std::move(spec));
+    EXPECT_TRUE(process.ok()) << process.status();
+    return process.ok() ? *std::move(process) : nullptr;
+  }
+  // Hears of attempts until its output has ended, and returns that, by line.
+  std::vector<std::string> Finish(TestProcess* process) {
+    std::string all;
+    for (bool open = true; open;) {
+      pollfd polled[] = {{process->fd(Pipe::kOutput), POLLIN, 0}, {launcher_.fd(), POLLIN, 0}};
+      poll(polled, 2, -1);
+      if (polled[1].revents != 0) {
+        launcher_.TellAttempts([&](pid_t asker, const std::string& address) {
+          EXPECT_TRUE(process->IsAncestorOf(asker));
+          attempts_.push_back(address);
+        });
+      }
+      char buffer[4096];
+      std::optional<size_t> got;
+      while ((got = process->Read(Pipe::kOutput, absl::MakeSpan(buffer))).value_or(0) > 0) all.append(buffer, *got);
+      open = got.has_value();
+    }
+    while (!process->HasEnded()) {
+      pollfd end = {process->end_fd(), POLLIN, 0};
+      poll(&end, 1, -1);
+    }
+    process->Reap();
+    return absl::StrSplit(all, '\n', absl::SkipEmpty());
+  }
+  std::vector<std::string> Call(const std::vector<std::string>& arguments, Sandbox sandbox = Sandbox::kNoNetwork) {
+    StartSpec spec;
+    spec.program = DTEST_NETWORK_CALLER;
+    spec.arguments = {"network_caller"};
+    spec.arguments.insert(spec.arguments.end(), arguments.begin(), arguments.end());
+    const std::unique_ptr<TestProcess> process = Launch(std::move(spec), sandbox);
+    return process == nullptr ? std::vector<std::string>() : Finish(process.get());
+  }
+  std::vector<std::string> Shell(const std::string& script, Sandbox sandbox = Sandbox::kNoNetwork) {
+    StartSpec spec;
+    spec.program = "/bin/sh";
+    spec.arguments = {"sh", "-c", script};
+    const std::unique_ptr<TestProcess> process = Launch(std::move(spec), sandbox);
+    return process == nullptr ? std::vector<std::string>() : Finish(process.get());
+  }
+
+  std::vector<std::string> attempts_, notes_;
+  DirectLauncher direct_{[](const std::string&) {}};
+  ForkLauncher forks_{&direct_, [this](std::string note) { notes_.push_back(std::move(note)); }};
+  SandboxLauncher launcher_{&forks_};
+};
+
+TEST_F(SandboxLauncherTest, EveryCallThatReachesOutIsRefusedAndTold) {
+  EXPECT_THAT(Call({"connect", "192.0.2.77", "udp", "192.0.2.77", "sendto", "192.0.2.77", "sendmsg", "192.0.2.77",
+                    "sendmmsg", "192.0.2.77", "unspecified", "192.0.2.77", "connect", "2001:db8::77", "sendto",
+                    "2001:db8::77", "connect", "::ffff:192.0.2.77"}),
+              AllOf(testing::SizeIs(9), Each(EndsWith(": ENETUNREACH"))));
+  EXPECT_THAT(attempts_, ElementsAre("192.0.2.77:9", "192.0.2.77:9", "192.0.2.77:9", "192.0.2.77:9", "192.0.2.77:9",
+                                     "192.0.2.77:9", "[2001:db8::77]:9", "[2001:db8::77]:9", "192.0.2.77:9"));
+}
+
+TEST_F(SandboxLauncherTest, LocalhostAndSocketsOfNoNetworkGoOn) {
+  EXPECT_THAT(Call({"connect", "127.0.0.1", "sendto", "127.0.0.1", "sendmsg", "127.8.8.8", "sendmmsg", "127.0.0.1",
+                    "connect", "::1", "sendmsg", "::1", "connect", "::ffff:127.0.0.1", "unix", "-", "pair", "-"}),
+              AllOf(testing::SizeIs(9), Each(EndsWith(": done"))));
+  EXPECT_THAT(attempts_, IsEmpty());
+}
+
+TEST_F(SandboxLauncherTest, SoDoAddressesOfTheHostsInterfaces) {
+  std::vector<std::string> arguments;
+  ifaddrs* all = nullptr;
+  ASSERT_EQ(getifaddrs(&all), 0);
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+    char text[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr, text, sizeof text);
+    arguments.insert(arguments.end(), {"connect", text});
+  }
+  freeifaddrs(all);
+  ASSERT_THAT(arguments, Contains("127.0.0.1"));
+  EXPECT_THAT(Call(arguments), Each(EndsWith(": done")));
+  EXPECT_THAT(attempts_, IsEmpty());
+}
+
+TEST_F(SandboxLauncherTest, WhatIsNoAddressIsTheKernelsToRefuse) {
+  EXPECT_THAT(Call({"nowhere", "192.0.2.77"}), ElementsAre("nowhere 192.0.2.77: EFAULT"));
+  EXPECT_THAT(attempts_, IsEmpty());
+}
+
+TEST_F(SandboxLauncherTest, AChildThatLeavesIsKeptToo) {
+  EXPECT_THAT(Call({"child", "connect", "192.0.2.77"}), ElementsAre("connect 192.0.2.77: ENETUNREACH"));
+  EXPECT_THAT(attempts_, ElementsAre("192.0.2.77:9"));
+}
+
+TEST_F(SandboxLauncherTest, RequestsThatNoFilterSeesAreNotThere) {
+  EXPECT_THAT(Call({"ring", "-"}), ElementsAre("ring -: ENOSYS"));
+  EXPECT_THAT(attempts_, IsEmpty());
+}
+
+#if defined(__x86_64__)
+TEST_F(SandboxLauncherTest, CallsOf32BitProgramsAreSeen) {
+  if (Call({"socketcall-socket", "-"}, Sandbox::kNone) != std::vector<std::string>{"socketcall-socket -: done"}) {
+    GTEST_SKIP() << "this kernel has no 32-bit calls";
+  }
+  EXPECT_THAT(
+      Call({"narrow-connect", "192.0.2.77", "narrow-sendmsg", "192.0.2.77", "narrow-sendmmsg", "2001:db8::77",
+            "socketcall-connect", "192.0.2.77", "socketcall-sendto", "192.0.2.77", "socketcall-sendmsg", "192.0.2.77"}),
+      AllOf(testing::SizeIs(6), Each(EndsWith(": ENETUNREACH"))));
+  EXPECT_THAT(attempts_, ElementsAre("192.0.2.77:9", "192.0.2.77:9", "[2001:db8::77]:9", "192.0.2.77:9", "192.0.2.77:9",
+                                     "192.0.2.77:9"));
+  EXPECT_THAT(Call({"narrow-connect", "127.0.0.1", "narrow-sendmsg", "127.0.0.1", "narrow-sendmmsg", "::1",
+                    "socketcall-connect", "127.0.0.1", "socketcall-sendto", "127.0.0.1", "socketcall-sendmsg",
+                    "127.0.0.1", "socketcall-socket", "-"}),
+              AllOf(testing::SizeIs(7), Each(EndsWith(": done"))));
+}
+#endif
+
+TEST_F(SandboxLauncherTest, OthersAreNotKept) {
+  EXPECT_THAT(Shell("grep -c '^Seccomp:.0' /proc/self/status", Sandbox::kNone), ElementsAre("1"));
+  EXPECT_THAT(Shell("grep -c '^Seccomp:.2' /proc/self/status"), ElementsAre("1"));
+  EXPECT_THAT(Shell("grep -c '^Seccomp:.0' /proc/self/status", Sandbox::kNone), ElementsAre("1"));
+  // Nor is the thread that asked for it.
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line) && line.rfind("Seccomp:", 0) != 0) continue;
+  EXPECT_EQ(line, "Seccomp:\t0");
+}
+
+TEST_F(SandboxLauncherTest, AProcessStartsAsAnyOther) {
+  EXPECT_THAT(Shell("ls /proc/self/fd | wc -l; umask; ps -o pgid= -p $$ | tr -d ' '; echo $$; ulimit -x"),
+              AllOf(Contains("0022"), testing::SizeIs(5)));
+  StartSpec spec;
+  spec.program = "/nonexistent/test";
+  spec.arguments = {"test"};
+  spec.working_directory = "/";
+  spec.sandbox = Sandbox::kNoNetwork;
+  EXPECT_THAT(std::string(launcher_.Launch(SlotId(1), std::move(spec)).status().message()),
+              HasSubstr("cannot start /nonexistent/test in /: execve"));
+}
+
+TEST_F(SandboxLauncherTest, OneThatIsKilledWhileItWaitsIsGone) {
+  StartSpec spec;
+  spec.program = DTEST_NETWORK_CALLER;
+  spec.arguments = {"network_caller", "connect", "192.0.2.77"};
+  const std::unique_ptr<TestProcess> process = Launch(std::move(spec));
+  ASSERT_NE(process, nullptr);
+  pollfd asked = {launcher_.fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&asked, 1, -1), 1);
+  process->Signal(SIGKILL);
+  EXPECT_THAT(Finish(process.get()), IsEmpty());  // refuses what is not there any more
+}
+
+// A filter with a listener is there already: no second one may be. The agent under it cannot keep anything.
+TEST_F(SandboxLauncherTest, WhereThereIsNoSuchFilterItIsAnError) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::unique_ptr<TestProcess> inner;
+    Wake wake;
+    // As the thread that starts processes in a sandbox, which has a filter.
+    absl::StatusOr<std::unique_ptr<NetworkGuard>> outer = NetworkGuard::Make(&wake);
+    if (!outer.ok()) _exit(1);
+    ChildSpec spec;
+    spec.program = "/proc/self/exe";
+    spec.arguments = {"test", "--gtest_filter=*DISABLED_UnderAFilter", "--gtest_also_run_disabled_tests"};
+    spec.environment = {"PATH=/usr/bin:/bin"};
+    spec.out = STDOUT_FILENO;
+    spec.err = STDERR_FILENO;
+    const StartedChild started = (*outer)->Start(spec);
+    int status = 1;
+    waitpid(started.pid, &status, 0);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
+  }
+  int status = 1;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+TEST_F(SandboxLauncherTest, DISABLED_UnderAFilter) {
+  for (int i = 0; i < 2; ++i) {  // also when asked again
+    StartSpec spec;
+    spec.program = "/bin/true";
+    spec.arguments = {"true"};
+    spec.working_directory = "/";
+    spec.sandbox = Sandbox::kNoNetwork;
+    EXPECT_THAT(std::string(launcher_.Launch(SlotId(1), std::move(spec)).status().message()),
+                AllOf(HasSubstr("cannot keep tests from the network: seccomp(SECCOMP_SET_MODE_FILTER): Device or "
+                                "resource busy (this agent is under such a filter itself"),
+                      EndsWith("run without --no-network there, or leave this host out")));
+  }
+}
+
+// A fork server in Python, of the same module as pytest's.
+constexpr char kServer[] = R"(
+import os, socket, sys
+sys.path.insert(0, sys.argv[1])
+from dtest_pytest import forking
+
+class Config:
+    class pluginmanager:
+        @staticmethod
+        def getplugin(name): return None
+class Worker:
+    def begin(self, config): pass
+    def end(self): pass
+
+origin = forking.Origin()
+loaded = os.getpid()
+request = forking.serve(Config, Worker(), origin)
+sys.stdout = os.fdopen(1, "w", closefd=False)
+try:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp: udp.sendto(b"x", ("192.0.2.77", 9))
+    said = "sent"
+except OSError as error: said = error.strerror
+print("forked" if loaded != os.getpid() else "alone", loaded, said)
+sys.stdout.flush()
+forking.leave(0)
+)";
+
+TEST_F(SandboxLauncherTest, WhatIsForkedIsKeptAndItsServerIsOfItsOwn) {
+  std::vector<std::string> servers;
+  for (const Sandbox sandbox : {Sandbox::kNoNetwork, Sandbox::kNone, Sandbox::kNoNetwork}) {
+    StartSpec spec;
+    spec.program = "/usr/bin/python3";
+    spec.arguments = {"python3", "-c", "print('afresh')"};
+    spec.fork_server = {"python3", "-B", "-c", kServer, DTEST_PYTEST_PLUGIN};
+    spec.report = true;
+    const std::unique_ptr<TestProcess> process = Launch(std::move(spec), sandbox);
+    ASSERT_NE(process, nullptr);
+    while (!process->HasEnded()) {
+      pollfd polled[] = {{process->end_fd(), POLLIN, 0}, {launcher_.fd(), POLLIN, 0}};
+      poll(polled, 2, -1);
+      if (polled[1].revents != 0) {
+        launcher_.TellAttempts([&](pid_t asker, const std::string& address) {
+          EXPECT_TRUE(process->IsAncestorOf(asker));
+          attempts_.push_back(address);
+        });
+      }
+    }
+    servers.push_back(absl::StrJoin(Finish(process.get()), "\n"));
+  }
+  EXPECT_THAT(servers[0], AllOf(testing::StartsWith("forked "), EndsWith(" Network is unreachable")));
+  EXPECT_EQ(servers[2], servers[0]);
+  EXPECT_THAT(servers[1], testing::StartsWith("forked "));
+  const auto server = [](const std::string& said) { return std::vector<std::string>(absl::StrSplit(said, ' '))[1]; };
+  EXPECT_NE(server(servers[1]), server(servers[0]));
+  EXPECT_THAT(attempts_, ElementsAre("192.0.2.77:9", "192.0.2.77:9"));
+  EXPECT_THAT(notes_, IsEmpty());
+}
+
+// What another user's process may do is no matter of this one's rights: as any user, once it promises to gain none.
+TEST_F(SandboxLauncherTest, AUserWithoutRightsCanDoItToo) {
+  if (geteuid() != 0) GTEST_SKIP() << "this is such a user";
+  const pid_t child = fork();
+  if (child == 0) {
+    if (setgid(65534) != 0 || setuid(65534) != 0) _exit(3);
+    prctl(PR_SET_DUMPABLE, 1);  // as after execve
+    Wake wake;
+    absl::StatusOr<std::unique_ptr<NetworkGuard>> guard = NetworkGuard::Make(&wake);
+    if (!guard.ok()) {
+      ADD_FAILURE() << guard.status();
+      _exit(1);
+    }
+    _exit(0);
+  }
+  int status = 1;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+}  // namespace
+}  // namespace dtest
