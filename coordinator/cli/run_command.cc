@@ -251,6 +251,7 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   }
   bundle.placed = environment.files;
   bundle.pytest.packages = environment.packages;
+  bundle.pytest.system_packages = environment.system_packages;
   bundle.pytest.environments_here = environment.interpreter_here;
   bundle.pytest.environments_there = environment.interpreter_there;
   bundle.arguments = options.test_arguments;

@@ -124,10 +124,13 @@ class RealTest(harness.FarmCase):
 
     def variables(self):
         """Of tests, by whatever they are run."""
-        return {"PATH": os.path.join(self.venv, "bin") + ":" + os.environ["PATH"], "VIRTUAL_ENV": self.venv, **self.suite.variables}
+        path = os.pathsep.join((os.path.join(self.venv, "bin"), "/usr/local/bin", "/usr/bin", "/bin"))
+        return {"PATH": path, "VIRTUAL_ENV": self.venv, **self.suite.variables}
 
     def pytest(self, by, *arguments):
         verdicts = self.result(by, "json")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(verdicts)
         with self.project() as project, open(self.result(by, "txt"), "w", encoding="utf-8") as output:
             began = time.monotonic()
             subprocess.run([os.path.join(self.venv, "bin", "pytest"), "-p", "verdicts_plugin", "--verdicts", verdicts, "-q", "-rfE",
@@ -135,6 +138,7 @@ class RealTest(harness.FarmCase):
                            cwd=project, env=self.environment(**self.variables()), stdin=subprocess.DEVNULL, stdout=output,
                            stderr=subprocess.STDOUT, check=False, timeout=LONGEST_RUN)
             seconds = time.monotonic() - began
+        self.assertTrue(os.path.exists(verdicts), f"pytest told no verdict: {self.result(by, 'txt')}")
         with open(verdicts, encoding="utf-8") as file:
             written = json.load(file)
         self.skipped_files = written["skipped_files"]

@@ -80,11 +80,13 @@ SUITES = {
                                          "python_files = test*.py\n"},
                     variables={"RUNNING_DJANGOS_TEST_SUITE": "true"}),
     "flask": Suite("3.1.3", "pytest==8.4.2 asgiref greenlet python-dotenv", farm=True),
-    "numpy": Suite("2.4.6", "pytest==9.0.2 hypothesis", paths="lib linalg ma polynomial", installed=(
-        ("lib", "numpy/lib/tests"), ("linalg", "numpy/linalg/tests"), ("ma", "numpy/ma/tests"), ("polynomial", "numpy/polynomial/tests"))),
+    "numpy": Suite("2.4.6", "pytest==9.0.2 hypothesis", paths="lib linalg polynomial", installed=(
+        ("lib", "numpy/lib/tests"), ("linalg", "numpy/linalg/tests"), ("polynomial", "numpy/polynomial/tests"))),
     "packaging": Suite("26.4", "pytest==9.2.0 hypothesis pip pretend tomli_w", farm=True),
     "pytest": Suite("9.2.0", "argcomplete attrs hypothesis mock numpy pexpect pyyaml requests setuptools xmlschema", paths="testing"),
     "requests": Suite("2.34.2", "pytest==9.1.1 pytest-cov pytest-httpbin==2.1.0 httpbin~=0.10.0 pytest-mock trustme PySocks", farm=True),
-    "sqlalchemy": Suite("2.1.9", "pytest==8.4.2 greenlet aiosqlite", paths="test/base test/engine test/sql test/dialect/test_sqlite.py"),
-    "werkzeug": Suite("3.1.9", "pytest==8.4.2 cffi cryptography ephemeral-port-reserve pytest-timeout watchdog", farm=True),
+    "sqlalchemy": Suite("2.1.9", "pytest==8.4.2 greenlet aiosqlite", paths="test/base test/engine test/dialect/test_sqlite.py"),
+    "werkzeug": Suite("3.1.9", "pytest==8.4.2 cffi cryptography ephemeral-port-reserve pytest-timeout watchdog", farm=True,
+                      # With this watchdog it waits for ever, whatever runs it.
+                      arguments=("--deselect", "tests/test_serving.py::test_reloader_sys_path[watchdog]")),
 }
