@@ -92,6 +92,7 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self):
+        reporter.restore()
         if not self._forks:
             self._fill()
 

@@ -130,6 +130,16 @@ TEST_F(PytestDiscoverTest, RootsWithinRootsAreUnitsOfTheirOwn) {
   EXPECT_THAT(Find({"part"}), ElementsAre("part: <root>"));
 }
 
+TEST_F(PytestDiscoverTest, ARootThatTheOneAroundItLeavesOutIsLeftOut) {
+  Write("pyproject.toml", "[tool.pytest]\nnorecursedirs = ['testing/examples']\n");
+  Write("testing/test_a.py");
+  Write("testing/examples/pytest.ini");
+  Write("testing/examples/inner/test_b.py");
+  EXPECT_THAT(Find({""}), ElementsAre("pytest: <root>"));
+  EXPECT_THAT(Find({"testing"}), ElementsAre("pytest: testing"));
+  EXPECT_THAT(Find({"testing/examples"}), ElementsAre("testing/examples: <root>"));
+}
+
 TEST_F(PytestDiscoverTest, WhatPytestDoesNotEnterIsNoReasonForAUnit) {
   Write("a/build/test_a.py");
   Write("a/env/pyvenv.cfg");

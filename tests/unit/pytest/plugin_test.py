@@ -350,6 +350,18 @@ class EnvironmentTest(PluginCase):
 
 class PluginTest(PluginCase):
 
+    def test_pytest_within_a_test_says_all(self):
+        self.write("conftest.py", "pytest_plugins = ['pytester']\n")
+        self.write("test_m.py", """\
+            def test_a(pytester):
+                pytester.makepyfile("def test_b(): print('of b'); assert 0")
+                result = pytester.runpytest_inprocess()
+                result.assert_outcomes(failed=1)
+                result.stdout.fnmatch_lines(["of b"])
+            """)
+        for run in (self.run_cases, self.serve_cases):
+            self.assertEqual(run(["test_m.py::test_a"])["test_m.py::test_a"][2], "passed")
+
     def test_verdicts_are_those_of_pytest(self):
         self.write("tests/conftest.py", CONFTEST)
         self.write("tests/test_a.py", TEST_A)
