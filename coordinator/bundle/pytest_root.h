@@ -44,9 +44,10 @@ struct PytestRoot {
     kConfiguration,  // the root's own: a plugin may collect what is there
   };
   Use UseOf(absl::string_view walked, absl::string_view path) const;
+  // Whether pytest, as it is configured here, goes from the one directory into the other, which is below it.
+  bool Enters(absl::string_view walked, absl::string_view below) const;
 
  private:
-  bool Enters(absl::string_view walked, absl::string_view below) const;
   bool SearchesForExamples(const std::string& path) const;
 };
 

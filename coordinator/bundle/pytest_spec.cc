@@ -41,6 +41,12 @@ std::vector<std::string> Arguments(const std::string& root, const PytestUnit& un
   return arguments;
 }
 
+// Where a host has what tests are named by: `there`, as the process sees it, is `here` on this machine.
+void AddPlace(const std::string& there, const std::string& here, std::vector<std::string>* arguments) {
+  arguments->push_back(absl::StrCat("--there=", there));
+  arguments->push_back(absl::StrCat("--here=", here));
+}
+
 bool IsExecutable(const std::string& path) { return access(path.c_str(), X_OK) == 0; }
 
 // Of a name in PATH; empty: there is none.
@@ -120,12 +126,13 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
         absl::StrCat(".dtest/outside/", Sha256(DirectoryOf(unit.root)).Hex().substr(0, 8), "/", BaseName(unit.root));
   }
   std::string here;
+  std::string root = place.empty() ? "." : place;
   if (RelativeTo(unit.root, options.root, &here) && unit.root != options.root) {
     spec.working_directory = here.empty() ? place : absl::StrCat(place, "/", here);
-    spec.arguments = Arguments(RelativePath(options.root, unit.root), unit, settings);
-  } else {
-    spec.arguments = Arguments(place.empty() ? "." : place, unit, settings);
+    root = RelativePath(options.root, unit.root);
   }
+  spec.arguments = Arguments(root, unit, settings);
+  AddPlace(root, unit.root, &spec.arguments);
 
   std::vector<std::string> tests = unit.files;
   if (!unit.ini.empty()) tests.push_back(unit.ini);
@@ -153,6 +160,11 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
     absl::StatusOr<std::vector<ManifestEntry>> packages = PackageEntries(settings.packages, kPackagesPlace, catalog);
     if (!packages.ok()) return packages.status();
     for (ManifestEntry& entry : *packages) tree.AddEntry(std::move(entry));
+    const std::string there =
+        RelativePath(absl::StrCat("/", spec.working_directory), absl::StrCat("/", kPackagesPlace));
+    spec.arguments.push_back(absl::StrCat("--packages=", there));
+    if (settings.system_packages) spec.arguments.emplace_back("--system-packages=yes");
+    AddPlace(there, settings.packages, &spec.arguments);
   }
   spec.files = tree.entries();
   if (absl::Status fits = CheckFits(spec); !fits.ok()) return fits;

@@ -38,6 +38,7 @@ struct PytestSettings {
   std::string environments_here = {}, environments_there = {};
   // A directory of Python packages that every shipped unit brings along (python_packages.h); empty: none.
   std::string packages = {};
+  bool system_packages = false;  // what else hosts have installed for their Python is imported, too
 };
 
 // The spec of a unit that is shipped, with all its files in the catalog. Of the options, `root` is the working

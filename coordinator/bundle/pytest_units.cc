@@ -56,6 +56,9 @@ bool PytestUnits::AddFound(const std::string& walked, const std::string& path, b
   const PytestRoot& root = roots_.RootOf(directory);
   const PytestRoot::Use use = root.UseOf(walked, path);
   if (use == PytestRoot::Use::kNone) return false;
+  // A root within another, whose norecursedirs leave it out.
+  if (const PytestRoot& outer = roots_.RootOf(walked); &outer != &root && !outer.Enters(walked, directory))
+    return false;
   std::string file = Below(root, path);
   if (use == PytestRoot::Use::kTests && executable_script && !roots_.IsDeclared(directory)) {
     programs_[root.directory].push_back(std::move(file));

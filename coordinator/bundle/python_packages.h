@@ -1,8 +1,8 @@
-// The packages of a virtual environment, as they travel to hosts whose own Python imports them (PYTHONPATH): what lies
-// in its site-packages but for caches of compiled modules. Programs in its bin do not, nor does its interpreter.
+// The packages of a virtual environment, as they travel to hosts whose own Python imports them: what lies in its
+// site-packages but for caches of compiled modules. Programs in its bin do not, nor does its interpreter.
 //
-// Python reads no *.pth there. The directories that they name, where a project is installed in "editable" mode, have to
-// be named beside the packages; code in them does not run.
+// What *.pth say is of this machine. The directories that they name, where a project is installed in "editable" mode,
+// have to be named beside the packages; code in them, which finds such a project, does not find it.
 //
 // No state; the catalog's thread.
 

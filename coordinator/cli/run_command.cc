@@ -255,6 +255,7 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   if (!options.network) bundle.env.emplace_back("network=", "false");
   bundle.placed = environment.files;
   bundle.pytest.packages = environment.packages;
+  bundle.pytest.system_packages = environment.system_packages;
   bundle.pytest.environments_here = environment.interpreter_here;
   bundle.pytest.environments_there = environment.interpreter_there;
   bundle.arguments = options.test_arguments;

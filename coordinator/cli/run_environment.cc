@@ -146,6 +146,7 @@ absl::Status Ship(const std::string& environment, const std::string& working_dir
   made->interpreter_here = absl::StrCat(environment, "/bin/python");
   made->interpreter_there = of_hosts;
   made->packages = packages->directory;
+  made->system_packages = packages->system_packages;
   made->there.packages = kPackagesPlace;
   for (const std::string& source : packages->sources) {
     std::string relative;
@@ -160,7 +161,7 @@ absl::Status Ship(const std::string& environment, const std::string& working_dir
   }
   for (const std::string& hook : packages->hooks) {
     made->warnings.push_back(absl::StrCat("[environment] ship: ", environment, " may find packages by code in ", hook,
-                                          ", which does not run on hosts: they do not find those"));
+                                          ", which names places of this machine: hosts do not find those there"));
   }
   if (packages->system_packages) {
     made->warnings.push_back(absl::StrCat("[environment] ship: ", environment,

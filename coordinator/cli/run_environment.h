@@ -23,8 +23,9 @@ struct RunEnvironment {
       interpreter_there;                        // of pytest's tests, a path or a name; empty: there is no environment
   std::optional<PrivateDirectory> copies = {};  // of the files of the key, as they were read; goes with this
   std::vector<PlacedFile> files;                // that every unit brings to a host
-  std::string packages;                         // as in PytestSettings
-  std::vector<std::string> warnings;            // for a person
+  std::string packages;                         // as in PytestSettings, as the next
+  bool system_packages = false;
+  std::vector<std::string> warnings;  // for a person
 };
 
 // Reads the files of the key, once: what is read is what the command sees, here and on hosts, whatever becomes of the

@@ -44,7 +44,8 @@ def write(path, text, mode=0o644):
 
 def make_dev(root, loop_devices=False):
     """/dev with the harmless devices only, and the loop devices for a host that is to mount images."""
-    os.makedirs(f"{root}/dev/shm", mode=0o1777)
+    os.makedirs(f"{root}/dev/shm")
+    os.chmod(f"{root}/dev/shm", 0o1777)
     for name in DEVICES:
         write(f"{root}/dev/{name}", "")
         bind(f"/dev/{name}", f"{root}/dev/{name}")

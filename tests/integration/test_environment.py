@@ -325,7 +325,7 @@ class FarmTest(EnvironmentCase, FarmCase):
         self.put("src/edited.py", "")
         self.put(f"{site}/project.pth", self.path("project/src") + "\n")
         self.put("tests/test_brought.py", dedent("""\
-            import sys
+            import subprocess, sys
             import brought, edited
             from inner import deep
 
@@ -336,6 +336,7 @@ class FarmTest(EnvironmentCase, FarmCase):
                 else:
                     assert "/.dtest/packages/" in places[0] and "/.dtest/packages/inner/" in places[1], places
                     assert "/dtest/trees/" in places[2], places
+                subprocess.run([sys.executable, "-c", "import brought"], env={"PYTHONPATH": "/none"}, check=True)
             """) + f"ENVIRONMENT = '{self.path('project/.venv')}'\nHERE = True\n")
         self.assertRan(self.dtest("tests"), 1)
         with open(self.path("project/tests/test_brought.py"), "a", encoding="utf-8") as file:

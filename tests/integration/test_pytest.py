@@ -422,6 +422,23 @@ class HostsTest(Project, FarmCase):
         self.assertExit(nowhere, FAILED)
         self.assertSays(nowhere, "needs python3, which this host does not have in its PATH")
 
+    def test_ids_with_paths_are_those_of_this_machine(self):
+        self.write("pytest.ini", "[pytest]\n")
+        self.write("test_a.py", textwrap.dedent("""\
+            import os, pytest
+            here = os.path.dirname(os.path.abspath(__file__))
+            @pytest.mark.parametrize("path", [f"{here}/{i}" for i in range(8)])
+            def test_path(path):
+                assert os.path.dirname(path) == here
+            """))
+        hosts = self.on_farm("h1", "h2", "h3")  # with other homes each
+        expected = {f"test_a.py::test_path[{self.path(str(i))}]": "passed" for i in range(8)}
+        result = self.dtest(*hosts, "test_a.py")
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.names(), expected)
+        name = f"test_a.py::test_path[{self.path('3')}]"
+        self.assertEqual(self.dtest(*hosts, name).names(), {name: "passed"})
+
     def test_a_port_that_each_host_has_once_is_locked_by_a_mark(self):
         self.write("pytest.ini", "[pytest]\naddopts = --strict-markers\n")
         self.write("dtest.toml", '[lock.port]\nscope = "host"\n[lock.prot]\nmax = 2\n')

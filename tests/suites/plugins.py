@@ -16,22 +16,9 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "integration"))
 
 import harness  # noqa: E402
+import registry  # noqa: E402
 
-INSTALLED = os.environ.get("DTEST_SUITES", "")
-
-VERDICTS = """\
-    import json
-    verdicts = {}
-    def pytest_collectreport(report):
-        if report.failed: verdicts[report.nodeid] = "failed"
-    def pytest_runtest_logreport(report):
-        if report.outcome in ("rerun", "retried"): return
-        outcome = report.outcome
-        if verdicts.get(report.nodeid) in (None, "passed"): verdicts[report.nodeid] = outcome
-        elif report.failed: verdicts[report.nodeid] = "failed"
-    def pytest_unconfigure():
-        json.dump(verdicts, open("verdicts.json", "w"))
-    """
+VERDICTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "plugin")
 
 
 @dataclasses.dataclass
@@ -216,47 +203,28 @@ PLUGINS = {
 }
 
 
-def python():
-    """An interpreter that has nothing but pip."""
-    path = os.path.join(INSTALLED, "python", "bin", "python")
-    if not os.path.exists(path):
-        subprocess.run([sys.executable, "-m", "venv", os.path.join(INSTALLED, "python")], check=True)
-    return path
-
-
-def install(name, packages):
-    directory = os.path.join(INSTALLED, name)
-    marker = os.path.join(directory, ".packages")
-    if not os.path.exists(marker):
-        subprocess.run([python(), "-m", "pip", "install", "-q", "--upgrade", "--target", directory, "pytest",
-                        *packages.split()], check=True)
-        with open(marker, "w", encoding="utf-8") as file:
-            file.write(packages)
-    return directory
-
-
 class PluginsTest(harness.DtestCase):
     def compare(self, name, suite):
-        packages = install(name, suite.packages)
+        packages = registry.packages(name, f"pytest {suite.packages}")
         files = {"pytest.ini": f"[pytest]\n{suite.ini}\n", "test_m.py": textwrap.dedent(suite.tests),
                  **{path: textwrap.dedent(contents) for path, contents in suite.files.items()}}
         for project in ("theirs", "ours"):
             for path, contents in files.items():
                 self.write(f"{project}/{path}", contents)
-        self.write("plugin/verdicts_plugin.py", textwrap.dedent(VERDICTS))
-        environment = self.environment(PYTHONPATH=f"{packages}:{self.path('plugin')}", PYTHONDONTWRITEBYTECODE="1")
-        subprocess.run([python(), "-m", "pytest", "-q", "-p", "verdicts_plugin", "-p", "no:cacheprovider"],
+        environment = self.environment(PYTHONPATH=f"{packages}:{VERDICTS}", PYTHONDONTWRITEBYTECODE="1")
+        subprocess.run([registry.python(), "-m", "pytest", "-q", "-p", "verdicts_plugin", "--verdicts", self.path("verdicts.json"),
+                        "-p", "no:cacheprovider"],
                        cwd=self.path("theirs"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                        stdin=subprocess.DEVNULL, check=False)
         expected = {}
-        if os.path.exists(self.path("theirs", "verdicts.json")):
-            with open(self.path("theirs", "verdicts.json"), encoding="utf-8") as file:
-                expected = json.load(file)
+        if os.path.exists(self.path("verdicts.json")):
+            with open(self.path("verdicts.json"), encoding="utf-8") as file:
+                expected = json.load(file)["cases"]
         for case, (theirs, ours) in suite.differs.items():
             self.assertEqual(expected.get(f"test_m.py::{case}"), theirs)
             expected[f"test_m.py::{case}"] = ours
         self.assertTrue(expected, "pytest itself told no verdict: does the plugin fit the newest pytest?")
-        result = self.dtest(".", "-j2", "--pytest", python(), directory=self.path("ours"), env={"PYTHONPATH": packages})
+        result = self.dtest(".", "-j2", "--pytest", registry.python(), directory=self.path("ours"), env={"PYTHONPATH": packages})
         self.assertEqual(result.names(), expected, result.text)
         self.assertExit(result, harness.FAILED if {"failed", "crashed", "timed out"} & set(expected.values()) else harness.PASSED)
         self.assertEqual("collects anew" not in result.text, suite.forks, result.text)
@@ -276,6 +244,4 @@ for plugin_name, plugin_suite in PLUGINS.items():
 
 
 if __name__ == "__main__":
-    if not INSTALLED:
-        sys.exit("DTEST_SUITES is to name a directory for what is installed; ./dev suites does")
     unittest.main(verbosity=2)

@@ -12,8 +12,9 @@ MOST_WARNINGS = 3
 class Collection:
     """A plugin of pytest that hears it."""
 
-    def __init__(self, root):
+    def __init__(self, root, names):
         self._root = root
+        self.names = names
         self.uncollected = {}  # reports by the node ids of files and directories
         self._deselected = 0
         self._warnings = {}  # texts, in their order

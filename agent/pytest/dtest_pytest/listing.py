@@ -24,7 +24,7 @@ NO_LABELS = frozenset(("parametrize", "usefixtures", "filterwarnings"))
 
 def write(path, session, collected, may_be_empty):
     mode = session.config.dtest_dist
-    cases = [("case", *describe(item, mode)) for item in session.items]
+    cases = [("case", *describe(item, mode, collected.names)) for item in session.items]
     cases += [("error", nodeid, report.longreprtext) for nodeid, report in collected.uncollected.items()]
     notes = [*collected.notes(session), groups.note(mode)]
     entries = [("note", text) for text in notes if text] + cases
@@ -33,20 +33,20 @@ def write(path, session, collected, may_be_empty):
     records.write(path, [*entries, ("end", str(len(cases)))])
 
 
-def describe(item, mode):
+def describe(item, mode, known_as):
     file, line, _ = item.location
     parameter = getattr(getattr(item, "callspec", None), "id", "")
     labels = sorted({mark.name for mark in item.iter_markers()} - NO_LABELS)
     names = locks.of_listed(item)
-    return (item.nodeid, str(file), str(0 if line is None else line + 1), parameter, groups.of_item(item, mode),
-            str(len(names)), *names, *labels)
+    return (known_as.of(item.nodeid), str(file), str(0 if line is None else line + 1), known_as.of(parameter),
+            groups.of_item(item, mode), str(len(names)), *names, *labels)
 
 
 class Listing(collection.Collection):
     """In a process of its own."""
 
-    def __init__(self, path, root, may_be_empty):
-        super().__init__(root)
+    def __init__(self, path, root, names, may_be_empty):
+        super().__init__(root, names)
         self._path = path
         self._may_be_empty = may_be_empty
         self._written = self._collected = False

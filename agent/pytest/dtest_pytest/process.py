@@ -3,18 +3,21 @@
 import os
 import sys
 
-from . import records, request
+from . import environment, records, request, shared
 
 NO_PYTEST = 69
 
 
 def start(file, arguments):
     """`file` is what the agent started."""
+    asked = request.Request(arguments)
+    if asked.packages:
+        environment.enter(asked.packages, asked.system_packages, shared.directory())
     # Not there for tests, nor for a dtest that one of them starts.
     directory, limit, apart_now = (os.environ.pop(name, "") for name in records.PROFILE)
     if not limit or apart_now:
         main(arguments, directory, bool(apart_now))
-    elif request.Request(arguments).serve:
+    elif asked.serve:
         sys.exit(0)  # the process that lists is not to be forked: the agent starts one
     else:
         from . import apart
@@ -29,7 +32,7 @@ def main(arguments, profile_directory, collects_apart):
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(without_pytest(asked, f"{sys.executable} (Python {version}) cannot import pytest: {error}"))
-    from . import forking, listing, measuring, rewriting, running, serving, stacks, watching, worker
+    from . import forking, listing, measuring, names, rewriting, running, serving, stacks, watching, worker
 
     why_not = measuring.why_not() if asked.coverage == "yes" else ""
     if why_not:
@@ -39,9 +42,9 @@ def main(arguments, profile_directory, collects_apart):
     sys.dont_write_bytecode = True  # nothing is written into the project
     stacks.show_when_stopped()
     root = os.path.abspath(asked.root)
-    shared = worker.shared_directory()
+    common = shared.directory()
     sys.argv = ["pytest", *asked.arg, *asked.path]
-    measure = measuring.Measuring(asked.coverage == "yes", root, shared, off=bool(asked.list) or asked.coverage == "no")
+    measure = measuring.Measuring(asked.coverage == "yes", root, common, off=bool(asked.list) or asked.coverage == "no")
     profiled = None
     if profile_directory or collects_apart:
         from . import profiling  # others need not import it
@@ -49,18 +52,19 @@ def main(arguments, profile_directory, collects_apart):
         profiled = profiling.Collecting() if collects_apart else profiling.Fixtures(profile_directory, root)
     plugin = worker.Worker(bool(asked.serve), measure, profiled)
     plugins = [plugin]
+    known_as = names.Names(asked.there, asked.here)
     if asked.list:
-        work = listing.Listing(asked.list, root, asked.may_be_empty)
+        work = listing.Listing(asked.list, root, known_as, asked.may_be_empty)
     elif asked.run:
-        work = running.Running(asked.cases(), records.Channel(3), root, measure)
+        work = running.Running(asked.cases(), records.Channel(3), root, known_as, measure)
     else:
         # The directories of the slot that happened to be first are emptied after each of its processes.
-        os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = shared
-        work = serving.Serving(plugin, root, forking.Origin(), asked.may_be_empty, measure)
+        os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = common
+        work = serving.Serving(plugin, root, known_as, forking.Origin(), asked.may_be_empty, measure)
         watching.watch_environment()
         plugins.append(rewriting.Ahead())
-    cache = os.path.join(shared, "cache")
-    status = work.exit_status(int(pytest.main(arguments_of(asked, root, cache), plugins=[*plugins, work])))
+    cache = os.path.join(common, "cache")
+    status = work.exit_status(int(pytest.main(arguments_of(asked, root, known_as, cache), plugins=[*plugins, work])))
     if asked.serve and work.is_worker:
         forking.leave(status)
     sys.exit(status)
@@ -72,14 +76,14 @@ def without_pytest(asked, why):
     return NO_PYTEST
 
 
-def arguments_of(asked, root, cache):
+def arguments_of(asked, root, known_as, cache):
     """The command line of pytest."""
     arguments = ["-c", os.path.join(root, asked.ini)] if asked.ini else []
     arguments += ["-o", f"cache_dir={cache}"]
     arguments += asked.arg
     arguments += [f"--rootdir={root}"]  # or an option whose value may be left out (--cov) would take the first path for it
     arguments += [f"--ignore={os.path.join(root, path)}" for path in asked.ignore]
-    return arguments + [Argument(os.path.join(root, path) if path else root) for path in paths_of(asked)]
+    return arguments + [Argument(os.path.join(root, path) if path else root) for path in paths_of(asked, known_as)]
 
 
 class Argument(str):
@@ -96,8 +100,8 @@ class Argument(str):
         return file + colons + name, bracket, parameter
 
 
-def paths_of(asked):
+def paths_of(asked, known_as):
     """What to collect: for a run only the files of its cases, each once."""
     if not asked.run:
-        return asked.path
+        return [known_as.back(path) for path in asked.path]
     return list(dict.fromkeys(case.partition("::")[0] for case in asked.cases()))

@@ -9,20 +9,25 @@ class Request:
     --ini=FILE      the file that configures pytest, below the root
     --path=PATH     to collect, relative to the root; may go on as a node id: a.py::TestA::test_b[x]. Repeatable
     --ignore=PATH   not to collect, relative to the root: a root or a program of its own. Repeatable
+    --packages=DIR  what the run ships of an environment (environment.py), relative to the directory of the process
+    --system-packages=yes  what is installed beside the interpreter is imported, too
     --may-be-empty=yes  that there is no test is no mistake
     --arg=ARG       for pytest. Repeatable
+    --there=PATH    a directory, relative to that of the process or absolute. Repeatable, as often as
+    --here=PATH     what it is on the machine that dtest was called on: names of tests have that in its place (names.py)
     --coverage=yes  measure what the tests cover, and tell it (measuring.py); no: not even where the project asks for it
     --list=FILE     write the listing there
     --serve=yes     collect, and fork a worker for each --run that is asked for through descriptor 3 (forking.py)
     --run=FILE      run the cases that stand there, each with a zero byte behind it; tell of them through descriptor 3
     """
 
-    LISTS = ("path", "ignore", "arg")
-    TEXTS = ("root", "ini", "may-be-empty", "coverage", "list", "serve", "run")
+    LISTS = ("path", "ignore", "arg", "there", "here")
+    TEXTS = ("root", "ini", "packages", "system-packages", "may-be-empty", "coverage", "list", "serve", "run")
 
     def __init__(self, arguments):
         self.root = self.ini = self.may_be_empty = self.coverage = self.list = self.serve = self.run = ""
-        self.path, self.ignore, self.arg = [], [], []
+        self.packages = self.system_packages = ""
+        self.path, self.ignore, self.arg, self.there, self.here = [], [], [], [], []
         for argument in arguments:
             name, separator, value = argument.partition("=")
             name = name[2:] if name.startswith("--") and separator else ""

@@ -25,8 +25,8 @@ LEAST_SHARED = 0.001  # seconds that are worth a word
 
 
 class Running(collection.Collection):
-    def __init__(self, cases, channel, root, measure):
-        super().__init__(root)
+    def __init__(self, cases, channel, root, names, measure):
+        super().__init__(root, names)
         self._cases = cases
         self._channel = channel
         self._measure = measure
@@ -43,7 +43,7 @@ class Running(collection.Collection):
     def _items(self, session, cases):
         """(position, item) of those cases that are there, in the order of the batch."""
         if self._by_id is None:
-            self._by_id = {item.nodeid: item for item in session.items}
+            self._by_id = {self.names.of(item.nodeid): item for item in session.items}
         return [(position, self._by_id[case]) for position, case in enumerate(cases) if case in self._by_id]
 
     def _tell_missing(self):

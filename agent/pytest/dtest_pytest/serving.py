@@ -6,8 +6,8 @@ from . import collection, following, forking, listing, records, request, running
 
 
 class Serving(running.Running):
-    def __init__(self, worker, root, origin, may_be_empty, measure):
-        super().__init__([], None, root, measure)
+    def __init__(self, worker, root, names, origin, may_be_empty, measure):
+        super().__init__([], None, root, names, measure)
         self._worker = worker
         self._origin = origin
         self._may_be_empty = may_be_empty

@@ -8,20 +8,12 @@ import zlib
 
 import pytest
 
-from . import fixtures, locks, neighbours, network, node, reporter, watching
-
-
-def shared_directory():
-    """Of all processes of this agent, for what they share and for their caches; outlives each of them."""
-    package = os.path.dirname(os.path.abspath(__file__))
-    path = os.path.join(os.path.dirname(os.path.dirname(package)), "pytest-shared")
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    return path
+from . import fixtures, locks, neighbours, network, node, reporter, shared, watching
 
 
 def base_temporary(worker_id):
     """Beside those of the host's other workers, as under pytest-xdist: recipes put a lock into what holds them all."""
-    return os.path.join(shared_directory(), "popen-" + worker_id)
+    return os.path.join(shared.directory(), "popen-" + worker_id)
 
 
 def worker_input():
@@ -101,6 +93,7 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self):
+        reporter.restore()
         if not self._forks:
             self._fill()
 

@@ -142,6 +142,16 @@ TEST_F(PytestDiscoverTest, RootsWithinRootsAreUnitsOfTheirOwn) {
   EXPECT_THAT(Find({"part"}), ElementsAre("part: <root>"));
 }
 
+TEST_F(PytestDiscoverTest, ARootThatTheOneAroundItLeavesOutIsLeftOut) {
+  Write("pyproject.toml", "[tool.pytest]\nnorecursedirs = ['testing/examples']\n");
+  Write("testing/test_a.py");
+  Write("testing/examples/pytest.ini");
+  Write("testing/examples/inner/test_b.py");
+  EXPECT_THAT(Find({""}), ElementsAre("pytest: <root>"));
+  EXPECT_THAT(Find({"testing"}), ElementsAre("pytest: testing"));
+  EXPECT_THAT(Find({"testing/examples"}), ElementsAre("testing/examples: <root>"));
+}
+
 TEST_F(PytestDiscoverTest, WhatPytestDoesNotEnterIsNoReasonForAUnit) {
   Write("a/build/test_a.py");
   Write("a/env/pyvenv.cfg");
@@ -272,14 +282,15 @@ TEST_F(PytestDiscoverTest, WhatIsShippedOfAProject) {
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->path, "python3");
   EXPECT_EQ(spec->working_directory, "");
-  EXPECT_THAT(spec->arguments,
-              ElementsAre("--root=project", "--ini=pytest.ini", "--path=tests", "--arg=-m", "--arg=slow"));
+  EXPECT_THAT(spec->arguments, ElementsAre("--root=project", "--ini=pytest.ini", "--path=tests", "--arg=-m",
+                                           "--arg=slow", "--there=project", "--here=" + Path("project")));
   EXPECT_EQ(spec->files.front().path, "project/pytest.ini");
   // From within, the project is all the same whole, and tests start where dtest did.
   const absl::StatusOr<UnitSpec> inside = spec_from(Path("project/tests"));
   ASSERT_TRUE(inside.ok()) << inside.status();
   EXPECT_THAT(inside->working_directory, testing::MatchesRegex("\\.dtest/outside/.*/project/tests"));
   EXPECT_THAT(inside->arguments.front(), "--root=..");
+  EXPECT_THAT(inside->arguments, testing::Contains("--there=.."));
   EXPECT_THAT(inside->files.back().path, testing::MatchesRegex("\\.dtest/outside/.*/project/tests/test_a.py"));
 }
 
@@ -304,6 +315,9 @@ TEST_F(PytestDiscoverTest, AnEnvironmentHasTheInterpreterAndItsFilesAreShipped) 
   const absl::StatusOr<UnitSpec> spec = MakePytestSpec(UnitId(0), program, settings, spec_options, catalog);
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->path, "python3.11");
+  EXPECT_THAT(spec->arguments, ElementsAre("--root=project", "--ini=pytest.ini", "--path=", "--there=project",
+                                           "--here=" + Path("project"), "--packages=.dtest/packages",
+                                           "--there=.dtest/packages", "--here=" + Path("packages")));
   std::vector<std::string> files;
   for (const ManifestEntry& entry : spec->files) files.push_back(entry.path);
   EXPECT_THAT(files, ElementsAre(".dtest/environment/uv.lock", ".dtest/packages/brought.py", "project/pytest.ini",

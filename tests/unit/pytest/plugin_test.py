@@ -271,6 +271,12 @@ class PluginCase(unittest.TestCase):
         self.assertEqual(began, [record[1] for record in records if record[0] == "finished"])
         return {cases[int(record[1])]: record for record in records if record[0] == "finished"}
 
+    def serve_cases(self, cases, *more):
+        """As run_cases, in a worker."""
+        records, printed, status = Server(self, ["--path=", *more]).fork("gw0", cases).result()
+        self.assertEqual(status, 0, printed)
+        return {cases[int(record[1])]: record for record in records if record[0] == "finished"}
+
     def pytest_verdicts(self):
         """What pytest says: (class, name) -> passed, failed or skipped."""
         junit = os.path.join(self.directory, "junit.xml")
@@ -286,7 +292,75 @@ class PluginCase(unittest.TestCase):
         return verdicts
 
 
+class NamesTest(PluginCase):
+    """Hosts have the project in other places than the machine that dtest was called on, and names are those of that machine."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("test_a.py", """\
+            import os, pytest
+            here = os.path.dirname(os.path.abspath(__file__))
+            @pytest.mark.parametrize("path", [here, here + "/a/test_a.py", here + "er/a", "/x" + here, "a"])
+            def test_path(path): assert path != here + "/a/test_a.py"
+            """)
+        self.places = ("--there=a", "--here=/home/site-packages", "--there=.", "--here=/home/r\u00f6t")
+        self.names = [f"test_a.py::test_path[{path}]" for path in (
+            "/home/r\\xf6t", "/home/site-packages/test_a.py", f"{self.project}er/a", f"/x{self.project}", "a")]
+
+    def test_listing_and_run(self):
+        cases = self.list(*self.places)
+        self.assertEqual([case[1] for case in cases], self.names)
+        self.assertEqual([case[4] for case in cases], [name.partition("[")[2][:-1] for name in self.names])
+        for results in (self.run_cases(self.names, *self.places), self.serve_cases(self.names, *self.places)):
+            self.assertEqual([results[name][2] for name in self.names], ["passed", "failed", "passed", "passed", "passed"])
+
+    def test_one_that_was_asked_for(self):
+        self.assertEqual([case[1] for case in self.list(*self.places, paths=(self.names[1], self.names[4]))],
+                         [self.names[1], self.names[4]])
+
+
+class EnvironmentTest(PluginCase):
+    """What a run ships of an environment is one there, too."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("packages/brought.py", "")
+        self.write("test_a.py", """\
+            import os, site, subprocess, sys
+            def test_started():
+                subprocess.run([sys.executable, "-c", "import brought"], env={"PYTHONPATH": "/none"}, check=True)
+            def test_alone(): assert not set(sys.path) & set(site.getsitepackages([sys.base_prefix]))
+            def test_own(): assert not [name for name in os.environ if name.startswith("DTEST_PYTEST")]
+            """)
+        self.cases = ["test_a.py::test_started", "test_a.py::test_alone", "test_a.py::test_own"]
+
+    def test_alone(self):
+        for name in ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "attr", "attrs", "pygments", "tomli"):
+            module = importlib.util.find_spec(name)
+            if module is not None:
+                file = os.path.dirname(module.origin) if module.submodule_search_locations else module.origin
+                os.symlink(file, os.path.join(self.project, "packages", os.path.basename(file)))
+        for results in (self.run_cases(self.cases, "--packages=packages"), self.serve_cases(self.cases, "--packages=packages")):
+            self.assertEqual([results[case][2] for case in self.cases], ["passed"] * 3, results)
+
+    def test_beside_what_is_installed(self):
+        results = self.run_cases(self.cases, "--packages=packages", "--system-packages=yes")
+        self.assertEqual([results[case][2] for case in self.cases], ["passed", "failed", "passed"])
+
+
 class PluginTest(PluginCase):
+
+    def test_pytest_within_a_test_says_all(self):
+        self.write("conftest.py", "pytest_plugins = ['pytester']\n")
+        self.write("test_m.py", """\
+            def test_a(pytester):
+                pytester.makepyfile("def test_b(): print('of b'); assert 0")
+                result = pytester.runpytest_inprocess()
+                result.assert_outcomes(failed=1)
+                result.stdout.fnmatch_lines(["of b"])
+            """)
+        for run in (self.run_cases, self.serve_cases):
+            self.assertEqual(run(["test_m.py::test_a"])["test_m.py::test_a"][2], "passed")
 
     def test_verdicts_are_those_of_pytest(self):
         self.write("tests/conftest.py", CONFTEST)
