@@ -3,9 +3,10 @@
 import sys
 
 OWN = frozenset(("_pytest", "pytest", "pluggy", "dtest_pytest"))  # packages that are no plugins of others
-ASK_WHETHER = frozenset(("pytest_benchmark",))  # modules that ask whether this is a worker, and not which
+# Modules that ask whether this is a worker, and not which, or that copy the environment for what tells them of this machine.
+ASK_WHETHER = frozenset(("platform", "pytest_benchmark"))
 # Packages of plugins whose hooks at the end take away nothing that others use.
-UNMAKE_NOTHING = frozenset(("allure_pytest", "pytest_django", "pytest_html", "pytest_metadata"))
+UNMAKE_NOTHING = frozenset(("allure_pytest", "pytest_benchmark", "pytest_django", "pytest_html", "pytest_metadata"))
 
 
 def before_configure(config, workerinput):

@@ -1095,7 +1095,8 @@ class PluginTest(PluginCase):
     def test_a_worker_keeps_what_collection_set_and_gets_the_rest_of_its_own(self):
         os.makedirs(os.path.join(self.project, "below"))
         self.write("conftest.py", """\
-            import os, random
+            import os, platform, random
+            platform.architecture()
             os.environ["APP_ENV"] = "test"
             os.environ["PATH"] = "/project/bin:" + os.environ["PATH"]
             del os.environ["DROPPED"]
