@@ -11,9 +11,7 @@ A worker is forked twice: its parent ends, and so it becomes a child of the agen
 """
 
 import array
-import atexit
 import ctypes
-import faulthandler
 import gc
 import os
 import random
@@ -22,14 +20,15 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 
-from . import records, stacks, watching
+from . import inherited, records, sharing, stacks, streams, watching
 
 MOST_BYTES = 1 << 20
 MARKED_LIMIT = 10  # RLIMIT_LOCKS: agent/execute/leftovers.h
 PR_SET_PDEATHSIG = 1
 _exit = os._exit  # less what is patched into it later (coverage.py's patch = _exit)
+# Libraries that compute in threads start them as they are imported, and none survives a fork.
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
 class Request:
@@ -44,12 +43,21 @@ class Request:
             self.environment.pop(name, None)
         self.output, self.report, self.reply = descriptors
 
+    def close(self):
+        for descriptor in (self.output, self.report, self.reply):
+            os.close(descriptor)
+
 
 class Origin:
     """What this process was started with: what is another after collection was set by the project, and stays."""
 
-    def __init__(self):
+    def __init__(self, root, temporary):
+        self.streams = streams.Streams()
+        self.sharing = sharing.Sharing(root, temporary)
+        self.inherited = inherited.Inherited()
         self._environment = dict(os.environ)
+        self._one_thread = [name for name in ONE_THREAD if name not in os.environ]
+        os.environ.update(dict.fromkeys(self._one_thread, "1"))
         self._directory = os.getcwd()
         self._random = random.getstate()
         self._seeded = None  # its state after collection, which Python drops when it forks
@@ -58,6 +66,8 @@ class Origin:
         state = random.getstate()
         if state != self._random:
             self._seeded = state
+        gc.collect()
+        self.inherited.collected()
 
     def change_to(self, request):
         """All the rest becomes that of the worker."""
@@ -69,6 +79,9 @@ class Origin:
                 del os.environ[name]
             else:
                 os.environ[name] = wanted
+        for name in self._one_thread:  # what it starts may have as many as it likes
+            if os.environ.get(name) == "1":
+                del os.environ[name]
         if os.getcwd() == self._directory:
             os.chdir(request.working_directory)
         numpy = sys.modules.get("numpy")
@@ -78,31 +91,58 @@ class Origin:
             numpy.random.seed()
 
 
-def serve(config, worker, origin):
-    """Returns in a worker, with its request; never in the process that is called."""
+class Refused(Exception):
+    """This process is not to be forked: why."""
+
+
+def serve(control, config, worker, origin):
+    """Returns in a worker, with its request. In the process that is called it does not, but raises Refused where it must not
+    be forked: it ends then as any other does, and `refuse` tells of it."""
     origin.collected()
-    control = socket.socket(fileno=records.move_up(3))
     libc = ctypes.CDLL(None)
-    capture = config.pluginmanager.getplugin("capturemanager")
-    if capture is not None:
-        capture.stop_global_capturing()  # its files would be shared
-    gc.collect()
+    streams.before_fork(config)
     gc.freeze()
     while True:
-        packet, descriptors = receive(control)
-        if not packet:
+        request = control.next()
+        if request is None:
             _exit(0)  # the agent is gone
-        request = Request(packet, descriptors)
-        reason = why_not_to_fork()
+        reason = why_not_to_fork(config, origin)
         if reason:
-            worker.end()
-            os.write(request.reply, b"!" + records.encode_text(reason))
-        elif fork_twice(request):
+            control.refused = request
+            raise Refused(reason)
+        if fork_twice(request):
             control.close()
-            become_worker(request, libc, config, worker, capture, origin)
+            become_worker(request, libc, config, worker, origin)
             return request
-        for descriptor in descriptors:
-            os.close(descriptor)
+        request.close()
+
+
+class Control:
+    """The socket that the agent asks through."""
+
+    def __init__(self):
+        self._socket = socket.socket(fileno=records.move_up(3))
+        self.refused = None
+
+    def next(self):
+        """None: nobody asks any more."""
+        packet, descriptors = receive(self._socket)
+        return Request(packet, descriptors) if packet else None
+
+    def refuse(self, reason):
+        """Whoever asks is told so, which is the last that this process says."""
+        self._socket.setblocking(False)
+        request = self.refused
+        while request is not None:
+            os.write(request.reply, b"!" + records.encode_text(reason))
+            request.close()
+            try:
+                request = self.next()
+            except BlockingIOError:
+                return
+
+    def close(self):
+        self._socket.close()
 
 
 def receive(control):
@@ -115,15 +155,11 @@ def receive(control):
     return packet, descriptors
 
 
-def why_not_to_fork():
-    """A lock that another thread holds is held for ever in the child."""
+def why_not_to_fork(config, origin):
+    """What workers would share, or would not have; empty: nothing."""
     if watching.asked:
         return f"{watching.asked} is read while tests are collected"
-    threads = len(os.listdir("/proc/self/task"))
-    if threads == 1:
-        return ""
-    names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-    return f"{threads - 1} threads run after collection ({', '.join(names) or 'none of them of Python'})"
+    return sharing.threads() or origin.sharing.reason(config)
 
 
 def fork_twice(request):
@@ -147,7 +183,7 @@ def fork_twice(request):
     return True
 
 
-def become_worker(request, libc, config, worker, capture, origin):
+def become_worker(request, libc, config, worker, origin):
     os.setpgid(0, 0)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
@@ -157,31 +193,20 @@ def become_worker(request, libc, config, worker, capture, origin):
     except OSError:
         _exit(0)
     os.close(request.reply)
-    os.dup2(request.output, 1)
-    os.dup2(request.output, 2)
-    os.close(request.output)
+    origin.streams.change_to(request.output)
     watching.stop()
+    origin.sharing.stop()
     origin.change_to(request)
     tempfile.tempdir = None
-    # What was registered before the fork is of the process that was forked; what comes is the worker's.
-    atexit._clear()
-    worker.begin(config)
-    if faulthandler.is_enabled():
-        faulthandler.enable(file=records.copy_up(2))
+    origin.inherited.leave_to_its_process()
     stacks.show_when_stopped()
-    if capture is not None:
-        capture.start_global_capturing()
-        capture.suspend_global_capture()
+    streams.renew_captures(config)
+    worker.begin(config)
 
 
-def leave(status):
+def leave(status, origin):
     """Ends a worker without what the interpreter would tear down: that of the process that was forked."""
-    multiprocessing = sys.modules.get("multiprocessing.util")
     try:
-        atexit._run_exitfuncs()
-        if multiprocessing is not None:
-            multiprocessing._exit_function()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        origin.inherited.finish()
     finally:
         _exit(status)

@@ -30,7 +30,10 @@ def write(path, session, collected, may_be_empty):
     entries = [("note", text) for text in notes if text] + cases
     if not cases and (may_be_empty or collected.all_deselected):
         entries.append(("nothing",))
-    records.write(path, [*entries, ("end", str(len(cases)))])
+    try:
+        records.write(path, [*entries, ("end", str(len(cases)))])
+    except OSError as error:
+        raise pytest.UsageError(f"dtest: the listing cannot be written: {path}: {error.strerror}") from error
 
 
 def describe(item, mode, known_as):
@@ -54,7 +57,10 @@ class Listing(collection.Collection):
         self._now("")
 
     def _now(self, nodeid):
-        os.write(self._progress, records.encode(("collecting", nodeid)))
+        try:
+            os.write(self._progress, records.encode(("collecting", nodeid)))
+        except OSError:  # it is told of the listing itself
+            pass
 
     def pytest_collectstart(self, collector):
         if not isinstance(collector, (pytest.Session, pytest.Class)):
@@ -71,6 +77,7 @@ class Listing(collection.Collection):
         """0: the listing is whole, also where it tells of what could not be collected."""
         if not self._written:
             if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED):
-                os.unlink(self._path)  # pytest has said why there is none
-            return status or 70
+                if os.path.isfile(self._path):
+                    os.unlink(self._path)  # pytest has said why there is none
+            return status or records.BROKEN
         return collection.unexplained(status, failed=self.any_failed, collected=self._collected)

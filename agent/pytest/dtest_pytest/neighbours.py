@@ -2,7 +2,11 @@
 
 import sys
 
-ASK_WHETHER = frozenset(("pytest_benchmark",))  # modules that ask whether this is a worker, and not which
+OWN = frozenset(("_pytest", "pytest", "pluggy", "dtest_pytest"))  # packages that are no plugins of others
+# Modules that ask whether this is a worker, and not which, or that copy the environment for what tells them of this machine.
+ASK_WHETHER = frozenset(("platform", "pytest_benchmark"))
+# Packages of plugins whose hooks at the end take away nothing that others use.
+UNMAKE_NOTHING = frozenset(("allure_pytest", "pytest_benchmark", "pytest_django", "pytest_html", "pytest_metadata"))
 
 
 def before_configure(config, workerinput):

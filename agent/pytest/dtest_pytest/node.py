@@ -48,6 +48,10 @@ class Gateway:
                                      version_info=tuple(sys.version_info))
 
 
+class Failed(Exception):
+    """A hook of the controller, for this process."""
+
+
 class Node:
     def __init__(self, config, own):
         self.config = config
@@ -84,7 +88,5 @@ class Node:
             others = [each.plugin for each in getattr(manager.hook, name).get_hookimpls() if each.plugin is not plugin]
             try:
                 manager.subset_hook_caller(name, remove_plugins=others)(**arguments)
-            except Exception as error:
-                # It may count on what only a controller has: what does not need its answer runs all the same.
-                sys.__stderr__.write(f"{name} of {manager.get_name(plugin) or plugin} failed: "
-                                     f"{type(error).__name__}: {error}\n")
+            except Exception as error:  # as at a controller, where it breaks off the run
+                raise Failed(f"{name} of {manager.get_name(plugin) or plugin} failed: {type(error).__name__}: {error}") from error

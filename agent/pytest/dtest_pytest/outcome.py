@@ -38,8 +38,10 @@ class Outcome:
             self._reruns += 1
         elif report.failed:
             self._failures.append((message_of(report, self._root), longrepr_text(report)))
-        elif report.skipped and reason is not None:
+        elif report.skipped and reason is not None and not is_subtest(report):
             self._expected.append(reason)
+        elif report.skipped and reason is not None:
+            self._skips.append((part_of(report), ": ".join(filter(None, ("xfail", reason)))))
         elif report.skipped:
             self._skips.append((part_of(report), skip_of(report, self._root)))
         elif reason is not None:
@@ -78,12 +80,17 @@ class Outcome:
             outcome, message = "failed", "pytest told of no result"
         if self._reruns:
             warnings.insert(0, f"run again {self._reruns} times by pytest")
-        return outcome, message[:LONGEST_MESSAGE], self._output(), "; ".join(warnings)[:LONGEST_MESSAGE]
+        return outcome, cut(message), self._output(), cut("; ".join(warnings))
 
     def _output(self):
         parts = [text for _, text in self._failures if text]
         parts += [f"{f' {title} ':-^80}\n{content}" for title, content in self._sections if content]
         return "\n".join(part.rstrip("\n") for part in parts) + ("\n" if parts else "")
+
+
+def cut(text):
+    more = len(text) - LONGEST_MESSAGE
+    return text if more <= 0 else f"{text[:LONGEST_MESSAGE]}... ({more} more characters)"
 
 
 def longrepr_text(report):
@@ -102,13 +109,29 @@ def message_of(report, root):
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
         text = f"{shown(crash.path, root)}:{crash.lineno}: {crash.message}"
+    elif hasattr(report.longrepr, "errorstring"):  # of a fixture that is not there
+        text = f"{shown(report.longrepr.filename, root)}:{report.longrepr.firstlineno + 1}: {reason_of(report.longrepr)}"
+    elif getattr(report.longrepr, "reprlocation_lines", None):
+        text = "\n".join(doctest_failure(*one, root) for one in report.longrepr.reprlocation_lines)
     else:
         lines = [line for line in longrepr_text(report).splitlines() if line.strip()]
-        text = lines[-1] if lines else "failed without a reason"
+        text = shown(lines[-1], root) if lines else "failed without a reason"
     if is_subtest(report):
         text = f"{subtest_of(report)}: {text}"
     phase = PHASES.get(report.when, "")
     return f"{phase}: {text}" if phase else text
+
+
+def reason_of(lookup):
+    """Without all the fixtures that there are."""
+    return lookup.errorstring.strip().partition("\n")[0]
+
+
+def doctest_failure(place, lines, root):
+    """Its place, and what doctest says of it: of a difference what it expected and got, of an exception the last line."""
+    lines = [line for line in lines if line.strip()]
+    begin = next((i for i, line in enumerate(lines) if line.startswith(("Expected", "Differences"))), -1)
+    return "\n".join((f"{shown(place.path, root)}:{place.lineno}: {place.message}", *lines[begin:]))
 
 
 def is_subtest(report):

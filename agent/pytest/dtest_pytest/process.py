@@ -2,6 +2,8 @@
 
 import os
 import sys
+import tempfile
+import traceback
 
 from . import environment, records, request, shared
 
@@ -32,16 +34,22 @@ def main(arguments, profile_directory, collects_apart):
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(without_pytest(asked, f"{sys.executable} (Python {version}) cannot import pytest: {error}"))
-    from . import forking, listing, measuring, names, rewriting, running, serving, stacks, watching, worker
+    from . import forking, listing, measuring, names, refusing, rewriting, running, serving, stacks, watching, worker
 
     why_not = measuring.why_not() if asked.coverage == "yes" else ""
     if why_not:
         sys.stderr.write(f"dtest: {why_not}\n")
         sys.exit(NO_PYTEST)
 
+    root = os.path.abspath(asked.root)
+    refused = refusing.Refusing(asked.arg, root)
+    why_not = refused.before_parsing()
+    if why_not:
+        sys.stderr.write(why_not + "\n")
+        sys.exit(int(pytest.ExitCode.USAGE_ERROR))
+
     sys.dont_write_bytecode = True  # nothing is written into the project
     stacks.show_when_stopped()
-    root = os.path.abspath(asked.root)
     common = shared.directory()
     sys.argv = ["pytest", *asked.arg, *asked.path]
     measure = measuring.Measuring(asked.coverage == "yes", root, common, off=bool(asked.list) or asked.coverage == "no")
@@ -59,15 +67,36 @@ def main(arguments, profile_directory, collects_apart):
         work = running.Running(asked.cases(), records.Channel(3), root, known_as, measure)
     else:
         # The directories of the slot that happened to be first are emptied after each of its processes.
-        os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = common
-        work = serving.Serving(plugin, root, known_as, forking.Origin(), asked.may_be_empty, measure)
+        temporary = tempfile.mkdtemp(prefix="forking-", dir=common)
+        os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = temporary
+        tempfile.tempdir = None
+        work = serving.Serving(plugin, root, known_as, forking.Origin(root, temporary), asked.may_be_empty, measure)
         watching.watch_environment()
         plugins.append(rewriting.Ahead())
     cache = os.path.join(common, "cache")
-    status = work.exit_status(int(pytest.main(arguments_of(asked, root, known_as, cache), plugins=[*plugins, work])))
-    if asked.serve and work.is_worker:
-        forking.leave(status)
+    status = records.BROKEN
+    try:
+        status = work.exit_status(
+            int(pytest.main(arguments_of(asked, root, known_as, cache), plugins=[*plugins, work, refused])))
+    except SystemExit as leaving:
+        sys.stderr.write(f"dtest: {place_of(leaving, root)} ends the process of pytest: sys.exit({leaving.code!r})\n")
+    except BaseException as error:  # of a hook that pytest calls past what it would tell of
+        sys.stderr.write(f"dtest: {place_of(error, root)} breaks pytest off: {type(error).__name__}: {error}\n")
+        traceback.print_exc()
+    if asked.serve:
+        work.leave(status)
     sys.exit(status)
+
+
+def place_of(error, root):
+    """Where it was raised, or who called what has raised it."""
+    from . import neighbours, outcome
+
+    frames = [(frame.f_globals.get("__name__", "").partition(".")[0], frame.f_code.co_filename, line)
+              for frame, line in traceback.walk_tb(error.__traceback__)]
+    theirs = [(file, line) for package, file, line in frames if package not in neighbours.OWN and not file.startswith("<")]
+    file, line = (theirs or [frame[1:] for frame in frames])[-1]
+    return f"{outcome.shown(file, root)}:{line}"
 
 
 def without_pytest(asked, why):

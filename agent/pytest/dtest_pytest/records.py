@@ -45,6 +45,8 @@ def decode_fields(body):
 PROFILE_APART = "DTEST_PYTEST_PROFILE_APART"
 PROFILE = ("DTEST_PYTEST_PROFILE", "DTEST_PYTEST_PROFILE_LIMIT", PROFILE_APART)
 
+BROKEN = 70  # exit status of a process that has not come to its end
+
 HIGH = 200  # above what closes or reuses low descriptors
 
 
@@ -129,7 +131,7 @@ class Channel:
             status = None
         if status is None or (status.st_dev, status.st_ino) != self._identity:
             System.write(2, b"dtest: a test closed the descriptor that results are told through: they are lost\n")
-            System.exit(70)
+            System.exit(BROKEN)
 
     def _close(self):
         if self._descriptor >= 0:

@@ -14,6 +14,7 @@ and, where what they cover is measured, what measuring.py says.
 """
 
 import signal
+import sys
 import traceback
 
 import pytest
@@ -22,6 +23,12 @@ from . import collection, following, outcome, records, request
 
 
 LEAST_SHARED = 0.001  # seconds that are worth a word
+
+
+def tell(text):
+    """Past pytest's capture."""
+    sys.__stderr__.write(f"dtest: {text}\n")
+    sys.__stderr__.flush()
 
 
 class Running(collection.Collection):
@@ -35,6 +42,7 @@ class Running(collection.Collection):
         self._setting_up = 0  # shared fixtures, one for the other
         self._kept = 0.0  # seconds that fixtures of the session took to set up: they live as long as the process
         self._by_id = None
+        self._failed_outside = False  # a report that is of no test
         self._next = None  # the cases of a further batch
         self._ended = self._collected = self._failed = self._interrupted = False
 
@@ -66,6 +74,17 @@ class Running(collection.Collection):
         self._channel.send("began", str(position))
         self._finish(position, result)
 
+    @pytest.fixture(scope="session", name="record_testsuite_property")
+    def _record_property(self):
+        """A run has suites of pytest beside others: it is a property of the test that runs."""
+        def record(name, value):
+            if not isinstance(name, str):
+                raise TypeError(f"name: expected str, got {type(name).__name__}")
+            if self._current is not None:
+                self._current.properties.append((name, str(value)))
+
+        return record
+
     # ---- The loop
 
     @pytest.hookimpl(tryfirst=True)
@@ -91,12 +110,17 @@ class Running(collection.Collection):
         last = following.Later(lambda: self._first_of_next(session)) if self._may_go_on() else None
         for (position, item), (_, next_item) in zip(items, items[1:] + [(None, last)]):
             self._run(position, item, next_item)
-            if session.shouldfail:
-                raise session.Failed(session.shouldfail)
-            if session.shouldstop:
-                raise session.Interrupted(session.shouldstop)
+            self._break_off(session)
         if items and last is not None:
             last.item()  # the last one's protocol may not have come to its tear-down
+
+    @staticmethod
+    def _break_off(session):
+        """Where a plugin says so; the terminal reporter would say why."""
+        reason = session.shouldfail or session.shouldstop
+        if reason:
+            tell(f"a plugin or conftest.py ends the session: {reason}")
+            raise (session.Failed if session.shouldfail else session.Interrupted)(reason)
 
     def _first_of_next(self, session):
         """The item that this process runs next, of a further batch; None: there is none."""
@@ -144,6 +168,9 @@ class Running(collection.Collection):
     def pytest_runtest_logreport(self, report):
         if self._current is not None:
             self._current.add(report)
+        elif report.failed:
+            self._failed_outside = True
+            tell(f"a report of no test that runs has failed: {report.nodeid}: {outcome.message_of(report, self._root)}")
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_fixture_setup(self, fixturedef, request):
@@ -175,8 +202,10 @@ class Running(collection.Collection):
     def exit_status(self, status):
         """0: all cases have been run, whatever became of them."""
         if not self._ended:
-            return status or 70
+            return status or records.BROKEN
         failed = self._failed or self.any_failed
+        if self._failed_outside:
+            return status or records.BROKEN
         status = collection.unexplained(status, failed=failed, collected=self._collected)
         if status == 0:
             self._channel.send("end")

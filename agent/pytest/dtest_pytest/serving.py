@@ -11,13 +11,27 @@ class Serving(running.Running):
         self._worker = worker
         self._origin = origin
         self._may_be_empty = may_be_empty
+        self._control = forking.Control()
+        self._refused = ""  # why this process is not to be forked
         self._listed = False
         self.is_worker = False
+
+    def pytest_addhooks(self, pluginmanager):
+        self._origin.sharing.watch_plugins(pluginmanager)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config):
+        self._origin.sharing.configured_by(config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         self._measure.collected()
-        asked = forking.serve(session.config, self._worker, self._origin)
+        self._by_id = {self.names.of(item.nodeid): item for item in session.items}
+        try:
+            asked = forking.serve(self._control, session.config, self._worker, self._origin)
+        except forking.Refused as refused:
+            self._refused = str(refused)
+            return True
         self.is_worker = True
         work = request.Request(asked.arguments)
         if work.list:
@@ -34,7 +48,16 @@ class Serving(running.Running):
         # What is covered is told as the process ends, and would be lost with it.
         return self._resolves and self._measure.cov is None
 
+    def leave(self, status):
+        """Ends this process, or says that it is none to be forked, when it has taken away what it had made."""
+        if self.is_worker:
+            forking.leave(status, self._origin)
+        if self._refused:
+            self._control.refuse(self._refused)
+
     def exit_status(self, status):
+        if self._refused:
+            return 0
         if not self._listed:
             return super().exit_status(status)
         return collection.unexplained(status, failed=self.any_failed, collected=self._collected)

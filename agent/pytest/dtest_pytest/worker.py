@@ -1,9 +1,7 @@
 """Configures a process as a worker of pytest-xdist sees itself, with pytest-xdist installed or not."""
 
-import importlib.util
 import os
 import sys
-import traceback
 import zlib
 
 import pytest
@@ -40,27 +38,13 @@ class Worker:
     def _fill(self):
         return self._node.configure()
 
-    def pytest_addhooks(self, pluginmanager):
-        if not xdist_will_load():
-            pluginmanager.add_hookspecs(node.Hooks)
-
-    def pytest_addoption(self, parser):
-        if xdist_will_load():
+    @staticmethod
+    def _stand_in_for_xdist(config):
+        """When all plugins and conftests are there that may be it."""
+        if has_xdist(config):
             return
-        # A project's addopts may have them: they mean dtest's own slots and order.
-        group = parser.getgroup("xdist", "accepted in place of pytest-xdist")
-        group._addoption("-n", "--numprocesses", dest="numprocesses", default=None, help="dtest has slots")
-        group.addoption("--maxprocesses", dest="maxprocesses", default=None, help="dtest has slots")
-        group.addoption("--dist", dest="dist", default="no", help="which tests are to run in one worker")
-        group._addoption("-d", "--distload", dest="distload", action="store_true", default=False, help="as --dist=load")
-        group.addoption("--testrunuid", dest="testrunuid", default=None, help="dtest has its own")
-        group.addoption("--loadscope-reorder", dest="loadscopereorder", action="store_true", default=True, help="dtest has an order of its own")
-        group.addoption("--no-loadscope-reorder", dest="loadscopereorder", action="store_false", help="dtest has an order of its own")
-        group.addoption("--px", dest="px", action="append", default=[], help="dtest has hosts")
-        group.addoption("--maxschedchunk", dest="maxschedchunk", default=None, help="dtest has an order of its own")
-        group.addoption("--max-worker-restart", dest="maxworkerrestart", default=None, help="dtest starts others")
-        group.addoption("--tx", dest="tx", action="append", default=[], help="dtest has hosts")
-        parser.addini("looponfailroots", "of pytest-xdist", default=None)
+        config.pluginmanager.add_hookspecs(node.Hooks)
+        add_options_of_xdist(config._parser)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config):
@@ -68,6 +52,7 @@ class Worker:
         if self._profiled is not None:
             self._profiled.begin(early_config)
         yield
+        self._stand_in_for_xdist(early_config)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_cmdline_main(self, config):
@@ -77,13 +62,14 @@ class Worker:
         option.dist, option.numprocesses, option.maxprocesses, option.tx = "no", None, None, []
         option.looponfail = option.distload = option.usepdb = False
         option.maxfail = 0  # counted over all processes, by dtest
+        option.stepwise = option.stepwise_skip = False  # and each test is a case of its own, whatever became of others
         neighbours.before_configure(config, self._own)
         dict.update(self._input, self._own)
         config.workerinput = self._input
         config.workeroutput = {}
         option.basetemp = base_temporary(self._own["workerid"])
         reporter.silence()  # the coordinator reports
-        if not config.pluginmanager.hasplugin("xdist"):
+        if not has_xdist(config):
             config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
             config.addinivalue_line("markers", "xdist_group(name): tests that are to run in one worker, one after another")
         config.addinivalue_line("markers", locks.MARK)
@@ -116,13 +102,6 @@ class Worker:
         if factory is not None:
             config._tmp_path_factory = type(factory).from_config(config, _ispytest=True)
 
-    def end(self):
-        """Of a process that was to fork, and does not."""
-        try:
-            self._node.down()
-        except Exception:  # a plugin's: it expects a session that was run to its end
-            traceback.print_exc()
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo):
         # The terminal reporter would say it.
@@ -130,7 +109,23 @@ class Worker:
         sys.__stderr__.flush()
 
 
-def xdist_will_load():
-    if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
-        return False
-    return importlib.util.find_spec("xdist") is not None
+def has_xdist(config):
+    """By the name of its entry point, or by that of its module, as `-p xdist.plugin` and `pytest_plugins` have it."""
+    return any(config.pluginmanager.hasplugin(name) for name in ("xdist", "xdist.plugin"))
+
+
+def add_options_of_xdist(parser):
+    # A project's addopts may have them: they mean dtest's own slots and order.
+    group = parser.getgroup("xdist", "accepted in place of pytest-xdist")
+    group._addoption("-n", "--numprocesses", dest="numprocesses", default=None, help="dtest has slots")
+    group.addoption("--maxprocesses", dest="maxprocesses", default=None, help="dtest has slots")
+    group.addoption("--dist", dest="dist", default="no", help="which tests are to run in one worker")
+    group._addoption("-d", "--distload", dest="distload", action="store_true", default=False, help="as --dist=load")
+    group.addoption("--testrunuid", dest="testrunuid", default=None, help="dtest has its own")
+    group.addoption("--loadscope-reorder", dest="loadscopereorder", action="store_true", default=True, help="dtest has an order of its own")
+    group.addoption("--no-loadscope-reorder", dest="loadscopereorder", action="store_false", help="dtest has an order of its own")
+    group.addoption("--px", dest="px", action="append", default=[], help="dtest has hosts")
+    group.addoption("--maxschedchunk", dest="maxschedchunk", default=None, help="dtest has an order of its own")
+    group.addoption("--max-worker-restart", dest="maxworkerrestart", default=None, help="dtest starts others")
+    group.addoption("--tx", dest="tx", action="append", default=[], help="dtest has hosts")
+    parser.addini("looponfailroots", "of pytest-xdist", default=None)

@@ -141,8 +141,8 @@ class Server:
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: workers become children of this process
         self.test = test
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.process = test.begin(theirs.fileno(), *arguments, "--serve=yes", variables=variables,
-                                  stdout=subprocess.DEVNULL)
+        with open(os.path.join(test.directory, "said-by-server"), "wb") as self.output:
+            self.process = test.begin(theirs.fileno(), *arguments, "--serve=yes", variables=variables, stdout=self.output)
         theirs.close()
         test.addCleanup(self.close)
 
@@ -164,6 +164,11 @@ class Server:
         for descriptor in (output[1], their_report.detach(), theirs.detach()):
             os.close(descriptor)
         return Forked(reply, output[0], report)
+
+    def said(self):
+        """What it printed itself, and its workers did not."""
+        with open(self.output.name, encoding="utf-8", errors="replace") as file:
+            return file.read()
 
     def close(self):
         self.control.close()
@@ -198,9 +203,10 @@ class Forked:
             self.printed += os.read(self.output, 4096).decode()
 
     def result(self):
-        """Records, what it printed past pytest, status."""
+        """Records, what it printed past pytest, status. Nothing follows, if it asks: a fixture may have taken its time."""
+        self.report.shutdown(socket.SHUT_WR)
         with self.report.makefile("rb") as report:
-            told = read_records(report.read())
+            told = [record for record in read_records(report.read()) if record != ["wants more"]]
         self.report.close()
         with os.fdopen(self.output, "rb") as output:
             printed = self.printed + output.read().decode()
@@ -743,6 +749,30 @@ class PluginTest(PluginCase):
                 else:
                     self.assertNotEqual(status, 0, printed)
 
+    def test_who_ends_the_process_while_it_is_configured_is_named(self):
+        self.write("lib.py", "import sys\ndef leave(): sys.exit(0)\n")
+        self.write("test_m.py", "def test_a(): pass\n")
+        listing = os.path.join(self.directory, "listing")
+        for conftest, place, code in (("import sys\nsys.exit(0)\n", "conftest.py:2", "0"),
+                                      ("import lib\ndef pytest_configure(): lib.leave()\n", "", "")):
+            with self.subTest(conftest=conftest):
+                self.write("conftest.py", conftest)
+                status, _, printed = self.start("--path=", f"--list={listing}", variables={"PYTHONPATH": self.project})
+                self.assertNotEqual(status, 0)
+                if place:
+                    self.assertEqual(printed, f"dtest: {place} ends the process of pytest: sys.exit({code})\n")
+                else:
+                    self.assertIn("lib.py", printed)  # pytest says it
+
+    def test_a_listing_that_cannot_be_written_says_so(self):
+        self.write("test_m.py", "def test_a(): pass\n")
+        said = "ERROR: dtest: the listing cannot be written: /dev/full: No space left on device"
+        status, _, printed = self.start("--path=", "--list=/dev/full")
+        self.assertEqual((status, printed.strip()), (4, said))
+        self.assertTrue(os.path.exists("/dev/full"))
+        _, printed, status = Server(self, ["--path="]).ask("gw0", "--list=/dev/full").result()
+        self.assertEqual((status, printed.strip()), (4, said))
+
     def test_a_listing_tells_what_was_deselected_and_warned_of(self):
         self.write("pytest.ini", "[pytest]\naddopts = -m 'not slow'\nmarkers = slow: takes long\n")
         self.write("test_m.py", "import pytest\n\n" + "".join(
@@ -864,11 +894,13 @@ class PluginTest(PluginCase):
         self.assertEqual([record[:3] for record in told if record[0] == "finished"],
                          [["finished", "0", "passed"], ["finished", "1", "failed"]])
         self.assertEqual(told[-1], ["end"])
-        self.assertIn("heard", told[3][7])
+        told = [record for record in told if record[0] == "finished"]
+        self.assertIn("heard", told[1][7])
         others, printed, status = second.result()
         self.assertEqual((printed, status), ("", 5))
-        self.assertEqual(others[2:], [["began", "1"]])
-        properties = [dict(zip(records[1][7::2], records[1][8::2])) for records in (told, others)]
+        self.assertEqual(others[-1], ["began", "1"])
+        others = [record for record in others if record[0] == "finished"]
+        properties = [dict(zip(records[0][9::2], records[0][10::2])) for records in (told, others)]
         self.assertEqual([each["mine"] for each in properties], ["gw0 popen-gw0 /tmp/gw0", "gw1 popen-gw1 /tmp/gw1"])
         self.assertNotEqual(properties[0]["random"], properties[1]["random"])
         third = workers.fork("gw1", ["test_m.py::test_long"])
@@ -1137,15 +1169,8 @@ class PluginTest(PluginCase):
         self.addCleanup(os.environ.pop, "ASKS")
         self.assertEqual(self.run_cases(["test_m.py::test_a"])["test_m.py::test_a"][2], "passed")
 
-    def test_controller_hooks_that_fail_or_stand_alone(self):
+    def test_a_hook_of_the_controller_may_stand_alone(self):
         self.write("conftest.py", """\
-            class NoControllerHere:
-                def pytest_configure_node(self, node):
-                    node.workerinput["shared"] = node.config.of_the_controller
-
-            def pytest_configure(config):
-                config.pluginmanager.register(NoControllerHere())
-
             def pytest_testnodedown(node, error):
                 with open("down", "a") as file:
                     file.write(node.gateway.id)
@@ -1160,7 +1185,8 @@ class PluginTest(PluginCase):
     def test_a_worker_keeps_what_collection_set_and_gets_the_rest_of_its_own(self):
         os.makedirs(os.path.join(self.project, "below"))
         self.write("conftest.py", """\
-            import os, random
+            import os, platform, random
+            platform.architecture()
             os.environ["APP_ENV"] = "test"
             os.environ["PATH"] = "/project/bin:" + os.environ["PATH"]
             del os.environ["DROPPED"]
