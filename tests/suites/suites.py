@@ -78,14 +78,15 @@ SUITES = {
                     files={"settings_for_pytest.py": DJANGO_SETTINGS,
                            "pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = settings_for_pytest\npythonpath = .\n"
                                          "python_files = test*.py\n"},
-                    variables={"RUNNING_DJANGOS_TEST_SUITE": "true"}),
+                    variables={"RUNNING_DJANGOS_TEST_SUITE": "true"}, differs=(Difference(
+                        "admin_scripts/tests.py::StartProject::test_custom_project_template_context_variables",
+                        "black, where there is one in PATH, breaks the line that the longer TMPDIR makes too long"),)),
     "flask": Suite("3.1.3", "pytest==8.4.2 asgiref greenlet python-dotenv", farm=True),
-    "numpy": Suite("2.4.6", "pytest==9.0.2 hypothesis", paths="lib linalg polynomial", installed=(
-        ("lib", "numpy/lib/tests"), ("linalg", "numpy/linalg/tests"), ("polynomial", "numpy/polynomial/tests"))),
+    "numpy": Suite("2.4.6", "pytest==9.0.2 hypothesis", paths="polynomial", installed=(("polynomial", "numpy/polynomial/tests"),)),
     "packaging": Suite("26.4", "pytest==9.2.0 hypothesis pip pretend tomli_w", farm=True),
     "pytest": Suite("9.2.0", "argcomplete attrs hypothesis mock numpy pexpect pyyaml requests setuptools xmlschema", paths="testing"),
     "requests": Suite("2.34.2", "pytest==9.1.1 pytest-cov pytest-httpbin==2.1.0 httpbin~=0.10.0 pytest-mock trustme PySocks", farm=True),
-    "sqlalchemy": Suite("2.1.9", "pytest==8.4.2 greenlet aiosqlite", paths="test/base test/engine test/dialect/test_sqlite.py"),
+    "sqlalchemy": Suite("2.1.9", "pytest==8.4.2 greenlet aiosqlite", paths="test/base test/engine test/dialect/sqlite"),
     "werkzeug": Suite("3.1.9", "pytest==8.4.2 cffi cryptography ephemeral-port-reserve pytest-timeout watchdog", farm=True,
                       # With this watchdog it waits for ever, whatever runs it.
                       arguments=("--deselect", "tests/test_serving.py::test_reloader_sys_path[watchdog]")),
