@@ -217,7 +217,8 @@ def connection(descriptor):
             if copy.family != socket.AF_UNIX and where[1]:
                 return f"{what} {where[0]}:{where[1]}"
             if copy.family == socket.AF_UNIX and where:
-                return f"{what} {show(where)}"
+                to_log = copy.type == socket.SOCK_DGRAM and address == copy.getpeername  # each message is whole
+                return "" if to_log else f"{what} {show(where)}"
     return ""
 
 

@@ -5,7 +5,8 @@ Run with the directory of the plugin (agent/pytest) as the only argument.
 
 import importlib.util
 import os
-import subprocess
+import random
+import socket
 import sys
 import unittest
 
@@ -180,7 +181,6 @@ class InheritedTest(ForkedCase):
             numbers.update(zip(record[9::2], record[10::2]))
         differ = {name for name, number in first.items() if second[name] != number}
         self.assertEqual(differ, {"UNSEEDED", "SYSTEM"})
-        import random
         self.assertEqual((first["SEEDED"], first["LATER"], first["RESTORED"]),
                          tuple(str(random.Random(seed).random()) for seed in (3, 4, 3)))
 
@@ -258,10 +258,15 @@ class RefusedTest(ForkedCase):
                 self.assertRegex(self.refused(), f"^{reason}$")
 
     def test_what_nobody_else_sees_is_no_reason(self):
+        hears = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(hears.close)
+        hears.bind(os.path.join(self.project, "log"))
         self.write("conftest.py", """\
             import socket, subprocess, tempfile
             PAIR = socket.socketpair()
             UNUSED = socket.socket()
+            LOG = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            LOG.connect("log")
             FILE = tempfile.TemporaryFile()
             ENDED = subprocess.Popen(["true"])
             ENDED.wait()
