@@ -171,6 +171,58 @@ class LocalTest(Project, DtestCase):
         self.write("tests/test_a.py", "")
         self.assertSays(self.dtest("tests", "--pytest", PYTHON), "pytest collects no test there")
 
+    def test_options_of_pytest_that_mean_nothing_here_are_refused_by_name(self):
+        self.write("tests/test_a.py", "def test_a(): pass\n")
+        for option in ("--collect-only", "-x", "--version"):
+            result = self.dtest("tests", "--pytest", PYTHON, "--", option)
+            self.assertExit(result, FAILED)
+            self.assertSays(result, " was given to pytest, and is not heeded by dtest: ")
+            self.assertEqual(result.text.count("not heeded by dtest"), 1)
+        self.write("pytest.ini", "[pytest]\naddopts = -x\n")
+        self.assertExit(self.dtest("tests", "--pytest", PYTHON), PASSED)
+
+    def test_what_hooks_make_and_take_away_is_there_for_each_test(self):
+        self.write("pytest.ini", "[pytest]\n")
+        self.write("conftest.py", textwrap.dedent("""\
+            import os, shutil, subprocess, tempfile
+
+            def pytest_configure(config):
+                config.made = tempfile.mkdtemp()
+            def pytest_unconfigure(config):
+                shutil.rmtree(config.made)
+
+            def pytest_sessionstart(session):
+                session.config.server = subprocess.Popen(["sleep", "1000"])
+                with open(os.environ["SERVERS"], "a") as file:
+                    file.write(f"{session.config.server.pid}\\n")
+            def pytest_sessionfinish(session):
+                session.config.server.kill()
+                session.config.server.wait()
+            """))
+        self.write("test_a.py", textwrap.dedent("""\
+            import os
+            import pytest
+
+            @pytest.mark.parametrize("i", range(40))
+            def test_a(i, pytestconfig):
+                assert os.listdir(pytestconfig.made) == []
+                assert pytestconfig.server.poll() is None
+            """))
+        servers = os.path.join(self.directory, "servers")
+        result = self.dtest(".", "-j2", "--pytest", PYTHON, env={"SERVERS": servers})
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.names()), 40)
+        self.assertEqual(result.text.count("every process collects anew, since none can be forked: process "), 1)
+        with open(servers, encoding="utf-8") as file:
+            self.assertEqual([pid for pid in file.read().split() if os.path.exists(f"/proc/{pid}")], [])
+
+    def test_who_ends_pytest_as_it_is_configured_is_named(self):
+        self.write("tests/test_a.py", "def test_a(): pass\n")
+        self.write("tests/conftest.py", "import sys\nsys.exit(0)\n")
+        result = self.dtest("tests", "--pytest", PYTHON)
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "conftest.py:2 ends the process of pytest: sys.exit(0)")
+
     def test_tests_that_are_no_python_files_of_tests_are_run_and_no_test_is_told(self):
         self.write("project/pytest.ini", "[pytest]\naddopts = --doctest-modules -m 'not slow'\nmarkers = slow\n")
         self.write("project/src/module.py", 'def f():\n    """\n    >>> f()\n    1\n    """\n    return 1\n')

@@ -5,7 +5,8 @@ descriptors: what becomes the worker's stdout and stderr, its report channel, an
 
     request   mark, working directory, number of arguments, arguments, variables ("NAME=value")
     worker    says its process id there, waits for a byte, and begins; gone if the other end is
-    refusal   '!' and the reason in place of the id: this process cannot be forked; fresh ones have to do
+    refusal   '!' and the reason in place of the id: this process cannot be forked; fresh ones have to do. It has ended its
+              session before, and says no more
 
 A worker is forked twice: its parent ends, and so it becomes a child of the agent, which collects its end itself.
 """
@@ -29,6 +30,7 @@ PR_SET_PDEATHSIG = 1
 _exit = os._exit  # less what is patched into it later (coverage.py's patch = _exit)
 # Libraries that compute in threads start them as they are imported, and none survives a fork.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+ONE = "01"  # as nobody else writes it: a 1 was set by the project
 
 
 class Request:
@@ -57,7 +59,7 @@ class Origin:
         self.inherited = inherited.Inherited()
         self._environment = dict(os.environ)
         self._one_thread = [name for name in ONE_THREAD if name not in os.environ]
-        os.environ.update(dict.fromkeys(self._one_thread, "1"))
+        os.environ.update(dict.fromkeys(self._one_thread, ONE))
         self._directory = os.getcwd()
         self._random = random.getstate()
         self._seeded = None  # its state after collection, which Python drops when it forks
@@ -80,7 +82,7 @@ class Origin:
             else:
                 os.environ[name] = wanted
         for name in self._one_thread:  # what it starts may have as many as it likes
-            if os.environ.get(name) == "1":
+            if os.environ.get(name) == ONE:
                 del os.environ[name]
         if os.getcwd() == self._directory:
             os.chdir(request.working_directory)
@@ -134,7 +136,10 @@ class Control:
         self._socket.setblocking(False)
         request = self.refused
         while request is not None:
-            os.write(request.reply, b"!" + records.encode_text(reason))
+            try:
+                os.write(request.reply, b"!" + records.encode_text(reason))
+            except OSError:  # who asked is gone
+                pass
             request.close()
             try:
                 request = self.next()

@@ -27,9 +27,9 @@ def made(what):
 
 def written(arguments):
     path, _, flags = arguments
-    if path == os.devnull or isinstance(path, int) or not isinstance(flags, int) or flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_CREAT:
+    if path == os.devnull or isinstance(path, int) or not isinstance(flags, int):
         return ""
-    return f"writes {show(path)}"
+    return f"writes {show(path)}" if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else ""
 
 
 def database(arguments):
@@ -149,9 +149,11 @@ def has_second_half(plugin, name, options):
     package = around.get("__name__", "").partition(".")[0]
     if package in neighbours.OWN or package in neighbours.UNMAKE_NOTHING:
         return False
-    wraps = options.get("hookwrapper") or options.get("wrapper")
-    return (name in PAIRS[name] and wraps or any(other != name and (hasattr(plugin, other) or other in around) for other in PAIRS[name])
-            or "add_cleanup" in getattr(getattr(function, "__code__", None), "co_names", ()))
+    if name in PAIRS[name] and (options.get("hookwrapper") or options.get("wrapper")):
+        return True
+    if any(other != name and (hasattr(plugin, other) or other in around) for other in PAIRS[name]):
+        return True
+    return "add_cleanup" in getattr(getattr(function, "__code__", None), "co_names", ())
 
 
 def files_of_hook(config, name, wrappers_only):
@@ -217,7 +219,8 @@ def connection(descriptor):
             if copy.family != socket.AF_UNIX and where[1]:
                 return f"{what} {where[0]}:{where[1]}"
             if copy.family == socket.AF_UNIX and where:
-                return f"{what} {show(where)}"
+                to_log = copy.type == socket.SOCK_DGRAM and address == copy.getpeername  # each message is whole
+                return "" if to_log else f"{what} {show(where)}"
     return ""
 
 

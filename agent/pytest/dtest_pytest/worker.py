@@ -38,21 +38,13 @@ class Worker:
     def _fill(self):
         return self._node.configure()
 
-    @staticmethod
-    def _stand_in_for_xdist(config):
-        """When all plugins and conftests are there that may be it."""
-        if has_xdist(config):
-            return
-        config.pluginmanager.add_hookspecs(node.Hooks)
-        add_options_of_xdist(config._parser)
-
     @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config):
         self._measure.start(early_config)
         if self._profiled is not None:
             self._profiled.begin(early_config)
         yield
-        self._stand_in_for_xdist(early_config)
+        stand_in_for_xdist(early_config)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_cmdline_main(self, config):
@@ -112,6 +104,13 @@ class Worker:
 def has_xdist(config):
     """By the name of its entry point, or by that of its module, as `-p xdist.plugin` and `pytest_plugins` have it."""
     return any(config.pluginmanager.hasplugin(name) for name in ("xdist", "xdist.plugin"))
+
+
+def stand_in_for_xdist(config):
+    """When all plugins and conftests are there that may be it: behind pytest_load_initial_conftests."""
+    if not has_xdist(config):
+        config.pluginmanager.add_hookspecs(node.Hooks)
+        add_options_of_xdist(config._parser)
 
 
 def add_options_of_xdist(parser):

@@ -5,7 +5,8 @@ Run with the directory of the plugin (agent/pytest) as the only argument.
 
 import importlib.util
 import os
-import subprocess
+import random
+import socket
 import sys
 import unittest
 
@@ -77,7 +78,8 @@ class StreamsTest(ForkedCase):
                     self.assertEqual((status, first[2], second[2:7:4]), (0, "failed", ["passed", ""]))
                     for text in ("to stdout as kept", "to stderr as kept", "to stderr as default", "to a handler", "of a process"):
                         twice = mode == "tee-sys" and text != "of a process"
-                        self.assertEqual((first[7] + printed).splitlines().count(text), 1 + twice, first[7] + printed)
+                        said = first[7] + printed
+                        self.assertEqual(said.splitlines().count(text), 1 + twice, said)
                     self.assertNotIn("while it is configured", first[7] + printed)
                 real = self.run_forked("test_copy", server=server)["test_copy"]
                 self.assertEqual((real[7] + self.printed).splitlines().count("to a copy"), 1)
@@ -180,7 +182,6 @@ class InheritedTest(ForkedCase):
             numbers.update(zip(record[9::2], record[10::2]))
         differ = {name for name, number in first.items() if second[name] != number}
         self.assertEqual(differ, {"UNSEEDED", "SYSTEM"})
-        import random
         self.assertEqual((first["SEEDED"], first["LATER"], first["RESTORED"]),
                          tuple(str(random.Random(seed).random()) for seed in (3, 4, 3)))
 
@@ -211,18 +212,19 @@ class InheritedTest(ForkedCase):
         self.assert_passed(self.run_forked("test_a"))
 
     def test_libraries_compute_in_one_thread_while_tests_are_collected(self):
-        self.write("conftest.py", "import os\nAT_IMPORT = [os.environ.get(name + '_NUM_THREADS') for name in ('OMP', 'OPENBLAS')]\n")
+        self.write("conftest.py", "import os\nAT_IMPORT = [os.environ.get(name + '_NUM_THREADS') for name in ('OMP', 'OPENBLAS')]\n"
+                                  "os.environ['MKL_NUM_THREADS'] = '1'\n")
         self.write("test_m.py", """\
             import os
             import conftest
 
             def test_a(record_property):
-                for name in ("OMP", "OPENBLAS"):
+                for name in ("OMP", "OPENBLAS", "MKL"):
                     record_property(name, os.environ.get(name + "_NUM_THREADS", "unset"))
                 record_property("at import", str(conftest.AT_IMPORT))
             """)
         record = self.run_forked("test_a", OPENBLAS_NUM_THREADS="4")["test_a"]
-        self.assertEqual(record[9:], ["OMP", "unset", "OPENBLAS", "unset", "at import", "['1', '4']"])
+        self.assertEqual(record[9:], ["OMP", "unset", "OPENBLAS", "unset", "MKL", "1", "at import", "['01', '4']"])
 
 
 class RefusedTest(ForkedCase):
@@ -258,10 +260,15 @@ class RefusedTest(ForkedCase):
                 self.assertRegex(self.refused(), f"^{reason}$")
 
     def test_what_nobody_else_sees_is_no_reason(self):
+        hears = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(hears.close)
+        hears.bind(os.path.join(self.project, "log"))
         self.write("conftest.py", """\
             import socket, subprocess, tempfile
             PAIR = socket.socketpair()
             UNUSED = socket.socket()
+            LOG = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            LOG.connect("log")
             FILE = tempfile.TemporaryFile()
             ENDED = subprocess.Popen(["true"])
             ENDED.wait()
