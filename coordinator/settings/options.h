@@ -93,6 +93,7 @@ struct Options {
   std::string pytest;                      // interpreter; empty: the project's; "none": Python files are no tests
   std::vector<std::string> pytest_arguments;
   std::string pytest_root, pytest_config;  // of all of its tests; empty: looked for
+  When pytest_reports = When::kAuto;  // a controller of pytest at the end
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;

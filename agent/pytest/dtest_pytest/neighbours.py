@@ -7,6 +7,11 @@ OWN = frozenset(("_pytest", "pytest", "pluggy", "dtest_pytest"))  # packages tha
 ASK_WHETHER = frozenset(("platform", "pytest_benchmark"))
 # Packages of plugins whose hooks at the end take away nothing that others use.
 UNMAKE_NOTHING = frozenset(("allure_pytest", "pytest_benchmark", "pytest_django", "pytest_html", "pytest_metadata"))
+# Packages of plugins whose hooks of the controller are no reason to have one: dtest does their work, or it is for reports
+# that others ask for, or for the screen.
+NEED_NO_CONTROLLER = frozenset(("pytest_cov", "pytest_metadata", "pytest_rerunfailures", "pytest_sugar", "sqlalchemy"))
+# Of those, what they made for the worker as the node was configured: there they take it away, too.
+IN_EACH_PROCESS = frozenset(("sqlalchemy",))
 
 
 def before_configure(config, workerinput):
@@ -23,3 +28,9 @@ def before_configure(config, workerinput):
     rerunfailures = sys.modules.get("pytest_rerunfailures")
     if rerunfailures is not None:
         rerunfailures.HAS_PYTEST_HANDLECRASHITEM = False
+
+
+def at_controller(option):
+    """It comes when all tests have been run: what is begun afresh there would be their results."""
+    if hasattr(option, "clean_alluredir"):
+        option.clean_alluredir = False

@@ -34,7 +34,12 @@ def main(arguments, profile_directory, collects_apart):
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(without_pytest(asked, f"{sys.executable} (Python {version}) cannot import pytest: {error}"))
-    from . import forking, listing, measuring, names, refusing, rewriting, running, serving, stacks, watching, worker
+    if asked.control:
+        from . import controlling  # others need not import it
+
+        sys.exit(controlling.main(asked))
+    from . import (forking, listing, measuring, names, refusing, rewriting, running, serving, stacks, telling, watching,
+                   worker)
 
     why_not = measuring.why_not() if asked.coverage == "yes" else ""
     if why_not:
@@ -53,24 +58,26 @@ def main(arguments, profile_directory, collects_apart):
     common = shared.directory()
     sys.argv = ["pytest", *asked.arg, *asked.path]
     measure = measuring.Measuring(asked.coverage == "yes", root, common, off=bool(asked.list) or asked.coverage == "no")
+    reports = telling.Reports(asked.reports)
     profiled = None
     if profile_directory or collects_apart:
         from . import profiling  # others need not import it
 
         profiled = profiling.Collecting() if collects_apart else profiling.Fixtures(profile_directory, root)
-    plugin = worker.Worker(bool(asked.serve), measure, profiled)
+    plugin = worker.Worker(bool(asked.serve), measure, reports, profiled)
     plugins = [plugin]
     known_as = names.Names(asked.there, asked.here)
     if asked.list:
         work = listing.Listing(asked.list, root, known_as, asked.may_be_empty)
     elif asked.run:
-        work = running.Running(asked.cases(), records.Channel(3), root, known_as, measure)
+        work = running.Running(asked.cases(), records.Channel(3), root, known_as, measure, reports)
     else:
         # The directories of the slot that happened to be first are emptied after each of its processes.
         temporary = tempfile.mkdtemp(prefix="forking-", dir=common)
         os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = temporary
         tempfile.tempdir = None
-        work = serving.Serving(plugin, root, known_as, forking.Origin(root, temporary), asked.may_be_empty, measure)
+        work = serving.Serving(plugin, root, known_as, forking.Origin(root, temporary), asked.may_be_empty, measure,
+                               reports)
         watching.watch_environment()
         plugins.append(rewriting.Ahead())
     cache = os.path.join(common, "cache")

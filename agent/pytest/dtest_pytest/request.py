@@ -16,16 +16,21 @@ class Request:
     --there=PATH    a directory, relative to that of the process or absolute. Repeatable, as often as
     --here=PATH     what it is on the machine that dtest was called on: names of tests have that in its place (names.py)
     --coverage=yes  measure what the tests cover, and tell it (measuring.py); no: not even where the project asks for it
+    --reports=yes   tell what pytest reports, for a controller at the end (telling.py); no: not even where something wants it
     --list=FILE     write the listing there
     --serve=yes     collect, and fork a worker for each --run that is asked for through descriptor 3 (forking.py)
+    --control=DIR   be the controller of a run whose processes have told what is there (controlling.py)
+    --interrupted=WHY   of such a run: it ended before all had been run
     --run=FILE      run the cases that stand there, each with a zero byte behind it; tell of them through descriptor 3
     """
 
     LISTS = ("path", "ignore", "arg", "there", "here")
-    TEXTS = ("root", "ini", "packages", "system-packages", "may-be-empty", "coverage", "list", "serve", "run")
+    TEXTS = ("root", "ini", "packages", "system-packages", "may-be-empty", "coverage", "reports", "list", "serve", "run",
+             "control", "interrupted")
 
     def __init__(self, arguments):
-        self.root = self.ini = self.may_be_empty = self.coverage = self.list = self.serve = self.run = ""
+        self.root = self.ini = self.may_be_empty = self.coverage = self.reports = ""
+        self.list = self.serve = self.run = self.control = self.interrupted = ""
         self.packages = self.system_packages = ""
         self.path, self.ignore, self.arg, self.there, self.here = [], [], [], [], []
         for argument in arguments:

@@ -6,8 +6,8 @@ from . import collection, following, forking, listing, records, request, running
 
 
 class Serving(running.Running):
-    def __init__(self, worker, root, names, origin, may_be_empty, measure):
-        super().__init__([], None, root, names, measure)
+    def __init__(self, worker, root, names, origin, may_be_empty, measure, reports):
+        super().__init__([], None, root, names, measure, reports)
         self._worker = worker
         self._origin = origin
         self._may_be_empty = may_be_empty
@@ -27,6 +27,7 @@ class Serving(running.Running):
     def pytest_runtestloop(self, session):
         self._measure.collected()
         self._by_id = {self.names.of(item.nodeid): item for item in session.items}
+        self._reports.wanted(session.config)
         try:
             asked = forking.serve(self._control, session.config, self._worker, self._origin)
         except forking.Refused as refused:

@@ -27,8 +27,9 @@ def worker_input():
 
 
 class Worker:
-    def __init__(self, forks, measure, profiled=None):
+    def __init__(self, forks, measure, reports, profiled=None):
         self._measure = measure
+        self._reports = reports
         self._profiled = profiled  # a plugin
         self._forks = forks  # workers, and asks plugins of its own only for what is read
         self._own = worker_input()
@@ -79,7 +80,8 @@ class Worker:
     def pytest_sessionfinish(self, exitstatus):
         yield
         self._node.workeroutput["exitstatus"] = int(exitstatus)
-        self._node.down()
+        self._node.down(controlled=self._reports.told)
+        self._reports.down(self._node.workeroutput)
 
     def begin(self, config):
         """In a worker that was forked from a process that had been configured: it is one of its own."""

@@ -126,6 +126,20 @@ TEST_F(PytestLoopTest, WhatAProcessCoversIsToldBeforeItsLeaseIsDone) {
   EXPECT_THAT(Heard(), ElementsAre(testing::HasSubstr("\"lost\""), testing::StartsWith("results 2 [0 crashed")));
 }
 
+TEST_F(PytestLoopTest, WhatAProcessReportsIsToldBeforeItsLeaseIsDone) {
+  StartWith({"a.py::a", "a.py::b"});
+  LeaseWhatMayFollow(1, 0);
+  LeaseWhatMayFollow(2, 1);
+  Tells({{"reports", "node"}, Began(), Passed(), {"wants more"}});
+  Turn();
+  Tells({{"goes on"}, {"reports", "more"}, Began(), Passed(), {"end"}});
+  Process()->Ends(0);
+  Turn();
+  Pass(absl::Milliseconds(20));
+  EXPECT_THAT(Heard(), ElementsAre("reported node\n", "reported more\n", testing::HasSubstr("[0 passed] done"),
+                                   testing::HasSubstr("[1 passed] done")));
+}
+
 TEST_F(LoopTest, EachSlotRunsItsOwn) {
   StartWith({"A.a", "A.b"});
   RunCases(LeaseId(1), {0});
