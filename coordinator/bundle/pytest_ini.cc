@@ -139,8 +139,12 @@ void PytestIni::Override(const std::vector<std::string>& arguments) {
 }
 
 std::optional<PytestIni> ParsePytestIni(absl::string_view base_name, absl::string_view contents) {
-  if (absl::EndsWith(base_name, "pytest.toml")) return ParseToml(true, contents);
-  if (absl::EndsWith(base_name, ".toml")) return ParseToml(false, contents);
+  if (base_name == "pytest.toml" || base_name == ".pytest.toml") return ParseToml(true, contents);
+  if (base_name == "pyproject.toml") return ParseToml(false, contents);
+  if (absl::EndsWith(base_name, ".toml")) {  // either may stand in it
+    std::optional<PytestIni> ini = ParseToml(false, contents);
+    return ini.has_value() ? ini : ParseToml(true, contents);
+  }
   if (absl::EndsWith(base_name, ".cfg")) return ParseIni("tool:pytest", true, contents);
   return ParseIni("pytest", base_name == "tox.ini", contents);
 }

@@ -104,11 +104,11 @@ def serve(control, config, worker, origin):
     libc = ctypes.CDLL(None)
     streams.before_fork(config)
     gc.freeze()
+    reason = why_not_to_fork(config, origin)  # once: from now on it is workers that make what is new
     while True:
         request = control.next()
         if request is None:
             _exit(0)  # the agent is gone
-        reason = why_not_to_fork(config, origin)
         if reason:
             control.refused = request
             raise Refused(reason)

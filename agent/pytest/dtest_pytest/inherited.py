@@ -16,17 +16,20 @@ class Inherited:
     """In the process that is forked: made before the project is imported, told when all is collected."""
 
     def __init__(self):
-        self._unseeded = weakref.WeakSet()  # generators of random numbers
+        self._unseeded = {}  # generators of random numbers, by id: what compares them is the project's
         self._seeding = (random.Random.seed, random.Random.setstate)
         self._generators = self._files = ()
         seed, setstate = self._seeding
 
         def seed_and_note(generator, a=None, version=2):
-            (self._unseeded.add if a is None else self._unseeded.discard)(generator)
+            if a is None:
+                self._unseeded[id(generator)] = weakref.ref(generator)
+            else:
+                self._unseeded.pop(id(generator), None)
             return seed(generator, a, version)
 
         def setstate_and_note(generator, state):
-            self._unseeded.discard(generator)
+            self._unseeded.pop(id(generator), None)
             return setstate(generator, state)
 
         random.Random.seed, random.Random.setstate = seed_and_note, setstate_and_note
@@ -34,7 +37,8 @@ class Inherited:
     def collected(self):
         """Before gc.freeze, which hides what there is."""
         random.Random.seed, random.Random.setstate = self._seeding
-        self._generators = [each for each in self._unseeded if not isinstance(each, random.SystemRandom)]
+        unseeded = [reference() for reference in self._unseeded.values()]
+        self._generators = [each for each in unseeded if each is not None and not isinstance(each, random.SystemRandom)]
         self._files = [weakref.ref(file) for file in files_of_process()]
         self.flush()  # or each worker would write it, too
 
@@ -53,12 +57,16 @@ class Inherited:
         if processes is not None:
             processes._children.clear()  # whose end others wait for
         for generator in self._generators:  # as a process that has just been started would have them
-            generator.seed()
+            try:
+                generator.seed(None)
+            except Exception:
+                pass  # one of the project's that is seeded in another way stays as it is
 
     def finish(self):
         """In a worker: what the interpreter would do at its end."""
-        multiprocessing = sys.modules.get("multiprocessing.util")
+        multiprocessing, logging = sys.modules.get("multiprocessing.util"), sys.modules.get("logging")
         steps = [threading._shutdown, atexit._run_exitfuncs, *([multiprocessing._exit_function] if multiprocessing else []),
+                 *([logging.shutdown] if logging else []),
                  self.flush, lambda: flush_all(files_of_process()), lambda: flush_all([sys.stdout, sys.stderr])]
         for step in steps:
             try:

@@ -19,6 +19,7 @@ OPTIONS = {
     "newfirst": ("--nf", HISTORY),
     "stepwise": ("--sw", "dtest has -x and --lf"),
     "stepwise_skip": ("--sw-skip", "dtest has -x and --lf"),
+    "stepwise_reset": ("--sw-reset", "dtest has -x and --lf"),
     "usepdb": ("--pdb", "tests have no terminal; " + ALONE),
     "trace": ("--trace", "tests have no terminal; " + ALONE),
     "basetemp": ("--basetemp", "each worker has a directory of its own"),

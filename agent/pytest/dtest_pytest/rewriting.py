@@ -23,6 +23,7 @@ NICER = 5  # than tests that run meanwhile
 PLACE = struct.Struct("Q")  # offset << LENGTH_BITS | length, of a file's entry; 0: none
 LENGTH_BITS = 26
 ENTRY = struct.Struct("QqQ")  # number of the file, and its time of change and size; its code follows
+_exit = os._exit  # less what is patched into it later (coverage.py's patch = _exit)
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)  # of cyclic garbage: most of what collection makes, it keeps
 
 
@@ -30,7 +31,7 @@ class Ahead:
     """A plugin of pytest."""
 
     def __init__(self):
-        self._group = None
+        self._groups = []
         # Where pytest looks for what an earlier process has made; in place of its rewriting, errors would show a call of ours.
         self._read = rewrite._read_pyc
         rewrite._read_pyc = self._read_or_take
@@ -40,31 +41,30 @@ class Ahead:
         before = gc.get_threshold()
         gc.set_threshold(*COLLECTOR_THRESHOLDS)
         yield
-        if gc.get_threshold() == COLLECTOR_THRESHOLDS:  # else the project's own
+        if gc.get_threshold()[:2] == COLLECTOR_THRESHOLDS[:2]:  # else the project's own; Python 3.14 forgets the third
             gc.set_threshold(*before)
         rewrite._read_pyc = self._read
-        self._end()
+        for group in self._groups:
+            group.end()
+        self._groups = []
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_make_collect_report(self, collector):
+        if isinstance(collector, pytest.Module):
+            for group in self._groups:
+                group.has_come_to(str(collector.path))
         outcome = yield
         if outcome.excinfo is not None:
             return
         nodes = outcome.get_result().result or ()
         files = list(dict.fromkeys(str(node.path) for node in nodes if isinstance(node, pytest.Module)))
         if len(files) >= FEWEST_FILES and len(os.listdir("/proc/self/task")) == 1:
-            self._end()
-            self._group = Group(files, collector.config)
-
-    def _end(self):
-        if self._group is not None:
-            self._group.end()
-            self._group = None
+            self._groups.append(Group(files, collector.config))
 
     def _read_or_take(self, source, *arguments):
         code = self._read(source, *arguments)
-        if code is None and self._group is not None:
-            code = self._group.take(str(source))
+        for group in self._groups:
+            code = code or group.take(str(source))
         return code
 
 
@@ -77,50 +77,52 @@ class Group:
         self._numbers = {file: number for number, file in enumerate(files)}
         # Shared: how far this process is, then a place for each file.
         self._shared = mmap.mmap(-1, PLACE.size * (1 + len(files)))
-        self._helpers = []  # each with the file in memory that it writes
         idle = len(os.sched_getaffinity(0)) - 1
-        count = min(idle, MOST_HELPERS, len(files) // FEWEST_FILES + 1)
+        self._count = min(idle, MOST_HELPERS, len(files) // FEWEST_FILES + 1)
+        self._helpers = []  # each with the file in memory that it writes; fewer than `count` where more could not be had
         try:
-            for helper in range(count):
-                self._start(helper, count)
+            for helper in range(self._count):
+                self._start(helper)
         except (OSError, AttributeError):
-            pass  # no process or descriptor is left for it, or Python cannot make it: this process does it all
+            pass  # no process or descriptor is left for it, or Python cannot make it: this process does the rest
+
+    def has_come_to(self, file):
+        """This process imports it now: helpers need not make it, nor what comes before it."""
+        if file in self._numbers:
+            PLACE.pack_into(self._shared, 0, self._numbers[file] + 1)
 
     def take(self, file):
         """The code that was made of it; None: there is none."""
         number = self._numbers.get(file)
-        if number is None:
-            return None
-        PLACE.pack_into(self._shared, 0, number + 1)
-        place = self._place(number)
+        place = 0 if number is None else PLACE.unpack_from(self._shared, PLACE.size * (1 + number))[0]
         if not place:
             return None
-        helper, offset = (number_of_helper(number, len(self._files), len(self._helpers)), place >> LENGTH_BITS)
-        entry = os.pread(self._helpers[helper][1], place & ((1 << LENGTH_BITS) - 1), offset)
-        about, changed, size = ENTRY.unpack_from(entry)
+        memory = self._helpers[(len(self._files) - 1 - number) % self._count][1]
+        entry = os.pread(memory, place & ((1 << LENGTH_BITS) - 1), place >> LENGTH_BITS)
         now = os.stat(file)
-        if (about, changed, size) != (number, now.st_mtime_ns, now.st_size):
+        if len(entry) < ENTRY.size or ENTRY.unpack_from(entry) != (number, now.st_mtime_ns, now.st_size):
             return None
         return marshal.loads(entry[ENTRY.size :])
 
-    def end(self, kill=True):
+    def end(self):
         for process, memory in self._helpers:
             try:
-                if kill:
-                    os.kill(process, 9)
-                os.waitpid(process, 0)
+                if os.waitpid(process, os.WNOHANG) == (0, 0):  # so it is there, and this process' own
+                    os.kill(process, signal.SIGKILL)
+                    os.waitpid(process, 0)
             except OSError:
                 pass  # what the project does with SIGCHLD has collected it
             os.close(memory)
         self._helpers = []
 
-    def _place(self, number):
-        return PLACE.unpack_from(self._shared, PLACE.size * (1 + number))[0]
-
-    def _start(self, helper, count):
+    def _start(self, helper):
         memory = os.memfd_create("dtest-rewritten", os.MFD_CLOEXEC)
         parent = os.getpid()
-        process = os.fork()
+        try:
+            process = os.fork()
+        except OSError:
+            os.close(memory)
+            raise
         if process:
             self._helpers.append((process, memory))
             return
@@ -130,12 +132,12 @@ class Group:
             sys.settrace(None)
             gc.disable()
             os.nice(NICER)
-            for number in range(len(self._files) - 1 - helper, -1, -count):
+            for number in range(len(self._files) - 1 - helper, -1, -self._count):
                 if PLACE.unpack_from(self._shared, 0)[0] > number or os.getppid() != parent:
                     break
                 self._make(number, memory)
         finally:
-            os._exit(0)
+            _exit(0)
 
     def _make(self, number, memory):
         file = rewrite.Path(self._files[number])
@@ -154,7 +156,3 @@ class Group:
         offset = os.lseek(memory, 0, os.SEEK_END)
         if os.write(memory, entry) == len(entry):
             PLACE.pack_into(self._shared, PLACE.size * (1 + number), offset << LENGTH_BITS | len(entry))
-
-
-def number_of_helper(number, files, helpers):
-    return (files - 1 - number) % helpers

@@ -25,6 +25,11 @@ def made(what):
     return lambda arguments: f"{what} {show(arguments[0])}"
 
 
+def made_directory(arguments):
+    """Events come before what they tell of is tried: one that is there already stays."""
+    return "" if os.path.lexists(arguments[0]) else f"makes the directory {show(arguments[0])}"
+
+
 def written(arguments):
     path, _, flags = arguments
     if path == os.devnull or isinstance(path, int) or not isinstance(flags, int):
@@ -39,7 +44,7 @@ def database(arguments):
 # Events of sys.addaudithook that leave something outside of the process -> what a person should know; empty: not this one.
 EFFECTS = {
     "open": written,
-    "os.mkdir": made("makes the directory"),
+    "os.mkdir": made_directory,
     "os.symlink": lambda arguments: f"makes {show(arguments[1])}",
     "os.link": lambda arguments: f"makes {show(arguments[1])}",
     "os.rename": lambda arguments: f"makes {show(arguments[1])}",
@@ -216,6 +221,10 @@ def connection(descriptor):
                 where = address()
             except OSError:
                 continue
+            if copy.type == socket.SOCK_DGRAM and copy.family != socket.AF_UNIX:
+                # Each message is whole; one that nobody bound has an address since it has sent.
+                if address == copy.getpeername or where[0] in ("0.0.0.0", "::"):
+                    return ""
             if copy.family != socket.AF_UNIX and where[1]:
                 return f"{what} {where[0]}:{where[1]}"
             if copy.family == socket.AF_UNIX and where:

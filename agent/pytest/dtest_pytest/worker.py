@@ -55,7 +55,7 @@ class Worker:
         option.dist, option.numprocesses, option.maxprocesses, option.tx = "no", None, None, []
         option.looponfail = option.distload = option.usepdb = False
         option.maxfail = 0  # counted over all processes, by dtest
-        option.stepwise = option.stepwise_skip = False  # and each test is a case of its own, whatever became of others
+        option.stepwise = option.stepwise_skip = option.stepwise_reset = False  # and each test is a case of its own, whatever became of others
         neighbours.before_configure(config, self._own)
         dict.update(self._input, self._own)
         config.workerinput = self._input

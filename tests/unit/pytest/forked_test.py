@@ -185,6 +185,35 @@ class InheritedTest(ForkedCase):
         self.assertEqual((first["SEEDED"], first["LATER"], first["RESTORED"]),
                          tuple(str(random.Random(seed).random()) for seed in (3, 4, 3)))
 
+    def test_generators_of_the_project_s_own_kind(self):
+        self.write("conftest.py", """\
+            import random
+
+            class Compares(random.Random):
+                def __eq__(self, other): return True
+
+            class WantsMore(random.Random):
+                def __init__(self): super().__init__(5); super().seed()
+                def seed(self, a, version=2): super().seed(a, version)
+
+            MADE = [Compares(), WantsMore()]
+            """)
+        self.write("test_m.py", "def test_a(): pass\n")
+        self.assert_passed(self.run_forked("test_a"))
+
+    def test_what_a_worker_leaves_in_the_temporary_directory_is_no_reason(self):
+        self.write("test_m.py", """\
+            import os, tempfile
+            TEMPORARY = tempfile.gettempdir()
+
+            def test_a():
+                open(os.path.join(TEMPORARY, "left"), "w").close()
+            """)
+        server = Server(self, ["--path="])
+        for name in ("gw0", "gw1"):
+            self.assert_passed(self.run_forked("test_a", worker=name, server=server))
+        server.close()
+
     def test_processes_of_the_one_that_is_forked_are_not_the_workers(self):
         self.write("conftest.py", """\
             import multiprocessing.process

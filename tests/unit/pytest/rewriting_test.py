@@ -17,7 +17,7 @@ PLUGIN = os.path.abspath(sys.argv.pop()) if len(sys.argv) > 1 else ""
 
 # Runs pytest in a process of its own; with "ahead", helpers have done all they can before the first file is imported.
 DRIVER = """\
-    import gc, json, os, sys
+    import errno, gc, json, os, sys
     sys.dont_write_bytecode = "write" not in sys.argv
     os.sched_getaffinity = lambda process: {0, 1, 2}
     import pytest
@@ -38,6 +38,16 @@ DRIVER = """\
             return made
 
     rewriting.Group = Patient
+    if "missing" in sys.argv:
+        real, forks = os.fork, []
+
+        def fork():
+            forks.append(None)
+            if len(forks) == 2:
+                raise OSError(errno.EAGAIN, "no more processes")
+            return real()
+
+        os.fork = fork
     told = []
 
     class Teller:
@@ -103,6 +113,11 @@ class RewritingTest(unittest.TestCase):
         self.assertEqual(set(ahead["taken"]), {f"test_{number:02}.py" for number in range(20)} - others)
         self.assertFalse(ahead["children"])
         self.assertTrue(ahead["threshold"])
+
+    def test_one_process_that_cannot_be_had_is_done_without(self):
+        alone, ahead = self.run_pytest(), self.run_pytest("ahead", "missing")
+        self.assertEqual(ahead["told"], alone["told"])
+        self.assertEqual(len(ahead["taken"]), 10, "one of two helpers makes every other file")
 
     def test_a_file_that_has_changed_is_read_again(self):
         self.write("test_00.py", "open('test_19.py', 'w').write('def test_new():\\n    assert 3 == 4\\n')\n")
