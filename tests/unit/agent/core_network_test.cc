@@ -106,7 +106,10 @@ TEST_F(AgentCoreNetwork, TheNextCaseIsNotToldOfIt) {
   GetLease(1, {0, 1});
   Begin(0);
   Tries("192.0.2.1:443");
-  Ends(0, SIGSEGV);
+  ProcessEnded ended;
+  ended.signal = SIGSEGV;
+  ended.output = "its last words";
+  Do(std::move(ended));
   Tick();
   RunCase(1);
   EXPECT_THAT(Ends(0),

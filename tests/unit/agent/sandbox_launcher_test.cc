@@ -246,14 +246,18 @@ class Worker:
     def begin(self, config): pass
     def end(self): pass
 
+def send(host):
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp: udp.sendto(b"x", (host, 9))
+        return "sent"
+    except OSError as error: return error.strerror
+
 origin = forking.Origin()
 loaded = os.getpid()
+send("192.0.2.78")
 request = forking.serve(Config, Worker(), origin)
 sys.stdout = os.fdopen(1, "w", closefd=False)
-try:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp: udp.sendto(b"x", ("192.0.2.77", 9))
-    said = "sent"
-except OSError as error: said = error.strerror
+said = send("192.0.2.77")
 print("forked" if loaded != os.getpid() else "alone", loaded, said)
 sys.stdout.flush()
 forking.leave(0)
@@ -274,7 +278,9 @@ TEST_F(SandboxLauncherTest, WhatIsForkedIsKeptAndItsServerIsOfItsOwn) {
       poll(polled, 2, -1);
       if (polled[1].revents != 0) {
         launcher_.TellAttempts([&](pid_t asker, const std::string& address) {
-          EXPECT_TRUE(process->IsAncestorOf(asker));
+          const bool of_server = address == "192.0.2.78:9";
+          EXPECT_EQ(process->AwaitsServer(asker), of_server) << address;
+          EXPECT_EQ(process->IsAncestorOf(asker), !of_server) << address;
           attempts_.push_back(address);
         });
       }
@@ -286,7 +292,7 @@ TEST_F(SandboxLauncherTest, WhatIsForkedIsKeptAndItsServerIsOfItsOwn) {
   EXPECT_THAT(servers[1], testing::StartsWith("forked "));
   const auto server = [](const std::string& said) { return std::vector<std::string>(absl::StrSplit(said, ' '))[1]; };
   EXPECT_NE(server(servers[1]), server(servers[0]));
-  EXPECT_THAT(attempts_, ElementsAre("192.0.2.77:9", "192.0.2.77:9"));
+  EXPECT_THAT(attempts_, ElementsAre("192.0.2.78:9", "192.0.2.77:9", "192.0.2.77:9"));
   EXPECT_THAT(notes_, IsEmpty());
 }
 
