@@ -90,6 +90,8 @@ class CaseSink {
   virtual void GoesOn(ProcessEnd /*end*/) {}
   // What the process has covered, or that this is lost; as Gathered::data. At most once a process.
   virtual void Covered(absl::string_view /*data*/) {}
+  // What runs the tests, which hosts are to agree in: "pytest 8.3.4, Python 3.11"; as Gathered::data.
+  virtual void RunBy(absl::string_view /*runner*/) {}
   // What its framework reports of it, a part of at most kMostGatheredBytes; as Gathered::data.
   virtual void Reported(absl::string_view /*data*/) {}
 };

@@ -105,6 +105,10 @@ void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
     TellCoverage(record[1], record[2], sink);
     return;
   }
+  if (record[0] == "runner" && record.size() == 2) {
+    sink->RunBy(record[1]);
+    return;
+  }
   if (record[0] == "reports" && record.size() == 2) {
     KeepReport(record, sink);
     return;

@@ -186,7 +186,12 @@ absl::Status AgentLoop::MakeSlot(SlotId slot) {
   };
   options.note = [this](std::string text) { SendNote(std::move(text)); };
   // At once, so before the results of its process that the core still holds.
-  options.gathered = [this](Gathered gathered) { link_.Send(out_.clock(), std::move(gathered)); };
+  options.gathered = [this](Gathered gathered) {
+    // Each process tells of it; the coordinator needs it once.
+    const bool again =
+        gathered.kind == GatheredKind::kRunner && !told_runners_.emplace(gathered.unit, gathered.data).second;
+    if (!again) link_.Send(out_.clock(), std::move(gathered));
+  };
   runners_.push_back(std::make_unique<SlotRunner>(std::move(options)));
   listing_.push_back(nullptr);
   return absl::OkStatus();

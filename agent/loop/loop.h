@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "agent/core/agent.h"
@@ -152,6 +153,7 @@ class AgentLoop final : public UnitFiles::Delegate {
   std::unique_ptr<Setups> setups_;                    // null: there are none
   std::vector<std::unique_ptr<SlotRunner>> runners_;  // by slot
   std::vector<Program*> listing_;                     // by slot: what it lists, or listed last
+  absl::flat_hash_set<std::pair<UnitId, std::string>> told_runners_;
   std::vector<AgentAction> scratch_;
   std::deque<AgentAction> actions_;
   std::optional<SlotThrottle> throttle_;  // where slots adapt

@@ -268,6 +268,10 @@ void SlotRunner::GoesOn(ProcessEnd end) {
   options_.emit(std::move(ended));
 }
 
+void SlotRunner::RunBy(absl::string_view runner) {
+  if (options_.gathered) options_.gathered(Gathered{program_->spec.id, GatheredKind::kRunner, std::string(runner)});
+}
+
 void SlotRunner::Covered(absl::string_view data) {
   if (options_.gathered) options_.gathered(Gathered{program_->spec.id, GatheredKind::kCoverage, std::string(data)});
 }

@@ -95,6 +95,7 @@ class SlotRunner : private CaseSink {
   void WantsMore() override;
   void GoesOn(ProcessEnd end) override;
   void Covered(absl::string_view data) override;
+  void RunBy(absl::string_view runner) override;
   void Reported(absl::string_view data) override;
 
   // `batch`: null while listing.

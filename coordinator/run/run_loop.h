@@ -171,6 +171,7 @@ class RunLoop : public Hosts::Delegate {
   // Cases that passed and took too long have failed.
   void ApplyBudget(HostId host, Results* results);
   void ListingBroke(UnitId id, std::string error, std::string output);
+  void RunnerTold(HostId id, UnitId unit, std::string runner);
   void ListingProvedWrong(HostId id, const ListingWrong& wrong);
   void HostListed(HostId host, Listed listed);
   void SendCases(HostId host, UnitId unit);

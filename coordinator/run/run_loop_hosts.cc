@@ -76,6 +76,10 @@ void RunLoop::HostSays(HostId id, FromAgent message) {
                  },
                  [&](Results& results) { HostHasResults(id, std::move(results)); },
                  [&](Gathered& gathered) {
+                   if (gathered.kind == GatheredKind::kRunner) {
+                     RunnerTold(id, gathered.unit, std::move(gathered.data));
+                     return;
+                   }
                    if (options_.gathered && gathered.unit.value() < units_.size())
                      options_.gathered(std::move(gathered));
                  },
@@ -106,6 +110,20 @@ void RunLoop::HostHasResults(HostId id, Results results) {
     }
   }
   Schedule(FromHost{id, std::move(results)});
+}
+
+void RunLoop::RunnerTold(HostId id, UnitId unit, std::string runner) {
+  if (unit.value() >= units_.size()) return;
+  RunUnit& known = Unit(unit);
+  HostLogs(id, absl::StrCat(known.name, " is run by ", runner));
+  if (known.runner.empty()) {
+    known.runner = std::move(runner);
+    known.runner_host = id;
+  } else if (runner != known.runner && known.other_runners.insert(runner).second) {
+    Emit(Warning{absl::StrCat(known.name, " is run by ", known.runner, " on ", HostName(known.runner_host), " and by ",
+                              runner, " on ", HostName(id),
+                              ": names and verdicts may differ; [environment] gives all hosts the same")});
+  }
 }
 
 void RunLoop::ApplyBudget(HostId id, Results* results) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "coordinator/run/budget.h"
 #include "dtest/case_info.h"
@@ -23,7 +24,11 @@ struct RunUnit {
   bool listed = false;             // or it is known that it cannot be
   bool listing_wrong = false;      // it does not run what it listed, and that has been said
   std::optional<HostId> lister;    // where it was listed in this run
-  absl::Duration ready;            // since the run began: when its specification was made
+  // What runs its tests, as the first host said, and others that differed; empty: nobody has said.
+  std::string runner;
+  HostId runner_host;
+  absl::flat_hash_set<std::string> other_runners = {};
+  absl::Duration ready;  // since the run began: when its specification was made
   // By index, of quarantined cases only.
   struct Quarantined {
     uint32_t entry = 0;    // of the run's Quarantine

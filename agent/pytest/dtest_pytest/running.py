@@ -23,6 +23,8 @@ import pytest
 from . import collection, following, outcome, records, request
 
 
+# What hosts are to agree in.
+RUNNER = f"pytest {pytest.__version__}, Python {'.'.join(map(str, sys.version_info[:2]))}"
 LEAST_SHARED = 0.001  # seconds that are worth a word
 
 
@@ -94,6 +96,7 @@ class Running(collection.Collection):
     def pytest_runtestloop(self, session):
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
+        self._channel.send("runner", RUNNER)
         self._reports.begin(session.config, self._channel)
         with self._measure.told(self._channel):
             self._run_all(session)

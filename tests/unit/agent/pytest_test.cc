@@ -152,6 +152,7 @@ class Recorder : public CaseSink {
   }
   void Covered(absl::string_view data) override { absl::StrAppend(&text, "covered ", data, "; "); }
   void Reported(absl::string_view data) override { absl::StrAppend(&text, "reported ", data, "; "); }
+  void RunBy(absl::string_view runner) override { absl::StrAppend(&text, "run by ", runner, "; "); }
   std::string text;
 };
 
@@ -228,7 +229,7 @@ TEST(PytestReader, ReportsComeInPartsThatFitIntoMessages) {
   const CaseInfos listing = {"a.py::x"};
   const std::vector<LeasedCase> cases = {{0}};
   const std::unique_ptr<OutputReader> reader =
-      PytestAdapter().NewReader({.listing = listing, .cases = cases, .temp_dir = "/t"});
+      PytestAdapter().NewReader({.listing = listing, .cases = cases, .temp_dir = "/t", .output_cap = 1000});
   struct Sizes : Recorder {
     void Reported(absl::string_view data) override { sizes.push_back(data.size()); }
     std::vector<size_t> sizes;
@@ -240,6 +241,11 @@ TEST(PytestReader, ReportsComeInPartsThatFitIntoMessages) {
   ProcessEnd end;
   reader->Ended({}, &end, &sizes);
   EXPECT_THAT(end.output, HasSubstr("more than a message may have, in 'reports'"));
+}
+
+TEST_P(PytestReaderTest, WhatRunsItIsHandedOn) {
+  Report(Record({"runner", "pytest 8"}));
+  EXPECT_EQ(recorder_.text, "run by pytest 8; ");
 }
 
 TEST_P(PytestReaderTest, AProcessThatDiesBeforeItHasToldWhatItCoversIsTold) {

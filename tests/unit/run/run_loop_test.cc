@@ -206,6 +206,21 @@ TEST_F(RunLoopTest, WhoListsAUnitNeedsNoTableOfItsCases) {
   EXPECT_THAT(sink_.LinesThatBegin("ended"), SizeIs(4));
 }
 
+TEST_F(RunLoopTest, HostsThatRunAUnitByOtherThingsAreToldOfOnce) {
+  const UnitId unit = ListedUnit("u", {"S.a"});
+  ComesUp(kA);
+  ComesUp(kB);
+  hosts_.After(2 * kMs, [&] {
+    hosts_.Says(kA, Gathered{unit, GatheredKind::kRunner, "pytest 8"});
+    for (int i = 0; i < 2; ++i) hosts_.Says(kB, Gathered{unit, GatheredKind::kRunner, "pytest 7"});
+    hosts_.Says(kB, Gathered{UnitId(7), GatheredKind::kRunner, "of no unit"});
+  });
+  Run();
+  EXPECT_THAT(sink_.LinesThatBegin("warning"),
+              ElementsAre("warning u is run by pytest 8 on a and by pytest 7 on b: names and verdicts may differ; "
+                          "[environment] gives all hosts the same"));
+}
+
 TEST_F(RunLoopTest, AListingThatAnotherHostRefutesNamesBoth) {
   UnitToList("math", {"A.One", "A.Two", "A.Three", "A.Four"});
   ComesUp(kA);
