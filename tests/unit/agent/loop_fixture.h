@@ -156,7 +156,10 @@ class AgentLoopTest : public testing::Test {
     std::string operator()(const PeerLost&) const { return "peer lost"; }
     std::string operator()(const FromPeers&) const { return "from peers"; }
     std::string operator()(const Gathered& m) const {
-      return absl::StrCat(m.kind == GatheredKind::kCoverage ? "covered " : "reported ", m.data);
+      const char* const what = m.kind == GatheredKind::kCoverage  ? "covered "
+                               : m.kind == GatheredKind::kReports ? "reported "
+                                                                  : "run by ";
+      return absl::StrCat(what, m.data);
     }
     template <typename Message>
     std::string operator()(const Message& message) const {

@@ -112,14 +112,14 @@ TEST_F(PytestLoopTest, OneThatDoesNotGetThereLeavesItToAnother) {
 TEST_F(PytestLoopTest, WhatAProcessCoversIsToldBeforeItsLeaseIsDone) {
   StartWith({"a.py::a"});
   RunCases(LeaseId(1), {0});
-  Tells({{"measuring"}, Began(), Passed(), {"coverage", "{}", "z"}, {"end"}});
+  Tells({{"runner", "pytest 8"}, {"measuring"}, Began(), Passed(), {"coverage", "{}", "z"}, {"end"}});
   Process()->Ends(0);
   Turn();
   Pass(absl::Milliseconds(20));
-  EXPECT_THAT(Heard(), ElementsAre("covered 2:{},1:z,", "results 1 [0 passed] done"));
+  EXPECT_THAT(Heard(), ElementsAre("run by pytest 8", "covered 2:{},1:z,", "results 1 [0 passed] done"));
 
   RunCases(LeaseId(2), {0});
-  Tells({{"measuring"}, Began()});
+  Tells({{"runner", "pytest 8"}, {"measuring"}, Began()});  // which has been told
   Process()->Ends(3);
   Turn();
   Pass(absl::Milliseconds(20));
@@ -127,6 +127,7 @@ TEST_F(PytestLoopTest, WhatAProcessCoversIsToldBeforeItsLeaseIsDone) {
 }
 
 TEST_F(PytestLoopTest, WhatAProcessReportsIsToldBeforeItsLeaseIsDone) {
+  welcome_.settings.slots = 1;
   StartWith({"a.py::a", "a.py::b"});
   LeaseWhatMayFollow(1, 0);
   LeaseWhatMayFollow(2, 1);
