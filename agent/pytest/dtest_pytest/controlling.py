@@ -8,6 +8,7 @@ What the project prints is printed; what pytest's terminal reporter would say of
 """
 
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -444,11 +445,11 @@ def changed(reports, verdict):
 
 
 def moved(value, places):
-    """A text that is a path, and such in lists and dictionaries."""
+    """With the paths that stand in a text, and in texts of lists and dictionaries."""
     if isinstance(value, str):
         for theirs, ours in places:
-            if value.startswith(theirs) and value[len(theirs) : len(theirs) + 1] in ("", "/"):
-                return ours + value[len(theirs) :]
+            if theirs in value:
+                value = re.sub(rf"(?<![\w.~/-]){re.escape(theirs)}(?![\w.-])", lambda _: ours, value)
         return value
     if isinstance(value, dict):
         return {key: moved(each, places) for key, each in value.items()}

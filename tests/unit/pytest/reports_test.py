@@ -331,6 +331,15 @@ class ControllerTest(ReportsCase):
         self.assertEqual(values.decode(plain.encode([object, self.assertEqual])), [str(object), str(self.assertEqual)])
         self.assertEqual(plain.told, ["type", "method"])
 
+    def test_paths_of_a_host_are_those_here(self):
+        sys.path.insert(0, self.plugin)
+        self.addCleanup(sys.path.remove, self.plugin)
+        moved = importlib.import_module("dtest_pytest.controlling").moved
+        places = [("/far/tree", "/here")]
+        self.assertEqual(moved({"a": ["/far/tree/a.py", ("/far/tree", 3)], "/far/tree": None}, places),
+                         {"a": ["/here/a.py", ("/here", 3)], "/far/tree": None})
+        self.assertEqual(moved("in '/far/tree/a.py'; /far/trees, x/far/tree", places), "in '/here/a.py'; /far/trees, x/far/tree")
+
     def test_of_several_attempts_the_last_counts(self):
         self.write_hooks()
         self.write("test_m.py", "import os\ndef test_a(): assert os.environ['DTEST_ATTEMPT'] == '2'\n")
