@@ -223,6 +223,7 @@ void PytestReports::MakeOf(UnitId id, absl::string_view interrupted, const std::
       }
     }
   }
+  if (kept.unlisted && !error.empty() && !fails) return;  // what kept pytest from its tests has been told in its words
   if (!error.empty() && fails) {
     report.error = std::move(error);
   } else if (!error.empty()) {
