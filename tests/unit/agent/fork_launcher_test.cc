@@ -37,12 +37,17 @@ class Worker:
     def begin(self, config): pass
     def end(self): pass
 
-origin = forking.Origin()
+control = forking.Control()
+origin = forking.Origin("/", "/none")
 exec(sys.argv[2])
-request = forking.serve(Config, Worker(), origin)
+try:
+    request = forking.serve(control, Config, Worker(), origin)
+except forking.Refused as refused:
+    control.refuse(str(refused))
+    sys.exit(0)
 sys.stdout = os.fdopen(1, "w", closefd=False)
 exec(request.arguments[0], {"os": os, "report": request.report, "time": time})
-forking.leave(0)
+forking.leave(0, origin)
 )";
 
 class ForkLauncherTest : public testing::Test {
@@ -143,10 +148,12 @@ TEST_F(ForkLauncherTest, WhatTheServerPrintsIsReadAsLongAsAProcessRuns) {
 asked, os.ask = os.pipe()
 os.answer, answered = os.pipe()
 if os.fork() == 0:
-    os.read(asked, 1)
-    for _ in range(50): os.write(1, b"x" * 20000)
-    os.write(answered, b".")
+    if os.fork() == 0:  # a child of its own would be shared by all that are forked
+        os.read(asked, 1)
+        for _ in range(50): os.write(1, b"x" * 20000)
+        os.write(answered, b".")
     os._exit(0)
+os.wait()
 )",
              "os.write(os.ask, b'.'); os.write(report, os.read(os.answer, 1))");
   ReadAll(process.get(), Pipe::kOutput);

@@ -252,15 +252,15 @@ def send(host):
         return "sent"
     except OSError as error: return error.strerror
 
-origin = forking.Origin()
+origin = forking.Origin("/", "/none")
 loaded = os.getpid()
 send("192.0.2.78")
-request = forking.serve(Config, Worker(), origin)
+request = forking.serve(forking.Control(), Config, Worker(), origin)
 sys.stdout = os.fdopen(1, "w", closefd=False)
 said = send("192.0.2.77")
 print("forked" if loaded != os.getpid() else "alone", loaded, said)
 sys.stdout.flush()
-forking.leave(0)
+forking.leave(0, origin)
 )";
 
 TEST_F(SandboxLauncherTest, WhatIsForkedIsKeptAndItsServerIsOfItsOwn) {
