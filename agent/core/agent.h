@@ -36,8 +36,9 @@
 //
 // A case that signals the agent has failed, and its process is killed: the agent and its other slots go on.
 //
-// A case that tries to reach what its sandbox keeps it from is told of: a warning, or, if it fails, a line of why. What
-// does so outside of cases is told a person, each address of a unit once.
+// A case that tries to reach what its sandbox keeps it from is told of: a warning, or, if it fails, a line of why,
+// which says so where it may have been a child or a thread of a case that ran before it in the process. What does so
+// outside of cases is told a person, each address of a unit once.
 //
 // A case that printed nothing may only have redirected the output, so that a later one died. It runs once more alone
 // before the others. Only if its output then proves to be lost is it taken at its word, provisionally: the rest goes on
@@ -166,6 +167,7 @@ struct NetworkTried {
   std::optional<SlotId> slot;  // whose process it is, or waits for it to be forked; none: it cannot be told
   std::string address;         // for people
   std::string unit;            // by name: of what the slot runs
+  bool sure = false;           // it is the process that runs the cases, in the thread that does
 };
 
 // A listing process ended and was read.

@@ -62,6 +62,7 @@ void Agent::Impl::FinishCase(Slot* slot, size_t position) {
   if (slot->suspect == HeldLease::kNone) slot->lease->Finish(position);
   slot->running = HeldLease::kNone;
   slot->tried.clear();
+  slot->tried_unsure = false;
 }
 
 void Agent::Impl::MarkStartup(Slot* slot) {
@@ -95,6 +96,7 @@ void Agent::Impl::On(CaseFinished&& event) {
   if (interrupted && !IsFailure(event.result.outcome)) {
     slot->running = HeldLease::kNone;
     slot->tried.clear();
+    slot->tried_unsure = false;
     return;  // a pass under our signal proves nothing
   }
   CaseResult result = std::move(event.result);
@@ -275,6 +277,7 @@ size_t Agent::Impl::NextOf(const Slot& slot) {
 void Agent::Impl::On(NetworkTried&& event) {
   Slot* const slot = event.slot.has_value() ? Live(*event.slot, Slot::State::kRunning) : nullptr;
   if (slot != nullptr && slot->running != HeldLease::kNone) {
+    slot->tried_unsure |= !event.sure && slot->begun > 1;
     if (!absl::c_linear_search(slot->tried, event.address)) slot->tried.push_back(std::move(event.address));
     return;
   }

@@ -68,6 +68,7 @@ class Agent::Impl {
     bool any_failed = false;                        // explains a non-zero exit status
     size_t running = HeldLease::kNone;              // position in the lease
     std::vector<std::string> tried;                 // addresses that the running case is kept from, each once
+    bool tried_unsure = false;                      // one of them perhaps by what ran before it
     absl::Time began;                               // the running case
     absl::Time torn_down = absl::InfiniteFuture();  // it has ended, and its suite is being torn down since then
     uint32_t process = 0;                           // which one of this agent's, from 1
@@ -274,7 +275,7 @@ class Agent::Impl {
 
   // Where, when and how long; slot.began must be set.
   void Fill(const Slot& slot, size_t position, CaseResult* result);
-  static void TellTried(const std::vector<std::string>& addresses, CaseResult* result);
+  static void TellTried(const Slot& slot, CaseResult* result);
   void On(ListingEnded&& event);
   // In parts that fit into messages, or as an error where it can be told in none.
   void SendListing(Listed listed);

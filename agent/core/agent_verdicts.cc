@@ -308,13 +308,15 @@ void Agent::Impl::Fill(const Slot& slot, size_t position, CaseResult* result) {
   result->place = slot.running == position ? slot.begun - 1 : slot.begun;
   result->start = slot.began - hello_;
   result->duration = now_ - slot.began;
-  if (!slot.tried.empty()) TellTried(slot.tried, result);
+  if (!slot.tried.empty()) TellTried(slot, result);
 }
 
-void Agent::Impl::TellTried(const std::vector<std::string>& addresses, CaseResult* result) {
+void Agent::Impl::TellTried(const Slot& slot, CaseResult* result) {
+  const std::vector<std::string>& addresses = slot.tried;
   const size_t told = std::min(addresses.size(), kAddressesTold);
   const std::string text = absl::StrCat("tried to reach ", absl::StrJoin(absl::MakeSpan(addresses).first(told), ", "),
-                                        told < addresses.size() ? " and others" : "", ", which --no-network forbids");
+                                        told < addresses.size() ? " and others" : "", ", which --no-network forbids",
+                                        slot.tried_unsure ? " (it, or what ran before it in its process)" : "");
   if (IsFailure(result->outcome)) {
     absl::StrAppend(&result->message, result->message.empty() ? "" : "\n", text);
   } else {

@@ -47,6 +47,7 @@ class DirectLauncher::Child final : public TestProcess {
     launcher_.KillLeftovers(slot_, process_->pid());
   }
   bool IsAncestorOf(pid_t process) const override { return IsAncestor(slot_, process_->pid(), process); }
+  bool IsFirstThread(pid_t thread) const override { return thread == process_->pid(); }
 
   Process::End HowItEnded() const override { return process_->HowItEnded(); }
   Process::End Reap() override {

@@ -258,6 +258,7 @@ class ForkLauncher::Worker final : public TestProcess {
   bool IsAncestorOf(pid_t process) const override {
     return pid_ >= 0 && DirectLauncher::IsAncestor(slot_, pid_, process);
   }
+  bool IsFirstThread(pid_t thread) const override { return pid_ >= 0 && thread == pid_; }
   bool AwaitsServer(pid_t process) const override { return awaits_ && server_->IsGroupOf(process); }
 
   Process::End HowItEnded() const override {

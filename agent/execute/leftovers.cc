@@ -50,10 +50,10 @@ int64_t StatField(pid_t pid, int field) {
   return value;
 }
 
-// All processes that /proc shows.
-std::vector<pid_t> AllProcesses() {
+// The entries of a directory in /proc that are numbers: processes, or threads.
+std::vector<pid_t> NumbersIn(const char* directory) {
   std::vector<pid_t> all;
-  DIR* proc = opendir("/proc");
+  DIR* proc = opendir(directory);
   if (proc == nullptr) return all;
   while (const dirent* entry = readdir(proc)) {
     pid_t pid = 0;
@@ -63,6 +63,8 @@ std::vector<pid_t> AllProcesses() {
   return all;
 }
 
+std::vector<pid_t> AllProcesses() { return NumbersIn("/proc"); }
+
 std::vector<pid_t> ChildrenByScan() {
   std::vector<pid_t> children = AllProcesses();
   const auto other = [self = getpid()](pid_t pid) { return StatField(pid, 4) != self; };
@@ -70,15 +72,20 @@ std::vector<pid_t> ChildrenByScan() {
   return children;
 }
 
+// Orphans are given to the first thread that is alive, which is the main one; but a child of a child that was made with
+// CLONE_PARENT is of the thread that has started its parent.
 std::vector<pid_t> Children() {
-  // Orphans are given to the first thread that is alive, which is the main one.
-  static const std::string path = absl::StrCat("/proc/self/task/", getpid(), "/children");
-  std::string list;
-  if (!ReadProc(path, &list)) return ChildrenByScan();  // a kernel without CONFIG_PROC_CHILDREN
   std::vector<pid_t> children;
-  for (absl::string_view word : absl::StrSplit(list, ' ', absl::SkipEmpty())) {
-    pid_t pid = 0;
-    if (absl::SimpleAtoi(word, &pid)) children.push_back(pid);
+  for (const pid_t thread : NumbersIn("/proc/self/task")) {
+    std::string list;
+    if (!ReadProc(absl::StrCat("/proc/self/task/", thread, "/children"), &list)) {
+      if (thread == getpid()) return ChildrenByScan();  // a kernel without CONFIG_PROC_CHILDREN
+      continue;                                         // it has ended
+    }
+    for (absl::string_view word : absl::StrSplit(list, ' ', absl::SkipEmpty())) {
+      pid_t pid = 0;
+      if (absl::SimpleAtoi(word, &pid)) children.push_back(pid);
+    }
   }
   return children;
 }

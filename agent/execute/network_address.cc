@@ -47,29 +47,41 @@ uint32_t HostNumber(absl::string_view address, size_t at) {
   return number;
 }
 
-}  // namespace
-
-std::optional<std::string> ForbiddenAddress(absl::string_view address, bool sends,
-                                            absl::FunctionRef<bool(absl::string_view)> is_own) {
-  uint16_t family = 0, port = 0;
-  if (address.size() < sizeof family) return std::nullopt;
-  std::memcpy(&family, address.data(), sizeof family);
-  // A datagram to no family goes to IPv4; connecting there takes back what was connected.
-  if (family == AF_UNSPEC && sends) family = AF_INET;
-  if (family == AF_PACKET) return "a network device (AF_PACKET)";
-  if (family == kVsock && address.size() >= kVsockSize) {
-    const uint32_t machine = HostNumber(address, kVsockAddressAt);
-    if (machine == kVsockLocal) return std::nullopt;
-    return absl::StrCat("vsock ", machine, ":", HostNumber(address, kVsockPortAt));
-  }
+// `address` as one of `family`, whatever it says itself.
+std::optional<std::string> ForbiddenIp(absl::string_view address, int family,
+                                       absl::FunctionRef<bool(absl::string_view)> is_own) {
   const size_t at = family == AF_INET ? kAddressAt : kAddress6At, size = family == AF_INET ? kSize4 : kSize6;
-  if ((family != AF_INET && family != AF_INET6) || address.size() < at + size) return std::nullopt;
+  if (address.size() < at + size) return std::nullopt;
+  uint16_t port = 0;
   std::memcpy(&port, address.data() + kPortAt, sizeof port);
   absl::string_view ip = address.substr(at, size);
   if (IsLocal(ip)) return std::nullopt;
   if (ip.size() == kSize6 && ip.substr(0, kMapped.size()) == kMapped) ip.remove_prefix(kMapped.size());
   if (is_own(ip)) return std::nullopt;
   return Shown(ip, ntohs(port));
+}
+
+}  // namespace
+
+std::optional<std::string> ForbiddenAddress(absl::string_view address, bool sends,
+                                            absl::FunctionRef<bool(absl::string_view)> is_own) {
+  uint16_t family = 0;
+  if (address.size() < sizeof family) return std::nullopt;
+  std::memcpy(&family, address.data(), sizeof family);
+  // A datagram to no family goes to IPv4, or, from a raw socket of IPv6, to that; connecting there takes back what was
+  // connected.
+  if (family == AF_UNSPEC && sends) {
+    std::optional<std::string> forbidden = ForbiddenIp(address, AF_INET, is_own);
+    return forbidden.has_value() ? forbidden : ForbiddenIp(address, AF_INET6, is_own);
+  }
+  if (family == AF_PACKET) return kNetworkDevice;
+  if (family == kVsock && address.size() >= kVsockSize) {
+    const uint32_t machine = HostNumber(address, kVsockAddressAt);
+    if (machine == kVsockLocal) return std::nullopt;
+    return absl::StrCat("vsock ", machine, ":", HostNumber(address, kVsockPortAt));
+  }
+  if (family != AF_INET && family != AF_INET6) return std::nullopt;
+  return ForbiddenIp(address, family, is_own);
 }
 
 }  // namespace dtest

@@ -11,6 +11,9 @@
 
 namespace dtest {
 
+// What a socket of AF_PACKET reaches, for people: all that the host's network cards do.
+inline constexpr char kNetworkDevice[] = "a network device (AF_PACKET)";
+
 // nullopt: it may be reached, or is no address at all, which the kernel refuses. Else the address as people write it:
 // "192.0.2.1:443", "[2001:db8::1]:443".
 //

@@ -14,8 +14,9 @@
 namespace dtest {
 namespace {
 
-enum class Call : uint8_t { kConnect, kSendTo, kSendMessage, kSendMessages, kSocketCall, kMakeRing };
+enum class Call : uint8_t { kSocket, kConnect, kSendTo, kSendMessage, kSendMessages, kSocketCall, kMakeRing };
 
+// Those of one machine stand together.
 struct Row {
   uint32_t machine;
   uint32_t number;
@@ -26,16 +27,19 @@ struct Row {
 #if defined(__x86_64__)
 constexpr uint32_t kX32 = 0x40000000;
 constexpr Row kRows[] = {
+    {AUDIT_ARCH_X86_64, 41, Call::kSocket, false},
     {AUDIT_ARCH_X86_64, 42, Call::kConnect, false},
     {AUDIT_ARCH_X86_64, 44, Call::kSendTo, false},
     {AUDIT_ARCH_X86_64, 46, Call::kSendMessage, false},
     {AUDIT_ARCH_X86_64, 307, Call::kSendMessages, false},
     {AUDIT_ARCH_X86_64, 425, Call::kMakeRing, false},
+    {AUDIT_ARCH_X86_64, kX32 + 41, Call::kSocket, true},
     {AUDIT_ARCH_X86_64, kX32 + 42, Call::kConnect, true},
     {AUDIT_ARCH_X86_64, kX32 + 44, Call::kSendTo, true},
     {AUDIT_ARCH_X86_64, kX32 + 518, Call::kSendMessage, true},
     {AUDIT_ARCH_X86_64, kX32 + 538, Call::kSendMessages, true},
     {AUDIT_ARCH_X86_64, kX32 + 425, Call::kMakeRing, true},
+    {AUDIT_ARCH_I386, 359, Call::kSocket, true},
     {AUDIT_ARCH_I386, 362, Call::kConnect, true},
     {AUDIT_ARCH_I386, 369, Call::kSendTo, true},
     {AUDIT_ARCH_I386, 370, Call::kSendMessage, true},
@@ -45,15 +49,26 @@ constexpr Row kRows[] = {
 };
 #elif defined(__aarch64__)
 constexpr Row kRows[] = {
-    {AUDIT_ARCH_AARCH64, 203, Call::kConnect, false},     {AUDIT_ARCH_AARCH64, 206, Call::kSendTo, false},
-    {AUDIT_ARCH_AARCH64, 211, Call::kSendMessage, false}, {AUDIT_ARCH_AARCH64, 269, Call::kSendMessages, false},
-    {AUDIT_ARCH_AARCH64, 425, Call::kMakeRing, false},    {AUDIT_ARCH_ARM, 283, Call::kConnect, true},
-    {AUDIT_ARCH_ARM, 290, Call::kSendTo, true},           {AUDIT_ARCH_ARM, 296, Call::kSendMessage, true},
-    {AUDIT_ARCH_ARM, 374, Call::kSendMessages, true},     {AUDIT_ARCH_ARM, 425, Call::kMakeRing, true},
+    {AUDIT_ARCH_AARCH64, 198, Call::kSocket, false},
+    {AUDIT_ARCH_AARCH64, 203, Call::kConnect, false},
+    {AUDIT_ARCH_AARCH64, 206, Call::kSendTo, false},
+    {AUDIT_ARCH_AARCH64, 211, Call::kSendMessage, false},
+    {AUDIT_ARCH_AARCH64, 269, Call::kSendMessages, false},
+    {AUDIT_ARCH_AARCH64, 425, Call::kMakeRing, false},
+    {AUDIT_ARCH_ARM, 281, Call::kSocket, true},
+    {AUDIT_ARCH_ARM, 283, Call::kConnect, true},
+    {AUDIT_ARCH_ARM, 290, Call::kSendTo, true},
+    {AUDIT_ARCH_ARM, 296, Call::kSendMessage, true},
+    {AUDIT_ARCH_ARM, 374, Call::kSendMessages, true},
+    {AUDIT_ARCH_ARM, 425, Call::kMakeRing, true},
 };
 #else
 constexpr absl::Span<const Row> kRows;
 #endif
+
+// Of <linux/net.h>: a socket of IPv4 that is of this type is one of AF_PACKET to the kernel. Flags stand above the
+// type.
+constexpr uint32_t kPacketType = 10, kTypeBits = 0xf;
 
 constexpr uint32_t kNotThere = SECCOMP_RET_ERRNO | ENOSYS;
 
@@ -73,10 +88,20 @@ std::vector<sock_filter> Answer(Call call) {
   switch (call) {
     case Call::kMakeRing:
       return {Return(kNotThere)};
+    case Call::kSocket:  // as OpensDevice
+      return {Load(LowerHalf(0)),
+              IfEqual(AF_PACKET, 4, 0),
+              IfEqual(AF_INET, 0, 4),
+              Load(LowerHalf(1)),
+              BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kTypeBits),
+              IfEqual(kPacketType, 0, 1),
+              tell,
+              go_on};
     case Call::kSendTo:  // without an address it is send(2)
       return {Load(LowerHalf(4)), IfEqual(0, 0, 2), Load(UpperHalf(4)), IfEqual(0, 1, 0), tell, go_on};
     case Call::kSocketCall:
       return {Load(LowerHalf(0)),
+              IfEqual(SYS_SOCKET, 4, 0),
               IfEqual(SYS_CONNECT, 3, 0),
               IfEqual(SYS_SENDTO, 2, 0),
               IfEqual(SYS_SENDMSG, 1, 0),
@@ -123,11 +148,19 @@ absl::Status ReadHeaders(Reader read, uint64_t array, size_t count, bool narrow,
   return absl::OkStatus();
 }
 
+bool OpensDevice(uint64_t family, uint64_t type) {
+  const auto of = static_cast<uint32_t>(family);
+  return of == AF_PACKET || (of == AF_INET && (type & kTypeBits) == kPacketType);
+}
+
 absl::StatusOr<NamedAddresses> AddressesOf(Call call, bool narrow, const uint64_t* arguments, Reader read) {
   NamedAddresses named;
   named.sends = call != Call::kConnect;
   absl::Status status;
   switch (call) {
+    case Call::kSocket:
+      named.opens_device = OpensDevice(arguments[0], arguments[1]);
+      break;
     case Call::kConnect:
       status = ReadAddress(read, arguments[1], arguments[2], &named.addresses);
       break;
@@ -185,7 +218,8 @@ absl::StatusOr<NamedAddresses> AddressesOf(const seccomp_data& call, Reader read
   const auto which = static_cast<uint32_t>(arguments[0]);
   const size_t given = packed->size() / sizeof(uint32_t);
   for (size_t i = 0; i < 6; ++i) arguments[i] = i < given ? NumberAt(*packed, i * sizeof(uint32_t), true) : 0;
-  const Call call_of_socket = which == SYS_CONNECT   ? Call::kConnect
+  const Call call_of_socket = which == SYS_SOCKET    ? Call::kSocket
+                              : which == SYS_CONNECT ? Call::kConnect
                               : which == SYS_SENDTO  ? Call::kSendTo
                               : which == SYS_SENDMSG ? Call::kSendMessage
                                                      : Call::kSendMessages;

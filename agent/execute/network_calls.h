@@ -21,14 +21,15 @@
 
 namespace dtest {
 
-// Of connect, sendto with an address, sendmsg, sendmmsg, and socketcall where it is one of these, a supervisor is
-// notified. io_uring, whose requests no filter sees, is not there (ENOSYS), nor is any call of a machine that is not
-// known. All else goes on. Empty: this machine is not known.
+// Of connect, sendto with an address, sendmsg, sendmmsg, socket where it makes one of AF_PACKET, and socketcall where
+// it is one of these or makes any, a supervisor is notified. io_uring, whose requests no filter sees, is not there
+// (ENOSYS), nor is any call of a machine that is not known. All else goes on. Empty: this machine is not known.
 std::vector<sock_filter> NetworkFilter();
 
 struct NamedAddresses {
   bool sends = false;                  // datagrams; else it connects
   std::vector<std::string> addresses;  // each a sockaddr
+  bool opens_device = false;           // it makes a socket of AF_PACKET, which reaches all without naming it
 };
 // What a call that the filter stops at names. `read`: the memory of who calls; what is short or empty does not exist
 // there, and is no address: the kernel refuses such a call. The errors are `read`'s.

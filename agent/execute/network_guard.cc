@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -19,10 +20,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <functional>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "agent/execute/network_address.h"
 #include "agent/execute/network_calls.h"
 
@@ -69,6 +75,32 @@ absl::StatusOr<std::string> ReadMemory(pid_t process, uint64_t address, size_t s
   return bytes;
 }
 
+// The user that a process is, without the owner of its files in /proc, which tells whether it may be looked into.
+bool IsOurs(pid_t process) {
+  std::ifstream status(absl::StrCat("/proc/", process, "/status"));
+  for (std::string line; std::getline(status, line);) {
+    const std::vector<absl::string_view> words = absl::StrSplit(line, absl::ByAnyChar("\t "), absl::SkipEmpty());
+    uid_t user = 0;
+    if (words.size() < 3 || words[0] != "Uid:") continue;
+    for (size_t i = 1; i < words.size(); ++i) {
+      if (!absl::SimpleAtoi(words[i], &user) || user != geteuid()) return false;
+    }
+    return true;
+  }
+  return true;
+}
+
+// Why, for people, and what to do.
+std::string Unreadable(pid_t process, const absl::Status& status) {
+  if (!absl::IsPermissionDenied(status)) return absl::StrCat("an address that cannot be read (", status.message(), ")");
+  const char* const who = IsOurs(process)
+                              ? "has closed its memory (PR_SET_DUMPABLE), or has rights that the agent lacks"
+                              : "runs as another user than the agent";
+  return absl::StrCat(
+      "an address that cannot be read (process_vm_readv: the process ", who,
+      ", and the agent lacks CAP_SYS_PTRACE: give it that, as with --cap-add=SYS_PTRACE to a container)");
+}
+
 // 4 or 16 bytes.
 bool IsOfThisHost(absl::string_view ip) {
   ifaddrs* all = nullptr;
@@ -105,15 +137,28 @@ int ErrorOfConnect(const char* ip) {
   return error;
 }
 
+absl::Status Begin(std::thread* thread, std::function<void()> run) {
+  try {
+    *thread = std::thread(std::move(run));
+  } catch (const std::system_error& error) {
+    return Error(error.code().value(), "starting a thread", "there may be too many processes: ulimit -u, pids.max");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<NetworkGuard>> NetworkGuard::Make(const Wake* wake) {
   std::unique_ptr<NetworkGuard> guard(new NetworkGuard(wake));
-  guard->starter_ = std::thread([g = guard.get()] { g->RunStarter(); });
-  absl::Status status;
+  for (const Wake* one : {wake, &guard->stop_}) {
+    if (one->error() != 0) return Error(one->error(), "eventfd", "free descriptors, or allow more of them (ulimit -n)");
+  }
+  absl::Status status = Begin(&guard->starter_, [g = guard.get()] { g->RunStarter(); });
+  if (!status.ok()) return status;
   guard->OnStarter([&] { status = guard->Install(); });
   if (!status.ok()) return status;
-  guard->watcher_ = std::thread([g = guard.get()] { g->Watch(); });
+  status = Begin(&guard->watcher_, [g = guard.get()] { g->Watch(); });
+  if (!status.ok()) return status;
   guard->OnStarter([&] { status = guard->TryIt(); });
   if (!status.ok()) return status;
   guard->trying_ = false;
@@ -121,16 +166,14 @@ absl::StatusOr<std::unique_ptr<NetworkGuard>> NetworkGuard::Make(const Wake* wak
 }
 
 NetworkGuard::~NetworkGuard() {
-  stopping_ = true;
-  // The watcher sleeps until it hears of a call.
-  if (watcher_.joinable()) OnStarter([] { connect(-1, nullptr, 0); });
+  stop_.Notify();
   if (watcher_.joinable()) watcher_.join();
   {
     MutexLock lock(&mutex_);
     starter_ends_ = true;
     mutex_.NotifyAll();
   }
-  starter_.join();
+  if (starter_.joinable()) starter_.join();
 }
 
 // ---- The thread under the filter
@@ -212,44 +255,50 @@ void NetworkGuard::Watch() {
   const size_t size = std::max<size_t>(sizes.seccomp_notif, sizeof(seccomp_notif));
   const std::unique_ptr<char, void (*)(void*)> buffer(static_cast<char*>(std::malloc(size)), std::free);
   auto* const heard = reinterpret_cast<seccomp_notif*>(buffer.get());
+  // It is asked only where a call is there, and does not wait then: nobody else takes any.
+  pollfd polled[] = {{listener_.get(), POLLIN, 0}, {stop_.fd(), POLLIN, 0}};
   while (true) {
+    if (poll(polled, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      std::fprintf(stderr, "dtest-agent: poll: %s\n", std::strerror(errno));
+      std::abort();
+    }
+    if (polled[1].revents != 0) return;
     std::memset(heard, 0, size);
     if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, heard) != 0) {
       if (errno == EINTR || errno == ENOENT) continue;  // who called has gone
       std::fprintf(stderr, "dtest-agent: SECCOMP_IOCTL_NOTIF_RECV: %s\n", std::strerror(errno));
       std::abort();
     }
-    if (stopping_) {
-      Answer(heard->id, ENOSYS, false);
-      return;
-    }
     Judge(*heard);
   }
 }
 
 void NetworkGuard::Judge(const seccomp_notif& heard) {
-  std::optional<std::string> forbidden = Forbidden(heard);
-  // Else what was read may be another's.
-  if (ioctl(listener_.get(), kIsValid, &heard.id) != 0 && errno == ENOENT) return;
+  int error = ENETUNREACH;
+  std::optional<std::string> forbidden = Forbidden(heard, &error);
+  if (!Waits(heard.id)) return;  // what was read may be another's
   if (!forbidden.has_value()) {
     if (!Answer(heard.id, 0, true)) Answer(heard.id, ENOSYS, false);
     return;
   }
   if (trying_) {
-    Answer(heard.id, ENETUNREACH, false);
+    Answer(heard.id, error, false);
     return;
   }
   MutexLock lock(&mutex_);
-  attempts_.push_back({heard.id, static_cast<pid_t>(heard.pid), *std::move(forbidden)});
+  attempts_.push_back({heard.id, static_cast<pid_t>(heard.pid), *std::move(forbidden), error});
   if (attempts_.size() == 1) wake_.Notify();
 }
 
-std::optional<std::string> NetworkGuard::Forbidden(const seccomp_notif& heard) {
+std::optional<std::string> NetworkGuard::Forbidden(const seccomp_notif& heard, int* error) {
   const absl::StatusOr<NamedAddresses> named = AddressesOf(heard.data, [&](uint64_t address, size_t size) {
     return ReadMemory(static_cast<pid_t>(heard.pid), address, size);
   });
-  if (!named.ok()) {
-    return absl::StrCat("an address that cannot be read (", named.status().message(), ")");
+  if (!named.ok()) return Unreadable(static_cast<pid_t>(heard.pid), named.status());
+  if (named->opens_device) {
+    *error = EPERM;  // as without CAP_NET_RAW
+    return kNetworkDevice;
   }
   for (const std::string& address : named->addresses) {
     std::optional<std::string> forbidden = ForbiddenAddress(address, named->sends, IsOfThisHost);
@@ -258,23 +307,36 @@ std::optional<std::string> NetworkGuard::Forbidden(const seccomp_notif& heard) {
   return std::nullopt;
 }
 
+bool NetworkGuard::Waits(uint64_t id) const { return ioctl(listener_.get(), kIsValid, &id) == 0 || errno != ENOENT; }
+
 bool NetworkGuard::Answer(uint64_t id, int error, bool go_on) const {
   // As this was compiled; a kernel that knows of more takes that.
   seccomp_notif_resp answer = {};
   answer.id = id;
   answer.error = -error;
   answer.flags = go_on ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
-  return ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0;
+  int sent;
+  do {
+    sent = ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &answer);
+  } while (sent != 0 && errno == EINTR);
+  return sent == 0;
 }
 
 // ---- The agent's
 
 std::vector<NetworkGuard::Attempt> NetworkGuard::TakeAttempts() {
-  MutexLock lock(&mutex_);
-  if (!attempts_.empty()) wake_.Reset();
-  return std::exchange(attempts_, {});
+  std::vector<Attempt> attempts;
+  {
+    MutexLock lock(&mutex_);
+    if (!attempts_.empty()) wake_.Reset();
+    attempts = std::exchange(attempts_, {});
+  }
+  for (Attempt& attempt : attempts) {
+    if (!Waits(attempt.id)) attempt.process = 0;
+  }
+  return attempts;
 }
 
-void NetworkGuard::Refuse(const Attempt& attempt) { Answer(attempt.id, ENETUNREACH, false); }
+void NetworkGuard::Refuse(const Attempt& attempt) { Answer(attempt.id, attempt.error, false); }
 
 }  // namespace dtest

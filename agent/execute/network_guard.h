@@ -37,8 +37,9 @@ class NetworkGuard {
   // A process, or a thread of one, waits for Refuse.
   struct Attempt {
     uint64_t id = 0;
-    pid_t process = 0;
+    pid_t process = 0;    // the thread that asks; 0: it has gone, and its number may be another's
     std::string address;  // for people
+    int error = 0;        // that it is to get
   };
 
   // `wake` is notified when there are attempts; it outlives the guard. The error names the step that failed, errno, and
@@ -67,15 +68,16 @@ class NetworkGuard {
 
   void Watch();
   void Judge(const seccomp_notif& heard);
-  // nullopt: it goes on.
-  static std::optional<std::string> Forbidden(const seccomp_notif& heard);
+  // nullopt: it goes on. `error`: for who asks.
+  static std::optional<std::string> Forbidden(const seccomp_notif& heard, int* error);
+  bool Waits(uint64_t id) const;
   // False: who asked is gone.
   bool Answer(uint64_t id, int error, bool go_on) const;
 
   const Wake& wake_;
   Fd listener_;
   std::atomic<bool> trying_ = true;  // no process is told of
-  std::atomic<bool> stopping_ = false;
+  const Wake stop_;                  // the watcher
   std::thread starter_, watcher_;
 
   Mutex mutex_;

@@ -55,6 +55,8 @@ class TestProcess {
   virtual void KillAll() = 0;
   // Whether that process is this one or descends from it; false where that cannot be told any more.
   virtual bool IsAncestorOf(pid_t process) const = 0;
+  // Whether that thread is the first one of this very process; false where that cannot be told.
+  virtual bool IsFirstThread(pid_t /*thread*/) const { return false; }
   // Whether that process is one that is to fork this one, which has not begun, or a child of it.
   virtual bool AwaitsServer(pid_t /*process*/) const { return false; }
 

@@ -33,7 +33,8 @@ class SandboxLauncher final : public ProcessLauncher {
 
   // Readable when a process has tried to reach what it is kept from, and waits.
   int fd() const { return wake_.fd(); }
-  // Tells of each, and then refuses it: what it did before it asked can be seen by then.
+  // Tells of each, and then refuses it: what it did before it asked can be seen by then. `process` is the thread that
+  // asks; 0: it has gone, and its number may be another's.
   void TellAttempts(const std::function<void(pid_t process, const std::string& address)>& tell);
 
  private:

@@ -289,10 +289,11 @@ void AgentLoop::Signalled(const AgentSignal& signal) {
 void AgentLoop::NetworkTried(pid_t process, const std::string& address) {
   if (ending_) return;
   for (uint32_t i = 0; i < runners_.size(); ++i) {
-    if (!runners_[i]->IsFor(process)) continue;
+    if (process == 0 || !runners_[i]->IsFor(process)) continue;
+    const bool sure = runners_[i]->IsFirstThread(process);
     const std::string unit = runners_[i]->unit_name();
     runners_[i]->CatchUp();  // the case that runs may have begun since
-    Handle(dtest::NetworkTried{SlotId(i), address, unit});
+    Handle(dtest::NetworkTried{SlotId(i), address, unit, sure});
     return;
   }
   Handle(dtest::NetworkTried{std::nullopt, address, ""});

@@ -110,6 +110,7 @@ absl::Status RunAgent(const RunAgentOptions& options, std::unique_ptr<AgentDirec
     break;
   }
   loop->StopAll();
+  launcher.EndServers();
   direct.KillOrphans(kKillTimeout);
   files.reset();
   (*connection)->Close(kCloseTimeout);

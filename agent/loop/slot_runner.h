@@ -78,6 +78,7 @@ class SlotRunner : private CaseSink {
   bool IsFor(pid_t process) const {
     return IsMine(process) || (process_ != nullptr && process_->AwaitsServer(process));
   }
+  bool IsFirstThread(pid_t thread) const { return process_ != nullptr && process_->IsFirstThread(thread); }
   // Of what it runs, or has run last.
   const std::string& unit_name() const { return program_->spec.name; }
 

@@ -72,6 +72,32 @@ TEST_F(AgentCoreNetwork, NotEveryAddressIsNamed) {
                                    "--no-network forbids] done"));
 }
 
+TEST_F(AgentCoreNetwork, WhatRanBeforeInTheProcessIsNamedWhereItMayHaveBeenThat) {
+  JoinReady();
+  GetLease(1, {0, 1, 2, 3});
+  Begin(0);
+  Tries("192.0.2.1:443");
+  Finish(0);
+  Begin(1);
+  Tries("192.0.2.1:443");
+  Finish(1);
+  Begin(2);
+  Do(NetworkTried{SlotId(0), "192.0.2.1:443", "math_test", /*sure=*/true});
+  Finish(2);
+  Begin(3);
+  Tries("192.0.2.1:443");
+  Do(NetworkTried{SlotId(0), "192.0.2.2:443", "math_test", /*sure=*/true});
+  Finish(3, Outcome::kFailed);
+  EXPECT_THAT(
+      Ends(1),
+      ElementsAre(
+          "results 1 [0 passed warning tried to reach 192.0.2.1:443, which --no-network forbids, "
+          "1 passed warning tried to reach 192.0.2.1:443, which --no-network forbids (it, or what ran before it in its "
+          "process), 2 passed warning tried to reach 192.0.2.1:443, which --no-network forbids, "
+          "3 failed (tried to reach 192.0.2.1:443, 192.0.2.2:443, which --no-network forbids (it, or what ran before "
+          "it in its process))] done"));
+}
+
 TEST_F(AgentCoreNetwork, OutsideOfCasesAPersonIsToldOnceAnAddress) {
   JoinReady();
   GetLease(1, {0});

@@ -73,6 +73,13 @@ TEST(NetworkAddress, OfNoFamilyADatagramGoesToIpv4AndAConnectionIsTakenBack) {
   EXPECT_EQ(Connecting(V4("192.0.2.1", 9, AF_UNSPEC)), std::nullopt);
 }
 
+TEST(NetworkAddress, OfNoFamilyItGoesToIpv6FromARawSocketOfThat) {
+  const auto of_none = [](std::string address) { return address.replace(0, sizeof(sa_family_t), 2, '\0'); };
+  EXPECT_THAT(Sending(of_none(V6("2001:db8::1", 9))), Optional(Eq("[2001:db8::1]:9")));
+  for (const char* ip : {"::1", "2001:db8::7"}) EXPECT_EQ(Sending(of_none(V6(ip))), std::nullopt) << ip;
+  EXPECT_EQ(Connecting(of_none(V6("2001:db8::1", 9))), std::nullopt);
+}
+
 TEST(NetworkAddress, OtherFamilies) {
   sockaddr_un path = {};
   path.sun_family = AF_UNIX;

@@ -1,6 +1,6 @@
 // What tests run where there is no network: asks the kernel itself, without a C library's part in it, and prints how
 // each call ended: "connect 192.0.2.1: ENETUNREACH". Arguments are pairs of a call and an IP address; `child` before
-// them has a process that left its group and its session do it.
+// them has a process that left its group and its session do it, `user` one of another user, which takes root.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -96,6 +96,24 @@ long Do(const char* call, const char* ip) {
     to.any.sa_family = AF_UNSPEC;
     return ended(syscall(SYS_sendto, datagram, &byte, 1, 0, &to, size));
   }
+  if (std::strcmp(call, "raw-unspecified") == 0) {
+    const int raw = socket(family, SOCK_RAW, IPPROTO_RAW);
+    to.any.sa_family = AF_UNSPEC;
+    return ended(syscall(SYS_sendto, raw, &byte, 1, 0, &to, size));
+  }
+  if (std::strcmp(call, "packet") == 0) return ended(syscall(SYS_socket, AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  if (std::strcmp(call, "packet-type") == 0) {
+    return ended(syscall(SYS_socket, AF_INET, SOCK_PACKET | SOCK_CLOEXEC, 0));
+  }
+  if (std::strcmp(call, "forever") == 0) {  // until nobody answers any more
+    long asked = 0;
+    do {
+      asked = ended(syscall(SYS_connect, -1, &to, size));
+      std::printf("asked\n");
+      std::fflush(stdout);
+    } while (asked == -EBADF);
+    return asked;
+  }
   if (std::strcmp(call, "unix") == 0) {  // the address is no matter
     sockaddr_un name = {};
     name.sun_family = AF_UNIX;
@@ -121,6 +139,7 @@ long Do(const char* call, const char* ip) {
   auto* const words = static_cast<uint32_t*>(low);
   std::memcpy(words + 64, &to, sizeof to);
   const auto at = [&](int word) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(words + word)); };
+  if (std::strcmp(call, "narrow-packet") == 0) return NarrowCall(359, AF_PACKET, SOCK_RAW, 0);
   if (std::strcmp(call, "narrow-connect") == 0) return NarrowCall(362, datagram, at(64), size);
   const auto header = [&](int word) {
     words[word] = at(64);
@@ -153,6 +172,12 @@ long Do(const char* call, const char* ip) {
     words[50] = 0;
     return NarrowCall(102, 16, at(48), 0);
   }
+  if (std::strcmp(call, "socketcall-packet") == 0) {
+    words[48] = AF_PACKET;
+    words[49] = SOCK_RAW;
+    words[50] = 0;
+    return NarrowCall(102, 1, at(48), 0);
+  }
   if (std::strcmp(call, "socketcall-socket") == 0) {
     words[48] = AF_INET;
     words[49] = SOCK_DGRAM;
@@ -172,6 +197,8 @@ const char* Name(long result) {
       return "done";
     case ENOSYS:
       return "ENOSYS";
+    case EPERM:
+      return "EPERM";
     case EFAULT:
       return "EFAULT";
     default:
@@ -190,6 +217,9 @@ int main(int argc, char** argv) {
       return 0;
     }
     setsid();
+  } else if (argc > 1 && std::strcmp(argv[1], "user") == 0) {
+    at = 2;
+    if (setgid(65534) != 0 || setuid(65534) != 0) return 1;
   }
   for (; at + 1 < argc; at += 2) std::printf("%s %s: %s\n", argv[at], argv[at + 1], Name(Do(argv[at], argv[at + 1])));
   return 0;

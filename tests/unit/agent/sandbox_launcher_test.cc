@@ -3,19 +3,24 @@
 #include "agent/execute/sandbox_launcher.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <ifaddrs.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,7 +28,9 @@
 #include "absl/strings/str_split.h"
 #include "agent/execute/direct_launcher.h"
 #include "agent/execute/fork_launcher.h"
+#include "agent/execute/leftovers.h"
 #include "agent/execute/process.h"
+#include "dtest/base/io.h"
 
 namespace dtest {
 namespace {
@@ -35,6 +42,33 @@ using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
+
+struct PipeEnds {
+  PipeEnds() {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    read = Fd(ends[0]);
+    write = Fd(ends[1]);
+  }
+  // What all that have its other end write.
+  std::string ReadAll() {
+    write = Fd();
+    std::string text;
+    EXPECT_EQ(ReadToEnd(read.get(), 1 << 20, &text), 0);
+    return text;
+  }
+  Fd read, write;
+};
+
+ChildSpec Caller(std::vector<std::string> arguments, int out) {
+  ChildSpec spec;
+  spec.program = DTEST_NETWORK_CALLER;
+  spec.arguments = std::move(arguments);
+  spec.arguments.insert(spec.arguments.begin(), "network_caller");
+  spec.out = out;
+  spec.err = STDERR_FILENO;
+  return spec;
+}
 
 class SandboxLauncherTest : public testing::Test {
  protected:
@@ -136,7 +170,20 @@ TEST_F(SandboxLauncherTest, AChildThatLeavesIsKeptToo) {
   EXPECT_THAT(attempts_, ElementsAre("192.0.2.77:9"));
 }
 
+TEST_F(SandboxLauncherTest, SocketsOfNetworkDevicesAreRefusedAndTold) {
+  EXPECT_THAT(Call({"packet", "-", "packet-type", "-"}), ElementsAre("packet -: EPERM", "packet-type -: EPERM"));
+  EXPECT_THAT(attempts_, ElementsAre("a network device (AF_PACKET)", "a network device (AF_PACKET)"));
+}
+
+TEST_F(SandboxLauncherTest, AddressesOfNoFamilyAreThoseOfIpv6ToARawSocket) {
+  EXPECT_THAT(Call({"raw-unspecified", "2001:db8::77"}), ElementsAre("raw-unspecified 2001:db8::77: ENETUNREACH"));
+  EXPECT_THAT(attempts_, ElementsAre("[2001:db8::77]:9"));
+}
+
 TEST_F(SandboxLauncherTest, RequestsThatNoFilterSeesAreNotThere) {
+  if (Call({"ring", "-"}, Sandbox::kNone) != std::vector<std::string>{"ring -: EFAULT"}) {
+    GTEST_SKIP() << "there is no io_uring here anyway";
+  }
   EXPECT_THAT(Call({"ring", "-"}), ElementsAre("ring -: ENOSYS"));
   EXPECT_THAT(attempts_, IsEmpty());
 }
@@ -152,6 +199,10 @@ TEST_F(SandboxLauncherTest, CallsOf32BitProgramsAreSeen) {
       AllOf(testing::SizeIs(6), Each(EndsWith(": ENETUNREACH"))));
   EXPECT_THAT(attempts_, ElementsAre("192.0.2.77:9", "192.0.2.77:9", "[2001:db8::77]:9", "192.0.2.77:9", "192.0.2.77:9",
                                      "192.0.2.77:9"));
+  attempts_.clear();
+  EXPECT_THAT(Call({"narrow-packet", "-", "socketcall-packet", "-"}),
+              ElementsAre("narrow-packet -: EPERM", "socketcall-packet -: EPERM"));
+  EXPECT_THAT(attempts_, ElementsAre("a network device (AF_PACKET)", "a network device (AF_PACKET)"));
   EXPECT_THAT(Call({"narrow-connect", "127.0.0.1", "narrow-sendmsg", "127.0.0.1", "narrow-sendmmsg", "::1",
                     "socketcall-connect", "127.0.0.1", "socketcall-sendto", "127.0.0.1", "socketcall-sendmsg",
                     "127.0.0.1", "socketcall-socket", "-"}),
@@ -171,8 +222,12 @@ TEST_F(SandboxLauncherTest, OthersAreNotKept) {
 }
 
 TEST_F(SandboxLauncherTest, AProcessStartsAsAnyOther) {
-  EXPECT_THAT(Shell("ls /proc/self/fd | wc -l; umask; ps -o pgid= -p $$ | tr -d ' '; echo $$; ulimit -x"),
-              AllOf(Contains("0022"), testing::SizeIs(5)));
+  const std::string script =
+      "ls /proc/self/fd; umask; test $(ps -o pgid= -p $$) = $$ && echo leads; grep -E '^Sig(Blk|Ign|Cgt)' "
+      "/proc/self/status; grep 'Max file locks' /proc/self/limits | tr -s ' ' | cut -d ' ' -f 4";
+  const std::vector<std::string> kept = Shell(script);
+  EXPECT_EQ(kept, Shell(script, Sandbox::kNone));
+  EXPECT_THAT(kept, AllOf(Contains("0022"), Contains("leads"), Contains(absl::StrCat(SlotMark(3)))));
   StartSpec spec;
   spec.program = "/nonexistent/test";
   spec.arguments = {"test"};
@@ -191,14 +246,112 @@ TEST_F(SandboxLauncherTest, OneThatIsKilledWhileItWaitsIsGone) {
   pollfd asked = {launcher_.fd(), POLLIN, 0};
   ASSERT_EQ(poll(&asked, 1, -1), 1);
   process->Signal(SIGKILL);
-  EXPECT_THAT(Finish(process.get()), IsEmpty());  // refuses what is not there any more
+  while (!process->HasEnded()) {
+    pollfd end = {process->end_fd(), POLLIN, 0};
+    poll(&end, 1, -1);
+  }
+  // Told, though not of whom, and refuses what is not there any more.
+  launcher_.TellAttempts([&](pid_t asker, const std::string& address) {
+    EXPECT_EQ(asker, 0);
+    attempts_.push_back(address);
+  });
+  EXPECT_THAT(attempts_, ElementsAre("192.0.2.77:9"));
+  EXPECT_THAT(Finish(process.get()), IsEmpty());
+}
+
+// Another thread has started it.
+TEST_F(SandboxLauncherTest, OneThatIsLeftIsSeen) {
+  StartSpec spec;
+  spec.program = "/bin/sleep";
+  spec.arguments = {"sleep", "1000"};
+  const std::unique_ptr<TestProcess> process = Launch(std::move(spec));
+  ASSERT_NE(process, nullptr);
+  EXPECT_THAT(Orphans({}), testing::SizeIs(1));
+}
+
+TEST_F(SandboxLauncherTest, TheFirstThreadOfAProcessIsKnown) {
+  for (const std::string how : {"connect", "child"}) {
+    StartSpec spec;
+    spec.program = DTEST_NETWORK_CALLER;
+    spec.arguments = {"network_caller", how, "connect", "192.0.2.77"};
+    if (how == "connect") spec.arguments.erase(spec.arguments.begin() + 1);
+    const std::unique_ptr<TestProcess> process = Launch(std::move(spec));
+    ASSERT_NE(process, nullptr);
+    pollfd asked = {launcher_.fd(), POLLIN, 0};
+    ASSERT_EQ(poll(&asked, 1, -1), 1);
+    launcher_.TellAttempts(
+        [&](pid_t asker, const std::string&) { EXPECT_EQ(process->IsFirstThread(asker), how == "connect"); });
+    Finish(process.get());
+  }
+}
+
+TEST(NetworkGuardTest, EndsWhileItsProcessesAsk) {
+  for (int i = 0; i < 10; ++i) {
+    PipeEnds pipe;
+    Wake wake;
+    absl::StatusOr<std::unique_ptr<NetworkGuard>> guard = NetworkGuard::Make(&wake);
+    ASSERT_TRUE(guard.ok()) << guard.status();
+    const StartedChild started = (*guard)->Start(Caller({"forever", "127.0.0.1"}, pipe.write.get()));
+    ASSERT_GT(started.pid, 0);
+    char first = 0;
+    ASSERT_EQ(read(pipe.read.get(), &first, 1), 1);  // it asks
+    *guard = nullptr;
+    EXPECT_THAT(pipe.ReadAll(), EndsWith("forever 127.0.0.1: ENOSYS\n"));
+    waitpid(started.pid, nullptr, 0);
+  }
+}
+
+TEST(NetworkGuardTest, WithoutADescriptorItIsAnError) {
+  Wake wake;
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status status = NetworkGuard::Make(&wake).status();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("cannot keep tests from the network: eventfd: Too many open files"));
+}
+
+// Of root in a container, mostly: it may start processes of other users, and may not look into them.
+TEST(NetworkGuardTest, WhoseMemoryCannotBeReadIsToldWhyAndWhatToDo) {
+  if (geteuid() != 0) GTEST_SKIP() << "takes root";
+  PipeEnds pipe;
+  const pid_t child = fork();
+  if (child == 0) {
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2] = {};
+    if (syscall(SYS_capget, &header, data) != 0) _exit(3);
+    for (uint32_t* set : {&data[0].effective, &data[0].permitted, &data[0].inheritable})
+      *set &= ~(1u << CAP_SYS_PTRACE);
+    if (prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0) != 0 || syscall(SYS_capset, &header, data) != 0) _exit(4);
+    Wake wake;
+    absl::StatusOr<std::unique_ptr<NetworkGuard>> guard = NetworkGuard::Make(&wake);
+    if (!guard.ok()) _exit(5);
+    const StartedChild started = (*guard)->Start(Caller({"user", "connect", "127.0.0.1"}, STDERR_FILENO));
+    pollfd asked = {wake.fd(), POLLIN, 0};
+    poll(&asked, 1, -1);
+    for (const NetworkGuard::Attempt& attempt : (*guard)->TakeAttempts()) {
+      (void)!write(pipe.write.get(), attempt.address.data(), attempt.address.size());
+      (*guard)->Refuse(attempt);
+    }
+    waitpid(started.pid, nullptr, 0);
+    _exit(0);
+  }
+  EXPECT_EQ(
+      pipe.ReadAll(),
+      "an address that cannot be read (process_vm_readv: the process runs as another user than the agent, and the "
+      "agent lacks CAP_SYS_PTRACE: give it that, as with --cap-add=SYS_PTRACE to a container)");
+  int status = 1;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 // A filter with a listener is there already: no second one may be. The agent under it cannot keep anything.
 TEST_F(SandboxLauncherTest, WhereThereIsNoSuchFilterItIsAnError) {
+  PipeEnds pipe;
   const pid_t child = fork();
   if (child == 0) {
-    std::unique_ptr<TestProcess> inner;
     Wake wake;
     // As the thread that starts processes in a sandbox, which has a filter.
     absl::StatusOr<std::unique_ptr<NetworkGuard>> outer = NetworkGuard::Make(&wake);
@@ -207,13 +360,14 @@ TEST_F(SandboxLauncherTest, WhereThereIsNoSuchFilterItIsAnError) {
     spec.program = "/proc/self/exe";
     spec.arguments = {"test", "--gtest_filter=*DISABLED_UnderAFilter", "--gtest_also_run_disabled_tests"};
     spec.environment = {"PATH=/usr/bin:/bin"};
-    spec.out = STDOUT_FILENO;
+    spec.out = pipe.write.get();
     spec.err = STDERR_FILENO;
     const StartedChild started = (*outer)->Start(spec);
     int status = 1;
     waitpid(started.pid, &status, 0);
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
   }
+  EXPECT_THAT(pipe.ReadAll(), HasSubstr("[       OK ] SandboxLauncherTest.DISABLED_UnderAFilter"));
   int status = 1;
   waitpid(child, &status, 0);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
