@@ -128,8 +128,9 @@ absl::Status ReadAddress(Reader read, uint64_t address, uint64_t length, std::ve
   const auto size = static_cast<int32_t>(length);
   if (address == 0 || size <= 0) return absl::OkStatus();
   absl::StatusOr<std::string> bytes = read(address, std::min<size_t>(size, sizeof(sockaddr_storage)));
-  if (bytes.ok()) to->push_back(*std::move(bytes));
-  return bytes.status();
+  if (!bytes.ok()) return bytes.status();
+  to->push_back(*std::move(bytes));
+  return absl::OkStatus();
 }
 
 // Those of `count` headers, which are the beginnings of elements of an array.
@@ -141,7 +142,7 @@ absl::Status ReadHeaders(Reader read, uint64_t array, size_t count, bool narrow,
     const absl::StatusOr<std::string> bytes = read(array + i * stride, header);
     if (!bytes.ok()) return bytes.status();
     if (bytes->size() < header) return absl::OkStatus();
-    const absl::Status status =
+    absl::Status status =
         ReadAddress(read, NumberAt(*bytes, 0, narrow), NumberAt(*bytes, pointer, /*narrow=*/true), to);
     if (!status.ok()) return status;
   }

@@ -199,6 +199,7 @@ class LocalTest(Project, DtestCase):
         self.assertEqual(again.names(), {name: outcome for name, outcome in bad.items()
                                          if name not in (broken, "tests/test_broken.py")})
         self.assertExit(self.dtest("project", "--pytest", "none"), NOTHING)
+        self.assertSays(self.dtest("project/tests/deep", "--pytest", PYTHON, "-vv"), "is run by pytest ", ", Python 3.")
 
     def test_what_keeps_pytest_from_running_is_told_once_in_its_words(self):
         self.write("tests/test_a.py", "def test_a(): pass\n")
