@@ -87,7 +87,7 @@ class CaseSink {
   // OutputReader::Follow and TestFramework::AnswerTo.
   virtual void WantsMore() {}
   // All that it was asked for before Follow has been run, and it goes on with that. `end` is as from Ended.
-  virtual void GoesOn(ProcessEnd /*end*/) {}
+  virtual void GoesOn(ProcessEnd /*end*/) {}  // NOLINT(performance-unnecessary-value-param): who listens keeps it
   // What the process has covered, or that this is lost; as Gathered::data. At most once a process.
   virtual void Covered(absl::string_view /*data*/) {}
   // What runs the tests, which hosts are to agree in: "pytest 8.3.4, Python 3.11"; as Gathered::data.
