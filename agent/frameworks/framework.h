@@ -90,6 +90,8 @@ class CaseSink {
   virtual void GoesOn(ProcessEnd /*end*/) {}
   // What the process has covered, or that this is lost; as Gathered::data. At most once a process.
   virtual void Covered(absl::string_view /*data*/) {}
+  // What its framework reports of it, a part of at most kMostGatheredBytes; as Gathered::data.
+  virtual void Reported(absl::string_view /*data*/) {}
 };
 
 class OutputReader {

@@ -12,9 +12,10 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kLongestLine = 8 << 10;  // of output, to look for a sanitizer's word in
-constexpr size_t kMostSaid = 2 << 10;     // bytes of output in the error of a listing
-constexpr size_t kFieldsOfFinished = 9;   // before the properties
+constexpr size_t kLongestLine = 8 << 10;    // of output, to look for a sanitizer's word in
+constexpr size_t kMostSaid = 2 << 10;       // bytes of output in the error of a listing
+constexpr size_t kFieldsOfFinished = 9;     // before the properties
+constexpr size_t kReportsAtOnce = 1 << 20;  // bytes of reports that are worth a message
 // In place of what was measured.
 constexpr char kTooMuchCoverage[] = R"({"lost": "one process has more than 32 MiB of it"})";
 constexpr char kNoCoverage[] =
@@ -89,6 +90,7 @@ void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
   if (record[0] == "goes on") {
     if (!next_.has_value()) return Problem("a batch that nobody asked for", record);
     if (running_ != kNone || left_ > unknowns_) return Problem("cases that have no result", record);
+    TellReports(sink);
     ProcessEnd end;
     TellEnd(&end);
     Take(*std::exchange(next_, std::nullopt));
@@ -101,6 +103,10 @@ void PytestReader::Read(const PytestRecord& record, CaseSink* sink) {
   }
   if (record[0] == "coverage" && record.size() == 3) {
     TellCoverage(record[1], record[2], sink);
+    return;
+  }
+  if (record[0] == "reports" && record.size() == 2) {
+    KeepReport(record, sink);
     return;
   }
   if (record[0] == "shared") {
@@ -192,7 +198,19 @@ void PytestReader::TellCoverage(absl::string_view about, absl::string_view data,
   sink->Covered(told);
 }
 
+void PytestReader::KeepReport(const PytestRecord& record, CaseSink* sink) {
+  if (record[1].size() >= kMostGatheredBytes) return Problem("more than a message may have", record);
+  if (reports_.size() + record[1].size() >= kMostGatheredBytes) TellReports(sink);
+  absl::StrAppend(&reports_, record[1], "\n");
+  if (reports_.size() >= kReportsAtOnce) TellReports(sink);
+}
+
+void PytestReader::TellReports(CaseSink* sink) {
+  if (!reports_.empty()) sink->Reported(std::exchange(reports_, std::string()));
+}
+
 void PytestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* sink) {
+  TellReports(sink);
   if (measuring_) TellCoverage(kNoCoverage, "", sink);
   lines_.End([this](absl::string_view line) { KeepSanitizerHeadline(line, &warning_); });
   end->premature = end->signal == 0 && !ended_;

@@ -41,6 +41,9 @@ class PytestReader : public OutputReader {
   void Problem(absl::string_view what, const PytestRecord& record);
   // As coordinator/coverage/combine.py reads it. `about`: JSON.
   void TellCoverage(absl::string_view about, absl::string_view data, CaseSink* sink);
+  // A line for the controller of the run, without its end.
+  void KeepReport(const PytestRecord& record, CaseSink* sink);
+  void TellReports(CaseSink* sink);
   // Empty: the process shows no such thing.
   std::string ListingFault(const ProcessEnd& end) const;
 
@@ -55,6 +58,7 @@ class PytestReader : public OutputReader {
   bool any_begun_ = false;
   bool ended_ = false;            // it said so
   bool measuring_ = false;        // it is to tell what it covers
+  std::string reports_;           // lines that are not told yet
   std::string unknown_;           // the first case that pytest does not collect any more
   size_t unknowns_ = 0;           // such cases, of left_
   absl::Duration shared_;         // what the case that runs has made for others, too

@@ -269,6 +269,10 @@ void SlotRunner::Covered(absl::string_view data) {
   if (options_.gathered) options_.gathered(Gathered{program_->spec.id, GatheredKind::kCoverage, std::string(data)});
 }
 
+void SlotRunner::Reported(absl::string_view data) {
+  if (options_.gathered) options_.gathered(Gathered{program_->spec.id, GatheredKind::kReports, std::string(data)});
+}
+
 std::optional<size_t> SlotRunner::ReadPipe(Pipe pipe) {
   static thread_local char buffer[kBufferBytes];
   size_t sum = 0;

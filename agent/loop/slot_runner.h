@@ -89,6 +89,7 @@ class SlotRunner : private CaseSink {
   void WantsMore() override;
   void GoesOn(ProcessEnd end) override;
   void Covered(absl::string_view data) override;
+  void Reported(absl::string_view data) override;
 
   // `batch`: null while listing.
   Environment EnvironmentOf(const Program& program, const Invocation& invocation, const StartBatch* batch) const;

@@ -37,6 +37,9 @@ std::vector<std::string> Arguments(const std::string& root, const PytestUnit& un
   if (settings.coverage != PytestSettings::Coverage::kProjects) {
     arguments.emplace_back(settings.coverage == PytestSettings::Coverage::kAlways ? "--coverage=yes" : "--coverage=no");
   }
+  if (settings.reports != PytestSettings::Reports::kWanted) {
+    arguments.emplace_back(settings.reports == PytestSettings::Reports::kAlways ? "--reports=yes" : "--reports=no");
+  }
   for (const std::string& argument : settings.arguments) arguments.push_back(absl::StrCat("--arg=", argument));
   return arguments;
 }
@@ -75,6 +78,10 @@ std::string RelativePath(absl::string_view from, absl::string_view to) {
 }
 
 }  // namespace
+
+std::vector<std::string> PytestArgumentsHere(const PytestUnit& unit, const PytestSettings& settings) {
+  return Arguments(unit.root, unit, settings);
+}
 
 absl::StatusOr<std::string> PytestInterpreter(const std::string& root, const std::string& chosen) {
   if (!chosen.empty()) {
@@ -170,7 +177,7 @@ absl::StatusOr<UnitSpec> InPlacePytestSpec(UnitId id, const TestProgram& program
   } else {
     spec.path = settings.interpreter.empty() ? settings.environments_here : settings.interpreter;
   }
-  spec.arguments = Arguments(unit.root, unit, settings);
+  spec.arguments = PytestArgumentsHere(unit, settings);
   return spec;
 }
 

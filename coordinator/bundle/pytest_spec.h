@@ -33,6 +33,8 @@ struct PytestSettings {
   std::vector<std::string> arguments;  // for pytest
   enum class Coverage : uint8_t { kProjects, kAlways, kNever };
   Coverage coverage = Coverage::kProjects;  // measured is what tests cover where the project asks for it, or as said
+  enum class Reports : uint8_t { kWanted, kAlways, kNever };
+  Reports reports = Reports::kWanted;  // processes tell what pytest reports where something wants it, or as said
   // What is taken where no interpreter is chosen and an environment is: the environment's, here and on other hosts. A
   // name is looked for there first, also one that is chosen. Empty: there is no environment.
   std::string environments_here = {}, environments_there = {};
@@ -45,6 +47,9 @@ struct PytestSettings {
 // MakeSpec.
 absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings,
                                         const SpecOptions& options, Catalog& catalog);
+
+// What the plugin of pytest is told of a unit, for a process on this machine.
+std::vector<std::string> PytestArgumentsHere(const PytestUnit& unit, const PytestSettings& settings);
 
 // The interpreter of a project on this machine. NotFound: there is none.
 absl::StatusOr<std::string> PytestInterpreter(const std::string& root, const std::string& chosen);

@@ -128,7 +128,7 @@ absl::StatusOr<Options> OptionsOfRun(const RunStarted& started, const std::strin
       if (IsPath(*given.setting, value)) value = (here / value).lexically_normal().string();
     }
   }
-  for (const char* name : {"junit", "events", "coverage"}) again.without.emplace_back(name);
+  for (const char* name : {"junit", "events", "coverage", "pytest-reports"}) again.without.emplace_back(name);
   const Surroundings recorded = RecordedSurroundings();
   std::vector<std::string> command = started.command;
   std::vector<std::pair<std::string, std::string>> of_the_process =

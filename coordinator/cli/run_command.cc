@@ -28,6 +28,7 @@
 #include "coordinator/cli/reproduce_command.h"
 #include "coordinator/cli/run_environment.h"
 #include "coordinator/cli/standard_output.h"
+#include "coordinator/controller/pytest_reports.h"
 #include "coordinator/coverage/collector.h"
 #include "coordinator/history/durations_file.h"
 #include "coordinator/history/history.h"
@@ -230,6 +231,14 @@ RunLoop::Options LoopOptions(const Options& options, const std::vector<HostSpec>
   return loop;
 }
 
+PytestSettings::Reports ReportsOf(const Options& options, bool rerun) {
+  if (options.pytest_reports == When::kAlways) return PytestSettings::Reports::kAlways;
+  // They would be of the few cases that run again, and take the place of those of all.
+  const bool part = options.together || rerun || !options.profile_directory.empty();
+  return part || options.pytest_reports == When::kNever ? PytestSettings::Reports::kNever
+                                                        : PytestSettings::Reports::kWanted;
+}
+
 RunBundle::Options BundleOptions(const Options& options, const std::vector<HostSpec>& hosts, bool rerun,
                                  const RunEnvironment& environment, std::string root,
                                  std::vector<std::string> data_files) {
@@ -261,6 +270,7 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
     // Reports would be of the few cases that run again, and measuring be the most of what a profile shows.
     bundle.pytest.coverage = PytestSettings::Coverage::kNever;
   }
+  bundle.pytest.reports = ReportsOf(options, rerun);
   bundle.pytest.arguments = options.pytest_arguments;
   bundle.pytest.arguments.insert(bundle.pytest.arguments.end(), options.test_arguments.begin(),
                                  options.test_arguments.end());
@@ -268,6 +278,12 @@ RunBundle::Options BundleOptions(const Options& options, const std::vector<HostS
   bundle.data = options.data;
   bundle.data_files = std::move(data_files);
   return bundle;
+}
+
+// What a run without an interpreter of its own takes on this machine, where [environment] has one here.
+std::string InterpreterHere(const Options& options, const RunEnvironment& environment) {
+  if (!options.pytest.empty() || !environment.here.command.empty()) return options.pytest;
+  return environment.interpreter_here;
 }
 
 // Where coverage of this run's units goes. An error keeps a run from beginning whose coverage could not be reported.
@@ -284,8 +300,7 @@ absl::StatusOr<std::unique_ptr<CoverageCollector>> MakeCollector(const Options& 
     collector.roots[UnitId(static_cast<uint32_t>(i))] = programs[i].pytest->root;
   }
   // What a command makes is in the store of the host that runs tests, which need not be this machine.
-  std::string chosen = options.pytest;
-  if (chosen.empty() && environment.here.command.empty()) chosen = environment.interpreter_here;
+  const std::string chosen = InterpreterHere(options, environment);
   if (options.pytest.empty() && !options.coverage.empty() && !chosen.empty() && access(chosen.c_str(), X_OK) != 0) {
     return absl::NotFoundError(
         absl::StrCat("--coverage: this machine combines what hosts have measured, by the Python "
@@ -311,6 +326,29 @@ absl::StatusOr<std::unique_ptr<CoverageCollector>> MakeCollector(const Options& 
     if (!writable.ok()) return writable;
   }
   return std::make_unique<CoverageCollector>(std::move(collector));
+}
+
+// Null: no unit's own reports may be wanted.
+std::unique_ptr<PytestReports> MakePytestReports(const Options& options, const RunEnvironment& environment,
+                                                 const PytestSettings& settings,
+                                                 const std::vector<TestProgram>& programs) {
+  if (settings.reports == PytestSettings::Reports::kNever) return nullptr;
+  PytestReports::Options reports;
+  std::error_code error;
+  reports.temporary = std::filesystem::temp_directory_path(error).string();
+  for (size_t i = 0; i < programs.size(); ++i) {
+    const std::optional<PytestUnit>& unit = programs[i].pytest;
+    if (!unit.has_value()) continue;
+    reports.units[UnitId(static_cast<uint32_t>(i))] = {programs[i].name, unit->root,
+                                                       PytestArgumentsHere(*unit, settings)};
+  }
+  if (reports.units.empty()) return nullptr;
+  reports.always = settings.reports == PytestSettings::Reports::kAlways;
+  reports.interpreter = [chosen = InterpreterHere(options, environment)](const std::string& root) {
+    return PytestInterpreter(root, chosen);
+  };
+  reports.env = options.env;
+  return std::make_unique<PytestReports>(std::move(reports));
 }
 
 // Hosts with nobody to fetch from are spared the listening; so are all where libzmq has no CURVE, which is no reason
@@ -583,6 +621,8 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   };
   RunBundle::Options bundle_options =
       BundleOptions(options, *hosts, rerun, *environment, loop_options.working_directory, *std::move(data_files));
+  const std::unique_ptr<PytestReports> pytest_reports =
+      MakePytestReports(options, *environment, bundle_options.pytest, discovery->programs);
   loop_options.peer_keys = PeerKeys(options, *hosts);
   loop_options.began = began;
   loop_options.durations = durations;
@@ -591,7 +631,21 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   loop_options.left = std::move(left);
   if (!list_only) {
     (*reports)->sinks().Add("coverage", coverage->get());
-    loop_options.gathered = [&collector = **coverage](const Gathered& gathered) { collector.Add(gathered); };
+    if (pytest_reports != nullptr) (*reports)->sinks().Add("pytest's reports", pytest_reports.get());
+    loop_options.gathered = [&collector = **coverage, own = pytest_reports.get()](const Gathered& gathered) {
+      if (gathered.kind == GatheredKind::kCoverage) {
+        collector.Add(gathered);
+      } else if (own != nullptr) {
+        own->Add(gathered);
+      }
+    };
+    if (pytest_reports != nullptr) {
+      loop_options.make_reports = [own = pytest_reports.get()](absl::string_view interrupted,
+                                                               const std::function<bool()>& stop) {
+        PytestReports::Made made = own->Make(interrupted, stop);
+        return RunLoop::Options::FrameworkReports{std::move(made.reports), std::move(made.warnings)};
+      };
+    }
     loop_options.report_coverage = [&collector = **coverage,
                                     &summary = (*reports)->summary()](const std::function<bool()>& stop) {
       CoverageCollector::Reported reported =

@@ -1,17 +1,15 @@
 #include "coordinator/coverage/collector.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 #include <variant>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/launch/run_script.h"
 #include "coordinator/launch/spawn.h"
 #include "coordinator/report/json_fields.h"
 #include "dtest/base/fd.h"
@@ -20,58 +18,8 @@
 namespace dtest {
 namespace {
 
-constexpr int kLookMilliseconds = 100;  // whether somebody still waits
 constexpr absl::Duration kCheckTimeout = absl::Seconds(60);
 constexpr size_t kMostResult = 64 << 20;
-constexpr size_t kMostSaid = 2 << 10;
-
-absl::Status WriteFile(const std::string& path, absl::string_view contents) {
-  const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  const int error = file.ok() ? WriteAll(file.get(), contents) : errno;
-  if (error == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(error, absl::StrCat("cannot write ", path));
-}
-
-absl::string_view LastOf(absl::string_view said) {
-  said = absl::StripAsciiWhitespace(said);
-  if (said.size() > kMostSaid) said.remove_prefix(said.size() - kMostSaid);
-  return said;
-}
-
-// Of a descriptor that does not block, of much only the end.
-void ReadWhatIsThere(Fd* fd, std::string* said) {
-  char buffer[4096];
-  while (fd->ok()) {
-    const ssize_t got = read(fd->get(), buffer, sizeof(buffer));
-    if (got < 0 && errno == EINTR) continue;
-    if (got == 0 || (got < 0 && errno != EAGAIN)) fd->Close();
-    if (got <= 0) return;
-    said->append(buffer, got);
-    if (said->size() > 2 * kMostSaid) said->erase(0, said->size() - kMostSaid);
-  }
-}
-
-// To its end, with nothing on stdin; what it writes to either output. Aborted: `stop` was true.
-absl::StatusOr<std::string> Run(const std::vector<std::string>& argv, const std::function<bool()>& stop,
-                                int* wait_status) {
-  SpawnOptions options;
-  options.argv = argv;
-  absl::StatusOr<Child> child = Spawn(options);
-  if (!child.ok()) return child.status();
-  child->in.Close();
-  std::string said;
-  for (bool ended = false; !ended;) {
-    if (stop && stop()) {
-      child->EndAndReap(absl::ZeroDuration());
-      return absl::AbortedError("interrupted");
-    }
-    pollfd fds[] = {{child->out.get(), POLLIN, 0}, {child->err.get(), POLLIN, 0}, {child->pidfd.get(), POLLIN, 0}};
-    poll(fds, 3, kLookMilliseconds);
-    ended = child->TryReap(wait_status);  // before what it has said is read: then that is all
-    for (Fd* const fd : {&child->out, &child->err}) ReadWhatIsThere(fd, &said);
-  }
-  return said;
-}
 
 }  // namespace
 
@@ -81,7 +29,7 @@ absl::Status CoverageCollector::Keep(const Gathered& gathered) {
     if (!made.ok()) return made.status();
     directory_.emplace(*std::move(made));
   }
-  return WriteFile(absl::StrCat(directory_->path(), "/", gathered.unit.value(), "-", count_++), gathered.data);
+  return WriteNewFile(absl::StrCat(directory_->path(), "/", gathered.unit.value(), "-", count_++), gathered.data);
 }
 
 void CoverageCollector::Add(const Gathered& gathered) {
@@ -105,18 +53,20 @@ absl::StatusOr<std::string> CoverageCollector::Combine(bool failed, const std::f
   if (!interpreter.ok()) return interpreter.status();
   const std::string& directory = directory_->path();
   const std::string script = absl::StrCat(directory, "/combine.py"), result = absl::StrCat(directory, "/result");
-  if (absl::Status written = WriteFile(script, kCombineScript); !written.ok()) return written;
+  if (absl::Status written = WriteNewFile(script, kCombineScript); !written.ok()) return written;
   std::vector<std::string> argv = {*interpreter, "-B", script, absl::StrCat("--told=", directory),
                                    absl::StrCat("--result=", result)};
   for (const auto& [unit, root] : options_.roots) argv.push_back(absl::StrCat("--root=", unit.value(), "=", root));
   if (!options_.output.empty()) argv.push_back(absl::StrCat("--output=", options_.output));
   if (failed) argv.emplace_back("--failed=yes");
-  int status = 0;
-  const absl::StatusOr<std::string> said = Run(argv, stop, &status);
-  if (!said.ok()) return said.status();
-  if (status != 0) {
-    return absl::InternalError(
-        absl::StrCat(*interpreter, " ", DescribeWaitStatus(status), " as it combined: ", LastOf(*said)));
+  ScriptOptions options;
+  options.spawn.argv = std::move(argv);
+  options.stop = stop;
+  const absl::StatusOr<ScriptEnd> end = RunScript(options);
+  if (!end.ok()) return end.status();
+  if (end->wait_status != 0) {
+    return absl::InternalError(absl::StrCat(*interpreter, " ", DescribeWaitStatus(end->wait_status),
+                                            " as it combined: ", LastSaid(end->said)));
   }
   const Fd file(open(result.c_str(), O_RDONLY | O_CLOEXEC));
   std::string json;
@@ -169,7 +119,7 @@ absl::Status CheckCoverage(const std::string& interpreter) {
   const absl::StatusOr<Captured> ran = RunAndCapture({interpreter, "-B", "-c", "import coverage"}, kCheckTimeout);
   if (!ran.ok()) return ran.status();
   if (ran->wait_status == 0) return absl::OkStatus();
-  absl::string_view said = LastOf(ran->err);
+  absl::string_view said = LastSaid(ran->err);
   if (const size_t line = said.rfind('\n'); line != absl::string_view::npos) said.remove_prefix(line + 1);
   return absl::FailedPreconditionError(absl::StrCat(
       "--coverage: ", interpreter, " on this machine cannot import coverage, which combines what hosts measure: ", said,

@@ -197,6 +197,14 @@ struct CoverageMeasured {
   std::string error = {};         // not empty: why it could not be combined or reported: the run fails
 };
 
+// pytest's own reports of a unit were made, or could not be. At most once a unit, before RunFinished.
+struct ReportsMade {
+  UnitId unit;
+  std::string unit_name;
+  std::string text = {};   // what was printed meanwhile
+  std::string error = {};  // not empty: what was asked for and is not there, and why: the run fails
+};
+
 enum class RunEnd : uint8_t {
   kCompleted = 0,    // every selected case has a verdict
   kFailFast = 1,     // --max-fail reached
@@ -221,7 +229,7 @@ struct RunClosed {
 struct RunEvent {
   absl::Time time;
   std::variant<RunStarted, HostUp, HostDown, UnitListed, CaseEnded, HostShipped, Warning, RunFinished, RunClosed,
-               CaseCopied, CaseProperties, CasesSelected, CaseSlow, CasesLeft, CoverageMeasured>
+               CaseCopied, CaseProperties, CasesSelected, CaseSlow, CasesLeft, CoverageMeasured, ReportsMade>
       what;
 };
 

@@ -87,8 +87,9 @@ absl::StatusOr<EventLogEnd> ReplayEventLog(const std::string& path, absl::Functi
 absl::StatusOr<EventLogEnd> ReplayEvents(absl::string_view log, absl::string_view name,
                                          absl::FunctionRef<void(const RunEvent&)> handle);
 
-// 1 had no RunClosed, 2 no CaseProperties, 3 no CasesSelected, 4 no CaseSlow, 5 no CasesLeft; they are read, too.
-inline constexpr int kEventLogVersion = 7;
+// 1 had no RunClosed, 2 no CaseProperties, 3 no CasesSelected, 4 no CaseSlow, 5 no CasesLeft,
+// 6 no CoverageMeasured, 7 no ReportsMade; they are read, too.
+inline constexpr int kEventLogVersion = 8;
 
 // The words of the log for RunEnd: "completed", "fail fast", "interrupted", "timed out", "no hosts", "internal error".
 inline constexpr int kRunEndCount = 6;

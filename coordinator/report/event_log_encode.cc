@@ -188,6 +188,14 @@ void AppendEvent(const CoverageMeasured& coverage, std::string* out) {
   if (!coverage.error.empty()) AppendField(field::kError, coverage.error, out);
 }
 
+void AppendEvent(const ReportsMade& made, std::string* out) {
+  AppendKind(event_kind::kReportsMade, out);
+  AppendField(field::kExecutableId, made.unit.value(), out);
+  AppendField(field::kExecutable, made.unit_name, out);
+  if (!made.text.empty()) AppendField(field::kText, made.text, out);
+  if (!made.error.empty()) AppendField(field::kError, made.error, out);
+}
+
 void AppendEvent(const RunFinished& finished, std::string* out) {
   AppendKind(event_kind::kRunFinished, out);
   AppendField(field::kEnd, absl::string_view(RunEndName(finished.end)), out);

@@ -19,6 +19,7 @@ inline constexpr char kCaseSlow[] = "case_slow";
 inline constexpr char kCaseCopied[] = "case_copied";
 inline constexpr char kHostShipped[] = "host_shipped";
 inline constexpr char kCoverage[] = "coverage";
+inline constexpr char kReportsMade[] = "reports_made";
 inline constexpr char kWarning[] = "warning";
 inline constexpr char kRunFinished[] = "run_finished";
 inline constexpr char kRunClosed[] = "run_closed";

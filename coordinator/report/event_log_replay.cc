@@ -224,6 +224,9 @@ void DecodeWhat(JsonFields* fields, uint64_t version, SelectedCases* selected, R
     coverage.text = fields->TextOr(field::kText);
     coverage.error = fields->TextOr(field::kError);
     event->what = std::move(coverage);
+  } else if (kind == event_kind::kReportsMade) {
+    event->what = ReportsMade{UnitId(fields->Number32(field::kExecutableId)), fields->Text(field::kExecutable),
+                              fields->TextOr(field::kText), fields->TextOr(field::kError)};
   } else if (kind == event_kind::kRunFinished) {
     const int end = fields->Word(field::kEnd, kRunEndCount, [](int i) { return RunEndName(static_cast<RunEnd>(i)); });
     event->what = RunFinished{static_cast<RunEnd>(end), fields->TextOr(field::kReason),

@@ -115,6 +115,9 @@ void JUnitCases::Run() {
     if (const std::string fault = summary.CoverageFault(); missing == 0 && !fault.empty()) {
       type = "coverage";
       reason = fault;
+    } else if (missing == 0 && !summary.ReportsFault().empty()) {
+      type = "reports";
+      reason = summary.ReportsFault();
     }
   }
   Names("dtest", "", SuiteName(kRunSuite), 1);

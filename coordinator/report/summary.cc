@@ -67,6 +67,10 @@ absl::Status RunSummary::Handle(const RunEvent& event) {
     if (Host* host = HostOf(shipped->host)) host->shipped += shipped->bytes;
   } else if (const auto* coverage = std::get_if<CoverageMeasured>(&event.what)) {
     coverage_ = *coverage;
+  } else if (const auto* made = std::get_if<ReportsMade>(&event.what)) {
+    if (!made->error.empty() && reports_fault_.empty()) {
+      reports_fault_ = absl::StrCat("pytest's reports of ", made->unit_name, ": ", made->error);
+    }
   } else if (const auto* end = std::get_if<RunFinished>(&event.what)) {
     finished_ = true;
     end_ = *end;
@@ -199,7 +203,7 @@ int RunSummary::ExitStatus() const {
   if (failures() > 0 || !unlisted_.empty() || end_.end == RunEnd::kFailFast) return kExitFailed;
   if (count(Outcome::kNotRun) > 0 || end_.end == RunEnd::kTimedOut) return kExitFailed;
   if (left_.count() > 0 || (coverage_.has_value() && coverage_->missed)) return kExitFailed;
-  if (coverage_.has_value() && !coverage_->error.empty()) return kExitBroken;
+  if ((coverage_.has_value() && !coverage_->error.empty()) || !reports_fault_.empty()) return kExitBroken;
   if (without_verdict() > 0) return kExitBroken;
   return cases() == 0 ? kExitNothingSelected : kExitPassed;
 }

@@ -123,6 +123,9 @@ class RunSummary : public Sink {
   // How that fails the run; empty: it does not.
   std::string CoverageFault() const;
 
+  // Of pytest's own reports one that was asked for and is not there: which, and why. Empty: there is none.
+  const std::string& ReportsFault() const { return reports_fault_; }
+
   const std::string& run_id() const { return run_id_; }  // as in RunStarted, and so is the next
   const std::string& working_directory() const { return working_directory_; }
   bool finished() const { return finished_; }
@@ -173,6 +176,7 @@ class RunSummary : public Sink {
   absl::Time ended_ = absl::InfinitePast();
   absl::Duration busy_;
   std::optional<CoverageMeasured> coverage_;
+  std::string reports_fault_;
   bool finished_ = false;
   RunFinished end_;
 };

@@ -58,6 +58,8 @@ absl::Status TerminalReport::Handle(const RunEvent& event) {
     On(*warning);
   } else if (const auto* coverage = std::get_if<CoverageMeasured>(&event.what)) {
     On(*coverage);
+  } else if (const auto* made = std::get_if<ReportsMade>(&event.what)) {
+    On(*made);
   } else if (const auto* shipped = std::get_if<HostShipped>(&event.what)) {
     if (options_.verbosity >= 2 && shipped->chunks + shipped->peer_chunks > 0) {
       absl::StrAppend(&lines_, "shipped ", BytesText(shipped->bytes), " (", Plural(shipped->chunks, "chunk"), ") to ",
@@ -160,9 +162,21 @@ void TerminalReport::On(const CoverageMeasured& coverage) {
     AppendColored(Color::kRed, "error:");
     AppendMessage(absl::StrCat("coverage: ", coverage.error));
   }
-  if (coverage.text.empty() || options_.verbosity < 0) return;
+  AppendProjectsText(coverage.text);
+}
+
+void TerminalReport::On(const ReportsMade& made) {
+  if (!made.error.empty()) {
+    AppendColored(Color::kRed, "error:");
+    AppendMessage(absl::StrCat("pytest's reports of ", made.unit_name, ": ", made.error));
+  }
+  AppendProjectsText(made.text);
+}
+
+void TerminalReport::AppendProjectsText(absl::string_view text) {
+  if (text.empty() || options_.verbosity < 0) return;
   lines_ += '\n';
-  AppendClean(coverage.text, Colors::kDrop, &lines_);
+  AppendClean(text, Colors::kDrop, &lines_);
   if (lines_.back() != '\n') lines_ += '\n';
 }
 

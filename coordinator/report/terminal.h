@@ -108,6 +108,9 @@ class TerminalReport : public Sink {
   void On(const RunFinished& finished);
   void On(const Warning& warning);
   void On(const CoverageMeasured& coverage);
+  void On(const ReportsMade& made);
+  // Lines that the project itself wants to show.
+  void AppendProjectsText(absl::string_view text);
   void AppendCaseLine(const CaseEnded& ended);
   void AppendPlace(const CaseEnded& ended);   // of its code, and its parameter
   void AppendBefore(const CaseEnded& ended);  // where it is order-dependent

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/report/event_log.h"
 
 namespace dtest {
 namespace {
@@ -153,6 +154,7 @@ void RunLoop::End() {
   if (*end_ == RunEnd::kCompleted && !options_.list_only) TellUnmatched();
   hosts_->ShutDown(now_);  // they clean up while the reports are written
   ReportCoverage();
+  MakeReports();
   for (uint32_t i = 0; out_.history != nullptr && i < units_.size(); ++i) {
     // A run that has shown none of it says something only if it ran all there is.
     std::optional<absl::Duration> setup = scheduler_.SuiteSetup(UnitId(i));
@@ -173,6 +175,15 @@ void RunLoop::ReportCoverage() {
   Options::CoverageReport report = options_.report_coverage([this] { return WillNotWait(); });
   for (std::string& text : report.warnings) Emit(Warning{std::move(text)});
   if (report.measured.has_value()) Emit(*std::move(report.measured));
+}
+
+void RunLoop::MakeReports() {
+  if (options_.list_only || !options_.make_reports) return;
+  const bool completed = *end_ == RunEnd::kCompleted;
+  const std::string why = completed ? "" : end_reason_.empty() ? RunEndName(*end_) : end_reason_;
+  Options::FrameworkReports reports = options_.make_reports(why, [this] { return WillNotWait(); });
+  for (std::string& text : reports.warnings) Emit(Warning{std::move(text)});
+  for (ReportsMade& made : reports.made) Emit(std::move(made));
 }
 
 void RunLoop::LetHostsGo() {

@@ -71,7 +71,7 @@ class RunLoop : public Hosts::Delegate {
     std::function<void(absl::string_view host, absl::string_view line)> log;  // what agents write; may be empty
     // What may help with a failure on a host that is not this machine, for a person. Asked for each; may be empty.
     std::function<std::string(const CaseResult& failure, absl::string_view host)> hint;
-    // What processes have covered, as it comes. May be empty, and so may the next.
+    // What processes have gathered, as it comes. May be empty, and so may the next two.
     std::function<void(Gathered)> gathered;
     // What that comes to: asked once, when no more comes, and may take its time. `stop`, asked now and then: whether
     // nobody waits for it any more.
@@ -80,6 +80,12 @@ class RunLoop : public Hosts::Delegate {
       std::vector<std::string> warnings;
     };
     std::function<CoverageReport(const std::function<bool()>& stop)> report_coverage;
+    // Has the reports of frameworks themselves made, likewise. `interrupted`: why not all was run; empty: all was.
+    struct FrameworkReports {
+      std::vector<ReportsMade> made;
+      std::vector<std::string> warnings;
+    };
+    std::function<FrameworkReports(absl::string_view interrupted, const std::function<bool()>& stop)> make_reports;
   };
 
   // What the loop reads and writes besides hosts. All outlive it; `terminal` may be null, and `history` but for a
@@ -125,6 +131,7 @@ class RunLoop : public Hosts::Delegate {
   void Turn();
   void End();
   void ReportCoverage();
+  void MakeReports();
   void LetHostsGo();
   // After the run: whether a signal has come since that asks not to wait for what is left to do.
   bool WillNotWait();

@@ -38,7 +38,7 @@ struct KeyInTable {
   const char* setting;
 };
 constexpr KeyInTable kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
-constexpr KeyInTable kPytestKeys[] = {{"interpreter", "pytest"}, {"args", "pytest-arg"}};
+constexpr KeyInTable kPytestKeys[] = {{"interpreter", "pytest"}, {"args", "pytest-arg"}, {"reports", "pytest-reports"}};
 constexpr KeyInTable kSetupKeys[] = {{"host", "setup-host"}, {"slot", "setup-slot"}};
 
 // Reads one file; its mistakes add up.

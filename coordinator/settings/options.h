@@ -92,6 +92,7 @@ struct Options {
   std::string protocol = kPlainFramework;  // the framework of programs that show none
   std::string pytest;                      // interpreter; empty: the project's; "none": Python files are no tests
   std::vector<std::string> pytest_arguments;
+  When pytest_reports = When::kAuto;  // a controller of pytest at the end
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;

@@ -80,6 +80,9 @@ class RecordingSink : public Sink {
   static std::string Line(const CoverageMeasured& coverage) {
     return absl::StrCat("coverage ", coverage.percent.value_or(-1), coverage.missed ? " missed" : "", coverage.error);
   }
+  static std::string Line(const ReportsMade& made) {
+    return absl::StrCat("reports ", made.unit_name, " ", made.text, made.error);
+  }
   static std::string Line(const RunFinished& finished) {
     return absl::StrCat("finished ", static_cast<int>(finished.end), finished.reason.empty() ? "" : ": ",
                         finished.reason);

@@ -175,9 +175,9 @@ void ExpectBounds(const FromPeers& from) {
   EXPECT_LE(from.bytes, kMostBytes);
   EXPECT_LE(from.chunks, kMostBytes);
 }
-void ExpectBounds(const Coverage& coverage) {
-  EXPECT_LT(coverage.unit.value(), kMostUnits);
-  EXPECT_FALSE(coverage.data.empty());
+void ExpectBounds(const Gathered& gathered) {
+  EXPECT_LT(gathered.unit.value(), kMostUnits);
+  EXPECT_FALSE(gathered.data.empty());
 }
 
 // True if the frame was accepted; then it must survive another round as it is.

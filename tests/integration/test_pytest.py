@@ -1,5 +1,6 @@
 """A pytest project under dtest: the same cases and verdicts as pytest itself gives, here and on ssh hosts."""
 
+import ast
 import importlib.util
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import unittest
 import xml.etree.ElementTree as ElementTree
 
 import harness
@@ -110,10 +112,56 @@ class Project:
         with open(self.path("verdicts.json"), encoding="utf-8") as file:
             return json.load(file)
 
+    def junit_of_xdist(self):
+        """As cases_of_report, of `pytest -n2`."""
+        subprocess.run([PYTHON, "-B", "-m", "pytest", "-n2", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors",
+                        f"--junitxml={self.path('theirs.xml')}", "project"], cwd=self.directory, stdout=subprocess.DEVNULL,
+                       env=self.environment(), check=False)
+        return cases_of_report(self.path("theirs.xml"))
+
+    def nodes_down(self):
+        """(exit status, what each node told as it went down, reports) that the controller has seen."""
+        with open(self.path("seen.txt"), encoding="utf-8") as file:
+            return tuple(map(ast.literal_eval, file.read().splitlines()))
+
     def assertProjectClean(self):
         left = [name for _, directories, names in os.walk(self.path("project")) for name in directories + names
                 if name in ("__pycache__", ".pytest_cache") or name.endswith(".pyc")]
         self.assertEqual(left, [])
+
+
+# One line for each node that went down, and at the end what the controller has seen.
+REPORTING_CONFTEST = """
+    import pytest
+    down, seen = [], []
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(node, error):
+        down.append((node.gateway.id, error, getattr(node, "workeroutput", {}).get("ran")))
+
+    def pytest_runtest_logreport(report):
+        if hasattr(report, "node"): seen.append((report.nodeid, report.when, report.outcome))
+
+    def pytest_runtest_teardown(item):
+        item.config.workeroutput.setdefault("ran", []).append(item.nodeid)
+
+    def pytest_sessionfinish(session, exitstatus):
+        if not hasattr(session.config, "workerinput"):
+            with open("seen.txt", "w") as file: print(int(exitstatus), down, seen, sep="\\n", file=file)
+
+    def pytest_terminal_summary(terminalreporter):
+        terminalreporter.write_line(f"{len(seen)} reports of {len(down)} nodes")
+    """
+
+
+def cases_of_report(path):
+    """(class, name) -> what pytest's JUnit says of it, but for times."""
+    suite = ElementTree.parse(path).getroot().find("testsuite")
+    cases = {}
+    for case in suite.iter("testcase"):
+        told = [(child.tag, child.get("message"), (child.text or "").strip()) for child in case]
+        cases.setdefault((case.get("classname"), case.get("name")), []).append(told)
+    return cases, {name: suite.get(name) for name in ("tests", "errors", "failures", "skipped")}
 
 
 class LocalTest(Project, DtestCase):
@@ -397,6 +445,51 @@ class LocalTest(Project, DtestCase):
         self.assertSays(result, "Fatal Python error: Segmentation fault", "test_a.py\", line 4 in test_segfault",
                         "test_a.py\", line 11 in test_hangs")
 
+    @unittest.skipUnless(importlib.util.find_spec("xdist"), "compares with pytest-xdist, which is not here")
+    def test_reports_of_pytest_itself(self):
+        self.make_project()
+        self.write("project/conftest.py", textwrap.dedent(REPORTING_CONFTEST))
+        self.write("project/tests/test_exit.py", "import os\ndef test_exit(): os._exit(3)\n")
+        result = self.dtest("project", "-j2", "--pytest", PYTHON, "--", "--junitxml=out/report.xml")
+        self.assertExit(result, FAILED)
+        ours, our_totals = cases_of_report(self.path("out/report.xml"))
+        self.assertSays(result, "generated xml file: ", "reports of ")
+        status, down, seen = self.nodes_down()
+        self.assertEqual(status, 1)
+        self.assertGreaterEqual(sum(error is not None for _, error, _ in down), 1, "a crash without a word is looked into")
+        ran = sorted(case for _, _, cases in down for case in cases or ())
+        # Of the process that crashed nothing came.
+        self.assertLessEqual(set(ran), {case for case, when, _ in seen if when == "teardown"})
+        self.assertTrue(ran)
+        theirs, their_totals = self.junit_of_xdist()
+        (our_crash,), (their_crash,) = (cases.pop(("tests.test_exit", "test_exit")) for cases in (ours, theirs))
+        self.assertEqual(ours, theirs)
+        self.assertEqual(our_totals, their_totals)
+        self.assertEqual([tag for tag, *_ in our_crash], [tag for tag, *_ in their_crash])
+        self.assertRegex(our_crash[0][1], "worker 'gw[01]' crashed while running 'tests/test_exit.py::test_exit': exited with status 3")
+        self.assertProjectClean()
+
+        os.remove(self.path("seen.txt"))
+        quiet = self.dtest("project", "-j2", "--pytest", PYTHON, "--pytest-reports", "never", "--", "--junitxml=none.xml")
+        self.assertExit(quiet, FAILED)
+        self.assertFalse(os.path.exists(self.path("none.xml")))
+        self.assertFalse(os.path.exists(self.path("seen.txt")))
+        self.assertExit(self.dtest("rerun"), FAILED)
+        self.assertFalse(os.path.exists(self.path("none.xml")), "it would have the tests that ran again alone")
+
+    def test_a_report_that_cannot_be_written_fails_the_run(self):
+        self.write("tests/test_a.py", "def test_a(): pass\n")
+        result = self.dtest("tests", "-j1", "--pytest", PYTHON, "--", "--junitxml=tests/test_a.py/x.xml")
+        self.assertExit(result, 3)
+        self.assertSays(result, "1 passed", "error: pytest's reports of ", "tests/test_a.py")
+        self.assertIn("pytest's reports of", ElementTree.parse(result.junit_path).getroot().find(".//error").get("message"))
+        # What only hooks would have is no failure; that it is not there is told.
+        self.write("tests/conftest.py", "import os\ndef pytest_terminal_summary(): pass\n"
+                                        "def pytest_configure(config):\n    if not hasattr(config, 'workerinput'): os._exit(7)\n")
+        hooks = self.dtest("tests", "-j1", "--pytest", PYTHON)
+        self.assertExit(hooks, PASSED)
+        self.assertSays(hooks, "was not done: ", "exited with status 7")
+
 
 class HostsTest(Project, FarmCase):
 
@@ -421,6 +514,25 @@ class HostsTest(Project, FarmCase):
         nowhere = self.dtest(*self.on_farm("h4"), "project")
         self.assertExit(nowhere, FAILED)
         self.assertSays(nowhere, "needs python3, which this host does not have in its PATH")
+
+    @unittest.skipUnless(importlib.util.find_spec("xdist"), "compares with pytest-xdist, which is not here")
+    def test_one_report_of_pytest_itself_of_all_hosts(self):
+        self.make_project()
+        self.write("project/conftest.py", textwrap.dedent(REPORTING_CONFTEST))
+        self.write("project/tests/test_many.py", "import time, pytest\n@pytest.mark.parametrize('i', range(40))\n"
+                                                 "def test_many(i, record_property):\n"
+                                                 "    record_property('i', i)\n    time.sleep(0.05)\n")
+        result = self.dtest(*self.on_farm("h1", "h2"), "project", "--pytest", PYTHON, "--", "--junitxml=report.xml")
+        self.assertExit(result, FAILED)
+        self.assertEqual(result.hosts_used(), {"h1", "h2"})
+        ours, our_totals = cases_of_report(self.path("report.xml"))
+        _, down, _ = self.nodes_down()
+        self.assertGreater(len({name for name, _, _ in down}), 1)
+        self.assertEqual(len({case for _, _, cases in down for case in cases}), len(result.names()) - 1, "all but what cannot be collected")
+        theirs, their_totals = self.junit_of_xdist()
+        self.assertEqual(ours, theirs)
+        self.assertEqual(our_totals, their_totals)
+        self.assertHostsClean()
 
     def test_a_port_that_each_host_has_once_is_locked_by_a_mark(self):
         self.write("pytest.ini", "[pytest]\naddopts = --strict-markers\n")

@@ -6,11 +6,14 @@ Needs the registry of Python packages, and keeps what it installs in DTEST_SUITE
 """
 
 import dataclasses
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
+import typing
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "integration"))
@@ -44,9 +47,63 @@ class Suite:
     differs: dict = dataclasses.field(default_factory=dict)
     forks: bool = True  # one collection for all batches
     writes: tuple = ()  # into the project
+    # What its report in the directory of a project says, less what no two runs have in common: as with `pytest -n2`.
+    report: typing.Callable = None
+
+
+def neutral(value):
+    """Without times, places and workers."""
+    if isinstance(value, dict):
+        return {key: neutral(each) for key, each in value.items()
+                if key not in ("created", "duration", "root", "start", "stop", "$report_type", "testrun_uid", "item_index")}
+    if isinstance(value, list):
+        return [neutral(each) for each in value]
+    if isinstance(value, str):
+        return re.sub(r"gw\d+|/\S*/(ours|theirs)/|\d\d:\d\d:\d\d|\d+ ms", "", value)
+    return value
+
+
+def of_html(directory):
+    with open(os.path.join(directory, "report.html"), encoding="utf-8") as file:
+        data = json.loads(html.unescape(re.search('data-jsonblob="([^"]*)"', file.read())[1]))
+    return neutral({"tests": data["tests"], "environment": data["environment"]})
+
+
+def of_json_report(directory):
+    with open(os.path.join(directory, ".report.json"), encoding="utf-8") as file:
+        report = json.load(file)
+    return neutral({**report, "tests": sorted(report["tests"], key=lambda test: test["nodeid"])})
+
+
+def of_report_log(directory):
+    with open(os.path.join(directory, "log.jsonl"), encoding="utf-8") as file:
+        return sorted(json.dumps(neutral(json.loads(line)), sort_keys=True) for line in file)
+
+
+def of_md_report(directory):
+    with open(os.path.join(directory, "report.md"), encoding="utf-8") as file:
+        return sorted(file.read().splitlines())
 
 
 TWO = "def test_a(): pass\ndef test_b(): assert 0\n"
+
+REPORTED = """\
+    import logging, pytest, warnings
+    def test_a(record_property): record_property("colour", "red")
+    def test_b():
+        print("said")
+        logging.warning("logged")
+        assert 0
+    @pytest.fixture
+    def broken():
+        yield
+        raise RuntimeError("left the tap open")
+    def test_c(broken): warnings.warn("careful")
+    @pytest.mark.skip(reason="no wings")
+    def test_d(): pass
+    @pytest.mark.xfail(reason="bug")
+    def test_e(): assert 0
+    """
 
 PLUGINS = {
     "allure": Suite("allure-pytest", """\
@@ -117,7 +174,8 @@ PLUGINS = {
         def test_a(): assert datetime.date.today().year == 2000
         def test_b(): assert time.gmtime().tm_year > 2000
         """),
-    "html": Suite("pytest-html", TWO, ini="addopts = --html=report.html --self-contained-html"),
+    "html": Suite("pytest-html pytest-xdist", REPORTED, ini="addopts = --html=report.html --self-contained-html",
+                  writes=("report.html",), report=of_html),
     "httpx": Suite("pytest-httpx", """\
         import httpx
         def test_a(httpx_mock):
@@ -132,7 +190,10 @@ PLUGINS = {
         @given(strategies.integers())
         def test_b(x): assert x < 5
         """),
-    "json-report": Suite("pytest-json-report", TWO, ini="addopts = --json-report"),
+    "json-report": Suite("pytest-json-report pytest-xdist", REPORTED, ini="addopts = --json-report",
+                         writes=(".report.json",), report=of_json_report),
+    "md-report": Suite("pytest-md-report pytest-xdist", REPORTED, ini="addopts = --md-report --md-report-output=report.md",
+                       writes=("report.md",), report=of_md_report),
     "metadata": Suite("pytest-metadata", "def test_a(metadata): assert metadata['a'] == 'b' and metadata['Python']\n",
                       ini="addopts = --metadata a b"),
     "mock": Suite("pytest-mock", """\
@@ -151,6 +212,8 @@ PLUGINS = {
         """),
     "random-order": Suite("pytest-random-order", TWO, ini="addopts = --random-order"),
     "randomly": Suite("pytest-randomly", TWO),
+    "reportlog": Suite("pytest-reportlog pytest-xdist", REPORTED, ini="addopts = --report-log=log.jsonl",
+                       writes=("log.jsonl",), report=of_report_log),
     "rerunfailures": Suite("pytest-rerunfailures", """\
         import pytest
         tries = []
@@ -245,7 +308,8 @@ class PluginsTest(harness.DtestCase):
                 self.write(f"{project}/{path}", contents)
         self.write("plugin/verdicts_plugin.py", textwrap.dedent(VERDICTS))
         environment = self.environment(PYTHONPATH=f"{packages}:{self.path('plugin')}", PYTHONDONTWRITEBYTECODE="1")
-        subprocess.run([python(), "-m", "pytest", "-q", "-p", "verdicts_plugin", "-p", "no:cacheprovider"],
+        subprocess.run([python(), "-m", "pytest", "-q", "-p", "verdicts_plugin", "-p", "no:cacheprovider",
+                        *(["-n2"] if suite.report is not None else [])],
                        cwd=self.path("theirs"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                        stdin=subprocess.DEVNULL, check=False)
         expected = {}
@@ -259,6 +323,8 @@ class PluginsTest(harness.DtestCase):
         result = self.dtest(".", "-j2", "--pytest", python(), directory=self.path("ours"), env={"PYTHONPATH": packages})
         self.assertEqual(result.names(), expected, result.text)
         self.assertExit(result, harness.FAILED if {"failed", "crashed", "timed out"} & set(expected.values()) else harness.PASSED)
+        if suite.report is not None:
+            self.assertEqual(*(suite.report(self.path(project)) for project in ("ours", "theirs")))
         self.assertEqual("collects anew" not in result.text, suite.forks, result.text)
         left = set(os.listdir(self.path("ours")))
         self.assertLessEqual(left, set(os.listdir(self.path("theirs"))), "more is left in the project")

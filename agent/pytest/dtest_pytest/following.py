@@ -30,6 +30,7 @@ def resolve_in_tear_down(config):
         return False
 
     def resolving(*arguments):
+        __tracebackhide__ = True
         values = next((one for one in arguments if isinstance(one, dict)), {})
         if isinstance(values.get("nextitem"), Later):
             values["nextitem"] = values["nextitem"].item()

@@ -18,7 +18,7 @@ import sys
 
 import pytest
 
-MOST_BYTES = (32 << 20) - (64 << 10)  # kMostCoverageBytes in include/dtest/messages.h, less what is said of the data
+MOST_BYTES = (32 << 20) - (64 << 10)  # kMostGatheredBytes in include/dtest/messages.h, less what is said of the data
 OLDEST = (5, 0)
 OWN = "own"  # name of the file of what a process itself has
 CONFIGURATIONS = (".coveragerc", ".coveragerc.toml", "setup.cfg", "tox.ini", "pyproject.toml")

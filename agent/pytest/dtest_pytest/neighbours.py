@@ -2,6 +2,11 @@
 
 import sys
 
+# Packages of plugins whose hooks of the controller are no reason to have one: dtest does their work, or it is for reports
+# that others ask for, or for the screen.
+NEED_NO_CONTROLLER = frozenset(("pytest_cov", "pytest_metadata", "pytest_rerunfailures", "pytest_sugar", "sqlalchemy"))
+# Of those, what they made for the worker as the node was configured: there they take it away, too.
+IN_EACH_PROCESS = frozenset(("sqlalchemy",))
 ASK_WHETHER = frozenset(("pytest_benchmark",))  # modules that ask whether this is a worker, and not which
 
 
@@ -19,3 +24,9 @@ def before_configure(config, workerinput):
     rerunfailures = sys.modules.get("pytest_rerunfailures")
     if rerunfailures is not None:
         rerunfailures.HAS_PYTEST_HANDLECRASHITEM = False
+
+
+def at_controller(option):
+    """It comes when all tests have been run: what is begun afresh there would be their results."""
+    if hasattr(option, "clean_alluredir"):
+        option.clean_alluredir = False

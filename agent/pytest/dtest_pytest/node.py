@@ -1,13 +1,14 @@
 """What pytest-xdist's controller knows of a worker: plugins add to its input, and look at it when it is done.
 
-There is no controller here: each process asks the plugins for itself.
+Each process asks the plugins for itself, before it runs tests. The controller (controlling.py) is there only at the end.
 """
 
 import os
 import sys
-import types
 
 import pytest
+
+from . import neighbours, wanting
 
 
 class Hooks:
@@ -38,14 +39,30 @@ class Hooks:
     def pytest_handlecrashitem(self, crashitem, report, sched): ...
 
 
+class Fields:
+    """What is asked only for its attributes. Can be a key, unlike types.SimpleNamespace."""
+
+    def __init__(self, **fields):
+        self.__dict__.update(fields)
+
+
+def spec_of(name):
+    return Fields(popen=True, chdir=None, python=None, id=name)
+
+
 class Gateway:
-    def __init__(self, name):
+    """`info`: of the process that it leads to, as workerinfo of pytest-xdist; none: this one."""
+
+    def __init__(self, name, info=None):
         self.id = name
-        self.spec = types.SimpleNamespace(popen=True, chdir=None, python=None, id=name)
+        self.spec = spec_of(name)
+        self._info = info
 
     def _rinfo(self):
-        return types.SimpleNamespace(executable=sys.executable, cwd=os.getcwd(), platform=sys.platform,
-                                     version_info=tuple(sys.version_info))
+        info = self._info or {"executable": sys.executable, "cwd": os.getcwd(), "sysplatform": sys.platform,
+                              "version_info": tuple(sys.version_info)}
+        return Fields(executable=info["executable"], cwd=info["cwd"], platform=info["sysplatform"],
+                      version_info=info["version_info"])
 
 
 class Node:
@@ -54,8 +71,8 @@ class Node:
         self.workerinput = config.workerinput
         self.workeroutput = config.workeroutput
         self.gateway = Gateway(own["workerid"])
-        self.nodemanager = types.SimpleNamespace(config=config, roots=[], testrunuid=own["testrunuid"],
-                                                 specs=[self.gateway.spec] * own["workercount"])
+        self.nodemanager = Fields(config=config, roots=[], testrunuid=own["testrunuid"],
+                                  specs=[self.gateway.spec] * own["workercount"])
         self._own = own
         self._asked = []  # plugins
         self._up = False
@@ -68,10 +85,13 @@ class Node:
         dict.update(self.workerinput, self._own)
         return dict.keys(self.workerinput) - self._own.keys() - added
 
-    def down(self):
+    def down(self, controlled):
+        """`controlled`: a controller will ask the plugins, but those that have something to take away here."""
         if self._up:
             self._up = False
-            self._call("pytest_testnodedown", [], node=self, error=None)
+            elsewhere = [plugin for plugin in self.config.pluginmanager.get_plugins()
+                         if wanting.package_of(plugin) not in neighbours.IN_EACH_PROCESS] if controlled else []
+            self._call("pytest_testnodedown", elsewhere, node=self, error=None)
             self._asked = []
 
     def _call(self, name, less, **arguments):

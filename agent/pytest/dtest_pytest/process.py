@@ -29,7 +29,11 @@ def main(arguments, profile_directory, collects_apart):
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(without_pytest(asked, f"{sys.executable} (Python {version}) cannot import pytest: {error}"))
-    from . import forking, listing, measuring, running, serving, stacks, watching, worker
+    if asked.control:
+        from . import controlling  # others need not import it
+
+        sys.exit(controlling.main(asked))
+    from . import forking, listing, measuring, running, serving, stacks, telling, watching, worker
 
     why_not = measuring.why_not() if asked.coverage == "yes" else ""
     if why_not:
@@ -42,20 +46,21 @@ def main(arguments, profile_directory, collects_apart):
     shared = worker.shared_directory()
     sys.argv = ["pytest", *asked.arg, *asked.path]
     measure = measuring.Measuring(asked.coverage == "yes", root, shared, off=bool(asked.list) or asked.coverage == "no")
+    reports = telling.Reports(asked.reports)
     profiled = None
     if profile_directory or collects_apart:
         from . import profiling  # others need not import it
 
         profiled = profiling.Collecting() if collects_apart else profiling.Fixtures(profile_directory, root)
-    plugin = worker.Worker(bool(asked.serve), measure, profiled)
+    plugin = worker.Worker(bool(asked.serve), measure, reports, profiled)
     if asked.list:
         work = listing.Listing(asked.list, root, asked.may_be_empty)
     elif asked.run:
-        work = running.Running(asked.cases(), records.Channel(3), root, measure)
+        work = running.Running(asked.cases(), records.Channel(3), root, measure, reports)
     else:
         # The directories of the slot that happened to be first are emptied after each of its processes.
         os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = shared
-        work = serving.Serving(plugin, root, forking.Origin(), asked.may_be_empty, measure)
+        work = serving.Serving(plugin, root, forking.Origin(), asked.may_be_empty, measure, reports)
         watching.watch_environment()
     cache = os.path.join(shared, "cache")
     status = work.exit_status(int(pytest.main(arguments_of(asked, root, cache), plugins=[plugin, work])))

@@ -12,16 +12,20 @@ class Request:
     --may-be-empty=yes  that there is no test is no mistake
     --arg=ARG       for pytest. Repeatable
     --coverage=yes  measure what the tests cover, and tell it (measuring.py); no: not even where the project asks for it
+    --reports=yes   tell what pytest reports, for a controller at the end (telling.py); no: not even where something wants it
     --list=FILE     write the listing there
     --serve=yes     collect, and fork a worker for each --run that is asked for through descriptor 3 (forking.py)
+    --control=DIR   be the controller of a run whose processes have told what is there (controlling.py)
+    --interrupted=WHY   of such a run: it ended before all had been run
     --run=FILE      run the cases that stand there, each with a zero byte behind it; tell of them through descriptor 3
     """
 
     LISTS = ("path", "ignore", "arg")
-    TEXTS = ("root", "ini", "may-be-empty", "coverage", "list", "serve", "run")
+    TEXTS = ("root", "ini", "may-be-empty", "coverage", "reports", "list", "serve", "run", "control", "interrupted")
 
     def __init__(self, arguments):
-        self.root = self.ini = self.may_be_empty = self.coverage = self.list = self.serve = self.run = ""
+        self.root = self.ini = self.may_be_empty = self.coverage = self.reports = ""
+        self.list = self.serve = self.run = self.control = self.interrupted = ""
         self.path, self.ignore, self.arg = [], [], []
         for argument in arguments:
             name, separator, value = argument.partition("=")

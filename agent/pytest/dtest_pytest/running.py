@@ -10,7 +10,8 @@
     goes on   all have been run, and that batch begins; its positions count from 0
     end       all have been run
 
-and, where what they cover is measured, what measuring.py says.
+and, where what they cover is measured, what measuring.py says, and where pytest's own reports are wanted, what telling.py
+says.
 """
 
 import signal
@@ -25,8 +26,9 @@ LEAST_SHARED = 0.001  # seconds that are worth a word
 
 
 class Running(collection.Collection):
-    def __init__(self, cases, channel, root, measure):
+    def __init__(self, cases, channel, root, measure, reports):
         super().__init__(root)
+        self._reports = reports
         self._cases = cases
         self._channel = channel
         self._measure = measure
@@ -58,6 +60,7 @@ class Running(collection.Collection):
     def _tell_uncollected(self, position, case):
         report = self.uncollected.get(case) or self.uncollected[case.partition("::")[0]]
         result = outcome.Outcome(self._root)
+        self._reports.uncollected(case, report)
         if report.skipped:
             result.skip(outcome.skip_of(report, self._root))
         else:
@@ -72,6 +75,7 @@ class Running(collection.Collection):
     def pytest_runtestloop(self, session):
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
+        self._reports.begin(session.config, self._channel)
         with self._measure.told(self._channel):
             self._run_all(session)
         self._ended = True

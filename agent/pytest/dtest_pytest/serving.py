@@ -6,8 +6,8 @@ from . import collection, following, forking, listing, records, request, running
 
 
 class Serving(running.Running):
-    def __init__(self, worker, root, origin, may_be_empty, measure):
-        super().__init__([], None, root, measure)
+    def __init__(self, worker, root, origin, may_be_empty, measure, reports):
+        super().__init__([], None, root, measure, reports)
         self._worker = worker
         self._origin = origin
         self._may_be_empty = may_be_empty
@@ -17,6 +17,7 @@ class Serving(running.Running):
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         self._measure.collected()
+        self._reports.wanted(session.config)
         asked = forking.serve(session.config, self._worker, self._origin)
         self.is_worker = True
         work = request.Request(asked.arguments)

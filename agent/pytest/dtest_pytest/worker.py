@@ -37,8 +37,9 @@ def worker_input():
 
 
 class Worker:
-    def __init__(self, forks, measure, profiled=None):
+    def __init__(self, forks, measure, reports, profiled=None):
         self._measure = measure
+        self._reports = reports
         self._profiled = profiled  # a plugin
         self._forks = forks  # workers, and asks plugins of its own only for what is read
         self._own = worker_input()
@@ -55,20 +56,7 @@ class Worker:
     def pytest_addoption(self, parser):
         if xdist_will_load():
             return
-        # A project's addopts may have them: they mean dtest's own slots and order.
-        group = parser.getgroup("xdist", "accepted in place of pytest-xdist")
-        group._addoption("-n", "--numprocesses", dest="numprocesses", default=None, help="dtest has slots")
-        group.addoption("--maxprocesses", dest="maxprocesses", default=None, help="dtest has slots")
-        group.addoption("--dist", dest="dist", default="no", help="which tests are to run in one worker")
-        group._addoption("-d", "--distload", dest="distload", action="store_true", default=False, help="as --dist=load")
-        group.addoption("--testrunuid", dest="testrunuid", default=None, help="dtest has its own")
-        group.addoption("--loadscope-reorder", dest="loadscopereorder", action="store_true", default=True, help="dtest has an order of its own")
-        group.addoption("--no-loadscope-reorder", dest="loadscopereorder", action="store_false", help="dtest has an order of its own")
-        group.addoption("--px", dest="px", action="append", default=[], help="dtest has hosts")
-        group.addoption("--maxschedchunk", dest="maxschedchunk", default=None, help="dtest has an order of its own")
-        group.addoption("--max-worker-restart", dest="maxworkerrestart", default=None, help="dtest starts others")
-        group.addoption("--tx", dest="tx", action="append", default=[], help="dtest has hosts")
-        parser.addini("looponfailroots", "of pytest-xdist", default=None)
+        add_options_of_xdist(parser)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config):
@@ -107,7 +95,8 @@ class Worker:
     def pytest_sessionfinish(self, exitstatus):
         yield
         self._node.workeroutput["exitstatus"] = int(exitstatus)
-        self._node.down()
+        self._node.down(controlled=self._reports.told)
+        self._reports.down(self._node.workeroutput)
 
     def begin(self, config):
         """In a worker that was forked from a process that had been configured: it is one of its own."""
@@ -125,7 +114,7 @@ class Worker:
     def end(self):
         """Of a process that was to fork, and does not."""
         try:
-            self._node.down()
+            self._node.down(controlled=False)
         except Exception:  # a plugin's: it expects a session that was run to its end
             traceback.print_exc()
 
@@ -140,3 +129,20 @@ def xdist_will_load():
     if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
         return False
     return importlib.util.find_spec("xdist") is not None
+
+
+def add_options_of_xdist(parser):
+    # A project's addopts may have them: they mean dtest's own slots and order.
+    group = parser.getgroup("xdist", "accepted in place of pytest-xdist")
+    group._addoption("-n", "--numprocesses", dest="numprocesses", default=None, help="dtest has slots")
+    group.addoption("--maxprocesses", dest="maxprocesses", default=None, help="dtest has slots")
+    group.addoption("--dist", dest="dist", default="no", help="which tests are to run in one worker")
+    group._addoption("-d", "--distload", dest="distload", action="store_true", default=False, help="as --dist=load")
+    group.addoption("--testrunuid", dest="testrunuid", default=None, help="dtest has its own")
+    group.addoption("--loadscope-reorder", dest="loadscopereorder", action="store_true", default=True, help="dtest has an order of its own")
+    group.addoption("--no-loadscope-reorder", dest="loadscopereorder", action="store_false", help="dtest has an order of its own")
+    group.addoption("--px", dest="px", action="append", default=[], help="dtest has hosts")
+    group.addoption("--maxschedchunk", dest="maxschedchunk", default=None, help="dtest has an order of its own")
+    group.addoption("--max-worker-restart", dest="maxworkerrestart", default=None, help="dtest starts others")
+    group.addoption("--tx", dest="tx", action="append", default=[], help="dtest has hosts")
+    parser.addini("looponfailroots", "of pytest-xdist", default=None)

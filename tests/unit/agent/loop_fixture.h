@@ -155,7 +155,9 @@ class AgentLoopTest : public testing::Test {
     std::string operator()(const PeerPort&) const { return "peer port"; }
     std::string operator()(const PeerLost&) const { return "peer lost"; }
     std::string operator()(const FromPeers&) const { return "from peers"; }
-    std::string operator()(const Gathered& m) const { return absl::StrCat("covered ", m.data); }
+    std::string operator()(const Gathered& m) const {
+      return absl::StrCat(m.kind == GatheredKind::kCoverage ? "covered " : "reported ", m.data);
+    }
     template <typename Message>
     std::string operator()(const Message& message) const {
       return Describer()(message);

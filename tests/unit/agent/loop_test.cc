@@ -126,6 +126,22 @@ TEST_F(PytestLoopTest, WhatAProcessCoversIsToldBeforeItsLeaseIsDone) {
   EXPECT_THAT(Heard(), ElementsAre(testing::HasSubstr("\"lost\""), testing::StartsWith("results 2 [0 crashed")));
 }
 
+TEST_F(PytestLoopTest, WhatAProcessReportsIsToldBeforeItsLeasesAreDone) {
+  welcome_.settings.slots = 1;
+  StartWith({"a.py::a", "a.py::b"});
+  LeaseWhatMayFollow(1, 1);
+  LeaseWhatMayFollow(2, 0);
+  Tells({{"reports", "node"}, Began(), {"wants more"}});
+  Turn();
+  Tells({Passed(), {"goes on"}, {"reports", "more"}, Began()});
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre("reported node\n", "results 1 [1 passed] done"));
+  Tells({Passed(), {"end"}});
+  Process()->Ends(0);
+  Turn();
+  EXPECT_THAT(Heard(), ElementsAre("reported more\n", "results 2 [0 passed] done"));
+}
+
 TEST_F(LoopTest, EachSlotRunsItsOwn) {
   StartWith({"A.a", "A.b"});
   RunCases(LeaseId(1), {0});

@@ -147,6 +147,7 @@ class Recorder : public CaseSink {
                     end.listing_wrong.empty() ? "" : absl::StrCat(" [", end.listing_wrong, "]"), "; ");
   }
   void Covered(absl::string_view data) override { absl::StrAppend(&text, "covered ", data, "; "); }
+  void Reported(absl::string_view data) override { absl::StrAppend(&text, "reported ", data, "; "); }
   std::string text;
 };
 
@@ -211,6 +212,32 @@ TEST_P(PytestReaderTest, WhatIsCoveredIsHandedOn) {
   EXPECT_FALSE(end_.premature);
 }
 
+TEST_P(PytestReaderTest, ReportsAreHandedOnByTheProcess) {
+  Report(Record({"reports", "node"}) + Record({"began", "0"}) + Record({"reports", "one"}) +
+         Record({"finished", "0", "passed", "0", "0", "0", "", "", ""}) + Record({"began", "1"}) +
+         Record({"reports", "two"}));
+  End(0, 11);
+  EXPECT_EQ(recorder_.text, "began 0; passed 0 in 0; began 1; reported node\none\ntwo\n; ");
+}
+
+TEST(PytestReader, ReportsComeInPartsThatFitIntoMessages) {
+  const CaseInfos listing = {"a.py::x"};
+  const std::vector<LeasedCase> cases = {{0}};
+  const std::unique_ptr<OutputReader> reader =
+      PytestAdapter().NewReader({.listing = listing, .cases = cases, .temp_dir = "/t", .output_cap = 1 << 20});
+  struct Sizes : Recorder {
+    void Reported(absl::string_view data) override { sizes.push_back(data.size()); }
+    std::vector<size_t> sizes;
+  } sizes;
+  const std::string longest(kMostGatheredBytes - 1, 'x');
+  reader->FeedReport(Record({"reports", "small"}) + Record({"reports", longest}), &sizes);
+  EXPECT_THAT(sizes.sizes, testing::ElementsAre(6, kMostGatheredBytes));
+  reader->FeedReport(Record({"reports", longest + "x"}), &sizes);
+  ProcessEnd end;
+  reader->Ended({}, &end, &sizes);
+  EXPECT_THAT(end.output, HasSubstr("more than a message may have, in 'reports'"));
+}
+
 TEST_P(PytestReaderTest, AProcessThatDiesBeforeItHasToldWhatItCoversIsTold) {
   Report(Record({"measuring"}) + Record({"began", "0"}));
   End(0, 11);
@@ -269,7 +296,7 @@ TEST(PytestReader, MoreThanFitsIntoAMessageIsTold) {
   const std::unique_ptr<OutputReader> reader =
       PytestAdapter().NewReader({.listing = listing, .cases = cases, .temp_dir = "/t"});
   Recorder recorder;
-  reader->FeedReport(Record({"measuring"}) + Record({"coverage", "{}", std::string(kMostCoverageBytes, 'x')}),
+  reader->FeedReport(Record({"measuring"}) + Record({"coverage", "{}", std::string(kMostGatheredBytes, 'x')}),
                      &recorder);
   EXPECT_THAT(recorder.text, HasSubstr("more than 32 MiB"));
 }

@@ -28,13 +28,14 @@ RULES = {
     "coordinator/history": COMMON + ["coordinator/event"],
     "coordinator/report": COMMON + ["coordinator/event"],
     "coordinator/coverage": COMMON + [COORDINATOR + room for room in ["event", "inventory", "launch", "report"]],
+    "coordinator/controller": COMMON + [COORDINATOR + room for room in ["event", "inventory", "launch", "report"]],
     "coordinator/settings": COMMON + ["coordinator/filter", "coordinator/schedule"],
     "coordinator/run": COMMON + [COORDINATOR + room for room in
                                  ["event", "filter", "inventory", "bundle", "launch", "schedule", "history",
                                   "report", "settings"]],
     "coordinator/cli": COMMON + [COORDINATOR + room for room in
                                  ["event", "filter", "inventory", "bundle", "launch", "schedule", "history", "report",
-                                  "coverage", "run", "settings"]],
+                                  "coverage", "controller", "run", "settings"]],
     "coordinator": COMMON + ["coordinator/cli"],
     # What the core knows of frameworks: values, and what sanitizers say in any of them.
     "agent/frameworks/capture.h": COMMON,

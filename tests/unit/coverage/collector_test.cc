@@ -59,8 +59,8 @@ TEST_F(CollectorTest, WhatCameIsCombinedByTheInterpreter) {
   options.output = "/out";
   {
     CoverageCollector collector(std::move(options));
-    collector.Add({UnitId(4), "first"});
-    collector.Add({UnitId(5), "second\n"});
+    collector.Add({UnitId(4), GatheredKind::kCoverage, "first"});
+    collector.Add({UnitId(5), GatheredKind::kCoverage, "second\n"});
     const CoverageCollector::Reported reported = collector.Report(/*failed=*/true, GoOn);
     ASSERT_TRUE(reported.measured.has_value());
     EXPECT_EQ(reported.measured->error, "");
@@ -99,7 +99,7 @@ TEST_F(CollectorTest, WhatGoesWrongIsTheError) {
            {"echo '{\"error\": \"no data\", \"warnings\": []}' > $result", "no data"},
            {"exit 0", "cannot read "}}) {
     CoverageCollector collector(Options(body));
-    collector.Add({UnitId(4), "data"});
+    collector.Add({UnitId(4), GatheredKind::kCoverage, "data"});
     const CoverageCollector::Reported reported = collector.Report(false, GoOn);
     ASSERT_TRUE(reported.measured.has_value());
     EXPECT_FALSE(reported.measured->percent.has_value());
@@ -108,13 +108,13 @@ TEST_F(CollectorTest, WhatGoesWrongIsTheError) {
   CoverageCollector::Options options = Options("exit 0");
   options.temporary = scratch_.path() + "/nowhere";
   CoverageCollector collector(std::move(options));
-  collector.Add({UnitId(4), "data"});
+  collector.Add({UnitId(4), GatheredKind::kCoverage, "data"});
   EXPECT_THAT(collector.Report(false, GoOn).measured->error, HasSubstr("/nowhere"));
 }
 
 TEST_F(CollectorTest, WhoWaitsNoLongerEndsIt) {
   CoverageCollector collector(Options("exec cat /dev/zero > /dev/null"));
-  collector.Add({UnitId(4), "data"});
+  collector.Add({UnitId(4), GatheredKind::kCoverage, "data"});
   EXPECT_EQ(collector.Report(false, [] { return true; }).measured->error, "interrupted");
 }
 
@@ -127,7 +127,7 @@ TEST_F(CollectorTest, HostsThatWereLostAreNamed) {
   (void)collector.Handle({absl::UnixEpoch(), HostDown{HostId(0), /*was_up=*/false, "no such host"}});
   (void)collector.Handle({absl::UnixEpoch(), HostDown{HostId(1), /*was_up=*/true, "gone"}});
   (void)collector.Handle({absl::UnixEpoch(), HostDown{HostId(1), /*was_up=*/true, "gone again"}});
-  collector.Add({UnitId(4), "data"});
+  collector.Add({UnitId(4), GatheredKind::kCoverage, "data"});
   EXPECT_THAT(collector.Report(false, GoOn).warnings, ElementsAre(EndsWith("hosts that were lost: b")));
 }
 

@@ -1027,7 +1027,7 @@ class PluginTest(PluginCase):
                 assert "nothing" not in given and given.get("nothing") is None
             """)
         said = os.path.join(self.project, "said")
-        workers = Server(self, ["--path="])
+        workers = Server(self, ["--path=", "--reports=no"])
         for name in ("gw0", "gw1"):
             told, printed, status = workers.fork(name, ["test_m.py::test_a"]).result()
             self.assertEqual(([record[2:7:4] for record in told if record[0] == "finished"], status),
@@ -1061,9 +1061,9 @@ class PluginTest(PluginCase):
                     file.write(node.gateway.id)
             """)
         self.write("test_m.py", "def test_a(): pass\n")
-        told, _, status = Server(self, ["--path="]).fork("gw0", ["test_m.py::test_a"]).result()
+        told, _, status = Server(self, ["--path=", "--reports=no"]).fork("gw0", ["test_m.py::test_a"]).result()
         self.assertEqual(([record[2] for record in told if record[0] == "finished"], status), (["passed"], 0))
-        self.assertEqual(self.run_cases(["test_m.py::test_a"])["test_m.py::test_a"][2], "passed")
+        self.assertEqual(self.run_cases(["test_m.py::test_a"], "--reports=no")["test_m.py::test_a"][2], "passed")
         with open(os.path.join(self.project, "down"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "gw0gw3")
 

@@ -379,13 +379,13 @@ TEST(EventLog, DeepNestingIsRefusedWithoutRecursion) {
 TEST(EventLog, ALaterFormatIsRefused) {
   std::string log = Encode({{kTime, Warning{"one"}}});
   const auto end =
-      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":7", "\"v\":8"}}), "log", [](const RunEvent&) { FAIL(); });
-  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 7")) << end.status();
+      ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":8", "\"v\":9"}}), "log", [](const RunEvent&) { FAIL(); });
+  EXPECT_TRUE(absl::StrContains(end.status().message(), "version 8")) << end.status();
 }
 
 TEST(EventLog, TheFirstFormatIsRead) {
   const std::string log = Encode({{kTime, RunFinished{}}});
-  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":7", "\"v\":1"}}), "log", [](const RunEvent&) {});
+  const auto end = ReplayEvents(absl::StrReplaceAll(log, {{"\"v\":8", "\"v\":1"}}), "log", [](const RunEvent&) {});
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_TRUE(end->finished);
   EXPECT_FALSE(end->closed);
@@ -456,7 +456,7 @@ TEST(EventLog, SuitesOfLogsThatDoNotNameThem) {
   CaseEnded ended;
   ended.unit = "t";
   ended.name = "A.B";
-  const std::string log = absl::StrReplaceAll(Encode({{kTime, ended}}), {{"\"v\":7", "\"v\":3"}});
+  const std::string log = absl::StrReplaceAll(Encode({{kTime, ended}}), {{"\"v\":8", "\"v\":3"}});
   ReadOne(log, [](const RunEvent& event) { EXPECT_EQ(std::get<CaseEnded>(event.what).suite, "A"); });
 }
 
@@ -479,6 +479,15 @@ TEST(EventLog, CoverageRoundTrips) {
   RoundTrip<CoverageMeasured>({std::nullopt, 0, false, "", "no such interpreter"}, [](const CoverageMeasured& read) {
     EXPECT_FALSE(read.percent.has_value());
     EXPECT_EQ(read.error, "no such interpreter");
+  });
+}
+
+TEST(EventLog, ReportsOfFrameworksRoundTrip) {
+  RoundTrip<ReportsMade>({UnitId(3), "tests", "written\n", "no disk"}, [](const ReportsMade& read) {
+    EXPECT_EQ(read.unit, UnitId(3));
+    EXPECT_EQ(read.unit_name, "tests");
+    EXPECT_EQ(read.text, "written\n");
+    EXPECT_EQ(read.error, "no disk");
   });
 }
 

@@ -56,6 +56,22 @@ TEST(RunSummary, WhatIsCoveredFailsARunThatWentWell) {
   EXPECT_EQ(exit_of({std::nullopt, 0, false, "", "no disk"}, Outcome::kFailed), kExitFailed);
 }
 
+TEST(RunSummary, AReportOfPytestThatIsNotThereFailsARunThatWentWell) {
+  const auto exit_of = [](const std::string& error, Outcome outcome) {
+    RunSummary summary;
+    (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});
+    (void)summary.Handle({kTime, Case(0, outcome)});
+    (void)summary.Handle({kTime, ReportsMade{UnitId(0), "t", "text", error}});
+    (void)summary.Handle({kTime, ReportsMade{UnitId(1), "u", "", ""}});
+    (void)summary.Handle({kTime, RunFinished{RunEnd::kCompleted, ""}});
+    EXPECT_EQ(summary.ReportsFault(), error.empty() ? "" : "pytest's reports of t: no disk");
+    return summary.ExitStatus();
+  };
+  EXPECT_EQ(exit_of("", Outcome::kPassed), kExitPassed);
+  EXPECT_EQ(exit_of("no disk", Outcome::kPassed), kExitBroken);
+  EXPECT_EQ(exit_of("no disk", Outcome::kFailed), kExitFailed);
+}
+
 TEST(RunSummary, ACaseThatFailedAfterAllCountsOnce) {
   RunSummary summary;
   (void)summary.Handle({kTime, UnitListed{UnitId(0), "t", 1, 1, "", ""}});

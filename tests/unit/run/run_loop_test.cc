@@ -175,6 +175,25 @@ TEST_F(RunLoopTest, WhatIsCoveredIsReportedBeforeTheEnd) {
   EXPECT_THAT(*(told + 1), StartsWith("finished"));
 }
 
+TEST_F(RunLoopTest, ReportsOfFrameworksAreMadeBeforeTheEnd) {
+  std::string told = "never asked";
+  options_.make_reports = [&](absl::string_view interrupted, const std::function<bool()>& stop) {
+    EXPECT_FALSE(stop());
+    told = std::string(interrupted);
+    return RunLoop::Options::FrameworkReports{{ReportsMade{UnitId(0), "u", "written", ""}}, {"one is missing"}};
+  };
+  ListedUnit("u", {"S.a"});
+  ComesUp(kA);
+  ComesUp(kB);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_EQ(told, "");
+  const std::vector<std::string>& lines = sink_.lines();
+  const auto made = std::find(lines.begin(), lines.end(), "reports u written");
+  ASSERT_NE(made, lines.end());
+  EXPECT_EQ(*(made - 1), "warning one is missing");
+  EXPECT_THAT(*(made + 1), StartsWith("finished"));
+}
+
 TEST_F(RunLoopTest, WhoListsAUnitNeedsNoTableOfItsCases) {
   UnitToList("math", {"A.One", "A.Two", "A.Three", "A.Four"});
   ComesUp(kA);
