@@ -126,17 +126,15 @@ int ErrorOfConnect(const char* ip) {
   to.sin_family = AF_INET;
   to.sin_port = htons(9);
   inet_pton(AF_INET, ip, &to.sin_addr);
-  volatile int error = 0;
   const pid_t pid = vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): another process, and nothing copied
   if (pid == 0) {
     // NOLINTNEXTLINE(clang-analyzer-unix.Vfork): a call of the kernel, which changes nothing here but errno
-    const int connected = connect(-1, reinterpret_cast<const sockaddr*>(&to), sizeof to);
-    error = connected == 0 ? 0 : errno;
-    _exit(0);
+    _exit(connect(-1, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 ? 0 : errno);
   }
   if (pid < 0) return errno;
-  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
-  return error;
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
 }
 
 absl::Status Begin(std::thread* thread, std::function<void()> run) {

@@ -223,7 +223,8 @@ void PytestReports::MakeOf(UnitId id, absl::string_view interrupted, const std::
       }
     }
   }
-  if (kept.unlisted && !error.empty() && !fails) return;  // what kept pytest from its tests has been told in its words
+  // The run has failed, and has said why. That pytest does not come to its reports for the same reason is its own way.
+  if (unknown && !fails && !error.empty()) return;
   if (!error.empty() && fails) {
     report.error = std::move(error);
   } else if (!error.empty()) {

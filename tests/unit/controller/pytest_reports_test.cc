@@ -121,6 +121,11 @@ TEST_F(PytestReportsTest, WhereNoProcessHadASayTheControllerFindsOut) {
   PytestReports unwanted(Options(R"(echo; echo '{"wanted": false, "fails": false, "error": ""}' > $control/result)"));
   (void)unwanted.Handle({kTime, UnitListed{UnitId(4), "tests", 0, 0, "no pytest", "there"}});
   EXPECT_THAT(unwanted.Make("", GoOn).reports, IsEmpty());
+  PytestReports cannot(Options(R"(echo no; echo '{"wanted": true, "fails": false, "error": "4"}' > $control/result)"));
+  (void)cannot.Handle({kTime, UnitListed{UnitId(4), "tests", 0, 0, "conftest.py", "no"}});
+  const PytestReports::Made nothing = cannot.Make("", GoOn);
+  EXPECT_THAT(nothing.reports, IsEmpty());
+  EXPECT_THAT(nothing.warnings, IsEmpty()) << "why it cannot is why there is no listing";
   PytestReports wanted(Options(absl::StrCat("cat $control/verdicts; ", kWell)));
   (void)wanted.Handle({kTime, UnitListed{UnitId(4), "tests", 0, 0, "no pytest", "there"}});
   Ends("a.py::x", Outcome::kInfraError, &wanted);
