@@ -228,6 +228,7 @@ TEST_F(SandboxLauncherTest, AProcessStartsAsAnyOther) {
   const std::vector<std::string> kept = Shell(script);
   EXPECT_EQ(kept, Shell(script, Sandbox::kNone));
   EXPECT_THAT(kept, AllOf(Contains("0022"), Contains("leads"), Contains(absl::StrCat(SlotMark(3)))));
+#ifndef __SANITIZE_THREAD__  // it makes a fork of vfork, and what the child leaves behind is not seen
   StartSpec spec;
   spec.program = "/nonexistent/test";
   spec.arguments = {"test"};
@@ -235,6 +236,7 @@ TEST_F(SandboxLauncherTest, AProcessStartsAsAnyOther) {
   spec.sandbox = Sandbox::kNoNetwork;
   EXPECT_THAT(std::string(launcher_.Launch(SlotId(1), std::move(spec)).status().message()),
               HasSubstr("cannot start /nonexistent/test in /: execve"));
+#endif
 }
 
 TEST_F(SandboxLauncherTest, OneThatIsKilledWhileItWaitsIsGone) {
