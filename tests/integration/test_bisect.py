@@ -130,11 +130,11 @@ class BisectTest(DtestCase):
             def test_a(i):
                 pass
 
-            def test_b_sets_the_locale():
-                state["locale"] = "de"
+            def test_b():
+                state["b"] = True
 
             def test_c_opens():
-                state["open"] = True
+                state.update(open=True, locale="de")
 
             def test_d_closes():
                 state["open"] = False
@@ -145,13 +145,14 @@ class BisectTest(DtestCase):
             """)
         result = self.bisect("test_victim", code=PASSED)  # a short name, too
         lines = result.stdout.splitlines()
-        self.assertIn("fails behind 1 of 6 that ran before it", lines[0])
-        self.assertEqual(lines[1].split("::")[-1], "test_b_sets_the_locale")
+        # Behind the first of these alone it fails otherwise, and that has to be tried.
+        self.assertIn("fails behind 2 of 6 that ran before it", lines[0])
+        self.assertEqual([line.split("::")[-1] for line in lines[1:3]], ["test_c_opens", "test_d_closes"])
         self.assertIn("in that run: failed: test_it.py:19: AssertionError: wrong locale of ", result.stdout)
         self.assertIn("behind them: failed: test_it.py:19: AssertionError: wrong locale of ", result.stdout)
         self.assertSays(result, "in a trial it fails otherwise: failed: test_it.py:18: AssertionError: database was left open",
-                        "1 of them without an answer: it fails otherwise: ")
-        self.assertLastLineReproduces(result, "2 cases: 1 passed, 1 failed")
+                        "of them without an answer: it fails otherwise: ")
+        self.assertLastLineReproduces(result, "3 cases: 2 passed, 1 failed")
 
     def test_one_that_is_gone(self):
         text = """\
