@@ -25,6 +25,10 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 ROWS = {}  # name -> Row, in the order of the table
 
 
+class Failed(SystemExit):
+    """What is measured did not do what it was to. Ends the row, with what it says, where nobody catches it."""
+
+
 @dataclasses.dataclass
 class Row:
     name: str
@@ -136,13 +140,16 @@ class Bench:
             text = text.replace(path, name)
         text = re.sub(r"'(\S*\$\S*)'", r'"\1"', text)
         if directory:
-            text = f"cd {directory} && {text.replace('build/', '$REPO/build/', 1)}"
+            text = f"cd {directory} && " + re.sub(r"(?<![\w./-])build/", "$REPO/build/", text)
         if text not in self.commands:
             self.commands.append(text)
 
-    def timed(self, command, ok=(0,), cwd=None, env=None, note=True):
-        """Seconds that a command takes; ends the bench where it fails."""
-        return self._run(command, ok, cwd, env, note)[0]
+    def timed(self, command, ok=(0,), cwd=None, env=None, note=True, passed=None):
+        """Seconds that a command takes, which is to say that so many tests passed, if `passed` is given."""
+        seconds, text = self._run(command, ok, cwd, env, note)
+        if passed is not None and not re.search(rf"\b{passed} passed\b", text):
+            raise Failed(f"{shlex.join(command)}\n{text[-4000:]}\ndid not say that {passed} tests passed")
+        return seconds
 
     def timed_together(self, commands):
         """Seconds until all of these commands, started at once, have ended."""
@@ -153,7 +160,7 @@ class Bench:
                                     stdout=subprocess.DEVNULL) for command in commands]
         codes = [process.wait() for process in started]
         if any(codes):
-            sys.exit(f"{shlex.join(commands[0])} and its like exited with {codes}")
+            raise Failed(f"{shlex.join(commands[0])} and its like exited with {codes}")
         return time.monotonic() - begin
 
     def _run(self, command, ok, cwd, env, note):
@@ -164,7 +171,7 @@ class Bench:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         seconds = time.monotonic() - begin
         if done.returncode not in ok:
-            sys.exit(f"{shlex.join(command)}\nexited with {done.returncode}:\n{done.stdout[-4000:]}")
+            raise Failed(f"{shlex.join(command)}\nexited with {done.returncode}:\n{done.stdout[-4000:]}")
         return seconds, done.stdout
 
     def dtest(self, *arguments, state="state", cache="cache", ok=(0,), cwd=None, events=False, verbosity="-q",
@@ -182,5 +189,5 @@ class Bench:
 
 def clean_environment(more=None):
     kept = {name: value for name, value in os.environ.items()
-            if not name.startswith(("DTEST_", "GTEST_", "SSH_", "XDG_", "CI", "GITHUB_", "GITLAB_"))}
+            if not name.startswith(("DTEST_", "GTEST_", "SSH_", "XDG_", "CI", "GITHUB_", "GITLAB_", "PYTHON", "PYTEST_", "PG"))}
     return dict(kept, LC_ALL="C.UTF-8", NO_COLOR="1", **(more or {}))

@@ -23,10 +23,10 @@ def write(bench, name, text):
         file.write(text)
 
 
-def trivial_tests(bench, files, of_each):
-    write(bench, "pytest.ini", "[pytest]\n")
+def trivial_tests(bench, files, of_each, directory=""):
+    write(bench, os.path.join(directory, "pytest.ini"), "[pytest]\n")
     for number in range(files):
-        write(bench, f"tests/test_{number}.py",
+        write(bench, os.path.join(directory, f"tests/test_{number}.py"),
               "".join(f"def test_{i}():\n    assert {i} >= 0\n\n" for i in range(of_each)))
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -10,10 +9,10 @@ import unittest
 from textwrap import dedent
 
 import harness
+import pages
 from harness import BROKEN, INTERRUPTED, PASSED, DtestCase, FarmCase, wait_until
 
 PYTHON = "/usr/bin/python3"
-RECIPE = os.path.join(os.path.dirname(__file__), "../../docs/postgresql.md")
 # What each command does is a line of the log: $HOME is the host's own.
 SETTINGS = """\
     [setup.host]
@@ -361,11 +360,6 @@ class FarmTest(SetupCase, FarmCase):
         self.assertHostsClean()
 
 
-def blocks(kind):
-    with open(RECIPE, encoding="utf-8") as file:
-        return re.findall(rf"```{kind}\n(.*?)```", file.read(), re.S)
-
-
 PSQL = """\
     import os, subprocess
     import pytest
@@ -389,7 +383,7 @@ class RecipeCase(SetupCase):
     """docs/postgresql.md, as it stands there."""
 
     def recipe(self):
-        [settings], [script] = blocks("toml"), blocks("sh")
+        [settings], [script] = pages.blocks("postgresql.md", "toml"), pages.blocks("postgresql.md", "sh")
         self.write("dtest.toml", f'{settings}[pytest]\ninterpreter = "{PYTHON}"\n')
         self.write("tests/postgres.sh", script, 0o755)
         self.write("tests/schema.sql", "CREATE TABLE visits (slot int);\n")
