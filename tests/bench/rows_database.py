@@ -9,7 +9,7 @@ from measure import Failed, Figure, at_most, clean_environment, row, side_by_sid
 import pages  # after measure, which says where it is
 from rows_pytest import LOCAL, PYTEST, PYTHON, write
 
-TABLES, ROWS = 150, 250
+TABLES, ROWS = 200, 300
 
 CONFTEST = """\
 import os
@@ -125,8 +125,8 @@ def check_that_all_is_here():
 
 @row("py-database")
 def py_database(bench):
-    """800 tests in 40 files, each of which connects, makes six queries (psycopg2) and rolls back; migrations of 150 tables, 900 indexes
-    and 37,500 rows, which take PostgreSQL about two seconds; four slots on this machine. dtest runs the recipe of docs/postgresql.md as that page has it: its
+    """800 tests in 40 files, each of which connects, makes six queries (psycopg2) and rolls back; migrations of 200 tables, 1,200 indexes
+    and 60,000 rows, which take PostgreSQL about two seconds; four slots on this machine. dtest runs the recipe of docs/postgresql.md as that page has it: its
     wall has the server's start and end, the migrations once and a copy for each slot. For `pytest -n 4` (Debian's pytest-xdist) the same script
     has started a server of the same settings before the clock starts, and ends it after the clock has stopped; a fixture of the session makes and
     migrates a database for each worker. The project is the same. In turn, three times. Nobody writes byte code or a cache."""
