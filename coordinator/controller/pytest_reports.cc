@@ -8,6 +8,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "coordinator/launch/run_script.h"
@@ -68,6 +69,12 @@ std::string LineOf(const CaseEnded& ended) {
   AppendField("file", ended.file, &line);
   AppendField("line", ended.line, &line);
   return line;
+}
+
+// Less the lines without anything at its beginning; empty where there is no other.
+std::string Shown(std::string said) {
+  if (absl::StripAsciiWhitespace(said).empty()) return "";
+  return said.substr(said.find_first_not_of('\n'));
 }
 
 // What the first process said it is asked for, by options: reports that somebody waits for.
@@ -213,7 +220,7 @@ void PytestReports::MakeOf(UnitId id, absl::string_view interrupted, const std::
   if (result.ok()) {
     if (!result->wanted) return;
     fails = fails || result->fails;
-    report.text = std::move(result->said);
+    report.text = Shown(std::move(result->said));
     for (std::string& warning : result->warnings) made->warnings.push_back(absl::StrCat(name, ": ", warning));
     for (const std::string& file : result->files) {
       const auto [at, added] = written_.try_emplace(file, name);

@@ -41,12 +41,13 @@ class Suite:
 def neutral(value):
     """Without times, places and workers."""
     if isinstance(value, dict):
-        return {key: neutral(each) for key, each in value.items()
-                if key not in ("created", "duration", "root", "start", "stop", "$report_type", "testrun_uid", "item_index")}
+        return {neutral(key): neutral(each) for key, each in value.items()
+                if key not in ("created", "duration", "root", "start", "stop", "testrun_uid", "item_index", "msecs",
+                               "relativeCreated", "process", "thread")}
     if isinstance(value, list):
         return [neutral(each) for each in value]
     if isinstance(value, str):
-        return re.sub(r"gw\d+|/\S*/(ours|theirs)/|\d\d:\d\d:\d\d|\d+ ms", "", value)
+        return re.sub(r"gw\d+|/\S*/(ours|theirs)/|^(ours|theirs)$|\d\d:\d\d:\d\d|\d+ ms", "", value)
     return value
 
 
@@ -275,7 +276,7 @@ class PluginsTest(harness.DtestCase):
             for path, contents in files.items():
                 self.write(f"{project}/{path}", contents)
         environment = self.environment(PYTHONPATH=f"{packages}:{VERDICTS}", PYTHONDONTWRITEBYTECODE="1")
-        subprocess.run([registry.python(), "-m", "pytest", "-q", "-p", "verdicts_plugin", "--verdicts", self.path("verdicts.json"),
+        subprocess.run([registry.python(), "-m", "pytest", "-p", "verdicts_plugin", "--verdicts", self.path("verdicts.json"),
                         "-p", "no:cacheprovider", *(["-n2"] if suite.report is not None else [])],
                        cwd=self.path("theirs"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                        stdin=subprocess.DEVNULL, check=False)

@@ -357,16 +357,12 @@ class Controller:
     # ---- What it came to
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_terminal_summary(self, terminalreporter):
-        """What is written there is shown."""
-        writer = getattr(terminalreporter, "_tw", None)
-        if writer is None or not hasattr(writer, "_file"):
-            yield
-            return
-        silent, writer._file = writer._file, sys.stdout
+    def pytest_sessionfinish(self):
+        """What is written to the screen from here on is the project's, and shown."""
+        writer = writer_of(self.config.pluginmanager.getplugin("terminalreporter"))
+        if writer is not None:
+            writer._file = sys.stdout
         yield
-        writer._file.flush()
-        writer._file = silent
 
     def pytest_internalerror(self, excrepr):
         self.error_of_session = f"an internal error of pytest, in a plugin or conftest.py: {last_line(str(excrepr))}"
@@ -426,14 +422,19 @@ class Ending:
         return None
 
 
-def silence(reporter):
-    """The terminal reporter knows all, and says nothing; what others write in pytest_terminal_summary is theirs."""
+def writer_of(reporter):
+    """None where there is no terminal, or one that writes in its own way."""
     writer = getattr(reporter, "_tw", None)
-    if writer is None or not hasattr(writer, "_file"):
-        return
-    writer._file = open(os.devnull, "w", encoding="utf-8")
+    return writer if hasattr(writer, "_file") else None
+
+
+def silence(reporter):
+    """The terminal reporter knows all, and says nothing."""
+    writer = writer_of(reporter)
+    if writer is not None:
+        writer._file = open(os.devnull, "w", encoding="utf-8")
     for name in dir(reporter):
-        if name.startswith("summary_") or name == "short_test_summary":
+        if name.startswith("summary_") or name in ("short_test_summary", "_report_keyboardinterrupt"):
             setattr(reporter, name, lambda *_, **__: None)
 
 

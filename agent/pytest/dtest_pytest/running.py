@@ -97,7 +97,7 @@ class Running(collection.Collection):
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
         self._channel.send("runner", RUNNER)
-        self._reports.begin(session.config, self._channel)
+        self._reports.begin(session.config, self._channel, self.names)
         with self._measure.told(self._channel):
             self._run_all(session)
         self._ended = True

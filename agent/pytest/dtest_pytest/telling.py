@@ -46,10 +46,10 @@ class Reports:
         """The controller will know of this process."""
         return self._telling is not None
 
-    def begin(self, config, channel):
+    def begin(self, config, channel, names):
         """In a process that runs tests, before the first."""
         if self.wanted(config):
-            self._telling = Telling(config, channel)
+            self._telling = Telling(config, channel, names)
             self._telling.tell_node(self._platform)
             config.pluginmanager.register(self._telling, "dtest-telling")
 
@@ -64,9 +64,10 @@ class Reports:
 
 
 class Telling:
-    def __init__(self, config, channel):
+    def __init__(self, config, channel, names):
         self._config = config
         self._channel = channel
+        self._names = names
         self._process = os.urandom(8).hex()
         self._failed = False  # the test that runs
         self._notes = set()
@@ -99,11 +100,12 @@ class Telling:
         if data is None:
             self.tell("lost", id=report.nodeid, why=f"no plugin serialises a {type(report).__name__}")
         else:
-            self.tell(event, data=data, **{"id": report.nodeid, **more})
+            data = {**data, "nodeid": self._names.of(report.nodeid)}
+            self.tell(event, data=data, **{"id": data["nodeid"], **more})
 
     def pytest_runtest_logstart(self, nodeid, location):
         self._failed = False
-        self.tell("start", id=nodeid, at=location)
+        self.tell("start", id=self._names.of(nodeid), at=location)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report):
@@ -111,10 +113,10 @@ class Telling:
         self.tell_report("report", report)
 
     def pytest_runtest_logfinish(self, nodeid, location):
-        self.tell("finish", id=nodeid, at=location, failed=self._failed)
+        self.tell("finish", id=self._names.of(nodeid), at=location, failed=self._failed)
 
     def pytest_warning_recorded(self, warning_message, when, nodeid, location):
-        self.tell("warning", warning=plain_warning(warning_message), when=when, id=nodeid, at=location)
+        self.tell("warning", warning=plain_warning(warning_message), when=when, id=self._names.of(nodeid), at=location)
 
 
 def shortened(data):

@@ -340,6 +340,37 @@ class ControllerTest(ReportsCase):
                          {"a": ["/here/a.py", ("/here", 3)], "/far/tree": None})
         self.assertEqual(moved("in '/far/tree/a.py'; /far/trees, x/far/tree", places), "in '/here/a.py'; /far/trees, x/far/tree")
 
+    def test_ids_with_paths_of_a_host_are_those_that_dtest_knows(self):
+        self.write("test_m.py", "import pytest\n@pytest.mark.parametrize('path', [__file__])\ndef test_a(path): pass\n")
+        self.arguments = ["--junitxml=report.xml"]
+        cases = ["test_m.py::test_a[/home/p/test_m.py]"]
+        self.selected(cases)
+        self.run_and_keep(cases, more=("--there=.", "--here=/home/p"))
+        result = self.control()
+        self.assertEqual((result["error"], result["warnings"]), ("", []), self.printed)
+        self.assertEqual(cases_of(self.path("report.xml")), {("test_m", "test_a[/home/p/test_m.py]"): [[]]})
+
+    def test_what_others_write_at_the_end_is_shown(self):
+        """Not what the terminal reporter says of tests."""
+        self.write("conftest.py", """\
+            import pytest
+            def terminal(config): return config.pluginmanager.getplugin("terminalreporter")
+            def pytest_runtest_logreport(report): pass
+            @pytest.hookimpl(hookwrapper=True)
+            def pytest_terminal_summary(terminalreporter):
+                terminalreporter.write_line("before")
+                yield
+                terminalreporter.write_line("after")
+            def pytest_unconfigure(config):
+                if not hasattr(config, "workerinput"): terminal(config).write_line("at last")
+            """)
+        self.write("test_m.py", "def test_a(): assert 0\n")
+        self.selected(["test_m.py::test_a", "test_m.py::test_b"])
+        self.run_and_keep(["test_m.py::test_a"])
+        self.verdict(case="test_m.py::test_b", outcome="not run")
+        self.assertEqual(self.control("--interrupted=SIGINT")["error"], "", self.printed)
+        self.assertEqual(self.printed.strip().splitlines(), ["before", "after", "at last"])
+
     def test_of_several_attempts_the_last_counts(self):
         self.write_hooks()
         self.write("test_m.py", "import os\ndef test_a(): assert os.environ['DTEST_ATTEMPT'] == '2'\n")
