@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/execute/process.h"
+#include "unit/agent/fork_server.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
@@ -23,25 +24,15 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// A fork server in Python, of the same module as pytest's; what it forks runs the Python code that it is asked for.
+// Of a fork server: what it forks runs the Python code that it is asked for.
 constexpr char kServer[] = R"(
-import os, sys, threading, time
-sys.path.insert(0, sys.argv[1])
-from dtest_pytest import forking
-
-class Config:
-    class pluginmanager:
-        @staticmethod
-        def getplugin(name): return None
-class Worker:
-    def begin(self, config): pass
-    def end(self): pass
+import threading, time
 
 control = forking.Control()
 origin = forking.Origin("/", "/none")
 exec(sys.argv[2])
 try:
-    request = forking.serve(control, Config, Worker(), origin)
+    request = serve(control, origin)
 except forking.Refused as refused:
     control.refuse(str(refused))
     sys.exit(0)
@@ -54,7 +45,7 @@ class ForkLauncherTest : public testing::Test {
  protected:
   ForkLauncherTest() {
     EXPECT_TRUE(BecomeSupervisor().ok());
-    std::ofstream(server_) << kServer;
+    std::ofstream(server_) << kForkServerBegins << kServer;
   }
   // `first` is run in the server before it serves, `code` in what it forks, `fresh` by a shell where it does not.
   std::unique_ptr<TestProcess> Launch(const std::string& first, const std::string& code,

@@ -31,6 +31,7 @@
 #include "agent/execute/leftovers.h"
 #include "agent/execute/process.h"
 #include "dtest/base/io.h"
+#include "unit/agent/fork_server.h"
 
 namespace dtest {
 namespace {
@@ -388,19 +389,9 @@ TEST_F(SandboxLauncherTest, DISABLED_UnderAFilter) {
   }
 }
 
-// A fork server in Python, of the same module as pytest's.
+// Of a fork server.
 constexpr char kServer[] = R"(
-import os, socket, sys
-sys.path.insert(0, sys.argv[1])
-from dtest_pytest import forking
-
-class Config:
-    class pluginmanager:
-        @staticmethod
-        def getplugin(name): return None
-class Worker:
-    def begin(self, config): pass
-    def end(self): pass
+import socket
 
 def send(host):
     try:
@@ -411,7 +402,7 @@ def send(host):
 origin = forking.Origin("/", "/none")
 loaded = os.getpid()
 send("192.0.2.78")
-request = forking.serve(forking.Control(), Config, Worker(), origin)
+request = serve(forking.Control(), origin)
 sys.stdout = os.fdopen(1, "w", closefd=False)
 said = send("192.0.2.77")
 print("forked" if loaded != os.getpid() else "alone", loaded, said)
@@ -425,7 +416,7 @@ TEST_F(SandboxLauncherTest, WhatIsForkedIsKeptAndItsServerIsOfItsOwn) {
     StartSpec spec;
     spec.program = "/usr/bin/python3";
     spec.arguments = {"python3", "-c", "print('afresh')"};
-    spec.fork_server = {"python3", "-B", "-c", kServer, DTEST_PYTEST_PLUGIN};
+    spec.fork_server = {"python3", "-B", "-c", absl::StrCat(kForkServerBegins, kServer), DTEST_PYTEST_PLUGIN};
     spec.report = true;
     const std::unique_ptr<TestProcess> process = Launch(std::move(spec), sandbox);
     ASSERT_NE(process, nullptr);
