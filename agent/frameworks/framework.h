@@ -33,6 +33,9 @@ struct Companion {
   absl::string_view name;   // of their directory
   absl::string_view start;  // the one that the unit's program, an interpreter, is told to run
   absl::Span<const File> files;
+  // The option that names a directory of the host's store, for what makes later runs faster: `<option>=<directory>`, in
+  // front of the unit's own arguments. It need not be there.
+  absl::string_view kept_option;
 };
 
 // How to start a process of a unit.

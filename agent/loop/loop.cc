@@ -179,6 +179,7 @@ absl::Status AgentLoop::MakeSlot(SlotId slot) {
   options.launcher = out_.launcher;
   options.directories = *std::move(directories);
   options.setups = setups_.get();
+  options.store = options_.store;
   options.environment = options_.environment;
   options.emit = [this](AgentEvent event) {
     if (const auto* ended = std::get_if<ListingEnded>(&event)) Keep(*ended);

@@ -86,6 +86,10 @@ std::string SlotRunner::Spawn(const Program& program, const Invocation& invocati
     absl::StatusOr<std::string> companion = Unpack(*invocation.companion);
     if (!companion.ok()) return std::string(companion.status().message());
     spec.arguments.push_back(*std::move(companion));
+    if (!options_.store.empty()) {
+      spec.arguments.push_back(
+          absl::StrCat(invocation.companion->kept_option, "=", options_.store, "/kept/", invocation.companion->name));
+    }
   }
   for (const auto& [path, contents] : invocation.files) {
     absl::Status written = options_.directories->WriteFile(path, contents);

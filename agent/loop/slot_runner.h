@@ -53,6 +53,7 @@ class SlotRunner : private CaseSink {
     ProcessLauncher* launcher = nullptr;
     std::unique_ptr<SlotDirectories> directories;
     const Setups* setups = nullptr;        // null: there are none
+    std::string store;                     // the host's, for what frameworks keep; empty: nothing is kept
     Environment environment;               // what a process inherits, but for what is set for it
     std::function<void(AgentEvent)> emit;  // called from within Start, StartListing, Tick and the poller's callbacks
     std::function<void(std::string)> note = {};   // as emit; what a person should know. None: nobody asks

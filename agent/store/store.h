@@ -9,6 +9,7 @@
 //   <root>/removed/                  what dead runs left, being removed by a thread (rubbish.h)
 //   <root>/fetching/<file id>        locked by the agent that fetches the file (fetch_claims.h)
 //   <root>/environments/             what tests import, made here by commands of users (environments.h)
+//   <root>/kept/<framework>/         what a framework keeps to be faster next time (agent/frameworks/framework.h)
 //   <root>/runs/<run>                a living run: its flock, and the ids of the files it needs (runs.h)
 //
 // Chunks are not stored apart: a chunk that is wanted again is read from a file that has it, so the store costs the

@@ -1,6 +1,7 @@
 """A pytest project under dtest: the same cases and verdicts as pytest itself gives, here and on ssh hosts."""
 
 import ast
+import glob
 import importlib.util
 import json
 import os
@@ -586,6 +587,35 @@ class HostsTest(Project, FarmCase):
         self.assertEqual(self.dtest(*hosts, name).names(), {name: "passed"})
 
     @unittest.skipUnless(importlib.util.find_spec("xdist"), "compares with pytest-xdist, which is not here")
+    def test_byte_code_is_kept_by_the_host(self):
+        self.write("pytest.ini", "[pytest]\n")
+        self.write("helper.py", "VALUE = 1\n")
+        # Written while a hook with two halves is at work: what it has made is not what would be taken away.
+        self.write("conftest.py", "def pytest_configure(config):\n    import helper\n\n"
+                                  "def pytest_unconfigure(config):\n    pass\n")
+        self.write("test_a.py", "import helper\n\ndef test_a():\n    assert helper.VALUE == 1\n")
+
+        host = self.farm["h1"]
+        directory = host.path(f"{host.home}/.cache/dtest/kept/pytest")
+
+        def kept():
+            return {file: os.stat(file).st_mtime_ns for file in glob.glob(f"{directory}/??/*")}
+
+        seen = [kept()]
+        for _ in range(2):
+            result = self.dtest(*self.on_farm("h1"), ".")
+            self.assertExit(result, PASSED)
+            self.assertNotIn("forked", result.text)
+            seen.append(kept())
+        self.assertEqual(len(seen[1]), len(seen[0]) + 3)
+        self.assertEqual(seen[1], seen[2], "nothing is made twice")
+        self.write("helper.py", "VALUE = 2\n")
+        result = self.dtest(*self.on_farm("h1"), ".")
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "assert 2 == 1")
+        self.assertEqual(len(kept()), len(seen[2]) + 1)
+        self.assertHostsClean()
+
     def test_one_report_of_pytest_itself_of_all_hosts(self):
         self.make_project()
         self.write("project/conftest.py", textwrap.dedent(REPORTING_CONFTEST))

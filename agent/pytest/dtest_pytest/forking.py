@@ -53,9 +53,9 @@ class Request:
 class Origin:
     """What this process was started with: what is another after collection was set by the project, and stays."""
 
-    def __init__(self, root, temporary):
+    def __init__(self, root, temporary, kept):
         self.streams = streams.Streams()
-        self.sharing = sharing.Sharing(root, temporary)
+        self.sharing = sharing.Sharing(root, temporary, kept)
         self.inherited = inherited.Inherited()
         self._environment = dict(os.environ)
         self._one_thread = [name for name in ONE_THREAD if name not in os.environ]

@@ -38,8 +38,8 @@ def main(arguments, profile_directory, collects_apart):
         from . import controlling  # others need not import it
 
         sys.exit(controlling.main(asked))
-    from . import (forking, listing, measuring, names, refusing, rewriting, running, serving, stacks, telling, watching,
-                   worker)
+    from . import (bytecode, forking, listing, measuring, names, refusing, rewriting, running, serving, stacks, telling,
+                   watching, worker)
 
     why_not = measuring.why_not() if asked.coverage == "yes" else ""
     if why_not:
@@ -65,7 +65,8 @@ def main(arguments, profile_directory, collects_apart):
 
         profiled = profiling.Collecting() if collects_apart else profiling.Fixtures(profile_directory, root)
     plugin = worker.Worker(bool(asked.serve), measure, reports, profiled)
-    plugins = [plugin]
+    kept = bytecode.Kept(asked.kept, os.path.join(common, "bytecode"))
+    plugins = [plugin, bytecode.Keeping(kept)]
     known_as = names.Names(asked.there, asked.here)
     if asked.list:
         work = listing.Listing(asked.list, root, known_as, asked.may_be_empty)
@@ -76,10 +77,10 @@ def main(arguments, profile_directory, collects_apart):
         temporary = tempfile.mkdtemp(prefix="forking-", dir=common)
         os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"] = temporary
         tempfile.tempdir = None
-        work = serving.Serving(plugin, root, known_as, forking.Origin(root, temporary), asked.may_be_empty, measure,
+        work = serving.Serving(plugin, root, known_as, forking.Origin(root, temporary, kept), asked.may_be_empty, measure,
                                reports)
         watching.watch_environment()
-        plugins.append(rewriting.Ahead())
+        plugins.append(rewriting.Ahead(kept))
     cache = os.path.join(common, "cache")
     status = records.BROKEN
     try:

@@ -11,6 +11,7 @@ class Request:
     --ignore=PATH   not to collect, relative to the root: a root or a program of its own. Repeatable
     --packages=DIR  what the run ships of an environment (environment.py), relative to the directory of the process
     --system-packages=yes  what is installed beside the interpreter is imported, too
+    --kept=DIR      of this user on this host, for what makes a later run faster (bytecode.py)
     --may-be-empty=yes  that there is no test is no mistake
     --arg=ARG       for pytest. Repeatable
     --there=PATH    a directory, relative to that of the process or absolute. Repeatable, as often as
@@ -25,13 +26,13 @@ class Request:
     """
 
     LISTS = ("path", "ignore", "arg", "there", "here")
-    TEXTS = ("root", "ini", "packages", "system-packages", "may-be-empty", "coverage", "reports", "list", "serve", "run",
+    TEXTS = ("root", "ini", "packages", "system-packages", "kept", "may-be-empty", "coverage", "reports", "list", "serve", "run",
              "control", "interrupted")
 
     def __init__(self, arguments):
         self.root = self.ini = self.may_be_empty = self.coverage = self.reports = ""
         self.list = self.serve = self.run = self.control = self.interrupted = ""
-        self.packages = self.system_packages = ""
+        self.packages = self.system_packages = self.kept = ""
         self.path, self.ignore, self.arg, self.there, self.here = [], [], [], [], []
         for argument in arguments:
             name, separator, value = argument.partition("=")

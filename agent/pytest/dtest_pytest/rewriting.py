@@ -1,28 +1,27 @@
 """Takes work off collection, which one process does while all slots of a host wait for it.
 
 More than half of what an ordinary file of tests costs to collect is its assertions, which pytest rewrites as it imports the
-file. Processes forked for it rewrite and compile files that come later, the last ones first, until both meet; none of the
-project's code runs in them. A file that warns or cannot be parsed is left to the process that collects, which tells of it.
+file. Processes forked for it rewrite and compile files that come later, the last ones first, until both meet, and hand them over as
+what the host keeps (bytecode.py); none of the project's code runs in them. A file that warns or cannot be parsed is left to the
+process that collects, which tells of it.
 """
 
 import gc
-import marshal
 import mmap
 import os
 import signal
 import struct
 import sys
-import warnings
 
 import pytest
 from _pytest.assertion import rewrite
 
+from . import bytecode
+
 FEWEST_FILES = 8  # that are worth a process
 MOST_HELPERS = 7
 NICER = 5  # than tests that run meanwhile
-PLACE = struct.Struct("Q")  # offset << LENGTH_BITS | length, of a file's entry; 0: none
-LENGTH_BITS = 26
-ENTRY = struct.Struct("QqQ")  # number of the file, and its time of change and size; its code follows
+PLACE = struct.Struct("Q")
 _exit = os._exit  # less what is patched into it later (coverage.py's patch = _exit)
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)  # of cyclic garbage: most of what collection makes, it keeps
 
@@ -30,11 +29,9 @@ COLLECTOR_THRESHOLDS = (50_000, 20, 20)  # of cyclic garbage: most of what colle
 class Ahead:
     """A plugin of pytest."""
 
-    def __init__(self):
+    def __init__(self, kept):
         self._groups = []
-        # Where pytest looks for what an earlier process has made; in place of its rewriting, errors would show a call of ours.
-        self._read = rewrite._read_pyc
-        rewrite._read_pyc = self._read_or_take
+        self._kept = kept
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_collection(self):
@@ -43,10 +40,10 @@ class Ahead:
         yield
         if gc.get_threshold()[:2] == COLLECTOR_THRESHOLDS[:2]:  # else the project's own; Python 3.14 forgets the third
             gc.set_threshold(*before)
-        rewrite._read_pyc = self._read
         for group in self._groups:
             group.end()
         self._groups = []
+        self._kept.sweep()
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_make_collect_report(self, collector):
@@ -58,73 +55,52 @@ class Ahead:
             return
         nodes = outcome.get_result().result or ()
         files = list(dict.fromkeys(str(node.path) for node in nodes if isinstance(node, pytest.Module)))
-        if len(files) >= FEWEST_FILES and len(os.listdir("/proc/self/task")) == 1:
-            self._groups.append(Group(files, collector.config))
+        if len(files) < FEWEST_FILES or all(map(self._is_kept, files[-FEWEST_FILES:])):
+            return
+        if len(os.listdir("/proc/self/task")) == 1:
+            self._groups.append(Group(files))
 
-    def _read_or_take(self, source, *arguments):
-        code = self._read(source, *arguments)
-        for group in self._groups:
-            code = code or group.take(str(source))
-        return code
+    def _is_kept(self, file):
+        source, hook = bytecode.content(file), bytecode.rewriting_hook()
+        return source is not None and hook is not None and self._kept.has(bytecode.kind_of_rewritten(hook), source)
 
 
 class Group:
     """Files, and the processes that rewrite them."""
 
-    def __init__(self, files, config):
+    def __init__(self, files):
         self._files = files
-        self._config = config
         self._numbers = {file: number for number, file in enumerate(files)}
-        # Shared: how far this process is, then a place for each file.
-        self._shared = mmap.mmap(-1, PLACE.size * (1 + len(files)))
+        self._shared = mmap.mmap(-1, PLACE.size)  # how far this process is
         idle = len(os.sched_getaffinity(0)) - 1
         self._count = min(idle, MOST_HELPERS, len(files) // FEWEST_FILES + 1)
-        self._helpers = []  # each with the file in memory that it writes; fewer than `count` where more could not be had
+        self._helpers = []  # process ids, fewer than `count` where more could not be had
         try:
             for helper in range(self._count):
                 self._start(helper)
-        except (OSError, AttributeError):
-            pass  # no process or descriptor is left for it, or Python cannot make it: this process does the rest
+        except OSError:
+            pass  # no process is left for it: this one does the rest
 
     def has_come_to(self, file):
         """This process imports it now: helpers need not make it, nor what comes before it."""
         if file in self._numbers:
             PLACE.pack_into(self._shared, 0, self._numbers[file] + 1)
 
-    def take(self, file):
-        """The code that was made of it; None: there is none."""
-        number = self._numbers.get(file)
-        place = 0 if number is None else PLACE.unpack_from(self._shared, PLACE.size * (1 + number))[0]
-        if not place:
-            return None
-        memory = self._helpers[(len(self._files) - 1 - number) % self._count][1]
-        entry = os.pread(memory, place & ((1 << LENGTH_BITS) - 1), place >> LENGTH_BITS)
-        now = os.stat(file)
-        if len(entry) < ENTRY.size or ENTRY.unpack_from(entry) != (number, now.st_mtime_ns, now.st_size):
-            return None
-        return marshal.loads(entry[ENTRY.size :])
-
     def end(self):
-        for process, memory in self._helpers:
+        for process in self._helpers:
             try:
                 if os.waitpid(process, os.WNOHANG) == (0, 0):  # so it is there, and this process' own
                     os.kill(process, signal.SIGKILL)
                     os.waitpid(process, 0)
             except OSError:
                 pass  # what the project does with SIGCHLD has collected it
-            os.close(memory)
         self._helpers = []
 
     def _start(self, helper):
-        memory = os.memfd_create("dtest-rewritten", os.MFD_CLOEXEC)
         parent = os.getpid()
-        try:
-            process = os.fork()
-        except OSError:
-            os.close(memory)
-            raise
+        process = os.fork()
         if process:
-            self._helpers.append((process, memory))
+            self._helpers.append(process)
             return
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -135,24 +111,13 @@ class Group:
             for number in range(len(self._files) - 1 - helper, -1, -self._count):
                 if PLACE.unpack_from(self._shared, 0)[0] > number or os.getppid() != parent:
                     break
-                self._make(number, memory)
+                self._make(number)
         finally:
             _exit(0)
 
-    def _make(self, number, memory):
+    def _make(self, number):
         file = rewrite.Path(self._files[number])
-        if os.path.exists(rewrite.get_cache_dir(file) / (file.stem + rewrite.PYC_TAIL)):
-            return  # most likely pytest uses that
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            try:
-                before = os.stat(file)
-                _, code = rewrite._rewrite_test(file, self._config)
-                entry = ENTRY.pack(number, before.st_mtime_ns, before.st_size) + marshal.dumps(code)
-            except Exception:
-                return
-        if warned or len(entry) >> LENGTH_BITS:
-            return
-        offset = os.lseek(memory, 0, os.SEEK_END)
-        if os.write(memory, entry) == len(entry):
-            PLACE.pack_into(self._shared, PLACE.size * (1 + number), offset << LENGTH_BITS | len(entry))
+        try:
+            rewrite._read_pyc(file, rewrite.get_cache_dir(file) / (file.stem + rewrite.PYC_TAIL))  # which makes and keeps it
+        except Exception:
+            pass  # the process that collects comes to it, too

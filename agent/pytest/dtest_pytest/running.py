@@ -78,6 +78,7 @@ class Running(collection.Collection):
             result.fail("error in collection: " + (lines[-1] if lines else ""), report.longreprtext)
         self._channel.send("began", str(position))
         self._finish(position, result)
+        self._channel.flush()
 
     @pytest.fixture(scope="session", name="record_testsuite_property")
     def _record_property(self):
@@ -115,9 +116,12 @@ class Running(collection.Collection):
         items = self._items(session, self._cases)
         self._tell_missing()
         last = following.Later(lambda: self._first_of_next(session)) if self._may_go_on() else None
-        for (position, item), (_, next_item) in zip(items, items[1:] + [(None, last)]):
-            self._run(position, item, next_item)
-            self._break_off(session)
+        try:
+            for (position, item), (_, next_item) in zip(items, items[1:] + [(None, last)]):
+                self._run(position, item, next_item)
+                self._break_off(session)
+        finally:
+            self._channel.flush()
         if items and last is not None:
             last.item()  # the last one's protocol may not have come to its tear-down
 
@@ -170,7 +174,7 @@ class Running(collection.Collection):
         self._failed = self._failed or kind == "failed"
         seconds = [f"{one:.6f}" for one in result.seconds()]
         properties = [text for pair in result.properties for text in pair]
-        self._channel.send("finished", str(position), kind, *seconds, message, output, warning, *properties)
+        self._channel.hold("finished", str(position), kind, *seconds, message, output, warning, *properties)
 
     def pytest_runtest_logreport(self, report):
         if self._current is not None:

@@ -66,9 +66,10 @@ def show(value):
 class Sharing:
     """Of this process, made before the project is imported."""
 
-    def __init__(self, root, temporary):
+    def __init__(self, root, temporary, kept):
         self._root = root
         self._temporary = temporary  # the directory for what is temporary, of this process alone
+        self._kept = kept  # byte code, which is kept while who imports is at work
         self._sockets = {inode for inode, _ in sockets()}
         self._effects = {}  # file of a first half -> (its hook, what it has done)
         self._cleanups = set()  # files of those that called config.add_cleanup
@@ -101,7 +102,7 @@ class Sharing:
         config.add_cleanup = add_cleanup
 
     def _hear(self, event, arguments):
-        if not self._watches or event not in EFFECTS:
+        if not self._watches or self._kept.busy or event not in EFFECTS:
             return
         half = self._first_half(sys._getframe(1))
         if half is None or half.f_code.co_filename in self._effects:

@@ -1,4 +1,4 @@
-"""Files of tests that are rewritten ahead of their import (dtest_pytest/rewriting.py), compared with pytest by itself.
+"""Byte code that is kept (dtest_pytest/bytecode.py) and made ahead (rewriting.py), compared with pytest by itself.
 
 Run with the directory of the plugin (agent/pytest) as the only argument.
 """
@@ -6,6 +6,7 @@ Run with the directory of the plugin (agent/pytest) as the only argument.
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,19 +22,20 @@ DRIVER = """\
     sys.dont_write_bytecode = "write" not in sys.argv
     os.sched_getaffinity = lambda process: {0, 1, 2}
     import pytest
-    from dtest_pytest import rewriting
+    from dtest_pytest import bytecode, rewriting
 
-    taken = []
+    taken, own = [], os.getpid()
 
     class Patient(rewriting.Group):
         def __init__(self, *arguments):
             super().__init__(*arguments)
-            for process, memory in self._helpers:
+            for process in self._helpers:
                 os.waitpid(process, 0)
 
-        def take(self, file):
-            made = super().take(file)
-            if made is not None:
+    class Kept(bytecode.Kept):
+        def code(self, kind, source, file):
+            made = super().code(kind, source, file)
+            if made is not None and os.getpid() == own:
                 taken.append(os.path.basename(file))
             return made
 
@@ -60,7 +62,10 @@ DRIVER = """\
             told.append([os.path.basename(warning_message.filename), str(warning_message.message)])
 
     before = gc.get_threshold()
-    plugins = [Teller(), rewriting.Ahead()] if "ahead" in sys.argv else [Teller()]
+    plugins = [Teller()]
+    if "ahead" in sys.argv:
+        kept = Kept(sys.argv[1], sys.argv[2])
+        plugins += [bytecode.Keeping(kept), rewriting.Ahead(kept)]
     pytest.main(["-p", "no:cacheprovider", "-p", "no:xdist", "--continue-on-collection-errors", "-q"], plugins=plugins)
     try:
         os.waitpid(-1, 0)
@@ -76,7 +81,9 @@ class RewritingTest(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory(prefix="dtest-rewriting-")
         self.addCleanup(directory.cleanup)
-        self.directory = directory.name
+        self.directory = os.path.join(directory.name, "project")
+        self.kept, self.instead = os.path.join(directory.name, "kept"), os.path.join(directory.name, "instead")
+        os.mkdir(self.directory)
         for number in range(20):
             self.write(f"test_{number:02}.py", f"""\
                 def test_passes():
@@ -93,9 +100,10 @@ class RewritingTest(unittest.TestCase):
             file.write(textwrap.dedent(text))
 
     def run_pytest(self, *words):
-        result = subprocess.run([sys.executable, "driver.py", *words], cwd=self.directory, stdout=subprocess.PIPE,
+        result = subprocess.run([sys.executable, "driver.py", self.kept, self.instead, *words], cwd=self.directory, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONPATH": PLUGIN})
         self.assertIn('{"told"', result.stdout)
+        self.output = result.stdout
         return json.loads(result.stdout.splitlines()[-1])
 
     def test_what_is_told_is_the_same(self):
@@ -145,6 +153,126 @@ class RewritingTest(unittest.TestCase):
     def test_a_threshold_of_the_project_stays(self):
         self.write("conftest.py", "import gc\ngc.set_threshold(123)\n")
         self.assertFalse(self.run_pytest("ahead")["threshold"])
+
+
+    # ---- Between runs
+
+    def add_modules(self):
+        """A module that is no test, imported by the first file, by which it can be told that it is read again."""
+        self.write("helper.py", "import sys\n\ndef fail(value):\n    raise ValueError(value)\n")
+        self.write("conftest.py", "import helper\n")
+        self.write("test_00.py", "import helper\n\ndef test_calls():\n    assert helper.fail(7) == 1\n")
+
+    def everything(self):
+        return sorted(["helper.py", "conftest.py"] + [f"test_{number:02}.py" for number in range(20)])
+
+    def test_a_second_run_takes_all(self):
+        self.add_modules()
+        alone, first, second = self.run_pytest(), self.run_pytest("ahead"), self.run_pytest("ahead")
+        self.assertEqual(second["taken"], self.everything())
+        self.assertEqual((first["told"], second["told"]), (alone["told"], alone["told"]))
+        self.assertEqual([name for name in os.listdir(self.directory) if not name.endswith(".py")], [], "nothing is left there")
+
+    def test_what_is_taken_is_of_the_place_where_the_source_is_now(self):
+        self.add_modules()
+        self.run_pytest("ahead")
+        self.directory = shutil.move(self.directory, os.path.join(os.path.dirname(self.directory), "elsewhere"))
+        moved = self.run_pytest("ahead")
+        self.assertEqual(moved["taken"], self.everything())
+        self.assertNotIn("project", json.dumps(moved["told"]))
+        self.assertEqual(moved["told"], self.run_pytest()["told"])
+
+    def test_another_content_of_the_same_size_and_time_is_read(self):
+        self.add_modules()
+        self.run_pytest("ahead")
+        for name, before, after in (("helper.py", "ValueError", "IndexError"), ("test_01.py", "[1, 2]", "[8, 2]")):
+            path = os.path.join(self.directory, name)
+            status = os.stat(path)
+            with open(path) as file:
+                text = file.read()
+            with open(path, "w") as file:
+                file.write(text.replace(before, after))
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+            self.assertEqual(os.stat(path).st_size, status.st_size)
+        again = self.run_pytest("ahead")
+        self.assertEqual(set(self.everything()) - set(again["taken"]), {"helper.py", "test_01.py"})
+        for text in ("IndexError: 7", "assert [1] == [8, 2]"):
+            self.assertIn(text, json.dumps(again["told"]))
+
+    def test_what_warns_as_it_is_compiled_warns_each_time(self):
+        self.write("helper.py", "NAME = '\\d'\n")
+        self.write("test_00.py", "import helper\n\ndef test_always():\n    assert (helper, 'never fails')\n")
+        alone, first, second = self.run_pytest(), self.run_pytest("ahead"), self.run_pytest("ahead")
+        self.assertEqual((first["told"], second["told"]), (alone["told"], alone["told"]))
+        self.assertIn("assertion is always true", json.dumps(alone["told"]))
+        self.assertIn("invalid escape", json.dumps(alone["told"]))
+        self.assertEqual({"helper.py", "test_00.py"} & set(second["taken"]), set())
+
+    def test_a_module_that_cannot_be_compiled_is_told_as_by_pytest(self):
+        self.write("helper.py", "def wrong(:\n    pass\n")
+        self.write("test_00.py", "import helper\n")
+        self.assertEqual(self.run_pytest("ahead")["told"], self.run_pytest()["told"])
+        self.assertIn("def wrong(:", self.output)
+
+    def kept_files(self):
+        return [os.path.join(directory, name) for directory, _, names in os.walk(self.kept) for name in names if name != "swept"]
+
+    def test_what_is_damaged_is_made_again(self):
+        alone = self.run_pytest()
+        self.run_pytest("ahead")
+        for number, path in enumerate(self.kept_files()):
+            with open(path, "r+b") as file:
+                file.seek(number * 7 % os.path.getsize(path))
+                byte = file.read(1)
+                file.seek(-1, os.SEEK_CUR)
+                file.write(bytes([byte[0] ^ 0x40]))
+                file.truncate(os.path.getsize(path) - number % 2)
+        self.assertEqual(self.run_pytest("ahead")["told"], alone["told"])
+        self.assertEqual(len(self.run_pytest("ahead")["taken"]), 20)
+
+    def test_what_others_may_write_to_is_not_read(self):
+        self.run_pytest("ahead")
+        os.chmod(self.kept, 0o777)
+        self.run_pytest("ahead")
+        self.assertEqual(len(os.listdir(self.instead)), len(os.listdir(self.kept)))
+
+    def test_without_a_place_all_runs(self):
+        self.instead = "/proc/none"
+        self.kept = "/proc/none"
+        alone, ahead = self.run_pytest(), self.run_pytest("ahead")
+        self.assertEqual((ahead["told"], ahead["taken"]), (alone["told"], []))
+
+    def test_the_hook_of_passed_assertions_has_code_of_its_own(self):
+        self.run_pytest("ahead")
+        self.write("pytest.ini", "[pytest]\nenable_assertion_pass_hook = true\n")
+        self.write("conftest.py", "def pytest_assertion_pass(item, lineno, orig, expl):\n    print('seen', orig)\n"
+                                  "def pytest_terminal_summary(terminalreporter):\n    for report in terminalreporter.stats['passed']:\n"
+                                  "        terminalreporter.write_line(report.capstdout)\n")
+        for _ in range(2):
+            self.run_pytest("ahead")
+            self.assertIn("seen 4 == 4", self.output)
+
+    def test_what_nobody_uses_is_removed_once_a_day(self):
+        self.run_pytest("ahead")
+        files = self.kept_files()
+        for path in files[:3]:
+            os.utime(path, (0, 0))
+        os.utime(os.path.join(self.kept, "swept"), (0, 0))
+        for number in range(20):
+            os.unlink(os.path.join(self.directory, f"test_{number:02}.py"))
+        self.run_pytest("ahead")
+        self.assertEqual(sorted(self.kept_files()), sorted(files[3:]))
+        os.utime(files[3], (0, 0))
+        self.run_pytest("ahead")
+        self.assertEqual(sorted(self.kept_files()), sorted(files[3:]))
+
+    def test_what_is_used_is_not_removed(self):
+        self.run_pytest("ahead")
+        for path in self.kept_files():
+            os.utime(path, (0, 0))
+        os.unlink(os.path.join(self.kept, "swept"))
+        self.assertEqual(len(self.run_pytest("ahead")["taken"]), 20)
+        self.assertEqual(len(self.kept_files()), 20)
 
 
 if __name__ == "__main__":
