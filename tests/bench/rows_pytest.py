@@ -1,9 +1,11 @@
 """Rows of pytest projects, with the system's Python and pytest, beside Debian's pytest-xdist."""
 
+import functools
 import math
 import os
 import random
 import re
+import shutil
 import subprocess
 import time
 
@@ -13,7 +15,8 @@ import farm  # after measure, which says where it is
 from rows_farm import on
 
 PYTHON = "/usr/bin/python3"
-PYTEST = [PYTHON, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+# Byte code of tests is kept where each side keeps it: by pytest beside them, by dtest in its store.
+PYTEST = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
 LOCAL = ("--pytest", PYTHON)
 
 
@@ -27,25 +30,39 @@ def trivial_tests(bench, files, of_each, directory=""):
     write(bench, os.path.join(directory, "pytest.ini"), "[pytest]\n")
     for number in range(files):
         write(bench, os.path.join(directory, f"tests/test_{number}.py"),
-              "".join(f"def test_{i}():\n    assert {i} >= 0\n\n" for i in range(of_each)))
+              "".join(f"def test_{i}():\n    assert {number} + {i} >= 0\n\n" for i in range(of_each)))
 
 
 @row("py-tiny")
 def py_tiny(bench):
     """5,000 trivial tests in 50 files, two slots: wall of dtest over that of `pytest -n 2` (Debian's pytest-xdist) and of pytest in
-    one process without it, in turn, five times. Nobody writes byte code or a cache."""
+    one process without it, in turn, five times; each in a checkout that is new to it (nobody has byte code of it), and again in the same."""
     trivial_tests(bench, 50, 100)
     directory = bench.path("")
-    ours, workers, one = side_by_side(
-        5,
+
+    def new(side):
+        shutil.rmtree(bench.path("tests/__pycache__"), ignore_errors=True)
+        shutil.rmtree(bench.path("cache/kept"), ignore_errors=True)
+        return side()
+
+    def again(side):
+        side()
+        return side()
+
+    sides = (
         lambda: bench.dtest("tests", "-j2", *LOCAL, cwd=directory).seconds,
         lambda: bench.timed([*PYTEST, "-n2"], cwd=directory),
         lambda: bench.timed([*PYTEST, "-p", "no:xdist"], cwd=directory),
     )
-    return [
-        at_most("dtest / pytest-xdist -n 2", ours / workers, 0.5, f" ({ours:.2f} s, {workers:.2f} s)"),
-        at_most("dtest / pytest in one process", ours / one, 0.75, f" ({one:.2f} s)"),
-    ]
+    bench.dtest("tests", "-j2", *LOCAL, cwd=directory, note=False)  # the first one unpacks its agent
+    figures = []
+    for when in (new, again):
+        ours, workers, one = side_by_side(5, *[functools.partial(when, side) for side in sides])
+        figures += [
+            at_most(f"{when.__name__}: dtest / pytest-xdist -n 2", ours / workers, 0.5, f" ({ours:.2f} s, {workers:.2f} s)"),
+            at_most(f"{when.__name__}: dtest / pytest in one process", ours / one, 0.75, f" ({one:.2f} s)"),
+        ]
+    return figures
 
 
 @row("py-collect")
