@@ -236,6 +236,7 @@ struct StartBatch {
   bool report = true;         // ask the framework for a report at the end of the process, where it has such a thing
   uint32_t iteration = 1;     // of --repeat
   bool unlisted_too = false;  // as in Lease, and so is the next
+  bool may_go_on = false;     // others of the unit may follow in its process
   std::vector<std::pair<std::string, std::string>> env = {};
   Sandbox sandbox = Sandbox::kNone;
 };

@@ -149,8 +149,9 @@ void Agent::Impl::StartProcess(Slot* slot) {
 }
 
 StartBatch Agent::Impl::BatchOf(const Slot& slot, const HeldLease& lease, std::vector<LeasedCase> cases) const {
-  return {IdOf(&slot),       lease.unit(),         std::move(cases), slot.report,
-          lease.iteration(), lease.unlisted_too(), lease.env(),      lease.sandbox()};
+  const bool may_go_on = lease.may_follow() && !slot.confirms && slot.suspect == HeldLease::kNone && !lease.one_by_one;
+  return {IdOf(&slot),          lease.unit(), std::move(cases), slot.report,    lease.iteration(),
+          lease.unlisted_too(), may_go_on,    lease.env(),      lease.sandbox()};
 }
 
 HeldLease* Agent::Impl::FollowerOf(const Slot& slot) {

@@ -36,6 +36,8 @@ class DirectLauncher::Child final : public TestProcess {
     return got;
   }
   void Close(Pipe pipe) override { process_->Close(pipe); }
+  bool Answer(const std::string& bytes) override { return process_->Answer(bytes); }
+  void EndAnswers() override { process_->EndAnswers(); }
 
   int end_fd() const override { return process_->end_fd(); }
   bool HasEnded() const override { return process_->HasEnded(); }

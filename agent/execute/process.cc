@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,11 +25,12 @@
 namespace dtest {
 namespace {
 
-// A pipe of which the end to read from does not block.
+// A pipe, or a pair of sockets, of which the end to read from does not block.
 struct PipeEnds {
-  bool Open() {
+  bool Open(bool sockets = false) {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return false;
+    if ((sockets ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) : pipe2(ends, O_CLOEXEC)) != 0)
+      return false;
     read = Fd(ends[0]);
     write = Fd(ends[1]);
     return fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
@@ -68,7 +70,8 @@ std::string WhyNot(const std::string& program, const StartedChild& child) {
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Options options) {
   PipeEnds output, errors, report;
-  if (!output.Open() || (options.split_errors && !errors.Open()) || (options.report && !report.Open())) {
+  if (!output.Open() || (options.split_errors && !errors.Open()) ||
+      (options.report && !report.Open(!options.fork_server.empty()))) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot start ", options.program, ": no pipe for its output"));
   }
   ChildSpec spec;
@@ -110,6 +113,13 @@ Process::~Process() {
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
+
+bool Process::Answer(const std::string& bytes) const {
+  // It waits for this: there is room for it, or it is not what it should be.
+  return send(fd(Pipe::kReport), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+}
+
+void Process::EndAnswers() const { shutdown(fd(Pipe::kReport), SHUT_WR); }
 
 bool Process::HasEnded() const {
   siginfo_t info = {};

@@ -41,8 +41,10 @@ class Process {
     std::vector<std::string> environment;  // "NAME=value"
     std::string working_directory;
     bool split_errors = false;  // stderr in a pipe of its own: Pipe::kErrors
-    bool report = false;        // descriptor 3, a pipe of its own: Pipe::kReport
-    uint64_t mark = 0;          // inherited by all its descendants (leftovers.h); 0: none
+    // Descriptor 3, a pipe of its own: Pipe::kReport. Of a program that can be forked a socket, so that it can be
+    // answered.
+    bool report = false;
+    uint64_t mark = 0;  // inherited by all its descendants (leftovers.h); 0: none
     // Of a program that can be forked once it has loaded what it needs (fork_launcher.h): argv of the process to be
     // forked, and what it is asked for in place of `arguments`. Empty: it is started afresh.
     std::vector<std::string> fork_server;
@@ -62,6 +64,10 @@ class Process {
   // Our end of the pipe, non-blocking; -1 where it has none, or after Close.
   int fd(Pipe pipe) const { return pipes_[static_cast<size_t>(pipe)].get(); }
   void Close(Pipe pipe) { pipes_[static_cast<size_t>(pipe)].Close(); }
+  // Through the report channel, where that is a socket. False: not all of it could be sent.
+  bool Answer(const std::string& bytes) const;
+  // There are no more: it reads the end.
+  void EndAnswers() const;
   // Readable when the process has ended; -1 on kernels before 5.3: ask HasEnded after SIGCHLD.
   int end_fd() const { return end_fd_.get(); }
   // True once it has ended. It stays a zombie until Reap, so that neither its pid nor its group id can mean another.

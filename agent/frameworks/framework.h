@@ -66,6 +66,7 @@ struct BatchRequest {
   bool keep_all_output = false;
   uint64_t output_cap = 0;
   bool unlisted_too = false;  // cases that are in no listing may run, too, where the framework can select so
+  bool may_go_on = false;     // others of the unit may follow in the same process: CaseSink::WantsMore
 };
 
 // How much a result weighs.

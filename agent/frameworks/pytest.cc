@@ -148,6 +148,7 @@ Invocation PytestFramework::RunInvocation(const BatchRequest& request) const {
   }
   invocation.companion = &kPytestCompanion;
   invocation.arguments = {absl::StrCat("--run=", cases)};
+  if (request.may_go_on) invocation.arguments.push_back("--goes-on=yes");
   invocation.fork_server = {kServe};
   invocation.files = {{cases, std::move(names)}};
   invocation.unset = DisturbingVariables();

@@ -186,7 +186,8 @@ BatchRequest SlotRunner::RequestOf(const Program& program, const StartBatch& bat
           .run_disabled = settings.run_disabled,
           .keep_all_output = settings.keep_all_output,
           .output_cap = settings.output_cap,
-          .unlisted_too = batch.unlisted_too};
+          .unlisted_too = batch.unlisted_too,
+          .may_go_on = batch.may_go_on};
 }
 
 void SlotRunner::Follow(const Program& program, const StartBatch* batch) {

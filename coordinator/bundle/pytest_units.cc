@@ -47,6 +47,7 @@ std::vector<std::string> PytestUnits::Paths::InOrder() const {
   for (const auto& [path, number] : kept_) numbered.emplace_back(number, path);
   std::sort(numbered.begin(), numbered.end());
   std::vector<std::string> paths;
+  paths.reserve(numbered.size());
   for (const auto& [number, path] : numbered) paths.emplace_back(path);
   return paths;
 }

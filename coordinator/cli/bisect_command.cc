@@ -53,6 +53,7 @@ std::string BehindText(size_t count, size_t all) {
 std::string WithoutAnswer(const std::map<std::string, uint32_t>& otherwise) {
   if (otherwise.empty()) return "one of them ends their process, or it has no verdict";
   std::vector<std::string> failures;
+  failures.reserve(otherwise.size());
   for (const auto& [failure, times] : otherwise) {
     failures.push_back(times == 1 ? failure : absl::StrCat(failure, " (", Plural(times, "time"), ")"));
   }

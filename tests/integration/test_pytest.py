@@ -330,7 +330,14 @@ class LocalTest(Project, DtestCase):
         self.assertEqual(len(set(processes().values())), 3)
 
     def test_fixtures_of_the_session_outlive_batches(self):
-        self.write("tests/conftest.py", textwrap.dedent("""\
+        self.assertNotIn("collects anew", self.fixtures_of_the_session(""))
+
+    def test_and_so_where_none_can_be_forked(self):
+        thread = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        self.assertIn("collects anew", self.fixtures_of_the_session(thread))
+
+    def fixtures_of_the_session(self, conftest):
+        self.write("tests/conftest.py", conftest + textwrap.dedent("""\
             import os, time, pytest
 
             @pytest.fixture(scope="session", autouse=True)
@@ -372,6 +379,7 @@ class LocalTest(Project, DtestCase):
         with open(sessions + ".ran", encoding="utf-8") as file:
             first, second = file.read().splitlines()
         self.assertEqual(second, first)
+        return result.text
 
     def test_durations_tell_set_up_call_and_tear_down(self):
         self.write("tests/test_a.py", textwrap.dedent("""\

@@ -71,7 +71,8 @@ def main(arguments, profile_directory, collects_apart):
     if asked.list:
         work = listing.Listing(asked.list, root, known_as, asked.may_be_empty)
     elif asked.run:
-        work = running.Running(asked.cases(), records.Channel(3), root, known_as, measure, reports)
+        own_files = [Argument(os.path.join(root, path)) for path in asked.files()] if asked.goes_on else []
+        work = running.Running(asked.cases(), records.Channel(3), root, known_as, measure, reports, own_files)
     else:
         # The directories of the slot that happened to be first are emptied after each of its processes.
         temporary = tempfile.mkdtemp(prefix="forking-", dir=common)
@@ -138,7 +139,7 @@ class Argument(str):
 
 
 def paths_of(asked, known_as):
-    """What to collect: for a run only the files of its cases, each once."""
-    if not asked.run:
+    """What to collect: for a run that does not go on only the files of its cases, each once."""
+    if not asked.run or asked.goes_on:
         return [known_as.back(path) for path in asked.path]
-    return list(dict.fromkeys(case.partition("::")[0] for case in asked.cases()))
+    return asked.files()

@@ -22,16 +22,17 @@ class Request:
     --serve=yes     collect, and fork a worker for each --run that is asked for through descriptor 3 (forking.py)
     --control=DIR   be the controller of a run whose processes have told what is there (controlling.py)
     --interrupted=WHY   of such a run: it ended before all had been run
+    --goes-on=yes   of such cases: others may follow (running.py)
     --run=FILE      run the cases that stand there, each with a zero byte behind it; tell of them through descriptor 3
     """
 
     LISTS = ("path", "ignore", "arg", "there", "here")
     TEXTS = ("root", "ini", "packages", "system-packages", "kept", "may-be-empty", "coverage", "reports", "list", "serve", "run",
-             "control", "interrupted")
+             "goes-on", "control", "interrupted")
 
     def __init__(self, arguments):
         self.root = self.ini = self.may_be_empty = self.coverage = self.reports = ""
-        self.list = self.serve = self.run = self.control = self.interrupted = ""
+        self.list = self.serve = self.run = self.goes_on = self.control = self.interrupted = ""
         self.packages = self.system_packages = self.kept = ""
         self.path, self.ignore, self.arg, self.there, self.here = [], [], [], [], []
         for argument in arguments:
@@ -48,3 +49,7 @@ class Request:
         """Also while a test has replaced what reads files."""
         names = records.System.read_file(self.run).split(b"\0")[:-1]
         return [name.decode("utf-8", "surrogateescape") for name in names]
+
+    def files(self):
+        """Of its cases, each once."""
+        return list(dict.fromkeys(case.partition("::")[0] for case in self.cases()))

@@ -35,12 +35,15 @@ def tell(text):
 
 
 class Running(collection.Collection):
-    def __init__(self, cases, channel, root, names, measure, reports):
+    def __init__(self, cases, channel, root, names, measure, reports, own_files=()):
+        """`own_files`: to be collected in place of all, if this process turns out to be none that goes on."""
         super().__init__(root, names)
         self._reports = reports
         self._cases = cases
         self._channel = channel
         self._measure = measure
+        self._own_files = own_files
+        self._resolves = False  # what follows the last test of a batch may become known as it is torn down
         self._current = None
         self._told_warnings = set()
         self._setting_up = 0  # shared fixtures, one for the other
@@ -51,6 +54,13 @@ class Running(collection.Collection):
         self._ended = self._collected = self._failed = self._interrupted = False
 
     # ---- Collection
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session):
+        if self._own_files:
+            self._resolves = following.resolve_in_tear_down(session.config)
+            if not self._may_go_on():
+                session.config.args = list(self._own_files)
 
     def _items(self, session, cases):
         """(position, item) of those cases that are there, in the order of the batch."""
@@ -135,7 +145,7 @@ class Running(collection.Collection):
 
     def _first_of_next(self, session):
         """The item that this process runs next, of a further batch; None: there is none."""
-        if self._kept <= LEAST_SHARED:  # a fork costs less than what tests leave behind
+        if not self._is_worth_more():
             return None
         self._channel.send("wants more")
         arguments = self._channel.receive()
@@ -146,7 +156,12 @@ class Running(collection.Collection):
         return items[0][1] if items else None
 
     def _may_go_on(self):
-        return False
+        # What is covered is told as the process ends, and would be lost with it.
+        return self._resolves and self._measure.cov is None
+
+    def _is_worth_more(self):
+        """Another one would collect anew."""
+        return True
 
     def _interrupt(self, *_):
         """The run is ended: that the test which runs is cut off is no verdict."""

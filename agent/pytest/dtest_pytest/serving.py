@@ -45,9 +45,8 @@ class Serving(running.Running):
         self._resolves = following.resolve_in_tear_down(session.config)
         return super().pytest_runtestloop(session)
 
-    def _may_go_on(self):
-        # What is covered is told as the process ends, and would be lost with it.
-        return self._resolves and self._measure.cov is None
+    def _is_worth_more(self):
+        return self._kept > running.LEAST_SHARED  # a fork costs less than what tests leave behind
 
     def leave(self, status):
         """Ends this process, or says that it is none to be forked, when it has taken away what it had made."""

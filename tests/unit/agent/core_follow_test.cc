@@ -68,6 +68,16 @@ TEST_F(AgentCoreFollow, WhatItTakesToGoOnIsNoStart) {
   EXPECT_EQ(std::get<Results>(std::get<Reply>(raw_[0]).message).startup, absl::Milliseconds(5));
 }
 
+TEST_F(AgentCoreFollow, AProcessKnowsWhetherOthersMayFollow) {
+  Join(1);
+  ASSERT_THAT(GetFollower(1, {0}), ElementsAre("run 0 in 0: 0"));
+  EXPECT_TRUE(std::get<StartBatch>(raw_[0]).may_go_on);
+  RunCase(0);
+  Ends(0);
+  ASSERT_THAT(GetLease(2, {1}), ElementsAre("run 0 in 0: 1"));
+  EXPECT_FALSE(std::get<StartBatch>(raw_[0]).may_go_on);
+}
+
 TEST_F(AgentCoreFollow, NotIntoAnotherSandbox) {
   Join(1);
   Lease kept = Follower(1, {0}), next = Follower(2, {1});

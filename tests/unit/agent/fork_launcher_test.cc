@@ -29,7 +29,7 @@ constexpr char kServer[] = R"(
 import threading, time
 
 control = forking.Control()
-origin = forking.Origin("/", "/none")
+origin = forking.Origin("/", "/none", None)
 exec(sys.argv[2])
 try:
     request = serve(control, origin)
@@ -183,8 +183,15 @@ TEST_F(ForkLauncherTest, OneThatRefusesIsToldOnceAndAllIsStartedAfresh) {
   for (int i = 0; i < 2; ++i) {
     const std::unique_ptr<TestProcess> process =
         Launch("threading.Thread(target=time.sleep, args=(1000,), daemon=True, name='poller').start()", "",
-               "echo fresh; echo told >&3; exit 4");
-    EXPECT_EQ(ReadAll(process.get(), Pipe::kOutput), "fresh\n");
+               "echo asks >&3; read answer <&3; echo fresh: $answer; exit 4");
+    char buffer[16];
+    pollfd polled = {process->fd(Pipe::kReport), POLLIN, 0};
+    while (process->Read(Pipe::kReport, absl::MakeSpan(buffer)).value() == 0) {
+      ASSERT_FALSE(process->HasEnded());  // it begins as this is asked
+      poll(&polled, 1, 1);
+    }
+    EXPECT_TRUE(process->Answer("answered\n"));
+    EXPECT_EQ(ReadAll(process.get(), Pipe::kOutput), "fresh: answered\n");
     EXPECT_EQ(process->Reap().exit_code, 4);
   }
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("1 threads run after collection (poller)")));

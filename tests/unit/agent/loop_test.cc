@@ -78,7 +78,7 @@ TEST_F(PytestLoopTest, AProcessGoesOnWithWhatWaits) {
   EXPECT_EQ(directories_.files[cases], std::string("a.py::b\0", 8));
   Tells({Began(), {"wants more"}});
   Turn();
-  EXPECT_THAT(Process()->answers(), ElementsAre(absl::StrCat("31:27:--run=", cases, ",\n")));
+  EXPECT_THAT(Process()->answers(), ElementsAre(absl::StrCat("48:27:--run=", cases, ",13:--goes-on=yes,\n")));
   EXPECT_EQ(directories_.files[cases], std::string("a.py::a\0", 8));
   Tells({Passed(), {"goes on"}, Began(), {"wants more"}});
   Turn();

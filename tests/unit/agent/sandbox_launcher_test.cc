@@ -399,7 +399,7 @@ def send(host):
         return "sent"
     except OSError as error: return error.strerror
 
-origin = forking.Origin("/", "/none")
+origin = forking.Origin("/", "/none", None)
 loaded = os.getpid()
 send("192.0.2.78")
 request = serve(forking.Control(), origin)

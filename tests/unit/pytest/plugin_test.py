@@ -191,7 +191,10 @@ class Forked:
         """Those that it tells until one whose first field is `last`."""
         data = b""
         while not data.endswith(b"%d:%b,\n" % (len(last), last.encode())):
-            data += self.report.recv(1)
+            byte = self.report.recv(1)
+            if not byte:
+                raise AssertionError(f"it ends before it tells {last!r}: {data!r} {os.read(self.output, 1 << 16).decode()}")
+            data += byte
         return read_records(data)
 
     def answer(self, *fields):
@@ -211,6 +214,18 @@ class Forked:
         with os.fdopen(self.output, "rb") as output:
             printed = self.printed + output.read().decode()
         return told, printed, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+class Started(Forked):
+    """A process that was not forked, whose report channel takes answers."""
+
+    def __init__(self, test, cases, *arguments):
+        self.report, theirs = socket.socketpair()
+        process = test.begin(theirs.fileno(), "--path=", f"--run={test.path_of_cases(cases)}", *arguments, stdout=subprocess.PIPE)
+        theirs.close()
+        process.returncode = 0  # it is waited for by its id
+        self.pid, self.output, self.printed = process.pid, os.dup(process.stdout.fileno()), ""
+        process.stdout.close()
 
 
 class PluginCase(unittest.TestCase):
@@ -973,6 +988,44 @@ class PluginTest(PluginCase):
         self.write("test_m.py", "def test_a(): pass\n")
         told, _, status = Server(self, ["--path="]).fork("gw0", ["test_m.py::test_a"]).result()
         self.assertEqual(([record[0] for record in told], status), (["began", "finished", "end"], 0))
+
+    def goes_on(self, *arguments):
+        """A process that is started afresh, of two files; the second one follows if it asks. What it told, and what was collected."""
+        self.write("conftest.py", """\
+            import pytest
+
+            def say(text):
+                with open("said", "a") as file:
+                    print(text, file=file)
+
+            @pytest.fixture(scope="session", autouse=True)
+            def session():
+                say("session up")
+                yield
+                say("session down")
+            """)
+        for name in "ab":
+            self.write(f"test_{name}.py", f"from conftest import say\nsay('collected {name}')\n\ndef test_{name}(): say('{name}')\n")
+        process = Started(self, ["test_b.py::test_b"], *arguments)
+        told = []
+        if "--goes-on=yes" in arguments:
+            told += process.records_until("wants more")
+            process.answer("--run=" + self.path_of_cases(["test_a.py::test_a"]), "--goes-on=yes")
+            told += process.records_until("wants more")
+            process.answer()
+        rest, printed, status = process.result()
+        self.assertEqual((printed, status), ("", 0))
+        with open(os.path.join(self.project, "said"), encoding="utf-8") as file:
+            return [record[0] for record in told + rest], file.read().splitlines()
+
+    def test_a_process_that_is_not_forked_goes_on_with_what_it_has_collected(self):
+        told, said = self.goes_on("--goes-on=yes")
+        self.assertEqual(told, ["began", "wants more", "finished", "goes on", "began", "wants more", "finished", "end"])
+        self.assertEqual(said, ["collected a", "collected b", "session up", "b", "a", "session down"])
+
+    def test_a_process_that_nothing_may_follow_collects_its_own_files(self):
+        told, said = self.goes_on()
+        self.assertEqual((told, said), (["began", "finished", "end"], ["collected b", "session up", "b", "session down"]))
 
     def test_a_worker_asks_for_more_whatever_a_test_has_replaced(self):
         self.write("test_m.py", """\
