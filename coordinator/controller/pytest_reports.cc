@@ -72,9 +72,9 @@ std::string LineOf(const CaseEnded& ended) {
 }
 
 // Less the lines without anything at its beginning; empty where there is no other.
-std::string Shown(std::string said) {
+std::string Shown(absl::string_view said) {
   if (absl::StripAsciiWhitespace(said).empty()) return "";
-  return said.substr(said.find_first_not_of('\n'));
+  return std::string(said.substr(said.find_first_not_of('\n')));
 }
 
 // What the first process said it is asked for, by options: reports that somebody waits for.
@@ -220,7 +220,7 @@ void PytestReports::MakeOf(UnitId id, absl::string_view interrupted, const std::
   if (result.ok()) {
     if (!result->wanted) return;
     fails = fails || result->fails;
-    report.text = Shown(std::move(result->said));
+    report.text = Shown(result->said);
     for (std::string& warning : result->warnings) made->warnings.push_back(absl::StrCat(name, ": ", warning));
     for (const std::string& file : result->files) {
       const auto [at, added] = written_.try_emplace(file, name);

@@ -309,7 +309,7 @@ class Reader {
 
 std::string FindConfigFile(const std::string& directory) {
   for (absl::string_view at = directory;; at = DirectoryOf(at)) {
-    const std::string path = absl::StrCat(at == "/" ? "" : at, "/dtest.toml");
+    std::string path = absl::StrCat(at == "/" ? "" : at, "/dtest.toml");
     struct stat found;
     if (lstat(path.c_str(), &found) == 0) return path;
     if (at.size() <= 1) return "";
