@@ -230,7 +230,7 @@ absl::StatusOr<uint64_t> ParseBytesOption(absl::string_view text) {
 
 absl::StatusOr<uint64_t> ParseOutputCap(absl::string_view text) {
   constexpr uint64_t kMost = 16 << 20;
-  const absl::StatusOr<uint64_t> bytes = ParseBytesOption(text);
+  absl::StatusOr<uint64_t> bytes = ParseBytesOption(text);
   if (bytes.ok() && *bytes > kMost)
     return absl::InvalidArgumentError("more than 16M: a case's output travels in one message");
   return bytes;

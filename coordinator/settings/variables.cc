@@ -52,6 +52,7 @@ VariableSettings ReadVariables(const Variables& variables) {
   }
   constexpr absl::string_view kPrefix = "DTEST_";
   std::vector<absl::string_view> ends;
+  ends.reserve(known.size());
   for (const std::string& one : known) ends.push_back(absl::string_view(one).substr(kPrefix.size()));
   for (auto entry = variables.lower_bound(std::string(kPrefix)); entry != variables.end(); ++entry) {
     const std::string& name = entry->first;
