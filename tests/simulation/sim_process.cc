@@ -96,7 +96,7 @@ std::vector<uint32_t> ReadAnswer(const SimUnit& unit, const std::string& answer,
   const size_t begin = answer.find(option);
   if (begin == std::string::npos) return {};
   const size_t path = begin + option.size();
-  return Named(unit, files.at(answer.substr(path, answer.rfind(',') - path)));
+  return Named(unit, files.at(answer.substr(path, answer.find(',', path) - path)));
 }
 
 std::string Told(std::initializer_list<absl::string_view> fields) {
