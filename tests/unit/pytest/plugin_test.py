@@ -4,6 +4,7 @@ records say is compared with what pytest itself says of the same project.
 Run with the directory of the plugin (agent/pytest) as the only argument.
 """
 
+import array
 import collections
 import ctypes
 import importlib.util
@@ -160,7 +161,8 @@ class Server:
         output = os.pipe()
         report, their_report = socket.socketpair()
         reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        socket.send_fds(self.control, [packet], [output[1], their_report.fileno(), theirs.fileno()])
+        descriptors = array.array("i", [output[1], their_report.fileno(), theirs.fileno()])
+        self.control.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
         for descriptor in (output[1], their_report.detach(), theirs.detach()):
             os.close(descriptor)
         return Forked(reply, output[0], report)
@@ -210,7 +212,8 @@ class Forked:
         self.report.close()
         with os.fdopen(self.output, "rb") as output:
             printed = self.printed + output.read().decode()
-        return told, printed, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        status = os.waitpid(self.pid, 0)[1]
+        return told, printed, -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 class PluginCase(unittest.TestCase):
