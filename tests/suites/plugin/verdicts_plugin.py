@@ -39,6 +39,8 @@ class Verdicts:
     def pytest_runtest_logreport(self, report):
         name = report.nodeid
         if report.failed:
+            if self._cases.get(name) != "failed":
+                self._texts[name] = []  # that it was skipped before is no matter
             self._say(name, *why(report), *(text for _, text in report.sections))
             self._cases[name] = "failed"
         elif report.outcome in ("rerun", "retried") or self._cases.get(name) == "failed":

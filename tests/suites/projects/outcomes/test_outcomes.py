@@ -152,10 +152,10 @@ def test_returns():
 
 
 def test_recursion():
-    def down(number):
-        return down(number + 1)
+    def down():
+        return down()
 
-    down(0)
+    down()
 
 
 def test_subtests(request):
@@ -225,10 +225,6 @@ class TestClass:
     def test_static():
         pass
 
-    class TestInner:
-        def test_inner(self, request):
-            assert request.node.nodeid.endswith("TestClass::TestInner::test_inner")
-
     @pytest.fixture
     def breaks_after(self, breaks_after):
         yield breaks_after
@@ -236,6 +232,12 @@ class TestClass:
 
     def test_tear_down_of_two(self, breaks_after):
         pass
+
+
+class TestOuter:
+    class TestInner:
+        def test_inner(self, request):
+            assert request.node.nodeid.endswith("TestOuter::TestInner::test_inner")
 
 
 class TestBreaksClass:
