@@ -101,7 +101,8 @@ class MatrixTest(harness.DtestCase):
         told = []
         for forked in (True, False):
             theirs = self.by_pytest(environment, forked)
-            result = self.dtest(".", "-j2", "--pytest", environment.python, directory=self.project("outcomes", forked))
+            result = self.dtest(".", "-j2", "--pytest", environment.python, directory=self.project("outcomes", forked),
+                                env={"PYTHONHASHSEED": "0"})
             self.assertForks(result, forked)
             ours = {str(harness.text_of(name)): verdict for name, verdict in result.names().items()}
             differences = [f"{case}: {theirs['cases'].get(case)} -> {ours.get(case)}"
@@ -118,7 +119,7 @@ class MatrixTest(harness.DtestCase):
         directory = self.project("outcomes", forked)
         run = ["-m", "pytest", "-p", "verdicts_plugin", "--verdicts", self.path("verdicts.json"), "-o", f"cache_dir={self.path('cache-of-pytest')}",
                "--continue-on-collection-errors"]
-        variables = self.environment(PYTHONPATH=HELPERS)
+        variables = self.environment(PYTHONPATH=HELPERS, PYTHONHASHSEED="0")
         for case, status in DYING.items():
             died = self.run_python(environment, *run, case, cwd=directory, env=variables)
             self.assertEqual((died.returncode, os.path.exists(self.path("verdicts.json"))), (status, False), died.stdout)
