@@ -10,10 +10,11 @@ type Boxes = list[Box[int]]
 
 
 def grouped(action):
+    found = 0
     try:
         action()
     except* ValueError as group:
-        return len(group.exceptions)
+        found = len(group.exceptions)
     except* TypeError:
-        return "type"
-    return f"{'none' if action else "nothing"}"
+        found = -1
+    return f"{found if action else "nothing"}"
