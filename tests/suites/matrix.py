@@ -185,9 +185,11 @@ class MatrixTest(harness.DtestCase):
 
 
 def neutral(text):
-    """Without what no two processes have in common, nor frames of pytest itself, and with what no encoding has as dtest's log has it."""
+    """Without what no two processes have in common, as how deep a recursion is, nor frames of pytest itself, and with what no encoding has as
+    dtest's log has it."""
     text = text.encode("utf-8", "backslashreplace").decode().strip()
     text = re.sub(r"0x[0-9a-f]+|(?<=stack frames out of )\d+", "", text)
+    text = re.sub(r"((?:.*\n){2,3}?)\1+", r"\1", text)
     return re.sub(r"\+ Exception Group Traceback .*\n(  \|  .*\n)+", "", text)
 
 

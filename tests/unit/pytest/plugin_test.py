@@ -1213,6 +1213,8 @@ class PluginTest(PluginCase):
                 for copy in COPIES:
                     assert f"{copy['PYTEST_XDIST_WORKER']}" == "gw1" and copy["PYTEST_XDIST_WORKER"] == "gw1"
                     assert subprocess.check_output("echo $PYTEST_XDIST_WORKER", shell=True, env=copy) == b"gw1\\n"
+                    spawned = os.posix_spawn("/bin/sh", ["sh", "-c", "test $PYTEST_XDIST_WORKER = gw1"], copy)
+                    assert os.waitpid(spawned, 0)[1] == 0
                 assert os.environ["APP_ENV"] == "test"
                 assert os.environ["PATH"].startswith("/project/bin:")
                 assert "DROPPED" not in os.environ
