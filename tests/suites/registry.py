@@ -11,16 +11,17 @@ if not INSTALLED:
     sys.exit("DTEST_SUITES is to name a directory for what is installed; ./dev suites does")
 
 
-def python():
-    """An interpreter that has nothing but pip."""
-    path = os.path.join(INSTALLED, "python", "bin", "python")
+def python(interpreter=sys.executable):
+    """One that has nothing but pip: its own, since that of another version may be too old for it, or too new."""
+    directory = os.path.join(INSTALLED, "python" + ("" if interpreter == sys.executable else interpreter.replace("/", "-")))
+    path = os.path.join(directory, "bin", "python")
     if not os.path.exists(path):
-        subprocess.run([sys.executable, "-m", "venv", os.path.join(INSTALLED, "python")], check=True)
+        subprocess.run([interpreter, "-m", "venv", directory], check=True)
     return path
 
 
-def pip(*arguments):
-    subprocess.run([python(), "-m", "pip", *arguments], check=True)
+def pip(*arguments, interpreter=sys.executable):
+    subprocess.run([python(interpreter), "-m", "pip", *arguments], check=True)
 
 
 def kept(directory, recipe, make):
@@ -44,12 +45,12 @@ def packages(name, requirements):
                 lambda directory: pip("install", "-q", "--target", directory, *requirements.split()))
 
 
-def environment(name, requirements):
-    """A virtual environment of the system's Python."""
+def environment(name, requirements, interpreter=sys.executable):
+    """A virtual environment of that Python, the system's by default."""
 
     def make(directory):
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
-        pip("--python", os.path.join(directory, "bin", "python"), "install", "-q", *requirements.split())
+        subprocess.run([interpreter, "-m", "venv", "--without-pip", directory], check=True)
+        pip("--python", os.path.join(directory, "bin", "python"), "install", "-q", *requirements.split(), interpreter=interpreter)
 
     return kept(os.path.join(INSTALLED, "environments", name), requirements, make)
 

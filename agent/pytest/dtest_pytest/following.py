@@ -36,6 +36,8 @@ def resolve_in_tear_down(config):
             values["nextitem"] = values["nextitem"].item()
         return execute(*arguments)
 
+    # As code that no file has: pytest takes its frame for one of its own, which it leaves out unless there is no other.
+    resolving.__code__ = resolving.__code__.replace(co_filename="<dtest>")
     try:
         caller._hookexec = resolving
     except AttributeError:

@@ -202,6 +202,7 @@ def become_worker(request, libc, config, worker, origin):
     watching.stop()
     origin.sharing.stop()
     origin.change_to(request)
+    watching.settle_copies()
     tempfile.tempdir = None
     origin.inherited.leave_to_its_process()
     stacks.show_when_stopped()

@@ -140,7 +140,8 @@ def is_subtest(report):
 
 def subtest_of(report):
     kwargs = getattr(report.context, "kwargs", None) or {}
-    values = ", ".join(f"{name}={value!r}" for name, value in kwargs.items())
+    show = str if hasattr(report.context, "__post_init__") else repr  # with it pytest has made texts of them
+    values = ", ".join(f"{name}={show(value)}" for name, value in kwargs.items())
     return " ".join(filter(None, ("subtest", getattr(report.context, "msg", None), values and f"({values})")))
 
 

@@ -158,3 +158,13 @@ def stop():
     global watched
     watched = False
     os.environ.__class__ = os.environb.__class__ = os._Environ
+
+
+def settle_copies():
+    """In a worker whose environment is its own by now: what is started by posix_spawn or execve, with a copy for its environment, gets
+    what stands there, whatever methods it has."""
+    handler = getattr(sys.modules.get("wsgiref.handlers"), "BaseHandler", None)
+    copy = getattr(handler, "os_environ", {})
+    for name, value in list(copy.items()):
+        if type(value) is CopiedValue:
+            copy[name] = value.now(told=False)

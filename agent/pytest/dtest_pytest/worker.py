@@ -77,9 +77,9 @@ class Worker:
             self._fill()
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_sessionfinish(self, exitstatus):
+    def pytest_sessionfinish(self, session, exitstatus):
+        self._node.workeroutput.update(exitstatus=int(exitstatus), shouldfail=session.shouldfail, shouldstop=session.shouldstop)
         yield
-        self._node.workeroutput["exitstatus"] = int(exitstatus)
         self._node.down(controlled=self._reports.told)
         self._reports.down(self._node.workeroutput)
 

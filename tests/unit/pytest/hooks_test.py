@@ -5,6 +5,7 @@ Run with the directory of the plugin (agent/pytest) as the only argument.
 
 import importlib.util
 import os
+import re
 import sys
 import unittest
 
@@ -259,6 +260,18 @@ class MessagesTest(HooksCase):
         record, = self.run_cases(["test_m.py::test_a"]).values()
         self.assertEqual((record[2], record[6], record[8]), ("passed", "", "subtest third skipped: xfail: bug 1"))
 
+    def test_values_of_a_subtest_are_shown_as_pytest_shows_them(self):
+        self.write("test_m.py", """\
+            import unittest
+
+            class TestA(unittest.TestCase):
+                def test_a(self):
+                    with self.subTest("part", number=1, text="x"): assert 0
+            """)
+        record, = self.run_cases(["test_m.py::TestA::test_a"]).values()
+        # Before pytest 9 it knows of no subtests.
+        self.assertRegex(record[6], r"^(subtest part \(number=1, text='x'\): )?test_m.py:5: (AssertionError: )?assert 0$")
+
     def test_properties_of_a_suite_are_of_the_test_that_tells_them(self):
         self.write("test_m.py", """\
             import pytest
@@ -292,7 +305,26 @@ class MessagesTest(HooksCase):
         worker.answer()
         record, = [record for record in told + worker.result()[0] if record[0] == "finished"]
         self.assertIn("a hook breaks", record[7])
-        self.assertNotIn("following.py", record[7])
+        self.assertNotRegex(record[7], r"following\.py|<dtest>")
+
+    def test_an_error_of_pytest_itself_is_shown_as_without_a_fork(self):
+        self.write("test_m.py", """\
+            import pytest
+
+            @pytest.fixture
+            def first():
+                yield
+                raise RuntimeError("left the tap open")
+
+            @pytest.fixture
+            def second(first):
+                yield
+                raise OSError("and the door")
+
+            def test_a(second): pass
+            """)
+        forked, alone = (run(["test_m.py::test_a"])["test_m.py::test_a"] for run in (self.serve_cases, self.run_cases))
+        self.assertEqual(re.sub(r'.*File "<dtest>".*\n', "", forked[7]), alone[7])  # pytest 7 hides nothing in a group
 
     def test_ids_of_any_kind(self):
         self.write("conftest.py", """\

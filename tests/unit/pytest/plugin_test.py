@@ -4,6 +4,7 @@ records say is compared with what pytest itself says of the same project.
 Run with the directory of the plugin (agent/pytest) as the only argument.
 """
 
+import array
 import collections
 import ctypes
 import importlib.util
@@ -160,7 +161,8 @@ class Server:
         output = os.pipe()
         report, their_report = socket.socketpair()
         reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        socket.send_fds(self.control, [packet], [output[1], their_report.fileno(), theirs.fileno()])
+        descriptors = array.array("i", [output[1], their_report.fileno(), theirs.fileno()])
+        self.control.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
         for descriptor in (output[1], their_report.detach(), theirs.detach()):
             os.close(descriptor)
         return Forked(reply, output[0], report)
@@ -213,7 +215,8 @@ class Forked:
         self.report.close()
         with os.fdopen(self.output, "rb") as output:
             printed = self.printed + output.read().decode()
-        return told, printed, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        status = os.waitpid(self.pid, 0)[1]
+        return told, printed, -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 class Started(Forked):
@@ -355,16 +358,22 @@ class EnvironmentTest(PluginCase):
             """)
         self.cases = ["test_a.py::test_started", "test_a.py::test_alone", "test_a.py::test_own"]
 
-    def test_alone(self):
-        for name in ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "attr", "attrs", "pygments", "tomli"):
+    def bring_pytest(self):
+        for name in ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "attr", "attrs", "pygments", "tomli", "exceptiongroup",
+                     "typing_extensions"):
             module = importlib.util.find_spec(name)
             if module is not None:
                 file = os.path.dirname(module.origin) if module.submodule_search_locations else module.origin
                 os.symlink(file, os.path.join(self.project, "packages", os.path.basename(file)))
+
+    def test_alone(self):
+        self.bring_pytest()
         for results in (self.run_cases(self.cases, "--packages=packages"), self.serve_cases(self.cases, "--packages=packages")):
             self.assertEqual([results[case][2] for case in self.cases], ["passed"] * 3, results)
 
     def test_beside_what_is_installed(self):
+        if sys.prefix != sys.base_prefix:  # what is beside the interpreter is not what is in this environment
+            self.bring_pytest()
         results = self.run_cases(self.cases, "--packages=packages", "--system-packages=yes")
         self.assertEqual([results[case][2] for case in self.cases], ["passed", "failed", "passed"])
 
@@ -775,7 +784,7 @@ class PluginTest(PluginCase):
                 status, _, printed = self.start("--path=", f"--list={listing}", variables={"PYTHONPATH": self.project})
                 self.assertNotEqual(status, 0)
                 if place:
-                    self.assertEqual(printed, f"dtest: {place} ends the process of pytest: sys.exit({code})\n")
+                    self.assertEqual(printed.splitlines()[-1], f"dtest: {place} ends the process of pytest: sys.exit({code})")
                 else:
                     self.assertIn("lib.py", printed)  # pytest says it
 
@@ -1257,6 +1266,8 @@ class PluginTest(PluginCase):
                 for copy in COPIES:
                     assert f"{copy['PYTEST_XDIST_WORKER']}" == "gw1" and copy["PYTEST_XDIST_WORKER"] == "gw1"
                     assert subprocess.check_output("echo $PYTEST_XDIST_WORKER", shell=True, env=copy) == b"gw1\\n"
+                    spawned = os.posix_spawn("/bin/sh", ["sh", "-c", "test $PYTEST_XDIST_WORKER = gw1"], copy)
+                    assert os.waitpid(spawned, 0)[1] == 0
                 assert os.environ["APP_ENV"] == "test"
                 assert os.environ["PATH"].startswith("/project/bin:")
                 assert "DROPPED" not in os.environ

@@ -1,0 +1,6 @@
+import os
+
+
+def never():
+    if os:
+        print(os)

@@ -1,0 +1,5 @@
+import nothing_of_this_name
+
+
+def test_lost():
+    pass
