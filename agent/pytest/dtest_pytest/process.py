@@ -81,6 +81,10 @@ def main(arguments, profile_directory, collects_apart):
         watching.watch_environment()
         plugins.append(rewriting.Ahead())
     cache = os.path.join(common, "cache")
+    if asked.there:
+        from . import choosing  # on this machine names are what they are
+
+        plugins.append(choosing.Choosing([] if asked.run else asked.path, known_as, work))
     status = records.BROKEN
     try:
         status = work.exit_status(
@@ -139,5 +143,7 @@ class Argument(str):
 def paths_of(asked, known_as):
     """What to collect: for a run only the files of its cases, each once."""
     if not asked.run:
-        return [known_as.back(path) for path in asked.path]
+        from . import choosing
+
+        return list(dict.fromkeys(choosing.shortened(path, known_as) for path in asked.path))
     return list(dict.fromkeys(case.partition("::")[0] for case in asked.cases()))
