@@ -593,6 +593,21 @@ class HostsTest(Project, FarmCase):
         self.assertEqual(result.names(), expected)
         name = f"test_a.py::test_path[{self.path('3')}]"
         self.assertEqual(self.dtest(*hosts, name).names(), {name: "passed"})
+        others = {other: outcome for other, outcome in expected.items() if other != name}
+        for arguments in (["--deselect", name], ["--", f"--deselect={name}"], ["--", "-k", f"not {self.path('3')}"]):
+            self.assertEqual(self.dtest(*hosts, "test_a.py", *arguments).names(), others)
+        self.assertEqual(self.dtest(*hosts, "test_a.py", "-k", self.path("3")).names(), {name: "passed"})
+        self.write("sub/test_b.py", "def test_b(): pass\n")
+        ignoring = self.dtest(*hosts, ".", "--ignore", self.path("sub"))
+        self.assertExit(ignoring, PASSED)
+        self.assertEqual(ignoring.names(), expected)
+        # One that stands literally in a parameter is the same everywhere.
+        self.write("sub/test_b.py", f"import pytest\n@pytest.mark.parametrize('path', ['{self.path('x')}', 'y'])\n"
+                                    f"def test_b(path): assert path == '{self.path('x')}'\n")
+        name = f"sub/test_b.py::test_b[{self.path('x')}]"
+        literal = self.dtest(*hosts, name)
+        self.assertExit(literal, PASSED)
+        self.assertEqual(literal.names(), {name: "passed"})
 
     @unittest.skipUnless(importlib.util.find_spec("xdist"), "compares with pytest-xdist, which is not here")
     def test_byte_code_is_kept_by_the_host(self):

@@ -299,6 +299,32 @@ class PluginsTest(harness.DtestCase):
         self.assertLessEqual(set(suite.writes), left)
 
 
+    def test_allure_that_begins_afresh(self):
+        """--clean-alluredir: each process would remove what others have written, the one that lists also, and a controller."""
+        packages = registry.packages("allure", f"pytest {PLUGINS['allure'].packages}")
+        self.write("test_m.py", "import pytest\n@pytest.mark.parametrize('i', range(8))\ndef test_a(i): pass\n")
+
+        def results():
+            return sorted(name for name in os.listdir(self.path("results")) if name.endswith("-result.json"))
+
+        for conftest, forks in (("", True), ("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n", False)):
+            self.write("conftest.py", conftest)
+            self.write("results/old-result.json", "{}")
+            options = ["--pytest", registry.python(), "--env", f"PYTHONPATH={packages}"]
+            addopts = ["-o", "addopts=--alluredir=results --clean-alluredir --junitxml=report.xml"]
+            listed = self.dtest("list", ".", "--no-list-cache", *options, *addopts, reports=False)
+            self.assertExit(listed, harness.PASSED)
+            self.assertIn("old-result.json", results())
+            ran = self.dtest(".", "-j2", "--processes", "case", *options, *addopts)
+            self.assertExit(ran, harness.PASSED)
+            self.assertEqual("collects anew" not in ran.text, forks)
+            self.assertEqual(len(results()), 8)
+            self.assertNotIn("old-result.json", results())
+            self.assertTrue(os.path.exists(self.path("report.xml")))
+            self.assertExit(self.dtest(".", "-j2", *options, "-o", "addopts=--alluredir=results"), harness.PASSED)
+            self.assertEqual(len(results()), 16)
+
+
 def test_of(name, suite):
     def test(self):
         self.compare(name, suite)

@@ -144,7 +144,6 @@ class Controller:
         option.durations = None  # dtest's
         option.basetemp = os.path.join(self._shared, "temporary")
         neighbours.before_configure(config, {})
-        neighbours.at_controller(option)
         self._too_late = wanting.too_late(config)
         yield
 

@@ -16,10 +16,13 @@ class Names:
         """What the machine that dtest was called on calls it."""
         return self._to_here(name)
 
-    def back(self, name):
-        """Of a test or a file that was named there."""
-        file, colons, rest = name.partition("::")
-        return file + colons + self._to_there(rest)
+    def path_of(self, path):
+        """What it is here: a path of that machine, or one that both have."""
+        return self._to_there(path)
+
+    def first_path(self, name):
+        """Where the first path begins in it that that machine has and this one may have elsewhere; None: it has none."""
+        return self._to_there.first(name)
 
 
 class Replacement:
@@ -29,6 +32,11 @@ class Replacement:
         self._paths = {form(old): form(new) for old, new in pairs if old != new for form in (str, escaped)}
         longest_first = sorted(map(re.escape, self._paths), key=len, reverse=True)
         self._pattern = re.compile(rf"(?<![\w./])(?:{'|'.join(longest_first)})(?![^/:\]\s-])") if self._paths else None
+
+    def first(self, text):
+        """Where the first begins that would be replaced, or None."""
+        match = self._pattern.search(text) if self._pattern else None
+        return match.start() if match else None
 
     def __call__(self, text):
         return self._pattern.sub(lambda match: self._paths[match[0]], text) if self._pattern else text

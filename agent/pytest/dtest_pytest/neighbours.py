@@ -1,6 +1,11 @@
 """Plugins that ask the controller of pytest-xdist for what dtest does itself or does not have: they do without."""
 
+import os
+import shutil
 import sys
+import zlib
+
+from . import shared
 
 OWN = frozenset(("_pytest", "pytest", "pluggy", "dtest_pytest"))  # packages that are no plugins of others
 # Modules that ask whether this is a worker, and not which, or that copy the environment for what tells them of this machine.
@@ -28,9 +33,20 @@ def before_configure(config, workerinput):
     rerunfailures = sys.modules.get("pytest_rerunfailures")
     if rerunfailures is not None:
         rerunfailures.HAS_PYTEST_HANDLECRASHITEM = False
+    # allure: each process would remove what those before it have written.
+    config.dtest_cleans = config.option.allure_report_dir if getattr(config.option, "clean_alluredir", False) else None
+    if config.dtest_cleans:
+        config.option.clean_alluredir = False
 
 
-def at_controller(option):
-    """It comes when all tests have been run: what is begun afresh there would be their results."""
-    if hasattr(option, "clean_alluredir"):
-        option.clean_alluredir = False
+def before_tests(config):
+    """In a process that runs tests, before the first of them, and in none that only lists them."""
+    if config.dtest_cleans:
+        directory = os.path.abspath(config.dtest_cleans)
+        shared.once(f"allure-{zlib.crc32(os.fsencode(directory))}", lambda: clean(directory))
+
+
+def clean(directory):
+    """What stood in it is of runs before this one."""
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory, exist_ok=True)

@@ -83,6 +83,10 @@ def main(arguments, profile_directory, collects_apart):
         watching.watch_environment()
         plugins.append(rewriting.Ahead(kept))
     cache = os.path.join(common, "cache")
+    if asked.there:
+        from . import choosing  # on this machine names are what they are
+
+        plugins.append(choosing.Choosing([] if asked.run else asked.path, known_as, work))
     status = records.BROKEN
     try:
         status = work.exit_status(
@@ -140,6 +144,8 @@ class Argument(str):
 
 def paths_of(asked, known_as):
     """What to collect: for a run that does not go on only the files of its cases, each once."""
-    if not asked.run or asked.goes_on:
-        return [known_as.back(path) for path in asked.path]
-    return asked.files()
+    if asked.run and not asked.goes_on:
+        return asked.files()
+    from . import choosing
+
+    return list(dict.fromkeys(choosing.shortened(path, known_as) for path in asked.path))

@@ -20,7 +20,7 @@ import traceback
 
 import pytest
 
-from . import collection, following, outcome, records, request
+from . import collection, following, neighbours, outcome, records, request
 
 
 # What hosts are to agree in.
@@ -108,6 +108,7 @@ class Running(collection.Collection):
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
         self._channel.send("runner", RUNNER)
+        neighbours.before_tests(session.config)
         self._reports.begin(session.config, self._channel, self.names)
         with self._measure.told(self._channel):
             self._run_all(session)

@@ -1,5 +1,6 @@
 """What all processes of an agent share: for their caches, and for what is made once."""
 
+import fcntl
 import os
 
 
@@ -9,3 +10,12 @@ def directory():
     path = os.path.join(os.path.dirname(os.path.dirname(package)), "pytest-shared")
     os.makedirs(path, mode=0o700, exist_ok=True)
     return path
+
+
+def once(name, work):
+    """Has it done by the first of them that comes; the others wait until it is done."""
+    with open(os.path.join(directory(), name), "ab", buffering=0) as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        if os.fstat(mark.fileno()).st_size == 0:
+            work()
+            mark.write(b"done")

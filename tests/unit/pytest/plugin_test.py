@@ -338,9 +338,47 @@ class NamesTest(PluginCase):
         for results in (self.run_cases(self.names, *self.places), self.serve_cases(self.names, *self.places)):
             self.assertEqual([results[name][2] for name in self.names], ["passed", "failed", "passed", "passed", "passed"])
 
+    def listed(self, *arguments, paths=("",)):
+        return [case[1] for case in self.list(*self.places, *arguments, paths=paths) if case[0] == "case"]
+
     def test_one_that_was_asked_for(self):
-        self.assertEqual([case[1] for case in self.list(*self.places, paths=(self.names[1], self.names[4]))],
-                         [self.names[1], self.names[4]])
+        self.assertEqual(self.listed(paths=(self.names[1], self.names[4])), [self.names[1], self.names[4]])
+        missing = self.names[1].replace("test_a.py]", "test_b.py]")
+        status, _, printed = self.start(f"--path={missing}", f"--list={os.path.join(self.directory, 'listing')}", *self.places)
+        self.assertNotEqual(status, 0)
+        self.assertIn(f"not found: {missing}", printed)
+
+    def test_a_literal_path_is_what_it_is(self):
+        self.write("test_b.py", """\
+            import os, pytest
+            here = os.path.dirname(os.path.abspath(__file__))
+            @pytest.mark.parametrize("path", ["/home/r\u00f6t/b", here + "/c"])
+            class TestB:
+                def test_path(self, path): pass
+                def test_other(self, path): pass
+            """)
+        names = [f"test_b.py::TestB::{test}[/home/r\\xf6t/{one}]" for test in ("test_path", "test_other") for one in "bc"]
+        self.assertEqual(self.listed(paths=("test_b.py",)), names)
+        for name in names:
+            self.assertEqual(self.listed(paths=(name,)), [name])
+            self.assertEqual(self.listed(paths=(name, "test_a.py")), [name, *self.names])
+            self.assertEqual(self.listed(f"--arg=--deselect={name}", paths=("test_b.py",)), [one for one in names if one != name])
+        self.assertEqual(self.listed(paths=(names[0], "test_b.py::TestB::test_path")), names[:2])
+        results = self.run_cases(names, *self.places)
+        self.assertEqual([results[name][2] for name in names], ["passed"] * 4)
+
+    def test_what_is_left_out_or_chosen_by_a_name_with_a_path(self):
+        self.assertEqual(self.listed("--arg=--deselect", f"--arg={self.names[0]}"), self.names[1:])
+        self.assertEqual(self.listed(f"--arg=--deselect={self.names[0][:-1]}"), self.names[1:])
+        self.assertEqual(self.listed("--arg=--deselect=test_a.py"), [])
+        chosen = ("--arg=-k", "--arg=site-packages/test_a")
+        self.assertEqual(self.listed(*chosen), [self.names[1]])
+        self.assertEqual(self.run_cases([self.names[1]], *self.places, *chosen)[self.names[1]][2], "failed")
+        self.write("a/test_b.py", "def test_b(): pass\n")
+        self.assertEqual(len(self.listed()), 6)
+        for option in ("--ignore=/home/r\u00f6t/a", "--ignore=/home/r\u00f6t/a/test_b.py", "--ignore-glob=/home/r\u00f6t/*b.py", "--ignore=a"):
+            with self.subTest(option=option):
+                self.assertEqual(self.listed(f"--arg={option}"), self.names)
 
 
 class EnvironmentTest(PluginCase):
