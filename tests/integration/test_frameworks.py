@@ -445,7 +445,7 @@ class DoctestTest(DtestCase):
     def test_two_tests_that_nothing_tells_apart(self):
         result = self.dtest(self.program("doctest_own_main_test"), "--env", "FIXTURE_TWICE=1")
         self.assertExit(result, FAILED)
-        self.assertSays(result, "listing the tests of tests/doctest_own_main_test", "two tests are named 'again' at ")
+        self.assertSays(result, "listing the tests of tests/doctest_own_main_test", "two tests are named 'again<>' at ")
 
     def test_names_that_change(self):
         result = self.dtest(self.program("doctest_own_main_test"), "--env", "FIXTURE_NAMES_CHANGE=1", "--processes", "case")

@@ -1,5 +1,3 @@
-#include "agent/frameworks/doctest.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "agent/frameworks/doctest.h"
 #include "agent/frameworks/doctest_listing.h"
 #include "unit/agent/dotted_cases.h"
 
