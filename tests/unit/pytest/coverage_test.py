@@ -152,6 +152,17 @@ class CoverageTest(plugin_test.PluginCase):
         shutil.rmtree(copy)
         return found
 
+    def lines_of_children_too(self, case):
+        """File, from the root -> lines, as coverage.py has them of pytest's process and of those that the test makes."""
+        copy = os.path.join(self.directory, "copy")
+        shutil.copytree(self.project, copy)
+        for command in (["run", *PYTEST[2:], case], ["combine"]):
+            subprocess.run([sys.executable, "-B", "-m", "coverage", *command], cwd=copy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           check=True)
+        found = measured(os.path.join(copy, ".coverage"), os.path.realpath(copy))
+        shutil.rmtree(copy)
+        return {file: lines for file, (lines, _, _) in found.items()}
+
     def keep(self, records, lost="it ended"):
         """As the agent hands on what a process has told, and the coordinator keeps it."""
         told = [record[1:] for record in records if record[0] == "coverage"]
@@ -284,6 +295,9 @@ class CoverageTest(plugin_test.PluginCase):
             asked += [("patch = _exit", "test_fork"), ("patch = fork, _exit", "test_fork")]
         for text, case in asked:
             self.write(".coveragerc", f"[run]\nsource = lib\nparallel = true\n{text}\n")
+            # With both patches coverage.py 7.16 loses it itself on Python 3.10.
+            of_child = 26 in self.lines_of_children_too(f"test_c.py::{case}")["lib/module.py"]
+            self.assertTrue(of_child or "fork" in text)
             for forked in (True, False):
                 with self.subTest(text, forked=forked):
                     if forked:
@@ -296,7 +310,7 @@ class CoverageTest(plugin_test.PluginCase):
                     told = self.combine(f"--output={self.directory}/out")
                     self.assertEqual((told["warnings"], told.get("error")), ([], None))
                     lines = measured(os.path.join(self.directory, "out", ".coverage"), os.path.realpath(self.project))
-                    self.assertIn(26, lines["lib/module.py"][0])
+                    self.assertEqual(26 in lines["lib/module.py"][0], of_child)
                     self.assertFalse([name for name in os.listdir(self.project) if name.startswith(".coverage.")])
                     self.forget()
 
