@@ -176,14 +176,14 @@ class Bench:
 
     def dtest(self, *arguments, state="state", cache="cache", ok=(0,), cwd=None, events=False, verbosity="-q",
               note=True):
-        """Runs dtest with its cache and history in this row's scratch directory."""
+        """Runs dtest with its cache, its store on this machine and its history in this row's scratch directory."""
         command = [DTEST, *arguments, *([verbosity] if verbosity else []), "--state-dir", self.path(state),
                    "--cache-dir", self.path(cache)]
         log = self.path("events.jsonl")
         if events:
             command += ["--events", log]
         began = time.time()
-        seconds, text = self._run(command, ok, cwd, None, note)
+        seconds, text = self._run(command, ok, cwd, {"XDG_CACHE_HOME": self.path(cache)}, note)
         return Run(began, seconds, text, log)
 
 

@@ -42,7 +42,7 @@ def py_tiny(bench):
 
     def new(side):
         shutil.rmtree(bench.path("tests/__pycache__"), ignore_errors=True)
-        shutil.rmtree(bench.path("cache/kept"), ignore_errors=True)
+        shutil.rmtree(bench.path("cache/dtest/kept"), ignore_errors=True)
         return side()
 
     def again(side):
