@@ -569,8 +569,8 @@ class HostsTest(Project, FarmCase):
         self.assertSays(nowhere, "needs python3, which this host does not have in its PATH")
 
     def test_ids_with_paths_are_those_of_this_machine(self):
-        self.write("pytest.ini", "[pytest]\n")
-        self.write("test_a.py", textwrap.dedent("""\
+        self.write("project/pytest.ini", "[pytest]\n")
+        self.write("project/test_a.py", textwrap.dedent("""\
             import os, pytest
             here = os.path.dirname(os.path.abspath(__file__))
             @pytest.mark.parametrize("path", [f"{here}/{i}" for i in range(8)])
@@ -578,25 +578,27 @@ class HostsTest(Project, FarmCase):
                 assert os.path.dirname(path) == here
             """))
         hosts = self.on_farm("h1", "h2", "h3")  # with other homes each
-        expected = {f"test_a.py::test_path[{self.path(str(i))}]": "passed" for i in range(8)}
-        result = self.dtest(*hosts, "test_a.py")
+        expected = {f"test_a.py::test_path[{self.path(f'project/{i}')}]": "passed" for i in range(8)}
+        result = self.dtest(*hosts, "project/test_a.py")
         self.assertExit(result, PASSED)
         self.assertEqual(result.names(), expected)
-        name = f"test_a.py::test_path[{self.path('3')}]"
-        self.assertEqual(self.dtest(*hosts, name).names(), {name: "passed"})
+        name = f"test_a.py::test_path[{self.path('project/3')}]"
+        self.assertEqual(self.dtest(*hosts, f"project/{name}").names(), {name: "passed"})
         others = {other: outcome for other, outcome in expected.items() if other != name}
-        for arguments in (["--deselect", name], ["--", f"--deselect={name}"], ["--", "-k", f"not {self.path('3')}"]):
-            self.assertEqual(self.dtest(*hosts, "test_a.py", *arguments).names(), others)
-        self.assertEqual(self.dtest(*hosts, "test_a.py", "-k", self.path("3")).names(), {name: "passed"})
-        self.write("sub/test_b.py", "def test_b(): pass\n")
-        ignoring = self.dtest(*hosts, ".", "--ignore", self.path("sub"))
+        for arguments in (["--deselect", name], ["--", f"--deselect={name}"], ["--", "-k", f"not {self.path('project/3')}"]):
+            without = self.dtest(*hosts, "project/test_a.py", *arguments)
+            self.assertExit(without, PASSED)
+            self.assertEqual(without.names(), others)
+        self.assertEqual(self.dtest(*hosts, "project/test_a.py", "-k", self.path("project/3")).names(), {name: "passed"})
+        self.write("project/sub/test_b.py", "def test_b(): pass\n")
+        ignoring = self.dtest(*hosts, "project", "--ignore", self.path("project/sub"))
         self.assertExit(ignoring, PASSED)
         self.assertEqual(ignoring.names(), expected)
         # One that stands literally in a parameter is the same everywhere.
-        self.write("sub/test_b.py", f"import pytest\n@pytest.mark.parametrize('path', ['{self.path('x')}', 'y'])\n"
-                                    f"def test_b(path): assert path == '{self.path('x')}'\n")
-        name = f"sub/test_b.py::test_b[{self.path('x')}]"
-        literal = self.dtest(*hosts, name)
+        self.write("project/sub/test_b.py", f"import pytest\n@pytest.mark.parametrize('path', ['{self.path('project/x')}', 'y'])\n"
+                                    f"def test_b(path): assert path == '{self.path('project/x')}'\n")
+        name = f"sub/test_b.py::test_b[{self.path('project/x')}]"
+        literal = self.dtest(*hosts, f"project/{name}")
         self.assertExit(literal, PASSED)
         self.assertEqual(literal.names(), {name: "passed"})
 
