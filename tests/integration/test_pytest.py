@@ -201,6 +201,64 @@ class LocalTest(Project, DtestCase):
         self.assertExit(self.dtest("project", "--pytest", "none"), NOTHING)
         self.assertSays(self.dtest("project/tests/deep", "--pytest", PYTHON, "-vv"), "is run by pytest ", ", Python 3.")
 
+    def test_step_by_step(self):
+        passed = set()  # in the series so far
+
+        def project(*failing):
+            self.write("tests/test_a.py", "".join(f"def test_{name}(): assert {name not in failing}\n" for name in "abcdef"))
+
+        def run(*options):
+            """What ran, in its order. That a case has failed is heard when more are under way."""
+            result = self.dtest("tests", "-j1", "--processes", "case", *options)
+            ran = [(event["name"].rpartition("_")[2], event["outcome"]) for event in result.attempts() if event["outcome"] != "not run"]
+            self.assertFalse({name for name, _ in ran} & passed)
+            passed.update(name for name, outcome in ran if outcome == "passed")
+            return result, ran
+
+        project("c", "e")
+        first, ran = run("--sw")
+        self.assertExit(first, FAILED)
+        self.assertEqual(ran[:3], [("a", "passed"), ("b", "passed"), ("c", "failed")])
+        self.assertNotIn("stepwise:", first.text)
+        listed = self.dtest("list", "--sw", "tests", reports=False)
+        self.assertEqual({line.rpartition("_")[2] for line in listed.stdout.split()}, set("abcdef") - passed)
+        # It begins with what failed, and leaves out what passed.
+        left_out = len(passed)
+        second, ran = run("--stepwise")
+        self.assertExit(second, FAILED)
+        self.assertEqual(ran[0], ("c", "failed"))
+        self.assertSays(second, "stepwise: goes on with ", "test_c", "failed in the run before",
+                        f"stepwise: {left_out} cases that passed in the runs before did not run again")
+        skipping, ran = run("--sw-skip")
+        self.assertExit(skipping, FAILED)
+        self.assertEqual(ran[0], ("c", "failed"))
+        self.assertIn(("e", "failed"), ran, "c does not stop it")
+        project()
+        self.assertExit(self.dtest("tests", "-k", "::test_e"), PASSED)
+        last, ran = run("--sw")
+        self.assertExit(last, PASSED)
+        self.assertEqual(ran[:2], [("c", "passed"), ("e", "passed")])
+        self.assertEqual(passed, set("abcdef"))
+        # The series is over: the next has all.
+        passed.clear()
+        over, ran = run("--sw")
+        self.assertExit(over, PASSED)
+        self.assertEqual(len(ran), 6)
+        passed.clear()
+        project("b")
+        self.assertExit(run("--sw")[0], FAILED)
+        passed.clear()
+        again, ran = run("--sw-reset")
+        self.assertExit(again, FAILED)
+        self.assertEqual(ran[:2], [("a", "passed"), ("b", "failed")])
+        none, _ = run("--sw", "-k", "::test_a")
+        self.assertExit(none, NOTHING)
+        self.assertSays(none, "--stepwise leaves out 1 that passed in the runs before, --stepwise-reset none")
+        for option in ("--sw", "--sw-skip"):
+            refused = self.dtest("tests", "--", option)
+            self.assertExit(refused, FAILED)
+            self.assertSays(refused, f"{option} was given to pytest, and is not heeded by dtest: dtest's own, by the history of all hosts, stands before --")
+
     def test_what_keeps_pytest_from_running_is_told_once_in_its_words(self):
         self.write("tests/test_a.py", "def test_a(): pass\n")
         self.write("tests/conftest.py", "import nothing_of_this_name\n")
