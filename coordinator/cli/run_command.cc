@@ -43,6 +43,7 @@
 #include "coordinator/run/run_clock.h"
 #include "coordinator/run/run_loop.h"
 #include "coordinator/run/signals.h"
+#include "coordinator/run/stepwise.h"
 #include "dtest/base/whole_file.h"
 #include "dtest/version.h"
 
@@ -481,13 +482,32 @@ void SayShard(const Options& options, const Durations& durations, const std::vec
   std::fputs(text.c_str(), stderr);
 }
 
+absl::StatusOr<std::unique_ptr<Stepwise>> MakeStepwise(const Options& options, const std::vector<TestProgram>& programs,
+                                                       const std::string& directory, History* history) {
+  Stepwise::Options stepwise;
+  stepwise.directory = directory;
+  for (const TestProgram& program : programs) stepwise.units.push_back(program.name);
+  stepwise.skip = options.stepwise_skip;
+  stepwise.anew = options.stepwise_reset;
+  absl::StatusOr<std::unique_ptr<Stepwise>> made = Stepwise::Make(history, std::move(stepwise));
+  if (!made.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("--stepwise asks the history, which cannot be read: ", made.status().message()));
+  }
+  return made;
+}
+
 // Why a run that went well ran nothing.
-void SayNothingSelected(const Options& options, const RunSummary& summary) {
+void SayNothingSelected(const Options& options, const RunSummary& summary, const Stepwise* stepwise) {
   std::string text = absl::StrCat("dtest: none of the ", CountText(summary.listed()), " cases is selected");
   for (const std::string& filter : options.filters) {
     absl::StrAppend(&text, &filter == &options.filters.front() ? " by" : " or", " -k '", OneLine(filter), "'");
   }
   if (options.shard_count > 1) absl::StrAppend(&text, " in shard ", options.shard_index, "/", options.shard_count);
+  if (stepwise != nullptr && stepwise->left_out() > 0) {
+    absl::StrAppend(&text, "; --stepwise leaves out ", CountText(stepwise->left_out()),
+                    " that passed in the runs before, --stepwise-reset none");
+  }
   for (const std::string& filter : options.filters) {
     // GoogleTest's own way; here a '-' may be in an executable's name.
     if (absl::StrContains(filter, "*-")) {
@@ -665,20 +685,35 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   std::string history_warning;
   std::unique_ptr<History> history;
   if (!list_only) (*reports)->KeepEventLog(options, run_id);
-  if (!list_only || selection->NeedsHistory()) {
+  const bool in_steps = options.stepwise && options.only.empty();
+  std::unique_ptr<Stepwise> stepwise;
+  if (!list_only || in_steps || selection->NeedsHistory()) {
     absl::StatusOr<std::unique_ptr<History>> opened = History::Open(options.state_dir + "/history.db");
     if (opened.ok()) {
       history = *std::move(opened);
       history_warning = history->warning();
       if (!list_only) (*reports)->sinks().Add("history", history.get());
-    } else if (selection->NeedsHistory()) {
-      return fail(absl::UnavailableError(
-          absl::StrCat("failed() and new() ask the history, which cannot be read: ", opened.status().message())));
+    } else if (in_steps || selection->NeedsHistory()) {
+      return fail(
+          absl::UnavailableError(absl::StrCat(in_steps ? "--stepwise asks" : "failed() and new() ask",
+                                              " the history, which cannot be read: ", opened.status().message())));
     } else {
       history_warning = std::string(opened.status().message());
     }
   }
+  if (in_steps) {
+    absl::StatusOr<std::unique_ptr<Stepwise>> made =
+        MakeStepwise(options, discovery->programs, loop_options.working_directory, history.get());
+    if (!made.ok()) return fail(made.status());
+    stepwise = *std::move(made);
+    loop_options.scheduler.listing_order = true;
+    loop_options.scheduler.max_fail = stepwise->max_fail();
+    if (!list_only) (*reports)->sinks().Add("stepwise", stepwise.get());
+  }
   if (!run_follows) SayBefore(options, *discovery, history_warning);
+  if (stepwise != nullptr && stepwise->goes_on() && options.verbosity >= 0) {
+    std::fprintf(stderr, "dtest: note: %s\n", stepwise->BeginText().c_str());
+  }
   if (durations != nullptr) SayShard(options, *durations, selection->expected());
 
   auto signals = std::make_unique<Signals>();
@@ -686,7 +721,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   RunBundle bundle(std::move(bundle_options), std::move(discovery->programs));
   RunLoop loop(std::move(loop_options), *hosts, *std::move(selection),
                {&(*reports)->sinks(), history.get(), (*reports)->terminal(), signals.get(), &bundle,
-                [&clock] { return clock.Now(); }});
+                [&clock] { return clock.Now(); }, stepwise.get()});
   absl::StatusOr<std::unique_ptr<HostPool>> launched = HostPool::Create(*std::move(pool), *std::move(hosts), &loop);
   if (!launched.ok()) return fail(launched.status());
   const RunEnd end = loop.Run(launched->get());
@@ -696,7 +731,7 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   const RunSummary& summary = (*reports)->summary();
   const int exit_status = (*reports)->FinishOutput(summary.ExitStatus());
   const bool nothing = summary.selected() == 0 && summary.unlisted().empty() && summary.left().count() == 0;
-  if (end == RunEnd::kCompleted && nothing) SayNothingSelected(options, summary);
+  if (end == RunEnd::kCompleted && nothing) SayNothingSelected(options, summary, stepwise.get());
   // Of units that could not be listed nothing is known.
   if (end == RunEnd::kCompleted && summary.selected() > 0 && summary.unlisted().empty()) {
     const std::string cases = Plural(summary.listed(), "case");

@@ -17,6 +17,7 @@ constexpr size_t kSlice = 5000;          // attempts written by one Flush: about
 constexpr size_t kMaxPending = 1 << 20;  // more are forgotten: something has kept us from writing for long
 
 constexpr absl::Duration kRunsKept = absl::Hours(24 * 365);
+constexpr absl::Duration kStepwiseKept = absl::Hours(24 * 90);
 
 constexpr double kHighUp = 0.5;  // weights of the expectile: 10 : 1
 constexpr double kHighDown = 0.05;
@@ -169,6 +170,13 @@ absl::Status History::Transaction(absl::Duration patience, absl::FunctionRef<abs
   (void)db_->Execute("ROLLBACK");
   hosts_ = before;
   return Damaged(status);
+}
+
+absl::Status History::KeepStepwise(absl::string_view directory, const std::vector<StepwiseCase>& cases, bool anew,
+                                   absl::Time now) {
+  if (db_ == nullptr) return absl::OkStatus();
+  return Transaction(kFinishPatience,
+                     [&] { return WriteStepwise(db_.get(), directory, cases, anew, now, now - kStepwiseKept); });
 }
 
 absl::StatusOr<int64_t> History::UnitRow(absl::string_view name) {

@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "coordinator/event/sink.h"
 #include "coordinator/history/run_history.h"
+#include "coordinator/history/stepwise_history.h"
 #include "dtest/case_info.h"
 #include "dtest/outcome.h"
 
@@ -62,7 +63,7 @@ class History : public Sink {
  public:
   static constexpr double kNewWeight = 0.3;
   static constexpr double kMaxSpeed = 20;  // of a host, and its inverse
-  static constexpr int kSchemaVersion = 5;
+  static constexpr int kSchemaVersion = 6;
 
   // Opens or creates `path`, and its directory. A file that cannot be used is renamed to "<path>.broken-<time>" and
   // warning() says so. Fails where no file can be opened or created (a read-only directory), and with
@@ -85,6 +86,11 @@ class History : public Sink {
   absl::StatusOr<std::vector<KnownCase>> All();
   // The latest so many runs that finished and ran something, the oldest of them first.
   absl::StatusOr<std::vector<RunHistory>> Runs(size_t most);
+  // Of the runs with --stepwise in this directory. Fails as SQLite does.
+  absl::StatusOr<std::vector<StepwiseCase>> Stepwise(absl::string_view directory);
+  // In one transaction; `anew`: in place of all that was kept of the directory.
+  absl::Status KeepStepwise(absl::string_view directory, const std::vector<StepwiseCase>& cases, bool anew,
+                            absl::Time now);
   // In one transaction.
   absl::Status Forget(const std::vector<KnownCase>& cases);
   // Process start-up cost of a unit: mean as of durations.

@@ -55,8 +55,14 @@ constexpr const char* kFromVersion3 = "ALTER TABLE cases ADD COLUMN first_run IN
 // From version 4, which did not know what it costs to begin with a suite.
 constexpr const char* kFromVersion4 = "ALTER TABLE executables ADD COLUMN suite_setup INTEGER;";
 
-constexpr const char* kSetVersion = "PRAGMA user_version = 5;";
-static_assert(History::kSchemaVersion == 5, "the texts above say so");
+// Since version 6.
+constexpr const char* kStepwise = R"sql(
+CREATE TABLE stepwise(directory TEXT NOT NULL, executable TEXT NOT NULL, name TEXT NOT NULL, passed INTEGER NOT NULL,
+  time INTEGER NOT NULL, PRIMARY KEY(directory, executable, name)) WITHOUT ROWID;
+)sql";
+
+constexpr const char* kSetVersion = "PRAGMA user_version = 6;";
+static_assert(History::kSchemaVersion == 6, "the texts above say so");
 
 constexpr absl::Duration kOpenPatience = absl::Seconds(5);
 constexpr absl::Duration kKept = absl::Hours(24 * 90);
@@ -78,12 +84,14 @@ absl::Status Upgrade(SqliteDatabase* db, const std::string& path) {
     status = *tables == 0 ? db->Execute(kSchema)
                           : absl::DataLossError(absl::StrCat("history ", path, ": is a database of something else"));
     if (status.ok()) status = db->Execute(kRuns);
+    if (status.ok()) status = db->Execute(kStepwise);
   } else if (status.ok() && *version >= 1 && *version < History::kSchemaVersion) {
     if (*version == 1) status = db->Execute(kFromVersion1);
     if (status.ok() && *version <= 2) status = db->Execute(kFromVersion2);
     if (status.ok() && *version <= 3) status = db->Execute(kFromVersion3);
     if (status.ok() && *version <= 3) status = db->Execute(kRuns);
-    if (status.ok()) status = db->Execute(kFromVersion4);
+    if (status.ok() && *version <= 4) status = db->Execute(kFromVersion4);
+    if (status.ok()) status = db->Execute(kStepwise);
     // A version that promises tables which are not there.
     if (absl::IsInternal(status)) status = absl::DataLossError(status.message());
   }
@@ -120,8 +128,8 @@ absl::Status Open(const std::string& path, HistoryFile* file) {
   absl::StatusOr<SqliteStatement> probe = SqliteStatement::Prepare(
       db,
       "SELECT e.id, e.startup, e.pruned, c.duration, c.high, c.runs, c.failures, c.last_outcome, c.last_run, "
-      "c.passes, c.flips, c.last_failure, c.first_run, h.speed, h.attempts, h.last_run, r.slowest_name "
-      "FROM executables e, cases c, hosts h, runs r LIMIT 1");
+      "c.passes, c.flips, c.last_failure, c.first_run, h.speed, h.attempts, h.last_run, r.slowest_name, "
+      "s.passed FROM executables e, cases c, hosts h, runs r, stepwise s LIMIT 1");
   if (!probe.ok()) return absl::DataLossError(probe.status().message());
   // A write ahead log keeps readers going while another run writes. NORMAL: consistent after a power cut, without a
   // sync for each transaction. Where another process is busy this one goes on as the file is; it is correct either way.

@@ -117,18 +117,27 @@ absl::StatusOr<std::vector<RunHistory>> History::Runs(size_t most) {
   return ReadRuns(db_.get(), most);
 }
 
+absl::StatusOr<std::vector<StepwiseCase>> History::Stepwise(absl::string_view directory) {
+  if (db_ == nullptr) return std::vector<StepwiseCase>();
+  return ReadStepwise(db_.get(), directory);
+}
+
 absl::Status History::Forget(const std::vector<KnownCase>& cases) {
   if (db_ == nullptr) return absl::OkStatus();
   db_->SetBusyTimeout(kPatience);
   if (absl::Status status = db_->Execute("BEGIN IMMEDIATE"); !status.ok()) return status;
   absl::StatusOr<SqliteStatement> forget = SqliteStatement::Prepare(
       db_.get(), "DELETE FROM cases WHERE executable = (SELECT id FROM executables WHERE name = ?1) AND name = ?2");
-  absl::Status status = forget.status();
+  absl::StatusOr<SqliteStatement> forget_passed =
+      SqliteStatement::Prepare(db_.get(), "DELETE FROM stepwise WHERE executable = ?1 AND name = ?2");
+  absl::Status status = forget.ok() ? forget_passed.status() : forget.status();
   for (const KnownCase& known : cases) {
-    if (!status.ok()) break;
-    forget->Bind(1, known.unit);
-    forget->Bind(2, known.name);
-    status = forget->Run();
+    for (absl::StatusOr<SqliteStatement>* statement : {&forget, &forget_passed}) {
+      if (!status.ok()) break;
+      (*statement)->Bind(1, known.unit);
+      (*statement)->Bind(2, known.name);
+      status = (*statement)->Run();
+    }
   }
   if (status.ok()) status = db_->Execute("COMMIT");
   if (!status.ok()) (void)db_->Execute("ROLLBACK");

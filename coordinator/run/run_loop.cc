@@ -152,13 +152,16 @@ void RunLoop::End() {
     Emit(UnitListed{UnitId(i), units_[i].name, 0, 0, "", "", /*unreached=*/true});
   }
   if (*end_ == RunEnd::kCompleted && !options_.list_only) TellUnmatched();
+  if (out_.stepwise != nullptr && !options_.list_only && out_.stepwise->left_out() > 0) {
+    Emit(Warning{out_.stepwise->EndText()});
+  }
   hosts_->ShutDown(now_);  // they clean up while the reports are written
   ReportCoverage();
   MakeReports();
   for (uint32_t i = 0; out_.history != nullptr && i < units_.size(); ++i) {
     // A run that has shown none of it says something only if it ran all there is.
     std::optional<absl::Duration> setup = scheduler_.SuiteSetup(UnitId(i));
-    if (!setup.has_value() && *end_ == RunEnd::kCompleted && selection_.TakesAll()) setup = absl::ZeroDuration();
+    if (!setup.has_value() && *end_ == RunEnd::kCompleted && TakesAll()) setup = absl::ZeroDuration();
     if (setup.has_value()) out_.history->RecordSuiteSetup(units_[i].name, *setup);
   }
   Emit(RunFinished{*end_, end_reason_, processes_, startup_});

@@ -37,6 +37,7 @@
 #include "coordinator/run/selection.h"
 #include "coordinator/run/shipping.h"
 #include "coordinator/run/signals.h"
+#include "coordinator/run/stepwise.h"
 #include "coordinator/run/welcomer.h"
 #include "coordinator/schedule/scheduler.h"
 #include "coordinator/settings/overrides.h"
@@ -97,6 +98,7 @@ class RunLoop : public Hosts::Delegate {
     SignalSource* signals;
     Bundle* bundle;
     std::function<absl::Time()> clock;  // in whole microseconds, as RunClock; never goes back
+    Stepwise* stepwise = nullptr;       // may be null: it is a run as any other
   };
 
   RunLoop(Options options, std::vector<HostSpec> hosts, Selection selection, Surroundings surroundings);
@@ -157,6 +159,8 @@ class RunLoop : public Hosts::Delegate {
   void UnitReady(UnitId id, const absl::Status& status, const std::vector<std::string>& warnings);
   // Whether the listing that came with the unit may be used in place of listing it again.
   bool MayTrust(const Bundle::Unit& unit) const;
+  // Nothing that is listed is left out.
+  bool TakesAll() const { return selection_.TakesAll() && (out_.stepwise == nullptr || !out_.stepwise->goes_on()); }
   // `asked`: a host was, which took `startup`.
   void CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked);
   void TellSelected(UnitId id);

@@ -49,7 +49,7 @@ void RunLoop::UnitReady(UnitId id, const absl::Status& status, const std::vector
 // the cases it had are what is wanted.
 bool RunLoop::MayTrust(const Bundle::Unit& unit) const {
   const bool of_earlier_run = unit.listing_key.has_value();
-  return !of_earlier_run || selection_.TakesAll() || options_.scheduler.together;
+  return !of_earlier_run || TakesAll() || options_.scheduler.together;
 }
 
 void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bool asked) {
@@ -68,6 +68,7 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   // A reproduction runs cases as they ran, whatever history expects of them.
   if (out_.history != nullptr && !options_.scheduler.together) histories = out_.history->Cases(unit.name, unit.cases);
   unit.selected = selection_.Select(unit.name, unit.cases, histories);
+  if (out_.stepwise != nullptr) out_.stepwise->LeaveOutPassed(unit.name, unit.cases, &unit.selected);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(
         unit.name, may_be_empty ? " has no test to run" : " lists no case at all: were its tests linked into it?")});
@@ -87,11 +88,16 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
     CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, histories,
                                      options_.durations.get());
     if (!histories.empty()) known.suite_setup = out_.history->SuiteSetup(unit.name).value_or(absl::ZeroDuration());
-    known.unlisted_too = selection_.TakesAll();
+    known.unlisted_too = TakesAll();
     for (SelectedCase& one : known.cases) {
       const auto found = unit.quarantined.find(one.index);
-      one.quarantined = found != unit.quarantined.end() && !quarantine_.expired(found->second.entry);
+      one.uncounted = found != unit.quarantined.end() && !quarantine_.expired(found->second.entry);
       one.first = !histories.empty() && IsFirst(histories[one.index]);
+      if (out_.stepwise != nullptr) {
+        const absl::string_view name = unit.cases.name(one.index);
+        one.first |= out_.stepwise->IsFirst(unit.name, name);
+        one.uncounted |= out_.stepwise->IsSkipped(unit.name, name);
+      }
     }
     Schedule(std::move(known));
   }

@@ -47,7 +47,7 @@ struct CaseRecord {
   bool needy : 1 = false;   // its policy has needs
   bool known : 1 = false;   // `seconds` is from history
   bool behind : 1 = false;  // it last failed in a process that others had begun in before it
-  bool quarantined : 1 = false;
+  bool uncounted : 1 = false;
   bool told_slow : 1 = false;  // of this attempt
   bool first : 1 = false;      // it is handed out before those that are not; of the first iteration only
   bool grouped : 1 = false;    // it is in one of Groups

@@ -35,7 +35,7 @@ namespace dtest::schedule {
 
 class Pending {
  public:
-  // `listing_order`: long cases stay where they are in the list (shuffled runs).
+  // `listing_order`: long cases stay where they are in the list.
   Pending(CaseArray* cases, CostModel* costs, PolicyTable* policies, Groups* groups, bool listing_order);
 
   void AddUnit(UnitId unit);

@@ -28,7 +28,7 @@ Scheduler::Impl::Impl(const SchedulerOptions& options)
       needs_(options.host_tags),
       policies_(&needs_),
       costs_(options.default_case, options.longest_batch),
-      pending_(&cases_, &costs_, &policies_, &groups_, options.shuffle.has_value()),
+      pending_(&cases_, &costs_, &policies_, &groups_, options.shuffle.has_value() || options.listing_order),
       hosts_(&cases_, &needs_, options.hosts),
       attention_(&hosts_),
       random_(options.shuffle.value_or(0)) {}
@@ -282,7 +282,8 @@ void Scheduler::Impl::On(const CasesUnknown& event) {
 // parts of about that.
 std::vector<uint32_t> Scheduler::Impl::GroupsOf(const CasesKnown& event, const std::vector<uint32_t>& suites) const {
   std::vector<uint32_t> group_of = event.group_of;
-  const bool ordered = options_.shuffle.has_value() || options_.stress.has_value() || options_.together;
+  const bool ordered =
+      options_.shuffle.has_value() || options_.listing_order || options_.stress.has_value() || options_.together;
   if (event.suite_setup <= absl::ZeroDuration() || ordered) return group_of;
   struct Suite {
     absl::Duration expected;  // of its cases that can be in a group and are known
@@ -387,7 +388,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
       c.index = event.cases[k].index;
       c.suite = suites[k];
       c.policy = policies[event.cases[k].policy];
-      c.quarantined = event.cases[k].quarantined;
+      c.uncounted = event.cases[k].uncounted;
       c.needy = policies_.NeedsOf(c.policy) != kNoNeeds;
       c.grouped = in_group(k) && !options_.together && !options_.stress.has_value();
       const bool asked_for = k < event.group_of.size() && event.group_of[k] != 0;
@@ -403,7 +404,7 @@ void Scheduler::Impl::On(const CasesKnown& event) {
     if (options_.shuffle) Shuffle(event, suites, &order);
     const auto rest =
         std::stable_partition(order.begin(), order.end(), [this](CaseNumber i) { return cases_[i].first; });
-    if (!options_.shuffle) {  // the longest of those first, too: they may be all there are
+    if (!options_.shuffle && !options_.listing_order) {  // the longest of those first, too: they may be all there are
       const float long_case = static_cast<float>(absl::ToDoubleSeconds(costs_.long_case(e)));
       const auto long_ones = std::stable_partition(
           order.begin(), rest, [&](CaseNumber i) { return cases_[i].known && cases_[i].seconds > long_case; });

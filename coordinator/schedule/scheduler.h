@@ -67,7 +67,7 @@ struct SelectedCase {
   std::optional<absl::Duration> expected = {};  // from history
   absl::Duration high = absl::ZeroDuration();   // as well: on a bad day (CaseHistory::high); zero: unknown
   uint16_t policy = 0;                          // position in CasesKnown::policies
-  bool quarantined = false;                     // failures that QuarantineForgives are not counted by max_fail
+  bool uncounted = false;                       // failures that QuarantineForgives are not counted by max_fail
   bool first = false;                           // it is handed out before those of all units that are not
 };
 
@@ -203,6 +203,7 @@ struct SchedulerOptions {
   uint32_t max_fail = 0;                    // stop after so many final failures; 0: never
   RetryBudget retry_budget;                 // further attempts of failed cases in the whole run
   std::optional<uint64_t> shuffle;          // seed: random order in place of longest first, and in each process
+  bool listing_order = false;               // of the cases of each unit, in place of longest first
   bool speculate = false;                   // second copies of the last running cases on slots that would be idle
   absl::Duration run_timeout = absl::InfiniteDuration();
   absl::Duration kill_grace = absl::Seconds(10);         // after an interrupt

@@ -228,7 +228,7 @@ class Scheduler::Impl {
   void CountFailure(CaseRecord* c, bool behind);
   // Whether ending so counts for max_fail.
   bool CountsAsFailure(const CaseRecord& c, Outcome outcome) const {
-    return IsFailure(outcome) && !(c.quarantined && QuarantineForgives(outcome));
+    return IsFailure(outcome) && !(c.uncounted && QuarantineForgives(outcome));
   }
   // A heartbeat says that the lease has run this case for so long.
   void TellIfSlow(const LeaseRecord& lease, uint32_t index, absl::Duration elapsed);

@@ -40,7 +40,7 @@ bool Scheduler::Impl::AddNextIteration(uint64_t room) {
     c.suite = first.suite;
     c.policy = first.policy;
     c.needy = first.needy;
-    c.quarantined = first.quarantined;
+    c.uncounted = first.uncounted;
     c.iteration = ++one.iterations;
     c.known = first.known;
     c.seconds = first.known ? first.seconds : 0;

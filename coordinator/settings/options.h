@@ -132,6 +132,8 @@ struct Options {
   uint32_t max_fail = 0;  // 0: never stop
   bool failed_first = false;
   bool new_first = false;
+  bool stepwise = false;  // stops at the first failure, and goes on there in the next run...
+  bool stepwise_skip = false, stepwise_reset = false;  // ...or behind it, or from the beginning
   bool speculate = false;
   std::optional<Stress> stress;
   std::vector<uint32_t> plan_slots;  // kPlan: for these; empty: 1, 2, 4... as long as it pays

@@ -228,6 +228,15 @@ absl::Status ReadVerbose(const Values& values, Options* options) {
   return absl::OkStatus();
 }
 
+// What says how a series goes on says that there is one.
+template <auto Member>
+absl::Status ReadStepwise(const Values& values, Options* options) {
+  const absl::StatusOr<bool> on = ParseSwitch(values.back());
+  if (!on.ok()) return on.status();
+  if (*on) options->stepwise = options->*Member = true;
+  return absl::OkStatus();
+}
+
 constexpr CommandSet kOfHosts = {Command::kRun, Command::kRerun, Command::kList, Command::kHosts, Command::kConfig};
 constexpr CommandSet kOfFarms = {Command::kRun,   Command::kRerun, Command::kList,
                                  Command::kHosts, Command::kPlan,  Command::kConfig};  // which hosts there are
@@ -702,6 +711,29 @@ constexpr Setting kSettings[] = {
      .text = "Hand out first the cases that history has never seen",
      .commands = kOfRuns,
      .read = Flag<&Options::new_first>},
+    {.name = "stepwise",
+     .alias = "sw",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kFlag,
+     .text = "Stop at the first failure, and go on there in the next run, without what has passed before",
+     .commands = kOfShards,
+     .read = Flag<&Options::stepwise>},
+    {.name = "stepwise-skip",
+     .alias = "sw-skip",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kFlag,
+     .text = "As --stepwise, but what failed in the run before does not stop this one",
+     .commands = kOfShards,
+     .read = ReadStepwise<&Options::stepwise_skip>},
+    {.name = "stepwise-reset",
+     .alias = "sw-reset",
+     .group = SettingGroup::kRun,
+     .kind = SettingKind::kFlag,
+     .text = "As --stepwise, from the beginning",
+     .commands = kOfShards,
+     .has_variable = false,
+     .in_files = false,
+     .read = ReadStepwise<&Options::stepwise_reset>},
     {.name = "max-fail",
      .alias = "maxfail",
      .group = SettingGroup::kRun,

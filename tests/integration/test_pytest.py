@@ -202,6 +202,64 @@ class LocalTest(Project, DtestCase):
         self.assertExit(self.dtest("project", "--pytest", "none"), NOTHING)
         self.assertSays(self.dtest("project/tests/deep", "--pytest", PYTHON, "-vv"), "is run by pytest ", ", Python 3.")
 
+    def test_step_by_step(self):
+        passed = set()  # in the series so far
+
+        def project(*failing):
+            self.write("tests/test_a.py", "".join(f"def test_{name}(): assert {name not in failing}\n" for name in "abcdef"))
+
+        def run(*options):
+            """What ran, in its order. That a case has failed is heard when more are under way."""
+            result = self.dtest("tests", "-j1", "--processes", "case", *options)
+            ran = [(event["name"].rpartition("_")[2], event["outcome"]) for event in result.attempts() if event["outcome"] != "not run"]
+            self.assertFalse({name for name, _ in ran} & passed)
+            passed.update(name for name, outcome in ran if outcome == "passed")
+            return result, ran
+
+        project("c", "e")
+        first, ran = run("--sw")
+        self.assertExit(first, FAILED)
+        self.assertEqual(ran[:3], [("a", "passed"), ("b", "passed"), ("c", "failed")])
+        self.assertNotIn("stepwise:", first.text)
+        listed = self.dtest("list", "--sw", "tests", reports=False)
+        self.assertEqual({line.rpartition("_")[2] for line in listed.stdout.split()}, set("abcdef") - passed)
+        # It begins with what failed, and leaves out what passed.
+        left_out = len(passed)
+        second, ran = run("--stepwise")
+        self.assertExit(second, FAILED)
+        self.assertEqual(ran[0], ("c", "failed"))
+        self.assertSays(second, "stepwise: goes on with ", "test_c", "failed in the run before",
+                        f"stepwise: {left_out} cases that passed in the runs before did not run again")
+        skipping, ran = run("--sw-skip")
+        self.assertExit(skipping, FAILED)
+        self.assertEqual(ran[0], ("c", "failed"))
+        self.assertIn(("e", "failed"), ran, "c does not stop it")
+        project()
+        self.assertExit(self.dtest("tests", "-k", "::test_e"), PASSED)
+        last, ran = run("--sw")
+        self.assertExit(last, PASSED)
+        self.assertEqual(ran[:2], [("c", "passed"), ("e", "passed")])
+        self.assertEqual(passed, set("abcdef"))
+        # The series is over: the next has all.
+        passed.clear()
+        over, ran = run("--sw")
+        self.assertExit(over, PASSED)
+        self.assertEqual(len(ran), 6)
+        passed.clear()
+        project("b")
+        self.assertExit(run("--sw")[0], FAILED)
+        passed.clear()
+        again, ran = run("--sw-reset")
+        self.assertExit(again, FAILED)
+        self.assertEqual(ran[:2], [("a", "passed"), ("b", "failed")])
+        none, _ = run("--sw", "-k", "::test_a")
+        self.assertExit(none, NOTHING)
+        self.assertSays(none, "--stepwise leaves out 1 that passed in the runs before, --stepwise-reset none")
+        for option in ("--sw", "--sw-skip"):
+            refused = self.dtest("tests", "--", option)
+            self.assertExit(refused, FAILED)
+            self.assertSays(refused, f"{option} was given to pytest, and is not heeded by dtest: dtest's own, by the history of all hosts, stands before --")
+
     def test_what_keeps_pytest_from_running_is_told_once_in_its_words(self):
         self.write("tests/test_a.py", "def test_a(): pass\n")
         self.write("tests/conftest.py", "import nothing_of_this_name\n")
@@ -578,8 +636,8 @@ class HostsTest(Project, FarmCase):
         self.assertSays(nowhere, "needs python3, which this host does not have in its PATH")
 
     def test_ids_with_paths_are_those_of_this_machine(self):
-        self.write("pytest.ini", "[pytest]\n")
-        self.write("test_a.py", textwrap.dedent("""\
+        self.write("project/pytest.ini", "[pytest]\n")
+        self.write("project/test_a.py", textwrap.dedent("""\
             import os, pytest
             here = os.path.dirname(os.path.abspath(__file__))
             @pytest.mark.parametrize("path", [f"{here}/{i}" for i in range(8)])
@@ -587,25 +645,27 @@ class HostsTest(Project, FarmCase):
                 assert os.path.dirname(path) == here
             """))
         hosts = self.on_farm("h1", "h2", "h3")  # with other homes each
-        expected = {f"test_a.py::test_path[{self.path(str(i))}]": "passed" for i in range(8)}
-        result = self.dtest(*hosts, "test_a.py")
+        expected = {f"test_a.py::test_path[{self.path(f'project/{i}')}]": "passed" for i in range(8)}
+        result = self.dtest(*hosts, "project/test_a.py")
         self.assertExit(result, PASSED)
         self.assertEqual(result.names(), expected)
-        name = f"test_a.py::test_path[{self.path('3')}]"
-        self.assertEqual(self.dtest(*hosts, name).names(), {name: "passed"})
+        name = f"test_a.py::test_path[{self.path('project/3')}]"
+        self.assertEqual(self.dtest(*hosts, f"project/{name}").names(), {name: "passed"})
         others = {other: outcome for other, outcome in expected.items() if other != name}
-        for arguments in (["--deselect", name], ["--", f"--deselect={name}"], ["--", "-k", f"not {self.path('3')}"]):
-            self.assertEqual(self.dtest(*hosts, "test_a.py", *arguments).names(), others)
-        self.assertEqual(self.dtest(*hosts, "test_a.py", "-k", self.path("3")).names(), {name: "passed"})
-        self.write("sub/test_b.py", "def test_b(): pass\n")
-        ignoring = self.dtest(*hosts, ".", "--ignore", self.path("sub"))
+        for arguments in (["--deselect", name], ["--", f"--deselect={name}"], ["--", "-k", f"not {self.path('project/3')}"]):
+            without = self.dtest(*hosts, "project/test_a.py", *arguments)
+            self.assertExit(without, PASSED)
+            self.assertEqual(without.names(), others)
+        self.assertEqual(self.dtest(*hosts, "project/test_a.py", "-k", self.path("project/3")).names(), {name: "passed"})
+        self.write("project/sub/test_b.py", "def test_b(): pass\n")
+        ignoring = self.dtest(*hosts, "project", "--ignore", self.path("project/sub"))
         self.assertExit(ignoring, PASSED)
         self.assertEqual(ignoring.names(), expected)
         # One that stands literally in a parameter is the same everywhere.
-        self.write("sub/test_b.py", f"import pytest\n@pytest.mark.parametrize('path', ['{self.path('x')}', 'y'])\n"
-                                    f"def test_b(path): assert path == '{self.path('x')}'\n")
-        name = f"sub/test_b.py::test_b[{self.path('x')}]"
-        literal = self.dtest(*hosts, name)
+        self.write("project/sub/test_b.py", f"import pytest\n@pytest.mark.parametrize('path', ['{self.path('project/x')}', 'y'])\n"
+                                    f"def test_b(path): assert path == '{self.path('project/x')}'\n")
+        name = f"sub/test_b.py::test_b[{self.path('project/x')}]"
+        literal = self.dtest(*hosts, f"project/{name}")
         self.assertExit(literal, PASSED)
         self.assertEqual(literal.names(), {name: "passed"})
 

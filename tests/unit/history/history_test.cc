@@ -369,12 +369,12 @@ TEST_F(HistoryTest, AFileThatIsNoDatabaseIsSetAside) {
 
 TEST_F(HistoryTest, ALaterSchemaIsLeftAlone) {
   RunCases(Open().get(), {{}});
-  Sql("PRAGMA user_version = 6");
+  Sql("PRAGMA user_version = 7");
   const auto history = History::Open(path_);
   EXPECT_EQ(history.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(absl::StrContains(history.status().message(), "version 6")) << history.status();
+  EXPECT_TRUE(absl::StrContains(history.status().message(), "version 7")) << history.status();
   EXPECT_TRUE(BrokenFiles().empty());
-  Sql("PRAGMA user_version = 5");
+  Sql("PRAGMA user_version = 6");
   EXPECT_EQ(Expected(Open().get(), "t", {"S.a"})[0], absl::Seconds(1));
 }
 
@@ -399,9 +399,19 @@ TEST_F(HistoryTest, WhatItCostsToBeginWithASuiteIsAMeanOfTheRunsThatShowIt) {
 
 TEST_F(HistoryTest, TheFourthSchemaIsBroughtUpToDate) {
   RunCases(Open().get(), {{}});
-  Sql("ALTER TABLE executables DROP COLUMN suite_setup; PRAGMA user_version = 4");
+  Sql("ALTER TABLE executables DROP COLUMN suite_setup; DROP TABLE stepwise; PRAGMA user_version = 4");
   EXPECT_EQ(Expected(Open().get(), "t", {"S.a"})[0], absl::Seconds(1));
   EXPECT_EQ(Open()->SuiteSetup("t"), std::nullopt);
+}
+
+TEST_F(HistoryTest, TheFifthSchemaIsBroughtUpToDate) {
+  RunCases(Open().get(), {{}});
+  Sql("DROP TABLE stepwise; PRAGMA user_version = 5");
+  const auto history = Open();
+  EXPECT_EQ(history->warning(), "");
+  EXPECT_EQ(Expected(history.get(), "t", {"S.a"})[0], absl::Seconds(1));
+  ASSERT_TRUE(history->KeepStepwise("/d", {{"t", "S.a", true}}, /*anew=*/false, kTime).ok());
+  ASSERT_EQ(history->Stepwise("/d")->size(), 1u);
 }
 
 TEST_F(HistoryTest, TheFirstSchemaIsBroughtUpToDate) {

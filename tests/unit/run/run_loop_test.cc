@@ -105,9 +105,9 @@ class RunLoopTest : public testing::Test {
     for (HostSpec& spec : specs) spec.slots = 1;
     Selection selection = *Selection::Make(filters);
     if (!only_.empty()) selection.TakeOnly(only_);
-    loop_ = std::make_unique<RunLoop>(
-        options_, specs, std::move(selection),
-        RunLoop::Surroundings{&sinks_, history_.get(), nullptr, &signals_, &bundle_, clock_.AsFunction()});
+    loop_ = std::make_unique<RunLoop>(options_, specs, std::move(selection),
+                                      RunLoop::Surroundings{&sinks_, history_.get(), nullptr, &signals_, &bundle_,
+                                                            clock_.AsFunction(), stepwise_.get()});
     hosts_.set_delegate(loop_.get());
     const RunEnd end = loop_->Run(&hosts_);
     EXPECT_EQ(sink_.flushed(), sink_.lines().size()) << "all that was told is written";
@@ -137,7 +137,8 @@ class RunLoopTest : public testing::Test {
   absl::Duration case_takes_ = 10 * kMs;
   std::optional<absl::Duration> later_attempts_take_;
   ScratchDirectory scratch_;
-  std::unique_ptr<History> history_;  // null: none
+  std::unique_ptr<History> history_;    // null: none
+  std::unique_ptr<Stepwise> stepwise_;  // null: none
   Outcome outcome_ = Outcome::kPassed;
   std::set<HostId> interrupted_;
   std::vector<NamedCase> only_;
@@ -337,6 +338,27 @@ TEST_F(RunLoopTest, WhatFailedLastOrIsNewGoesFirst) {
   ASSERT_THAT(ended, SizeIs(4));
   ended.resize(2);
   EXPECT_THAT(ended, UnorderedElementsAre("ended math A.Two passed on a", "ended net B.New passed on a"));
+}
+
+TEST_F(RunLoopTest, StepwiseLeavesOutWhatHasPassedAndBeginsWithWhatFailed) {
+  history_ = *History::Open(scratch_.File("history.db"));
+  ASSERT_TRUE(
+      history_->KeepStepwise("/d", {{"math", "A.One", true}, {"math", "A.Three", false}}, true, absl::Now()).ok());
+  stepwise_ = *Stepwise::Make(history_.get(), {.directory = "/d", .units = {"math"}, .skip = true});
+  sinks_.Add("stepwise", stepwise_.get());
+  options_.scheduler.max_fail = stepwise_->max_fail();
+  options_.scheduler.listing_order = true;
+  outcome_ = Outcome::kFailed;
+  ListedUnit("math", {"A.One", "A.Two", "A.Three", "A.Four"});
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kFailFast);
+  EXPECT_THAT(sink_.lines(), Contains("listed math 3/4"));
+  const std::vector<std::string> ended = sink_.LinesThatBegin("ended");
+  ASSERT_THAT(ended, SizeIs(3));
+  EXPECT_EQ(ended[0], "ended math A.Three failed on a");
+  EXPECT_EQ(ended[1], "ended math A.Two failed on a");
+  EXPECT_THAT(ended[2], StartsWith("ended math A.Four not run"));
+  EXPECT_THAT(sink_.LinesThatBegin("warning stepwise"), ElementsAre(HasSubstr("1 case that passed")));
 }
 
 // So costly a start is worth a batch of all that is left.

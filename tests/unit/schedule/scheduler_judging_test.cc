@@ -159,7 +159,7 @@ TEST_F(JudgingTest, QuarantinedFailuresDoNotCountForMaxFail) {
     Start(options);
     Add(0);
     CasesKnown known{.unit = UnitId(0), .cases = {{0}, {1}}, .suite_of = {0, 0}};
-    known.cases[0].quarantined = true;
+    known.cases[0].uncounted = true;
     known.policies[0].processes = Processes::kCase;
     Do(known);
     Complete();

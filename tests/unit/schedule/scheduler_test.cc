@@ -125,6 +125,28 @@ TEST_F(SchedulerTest, WhatIsToBeFirstGoesOutBeforeAllElse) {
                                  std::pair(0u, 0u)));
 }
 
+TEST_F(SchedulerTest, InListingOrderLongCasesStayWhereTheyStandBehindWhatIsToBeFirst) {
+  SchedulerOptions options = Hosts(1);
+  options.listing_order = true;
+  Start(options);
+  Add(0);
+  CasesKnown known;
+  known.unit = UnitId(0);
+  known.suite_setup = absl::Seconds(10);  // nor are suites kept together, the longest first
+  const std::vector<double> seconds = {0.01, 5, 0.01, 9, 7, 20};
+  for (uint32_t i = 0; i < seconds.size(); ++i) {
+    known.cases.push_back({.index = i, .expected = absl::Seconds(seconds[i]), .first = i == 2 || i == 4});
+    known.suite_of.push_back(i);
+  }
+  Do(known);
+  Complete();
+  Join(0);
+  RunToTheEnd();
+  std::vector<uint32_t> order;
+  for (const Given& given : Leases(all)) order.insert(order.end(), given.indices.begin(), given.indices.end());
+  EXPECT_THAT(order, ElementsAre(2, 4, 0, 1, 3, 5));
+}
+
 TEST_F(SchedulerTest, ShortCasesAreBatchedInListingOrder) {
   Start(Hosts(1));
   Add(0);
