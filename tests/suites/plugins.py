@@ -299,39 +299,6 @@ class PluginsTest(harness.DtestCase):
         self.assertLessEqual(set(suite.writes), left)
 
 
-    def test_numpy_whose_generators_were_made_at_import(self):
-        """As each worker of pytest-xdist has them: others in each process where nobody has seeded them, else the same."""
-        packages = registry.packages("numpy", "pytest numpy")
-        self.write("test_m.py", textwrap.dedent("""\
-            import secrets
-            import numpy, pytest
-            from numpy.random import default_rng
-            drawn = {"plain": default_rng(), "mt": numpy.random.Generator(numpy.random.MT19937()), "legacy": numpy.random.RandomState(),
-                     "child": numpy.random.Generator(numpy.random.PCG64(numpy.random.SeedSequence().spawn(1)[0]))}
-            given = {"seeded": default_rng(7), "used": default_rng(), "own": default_rng(numpy.random.SeedSequence(1 << 127)),
-                     "set": numpy.random.RandomState()}
-            given["used"].random()
-            given["set"].seed(7)
-
-            def first(generator):
-                integers = getattr(generator, "integers", None) or generator.randint
-                return int(integers(1 << 30))
-
-            @pytest.mark.parametrize("i", range(4))
-            def test_a(i, record_property):
-                for name, generator in [*drawn.items(), *given.items()]:
-                    record_property(name, first(generator))
-                record_property("spawned", first(drawn["plain"].spawn(1)[0]) if hasattr(drawn["plain"], "spawn") else i)
-            """))
-        result = self.dtest(".", "-j2", "--processes", "case", "--pytest", registry.python(), "--env", f"PYTHONPATH={packages}")
-        self.assertExit(result, harness.PASSED)
-        self.assertNotIn("collects anew", result.text)
-        told = [dict(event["properties"]) for event in result.attempts()]
-        self.assertEqual(len(told), 4)
-        different = {name: len({each[name] for each in told}) for name in told[0]}
-        self.assertEqual(different, {**dict.fromkeys(("plain", "mt", "legacy", "child", "spawned"), 4),
-                                     **dict.fromkeys(("seeded", "used", "own", "set"), 1)})
-
     def test_allure_that_begins_afresh(self):
         """--clean-alluredir: each process would remove what others have written, the one that lists also, and a controller."""
         packages = registry.packages("allure", f"pytest {PLUGINS['allure'].packages}")

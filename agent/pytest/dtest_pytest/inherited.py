@@ -9,8 +9,6 @@ import threading
 import traceback
 import weakref
 
-from . import drawn
-
 BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
@@ -21,7 +19,6 @@ class Inherited:
         self._unseeded = {}  # generators of random numbers, by id: what compares them is the project's
         self._seeding = (random.Random.seed, random.Random.setstate)
         self._generators = self._files = ()
-        self._of_numpy = drawn.Generators()
         seed, setstate = self._seeding
 
         def seed_and_note(generator, a=None, version=2):
@@ -42,7 +39,6 @@ class Inherited:
         random.Random.seed, random.Random.setstate = self._seeding
         unseeded = [reference() for reference in self._unseeded.values()]
         self._generators = [each for each in unseeded if each is not None and not isinstance(each, random.SystemRandom)]
-        self._of_numpy.collected()
         self._files = [weakref.ref(file) for file in files_of_process()]
         self.flush()  # or each worker would write it, too
 
@@ -65,7 +61,6 @@ class Inherited:
                 generator.seed(None)
             except Exception:
                 pass  # one of the project's that is seeded in another way stays as it is
-        self._of_numpy.leave_to_its_process()
 
     def finish(self):
         """In a worker: what the interpreter would do at its end."""
