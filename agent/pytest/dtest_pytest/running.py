@@ -190,7 +190,7 @@ class Running(collection.Collection):
         self._failed = self._failed or kind == "failed"
         seconds = [f"{one:.6f}" for one in result.seconds()]
         properties = [text for pair in result.properties for text in pair]
-        self._channel.hold("finished", str(position), kind, *seconds, message, output, warning, *properties)
+        self._channel.send("finished", str(position), kind, *seconds, message, output, warning, *properties)
 
     def pytest_runtest_logreport(self, report):
         if self._current is not None:
