@@ -77,6 +77,7 @@ class Nothing(Exception):
 class Combination:
     def __init__(self, asked, coverage):
         self._asked, self._coverage = asked, coverage
+        self._in_memory = adds_in_memory(coverage)
         self._here = os.path.realpath(os.getcwd())
         self._moved = {}  # directories of hosts: where they are here
         self._project = self._root = None  # options of pytest-cov; the root whose configuration counts
@@ -112,7 +113,7 @@ class Combination:
             if not told.about.get("lost"):
                 problems.update(told.about["problems"])
                 self._learn(told, rcfiles)
-        merged = self._coverage.CoverageData(no_disk=True)
+        merged = self._new_data("merging")
         mapped = self._mapping()
         for told in read(self._asked.told):
             reason = told.about.get("lost") or self._add(merged, told, mapped, seen)
@@ -130,14 +131,23 @@ class Combination:
         close(data)
         return path
 
+    def _new_data(self, name):
+        """In memory, where that works: on disk it takes three times as long."""
+        if self._in_memory:
+            return self._coverage.CoverageData(no_disk=True)
+        path = os.path.join(self._asked.told, name)
+        if os.path.exists(path):
+            os.remove(path)
+        return self._coverage.CoverageData(basename=path)
+
     def _add(self, merged, told, mapped, seen):
-        """Returns why not; empty: it is in there. In memory: on disk it takes three times as long."""
+        """Returns why not; empty: it is in there."""
         digest = hashlib.sha256(told.data).digest()
         if digest in seen:
             self._added.add(told.unit)
             return ""
         try:
-            part = self._coverage.CoverageData(no_disk=True)
+            part = self._new_data("part")
             part.loads(told.data)
             merged.update(part, **mapped)
             files = part.measured_files()
@@ -303,6 +313,21 @@ class Combination:
 def some(names):
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
+
+
+def adds_in_memory(coverage):
+    """coverage.py 7.10 does so once, and does not let go of what it has added."""
+    merged = coverage.CoverageData(no_disk=True)
+    try:
+        for number in range(2):
+            part = coverage.CoverageData(no_disk=True)
+            part.add_lines({f"file {number}": [1]})
+            merged.update(part)
+            close(part)
+        close(merged)
+    except Exception:
+        return False
+    return True
 
 
 def close(data):

@@ -27,7 +27,7 @@ SOURCE = os.path.join(HERE, os.pardir, os.pardir)
 PLUGIN = os.path.abspath(os.path.join(SOURCE, "agent", "pytest"))
 UNIT_TESTS = os.path.abspath(os.path.join(SOURCE, "tests", "unit", "pytest"))
 HELPERS = os.path.join(HERE, "plugin")
-LONGEST_RUN = 900
+LONGEST_RUN = 3600
 PYTESTS = {7: (3, 8), 8: (3, 8), 9: (3, 10)}  # the oldest Python that each is for, and that is one of ours
 # Cases of outcomes/ that end pytest itself, and by what.
 DYING = {"test_dies.py::test_dies_by_exit": 0, "test_dies.py::test_dies_by_segfault": -signal.SIGSEGV,
