@@ -96,23 +96,13 @@ class Channel:
         self._descriptor = move_up(descriptor)
         status = os.fstat(self._descriptor)
         self._identity = (status.st_dev, status.st_ino)
-        self._held = b""
         os.register_at_fork(after_in_child=self._close)
 
     def send(self, *fields):
-        self.hold(*fields)
-        self.flush()
-
-    def hold(self, *fields):
-        """Goes out in front of what is sent next, in one write."""
-        self._held += encode(fields)
-
-    def flush(self):
-        held, self._held = self._held, b""
-        if self._descriptor < 0 or not held:
+        if self._descriptor < 0:
             return
         self._check()
-        rest = memoryview(held)
+        rest = memoryview(encode(fields))
         while rest:
             rest = rest[System.write(self._descriptor, rest) :]
 
@@ -144,7 +134,6 @@ class Channel:
             System.exit(BROKEN)
 
     def _close(self):
-        self._held = b""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             try:

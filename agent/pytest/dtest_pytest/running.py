@@ -88,7 +88,6 @@ class Running(collection.Collection):
             result.fail("error in collection: " + (lines[-1] if lines else ""), report.longreprtext)
         self._channel.send("began", str(position))
         self._finish(position, result)
-        self._channel.flush()
 
     @pytest.fixture(scope="session", name="record_testsuite_property")
     def _record_property(self):
@@ -127,12 +126,9 @@ class Running(collection.Collection):
         items = self._items(session, self._cases)
         self._tell_missing()
         last = following.Later(lambda: self._first_of_next(session)) if self._may_go_on() else None
-        try:
-            for (position, item), (_, next_item) in zip(items, items[1:] + [(None, last)]):
-                self._run(position, item, next_item)
-                self._break_off(session)
-        finally:
-            self._channel.flush()
+        for (position, item), (_, next_item) in zip(items, items[1:] + [(None, last)]):
+            self._run(position, item, next_item)
+            self._break_off(session)
         if items and last is not None:
             last.item()  # the last one's protocol may not have come to its tear-down
 
