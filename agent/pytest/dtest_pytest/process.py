@@ -38,7 +38,7 @@ def main(arguments, profile_directory, collects_apart):
         from . import controlling  # others need not import it
 
         sys.exit(controlling.main(asked))
-    from . import (bytecode, forking, listing, measuring, names, refusing, rewriting, running, serving, stacks, telling,
+    from . import (bytecode, choosing, forking, listing, measuring, names, refusing, rewriting, running, serving, stacks, telling,
                    watching, worker)
 
     why_not = measuring.why_not() if asked.coverage == "yes" else ""
@@ -83,9 +83,7 @@ def main(arguments, profile_directory, collects_apart):
         watching.watch_environment()
         plugins.append(rewriting.Ahead(kept))
     cache = os.path.join(common, "cache")
-    if asked.there:
-        from . import choosing  # on this machine names are what they are
-
+    if asked.there:  # on this machine names are what they are
         plugins.append(choosing.Choosing([] if asked.run else asked.path, known_as, work))
     status = records.BROKEN
     try:
