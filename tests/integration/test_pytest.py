@@ -481,7 +481,7 @@ class LocalTest(Project, DtestCase):
         shown = result.stdout[result.stdout.index(f"\n{self.directory}, collected apart"):]
         shown = re.sub(r" *\d+\.\d{3} ?s\b", " T", shown).replace(self.directory, "ROOT")
         shown = re.sub(r"\d+ (modules|more)", r"N \1", shown)
-        shown = re.sub(r"(what they import:\n T  )\S+\n", r"\1MODULE\n", shown)
+        shown = re.sub(r"(what they import:\n T  ).+\n", r"\1MODULE\n", shown)
         shown = re.sub(r"fixtures: \d+, made \d+ times", "fixtures: N, made N times", shown)
         shown = re.sub(r"(tests  file\n T) +\d+  .+\n", r"\1  FILE\n", shown)
         self.assertEqual(shown, textwrap.dedent("""\
