@@ -12,6 +12,7 @@ constexpr double kLeastStartup = 0.001;      // seconds: no process starts for l
 constexpr uint32_t kFirstBatch = 4;          // cases, while nothing is known
 constexpr uint32_t kGrowth = 8;              // of a batch over what has been seen of the unit
 constexpr uint32_t kFirstBatchLearnt = 256;  // cases at most, where only other units were seen
+constexpr int kDearSuite = 16;               // of what it costs to begin with it, a suite may take to be kept together
 constexpr double kSuiteWeight = 2;           // the unit's average counts as so many results of the suite
 
 }  // namespace
@@ -37,7 +38,8 @@ void CostModel::AddUnit(UnitId unit, uint32_t suites, absl::Duration startup, ab
   e.suites.resize(suites);
   if (startup > absl::ZeroDuration()) e.startup.Add(absl::ToDoubleSeconds(startup));
   if (suite_setup > absl::ZeroDuration()) e.suite_setup.Add(absl::ToDoubleSeconds(suite_setup));
-  e.dear_suite = 16 * suite_setup;
+  e.dear_suite = kDearSuite * suite_setup;
+  e.knows_suite_setup = suite_setup > absl::ZeroDuration();
   e.prior = default_case_;
   e.long_case = std::max(absl::Seconds(longest_batch_) / 4, 4 * (startup + suite_setup));
   Refresh(unit);
@@ -55,9 +57,14 @@ void CostModel::LearnStartup(UnitId unit, absl::Duration took) {
   units_[unit].startup.Add(absl::ToDoubleSeconds(took));
 }
 
-void CostModel::LearnSuiteSetup(UnitId unit, absl::Duration took, uint32_t suites) {
-  units_[unit].suite_setup.Add(absl::ToDoubleSeconds(took) / suites);
-  units_[unit].learnt_suite_setup = true;
+bool CostModel::LearnSuiteSetup(UnitId unit, absl::Duration took, uint32_t suites) {
+  Unit& e = units_[unit];
+  e.suite_setup.Add(absl::ToDoubleSeconds(took) / suites);
+  e.learnt_suite_setup = true;
+  const absl::Duration dear_suite = kDearSuite * SuiteSetup(unit);
+  if (e.knows_suite_setup || dear_suite < 2 * e.dear_suite) return false;
+  e.dear_suite = dear_suite;
+  return true;
 }
 
 absl::Duration CostModel::Unknown(UnitId unit, uint32_t suite) const {

@@ -32,8 +32,9 @@ class CostModel {
   // A case of this suite took so long on a host of this speed.
   void Learn(UnitId unit, uint32_t suite, absl::Duration took, double speed = 1);
   void LearnStartup(UnitId unit, absl::Duration took);
-  // A lease had cases of so many suites, and in its time made so much that their cases share: not nothing.
-  void LearnSuiteSetup(UnitId unit, absl::Duration took, uint32_t suites);
+  // A lease had cases of so many suites, and in its time made so much that their cases share: not nothing. Whether
+  // KeepsTogether is true of longer suites for that.
+  bool LearnSuiteSetup(UnitId unit, absl::Duration took, uint32_t suites);
 
   // How long it is expected to take to start a process of the unit.
   absl::Duration Startup(UnitId unit) const { return absl::Seconds(units_[unit].startup.seconds); }
@@ -44,7 +45,8 @@ class CostModel {
   // Whether this run has taught it that.
   bool has_learnt_suite_setup(UnitId unit) const { return units_.contains(unit) && units_[unit].learnt_suite_setup; }
   // Whether a suite whose cases are expected to take so long should be in one batch: divided it would cost a sixteenth
-  // more, or a larger part. By what was expected before the first result.
+  // more, or a larger part. By what was expected before the first result; where nothing was, by what has been learnt,
+  // whenever that has become twice as much.
   bool KeepsTogether(UnitId unit, absl::Duration suite) const { return units_[unit].dear_suite > suite; }
   // Whether this run has taught it anything.
   bool has_learnt() const { return all_.count > 0; }
@@ -80,7 +82,8 @@ class CostModel {
   struct Unit {
     Average cases;
     Average startup, suite_setup;
-    absl::Duration dear_suite;  // see KeepsTogether
+    absl::Duration dear_suite;       // see KeepsTogether
+    bool knows_suite_setup = false;  // from history
     bool learnt_suite_setup = false;
     double prior = 0;  // expected before the first result
     absl::Duration long_case;

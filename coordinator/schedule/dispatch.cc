@@ -221,7 +221,7 @@ bool Scheduler::Impl::GiveLong(HostId h) {
   if (chosen == kNoUnit) return false;
   CaseList list;
   if (pending_.LongestIsAGroup(chosen)) {
-    list = CutGroups(chosen, host.speed);
+    list = CutGroups(chosen, host.speed, &hosts_[h].probing);
   } else {
     list.PushBack(cases_, pending_.TakeLong(chosen));
   }
@@ -276,7 +276,7 @@ bool Scheduler::Impl::GiveFirst(HostId h) {
   const UnitId e = ChooseShort(h, /*first=*/true);
   if (e == kNoUnit) return false;
   if (const auto& offers = pending_.offers(e); !offers.empty() && offers.begin()->first) {
-    SendLease(h, e, CutGroups(e, hosts_[h].speed));
+    SendLease(h, e, CutGroups(e, hosts_[h].speed, &hosts_[h].probing));
   } else {
     GiveBatch(h, e);
   }
@@ -332,8 +332,10 @@ CaseList Scheduler::Impl::CutBatch(UnitId e, double speed, bool* probing) {
   return list;
 }
 
-CaseList Scheduler::Impl::CutGroups(UnitId e, double speed) {
+CaseList Scheduler::Impl::CutGroups(UnitId e, double speed, bool* probing) {
+  *probing = false;
   const double target = BatchSeconds(e, speed);
+  const double begins = absl::ToDoubleSeconds(costs_.SuiteSetup(e));  // with each group
   const uint32_t most_unknown = costs_.BatchUnknownCases(e);
   CaseList list;
   double sum = 0;
@@ -348,14 +350,18 @@ CaseList Scheduler::Impl::CutGroups(UnitId e, double speed) {
     const Pending::Offer offer = *pending_.offers(e).begin();
     if (list.count == 0) {
       first = offer.first;
-    } else if (offer.first != first || sum + offer.seconds > target || unknown >= most_unknown ||
+    } else if (offer.first != first || sum + begins + offer.seconds > target || unknown >= most_unknown ||
                list.count >= kMostCasesPerLease || !goes_with(pending_.FirstOf(offer.group))) {
       break;
     }
     const uint32_t before = list.count;
+    sum += begins;
     while (pending_.count(offer.group) > 0) {
       const CaseNumber i = pending_.FirstOf(offer.group);
       if (list.count > before && !goes_with(i)) break;  // it waits until these are done
+      // Nobody asked for it to be one: more of it than what was seen warrants may be much longer than expected.
+      *probing = !cases_[i].known && unknown >= most_unknown && !groups_.IsApart(offer.group);
+      if (*probing) break;
       pending_.TakeGrouped(offer.group);
       pending_.FixEstimate(i);
       list.PushBack(cases_, i);

@@ -11,6 +11,7 @@
 #ifndef DTEST_COORDINATOR_SCHEDULE_GROUPS_H_
 #define DTEST_COORDINATOR_SCHEDULE_GROUPS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -35,6 +36,12 @@ class Groups {
     }
     u.of_index[index] = u.of_number[number];
   }
+  // The lowest number, from 1 on, behind those that groups of the unit have.
+  uint32_t NextNumber(UnitId unit) const {
+    return units_.contains(unit) ? std::max<uint32_t>(1, static_cast<uint32_t>(units_[unit].of_number.size())) : 1;
+  }
+  // Whether nothing else of it runs beside some of it.
+  bool IsApart(GroupId g) const { return apart_[g] != 0; }
   GroupId Of(const CaseRecord& c) const { return c.grouped ? units_[c.unit].of_index[c.index] : kNoGroup; }
 
   // Of the cases of a new lease, each once; they follow one another.

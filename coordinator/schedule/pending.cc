@@ -184,6 +184,14 @@ CaseNumber Pending::TakeShort(UnitId unit) {
   return i;
 }
 
+void Pending::ForEachShort(UnitId unit, absl::FunctionRef<void(CaseNumber)> visit) const {
+  for (CaseNumber i = units_[unit].list.head; i != kNoCase; i = cases_[i].next) visit(i);
+}
+
+void Pending::MoveToGroups(UnitId unit) {
+  for (uint32_t left = short_count(unit); left > 0; --left) AddBack(TakeShort(unit));
+}
+
 CaseNumber Pending::TakeLong(UnitId unit) {
   std::vector<Long>& heap = units_[unit].heap;
   std::pop_heap(heap.begin(), heap.end(), Shorter);

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "coordinator/schedule/case_array.h"
 #include "coordinator/schedule/cost_model.h"
@@ -59,6 +60,10 @@ class Pending {
   std::vector<CaseNumber> TakeAll(UnitId unit);
 
   CaseNumber FirstShort(UnitId unit) const { return units_[unit].list.head; }
+  // In their order. `visit` changes nothing here.
+  void ForEachShort(UnitId unit, absl::FunctionRef<void(CaseNumber)> visit) const;
+  // Those of the short ones that have become grouped.
+  void MoveToGroups(UnitId unit);
   // A group that may be handed out: nothing of it is leased.
   struct Offer {
     bool first = false;  // some of its cases are to be first

@@ -277,57 +277,63 @@ void Scheduler::Impl::On(const CasesUnknown& event) {
   listings_.Resolve(event.unit);
 }
 
-// Those that the project asks for, and suites that cost much to begin with: they are not divided as batches happen to
-// end, and the longest come first. One that would take more than half of what there is to do for a slot is divided into
-// parts of about that.
+// Those that the project asks for, and suites that cost much to begin with.
 std::vector<uint32_t> Scheduler::Impl::GroupsOf(const CasesKnown& event, const std::vector<uint32_t>& suites) const {
   std::vector<uint32_t> group_of = event.group_of;
-  const bool ordered =
-      options_.shuffle.has_value() || options_.listing_order || options_.stress.has_value() || options_.together;
-  if (event.suite_setup <= absl::ZeroDuration() || ordered) return group_of;
-  struct Suite {
-    absl::Duration expected;  // of its cases that can be in a group and are known
-    int64_t known = 0, unknown = 0;
-    absl::Duration part, filled;  // of its groups; the one that is being filled
-    uint32_t group = 0;           // this one
-  };
-  const auto may_share = [&](size_t k) {
-    const CasePolicy& policy = event.policies[event.cases[k].policy];
-    return policy.processes == Processes::kBatch && !policy.HasNeeds() && !(k < group_of.size() && group_of[k] != 0);
-  };
-  absl::flat_hash_map<uint32_t, Suite> found;
+  if (event.suite_setup <= absl::ZeroDuration() || !GroupsSuites()) return group_of;
+  std::vector<schedule::SuiteCase> cases;
+  std::vector<size_t> position;  // of each of them in the event
   absl::Duration all;
   for (size_t k = 0; k < event.cases.size(); ++k) {
     const std::optional<absl::Duration>& expected = event.cases[k].expected;
     all += expected.value_or(absl::ZeroDuration());
-    if (!may_share(k)) continue;
-    Suite& suite = found[suites[k]];
-    suite.expected += expected.value_or(absl::ZeroDuration());
-    ++(expected.has_value() ? suite.known : suite.unknown);
+    const CasePolicy& policy = event.policies[event.cases[k].policy];
+    const bool is_grouped = k < group_of.size() && group_of[k] != 0;
+    if (policy.processes != Processes::kBatch || policy.HasNeeds() || is_grouped) continue;
+    cases.push_back({suites[k], expected});
+    position.push_back(k);
   }
-  const absl::Duration half_of_a_slot = all / (2 * std::max<double>(hosts_.capacity(), options_.hosts));
-  uint32_t groups = group_of.empty() ? 0 : *absl::c_max_element(group_of);
+  const uint32_t groups = group_of.empty() ? 0 : *absl::c_max_element(group_of);
+  const std::vector<uint32_t> made = GroupSuites(cases, event.unit, event.suite_setup, all, groups + 1);
   group_of.resize(event.cases.size());
-  for (size_t k = 0; k < event.cases.size(); ++k) {
-    if (!may_share(k)) continue;
-    Suite& suite = found[suites[k]];
-    if (suite.known == 0) continue;
-    // One that history does not know takes what the others do.
-    const absl::Duration mean = suite.expected / suite.known;
-    const absl::Duration whole = suite.expected + suite.unknown * mean;
-    if (!costs_.KeepsTogether(event.unit, whole)) continue;
-    if (suite.group == 0) {
-      const double parts = std::ceil(absl::FDivDuration(whole, std::max(half_of_a_slot, event.suite_setup)));
-      suite.part = whole / std::max(parts, 1.0);
-    }
-    if (suite.group == 0 || suite.filled >= suite.part) {
-      suite.group = ++groups;
-      suite.filled = absl::ZeroDuration();
-    }
-    group_of[k] = suite.group;
-    suite.filled += event.cases[k].expected.value_or(mean);
+  for (size_t j = 0; j < made.size(); ++j) {
+    if (made[j] != 0) group_of[position[j]] = made[j];
   }
   return group_of;
+}
+
+// They are not divided as batches happen to end, and the longest come first. One that would take more than half of what
+// there is to do for a slot is divided into parts of about that.
+std::vector<uint32_t> Scheduler::Impl::GroupSuites(const std::vector<schedule::SuiteCase>& cases, UnitId e,
+                                                   absl::Duration setup, absl::Duration all, uint32_t first) const {
+  const absl::Duration half_of_a_slot = all / (2 * std::max<double>(hosts_.capacity(), options_.hosts));
+  const auto keeps_together = [&](absl::Duration whole) { return costs_.KeepsTogether(e, whole); };
+  return schedule::GroupSuites(cases, {setup, half_of_a_slot, keeps_together}, first);
+}
+
+bool Scheduler::Impl::GroupsSuites() const {
+  return !options_.shuffle && !options_.listing_order && !options_.stress && !options_.together;
+}
+
+// Of what nobody has had yet. With --repeat it is not done: the iterations of a case are in one group.
+void Scheduler::Impl::GroupLearntSuites(UnitId e) {
+  if (!GroupsSuites() || options_.repeat > 1) return;
+  std::vector<CaseNumber> may_share;
+  std::vector<schedule::SuiteCase> cases;
+  pending_.ForEachShort(e, [&](CaseNumber i) {
+    if (cases_[i].first || HasOwnProcess(cases_[i])) return;
+    may_share.push_back(i);
+    cases.push_back({cases_[i].suite, pending_.Estimate(i)});
+  });
+  const std::vector<uint32_t> made =
+      GroupSuites(cases, e, costs_.SuiteSetup(e), pending_.expected(e), groups_.NextNumber(e));
+  for (size_t j = 0; j < made.size(); ++j) {
+    if (made[j] == 0) continue;
+    CaseRecord& c = cases_[may_share[j]];
+    groups_.Put(e, c.index, made[j], /*apart=*/false);
+    c.grouped = true;
+  }
+  pending_.MoveToGroups(e);
 }
 
 // By scope: files, the suites of each, and the cases of each of these, so that what they share is still made once.

@@ -37,6 +37,7 @@
 #include "coordinator/schedule/placement.h"
 #include "coordinator/schedule/policy_table.h"
 #include "coordinator/schedule/scheduler.h"
+#include "coordinator/schedule/suite_groups.h"
 
 namespace dtest {
 
@@ -99,6 +100,12 @@ class Scheduler::Impl {
   // By case: 0, it is in none. `suites`: of the cases.
   void Shuffle(const CasesKnown& event, const std::vector<uint32_t>& suites, std::vector<CaseNumber>* order);
   std::vector<uint32_t> GroupsOf(const CasesKnown& event, const std::vector<uint32_t>& suites) const;
+  // `all`: what there is to do of the unit.
+  std::vector<uint32_t> GroupSuites(const std::vector<schedule::SuiteCase>& cases, UnitId unit, absl::Duration setup,
+                                    absl::Duration all, uint32_t first) const;
+  bool GroupsSuites() const;  // but where the order is somebody else's
+  // As this run has taught what it costs to begin with a suite of the unit, of which history knows nothing.
+  void GroupLearntSuites(UnitId unit);
   void CheckGroups() const;
   void On(const CasesUnknown& event);
   void On(const BundleComplete& event);
@@ -143,7 +150,7 @@ class Scheduler::Impl {
   // `probing`: it would be longer if the cases had been seen before.
   CaseList CutBatch(UnitId unit, double speed, bool* probing);
   // Groups that the unit offers, as many as make a batch; one of any length.
-  CaseList CutGroups(UnitId unit, double speed);
+  CaseList CutGroups(UnitId unit, double speed, bool* probing);
   // How long a batch is to be, as expected on a host of this speed.
   double BatchSeconds(UnitId unit, double speed);
   absl::Duration EvenShare() const;

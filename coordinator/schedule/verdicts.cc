@@ -54,7 +54,7 @@ void Scheduler::Impl::OnMessage(HostId h, const Results& message) {
   if (message.startup > absl::ZeroDuration()) costs_.LearnStartup(e, message.startup);
   // Start-up has what all cases share.
   const absl::Duration by_all = message.followed ? absl::ZeroDuration() : message.startup;
-  if (lease->shared > by_all) costs_.LearnSuiteSetup(e, lease->shared - by_all, lease->suites);
+  if (lease->shared > by_all && costs_.LearnSuiteSetup(e, lease->shared - by_all, lease->suites)) GroupLearntSuites(e);
   const bool fruitless =
       !lease->reported && !lease->cancelled && placement_.hold(h, e) != Hold::kUnfit && !hosts_[h].draining;
   // An agent that is interrupted drops what it had queued without a word: what comes back was in a slot.

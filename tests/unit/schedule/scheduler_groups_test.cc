@@ -51,6 +51,39 @@ class GroupsTest : public SchedulerFixture {
     Do(known);
     Complete();
   }
+  // `count` suites of `each` cases, of which nobody knows anything.
+  void NewSuites(uint32_t each, uint32_t count) {
+    Add(0);
+    CasesKnown known;
+    known.unit = UnitId(0);
+    known.policies = {policy_};
+    for (uint32_t k = 0; k < each * count; ++k) {
+      known.cases.push_back(SelectedCase{k, std::nullopt});
+      known.suite_of.push_back(k / each);
+    }
+    Do(known);
+    Complete();
+  }
+  // The whole lease: each case takes 0.1 s, and the first of each of its suites makes what they share.
+  void RunWithSetup(const SchedulerFixture::Given& given, uint32_t each, absl::Duration setup) {
+    ended_.insert(given.lease.id.value());
+    Results results{given.lease.id, UnitId(0), {}, true, absl::Milliseconds(10)};
+    uint32_t suite = UINT32_MAX;
+    for (const LeasedCase& c : given.lease.cases) {
+      const bool begins = c.index / each != suite;
+      suite = c.index / each;
+      const absl::Duration shared = begins ? setup : absl::ZeroDuration();
+      results.results.push_back(Result(c, Outcome::kPassed, absl::Milliseconds(100) + shared));
+      results.results.back().shared = shared;
+    }
+    From(given.host, results);
+  }
+  SchedulerFixture::Given NextToEnd() const {
+    for (const auto& given : Leases(all)) {
+      if (!ended_.contains(given.lease.id.value())) return given;
+    }
+    return {};
+  }
   // Of all leases so far.
   bool EachSuiteIsInOneLease(uint32_t each, uint32_t count) const {
     std::vector<int> leases(count);
@@ -169,6 +202,40 @@ TEST_F(GroupsTest, WhatASuiteCostsIsLearntFromWhatCasesMakeForOthers) {
   From(0, results);
   EXPECT_EQ(scheduler_->SuiteSetup(UnitId(0)), absl::Seconds(2));
   EXPECT_GT(suites, 0u);
+}
+
+TEST_F(GroupsTest, WhatThisRunTeachesKeepsSuitesTogetherFromThenOn) {
+  Start(Hosts(1));
+  Join(0, 2);
+  NewSuites(10, 6);
+  const auto first = Leases(all)[0];
+  ASSERT_THAT(first.indices, ElementsAre(0, 1, 2, 3)) << "nothing is known yet";
+  const size_t given = Leases(all).size();
+  RunWithSetup(first, 10, absl::Seconds(2));
+  while (Leases(all).size() > ended_.size()) RunWithSetup(NextToEnd(), 10, absl::Seconds(2));
+  std::set<uint32_t> suites, divided;
+  const std::vector<SchedulerFixture::Given> leases = Leases(all);
+  for (size_t k = given; k < leases.size(); ++k) {
+    std::set<uint32_t> of_lease;
+    for (const uint32_t index : leases[k].indices) of_lease.insert(index / 10);
+    for (const uint32_t suite : of_lease) {
+      if (!suites.insert(suite).second) divided.insert(suite);
+    }
+  }
+  EXPECT_THAT(suites, SizeIs(testing::Ge(4u)));
+  EXPECT_THAT(divided, IsEmpty());
+}
+
+TEST_F(GroupsTest, ASuiteIsNotKeptTogetherForMoreUnknownCasesThanWhatWasSeenWarrants) {
+  Start(Hosts(1));
+  Join(0, 2);
+  NewSuites(100, 2);
+  RunWithSetup(Leases(all)[0], 100, absl::Seconds(20));
+  for (const auto& given : Leases(turn)) EXPECT_THAT(given.indices, SizeIs(testing::Le(32u)));
+  while (Leases(all).size() > ended_.size()) RunWithSetup(NextToEnd(), 100, absl::Seconds(20));
+  size_t most = 0;
+  for (const auto& given : Leases(all)) most = std::max(most, given.indices.size());
+  EXPECT_GT(most, 40u) << "and yet, once enough was seen";
 }
 
 TEST_F(GroupsTest, ShortGroupsShareABatchAndNoneIsCut) {
