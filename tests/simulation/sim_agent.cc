@@ -257,7 +257,7 @@ void SimAgent::EndCase(Run& run, Fate fate) {
                                                 : Outcome::kPassed;
   run.failed |= outcome == Outcome::kFailed;
   run.spoiled |= fate == Fate::kSpoil;
-  unit.keeps_much ? run.process->Prints(ToldEnd(run.position, outcome), Pipe::kReport)
+  unit.keeps_much ? run.process->Prints(ToldEnd(unit, run.invoked.cases, run.position, outcome), Pipe::kReport)
                   : run.process->Prints(CaseEnds(unit, run.invoked.cases, run.position, outcome));
   StopRunning(run, outcome);
   ++run.position;

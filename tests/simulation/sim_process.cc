@@ -113,8 +113,13 @@ std::string ToldListing(const SimUnit& unit) {
   return absl::StrCat(text, Told({"end", absl::StrCat(cases.size())}));
 }
 
-std::string ToldEnd(size_t position, Outcome outcome) {
-  return Told({"finished", absl::StrCat(position), OutcomeName(outcome), "0", "0", "0", "", "", ""});
+std::string ToldEnd(const SimUnit& unit, const std::vector<uint32_t>& cases, size_t position, Outcome outcome) {
+  const uint32_t suite = unit.cases[cases[position]].suite;
+  const bool first = position == 0 || unit.cases[cases[position - 1]].suite != suite;
+  const bool sets_up = first && unit.suite_setup > absl::ZeroDuration();
+  const std::string setup = sets_up ? absl::StrCat(absl::ToDoubleSeconds(unit.suite_setup)) : "0";
+  return absl::StrCat(sets_up ? Told({"shared", "module", setup}) : "",
+                      Told({"finished", absl::StrCat(position), OutcomeName(outcome), setup, setup, "0", "", "", ""}));
 }
 
 std::string Beginning(size_t cases) {

@@ -48,7 +48,8 @@ std::string Ending(size_t cases);
 // A record of our plugin.
 std::string Told(std::initializer_list<absl::string_view> fields);
 std::string ToldListing(const SimUnit& unit);
-std::string ToldEnd(size_t position, Outcome outcome);
+// With the set-up of its suite, where it is the first of that in its process.
+std::string ToldEnd(const SimUnit& unit, const std::vector<uint32_t>& cases, size_t position, Outcome outcome);
 // The report of a process whose cases ran as these executions, each with a property that says which.
 std::string Report(const SimUnit& unit, const std::vector<uint32_t>& cases, const std::vector<uint32_t>& executions);
 

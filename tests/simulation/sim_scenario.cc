@@ -132,6 +132,8 @@ Scenario RandomScenario(uint64_t seed) {
     x.listing_takes = absl::Seconds(0.2 * unit());
     x.startup = absl::Seconds(0.001 + 0.05 * unit());
     x.keeps_much = one_in(2);
+    if (x.keeps_much && one_in(2)) x.suite_setup = absl::Seconds(3 * unit() * unit());
+    x.suite_setup_known = one_in(3);
     const uint64_t cases = x.listing == ListingFate::kNothing ? 0 : below(60);
     const bool history = one_in(2);
     const uint64_t groups = one_in(3) ? 1 + below(6) : 0, ungrouped = 1 + below(4);

@@ -47,6 +47,10 @@ struct SimUnit {
   absl::Duration listing_takes;
   absl::Duration startup;
   bool keeps_much = false;  // its framework is pytest, and its processes go on with other cases where they may
+  // Only where it keeps much: told of the first case of a suite in a process, though it passes in no time. And whether
+  // history knows it.
+  absl::Duration suite_setup = absl::ZeroDuration();
+  bool suite_setup_known = false;
   std::vector<SimCase> cases;
 };
 
