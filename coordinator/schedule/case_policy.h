@@ -50,8 +50,10 @@ struct CasePolicy {
   bool exclusive = false;              // nothing else of this run on its host
   uint32_t slots = 1;                  // of its host, which it takes
   std::vector<std::string> tags = {};  // that its host has: sorted, each once
+  // Not empty: it runs on the host where the first of all cases with this text ran, whatever unit they are of.
+  std::string same_host = {};
 
-  bool HasNeeds() const { return exclusive || slots > 1 || !locks.empty() || !tags.empty(); }
+  bool HasNeeds() const { return exclusive || slots > 1 || !locks.empty() || !tags.empty() || !same_host.empty(); }
   friend bool operator==(const CasePolicy&, const CasePolicy&) = default;
 };
 

@@ -39,6 +39,7 @@ class Listings {
   // Units whose cases are not known yet.
   uint32_t open() const { return open_; }
   bool any_unlisted() const { return !unlisted_.empty(); }
+  bool bundle_complete() const { return bundle_complete_; }
   // The cases of all units are known, and no unit will be added.
   bool complete() const { return bundle_complete_ && open_ == 0; }
 

@@ -21,6 +21,11 @@ NeedsId NeedsTable::IdOf(const CasePolicy& policy) {
         known == locks_.end() ? locks_.Add({lock, 0, IdVector<HostId, uint32_t>()}) : LockId(known - locks_.begin());
     (lock.scope == LockScope::kFarm ? needs.farm_locks : needs.host_locks).push_back(id);
   }
+  if (!policy.same_host.empty()) {
+    const auto known =
+        std::find_if(pins_.begin(), pins_.end(), [&](const Pin& other) { return other.name == policy.same_host; });
+    needs.pin = known == pins_.end() ? pins_.Add({policy.same_host}) : PinId(known - pins_.begin());
+  }
   for (NeedsId n : needs_.ids()) {
     if (needs_[n].needs == needs) return n;
   }

@@ -20,15 +20,18 @@
 namespace dtest::schedule {
 
 using LockId = StrongId<struct LockIdTag, uint32_t>;
+using PinId = StrongId<struct PinIdTag, uint32_t>;
 using NeedsId = StrongId<struct NeedsIdTag, uint32_t>;
 inline constexpr NeedsId kNoNeeds(UINT32_MAX);
 inline constexpr LockId kNoLock(UINT32_MAX);
+inline constexpr PinId kNoPin(UINT32_MAX);
 
 struct Needs {
   std::vector<LockId> farm_locks, host_locks;
   bool exclusive = false;
   uint32_t slots = 1;
   std::vector<std::string> tags;  // sorted
+  PinId pin = kNoPin;             // CasePolicy::same_host
   friend bool operator==(const Needs&, const Needs&) = default;
 };
 
@@ -48,6 +51,12 @@ class NeedsTable {
   uint32_t SlotsOf(NeedsId n, uint32_t host_slots) const {
     return needs_[n].needs.exclusive ? host_slots : needs_[n].needs.slots;
   }
+  // Where all cases with its CasePolicy::same_host run, once the first has been handed out; kNoHost: anywhere.
+  HostId PinnedTo(NeedsId n) const {
+    const PinId pin = needs_[n].needs.pin;
+    return pin == kNoPin ? kNoHost : pins_[pin].host;
+  }
+  bool MayRunOn(NeedsId n, HostId h) const { return PinnedTo(n) == kNoHost || PinnedTo(n) == h; }
   // "4 slots and the tag gpu": what a host must have, for people.
   std::string Describe(NeedsId n) const;
 
@@ -62,7 +71,10 @@ class NeedsTable {
   // Leases with these needs, and cases that linger.
   uint32_t running(NeedsId n) const { return needs_[n].running; }
 
-  void Take(NeedsId n, HostId h) { Count(n, h, 1); }
+  void Take(NeedsId n, HostId h) {
+    if (const PinId pin = needs_[n].needs.pin; pin != kNoPin && pins_[pin].host == kNoHost) pins_[pin].host = h;
+    Count(n, h, 1);
+  }
   void Give(NeedsId n, HostId h);
   // A lease with these needs is about to end here, but its case may live on until `until`, and counts as one more
   // until then.
@@ -83,6 +95,10 @@ class NeedsTable {
     uint32_t held = 0;                   // farm-wide
     IdVector<HostId, uint32_t> held_on;  // of scope host; short if the rest is 0
   };
+  struct Pin {
+    std::string name;
+    HostId host = kNoHost;
+  };
   struct Entry {
     Needs needs;
     uint32_t running = 0;
@@ -91,6 +107,7 @@ class NeedsTable {
 
   const std::vector<std::vector<std::string>> host_tags_;
   IdVector<LockId, Lock> locks_;
+  IdVector<PinId, Pin> pins_;
   IdVector<NeedsId, Entry> needs_;
   std::vector<LockId> freed_;
   struct Lingering {

@@ -27,14 +27,15 @@ bool Scheduler::Impl::Fits(HostId h, NeedsId n) const {
   // Alone it may have more slots than are open: else it might wait for ever where others keep the host busy.
   const bool idle = host.busy() == 0;
   return needs_[n].slots <= host.slots && (idle || host.occupied() + needs_.SlotsOf(n, host.slots) <= host.slots) &&
-         needs_.HasTags(h, n) && needs_.HostLocksFree(n, h);
+         needs_.HasTags(h, n) && needs_.MayRunOn(n, h) && needs_.HostLocksFree(n, h);
 }
 
 bool Scheduler::Impl::MayEverFit(HostId h, NeedsId n) const {
   const HostRecord& host = hosts_[h];
   const bool possible = host.usable() || host.state == HostRecord::State::kExpected;
   // How many slots a host has that never joined is not known.
-  return possible && (host.slots == 0 || needs_[n].slots <= host.slots) && needs_.HasTags(h, n);
+  return possible && (host.slots == 0 || needs_[n].slots <= host.slots) && needs_.HasTags(h, n) &&
+         needs_.MayRunOn(n, h);
 }
 
 void Scheduler::Impl::ServeNeeds() {
@@ -150,11 +151,17 @@ void Scheduler::Impl::CheckNeeds() {
     RepeatNoMore([&](const CaseRecord& c) { return policies_.NeedsOf(c.policy) == n && runs_nowhere(c.unit); });
     for (CaseNumber i; (i = needy.waiting(n).FindFirst(nowhere)) != kNoCase;) {
       pending_.TakeNeedy(i);
+      const HostId pinned = needs_.PinnedTo(n);
       const std::string what =
-          hosts.empty() ? absl::StrCat("no host has ", needs_.Describe(n), ", which it needs: ", WhatHostsHave(),
-                                       ". Add a host that has, or change its override")
-                        : absl::StrCat("no host that has what it needs can run this executable: ",
-                                       placement_.Reasons(cases_[i].unit));
+          hosts.empty() && pinned != kNoHost
+              ? absl::StrCat("it is to run where others of its kind ran, on ", HostName(pinned), ", which ",
+                             hosts_[pinned].state == HostRecord::State::kGone
+                                 ? absl::StrCat("is gone: ", hosts_[pinned].why_gone)
+                                 : "takes no more work")
+          : hosts.empty() ? absl::StrCat("no host has ", needs_.Describe(n), ", which it needs: ", WhatHostsHave(),
+                                         ". Add a host that has, or change its override")
+                          : absl::StrCat("no host that has what it needs can run this executable: ",
+                                         placement_.Reasons(cases_[i].unit));
       FinalWithoutRun(i, Outcome::kInfraError, what);
     }
   }

@@ -59,6 +59,7 @@ void Scheduler::Impl::EndTurn() {
     // Running cases get a second: the run's verdict stands, nobody waits for them.
     BeginStop(RunEnd::kFailFast, std::min(options_.kill_grace, absl::Seconds(1)));
   }
+  AdmitInOrder();
   if (StressGoesOn()) AddIterations();
   CheckEnd();
   if (!over_ && !stopping()) Distribute();
@@ -273,8 +274,13 @@ void Scheduler::Impl::ListingCameToNothing(UnitId unit, const std::string& why) 
 
 void Scheduler::Impl::On(const CasesUnknown& event) {
   if (!listings_.IsOpen(event.unit)) return;
-  if (listings_.IsBeingListed(event.unit)) --hosts_[listings_.ListerOf(event.unit)].listings;
-  listings_.Resolve(event.unit);
+  Resolve(event.unit);
+  order_.CameToNothing(event.unit);
+}
+
+void Scheduler::Impl::Resolve(UnitId e) {
+  if (listings_.IsBeingListed(e)) --hosts_[listings_.ListerOf(e)].listings;
+  listings_.Resolve(e);
 }
 
 // Those that the project asks for, and suites that cost much to begin with.
@@ -364,9 +370,40 @@ void Scheduler::Impl::Shuffle(const CasesKnown& event, const std::vector<uint32_
 }
 
 void Scheduler::Impl::On(const CasesKnown& event) {
+  if (!listings_.IsOpen(event.unit)) return;
+  if (!event.after.empty() && options_.stress.has_value() && !std::exchange(told_no_order_, true)) {
+    actions_->push_back(Warn{"tests that are to run after others do not wait for them: --stress runs all at any time"});
+  }
+  if (options_.stress.has_value() || order_.MayBegin(event)) {
+    Admit(event);
+  } else {
+    order_.Wait(event);
+  }
+}
+
+void Scheduler::Impl::AdmitInOrder() {
+  while (const std::optional<CasesKnown> ready = order_.TakeReady()) {
+    Admit(*ready);
+    const UnitBefore* const obstacle = order_.Obstacle(ready->after);
+    if (obstacle == nullptr) continue;
+    for (CaseNumber i : pending_.TakeAll(ready->unit)) {
+      FinalWithoutRun(i, Outcome::kInfraError, absl::StrCat("not run, as ", obstacle->what, " did not pass"));
+    }
+  }
+  const bool nothing_else = listings_.open() == order_.waiting() && finished_ == cases_.size();
+  if (order_.waiting() == 0 || !nothing_else || !listings_.bundle_complete() || stopping()) return;
+  for (const CasesKnown& event : order_.TakeAll()) {
+    Admit(event);
+    for (CaseNumber i : pending_.TakeAll(event.unit)) {
+      FinalWithoutRun(i, Outcome::kInfraError, "not run: it is to run after tests that are to run after it");
+    }
+  }
+}
+
+void Scheduler::Impl::Admit(const CasesKnown& event) {
   const UnitId e = event.unit;
-  if (!listings_.IsOpen(e)) return;
-  On(CasesUnknown{event.unit});  // nothing of a listing is awaited any more
+  Resolve(e);  // nothing of a listing is awaited any more
+  order_.Begin(e, uint64_t{event.cases.size()} * std::max(options_.repeat, 1u));
   std::vector<uint32_t> suites(event.cases.size());
   absl::flat_hash_map<uint32_t, uint32_t> dense;
   for (size_t k = 0; k < event.cases.size() && k < event.suite_of.size(); ++k) {

@@ -71,6 +71,13 @@ struct SelectedCase {
   bool first = false;                           // it is handed out before those of all units that are not
 };
 
+// A unit that others come after.
+struct UnitBefore {
+  UnitId unit;
+  bool must_pass = false;  // what comes after it does not run unless all of its cases pass or are skipped
+  std::string what = {};   // for people, where it must pass: "its set-up build/start_server"
+};
+
 // The cases to run, in listing order, after filter and shard. May be empty. `startup` is the process start-up cost.
 struct CasesKnown {
   UnitId unit;
@@ -82,6 +89,9 @@ struct CasesKnown {
   absl::Duration startup = absl::ZeroDuration();
   absl::Duration suite_setup = absl::ZeroDuration();  // what it costs to begin with a suite, by history
   bool unlisted_too = false;  // what it has and did not list may run, too: with the first of the cases (Lease)
+  // Nothing of it is handed out before all cases of these have their last verdicts. Not honoured with --stress, which
+  // is told. Units that wait for one another end as infra errors.
+  std::vector<UnitBefore> after = {};
 };
 
 // Listing failed for good (the loop has reported it).

@@ -38,6 +38,7 @@
 #include "coordinator/schedule/policy_table.h"
 #include "coordinator/schedule/scheduler.h"
 #include "coordinator/schedule/suite_groups.h"
+#include "coordinator/schedule/unit_order.h"
 
 namespace dtest {
 
@@ -97,6 +98,11 @@ class Scheduler::Impl {
   void On(const HostGone& event);
   void On(const UnitAdded& event);
   void On(const CasesKnown& event);
+  // Its cases come into being.
+  void Admit(const CasesKnown& event);
+  // Units that had to wait, and need not any more.
+  void AdmitInOrder();
+  void Resolve(UnitId unit);
   // By case: 0, it is in none. `suites`: of the cases.
   void Shuffle(const CasesKnown& event, const std::vector<uint32_t>& suites, std::vector<CaseNumber>* order);
   std::vector<uint32_t> GroupsOf(const CasesKnown& event, const std::vector<uint32_t>& suites) const;
@@ -307,6 +313,8 @@ class Scheduler::Impl {
   Placement placement_;
   Attention attention_;
   Listings listings_;
+  schedule::UnitOrder order_;
+  bool told_no_order_ = false;
   CutCases cut_;
   std::vector<HostId> reserved_;  // see HostRecord
   // Failures of cases that run once more, alone, to see whether they pass.

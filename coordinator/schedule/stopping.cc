@@ -83,6 +83,7 @@ void Scheduler::Impl::CheckEnd() {
 }
 
 void Scheduler::Impl::EndRun(RunEnd end) {
+  for (const CasesKnown& event : order_.TakeAll()) Admit(event);  // they are told of with the others
   std::vector<CaseNumber> left;
   pending_.ForEach([&left](CaseNumber i) { left.push_back(i); });
   for (UnitId e : listings_.ids()) pending_.TakeAll(e);

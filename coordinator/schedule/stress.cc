@@ -33,6 +33,7 @@ bool Scheduler::Impl::AddNextIteration(uint64_t room) {
     const NeedsId needs = policies_.NeedsOf(cases_[one.first].policy);
     if (needs == kNoNeeds ? enough : needy.count(needs) >= room) continue;
     const CaseNumber i = cases_.Add();
+    order_.Begin(cases_[one.first].unit, 1);
     const CaseRecord& first = cases_[one.first];
     CaseRecord& c = cases_[i];
     c.unit = first.unit;

@@ -109,6 +109,7 @@ void Scheduler::Impl::OnLateFailures(const LeaseRecord& lease, const std::vector
     ended.final = !again;
     if (again) {
       --finished_;
+      order_.CaseIsBack(c.unit);
       CountFailure(&c, failure.result.place > 0);
       TryAgain(lease.host, told->i, schedule::RetryDelay(policies_[c.policy], c.failures));
     } else if (had_verdict) {
@@ -288,6 +289,7 @@ void Scheduler::Impl::Final(CaseNumber i, std::optional<HostId> host, CaseResult
   }
   c.state = CaseState::kFinished;
   ++finished_;
+  order_.CaseEnded(c.unit, IsFailure(result.outcome) || result.outcome == Outcome::kNotRun);
   failures_ += CountsAsFailure(c, result.outcome);
   cut_.Settle(i);
   AttemptEnded& ended = TellEnd(c, host, std::move(result), began);

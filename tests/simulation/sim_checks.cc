@@ -40,6 +40,7 @@ void World::Do(const AttemptEnded& action) {
     --outcomes_.by_outcome[static_cast<int>(*action.replaces)];
     if (!action.final) {
       verdicts_.erase(key);
+      reopened_.insert(key.unit);
     } else {
       ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
     }
@@ -82,6 +83,21 @@ void World::CheckGroups(const Lease& lease) {
   }
 }
 
+void World::CheckOrder(const Lease& lease) {
+  if (replaying_ || loop_ != nullptr || scenario_.scheduler.stress.has_value()) return;
+  const uint32_t unit = lease.unit.value();
+  for (const UnitBefore& before : scenario_.units[unit].after) {
+    if (reopened_.contains(before.unit.value())) continue;
+    for (const CaseKey& key : selected_) {
+      if (key.unit == before.unit.value() && !verdicts_.contains(key)) {
+        Broken(absl::StrCat("a case of unit ", unit, " is handed out before ", key.unit, "/", key.index,
+                            " has its last verdict"));
+      }
+    }
+    ++outcomes_.in_order;
+  }
+}
+
 void World::ProcessStarts(uint32_t host, uint32_t unit, const std::vector<uint32_t>& cases) {
   Alive& alive = alive_[host];
   ++alive.processes;
@@ -99,6 +115,9 @@ void World::ProcessStarts(uint32_t host, uint32_t unit, const std::vector<uint32
       if (++held_[absl::StrCat(lock.name, here ? absl::StrCat("@", host) : "")] > lock.max) {
         Broken(absl::StrCat(name, " is one too many that holds lock ", lock.name));
       }
+    }
+    if (!policy.same_host.empty() && pinned_to_.try_emplace(policy.same_host, host).first->second != host) {
+      Broken(absl::StrCat(name, " is not where others ran that it is to be with"));
     }
     for (const std::string& tag : policy.tags) {
       const std::vector<std::string>& has = scenario_.scheduler.host_tags[host];

@@ -169,6 +169,7 @@ void World::TellCases(uint32_t e) {
   }
   known.unlisted_too = true;
   known.startup = x.startup;
+  known.after = x.after;
   if (x.suite_setup_known) known.suite_setup = x.suite_setup;
   for (uint32_t k = 0; k < x.cases.size(); ++k) {
     if (!x.cases[k].selected) continue;

@@ -87,6 +87,7 @@ void World::IsLeased(uint32_t h, const Lease& lease) {
   ++outcomes_.leases;
   ++link.backlog;
   CheckGroups(lease);
+  CheckOrder(lease);
   if (link.agent != nullptr) link.agent->IsLeased(lease);
 }
 

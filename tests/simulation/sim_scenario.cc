@@ -134,6 +134,10 @@ Scenario RandomScenario(uint64_t seed) {
     x.keeps_much = one_in(2);
     if (x.keeps_much && one_in(2)) x.suite_setup = absl::Seconds(3 * unit() * unit());
     x.suite_setup_known = one_in(3);
+    for (uint64_t before = 0; before < units; ++before) {
+      // Seldom in a circle.
+      if (one_in(before < e ? 6 : 60)) x.after.push_back({UnitId(static_cast<uint32_t>(before)), one_in(2), "another"});
+    }
     const uint64_t cases = x.listing == ListingFate::kNothing ? 0 : below(60);
     const bool history = one_in(2);
     const uint64_t groups = one_in(3) ? 1 + below(6) : 0, ungrouped = 1 + below(4);
@@ -207,6 +211,7 @@ Scenario RandomScenario(uint64_t seed) {
     needed.exclusive = one_in(5);
     if (one_in(3)) needed.slots = 1 + below(5);
     if (one_in(5)) needed.tags = {"gpu"};
+    if (one_in(5)) needed.same_host = "there";
     s.needs.push_back(needed);
   }
   for (uint64_t h = 0; h < hosts; ++h) {

@@ -51,6 +51,7 @@ struct SimUnit {
   // history knows it.
   absl::Duration suite_setup = absl::ZeroDuration();
   bool suite_setup_known = false;
+  std::vector<UnitBefore> after;  // with the scheduler alone
   std::vector<SimCase> cases;
 };
 

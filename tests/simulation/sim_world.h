@@ -42,6 +42,7 @@ struct Outcomes {
   uint64_t attempts = 0;
   uint64_t properties = 0, late_properties = 0, late_failures = 0;
   uint64_t grouped = 0;                 // cases that were handed out with their group
+  uint64_t in_order = 0;                // leases of units that come after others
   uint64_t copies = 0, copies_won = 0;  // speculative
   uint64_t leases = 0, recalls = 0, released = 0, frames = 0, hosts_lost = 0;
   uint64_t needy = 0;    // processes of cases with needs
@@ -150,6 +151,7 @@ class World : private AgentWorld, private LoopWorld {
   void IsLeased(uint32_t host, const Lease& lease);
   // A group is handed out as a whole.
   void CheckGroups(const Lease& lease);
+  void CheckOrder(const Lease& lease);
   void StreamEnds(uint32_t host, Epoch epoch, const std::string& why);
   void StartAgent(uint32_t host, std::string token);
 
@@ -219,6 +221,8 @@ class World : private AgentWorld, private LoopWorld {
     uint32_t processes = 0, slots = 0, exclusive = 0;
   };
   std::vector<Alive> alive_;
+  absl::flat_hash_map<std::string, uint32_t> pinned_to_;                // host, by CasePolicy::same_host
+  absl::flat_hash_set<uint32_t> reopened_;                              // units of which a case ran once more after all
   absl::flat_hash_map<std::string, uint32_t> held_;                     // locks, those of hosts under "NAME@HOST"
   absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_, skipped_;  // and on which host
   absl::flat_hash_map<CaseKey, std::vector<AttemptCopied>> copies_;     // that were started

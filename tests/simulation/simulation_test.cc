@@ -35,7 +35,8 @@ Outcomes Simulate(const Scenario& scenario, bool product_loop = false) {
 }
 
 void RunSeeds(bool product_loop) {
-  uint64_t ends[6] = {}, lost = 0, released = 0, verdicts = 0, copies = 0, won = 0, needy = 0, grouped = 0;
+  uint64_t ends[6] = {}, lost = 0, released = 0, verdicts = 0, copies = 0, won = 0, needy = 0, grouped = 0,
+           in_order = 0;
   for (uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
     const Outcomes outcomes = Simulate(RandomScenario(seed), product_loop);
     ASSERT_EQ(outcomes.broken, "") << now_running;
@@ -47,6 +48,7 @@ void RunSeeds(bool product_loop) {
     won += outcomes.copies_won;
     needy += outcomes.needy;
     grouped += outcomes.grouped;
+    in_order += outcomes.in_order;
   }
   std::printf(
       "%llu verdicts, %llu hosts lost, %llu leases stolen, %llu speculative copies, %llu of them won, %llu processes "
@@ -67,6 +69,9 @@ void RunSeeds(bool product_loop) {
   EXPECT_GT(copies, won);
   EXPECT_GT(needy, seeds);
   EXPECT_GT(grouped, seeds);
+  if (!product_loop) {
+    EXPECT_GT(in_order, seeds);
+  }
 }
 
 // The scheduler by itself, whose hosts return.
