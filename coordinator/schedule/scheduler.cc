@@ -371,14 +371,12 @@ void Scheduler::Impl::Shuffle(const CasesKnown& event, const std::vector<uint32_
 
 void Scheduler::Impl::On(const CasesKnown& event) {
   if (!listings_.IsOpen(event.unit)) return;
-  if (!event.after.empty() && options_.stress.has_value() && !std::exchange(told_no_order_, true)) {
+  if (event.after.empty()) return Admit(event);
+  if (!options_.stress.has_value()) return order_.Wait(event);  // for the end of this turn at least
+  if (!std::exchange(told_no_order_, true)) {
     actions_->push_back(Warn{"tests that are to run after others do not wait for them: --stress runs all at any time"});
   }
-  if (options_.stress.has_value() || order_.MayBegin(event)) {
-    Admit(event);
-  } else {
-    order_.Wait(event);
-  }
+  Admit(event);
 }
 
 void Scheduler::Impl::AdmitInOrder() {
@@ -386,8 +384,10 @@ void Scheduler::Impl::AdmitInOrder() {
     Admit(*ready);
     const UnitBefore* const obstacle = order_.Obstacle(ready->after);
     if (obstacle == nullptr) continue;
+    const bool left_out = listings_.contains(obstacle->unit) && !order_.HasCases(obstacle->unit);
+    const char* const why = left_out ? " is not selected, or could not be listed" : " did not pass";
     for (CaseNumber i : pending_.TakeAll(ready->unit)) {
-      FinalWithoutRun(i, Outcome::kInfraError, absl::StrCat("not run, as ", obstacle->what, " did not pass"));
+      FinalWithoutRun(i, Outcome::kInfraError, absl::StrCat("not run, as ", obstacle->what, why));
     }
   }
   const bool nothing_else = listings_.open() == order_.waiting() && finished_ == cases_.size();

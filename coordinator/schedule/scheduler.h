@@ -74,8 +74,9 @@ struct SelectedCase {
 // A unit that others come after.
 struct UnitBefore {
   UnitId unit;
-  bool must_pass = false;  // what comes after it does not run unless all of its cases pass or are skipped
-  std::string what = {};   // for people, where it must pass: "its set-up build/start_server"
+  // What comes after it does not run unless all of its cases pass or are skipped, and there is one.
+  bool must_pass = false;
+  std::string what = {};  // for people, where it must pass: "its set-up build/start_server"
 };
 
 // The cases to run, in listing order, after filter and shard. May be empty. `startup` is the process start-up cost.

@@ -8,14 +8,15 @@ namespace dtest::schedule {
 void UnitOrder::Begin(UnitId unit, uint64_t cases) {
   units_.GrowTo(unit);
   units_[unit].begun = true;
+  units_[unit].any |= cases > 0;
   units_[unit].left += cases;
-  any_ended_ |= units_[unit].left == 0;
+  stirred_ |= units_[unit].left == 0;
 }
 
 void UnitOrder::CaseEnded(UnitId unit, bool failed) {
   Unit& u = units_[unit];
   u.failed |= failed;
-  any_ended_ |= --u.left == 0;
+  stirred_ |= --u.left == 0;
 }
 
 void UnitOrder::CaseIsBack(UnitId unit) { ++units_[unit].left; }
@@ -31,17 +32,18 @@ bool UnitOrder::MayBegin(const CasesKnown& event) const {
 
 const UnitBefore* UnitOrder::Obstacle(const std::vector<UnitBefore>& after) const {
   for (const UnitBefore& before : after) {
-    if (before.must_pass && (!HasEnded(before.unit) || units_[before.unit].failed)) return &before;
+    const bool passed = HasEnded(before.unit) && HasCases(before.unit) && !units_[before.unit].failed;
+    if (before.must_pass && !passed) return &before;
   }
   return nullptr;
 }
 
 std::optional<CasesKnown> UnitOrder::TakeReady() {
-  if (waiting_.empty() || !any_ended_) return std::nullopt;
+  if (waiting_.empty() || !stirred_) return std::nullopt;
   const auto found =
       std::find_if(waiting_.begin(), waiting_.end(), [this](const CasesKnown& event) { return MayBegin(event); });
   if (found == waiting_.end()) {
-    any_ended_ = false;
+    stirred_ = false;
     return std::nullopt;
   }
   CasesKnown event = std::move(*found);

@@ -27,10 +27,15 @@ class UnitOrder {
 
   // Whether all that it is to come after has ended.
   bool MayBegin(const CasesKnown& event) const;
-  // The first of these that had to pass and has not; null: all have.
+  // The first of these that had to pass and has not, or of which nothing was selected; null: there is none.
   const UnitBefore* Obstacle(const std::vector<UnitBefore>& after) const;
 
-  void Wait(CasesKnown event) { waiting_.push_back(std::move(event)); }
+  bool HasCases(UnitId unit) const { return units_.contains(unit) && units_[unit].any; }
+
+  void Wait(CasesKnown event) {
+    waiting_.push_back(std::move(event));
+    stirred_ = true;
+  }
   size_t waiting() const { return waiting_.size(); }
   // Of those that wait and may begin, the one that came first.
   std::optional<CasesKnown> TakeReady();
@@ -38,14 +43,14 @@ class UnitOrder {
 
  private:
   struct Unit {
-    bool begun = false, failed = false;
+    bool begun = false, any = false, failed = false;
     uint64_t left = 0;  // cases without their last verdict
   };
   bool HasEnded(UnitId unit) const { return units_.contains(unit) && units_[unit].begun && units_[unit].left == 0; }
 
   IdVector<UnitId, Unit> units_;
   std::vector<CasesKnown> waiting_;
-  bool any_ended_ = false;  // since TakeReady found nothing
+  bool stirred_ = false;  // since TakeReady found nothing
 };
 
 }  // namespace dtest::schedule

@@ -54,6 +54,7 @@ void World::Do(const AttemptEnded& action) {
   }
   if (!action.final) return;
   verdicts_.insert(key);
+  if (IsFailure(action.result.outcome)) failed_.insert(key.unit);
   ++outcomes_.by_outcome[static_cast<int>(action.result.outcome)];
 }
 
@@ -88,6 +89,10 @@ void World::CheckOrder(const Lease& lease) {
   const uint32_t unit = lease.unit.value();
   for (const UnitBefore& before : scenario_.units[unit].after) {
     if (reopened_.contains(before.unit.value())) continue;
+    if (before.must_pass && failed_.contains(before.unit.value())) {
+      Broken(
+          absl::StrCat("a case of unit ", unit, " is handed out though unit ", before.unit.value(), " did not pass"));
+    }
     for (const CaseKey& key : selected_) {
       if (key.unit == before.unit.value() && !verdicts_.contains(key)) {
         Broken(absl::StrCat("a case of unit ", unit, " is handed out before ", key.unit, "/", key.index,

@@ -222,6 +222,7 @@ class World : private AgentWorld, private LoopWorld {
   };
   std::vector<Alive> alive_;
   absl::flat_hash_map<std::string, uint32_t> pinned_to_;                // host, by CasePolicy::same_host
+  absl::flat_hash_set<uint32_t> failed_;                                // units that have a failure
   absl::flat_hash_set<uint32_t> reopened_;                              // units of which a case ran once more after all
   absl::flat_hash_map<std::string, uint32_t> held_;                     // locks, those of hosts under "NAME@HOST"
   absl::flat_hash_set<std::pair<CaseKey, uint32_t>> passed_, skipped_;  // and on which host

@@ -70,6 +70,18 @@ TEST_F(OrderTest, WhatNeedsAnotherIsNotRunUnlessThatPasses) {
   EXPECT_EQ(UnitsOf(Leases(all)).back(), 3u) << "what only comes after them runs";
 }
 
+TEST_F(OrderTest, WhatBecomesKnownLaterHearsOfAFailureToo) {
+  Start(Hosts(1));
+  Join(0);
+  Unit(0, 1);
+  RunAll(Leases(all)[0], Outcome::kFailed);
+  Unit(1, 1, {{UnitId(0), true, "its set-up"}});
+  Unit(2, 1, {{UnitId(0)}});
+  Complete();
+  EXPECT_THAT(Ended(1), ElementsAre("infra error: not run, as its set-up did not pass"));
+  EXPECT_THAT(UnitsOf(Leases(all)), ElementsAre(0, 2));
+}
+
 TEST_F(OrderTest, ASkippedSetUpIsNone) {
   Start(Hosts(1));
   Join(0);
@@ -90,7 +102,18 @@ TEST_F(OrderTest, AUnitThatComesToNothingHasNotPassedAndHoldsNobodyUp) {
   EXPECT_THAT(Leases(all), IsEmpty());
   Do(CasesUnknown{UnitId(0)});
   EXPECT_THAT(UnitsOf(Leases(turn)), ElementsAre(1));
-  EXPECT_THAT(Ended(2), ElementsAre("infra error: not run, as its set-up did not pass"));
+  EXPECT_THAT(Ended(2), ElementsAre("infra error: not run, as its set-up is not selected, or could not be listed"));
+}
+
+TEST_F(OrderTest, ASetUpThatIsNotSelectedHasNotPassed) {
+  Start(Hosts(1));
+  Join(0);
+  Unit(0, 0);
+  Unit(1, 1, {{UnitId(0), true, "its set-up"}});
+  Unit(2, 1, {{UnitId(0)}});
+  Complete();
+  EXPECT_THAT(UnitsOf(Leases(all)), ElementsAre(2));
+  EXPECT_THAT(Ended(1), ElementsAre("infra error: not run, as its set-up is not selected, or could not be listed"));
 }
 
 TEST_F(OrderTest, UnitsThatWaitForOneAnotherEndAsErrors) {
