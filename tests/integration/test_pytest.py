@@ -221,8 +221,13 @@ class LocalTest(Project, DtestCase):
         self.assertExit(first, FAILED)
         self.assertEqual(ran[:3], [("a", "passed"), ("b", "passed"), ("c", "failed")])
         self.assertNotIn("stepwise:", first.text)
-        listed = self.dtest("list", "--sw", "tests", reports=False)
-        self.assertEqual({line.rpartition("_")[2] for line in listed.stdout.split()}, set("abcdef") - passed)
+        for option in ("--sw", "--sw-skip"):  # what a run would run, which listing it does not change
+            listed = self.dtest("list", option, "tests", reports=False)
+            self.assertEqual({line.rpartition("_")[2] for line in listed.stdout.split()}, set("abcdef") - passed)
+            self.assertSays(listed, "stepwise: goes on with ", f"stepwise: {len(passed)} cases that passed in the runs before would not run again")
+        anew = self.dtest("list", "--sw-reset", "tests", reports=False)
+        self.assertEqual({line.rpartition("_")[2] for line in anew.stdout.split()}, set("abcdef"))
+        self.assertNotIn("stepwise:", anew.text)
         # It begins with what failed, and leaves out what passed.
         left_out = len(passed)
         second, ran = run("--stepwise")
