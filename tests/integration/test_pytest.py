@@ -13,7 +13,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 import harness
-from harness import FAILED, NOTHING, PASSED, DtestCase, FarmCase
+from harness import BROKEN, FAILED, NOTHING, PASSED, DtestCase, FarmCase
 
 PYTHON = "/usr/bin/python3"
 
@@ -608,6 +608,14 @@ class LocalTest(Project, DtestCase):
         self.assertExit(result, 3)
         self.assertSays(result, "1 passed", "error: pytest's reports of ", "tests/test_a.py")
         self.assertIn("pytest's reports of", ElementTree.parse(result.junit_path).getroot().find(".//error").get("message"))
+        # One that does not end is ended.
+        self.write("tests/conftest.py", "import threading\ndef pytest_unconfigure(config):\n"
+                                        "    if not hasattr(config, 'workerinput'): threading.Event().wait()\n")
+        for asks in ["--", "--junitxml=x.xml"], []:
+            hangs = self.dtest("tests", "-j1", "--pytest", PYTHON, "--pytest-reports-timeout", "3s", *asks)
+            self.assertExit(hangs, BROKEN)
+            self.assertSays(hangs, "1 passed", "error: pytest's reports of ", "--pytest-reports-timeout: it did not end within 3s")
+            self.assertEqual("--junitxml=x.xml may be missing, or not whole: " in hangs.text, bool(asks))
         # What only hooks would have is no failure; that it is not there is told.
         self.write("tests/conftest.py", "import os\ndef pytest_terminal_summary(): pass\n"
                                         "def pytest_configure(config):\n    if not hasattr(config, 'workerinput'): os._exit(7)\n")

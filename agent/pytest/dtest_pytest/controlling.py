@@ -16,7 +16,7 @@ import warnings
 import pytest
 from _pytest.config import ExitCode
 
-from . import gathered, locks, measuring, names, neighbours, network, node, process, values, wanting, worker
+from . import gathered, locks, measuring, names, neighbours, network, node, process, stacks, values, wanting, worker
 
 NOT_TERMINATED = "Not properly terminated"
 OF_WORKERS = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST", "COV_CORE_SOURCE")
@@ -27,6 +27,7 @@ def main(asked):
     for name in OF_WORKERS:
         os.environ.pop(name, None)
     sys.dont_write_bytecode = True
+    stacks.show_when_stopped()
     told = gathered.Gathered(asked.control)
     shared = os.path.join(asked.control, "pytest")
     os.makedirs(shared, mode=0o700, exist_ok=True)

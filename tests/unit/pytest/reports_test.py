@@ -7,6 +7,7 @@ Run with the directory of the plugin (agent/pytest) as the only argument.
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import unittest
@@ -151,6 +152,11 @@ class ReportsCase(plugin_test.PluginCase):
 
     def control(self, *more, variables=()):
         """What it came to."""
+        self.assertEqual(self.status_of_control(*more, variables=variables), 0, self.printed)
+        with open(os.path.join(self.told, "result"), encoding="utf-8") as file:
+            return json.load(file)
+
+    def status_of_control(self, *more, variables=()):
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
         environment.update(variables)
         ran = subprocess.run([sys.executable, "-B", os.path.join(self.plugin, "start.py"), f"--root={self.project}",
@@ -159,9 +165,7 @@ class ReportsCase(plugin_test.PluginCase):
                              cwd=self.project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                              stdin=subprocess.DEVNULL, check=False)
         self.printed = ran.stdout
-        self.assertEqual(ran.returncode, 0, ran.stdout)
-        with open(os.path.join(self.told, "result"), encoding="utf-8") as file:
-            return json.load(file)
+        return ran.returncode
 
     def pytest(self, *arguments):
         return subprocess.run([sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", *self.arguments, *arguments],
@@ -319,6 +323,24 @@ class ControllerTest(ReportsCase):
                 def pytest_testnodedown(self, node, error): pass
             def pytest_configure(config): config.pluginmanager.register(Late())
             """), one)
+
+    def test_reports_that_are_asked_for_are_named_as_they_are_typed(self):
+        self.write("test_m.py", "def test_a(): pass\n")
+        self.arguments = ["--junitxml=out/x.xml"]
+        records = self.run_and_keep(["test_m.py::test_a"])
+        first = json.loads(next(record[1] for record in records if record[0] == "reports"))
+        self.assertEqual(first["asked"], ["--junitxml=out/x.xml"])
+
+    def test_a_controller_that_is_stopped_says_where_it_is(self):
+        self.write("test_m.py", "def test_a(): pass\n")
+        self.write("conftest.py", """\
+            import os, signal
+            def pytest_sessionfinish(session):
+                if not hasattr(session.config, "workerinput"): os.kill(os.getpid(), signal.SIGTERM)
+            """)
+        self.run_and_keep(["test_m.py::test_a"])
+        self.assertEqual(self.status_of_control(), -signal.SIGTERM)
+        self.assertRegex(self.printed, 'conftest.py", line 3 in pytest_sessionfinish')
 
     def test_values_come_back_as_they_were(self):
         sys.path.insert(0, self.plugin)
