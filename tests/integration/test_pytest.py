@@ -730,6 +730,35 @@ class HostsTest(Project, FarmCase):
         self.assertEqual(our_totals, their_totals)
         self.assertHostsClean()
 
+    def test_what_is_lost_of_a_report_with_a_host_is_told_and_fails_the_run(self):
+        """h1 is lost when it has told the verdict of a test and not yet what pytest has to report of it."""
+        test = textwrap.dedent("""\
+            import os, threading
+            def test_told(record_property):
+                record_property("colour", "red")
+            def test_held():
+                if os.environ["DTEST_HOST"] == "h1": threading.Event().wait()
+            """)
+        for name in "abc":
+            self.write(f"test_{name}.py", test)
+        host = self.farm["h1"]
+        running = self.start(*self.on_farm("h1", "h2"), ".", "--pytest", PYTHON, "--host-timeout", "8s", "--connect-timeout", "2s",
+                             "--", "--dist=loadfile", "--junitxml=report.xml")
+        harness.wait_until(lambda: any(event.get("host") == "h1" for event in running.events("case_ended")), "a verdict of h1")
+        host.power_off()
+        self.addCleanup(host.power_on)
+        result = running.finish()
+        self.assertExit(result, BROKEN)
+        self.assertEqual(set(result.names().values()), {"passed"})
+        lost = [event["name"] for event in result.attempts() if event["final"] and event["host"] == "h1"]
+        self.assertTrue(lost)
+        self.assertSays(result, "host lost: h1: ", "error: pytest's reports of ", f"what pytest told of {', '.join(lost)} is lost, with a host")
+        cases, totals = cases_of_report(self.path("report.xml"))
+        self.assertEqual(len(cases), 6, "with dtest's verdict")
+        self.assertEqual((totals["tests"], totals["failures"], totals["errors"]), ("6", "0", "0"))
+        coloured = [name for name, told in cases.items() if any(tag == "properties" for tag, *_ in told[0])]
+        self.assertEqual(len(coloured), 3 - len(lost))
+
     def test_a_port_that_each_host_has_once_is_locked_by_a_mark(self):
         self.write("pytest.ini", "[pytest]\naddopts = --strict-markers\n")
         self.write("dtest.toml", '[lock.port]\nscope = "host"\n[lock.prot]\nmax = 2\n')

@@ -442,14 +442,27 @@ class ControllerTest(ReportsCase):
                                        ("cut", "not run", "")):
             self.verdict(case=f"test_m.py::test_{name}", outcome=outcome, message=message)
         result = self.control()
-        self.assertEqual(result["error"], "", self.printed)
-        self.assertEqual(sum("test_lost" in warning for warning in result["warnings"]), 1)
-        self.assertEqual(len(result["warnings"]), 2, "and that of pytest_configure")
+        self.assertEqual(result["error"], "what pytest told of test_m.py::test_lost, test_m.py::test_skipped, test_m.py::test_expected is lost, "
+                                          "with a host or a process: reported is dtest's verdict alone", self.printed)
+        self.assertTrue(result["fails"])
+        self.assertEqual(len(result["warnings"]), 1, "that of pytest_configure")
         kinds = {name: [tag for tag, *_ in told[0]] for (_, name), told in cases_of(self.path("report.xml")).items()}
         self.assertEqual(kinds, {"test_a": [], "test_lost": [], "test_skipped": ["skipped"], "test_expected": ["skipped"],
                                  "test_failed": ["error"], "test_slow": ["error"], "test_never": ["error"]})
         self.assertEqual([line for line in self.read("hooks.txt").splitlines() if line.startswith("handlecrashitem")],
                          ["handlecrashitem test_m.py::test_slow failed ??? True"])
+
+    def test_what_is_lost_is_a_warning_where_only_hooks_would_have_it(self):
+        self.write_hooks()
+        self.write("test_m.py", "def test_a(): pass\n")
+        self.selected(["test_m.py::test_a", "test_m.py::test_lost"])
+        self.run_and_keep(["test_m.py::test_a"])
+        self.verdict(case="test_m.py::test_lost", outcome="passed")
+        result = self.control()
+        self.assertEqual((result["error"], result["fails"]), ("", False), self.printed)
+        self.assertEqual([warning for warning in result["warnings"] if "looks whether it is" not in warning],
+                         ["of pytest's reports: what pytest told of test_m.py::test_lost is lost, with a host or a process: "
+                          "reported is dtest's verdict alone"])
 
     def test_a_test_that_failed_after_all(self):
         self.write("test_m.py", "def test_a(): pass\n")
