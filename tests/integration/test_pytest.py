@@ -399,6 +399,30 @@ class LocalTest(Project, DtestCase):
         thread = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
         self.assertIn("collects anew", self.fixtures_of_the_session(thread))
 
+    def test_where_none_can_be_forked_all_is_collected_once_for_the_listing_and_once_a_slot(self):
+        self.write("tests/conftest.py", textwrap.dedent("""\
+            import os, threading
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+            def note(what):
+                with open(os.environ[what], "a") as file:
+                    file.write(f"{os.getpid()}\\n")
+
+            def pytest_collection_finish(): note("COLLECTED")
+            """))
+        self.write("tests/test_a.py", "import pytest, conftest\n@pytest.mark.parametrize('i', range(40))\n"
+                                      "def test_a(i): conftest.note('RAN')\n")
+        files = {name: os.path.join(self.directory, name) for name in ("COLLECTED", "RAN")}
+        result = self.dtest("tests", "-j2", "--pytest", PYTHON, env=files)
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.names()), 40)
+        processes = {}
+        for name, path in files.items():
+            with open(path, encoding="utf-8") as file:
+                processes[name] = file.read().split()
+        self.assertEqual(len(processes["COLLECTED"]), len(set(processes["COLLECTED"])))
+        self.assertEqual(len(set(processes["COLLECTED"]) - set(processes["RAN"])), 1, "the process that is not forked, which lists")
+
     def fixtures_of_the_session(self, conftest):
         self.write("tests/conftest.py", conftest + textwrap.dedent("""\
             import os, time, pytest

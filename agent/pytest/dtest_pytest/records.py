@@ -45,6 +45,8 @@ def decode_fields(body):
 PROFILE_APART = "DTEST_PYTEST_PROFILE_APART"
 PROFILE = ("DTEST_PYTEST_PROFILE", "DTEST_PYTEST_PROFILE_LIMIT", PROFILE_APART)
 
+MADE = "-made"  # behind the path of a listing: it is whole, and was made by a process that is none to be forked
+
 BROKEN = 70  # exit status of a process that has not come to its end
 
 HIGH = 200  # above what closes or reuses low descriptors
