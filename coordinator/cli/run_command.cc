@@ -354,6 +354,7 @@ std::unique_ptr<PytestReports> MakePytestReports(const Options& options, const R
     return PytestInterpreter(root, chosen);
   };
   reports.env = options.env;
+  reports.limit = options.pytest_reports_timeout;
   return std::make_unique<PytestReports>(std::move(reports));
 }
 

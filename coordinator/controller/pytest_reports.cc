@@ -77,7 +77,7 @@ std::string Shown(absl::string_view said) {
   return std::string(said.substr(said.find_first_not_of('\n')));
 }
 
-// What the first process said it is asked for, by options: reports that somebody waits for.
+// What the first process said it is asked for, by options with their files: reports that somebody waits for.
 std::vector<std::string> AskedFor(absl::string_view line) {
   const JsonFields::Json object =
       JsonFields::Json::parse(line.begin(), line.end(), nullptr, /*allow_exceptions=*/false);
@@ -189,6 +189,9 @@ absl::StatusOr<PytestReports::Result> PytestReports::Control(UnitId id, absl::st
   script.limit = options_.limit;
   script.most_said = kMostShown;
   absl::StatusOr<ScriptEnd> end = RunScript(script);
+  if (absl::IsDeadlineExceeded(end.status())) {
+    return absl::DeadlineExceededError(absl::StrCat("--pytest-reports-timeout: ", end.status().message()));
+  }
   if (!end.ok()) return end.status();
   if (end->wait_status != 0) {
     return absl::InternalError(
@@ -215,8 +218,11 @@ void PytestReports::MakeOf(UnitId id, absl::string_view interrupted, const std::
   const std::vector<std::string> asked = AskedFor(kept.first_line);
   absl::StatusOr<Result> result = Control(id, interrupted, stop);
   ReportsMade report{id, name, "", ""};
-  bool fails = options_.always || !asked.empty();
+  bool fails = options_.always || !asked.empty() || absl::IsDeadlineExceeded(result.status());
   std::string error = result.ok() ? result->error : std::string(result.status().message());
+  if (!result.ok() && !asked.empty()) {
+    error = absl::StrCat(absl::StrJoin(asked, ", "), " may be missing, or not whole: ", error);
+  }
   if (result.ok()) {
     if (!result->wanted) return;
     fails = fails || result->fails;

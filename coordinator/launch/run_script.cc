@@ -9,7 +9,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "dtest/base/clock.h"
 #include "dtest/base/fd.h"
 #include "dtest/base/io.h"
 
@@ -37,9 +37,15 @@ void ReadWhatIsThere(size_t most, Fd* fd, std::string* said) {
 bool Look(size_t most, Child* child, ScriptEnd* end) {
   pollfd fds[] = {{child->out.get(), POLLIN, 0}, {child->err.get(), POLLIN, 0}, {child->pidfd.get(), POLLIN, 0}};
   poll(fds, 3, kLookMilliseconds);
-  const bool ended = child->TryReap(&end->wait_status);  // before what it has said is read: then that is all
+  const bool ended = fds[2].revents != 0;  // before what it has said is read: then that is all
   for (Fd* const fd : {&child->out, &child->err}) ReadWhatIsThere(most, fd, &end->said);
   return ended;
+}
+
+// With all of its group, also where it has ended by itself: until it is reaped, the group's id is nobody else's.
+void KillGroup(Child* child) {
+  child->Kill(SIGKILL);
+  child->EndAndReap(absl::ZeroDuration());
 }
 
 }  // namespace
@@ -49,20 +55,21 @@ absl::StatusOr<ScriptEnd> RunScript(const ScriptOptions& options) {
   if (!child.ok()) return child.status();
   child->in.Close();
   ScriptEnd end;
-  const absl::Time limit = absl::Now() + options.limit;
+  const absl::Time limit = MonotonicNow() + options.limit;
   while (!Look(options.most_said, &*child, &end)) {
     if (options.stop && options.stop()) {
-      child->EndAndReap(absl::ZeroDuration());
+      KillGroup(&*child);
       return absl::AbortedError("interrupted");
     }
-    if (absl::Now() < limit) continue;
+    if (MonotonicNow() < limit) continue;
     child->Kill(SIGTERM);
-    const absl::Time patience = absl::Now() + kLastWords;
-    while (absl::Now() < patience && !Look(options.most_said, &*child, &end)) continue;
-    child->EndAndReap(absl::ZeroDuration());
+    const absl::Time patience = MonotonicNow() + kLastWords;
+    while (MonotonicNow() < patience && !Look(options.most_said, &*child, &end)) continue;
+    KillGroup(&*child);
     return absl::DeadlineExceededError(
         absl::StrCat("it did not end within ", absl::FormatDuration(options.limit), ": ", LastSaid(end.said)));
   }
+  child->TryReap(&end.wait_status);
   if (end.said.size() > options.most_said) end.said.erase(0, end.said.size() - options.most_said);
   return end;
 }

@@ -29,7 +29,7 @@ struct ScriptEnd {
 };
 
 // To its end, with nothing on stdin. Aborted: `stop` was true. DeadlineExceeded: the limit; it was asked to end, so
-// that what it says then is the message's end, and killed. Else as Spawn.
+// that what it says then is the message's end. In both cases its process group is killed. Else as Spawn.
 absl::StatusOr<ScriptEnd> RunScript(const ScriptOptions& options);
 
 // The end of what was said, less blanks around it: what fits into a message.

@@ -152,8 +152,8 @@ void RunLoop::End() {
     Emit(UnitListed{UnitId(i), units_[i].name, 0, 0, "", "", /*unreached=*/true});
   }
   if (*end_ == RunEnd::kCompleted && !options_.list_only) TellUnmatched();
-  if (out_.stepwise != nullptr && !options_.list_only && out_.stepwise->left_out() > 0) {
-    Emit(Warning{out_.stepwise->EndText()});
+  if (out_.stepwise != nullptr && out_.stepwise->left_out() > 0) {
+    Emit(Warning{out_.stepwise->EndText(options_.list_only)});
   }
   hosts_->ShutDown(now_);  // they clean up while the reports are written
   ReportCoverage();

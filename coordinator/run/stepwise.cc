@@ -49,10 +49,11 @@ void Stepwise::LeaveOutPassed(const std::string& unit, const CaseInfos& cases, s
   });
 }
 
-std::string Stepwise::EndText() const {
+std::string Stepwise::EndText(bool listed) const {
   if (left_out_ == 0) return "";
-  return absl::StrCat("stepwise: ", Plural(left_out_, "case"),
-                      " that passed in the runs before did not run again; without --stepwise all run");
+  return absl::StrCat(
+      "stepwise: ", Plural(left_out_, "case"), " that passed in the runs before ",
+      listed ? "would not run again; without --stepwise all would" : "did not run again; without --stepwise all run");
 }
 
 bool Stepwise::IsFirst(const std::string& unit, absl::string_view name) const {

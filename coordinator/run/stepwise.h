@@ -49,8 +49,8 @@ class Stepwise : public Sink {
   // has passed: none is left out.
   void LeaveOutPassed(const std::string& unit, const CaseInfos& cases, std::vector<uint32_t>* selected);
   uint64_t left_out() const { return left_out_; }
-  // For a person, when the run is over; empty: nothing was left out.
-  std::string EndText() const;
+  // For a person, when the run is over, or, `listed`, what would run is known; empty: nothing was left out.
+  std::string EndText(bool listed) const;
 
   // Whether the case is to be handed out first, as it failed in the run before.
   bool IsFirst(const std::string& unit, absl::string_view name) const;

@@ -38,7 +38,10 @@ struct KeyInTable {
   const char* setting;
 };
 constexpr KeyInTable kHostsKeys[] = {{"file", "hosts"}, {"list", "host"}, {"tags", "tag"}};
-constexpr KeyInTable kPytestKeys[] = {{"interpreter", "pytest"}, {"args", "pytest-arg"}, {"reports", "pytest-reports"}};
+constexpr KeyInTable kPytestKeys[] = {{"interpreter", "pytest"},
+                                      {"args", "pytest-arg"},
+                                      {"reports", "pytest-reports"},
+                                      {"reports-timeout", "pytest-reports-timeout"}};
 constexpr KeyInTable kSetupKeys[] = {{"host", "setup-host"}, {"slot", "setup-slot"}};
 
 // Reads one file; its mistakes add up.

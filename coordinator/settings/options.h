@@ -94,6 +94,7 @@ struct Options {
   std::vector<std::string> pytest_arguments;
   std::string pytest_root, pytest_config;  // of all of its tests; empty: looked for
   When pytest_reports = When::kAuto;  // a controller of pytest at the end
+  absl::Duration pytest_reports_timeout = absl::Minutes(10);  // of each
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;

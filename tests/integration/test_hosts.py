@@ -141,9 +141,19 @@ class BadHostsTest(FarmCase):
         checked = self.dtest("hosts", *self.on("h1"), reports=False)
         self.assertExit(checked, BROKEN)
         self.assertRegex(checked.text, r"h1 +FAILED .*the store .* cannot be written \(Permission denied\)")
-        run = self.dtest(*self.on("h1", "h4"), self.suite("typed_test"), "-k", "Typed/*")
+        # Its only case lasts on h4 until h1 was told of.
+        go_on = self.farm["h4"].path("/tmp/go-on")
+        os.mkfifo(go_on)
+        self.addCleanup(os.unlink, go_on)
+        os.chmod(go_on, 0o666)
+        running = self.start(*self.on("h1", "h4"), self.write("tests/waits_test", "#!/bin/sh\nread go < /tmp/go-on\n", 0o755))
+        running.wait_for("host_down")
+        with open(go_on, "r+b", buffering=0) as writer:
+            writer.write(b"on\n")
+            run = running.finish()
         self.assertExit(run, PASSED)
         self.assertSays(run, "cannot be written")
+        self.assertEqual(run.hosts_used(), {"h4"})
 
     def test_too_few_hosts(self):
         result = self.dtest(*self.on("h1", "refuses"), self.suite("typed_test"), "--min-hosts", "2")

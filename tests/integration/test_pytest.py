@@ -13,7 +13,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 import harness
-from harness import FAILED, NOTHING, PASSED, DtestCase, FarmCase
+from harness import BROKEN, FAILED, NOTHING, PASSED, DtestCase, FarmCase
 
 PYTHON = "/usr/bin/python3"
 
@@ -221,8 +221,13 @@ class LocalTest(Project, DtestCase):
         self.assertExit(first, FAILED)
         self.assertEqual(ran[:3], [("a", "passed"), ("b", "passed"), ("c", "failed")])
         self.assertNotIn("stepwise:", first.text)
-        listed = self.dtest("list", "--sw", "tests", reports=False)
-        self.assertEqual({line.rpartition("_")[2] for line in listed.stdout.split()}, set("abcdef") - passed)
+        for option in ("--sw", "--sw-skip"):  # what a run would run, which listing it does not change
+            listed = self.dtest("list", option, "tests", reports=False)
+            self.assertEqual({line.rpartition("_")[2] for line in listed.stdout.split()}, set("abcdef") - passed)
+            self.assertSays(listed, "stepwise: goes on with ", f"stepwise: {len(passed)} cases that passed in the runs before would not run again")
+        anew = self.dtest("list", "--sw-reset", "tests", reports=False)
+        self.assertEqual({line.rpartition("_")[2] for line in anew.stdout.split()}, set("abcdef"))
+        self.assertNotIn("stepwise:", anew.text)
         # It begins with what failed, and leaves out what passed.
         left_out = len(passed)
         second, ran = run("--stepwise")
@@ -393,6 +398,30 @@ class LocalTest(Project, DtestCase):
     def test_and_so_where_none_can_be_forked(self):
         thread = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
         self.assertIn("collects anew", self.fixtures_of_the_session(thread))
+
+    def test_where_none_can_be_forked_all_is_collected_once_for_the_listing_and_once_a_slot(self):
+        self.write("tests/conftest.py", textwrap.dedent("""\
+            import os, threading
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+            def note(what):
+                with open(os.environ[what], "a") as file:
+                    file.write(f"{os.getpid()}\\n")
+
+            def pytest_collection_finish(): note("COLLECTED")
+            """))
+        self.write("tests/test_a.py", "import pytest, conftest\n@pytest.mark.parametrize('i', range(40))\n"
+                                      "def test_a(i): conftest.note('RAN')\n")
+        files = {name: os.path.join(self.directory, name) for name in ("COLLECTED", "RAN")}
+        result = self.dtest("tests", "-j2", "--pytest", PYTHON, env=files)
+        self.assertExit(result, PASSED)
+        self.assertEqual(len(result.names()), 40)
+        processes = {}
+        for name, path in files.items():
+            with open(path, encoding="utf-8") as file:
+                processes[name] = file.read().split()
+        self.assertEqual(len(processes["COLLECTED"]), len(set(processes["COLLECTED"])))
+        self.assertEqual(len(set(processes["COLLECTED"]) - set(processes["RAN"])), 1, "the process that is not forked, which lists")
 
     def fixtures_of_the_session(self, conftest):
         self.write("tests/conftest.py", conftest + textwrap.dedent("""\
@@ -603,6 +632,14 @@ class LocalTest(Project, DtestCase):
         self.assertExit(result, 3)
         self.assertSays(result, "1 passed", "error: pytest's reports of ", "tests/test_a.py")
         self.assertIn("pytest's reports of", ElementTree.parse(result.junit_path).getroot().find(".//error").get("message"))
+        # One that does not end is ended.
+        self.write("tests/conftest.py", "import threading\ndef pytest_unconfigure(config):\n"
+                                        "    if not hasattr(config, 'workerinput'): threading.Event().wait()\n")
+        for asks in ["--", "--junitxml=x.xml"], []:
+            hangs = self.dtest("tests", "-j1", "--pytest", PYTHON, "--pytest-reports-timeout", "3s", *asks)
+            self.assertExit(hangs, BROKEN)
+            self.assertSays(hangs, "1 passed", "error: pytest's reports of ", "--pytest-reports-timeout: it did not end within 3s")
+            self.assertEqual("--junitxml=x.xml may be missing, or not whole: " in hangs.text, bool(asks))
         # What only hooks would have is no failure; that it is not there is told.
         self.write("tests/conftest.py", "import os\ndef pytest_terminal_summary(): pass\n"
                                         "def pytest_configure(config):\n    if not hasattr(config, 'workerinput'): os._exit(7)\n")
@@ -716,6 +753,35 @@ class HostsTest(Project, FarmCase):
         self.assertEqual(ours, theirs)
         self.assertEqual(our_totals, their_totals)
         self.assertHostsClean()
+
+    def test_what_is_lost_of_a_report_with_a_host_is_told_and_fails_the_run(self):
+        """h1 is lost when it has told the verdict of a test and not yet what pytest has to report of it."""
+        test = textwrap.dedent("""\
+            import os, threading
+            def test_told(record_property):
+                record_property("colour", "red")
+            def test_held():
+                if os.environ["DTEST_HOST"] == "h1": threading.Event().wait()
+            """)
+        for name in "abc":
+            self.write(f"test_{name}.py", test)
+        host = self.farm["h1"]
+        running = self.start(*self.on_farm("h1", "h2"), ".", "--pytest", PYTHON, "--host-timeout", "8s", "--connect-timeout", "2s",
+                             "--", "--dist=loadfile", "--junitxml=report.xml")
+        harness.wait_until(lambda: any(event.get("host") == "h1" for event in running.events("case_ended")), "a verdict of h1")
+        host.power_off()
+        self.addCleanup(host.power_on)
+        result = running.finish()
+        self.assertExit(result, BROKEN)
+        self.assertEqual(set(result.names().values()), {"passed"})
+        lost = [event["name"] for event in result.attempts() if event["final"] and event["host"] == "h1"]
+        self.assertTrue(lost)
+        self.assertSays(result, "host lost: h1: ", "error: pytest's reports of ", f"what pytest told of {', '.join(lost)} is lost, with a host")
+        cases, totals = cases_of_report(self.path("report.xml"))
+        self.assertEqual(len(cases), 6, "with dtest's verdict")
+        self.assertEqual((totals["tests"], totals["failures"], totals["errors"]), ("6", "0", "0"))
+        coloured = [name for name, told in cases.items() if any(tag == "properties" for tag, *_ in told[0])]
+        self.assertEqual(len(coloured), 3 - len(lost))
 
     def test_a_port_that_each_host_has_once_is_locked_by_a_mark(self):
         self.write("pytest.ini", "[pytest]\naddopts = --strict-markers\n")

@@ -16,7 +16,7 @@ import warnings
 import pytest
 from _pytest.config import ExitCode
 
-from . import gathered, locks, measuring, names, neighbours, network, node, process, values, wanting, worker
+from . import gathered, locks, measuring, names, neighbours, network, node, process, stacks, values, wanting, worker
 
 NOT_TERMINATED = "Not properly terminated"
 OF_WORKERS = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST", "COV_CORE_SOURCE")
@@ -27,6 +27,7 @@ def main(asked):
     for name in OF_WORKERS:
         os.environ.pop(name, None)
     sys.dont_write_bytecode = True
+    stacks.show_when_stopped()
     told = gathered.Gathered(asked.control)
     shared = os.path.join(asked.control, "pytest")
     os.makedirs(shared, mode=0o700, exist_ok=True)
@@ -390,7 +391,14 @@ class Controller:
         if not self._ended_as_asked:
             return f"pytest ended with status {status} before it reported"
         missing = [f"{option} ({path})" for option, path in wanting.missing(self._asked_reports, self._before)]
-        return f"not written: {', '.join(missing)}" if missing else ""
+        if missing:
+            return f"not written: {', '.join(missing)}"
+        return self._lost() if self._asked_reports else ""
+
+    def _lost(self):
+        """Of cases whose verdict is all that came; empty: there is none."""
+        lost = [verdict["case"] for verdict in self._told.untold() if verdict["outcome"] not in gathered.FAILURES]
+        return f"what pytest told of {named(lost)} is lost, with a host or a process: reported is dtest's verdict alone" if lost else ""
 
     def warnings(self):
         told = [f"of pytest's reports: {note}" for note in list(self._told.notes)]
@@ -398,9 +406,9 @@ class Controller:
             told.append(f"{', '.join(self._too_late)} looks whether it is in a worker: what it does for all tests in the controller "
                         "of pytest-xdist, before them, is done here when they have been run ([setup.host] is before them)")
         told += [f"of pytest's reports: no plugin here makes one of what it is told of a {kind}" for kind in sorted(self._unserialised)]
-        untold = [verdict["case"] for verdict in self._told.untold() if verdict["outcome"] not in gathered.FAILURES]
-        if untold:
-            told.append(f"of pytest's reports those of {named(untold)} are lost, with a host or a process: told is dtest's verdict")
+        lost = self._lost()
+        if lost and not self._asked_reports:
+            told.append(f"of pytest's reports: {lost}")
         if self.sched is not None and self.sched.asked_again:
             told.append(f"pytest_handlecrashitem has asked to run {named(self.sched.asked_again)} again: "
                         "by then dtest has run all; --retries does")

@@ -45,6 +45,8 @@ def decode_fields(body):
 PROFILE_APART = "DTEST_PYTEST_PROFILE_APART"
 PROFILE = ("DTEST_PYTEST_PROFILE", "DTEST_PYTEST_PROFILE_LIMIT", PROFILE_APART)
 
+MADE = "-made"  # behind the path of a listing: it is whole, and was made by a process that is none to be forked
+
 BROKEN = 70  # exit status of a process that has not come to its end
 
 HIGH = 200  # above what closes or reuses low descriptors
@@ -70,19 +72,32 @@ class System:
     """As the system has it, also while a test has replaced what `os` or `open` do, in the modules as well as there."""
 
     open, close, read, write, fstat, exit = map(staticmethod, (os.open, os.close, os.read, os.write, os.fstat, os._exit))
+    stat, mkdir, rename, unlink, utime, scandir = map(staticmethod, (os.stat, os.mkdir, os.rename, os.unlink, os.utime, os.scandir))
+    geteuid, urandom = staticmethod(os.geteuid), staticmethod(os.urandom)
     fsdecode, file_error, read_only = staticmethod(os.fsdecode), OSError, os.O_RDONLY | os.O_CLOEXEC
-    clock = staticmethod(time.perf_counter)
+    new_file = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    clock, time = staticmethod(time.perf_counter), staticmethod(time.time)
 
     @classmethod
     def read_file(cls, path):
         descriptor = cls.open(path, cls.read_only)
         try:
-            parts = []
-            while part := cls.read(descriptor, 1 << 20):
-                parts.append(part)
-            return b"".join(parts)
+            return cls.read_rest(descriptor)
         finally:
             cls.close(descriptor)
+
+    @classmethod
+    def read_rest(cls, descriptor):
+        parts = []
+        while part := cls.read(descriptor, 1 << 20):
+            parts.append(part)
+        return b"".join(parts)
+
+    @classmethod
+    def write_all(cls, descriptor, content):
+        rest = memoryview(content)
+        while rest:
+            rest = rest[cls.write(descriptor, rest) :]
 
 
 class Channel:
@@ -102,9 +117,7 @@ class Channel:
         if self._descriptor < 0:
             return
         self._check()
-        rest = memoryview(encode(fields))
-        while rest:
-            rest = rest[System.write(self._descriptor, rest) :]
+        System.write_all(self._descriptor, encode(fields))
 
     def receive(self):
         """The fields of a record that the agent answers with, over the same descriptor; None: none comes."""

@@ -1,9 +1,16 @@
-"""A process that collects all tests of its root once, and forks a worker for each listing and batch."""
+"""A process that collects all tests of its root once, and forks a worker for each listing and batch.
+
+Where it is none to be forked, what it has collected is of use to a listing all the same, which is what is asked of it first as a rule: it
+writes that, and the process that is started in place of a fork finds it there.
+"""
+
+import os
 
 import pytest
 
 from . import collection, following, forking, listing, records, request, running
 
+PART = "-part"  # behind the path of a listing: the session may yet end in a way that makes it none
 
 class Serving(running.Running):
     def __init__(self, worker, root, names, origin, may_be_empty, measure, reports):
@@ -13,6 +20,7 @@ class Serving(running.Running):
         self._may_be_empty = may_be_empty
         self._control = forking.Control()
         self._refused = ""  # why this process is not to be forked
+        self._list = ""  # path of the listing that it was asked for then
         self._listed = False
         self.is_worker = False
 
@@ -32,6 +40,10 @@ class Serving(running.Running):
             asked = forking.serve(self._control, session.config, self._worker, self._origin)
         except forking.Refused as refused:
             self._refused = str(refused)
+            self._list = request.Request(self._control.refused.arguments).list
+            if self._list:
+                self._collected = bool(session.items)
+                listing.write(self._list + PART, session, self, self._may_be_empty)
             return True
         self.is_worker = True
         work = request.Request(asked.arguments)
@@ -56,8 +68,11 @@ class Serving(running.Running):
             self._control.refuse(self._refused)
 
     def exit_status(self, status):
-        if self._refused:
-            return 0
-        if not self._listed:
+        if not self._listed and not self._refused:
             return super().exit_status(status)
-        return collection.unexplained(status, failed=self.any_failed, collected=self._collected)
+        status = collection.unexplained(status, failed=self.any_failed, collected=self._collected)
+        if not self._refused:
+            return status
+        if self._list and status == 0:  # else that process finds out itself
+            os.rename(self._list + PART, self._list + records.MADE)
+        return 0

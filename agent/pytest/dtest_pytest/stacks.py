@@ -1,4 +1,4 @@
-"""Where all threads are, for whom the agent stops."""
+"""Where all threads are, in a process that is stopped."""
 
 import faulthandler
 import signal
@@ -7,5 +7,5 @@ from . import records
 
 
 def show_when_stopped():
-    """The agent ends a test that takes too long by SIGTERM: then they stand in the output, past pytest's capture."""
+    """What takes too long is ended by SIGTERM: then they stand in the output, past pytest's capture."""
     faulthandler.register(signal.SIGTERM, file=records.copy_up(2), all_threads=True, chain=True)

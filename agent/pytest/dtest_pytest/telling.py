@@ -3,7 +3,7 @@ a controller makes them of all processes' (controlling.py).
 
     reports  a line of JSON (values.py), an object: `p`, a name of the process; `e`, what it tells; and
 
-    node     asked: options that ask for reports; id of the worker, host, attempt, iteration, input (config.workerinput), info (as pytest-xdist's workerinfo), root
+    node     asked: options that ask for reports, with the files they name; id of the worker, host, attempt, iteration, input (config.workerinput), info (as pytest-xdist's workerinfo), root
     start    id, at: pytest_runtest_logstart
     report   data: pytest_runtest_logreport, as pytest serialises it
     finish   id, at, failed: pytest_runtest_logfinish, and whether a report before it was of a failure
@@ -90,7 +90,7 @@ class Telling:
         info = {"version": sys.version, "version_info": tuple(sys.version_info), "sysplatform": sys.platform,
                 "platform": platform_name, "executable": sys.executable, "cwd": os.getcwd()}
         given = dict(dict.items(self._config.workerinput))
-        self.tell("node", asked=[option for option, _ in wanting.reports_of(self._config)], id=given.get("workerid", "gw0"), host=os.environ.get("DTEST_HOST", ""),
+        self.tell("node", asked=[f"{option}={path}" if path else option for option, path in wanting.reports_of(self._config)], id=given.get("workerid", "gw0"), host=os.environ.get("DTEST_HOST", ""),
                   attempt=int(os.environ.get("DTEST_ATTEMPT", "1")),
                   iteration=int(os.environ.get("DTEST_ITERATION", "1")), input=given, info=info,
                   root=str(self._config.rootpath))

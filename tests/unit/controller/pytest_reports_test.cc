@@ -3,16 +3,20 @@
 
 #include "coordinator/controller/pytest_reports.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/fd.h"
 #include "unit/protocol/scratch_directory.h"
 
 namespace dtest {
@@ -25,7 +29,8 @@ using testing::IsEmpty;
 
 constexpr absl::Time kTime = absl::UnixEpoch();
 constexpr char kWell[] = R"(echo '{"wanted": true, "fails": false, "error": ""}' > $control/result)";
-constexpr char kAsksForJUnit[] = R"({"e": "node", "p": "1", "asked": ["--junitxml"]})";
+constexpr char kAsksForJUnit[] = R"({"e": "node", "p": "1", "asked": ["--junitxml=out/x.xml"]})";
+constexpr char kJUnitMissing[] = "--junitxml=out/x.xml may be missing, or not whole: ";
 
 class PytestReportsTest : public testing::Test {
  protected:
@@ -158,7 +163,7 @@ TEST_F(PytestReportsTest, WhatGoesWrongWithAReportThatWasAskedForIsTheError) {
   without.interpreter = [](const std::string&) { return absl::NotFoundError("no such interpreter"); };
   PytestReports lonely(std::move(without));
   Tells(kAsksForJUnit, &lonely);
-  EXPECT_EQ(lonely.Make("", GoOn).reports.at(0).error, "no such interpreter");
+  EXPECT_EQ(lonely.Make("", GoOn).reports.at(0).error, absl::StrCat(kJUnitMissing, "no such interpreter"));
 }
 
 TEST_F(PytestReportsTest, WhereOnlyHooksAreConcernedItIsAWarning) {
@@ -185,12 +190,41 @@ TEST_F(PytestReportsTest, AReportOfTwoUnitsIsAnError) {
 TEST_F(PytestReportsTest, WhoWaitsNoLongerEndsItAndSoDoesTheLimit) {
   PytestReports stopped(Options("exec cat /dev/zero > /dev/null"));
   Tells(kAsksForJUnit, &stopped);
-  EXPECT_EQ(stopped.Make("", [] { return true; }).reports.at(0).error, "interrupted");
-  PytestReports::Options options = Options("trap 'echo where it was; exit' TERM; while :; do :; done");
+  EXPECT_EQ(stopped.Make("", [] { return true; }).reports.at(0).error, absl::StrCat(kJUnitMissing, "interrupted"));
+  for (const std::string asked : {"\"--junitxml=out/x.xml\"", ""}) {
+    PytestReports::Options options = Options("while :; do :; done");
+    options.limit = absl::Milliseconds(1);
+    PytestReports hangs(std::move(options));
+    Tells(absl::StrCat(R"({"e": "node", "p": "1", "asked": [)", asked, "]}"), &hangs);
+    const PytestReports::Made made = hangs.Make("", GoOn);
+    EXPECT_THAT(made.warnings, IsEmpty());
+    ASSERT_EQ(made.reports.size(), 1u) << "also where only hooks wanted it";
+    EXPECT_EQ(made.reports[0].unit_name, "tests");
+    EXPECT_EQ(made.reports[0].error, absl::StrCat(asked.empty() ? "" : kJUnitMissing,
+                                                  "--pytest-reports-timeout: it did not end within 1ms: "));
+  }
+}
+
+// The limit passes once it has begun; it ends then, and leaves something that does not.
+TEST_F(PytestReportsTest, AtTheLimitItSaysWhereItIsAndAllThatItHasStartedEnds) {
+  for (const char* fifo : {"/begun", "/ready", "/alive"}) ASSERT_EQ(mkfifo((scratch_.path() + fifo).c_str(), 0600), 0);
+  PytestReports::Options options = Options(absl::StrCat("cd ", scratch_.path(), R"(
+trap '( trap "" TERM; exec 3> alive; echo > ready; exec sleep 1000 ) & read x < ready; echo where it was; exit' TERM
+echo > begun
+while :; do :; done)"));
   options.limit = absl::Milliseconds(1);
   PytestReports hangs(std::move(options));
   Tells(kAsksForJUnit, &hangs);
-  EXPECT_THAT(hangs.Make("", GoOn).reports.at(0).error, testing::StartsWith("it did not end within 1ms: "));
+  const Fd alive(open((scratch_.path() + "/alive").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  bool begun = false;
+  const PytestReports::Made made = hangs.Make("", [&] {
+    if (!std::exchange(begun, true)) Read("begun");
+    return false;
+  });
+  EXPECT_EQ(made.reports.at(0).error,
+            absl::StrCat(kJUnitMissing, "--pytest-reports-timeout: it did not end within 1ms: ", "where it was"));
+  pollfd closed = {alive.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&closed, 1, 60'000), 1) << "what it has started goes on";
 }
 
 TEST_F(PytestReportsTest, ManyVerdictsAreKeptInTheFile) {

@@ -36,6 +36,37 @@ class ForkedCase(plugin_test.PluginCase):
         return said
 
 
+class RefusedListingTest(ForkedCase):
+    """What a process that is not to be forked has collected is the listing that it is asked for."""
+
+    def listed_instead(self, conftest=""):
+        """(how often all was collected, status and records) of the process that is started in place of a fork."""
+        self.write("conftest.py", "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+                                  "def pytest_collection_finish(): open('collected', 'a').write('1')\n" + conftest)
+        self.write("test_m.py", "def test_a(): pass\n")
+        self.write("test_broken.py", "import nothing_of_this_name\n")
+        listing = os.path.join(self.directory, "asked-listing")
+        server = Server(self, ["--path="])
+        self.assertRegex(server.ask("gw0", f"--list={listing}").said, "^!1 threads run after collection")
+        server.close()
+        status, _, self.printed = self.start(f"--list={listing}", "--path=")
+        with open(os.path.join(self.project, "collected"), encoding="utf-8") as file:
+            count = len(file.read())
+        with open(listing, "rb") as file:
+            return count, status, plugin_test.read_records(file.read())
+
+    def test_it_is_there_for_the_process_that_is_started_instead(self):
+        count, status, records = self.listed_instead()
+        self.assertEqual((count, status), (1, 0), self.printed)
+        self.assertEqual([record[0] for record in records], ["case", "error", "end"])
+        self.assertEqual(self.list(), records[:-1])
+
+    def test_what_ends_badly_is_found_out_by_that_process(self):
+        count, status, records = self.listed_instead("def pytest_sessionfinish(session): session.exitstatus = 9\n")
+        self.assertEqual((count, status), (2, 9), self.printed)
+        self.assertIn("pytest ends with status 9", self.printed)
+
+
 class StreamsTest(ForkedCase):
     def test_streams_kept_at_import_are_those_of_the_worker(self):
         self.write("conftest.py", """\

@@ -7,6 +7,7 @@ Run with the directory of the plugin (agent/pytest) as the only argument.
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import unittest
@@ -151,6 +152,11 @@ class ReportsCase(plugin_test.PluginCase):
 
     def control(self, *more, variables=()):
         """What it came to."""
+        self.assertEqual(self.status_of_control(*more, variables=variables), 0, self.printed)
+        with open(os.path.join(self.told, "result"), encoding="utf-8") as file:
+            return json.load(file)
+
+    def status_of_control(self, *more, variables=()):
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
         environment.update(variables)
         ran = subprocess.run([sys.executable, "-B", os.path.join(self.plugin, "start.py"), f"--root={self.project}",
@@ -159,9 +165,7 @@ class ReportsCase(plugin_test.PluginCase):
                              cwd=self.project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                              stdin=subprocess.DEVNULL, check=False)
         self.printed = ran.stdout
-        self.assertEqual(ran.returncode, 0, ran.stdout)
-        with open(os.path.join(self.told, "result"), encoding="utf-8") as file:
-            return json.load(file)
+        return ran.returncode
 
     def pytest(self, *arguments):
         return subprocess.run([sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", *self.arguments, *arguments],
@@ -320,6 +324,24 @@ class ControllerTest(ReportsCase):
             def pytest_configure(config): config.pluginmanager.register(Late())
             """), one)
 
+    def test_reports_that_are_asked_for_are_named_as_they_are_typed(self):
+        self.write("test_m.py", "def test_a(): pass\n")
+        self.arguments = ["--junitxml=out/x.xml"]
+        records = self.run_and_keep(["test_m.py::test_a"])
+        first = json.loads(next(record[1] for record in records if record[0] == "reports"))
+        self.assertEqual(first["asked"], ["--junitxml=out/x.xml"])
+
+    def test_a_controller_that_is_stopped_says_where_it_is(self):
+        self.write("test_m.py", "def test_a(): pass\n")
+        self.write("conftest.py", """\
+            import os, signal
+            def pytest_sessionfinish(session):
+                if not hasattr(session.config, "workerinput"): os.kill(os.getpid(), signal.SIGTERM)
+            """)
+        self.run_and_keep(["test_m.py::test_a"])
+        self.assertEqual(self.status_of_control(), -signal.SIGTERM)
+        self.assertRegex(self.printed, 'conftest.py", line 3 in pytest_sessionfinish')
+
     def test_values_come_back_as_they_were(self):
         sys.path.insert(0, self.plugin)
         self.addCleanup(sys.path.remove, self.plugin)
@@ -420,14 +442,27 @@ class ControllerTest(ReportsCase):
                                        ("cut", "not run", "")):
             self.verdict(case=f"test_m.py::test_{name}", outcome=outcome, message=message)
         result = self.control()
-        self.assertEqual(result["error"], "", self.printed)
-        self.assertEqual(sum("test_lost" in warning for warning in result["warnings"]), 1)
-        self.assertEqual(len(result["warnings"]), 2, "and that of pytest_configure")
+        self.assertEqual(result["error"], "what pytest told of test_m.py::test_lost, test_m.py::test_skipped, test_m.py::test_expected is lost, "
+                                          "with a host or a process: reported is dtest's verdict alone", self.printed)
+        self.assertTrue(result["fails"])
+        self.assertEqual(len(result["warnings"]), 1, "that of pytest_configure")
         kinds = {name: [tag for tag, *_ in told[0]] for (_, name), told in cases_of(self.path("report.xml")).items()}
         self.assertEqual(kinds, {"test_a": [], "test_lost": [], "test_skipped": ["skipped"], "test_expected": ["skipped"],
                                  "test_failed": ["error"], "test_slow": ["error"], "test_never": ["error"]})
         self.assertEqual([line for line in self.read("hooks.txt").splitlines() if line.startswith("handlecrashitem")],
                          ["handlecrashitem test_m.py::test_slow failed ??? True"])
+
+    def test_what_is_lost_is_a_warning_where_only_hooks_would_have_it(self):
+        self.write_hooks()
+        self.write("test_m.py", "def test_a(): pass\n")
+        self.selected(["test_m.py::test_a", "test_m.py::test_lost"])
+        self.run_and_keep(["test_m.py::test_a"])
+        self.verdict(case="test_m.py::test_lost", outcome="passed")
+        result = self.control()
+        self.assertEqual((result["error"], result["fails"]), ("", False), self.printed)
+        self.assertEqual([warning for warning in result["warnings"] if "looks whether it is" not in warning],
+                         ["of pytest's reports: what pytest told of test_m.py::test_lost is lost, with a host or a process: "
+                          "reported is dtest's verdict alone"])
 
     def test_a_test_that_failed_after_all(self):
         self.write("test_m.py", "def test_a(): pass\n")

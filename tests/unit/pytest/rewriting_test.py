@@ -12,6 +12,7 @@ import sys
 import tempfile
 import textwrap
 import unittest
+import zlib
 
 SKIPPED = 77
 PLUGIN = os.path.abspath(sys.argv.pop()) if len(sys.argv) > 1 else ""
@@ -22,7 +23,13 @@ DRIVER = """\
     sys.dont_write_bytecode = "write" not in sys.argv
     os.sched_getaffinity = lambda process: {0, 1, 2}
     import pytest
+    if "edited" in sys.argv:
+        from _pytest.assertion import rewrite
+        rewrite.__file__ = os.path.abspath("driver.py")
     from dtest_pytest import bytecode, rewriting
+    if "full" in sys.argv:
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
     taken, own = [], os.getpid()
 
@@ -83,6 +90,7 @@ class RewritingTest(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.directory = os.path.join(directory.name, "project")
         self.kept, self.instead = os.path.join(directory.name, "kept"), os.path.join(directory.name, "instead")
+        self.options = ()  # of Python
         os.mkdir(self.directory)
         for number in range(20):
             self.write(f"test_{number:02}.py", f"""\
@@ -99,12 +107,17 @@ class RewritingTest(unittest.TestCase):
         with open(os.path.join(self.directory, name), "w") as file:
             file.write(textwrap.dedent(text))
 
+    def begin_pytest(self, *words):
+        return subprocess.Popen([sys.executable, *self.options, "driver.py", self.kept, self.instead, *words], cwd=self.directory,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONPATH": PLUGIN})
+
+    def end_pytest(self, running):
+        self.output = running.communicate()[0]
+        self.assertIn('{"told"', self.output)
+        return json.loads(self.output.splitlines()[-1])
+
     def run_pytest(self, *words):
-        result = subprocess.run([sys.executable, "driver.py", self.kept, self.instead, *words], cwd=self.directory, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONPATH": PLUGIN})
-        self.assertIn('{"told"', result.stdout)
-        self.output = result.stdout
-        return json.loads(result.stdout.splitlines()[-1])
+        return self.end_pytest(self.begin_pytest(*words))
 
     def test_what_is_told_is_the_same(self):
         self.write("test_05.py", "def test_warns():\n    assert (1, 'always true')\n")
@@ -235,6 +248,186 @@ class RewritingTest(unittest.TestCase):
         os.chmod(self.kept, 0o777)
         self.run_pytest("ahead")
         self.assertEqual(len(os.listdir(self.instead)), len(os.listdir(self.kept)))
+
+    def test_a_file_that_others_may_have_written_is_not_read(self):
+        self.run_pytest("ahead")
+        files = self.kept_files()
+        os.chmod(files[0], 0o666)
+        others = 1
+        if os.geteuid() == 0:
+            os.chown(files[1], 65534, 65534)
+            others = 2
+        self.assertEqual(len(self.run_pytest("ahead")["taken"]), 20 - others)
+
+    def test_what_stands_in_the_place_of_another_is_not_read(self):
+        alone = self.run_pytest()
+        self.run_pytest("ahead")
+        files = self.kept_files()
+        os.rename(files[0], files[0] + "-")
+        os.rename(files[1], files[0])
+        os.rename(files[0] + "-", files[1])
+        again = self.run_pytest("ahead")
+        self.assertEqual((len(again["taken"]), again["told"]), (18, alone["told"]))
+
+    def test_what_marshal_cannot_read_is_made_again(self):
+        alone = self.run_pytest()
+        self.run_pytest("ahead")
+        for path in self.kept_files():
+            name = os.path.basename(os.path.dirname(path)) + os.path.basename(path)
+            with open(path, "wb") as file:
+                file.write(zlib.crc32(b"?", zlib.crc32(name.encode())).to_bytes(4, "little") + b"?")
+        self.assertEqual(self.run_pytest("ahead")["told"], alone["told"])
+
+    # ---- What else the code depends on
+
+    def few_files(self):
+        for number in range(3, 20):
+            os.unlink(os.path.join(self.directory, f"test_{number:02}.py"))
+
+    def assertAsAlone(self, *words):
+        alone, first, second = self.run_pytest(*words), self.run_pytest("ahead", *words), self.run_pytest("ahead", *words)
+        self.assertEqual((first["told"], second["told"]), (alone["told"], alone["told"]))
+        return second
+
+    def test_modules_that_are_imported_while_functions_of_the_system_are_replaced(self):
+        self.few_files()
+        self.write("helper.py", "VALUE = 1\n")
+        self.write("test_00.py", """\
+            from unittest import mock
+            from contextlib import ExitStack
+            names = "os.open", "os.fstat", "os.mkdir", "os.makedirs", "os.rename", "os.unlink", "os.utime", "os.urandom", "time.time"
+            with mock.patch("builtins.open", mock.mock_open(read_data=b"no code")), ExitStack() as stack:
+                for name in names: stack.enter_context(mock.patch(name, side_effect=AssertionError(name)))
+                import helper as loaded
+
+            def test_is_loaded():
+                assert loaded.VALUE == 1
+            """)
+        second = self.assertAsAlone()
+        self.assertIn(["test_00.py::test_is_loaded", "call", "passed", ""], second["told"])
+        self.assertIn("helper.py", second["taken"])
+
+    def test_what_the_project_puts_in_the_place_of_pythons_and_pytests_own_stays(self):
+        self.few_files()
+        self.write("conftest.py", """\
+            import importlib.machinery
+            from _pytest.assertion import rewrite
+            loader, read, seen = importlib.machinery.SourceFileLoader, rewrite._read_pyc, []
+            original = loader.source_to_code
+
+            def source_to_code(self, data, path, **options):
+                return original(self, data.replace(b"VALUE = 1", b"VALUE = 2"), path, **options)
+
+            def read_pyc(path, *arguments):
+                seen.append(path)
+                return read(path, *arguments)
+
+            loader.source_to_code = source_to_code
+            rewrite._read_pyc = read_pyc
+            """)
+        self.write("helper.py", "VALUE = 1\n")
+        self.write("late.py", "VALUE = 1\n")
+        self.write("test_00.py", """\
+            import importlib.machinery
+            import conftest, helper
+            from _pytest.assertion import rewrite
+
+            def test_is_changed():
+                import late
+                assert (helper.VALUE, late.VALUE) == (2, 2)
+                assert importlib.machinery.SourceFileLoader.source_to_code is conftest.source_to_code
+                assert rewrite._read_pyc is conftest.read_pyc and conftest.seen
+            """)
+        self.assertNotIn("late.py", self.assertAsAlone()["taken"])
+
+    def test_what_the_project_makes_of_assertions_is_not_kept(self):
+        self.few_files()
+        alone = self.run_pytest()
+        for name in "rewrite_asserts", "AssertionRewriter.run":
+            self.write("conftest.py", f"""\
+                import ast
+                from _pytest.assertion import rewrite
+                original = rewrite.{name}
+
+                def changed(*arguments):
+                    for node in ast.walk(next(each for each in arguments if isinstance(each, ast.Module))):
+                        if isinstance(node, ast.Constant) and node.value == 1: node.value = 100
+                    return original(*arguments)
+
+                rewrite.{name} = changed
+                """)
+            self.assertIn("[100, 2]", json.dumps(self.assertAsAlone()["told"]))
+            os.unlink(os.path.join(self.directory, "conftest.py"))
+            self.assertEqual(self.run_pytest("ahead")["told"], alone["told"])
+
+    def test_what_a_codec_of_the_project_reads_is_not_kept(self):
+        self.few_files()
+        for value in 2, 3:
+            self.write("conftest.py", f"""\
+                import codecs
+                def decode(data, errors="strict"):
+                    text, size = codecs.utf_8_decode(bytes(data), errors, True)
+                    return text.replace("VALUE = 1", "VALUE = {value}"), size
+                known = codecs.lookup("utf-8")
+                codecs.register(lambda name: codecs.CodecInfo(known.encode, decode, known.streamreader, known.streamwriter,
+                                                              name="shouting") if name == "shouting" else None)
+                """)
+            self.write("helper.py", "\n# coding: shouting\nVALUE = 1\n")
+            self.write("test_00.py", f"# coding: shouting\nimport helper\nVALUE = 1\ndef test_reads():\n    assert (VALUE, helper.VALUE) == 0\n")
+            self.assertIn(f"({value}, {value}) == 0", json.dumps(self.assertAsAlone()["told"]))
+
+    def test_another_pytest_of_the_same_version_has_code_of_its_own(self):
+        self.few_files()
+        self.write("helper.py", "VALUE = 1\n")
+        self.write("test_00.py", "import helper\ndef test_reads(): pass\n")
+        self.run_pytest("ahead")
+        self.assertEqual(self.run_pytest("ahead")["taken"], ["helper.py", "test_00.py", "test_01.py", "test_02.py"])
+        self.assertEqual(self.run_pytest("ahead", "edited")["taken"], ["helper.py"])
+
+    def test_options_of_python_have_code_of_their_own(self):
+        self.few_files()
+        self.write("helper.py", "def document():\n    'text'\nRUNS = []\nassert RUNS.append(1) is None\n")
+        self.write("test_00.py", "import helper\ndef test_tells():\n    assert (__debug__, helper.RUNS, helper.document.__doc__) == 0\n")
+        seen = set()
+        for options in (), ("-O",), ("-OO",):
+            self.options = options
+            seen.add(json.dumps(self.assertAsAlone()["told"]))
+        self.assertEqual(len(seen), 3)
+
+    def test_what_another_thread_warns_of_is_a_warning(self):
+        self.few_files()
+        self.write("conftest.py", """\
+            import sys, threading, warnings
+            raised, warned = [], []
+
+            def warn():
+                try:
+                    warnings.warn("of a thread", DeprecationWarning)
+                    warned.append(1)
+                except Warning as warning:
+                    raised.append(warning)
+
+            def hook(event, arguments):  # while something is compiled
+                if event == "compile":
+                    thread = threading.Thread(target=warn)
+                    thread.start()
+                    thread.join()
+
+            sys.addaudithook(hook)
+            """)
+        self.write("test_01.py", "import conftest\ndef test_went_on(): assert conftest.warned and not conftest.raised\n")
+        told = self.run_pytest("ahead")["told"]
+        self.assertIn(["test_01.py::test_went_on", "call", "passed", ""], told)
+
+    def test_a_full_disk_and_two_runs_at_once(self):
+        self.few_files()
+        alone = self.run_pytest()
+        self.assertEqual(self.run_pytest("ahead", "full")["told"], alone["told"])
+        self.assertEqual(self.kept_files(), [], "nothing is left of what there was no room for")
+        runs = [self.begin_pytest("ahead") for _ in range(3)]
+        self.assertEqual([self.end_pytest(run)["told"] for run in runs], [alone["told"]] * 3)
+        self.assertEqual(len(self.kept_files()), 3)
+        self.assertEqual(len(self.run_pytest("ahead")["taken"]), 3)
 
     def test_without_a_place_all_runs(self):
         self.instead = "/proc/none"

@@ -361,6 +361,20 @@ TEST_F(RunLoopTest, StepwiseLeavesOutWhatHasPassedAndBeginsWithWhatFailed) {
   EXPECT_THAT(sink_.LinesThatBegin("warning stepwise"), ElementsAre(HasSubstr("1 case that passed")));
 }
 
+TEST_F(RunLoopTest, StepwiseLeavesOutOfAListWhatARunWouldLeaveOut) {
+  history_ = *History::Open(scratch_.File("history.db"));
+  ASSERT_TRUE(
+      history_->KeepStepwise("/d", {{"math", "A.One", true}, {"math", "A.Three", false}}, true, absl::Now()).ok());
+  stepwise_ = *Stepwise::Make(history_.get(), {.directory = "/d", .units = {"math"}});
+  options_.list_only = true;
+  ListedUnit("math", {"A.One", "A.Two", "A.Three"});
+  ComesUp(kA);
+  EXPECT_EQ(Run(), RunEnd::kCompleted);
+  EXPECT_THAT(sink_.lines(), Contains("listed math 2/3"));
+  EXPECT_THAT(sink_.LinesThatBegin("warning stepwise"),
+              ElementsAre(HasSubstr("1 case that passed in the runs before would")));
+}
+
 // So costly a start is worth a batch of all that is left.
 TEST_F(RunLoopTest, MeasuredStartUpOverrulesWhatListingTook) {
   history_ = *History::Open(scratch_.File("history.db"));

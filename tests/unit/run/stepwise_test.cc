@@ -68,7 +68,7 @@ TEST_F(StepwiseTest, ARunGoesOnWhereTheOneBeforeHasFailed) {
     EXPECT_EQ(first->max_fail(), 1u);
     EXPECT_EQ(Selected(*first, names_), names_);
     EXPECT_EQ(first->BeginText(), "");
-    EXPECT_EQ(first->EndText(), "");
+    EXPECT_EQ(first->EndText(/*listed=*/false), "");
   }
   Run({{"S.a", kPassed}, {"S.b", kFailed}, {"S.c", Outcome::kSkipped}, {"S.d", kNotRun}});
   const std::unique_ptr<Stepwise> second = Begin();
@@ -77,8 +77,10 @@ TEST_F(StepwiseTest, ARunGoesOnWhereTheOneBeforeHasFailed) {
             "stepwise: goes on with t.S.b, which failed in the run before; what has passed since the series began is "
             "left out (--stepwise-reset begins anew)");
   EXPECT_THAT(Selected(*second, {"S.a", "S.b", "S.c", "S.d", "S.new"}), ElementsAre("S.b", "S.d", "S.new"));
-  EXPECT_EQ(second->EndText(),
+  EXPECT_EQ(second->EndText(/*listed=*/false),
             "stepwise: 2 cases that passed in the runs before did not run again; without --stepwise all run");
+  EXPECT_EQ(second->EndText(/*listed=*/true),
+            "stepwise: 2 cases that passed in the runs before would not run again; without --stepwise all would");
   EXPECT_TRUE(second->IsFirst("t", "S.b"));
   EXPECT_FALSE(second->IsFirst("t", "S.d"));
   EXPECT_FALSE(second->IsSkipped("t", "S.b"));
