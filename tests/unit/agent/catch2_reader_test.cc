@@ -397,7 +397,7 @@ TEST_P(Catch2ReaderTest, ManyFailuresAreCounted) {
   for (int i = 0; i < 500; ++i) absl::StrAppend(&report, Failure(i, "this is one of many"));
   const std::vector<std::string> events = Report(absl::StrCat(report, End(false), Close(500)));
   ASSERT_EQ(events.size(), 2u);
-  EXPECT_LT(events[1].size(), Catch2Reader::kLongestMessage + 100);
+  EXPECT_LT(events[1].size(), FailureTexts::kLongestMessage + 100);
   EXPECT_THAT(events[1], EndsWith(" more that failed)"));
   Ended(255);
   EXPECT_EQ(end_.exit_code, 0);
