@@ -40,7 +40,7 @@ std::string Unchecked(const BatchRequest& request) {
 }  // namespace
 
 DoctestReader::DoctestReader(const BatchRequest& request)
-    : ReportedCases(
+    : XmlReportedCases(
           request, {"doctest", "skip"}, [&](uint32_t index) { return IsSkippedDoctest(request.listing[index]); },
           Unchecked(request)) {}
 

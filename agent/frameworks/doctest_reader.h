@@ -30,7 +30,7 @@
 
 namespace dtest {
 
-class DoctestReader : public ReportedCases {
+class DoctestReader : public XmlReportedCases {
  public:
   explicit DoctestReader(const BatchRequest& request);
 

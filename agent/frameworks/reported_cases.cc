@@ -47,7 +47,7 @@ void ReportedCases::Feed(absl::string_view bytes, CaseSink* /*sink*/) {
 
 void ReportedCases::FeedReport(absl::string_view bytes, CaseSink* sink) {
   sink_ = sink;
-  xml_.Feed(bytes, this);
+  Read(bytes);
   sink_ = nullptr;
 }
 
@@ -64,6 +64,7 @@ void ReportedCases::BeginCase(size_t index, absl::string_view name) {
   in_stranger_ = index == kNone;
   if (in_stranger_ && stranger_.empty()) stranger_ = std::string(name);
   other_ = std::string(name);
+  other_index_ = index;
   warned_before_ = std::exchange(warning_, std::string());
 }
 
@@ -96,19 +97,23 @@ void ReportedCases::EndCase(CaseResult result) {
   sink_->Finished(std::move(result), Standing::kTold);
 }
 
-void ReportedCases::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* /*sink*/) {
+void ReportedCases::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* sink) {
   lines_.End([this](absl::string_view line) { KeepSanitizerHeadline(line, &warning_); });
-  end->premature = end->signal == 0 && xml_.begun() && !xml_.complete();
-  const bool spared = !other_.empty() && !in_stranger_ && wanted_.all_done();
+  const Progress progress = this->progress();
+  end->premature = end->signal == 0 && progress.begun && !progress.complete;
+  sink_ = sink;
+  const bool spared =
+      !other_.empty() && !in_stranger_ && (wanted_.all_done() || (other_index_ != kNone && EndWithout(other_index_)));
+  sink_ = nullptr;
   if (spared) *end = ProcessEnd();  // the other's end is told when it is asked for
-  end->listing_wrong = ListingFault(*end, spared);
-  if (end->signal == 0 && xml_.complete() && !absl::StrContains(warning_, "ERROR: ") && Explains(end->exit_code)) {
+  end->listing_wrong = ListingFault(*end, progress, spared);
+  if (end->signal == 0 && progress.complete && !absl::StrContains(warning_, "ERROR: ") && Explains(end->exit_code)) {
     end->exit_code = 0;
   }
   if (running_ != kNone && !fatal_.empty()) output_.Append(absl::StrCat(fatal_, "\n"));
-  if (!xml_.problem().empty()) {
+  if (!progress.problem.empty()) {
     output_.Append(absl::StrCat("dtest: the report that ", names_.framework,
-                                " writes to its descriptor 3 cannot be read: ", xml_.problem(), "\n"));
+                                " writes to its descriptor 3 cannot be read: ", progress.problem, "\n"));
   }
   end->warning = std::exchange(warning_, std::string());
   // Of a process that ended well only: a warning of any other is a sanitizer's.
@@ -118,17 +123,17 @@ void ReportedCases::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* e
   end->output = output_.Take();
 }
 
-std::string ReportedCases::ListingFault(const ProcessEnd& end, bool spared) const {
+std::string ReportedCases::ListingFault(const ProcessEnd& end, const Progress& progress, bool spared) const {
   const size_t missing = wanted_.Missing();
   const std::string its_name = missing == kNone ? "" : ShownName(wanted_.name(missing));
-  const bool finished = spared || (end.signal == 0 && xml_.complete());
+  const bool finished = spared || (end.signal == 0 && progress.complete);
   if (!finished && in_stranger_) return absl::StrCat("it died in '", ShownName(stranger_), "', which it did not list");
   if (!finished && !other_.empty() && missing != kNone) {
     return absl::StrCat("it died in '", ShownName(other_), "' before '", its_name, "': the filter of ",
                         names_.framework, " does not tell the names apart");
   }
   if (!finished || running_ != kNone) return "";
-  if (missing != kNone) {
+  if (missing != kNone && !spared) {
     return absl::StrCat("it listed '", its_name, "', and a later process does not run it by that name",
                         stranger_.empty() ? "" : absl::StrCat(", but '", ShownName(stranger_), "'"));
   }

@@ -136,7 +136,7 @@ class TapTest(DtestCase):
     def test_an_unknown_protocol(self):
         result = self.dtest(self.shell("a_test", "true"), "--protocol", "tip")
         self.assertExit(result, USAGE)
-        self.assertSays(result, "protocol: 'tip' is not one of googletest, catch2v2, catch2, doctest, tap, plain")
+        self.assertSays(result, "protocol: 'tip' is not one of googletest, catch2v2, catch2, doctest, boost, tap, plain")
 
 
 LONG = "a name so long that a list for people breaks it into lines,   which takes blanks away: here, or-here"
@@ -454,6 +454,268 @@ class DoctestTest(DtestCase):
         self.assertEqual((verdicts.pop("first"), verdicts.pop("second")), ("passed", "passed"))
         self.assertEqual(list(verdicts.values()), ["infra error"])
         self.assertSays(result, "does not run it by that name")
+
+
+BOOST = {
+    "passes": "passed", "fails": "failed", "fails_with_words": "failed", "fails_twice": "failed",
+    "fails_in_collections": "failed", "throws": "failed", "throws_from_a_known_place": "failed",
+    "throws_a_number": "failed", "throws_what_is_not_expected": "failed", "warns": "passed", "checks_nothing": "passed",
+    "says_what_the_log_says": "passed", "aborts": "crashed", "outer/inner/passes": "passed",
+    "outer/inner/fails": "failed", "outer/passes": "passed", "left/twice": "failed", "left/crashes_too": "crashed",
+    "right/twice": "passed", "right/crashes_too": "passed", "numbers/_0": "passed", "numbers/_1": "failed",
+    "numbers/_2": "passed", "pairs/_0": "passed", "pairs/_1": "passed", "pairs/_2": "passed", "pairs/_3": "failed",
+    "sizes<int>": "passed", "sizes<char>": "failed", "sizes<std__pair<int_ char_>>": "passed",
+    "with_a_fixture": "passed", "with_a_set_up_that_fails": "failed", "with_a_tear_down_that_fails": "failed",
+    "with_a_decorator_that_fails": "failed", "is_disabled": "skipped", "is_disabled_and_good": "skipped",
+    "is_labelled_disabled": "passed", "disabled_suite/is_off": "skipped", "disabled_suite/is_on_again": "passed",
+    "is_skipped": "skipped", "skipped_suite/one": "skipped", "skipped_suite/other": "skipped",
+    "fails_as_often_as_expected": "passed", "fails_more_rarely_than_expected": "passed",
+    "fails_more_often_than_expected": "failed", "is_aborted_as_expected": "failed",
+    "takes_longer_than_its_timeout": "failed", "takes_less_than_its_timeout": "passed", "is_tolerant": "passed",
+    "needs_what_comes_later": "passed", "needs_all": "skipped", "needs_what_is_disabled": "skipped",
+    "needs_what_is_partly_disabled": "skipped", "needs_what_is_skipped": "skipped", "needs_what_crashes": "skipped",
+    "dependencies/needs_bad": "skipped", "dependencies/needs_needs_bad": "skipped", "dependencies/good": "passed",
+    "dependencies/bad": "failed", "dependent/one": "passed", "dependent/other": "skipped", "two words": "passed",
+    "blanks around": "passed", 'quotes " and (1)_ brackets': "passed", "commas_ [brackets] and _": "passed",
+    "a_b_ _c": "passed", b"caf\xe9": "passed", "Passes": "passed", "--option": "passed", "tab\there": "passed",
+    "*": "passed", "p*s": "passed", "pa*": "passed", "a,b": "passed", "a:b": "passed", "a/b": "passed", "!not": "passed",
+    "@label": "passed", "+more": "passed", "*around*": "passed", " ": "passed", "a,c": "failed", "crashes": "crashed",
+    "exits": "crashed", "exits_at_once": "crashed", "runs_after_those": "passed"}
+
+
+class BoostTest(DtestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.programs = os.path.join(os.environ["DTEST_FIXTURES"], "boost")
+        if not os.path.isdir(self.programs):
+            self.skipTest("the fixtures were built without Boost.Test: CMake did not find it")
+
+    def program(self, name="boost_test"):
+        """A copy of the program in the test's directory."""
+        os.makedirs(self.path("tests"), exist_ok=True)
+        return shutil.copy(os.path.join(self.programs, name), self.path("tests"))
+
+    def own(self, program, *filters):
+        """By its full name, what Boost.Test's report says of each case when it runs all but what ends its process."""
+        report = self.path("own.xml")
+        subprocess.run([program, "--report_level=detailed", "--report_format=XML", f"--report_sink={report}",
+                        *(f"--run_test=!{name}" for name in filters)], check=False, stdout=subprocess.DEVNULL)
+        own = {}
+
+        def read(unit, path):
+            for child in unit:
+                name = path + [child.get("name")]
+                if child.tag == "TestSuite":
+                    read(child, name)
+                    if child.get("result") == "skipped":
+                        own["/".join(name)] = "skipped"  # of its cases it says nothing
+                else:
+                    own["/".join(name)] = child.get("result")
+
+        with open(report, encoding="latin-1") as file:
+            read(xml.etree.ElementTree.fromstring(file.read())[0], [])
+        words = {"passed": "passed", "skipped": "skipped"}
+        return {name: words.get(result, "failed") for name, result in own.items()}
+
+    def test_every_outcome_in_every_report(self):
+        program = self.program()
+        for processes in ("batch", "case"):
+            result = self.dtest(program, "--processes", processes, "--no-list-cache")
+            self.assertExit(result, FAILED)
+            self.assertEqual(result.names(), BOOST, processes)
+            said = {text_of(event["name"]): event for event in result.attempts()}
+            self.assertRegex(said["fails"]["message"],
+                             r"^\S*boost_test.cc:\d+: check x == 3 has failed \[2 != 3\]\n"
+                             r"  Failure occurred in a following context:\n  x is even\n"
+                             r"\S*boost_test.cc:\d+: critical check x == 4 has failed \[2 != 4\]$")
+            self.assertIn("a message", said["fails"]["output"])
+            self.assertNotIn("x is even", said["fails"]["output"])
+            self.assertIn(': given <up> & "out"', said["fails_with_words"]["message"])
+            self.assertRegex(said["fails_twice"]["message"], r": one\n.*: two$")
+            self.assertIn("mismatch at position 1: [2 == 5] is false", said["fails_in_collections"]["message"])
+            self.assertRegex(said["throws"]["message"],
+                             r"^\S*boost_test.cc:\d+: std::runtime_error: nobody catches this\n"
+                             r"  .*last checkpoint: about to throw$")
+            self.assertRegex(said["throws_from_a_known_place"]["message"],
+                             r'(?s)boost_test.cc:\d+: in "void throws_from.*what: from a function')
+            self.assertIn("1 == 2 is not satisfied [1 != 2]", said["warns"]["warning"])
+            self.assertIn("number = 2", said["numbers/_1"]["message"])
+            self.assertIn("no database", said["with_a_decorator_that_fails"]["message"])
+            self.assertEqual(said["is_disabled"]["message"], "disabled")
+            for name in ("is_skipped", "skipped_suite/one", "skipped_suite/other"):
+                self.assertEqual(said[name]["message"], "precondition failed: no network")
+            self.assertIn("failed, as expected_failures allows: ", said["fails_as_often_as_expected"]["warning"])
+            self.assertIn("failed 1 times, and expected_failures allows 2",
+                          said["fails_more_rarely_than_expected"]["warning"])
+            self.assertIn("failed 2 times, and expected_failures allows 1",
+                          said["fails_more_often_than_expected"]["message"])
+            self.assertIn("timeout while executing function", said["takes_longer_than_its_timeout"]["message"])
+            self.assertEqual(said["needs_all"]["message"], 'dependency test suite "dependencies" has failed')
+            self.assertEqual(said["needs_what_is_disabled"]["message"],
+                             'dependency test case "is_disabled_and_good" is disabled')
+            self.assertEqual(said["needs_what_crashes"]["message"],
+                             "it depends on 'crashes', in which the process ended")
+            self.assertIn("Segmentation fault", said["crashes"]["message"])
+            self.assertIn("before it crashed", said["crashes"]["output"])
+            self.assertIn("Aborted", said["aborts"]["message"])
+            self.assertIn("exited with status 3 before the test had ended", said["exits_at_once"]["message"])
+        # By itself, each: what printf says is nobody else's.
+        self.assertIn("by printf", said["fails"]["output"])
+        kinds = list(result.junit_kinds().values())
+        self.assertEqual(len(kinds), len(BOOST))
+        for kind, outcome in (("passed", "passed"), ("failure", "failed"), ("error", "crashed"), ("skipped", "skipped")):
+            self.assertEqual(kinds.count(kind), list(BOOST.values()).count(outcome), kind)
+
+    def test_verdicts_are_those_of_the_program_run_by_itself(self):
+        program = self.program()
+        own = self.own(program, "crashes,exits,exits_at_once,aborts", "left/crashes_too")
+        self.assertGreater(len(own), 70)
+        for processes in ("batch", "case"):
+            ours = {}
+            for name, outcome in self.dtest(program, "--processes", processes).names().items():
+                name = name.decode("latin-1") if isinstance(name, bytes) else name.replace("\t", " ")  # as XML has it
+                ours[name] = outcome
+            skipped = [name for name, outcome in own.items() if outcome == "skipped" and name not in ours]
+            for suite in skipped:  # as a whole
+                self.assertEqual({outcome for name, outcome in ours.items() if name.startswith(suite + "/")}, {"skipped"})
+            self.assertEqual({name: ours[name] for name in own if name not in skipped},
+                             {name: outcome for name, outcome in own.items() if name not in skipped}, processes)
+            only_ours = {name: outcome for name, outcome in ours.items() if name not in own}
+            self.assertEqual({name for name, outcome in only_ours.items() if outcome != "skipped"},
+                             {"crashes", "exits", "exits_at_once", "aborts", "left/crashes_too"})
+
+    def test_each_case_by_its_name_alone(self):
+        program = self.program()
+        for name in ("passes", "outer/inner/passes", "numbers/_1", "sizes<std__pair<int_ char_>>", "two words", "--option",
+                     "tab\there", 'quotes " and (1)_ brackets', "*", "p*s", "pa*", "a,b", "a,c", "a:b", "a/b", "!not",
+                     "@label", "+more", "*around*", " ", "is_disabled", "needs_what_comes_later", "needs_what_is_disabled",
+                     "needs_what_is_partly_disabled", "dependencies/needs_needs_bad", "dependent/other",
+                     "needs_what_crashes"):
+            with self.subTest(name=name):
+                result = self.dtest(program, "-k", f"={name}")
+                self.assertEqual(result.names(), {name: BOOST[name]}, result.text)
+
+    def test_disabled_ones_run_when_asked_for(self):
+        program = self.program()
+        expected = {**BOOST, "is_disabled": "failed", "is_disabled_and_good": "passed", "disabled_suite/is_off": "passed",
+                    "needs_what_is_disabled": "passed", "needs_what_is_partly_disabled": "passed"}
+        for processes in ("batch", "case"):
+            result = self.dtest(program, "--run-disabled", "--processes", processes)
+            self.assertEqual(result.names(), expected, processes)
+
+    def test_what_the_listing_knows(self):
+        program = self.program()
+        result = self.dtest(program, "-k", "fails:outer/inner/fails:needs_what_comes_later")
+        selected, = result.events("cases_selected")
+        cases = {case["name"]: case for case in selected["cases"]}
+        self.assertTrue(selected["files"][cases["fails"]["file"]].endswith("boost_test.cc"))
+        with open(os.path.join(os.path.dirname(__file__), os.pardir, "fixtures", "boost_test.cc"), "rb") as source:
+            self.assertIn(b"BOOST_AUTO_TEST_CASE(fails)", source.read().splitlines()[cases["fails"]["line"] - 1])
+        for label, name in (("deep", "outer/inner/fails"), ("slow", "outer/inner/fails"),
+                            ("expected_failures(1)", "is_aborted_as_expected"), ("disabled()", "is_disabled"),
+                            ("depends_on(dependencies/bad)", "dependencies/needs_bad")):
+            listed = self.dtest("list", program, "-k", f'label("{label}")', reports=False)
+            self.assertExit(listed, PASSED)
+            self.assertIn(name, listed.stdout)
+        self.assertEqual(len(self.dtest("list", program, reports=False).stdout.splitlines()), len(BOOST))
+
+    def test_a_failure_is_reproduced(self):
+        self.dtest(self.program())
+        again = self.dtest("reproduce", "left/twice", reports=False)
+        self.assertExit(again, FAILED)
+        self.assertSays(again, "of the left")
+
+    def test_each_kind_of_library_is_recognised_in_a_directory(self):
+        for name in ("boost_static_test", "boost_headers_test", "boost_own_main_test"):
+            for stripped in (False, True):
+                with self.subTest(name=name, stripped=stripped):
+                    program = self.program(name)
+                    if stripped:
+                        subprocess.run(["strip", program], check=True)
+                    os.rename(program, self.path("tests", "anything"))
+                    result = self.dtest(self.path("tests"), "--no-list-cache")
+                    own = "own_main" in name
+                    self.assertExit(result, PASSED if own else FAILED)
+                    self.assertEqual(result.names(), {"first": "passed", "second": "passed"} if own else
+                                     {"passes": "passed", "fails": "failed"})
+
+    def test_fixtures_of_suites(self):
+        program = self.program("boost_fixtures_test")
+        expected = {"good/first": "passed", "good/second": "passed", "set_up_fails/first": "failed",
+                    "set_up_fails/within/second": "failed", "set_up_complains/only": "failed",
+                    "tear_down_fails/clean": "passed", "tear_down_fails/leaves_something": "failed",
+                    "tear_down_fails/clean_too": "passed", "last": "passed"}
+        for processes in ("batch", "case"):
+            result = self.dtest(program, "--processes", processes)
+            self.assertExit(result, FAILED)
+            self.assertEqual(result.names(), expected, processes)
+            said = {event["name"]: event["message"] for event in result.attempts() if event.get("message")}
+            self.assertRegex(said["set_up_fails/first"], r": no database\n  in the set-up of the suite 'set_up_fails'")
+            self.assertRegex(said["set_up_complains/only"], r": a stale lock\n  in the set-up of the suite")
+            self.assertRegex(said["tear_down_fails/leaves_something"],
+                             r"left_behind == 0 has failed \[1 != 0\]\n  in the tear-down of the suite")
+
+    def test_fixtures_that_crash(self):
+        program = self.program("boost_fixtures_test")
+        for part, kinds in (("set-up", ("crashed", "crashed")), ("tear-down", ("crashed", "crashed"))):
+            result = self.dtest(program, "-k", "good/*:=last", "--env", f"FIXTURE_SUITE={part}")
+            self.assertExit(result, FAILED)
+            verdicts = result.names()
+            self.assertEqual((verdicts["good/first"], verdicts["good/second"]), kinds, result.text)
+            self.assertEqual(verdicts["last"], "passed")
+            self.assertSays(result, "Aborted")
+
+    def test_fixtures_of_the_module(self):
+        program = self.program("boost_fixtures_test")
+        for part, text in (("set-up", "no license"), ("tear-down", "not all given back"), ("crash", "Aborted")):
+            result = self.dtest(program, "-k", "good/*:=last", "--env", f"FIXTURE_MODULE={part}")
+            self.assertExit(result, FAILED)
+            self.assertNotIn("passed", result.names().values(), result.text)
+            self.assertSays(result, text)
+
+    def test_no_tests(self):
+        program = self.program("boost_empty_test")
+        self.assertExit(self.dtest(program), FAILED)
+        self.assertExit(self.dtest(program, "--allow-unrunnable"), NOTHING)
+
+    def test_a_main_that_prints(self):
+        result = self.dtest(self.program("boost_own_main_test"))
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.names(), {"first": "passed", "second": "passed"})
+
+    def test_a_main_that_hands_on_no_arguments(self):
+        result = self.dtest(self.program("boost_own_main_test"), "--env", "FIXTURE_DEAF=1")
+        self.assertExit(result, PASSED)
+        self.assertEqual(list(result.names().values()), ["passed"])
+        self.assertSays(result, "it is run as one case")
+
+    def test_two_tests_of_one_name(self):
+        result = self.dtest(self.program("boost_own_main_test"), "--env", "FIXTURE_TWICE=1")
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "listing the tests of tests/boost_own_main_test", "exited with status 200: Test setup error: test unit with name 'again' registered multiple times")
+
+    def test_an_initialisation_that_fails(self):
+        for when in ("list", "run"):
+            result = self.dtest(self.program("boost_own_main_test"), "--env", f"FIXTURE_BROKEN={when}", "--no-list-cache")
+            self.assertExit(result, FAILED)
+            self.assertSays(result, "test module initialization failed")
+            self.assertNotIn("passed", result.names().values())
+
+    def test_names_that_change(self):
+        result = self.dtest(self.program("boost_own_main_test"), "--env", "FIXTURE_NAMES_CHANGE=1", "--processes", "case")
+        self.assertNotEqual(result.code, PASSED)
+        verdicts = result.names()
+        self.assertEqual((verdicts.pop("first"), verdicts.pop("second")), ("passed", "passed"))
+        self.assertEqual(list(verdicts.values()), ["infra error"])
+        self.assertSays(result, "does not run it by that name")
+
+    def test_variables_that_would_change_what_runs_and_is_said(self):
+        variables = {"BOOST_TEST_RUN_FILTERS": "first", "BOOST_TEST_OUTPUT_FORMAT": "XML", "BOOST_TEST_LIST_CONTENT": "HRF",
+                     "BOOST_TEST_LOGGER": "XML,all,stdout", "BOOST_TEST_LOG_LEVEL": "nothing", "BOOST_TEST_RESULT_CODE": "no"}
+        result = self.dtest(self.program("boost_own_main_test"), env=variables)
+        self.assertExit(result, PASSED)
+        self.assertEqual(result.names(), {"first": "passed", "second": "passed"})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "unit/agent/case_recorder.h"
 
 namespace dtest {
 namespace {
@@ -18,22 +19,6 @@ using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-class Recorder : public CaseSink {
- public:
-  void Began(uint32_t index) override { events.push_back(absl::StrCat("began ", index)); }
-  void Finished(CaseResult result, Standing standing) override {
-    std::string text = absl::StrCat(result.index, " ", OutcomeName(result.outcome));
-    if (!result.message.empty()) absl::StrAppend(&text, " (", result.message, ")");
-    if (!result.output.empty()) absl::StrAppend(&text, " <", result.output, ">");
-    if (!result.warning.empty()) absl::StrAppend(&text, " warning ", result.warning);
-    if (standing == Standing::kNeverRuns) text += " never runs";
-    events.push_back(std::move(text));
-    duration = result.duration;
-  }
-  std::vector<std::string> events;
-  absl::Duration duration;  // of the last
-};
 
 // As 3.7.1 writes it; version 2 has another root, and a <Group> within.
 constexpr char kOpen[] = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Catch2TestRun name=\"x\" rng-seed=\"1\">\n";
@@ -122,7 +107,7 @@ class Catch2ReaderTest : public testing::TestWithParam<size_t> {
   CaseInfos listing_;
   std::vector<LeasedCase> cases_;
   bool runs_ = false;
-  Recorder recorder_;
+  CaseRecorder recorder_;
   std::unique_ptr<Catch2Reader> reader_;
   ProcessEnd end_;
 };
@@ -412,7 +397,7 @@ TEST_P(Catch2ReaderTest, ManyFailuresAreCounted) {
   for (int i = 0; i < 500; ++i) absl::StrAppend(&report, Failure(i, "this is one of many"));
   const std::vector<std::string> events = Report(absl::StrCat(report, End(false), Close(500)));
   ASSERT_EQ(events.size(), 2u);
-  EXPECT_LT(events[1].size(), Catch2Reader::kLongestMessage + 100);
+  EXPECT_LT(events[1].size(), FailureTexts::kLongestMessage + 100);
   EXPECT_THAT(events[1], EndsWith(" more that failed)"));
   Ended(255);
   EXPECT_EQ(end_.exit_code, 0);

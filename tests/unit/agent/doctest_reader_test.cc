@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "unit/agent/case_recorder.h"
 
 namespace dtest {
 namespace {
@@ -18,22 +19,6 @@ using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-class Recorder : public CaseSink {
- public:
-  void Began(uint32_t index) override { events.push_back(absl::StrCat("began ", index)); }
-  void Finished(CaseResult result, Standing standing) override {
-    std::string text = absl::StrCat(result.index, " ", OutcomeName(result.outcome));
-    if (!result.message.empty()) absl::StrAppend(&text, " (", result.message, ")");
-    if (!result.output.empty()) absl::StrAppend(&text, " <", result.output, ">");
-    if (!result.warning.empty()) absl::StrAppend(&text, " warning ", result.warning);
-    if (standing == Standing::kNeverRuns) text += " never runs";
-    events.push_back(std::move(text));
-    duration = result.duration;
-  }
-  std::vector<std::string> events;
-  absl::Duration duration;  // of the last
-};
 
 // As 2.4.9 writes it.
 constexpr char kOpen[] =
@@ -118,7 +103,7 @@ class DoctestReaderTest : public testing::TestWithParam<size_t> {
   CaseInfos listing_;
   std::vector<LeasedCase> cases_;
   bool runs_ = false;
-  Recorder recorder_;
+  CaseRecorder recorder_;
   std::unique_ptr<DoctestReader> reader_;
   ProcessEnd end_;
 };
