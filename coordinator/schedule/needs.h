@@ -27,6 +27,7 @@ inline constexpr LockId kNoLock(UINT32_MAX);
 struct Needs {
   std::vector<LockId> farm_locks, host_locks;
   bool exclusive = false;
+  bool fewer_slots_will_do = false;
   uint32_t slots = 1;
   std::vector<std::string> tags;  // sorted
   friend bool operator==(const Needs&, const Needs&) = default;
@@ -46,7 +47,12 @@ class NeedsTable {
   const std::vector<std::string>& TagsOf(HostId h) const;
   // How many slots the case takes on a host that has `host_slots`.
   uint32_t SlotsOf(NeedsId n, uint32_t host_slots) const {
-    return needs_[n].needs.exclusive ? host_slots : needs_[n].needs.slots;
+    const Needs& needs = needs_[n].needs;
+    return needs.exclusive || (needs.fewer_slots_will_do && needs.slots > host_slots) ? host_slots : needs.slots;
+  }
+  // Whether a host with that many has enough for it.
+  bool SlotsSuffice(NeedsId n, uint32_t host_slots) const {
+    return needs_[n].needs.fewer_slots_will_do || needs_[n].needs.slots <= host_slots;
   }
   // "4 slots and the tag gpu": what a host must have, for people.
   std::string Describe(NeedsId n) const;
