@@ -69,6 +69,30 @@ ManifestEntry Read(wire::ManifestEntry::Reader in, Decoder& decoder) {
   return entry;
 }
 
+EnvChange Read(wire::EnvChange::Reader in, Decoder& decoder) {
+  EnvChange change;
+  change.name = Decoder::String(in.getName());
+  change.kind = decoder.CheckedEnum(in.getKind(), EnvChange::Kind::kPrepend, "change of a variable");
+  change.value = Decoder::String(in.getValue());
+  change.separator = Decoder::String(in.getSeparator());
+  if (change.name.empty()) decoder.Fail("a change of a variable without a name");
+  return change;
+}
+
+Judging Read(wire::Judging::Reader in, Decoder& decoder) {
+  Judging judging;
+  judging.pass = decoder.Strings(in.getPass(), "expressions");
+  judging.fail = decoder.Strings(in.getFail(), "expressions");
+  judging.skip = decoder.Strings(in.getSkip(), "expressions");
+  judging.skip_status = in.getSkipStatus();
+  if (judging.skip_status != -1) {
+    decoder.InRange(static_cast<uint32_t>(judging.skip_status), 0, 255, "the exit status of a skipped case");
+  }
+  judging.will_fail = in.getWillFail();
+  judging.disabled = in.getDisabled();
+  return judging;
+}
+
 AddUnit Read(wire::UnitSpec::Reader in, Decoder& decoder) {
   AddUnit add;
   UnitSpec& spec = add.spec;
@@ -80,6 +104,12 @@ AddUnit Read(wire::UnitSpec::Reader in, Decoder& decoder) {
   spec.arguments = decoder.Strings(in.getArguments(), "arguments");
   spec.working_directory = Decoder::String(in.getWorkingDirectory());
   spec.env = decoder.Pairs(in.getEnv(), "environment variables");
+  const auto changes = in.getEnvChanges();
+  spec.env_changes.resize(decoder.Length(changes.size(), "changes of variables"));
+  for (uint32_t i = 0; i < spec.env_changes.size() && decoder.ok(); ++i)
+    spec.env_changes[i] = Read(changes[i], decoder);
+  spec.mirrors = Decoder::String(in.getMirrors());
+  spec.judging = Read(in.getJudging(), decoder);
   spec.machine = Decoder::String(in.getMachine());
   spec.interpreter = Decoder::String(in.getInterpreter());
   spec.prints_all = in.getPrintsAll();

@@ -95,6 +95,15 @@ void Write(const Welcome& welcome, wire::Envelope::Builder envelope) {
   environment.setTimeLimit(Nanoseconds(from.environment.time_limit));
 }
 
+void SetJudging(wire::Judging::Builder out, const Judging& from) {
+  SetStrings(out.initPass(from.pass.size()), from.pass);
+  SetStrings(out.initFail(from.fail.size()), from.fail);
+  SetStrings(out.initSkip(from.skip.size()), from.skip);
+  out.setSkipStatus(static_cast<int16_t>(from.skip_status));
+  out.setWillFail(from.will_fail);
+  out.setDisabled(from.disabled);
+}
+
 void Write(const AddUnit& add, wire::Envelope::Builder envelope) {
   const UnitSpec& from = add.spec;
   auto out = envelope.initAddUnit();
@@ -107,6 +116,15 @@ void Write(const AddUnit& add, wire::Envelope::Builder envelope) {
   SetStrings(out.initArguments(from.arguments.size()), from.arguments);
   out.setWorkingDirectory(Bytes(from.working_directory));
   SetPairs(out.initEnv(from.env.size()), from.env);
+  auto changes = out.initEnvChanges(from.env_changes.size());
+  for (uint32_t i = 0; i < from.env_changes.size(); ++i) {
+    changes[i].setName(Bytes(from.env_changes[i].name));
+    changes[i].setKind(static_cast<uint8_t>(from.env_changes[i].kind));
+    changes[i].setValue(Bytes(from.env_changes[i].value));
+    changes[i].setSeparator(Bytes(from.env_changes[i].separator));
+  }
+  out.setMirrors(Bytes(from.mirrors));
+  SetJudging(out.initJudging(), from.judging);
   out.setMachine(Bytes(from.machine));
   out.setInterpreter(Bytes(from.interpreter));
   out.setGlibcNeeded(Bytes(from.glibc_needed));

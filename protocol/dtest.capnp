@@ -157,6 +157,26 @@ struct UnitSpec {
   workingDirectory @14 :Data;  # empty: that of the run's settings
   env @15 :List(Pair);  # after that of the run's settings
   hostLibraries @16 :List(Data);  # sonames that must be the host's own
+  envChanges @17 :List(EnvChange);  # after `env`, in this order
+  mirrors @18 :Data;  # the coordinator's directory that the tree stands for, in arguments and envChanges
+  judging @19 :Judging;
+}
+
+struct EnvChange {
+  name @0 :Data;
+  kind @1 :UInt8;  # 0 set, 1 unset, 2 append, 3 prepend
+  value @2 :Data;
+  separator @3 :Data;  # of append and prepend: unless what is there is empty
+}
+
+struct Judging {
+  # Of a unit of one case, by the frameworks that judge so. Expressions are CMake's.
+  pass @0 :List(Data);
+  fail @1 :List(Data);
+  skip @2 :List(Data);
+  skipStatus @3 :Int16 = -1;  # an exit status; -1: none
+  willFail @4 :Bool;
+  disabled @5 :Bool;
 }
 
 struct Cases {

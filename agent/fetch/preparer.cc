@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -148,6 +150,10 @@ void Preparer::Fetched(Fetcher::Ready fetched) {
     const absl::Status status = ChooseLibraries(spec, &unit.library_path);
     unit.ready.error = std::string(status.message());
     unit.ready.drain = absl::IsResourceExhausted(status);
+    std::error_code error;
+    std::filesystem::create_directories(unit.working_directory, error);  // no file of it may have come
+    if (error && status.ok())
+      unit.ready.error = absl::StrCat("cannot make ", unit.working_directory, ": ", error.message());
   }
   if (unit.ready.error.empty() && IsHostProgram(spec)) {
     unit.path = IsFoundLater(spec.path, settings_) ? spec.path : HostProgram(spec.path, settings_);

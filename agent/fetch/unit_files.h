@@ -43,7 +43,7 @@ class UnitFiles {
   // Listens for peers at `address`, and asks those the coordinator names; where that fails all comes from the
   // coordinator. Before the first Prepare.
   virtual void MeetPeers(const CurveKeyPair& run_keys, const std::string& address) = 0;
-  // `spec` must outlive this object, and not change.
+  // `spec` must outlive this object, and not change until its unit is prepared.
   virtual void Prepare(const RunSettings& settings, const UnitSpec* spec) = 0;
   virtual void Deliver(FilesAnswer answer) = 0;
 };

@@ -65,8 +65,9 @@ struct BatchRequest {
   bool run_disabled = false;
   bool keep_all_output = false;
   uint64_t output_cap = 0;
-  bool unlisted_too = false;  // cases that are in no listing may run, too, where the framework can select so
-  bool may_go_on = false;     // others of the unit may follow in the same process: CaseSink::WantsMore
+  bool unlisted_too = false;         // cases that are in no listing may run, too, where the framework can select so
+  bool may_go_on = false;            // others of the unit may follow in the same process: CaseSink::WantsMore
+  const Judging* judging = nullptr;  // of the unit; outlives the reader. Null: as its framework judges by itself
 };
 
 // How much a result weighs.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/loop/slot_environment.h"
 #include "spdlog/spdlog.h"
 
 namespace dtest {
@@ -229,6 +230,7 @@ void AgentLoop::UnitIsPrepared(PreparedUnit unit) {
   program.working_directory = std::move(unit.working_directory);
   program.library_path = std::move(unit.library_path);
   if (setups_ != nullptr && !unit.tree.empty()) setups_->set_tree(unit.tree);
+  if (!unit.tree.empty()) NameTheTree(unit.tree, &program.spec);
   Handle(std::move(unit.ready));
 }
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "dtest/base/paths.h"
 
 namespace dtest {
 
@@ -41,6 +42,26 @@ void SetHostEnvironment(const std::string& directory, Environment* environment) 
 
 void SetAll(const VariableList& variables, Environment* environment) {
   for (const auto& [name, value] : variables) environment->Set(name, value);
+}
+
+void Make(const EnvChange& change, Environment* environment) {
+  const std::string before = environment->Get(change.name);
+  const absl::string_view separator = before.empty() ? "" : change.separator;
+  switch (change.kind) {
+    case EnvChange::Kind::kSet:
+      return environment->Set(change.name, change.value);
+    case EnvChange::Kind::kUnset:
+      return environment->Unset(change.name);
+    case EnvChange::Kind::kAppend:
+      return environment->Set(change.name, absl::StrCat(before, separator, change.value));
+    case EnvChange::Kind::kPrepend:
+      return environment->Set(change.name, absl::StrCat(change.value, separator, before));
+  }
+}
+
+void NameTheTree(const std::string& tree, UnitSpec* spec) {
+  for (std::string& argument : spec->arguments) argument = ReplacePath(argument, spec->mirrors, tree);
+  for (EnvChange& change : spec->env_changes) change.value = ReplacePath(change.value, spec->mirrors, tree);
 }
 
 }  // namespace dtest

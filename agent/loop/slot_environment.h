@@ -25,6 +25,9 @@ void SetDirectories(const std::string& working, const std::string& temporary, En
 inline constexpr char kEnvironmentVariable[] = "DTEST_ENVIRONMENT";
 void SetHostEnvironment(const std::string& directory, Environment* environment);
 void SetAll(const VariableList& variables, Environment* environment);
+void Make(const EnvChange& change, Environment* environment);
+// Puts the tree, an absolute path, in the place of what the unit has on the coordinator (UnitSpec::mirrors).
+void NameTheTree(const std::string& tree, UnitSpec* spec);
 
 }  // namespace dtest
 

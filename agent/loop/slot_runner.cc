@@ -59,6 +59,7 @@ Environment SlotRunner::EnvironmentOf(const Program& program, const Invocation& 
   SetDirectories(program.working_directory, options_.directories->temporary(), &environment);
   SetAll(welcome.settings.env, &environment);
   SetAll(program.spec.env, &environment);
+  for (const EnvChange& change : program.spec.env_changes) Make(change, &environment);
   if (options_.setups != nullptr) options_.setups->Export(options_.slot, program.spec, &environment);
   if (batch != nullptr) SetAll(batch->env, &environment);
   SetAll(invocation.env, &environment);
@@ -187,7 +188,8 @@ BatchRequest SlotRunner::RequestOf(const Program& program, const StartBatch& bat
           .keep_all_output = settings.keep_all_output,
           .output_cap = settings.output_cap,
           .unlisted_too = batch.unlisted_too,
-          .may_go_on = batch.may_go_on};
+          .may_go_on = batch.may_go_on,
+          .judging = &program.spec.judging};
 }
 
 void SlotRunner::Follow(const Program& program, const StartBatch* batch) {

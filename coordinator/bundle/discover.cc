@@ -111,6 +111,13 @@ class Finder {
   absl::Status AddDirectory(const std::string& path, const std::string& shown);
   // "a_test.py::TestA::test_b"; false: it is no such thing.
   bool AddNode(const std::string& given);
+  // The CTest trees among what was found in a directory.
+  absl::Status AddTrees(const Walked& walked);
+  void AddTreeUnit(const CTestTree& tree, CTestUnits::Unit unit);
+  // A name that no other test has.
+  std::string TakeName(const std::string& name);
+  // A file of a tree whose tests CTest says.
+  void ConsiderUnlisted(const WalkedFile& file);
   // A file that pytest, and nobody else, collects.
   bool IsOfPytest(const WalkedFile& file);
   absl::Status AddPytestUnits();
@@ -133,6 +140,7 @@ class Finder {
   LibraryResolver* const resolver_;
   DirectoryWalker walker_;
   PytestUnits pytest_;
+  CTestUnits ctest_;
   std::string directory_;      // that is being walked, as it was given
   bool pytest_found_ = false;  // there
   std::vector<Found> found_;
@@ -142,6 +150,7 @@ class Finder {
   size_t files_ = 0;
   std::vector<std::string> doubtful_;  // scripts that have "test" in the middle of their names
   std::vector<std::string> skipped_plain_, dangling_, dependencies_, others_;
+  std::vector<std::string> unlisted_;  // in trees of CTest, and in none of its tests
   size_t not_executable_ = 0, no_programs_ = 0, no_heads_ = 0, special_ = 0;
 };
 
@@ -197,7 +206,12 @@ absl::Status Finder::AddDirectory(const std::string& path, const std::string& sh
   pytest_found_ = false;
   files_ += walked.files.size();
   special_ += walked.special;
-  for (const WalkedFile& file : walked.files) Consider(file);
+  if (absl::Status added = AddTrees(walked); !added.ok()) return added;
+  const auto first_file = static_cast<ptrdiff_t>(found_.size());
+  for (const WalkedFile& file : walked.files) {
+    if (ctest_.IsNamed(file.path)) continue;  // CTest says how it runs
+    ctest_.Holds(file.path) && !options_.also_unlisted ? ConsiderUnlisted(file) : Consider(file);
+  }
   for (const auto& [entry, error] : walked.unreadable) AddUnrunnable(entry, std::string(error.message()));
   for (const WalkedFile& link : walked.dangling) {
     if (SaysTest(link, ProgramFile::Kind::kUnreadable) && MayNameProgram(BaseName(link.path))) {
@@ -206,15 +220,107 @@ absl::Status Finder::AddDirectory(const std::string& path, const std::string& sh
       dangling_.push_back(Printable(link.relative));
     }
   }
-  if (options_.pytest) {
+  if (options_.pytest && (options_.also_unlisted || !ctest_.Holds(path))) {
     pytest_.AddWalked(shown, pytest_found_ || found_.size() > static_cast<size_t>(first));
   }
   dependencies_.insert(dependencies_.end(), walked.dependencies.begin(), walked.dependencies.end());
   others_.insert(others_.end(), walked.others.begin(), walked.others.end());
   // What came by links belongs among the rest, by path.
-  std::sort(found_.begin() + first, found_.end(),
+  std::sort(found_.begin() + first_file, found_.end(),
             [](const Found& a, const Found& b) { return a.program.path < b.program.path; });
   return absl::OkStatus();
+}
+
+absl::Status Finder::AddTrees(const Walked& walked) {
+  std::vector<std::string> directories;
+  for (const WalkedFile& file : walked.files) {
+    if (BaseName(file.path) == kCTestFile) directories.emplace_back(DirectoryOf(file.path));
+  }
+  std::sort(directories.begin(), directories.end());  // each before what is below it
+  for (const std::string& directory : directories) {
+    if (ctest_.Holds(directory)) continue;
+    absl::StatusOr<CTestTree> tree = ReadCTestTree(directory, options_.ctest);
+    if (!tree.ok()) return tree.status();
+    const std::string shown = Printable(UnitName(root_, directory));
+    for (const std::string& note : tree->listing.notes) result_.notes.push_back(absl::StrCat(shown, ": ", note));
+    if (tree->listing.entries.empty()) {
+      result_.notes.push_back(absl::StrCat(shown, " is a build tree in which CTest knows no test"));
+      continue;
+    }
+    std::vector<CTestUnits::Unit> units = ctest_.Add(*tree, [this](const std::string& path) {
+      struct stat status;
+      if (stat(path.c_str(), &status) != 0) return std::string(kPlainFramework);
+      const ProgramFile file = ReadProgramFile(path, status, options_.here);
+      const bool runs = file.kind == ProgramFile::Kind::kElf && file.problem.empty();
+      return runs ? FrameworkOf(path, file.elf) : std::string(kPlainFramework);
+    });
+    for (CTestUnits::Unit& unit : units) AddTreeUnit(*tree, std::move(unit));
+  }
+  return absl::OkStatus();
+}
+
+void Finder::AddTreeUnit(const CTestTree& tree, CTestUnits::Unit unit) {
+  TestProgram program;
+  program.path = unit.path;
+  program.framework = unit.framework;
+  program.unrunnable = unit.problem;
+  if (unit.path.empty()) {
+    program.script = true;  // it does not run
+  } else {
+    struct stat status = {};
+    ProgramFile file;
+    if (stat(unit.path.c_str(), &status) != 0) {
+      file.problem = std::string(FileError(errno, "looking at", unit.path).message());
+    } else {
+      file = ReadProgramFile(unit.path, status, options_.here);
+    }
+    program.script = file.kind != ProgramFile::Kind::kElf;
+    program.elf = std::move(file.elf);
+    if (program.unrunnable.empty() && !unit.unit.judging.disabled) program.unrunnable = std::move(file.problem);
+  }
+  if (!program.unrunnable.empty() && options_.allow_unrunnable) {
+    result_.warnings.push_back(std::move(program.unrunnable));
+    return;
+  }
+  if (unit.test.empty()) {
+    const std::string name = UnitName(root_, unit.path);
+    if (unit.variant.empty()) {
+      // One that was found, or given by name, as it is without CTest: what CTest says of it wins.
+      const auto same = [&](const Found& found) {
+        return !found.program.ctest.has_value() && found.program.name == name;
+      };
+      if (std::erase_if(found_, same) > 0) names_.erase(name);
+    }
+    program.name = TakeName(absl::StrCat(name, unit.variant.empty() ? "" : "@", unit.variant));
+  } else {
+    std::string below;
+    const std::string name = UnitName(root_, RelativeTo(root_, tree.top, &below) ? tree.top : tree.directory);
+    program.name = TakeName(absl::StrCat(name, name.empty() ? "" : "/", unit.test));
+  }
+  program.ctest = std::move(unit.unit);
+  found_.push_back({std::move(program), false, true});
+}
+
+std::string Finder::TakeName(const std::string& name) {
+  std::string taken = name;
+  for (size_t nth = 2; !names_.insert(taken).second; ++nth) taken = absl::StrCat(name, "@", nth);
+  return taken;
+}
+
+// Looks at it as at any other, and counts it if it would be a test.
+void Finder::ConsiderUnlisted(const WalkedFile& file) {
+  const absl::string_view name = BaseName(file.path);
+  if (absl::EndsWith(name, ".py") && (file.status.st_mode & 0111) == 0) {
+    if (options_.pytest && NamedAsTest(name)) unlisted_.push_back(Printable(file.relative));
+    return;
+  }
+  const bool executable = (file.status.st_mode & 0111) != 0;
+  if (!executable && !MayNameProgram(name)) return;
+  ProgramFile program = ReadProgramFile(file.path, file.status, options_.here);
+  if (program.kind != ProgramFile::Kind::kElf && program.kind != ProgramFile::Kind::kScript) return;
+  const bool plain = program.kind != ProgramFile::Kind::kElf || FrameworkOf(file.path, program.elf) == kPlainFramework;
+  const bool wanted = options_.plain == Plain::kAll || (options_.plain == Plain::kAuto && SaysTest(file, program.kind));
+  if (!plain || (executable && wanted)) unlisted_.push_back(Printable(file.relative));
 }
 
 bool Finder::AddNode(const std::string& given) {
@@ -401,6 +507,11 @@ void Finder::NotePlain() {
 }
 
 void Finder::NoteTheRest() {
+  if (!unlisted_.empty()) {
+    result_.notes.push_back(absl::StrCat("not run: ", Count(unlisted_.size(), "program"),
+                                         " in a build tree and in no test that CTest knows there: ",
+                                         JoinSome(unlisted_), "; --also-unlisted runs what is like that, too"));
+  }
   const auto note = [](size_t number, absl::string_view what, std::vector<std::string>* notes) {
     if (number > 0) notes->push_back(absl::StrCat("passed over ", what, ": ", number));
   };
@@ -446,6 +557,10 @@ std::string Finder::NothingFound(const std::vector<std::string>& paths) const {
 }
 
 absl::StatusOr<Discovery> Finder::Finish(const std::vector<std::string>& paths) && {
+  // Of what was found before its tree was.
+  std::erase_if(found_, [this](const Found& found) {
+    return !found.by_name && !found.program.ctest.has_value() && ctest_.IsNamed(found.program.path);
+  });
   if (absl::Status added = AddPytestUnits(); !added.ok()) return added;
   NotePlain();
   NoteTheRest();

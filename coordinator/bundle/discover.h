@@ -11,6 +11,9 @@
 //     script whose interpreter is missing or not named or whose first line ends in CR, an executable file that is
 //     neither ELF nor script, an ELF file cut short or damaged, an executable file without a byte, a file that cannot
 //     be read, a dangling link. So is a directory that cannot be read, whatever its name.
+//   - a directory with a CTestTestfile.cmake is a build tree that CTest knows: its tests are what CTest says they are
+//     (ctest_units.h), and what a test's command names is no other test. What else would be one in there is counted in
+//     `notes`, unless DiscoverOptions::also_unlisted. A tree in which CTest knows no test is a directory as any other.
 //   - Python files that pytest collects are its tests, a unit for each root, and where other files may be, pytest is
 //     asked (pytest_units.h; unless DiscoverOptions::pytest is off).
 //   - everything else is counted, and told in `notes` or `details`.
@@ -31,6 +34,7 @@
 
 #include "absl/status/statusor.h"
 #include "coordinator/bundle/closure.h"
+#include "coordinator/bundle/ctest_units.h"
 #include "coordinator/bundle/elf.h"
 #include "coordinator/bundle/pytest_units.h"
 #include "dtest/messages.h"
@@ -45,6 +49,7 @@ struct TestProgram {
   std::string framework = kPlainFramework;
   bool script = false;  // starts with #!, or is a pytest root; `elf` is empty
   std::optional<PytestUnit> pytest;
+  std::optional<CTestUnit> ctest;
   ElfInfo elf;
   std::string unrunnable;  // not empty: looks like a test and cannot be started: why, and what to do
 };
@@ -64,7 +69,9 @@ struct DiscoverOptions {
     kNone,  // nor is any of these an unrunnable test
   };
   Plain plain = Plain::kAuto;
-  bool pytest = true;  // Python files that pytest collects are tests
+  CTestOptions ctest = {};
+  bool also_unlisted = false;  // what is in a CTest tree and in no test of CTest is a test as elsewhere
+  bool pytest = true;          // Python files that pytest collects are tests
   std::vector<std::string> pytest_arguments = {};
   std::string pytest_root, pytest_config;  // a directory, and a file in it; empty: looked for, of each file by itself
   bool allow_unrunnable = false;           // what cannot be started is a warning, and no test
@@ -88,7 +95,7 @@ std::string UnitName(const std::string& root, const std::string& path, LastLink 
 
 // Errors, each with what to do: NotFound: a path does not exist, or is a dangling link; InvalidArgument: a file given
 // by name that is no program, or (unless allow_unrunnable) cannot be started; PermissionDenied; FailedPrecondition:
-// there is no test at all, with what was looked at.
+// there is no test at all, with what was looked at; of a CTest tree as ReadCTestTree.
 absl::StatusOr<Discovery> Discover(const std::vector<std::string>& paths, const DiscoverOptions& options);
 
 }  // namespace dtest

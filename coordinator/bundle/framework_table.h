@@ -8,9 +8,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "coordinator/bundle/ctest_folding.h"
 
 namespace dtest {
 
@@ -33,6 +35,8 @@ struct FrameworkRow {
   // Whether it is certain that a process of the program prints all there is to know (UnitSpec::prints_all). Null: it
   // never is. Reads the file.
   bool (*prints_all)(const std::string& path) = nullptr;
+  // How a test of CTest asks a program for one case (ctest_folding.h). Null: such a test is a unit of its own.
+  bool (*asked_case)(const std::vector<std::string>& arguments, const Judging& judging, AskedCase* asked) = nullptr;
 };
 
 absl::Span<const FrameworkRow> Frameworks();

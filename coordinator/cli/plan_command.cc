@@ -24,6 +24,7 @@
 #include "coordinator/report/json_append.h"
 #include "coordinator/report/summary.h"
 #include "coordinator/report/text.h"
+#include "coordinator/run/declared_cases.h"
 #include "coordinator/run/expected_cases.h"
 #include "coordinator/run/selection.h"
 
@@ -63,7 +64,7 @@ absl::string_view SuiteOf(absl::string_view name) {
 // The cases of one unit, in the order of their names.
 void AddUnit(const std::string& name, bool pytest, const std::vector<const History::KnownCase*>& cases,
              absl::Duration startup, absl::Duration suite_setup, absl::Duration collection,
-             const CasePolicies& policies, bool listed, Knowledge* knowledge) {
+             const CasePolicies& policies, const Declarations* declarations, bool listed, Knowledge* knowledge) {
   CaseInfos infos;
   std::vector<uint32_t> selected;
   std::vector<std::optional<CaseHistory>> histories;
@@ -84,7 +85,12 @@ void AddUnit(const std::string& name, bool pytest, const std::vector<const Histo
   VirtualUnit unit;
   const UnitId id(static_cast<uint32_t>(knowledge->input.units.size()));
   unit.collection = collection;
-  unit.known = ExpectedCases(id, name, infos, selected, policies, startup, histories, nullptr);
+  DeclaredCases declared;
+  if (declarations != nullptr) {
+    declared = Declare(*declarations, infos);
+    infos = std::move(declared.cases);
+  }
+  unit.known = ExpectedCases(id, name, infos, selected, policies, startup, histories, nullptr, declared.declared);
   unit.known.suite_setup = suite_setup;
   for (const History::KnownCase* known : cases) {
     const CaseHistory& history = known->history;
@@ -139,8 +145,8 @@ absl::StatusOr<Knowledge> Know(const Options& options, const Discovery& discover
     if (pytest && collection == facts.collection.end()) knowledge.unknown_collections.push_back(program.name);
     AddUnit(program.name, pytest, cases->second, history->Startup(program.name).value_or(absl::ZeroDuration()),
             history->SuiteSetup(program.name).value_or(absl::ZeroDuration()),
-            collection == facts.collection.end() ? absl::ZeroDuration() : collection->second, policies, listed,
-            &knowledge);
+            collection == facts.collection.end() ? absl::ZeroDuration() : collection->second, policies,
+            program.ctest.has_value() ? &program.ctest->declarations : nullptr, listed, &knowledge);
   }
   knowledge.with_marked_locks = facts.with_marked_locks;
   if (!knowledge.input.units.empty()) return knowledge;

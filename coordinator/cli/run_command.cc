@@ -58,6 +58,8 @@ absl::StatusOr<Discovery> FindTests(const Options& options, const std::vector<Ho
   discover.allow_unrunnable = options.allow_unrunnable;
   discover.here = !AnyRemote(hosts);
   discover.protocol = options.protocol;
+  discover.ctest = {.config = options.ctest_config, .time_limit = options.list_timeout};
+  discover.also_unlisted = options.also_unlisted;
   discover.pytest = options.pytest != "none";
   discover.pytest_root = options.pytest_root;
   discover.pytest_config = options.pytest_config;

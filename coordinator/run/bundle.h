@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "coordinator/run/listing_cache.h"
+#include "dtest/declarations.h"
 #include "dtest/digest.h"
 #include "dtest/ids.h"
 #include "dtest/messages.h"
@@ -27,7 +28,8 @@ class Bundle {
     std::optional<UnitSpec> in_place;
     std::optional<UnitSpec> shipped;
     std::optional<Digest> listing_key;
-    std::optional<CachedListing> listing;  // where no host is needed for it: cached, or of a plain unit
+    const Declarations* declarations = nullptr;  // of its cases, while the bundle lives; null: there are none
+    std::optional<CachedListing> listing;        // where no host is needed for it: cached, or of a plain unit
   };
 
   virtual ~Bundle() = default;

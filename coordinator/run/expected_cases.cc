@@ -36,10 +36,11 @@ std::vector<uint32_t> GroupNumbers(const CaseInfos& cases, const std::vector<uin
 
 CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
                          const std::vector<uint32_t>& selected, const CasePolicies& policies, absl::Duration startup,
-                         const std::vector<std::optional<CaseHistory>>& histories, const Durations* durations) {
+                         const std::vector<std::optional<CaseHistory>>& histories, const Durations* durations,
+                         const std::vector<const CaseDeclaration*>& declared) {
   CasesKnown known;
   known.unit = id;
-  CasePolicies::OfUnit resolved = policies.Resolve(unit, cases, selected);
+  CasePolicies::OfUnit resolved = policies.Resolve(unit, cases, selected, declared);
   known.policies = std::move(resolved.policies);
   known.startup = startup;
   known.cases.reserve(selected.size());
@@ -62,6 +63,10 @@ CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& ca
     known.file_of.push_back(file);
   }
   if (durations != nullptr) FillIn(*durations, unit, cases, &known.cases);
+  for (SelectedCase& one : known.cases) {
+    const CaseDeclaration* const declaration = declared.empty() ? nullptr : declared[one.index];
+    if (!one.expected.has_value() && declaration != nullptr) one.expected = declaration->expected;
+  }
   known.group_of = GroupNumbers(cases, selected);
   return known;
 }

@@ -15,15 +15,18 @@
 #include "coordinator/schedule/scheduler.h"
 #include "coordinator/settings/overrides.h"
 #include "dtest/case_info.h"
+#include "dtest/declarations.h"
 #include "dtest/ids.h"
 
 namespace dtest {
 
 // `cases`: all of the unit; `selected`: indices into them, ascending; `startup`: what it costs to start; `known`: what
-// history says, parallel to `cases`, or empty. `durations` may be null.
+// history says, parallel to `cases`, or empty. `durations` may be null. `declared`: what the build says, as `known`;
+// null where it says nothing.
 CasesKnown ExpectedCases(UnitId id, const std::string& unit, const CaseInfos& cases,
                          const std::vector<uint32_t>& selected, const CasePolicies& policies, absl::Duration startup,
-                         const std::vector<std::optional<CaseHistory>>& known, const Durations* durations);
+                         const std::vector<std::optional<CaseHistory>>& known, const Durations* durations,
+                         const std::vector<const CaseDeclaration*>& declared = {});
 
 }  // namespace dtest
 

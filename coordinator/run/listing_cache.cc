@@ -121,7 +121,7 @@ void ListingCache::Forget(const Digest& key) const {
 std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<std::string>& libraries,
                                         const std::vector<std::pair<std::string, std::string>>& env,
                                         absl::string_view surroundings) {
-  std::string what = absl::StrCat("dtest listing key 3\n", spec.framework, "\n");
+  std::string what = absl::StrCat("dtest listing key 4\n", spec.framework, "\n");
   const auto add = [&what](absl::string_view text) { absl::StrAppend(&what, text.size(), ":", text, "\n"); };
   for (const auto& [name, value] : env) {
     add(name);
@@ -135,6 +135,11 @@ std::optional<Digest> ListingCache::Key(const UnitSpec& spec, const std::vector<
   for (const auto& [name, value] : spec.env) {
     add(name);
     add(value);
+  }
+  for (const EnvChange& change : spec.env_changes) {
+    add(change.name);
+    add(absl::StrCat(static_cast<int>(change.kind), change.separator));
+    add(change.value);
   }
   if (spec.in_place && !AddIdentity(spec.path, &what)) return std::nullopt;
   for (const ManifestEntry& entry : spec.files) {

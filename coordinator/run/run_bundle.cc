@@ -8,9 +8,19 @@
 #include <thread>
 #include <utility>
 
+#include "coordinator/bundle/ctest_spec.h"
 #include "coordinator/bundle/framework_table.h"
 
 namespace dtest {
+namespace {
+
+constexpr char kLibraryPath[] = "LD_LIBRARY_PATH";
+
+LibraryResolver::Options ResolverOptions(const char* library_path) {
+  return {.ld_library_path = SplitSearchPath(library_path), .ld_so_cache = "/etc/ld.so.cache", .default_dirs = {}};
+}
+
+}  // namespace
 
 RunBundle::RunBundle(Options options, std::vector<TestProgram> programs)
     : options_(std::move(options)),
@@ -18,9 +28,7 @@ RunBundle::RunBundle(Options options, std::vector<TestProgram> programs)
       listings_(options_.cache_dir + "/listings"),
       surroundings_(options_.shipped ? "" : ListingCache::Surroundings(options_.root, options_.data_files)),
       catalog_({.cache_dir = options_.cache_dir}),
-      resolver_({.ld_library_path = SplitSearchPath(std::getenv("LD_LIBRARY_PATH")),
-                 .ld_so_cache = "/etc/ld.so.cache",
-                 .default_dirs = {}}),
+      resolver_(ResolverOptions(std::getenv(kLibraryPath))),
       units_(programs_.size()),
       workers_(options_.threads != 0 ? options_.threads
                                      : std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8)) {
@@ -30,8 +38,22 @@ RunBundle::RunBundle(Options options, std::vector<TestProgram> programs)
 Closure RunBundle::ClosureOf(const TestProgram& program) {
   if (program.script || !program.elf.dynamic) return {};
   MutexLock lock(&layout_mutex_);
-  absl::StatusOr<Closure> closure = resolver_.Resolve(program.path, program.elf);
+  absl::StatusOr<Closure> closure = ResolverFor(program).Resolve(program.path, program.elf);
   return closure.ok() ? *std::move(closure) : Closure();
+}
+
+LibraryResolver& RunBundle::ResolverFor(const TestProgram& program) {
+  const char* const ours = std::getenv(kLibraryPath);
+  const std::string path = ours == nullptr ? "" : ours;
+  const std::string its = program.ctest.has_value() ? LibraryPathOf(*program.ctest, path) : path;
+  if (its == path) return resolver_;
+  std::unique_ptr<LibraryResolver>& other = other_resolvers_[its];
+  if (other == nullptr) other = std::make_unique<LibraryResolver>(ResolverOptions(its.c_str()));
+  return *other;
+}
+
+void RunBundle::AddArguments(UnitSpec* spec) const {
+  spec->arguments.insert(spec->arguments.end(), options_.arguments.begin(), options_.arguments.end());
 }
 
 RunBundle::Made RunBundle::Make(UnitId id) {
@@ -46,14 +68,21 @@ RunBundle::Made RunBundle::Make(UnitId id) {
     made.status = MakePytest(id, &made);
     return made;
   }
+  if (program.ctest.has_value()) made.unit.declarations = &program.ctest->declarations;
   const FrameworkRow& framework = FrameworkNamed(program.framework);
   const bool has_key = framework.lists && options_.list_cache;
   const Closure closure = ClosureOf(program);
   std::vector<std::string> libraries;  // those that may change what it lists: not the C library's
   if (options_.in_place) {
-    made.unit.in_place = InPlaceSpec(id, program);
+    absl::StatusOr<UnitSpec> spec =
+        program.ctest.has_value() ? InPlaceCTestSpec(id, program) : InPlaceSpec(id, program);
+    if (!spec.ok()) {
+      made.status = spec.status();
+      return made;
+    }
+    made.unit.in_place = *std::move(spec);
     made.unit.in_place->host_libraries = closure.host_libraries;
-    made.unit.in_place->arguments = options_.arguments;
+    AddArguments(&*made.unit.in_place);
     if (!options_.shipped && has_key) {
       for (const Library& library : closure.libraries) {
         if (!library.base) libraries.push_back(library.path);
@@ -62,7 +91,10 @@ RunBundle::Made RunBundle::Make(UnitId id) {
   }
   if (options_.shipped) {
     // Hashing is the work; it happens here, in parallel. The rest is quick and takes turns.
-    if (absl::StatusOr<CatalogFile> hashed = catalog_.Add(program.path); !hashed.ok()) {
+    const bool hosts =
+        program.ctest.has_value() && (program.ctest->judging.disabled || IsHosts(options_.root, program.path));
+    absl::StatusOr<CatalogFile> hashed = hosts ? CatalogFile() : catalog_.Add(program.path);
+    if (!hashed.ok()) {
       made.status = hashed.status();
       return made;
     }
@@ -78,13 +110,15 @@ RunBundle::Made RunBundle::Make(UnitId id) {
                                       .placed = options_.placed,
                                       .layout = &layout_,
                                       .warnings = &made.warnings};
-    absl::StatusOr<UnitSpec> spec = MakeSpec(id, program, spec_options, resolver_, catalog_);
+    absl::StatusOr<UnitSpec> spec = program.ctest.has_value()
+                                        ? MakeCTestSpec(id, program, spec_options, ResolverFor(program), catalog_)
+                                        : MakeSpec(id, program, spec_options, resolver_, catalog_);
     if (!spec.ok()) {
       made.status = spec.status();
       return made;
     }
     made.unit.shipped = *std::move(spec);
-    made.unit.shipped->arguments = options_.arguments;
+    AddArguments(&*made.unit.shipped);
   }
   if (!framework.lists) {
     made.unit.listing = CachedListing{{program.name}, absl::ZeroDuration(), false};  // one case, named like it

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "coordinator/bundle/catalog.h"
 #include "coordinator/bundle/closure.h"
 #include "coordinator/bundle/discover.h"
@@ -64,6 +65,10 @@ class RunBundle : public Bundle {
   Workers::Completion MakeReady(UnitId id, const Ready& ready);
   // Empty for what needs no loader, and where it cannot be told.
   Closure ClosureOf(const TestProgram& program) ABSL_LOCKS_EXCLUDED(layout_mutex_);
+  // A test of CTest may have an LD_LIBRARY_PATH of its own.
+  LibraryResolver& ResolverFor(const TestProgram& program) ABSL_EXCLUSIVE_LOCKS_REQUIRED(layout_mutex_);
+  // Those of every program.
+  void AddArguments(UnitSpec* spec) const;
 
   const Options options_;
   const std::vector<TestProgram> programs_;
@@ -72,6 +77,8 @@ class RunBundle : public Bundle {
   Catalog catalog_;                 // thread-safe
   Mutex layout_mutex_;
   LibraryResolver resolver_ ABSL_GUARDED_BY(layout_mutex_);
+  absl::flat_hash_map<std::string, std::unique_ptr<LibraryResolver>> other_resolvers_  // by LD_LIBRARY_PATH
+      ABSL_GUARDED_BY(layout_mutex_);
   LibraryLayout layout_ ABSL_GUARDED_BY(layout_mutex_);
   std::vector<Unit> units_;
   Workers workers_;  // after what its jobs use, so that it ends before

@@ -7,6 +7,7 @@
 #include "coordinator/bundle/framework_table.h"
 #include "coordinator/bundle/unit_spec.h"
 #include "coordinator/report/text.h"
+#include "coordinator/run/declared_cases.h"
 #include "coordinator/run/expected_cases.h"
 #include "coordinator/run/left_behind.h"
 #include "coordinator/run/run_loop.h"
@@ -64,10 +65,17 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   }
   unit.listed = true;
   unit.cases = std::move(cases);
+  std::string missing;
+  if (const Declarations* declarations = out_.bundle->unit(id).declarations; declarations != nullptr) {
+    DeclaredCases declared = Declare(*declarations, unit.cases);
+    unit.cases = std::move(declared.cases);
+    unit.declared = std::move(declared.declared);
+    missing = MissingText(declared.missing);
+  }
   std::vector<std::optional<CaseHistory>> histories;
   // A reproduction runs cases as they ran, whatever history expects of them.
   if (out_.history != nullptr && !options_.scheduler.together) histories = out_.history->Cases(unit.name, unit.cases);
-  unit.selected = selection_.Select(unit.name, unit.cases, histories);
+  unit.selected = selection_.Select(unit.name, unit.cases, histories, unit.declared);
   if (out_.stepwise != nullptr) out_.stepwise->LeaveOutPassed(unit.name, unit.cases, &unit.selected);
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(
@@ -75,6 +83,10 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   }
   Emit(UnitListed{id, unit.name, static_cast<uint32_t>(unit.cases.size()), static_cast<uint32_t>(unit.selected.size()),
                   "", "", false, unit.ready, asked ? startup : absl::ZeroDuration()});
+  if (!missing.empty()) {  // its other cases run
+    unit.listing_wrong = true;
+    Emit(UnitListed{id, unit.name, 0, 0, std::move(missing), ""});
+  }
   for (CasesLeft& left : LeftBehind(unit.name, selection_.RestOf(unit.name), "it is not listed any more", left_)) {
     Emit(std::move(left));
   }
@@ -86,7 +98,7 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
     unit.budget = budget_.LimitsOf(unit.name, unit.cases);
     if (!histories.empty()) startup = out_.history->Startup(unit.name).value_or(startup);
     CasesKnown known = ExpectedCases(id, unit.name, unit.cases, unit.selected, options_.policies, startup, histories,
-                                     options_.durations.get());
+                                     options_.durations.get(), unit.declared);
     if (!histories.empty()) known.suite_setup = out_.history->SuiteSetup(unit.name).value_or(absl::ZeroDuration());
     known.unlisted_too = TakesAll();
     for (SelectedCase& one : known.cases) {

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "coordinator/run/budget.h"
 #include "dtest/case_info.h"
+#include "dtest/declarations.h"
 #include "dtest/ids.h"
 
 namespace dtest {
@@ -21,9 +22,11 @@ struct RunUnit {
   std::string name;
   CaseInfos cases;                 // empty until listed, then never changed
   std::vector<uint32_t> selected;  // ascending positions in `cases`
-  bool listed = false;             // or it is known that it cannot be
-  bool listing_wrong = false;      // it does not run what it listed, and that has been said
-  std::optional<HostId> lister;    // where it was listed in this run
+  // What its build says of them, parallel to `cases`; null: it is none of its tests. Empty: it says nothing.
+  std::vector<const CaseDeclaration*> declared = {};
+  bool listed = false;           // or it is known that it cannot be
+  bool listing_wrong = false;    // it does not run what it listed, and that has been said
+  std::optional<HostId> lister;  // where it was listed in this run
   // What runs its tests, as the first host said, and others that differed; empty: nobody has said.
   std::string runner;
   HostId runner_host;

@@ -141,7 +141,8 @@ bool Selection::NeedsInfo() const {
 }
 
 std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos& cases,
-                                        const std::vector<std::optional<CaseHistory>>& known) {
+                                        const std::vector<std::optional<CaseHistory>>& known,
+                                        const std::vector<const CaseDeclaration*>& declared) {
   std::vector<uint32_t> selected;
   selected.reserve(cases.size());
   FilterSubject subject;
@@ -154,6 +155,7 @@ std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos&
     wanted->selected_from = true;
   }
   for (uint32_t i = 0; i < cases.size(); ++i) {
+    if (!declared.empty() && declared[i] == nullptr) continue;
     subject.info = cases[i];
     locks_named_.insert(subject.info.locks.begin(), subject.info.locks.end());
     std::vector<Wanted::State*> meant_by;

@@ -21,6 +21,7 @@
 #include "coordinator/run/shard_plan.h"
 #include "coordinator/settings/options.h"
 #include "dtest/case_info.h"
+#include "dtest/declarations.h"
 
 namespace dtest {
 
@@ -63,9 +64,10 @@ class Selection {
   bool NeedsInfo() const;
 
   // Positions of those that are selected, in their order or in that of TakeOnly. `known`: parallel to `cases`, or empty
-  // where nothing is known.
+  // where nothing is known. `declared`: as well; those of null are none of the tests, and as if they were not there.
   std::vector<uint32_t> Select(absl::string_view unit, const CaseInfos& cases,
-                               const std::vector<std::optional<CaseHistory>>& known = {});
+                               const std::vector<std::optional<CaseHistory>>& known = {},
+                               const std::vector<const CaseDeclaration*>& declared = {});
 
   // Filters, as they were given, that matched no case of any Select so far.
   std::vector<std::string> Unmatched() const;

@@ -48,6 +48,7 @@ struct CasePolicy {
   // What it needs beyond a slot of any host (needs.h).
   std::vector<CaseLock> locks = {};    // held from the moment it is handed out to its proven end; by name, each once
   bool exclusive = false;              // nothing else of this run on its host
+  bool fewer_slots_will_do = false;    // all of a host that has not so many as `slots`
   uint32_t slots = 1;                  // of its host, which it takes
   std::vector<std::string> tags = {};  // that its host has: sorted, each once
   // Not empty: it runs on the host where the first of all cases with this text ran, whatever unit they are of.

@@ -13,6 +13,7 @@ NeedsId NeedsTable::IdOf(const CasePolicy& policy) {
   Needs needs;
   needs.exclusive = policy.exclusive;
   needs.slots = std::max(policy.slots, 1u);
+  needs.fewer_slots_will_do = policy.fewer_slots_will_do;
   needs.tags = policy.tags;
   for (const CaseLock& lock : policy.locks) {
     const auto known =

@@ -29,6 +29,7 @@ inline constexpr PinId kNoPin(UINT32_MAX);
 struct Needs {
   std::vector<LockId> farm_locks, host_locks;
   bool exclusive = false;
+  bool fewer_slots_will_do = false;
   uint32_t slots = 1;
   std::vector<std::string> tags;  // sorted
   PinId pin = kNoPin;             // CasePolicy::same_host
@@ -49,7 +50,12 @@ class NeedsTable {
   const std::vector<std::string>& TagsOf(HostId h) const;
   // How many slots the case takes on a host that has `host_slots`.
   uint32_t SlotsOf(NeedsId n, uint32_t host_slots) const {
-    return needs_[n].needs.exclusive ? host_slots : needs_[n].needs.slots;
+    const Needs& needs = needs_[n].needs;
+    return needs.exclusive || (needs.fewer_slots_will_do && needs.slots > host_slots) ? host_slots : needs.slots;
+  }
+  // Whether a host with that many has enough for it.
+  bool SlotsSuffice(NeedsId n, uint32_t host_slots) const {
+    return needs_[n].needs.fewer_slots_will_do || needs_[n].needs.slots <= host_slots;
   }
   // Where all cases with its CasePolicy::same_host run, once the first has been handed out; kNoHost: anywhere.
   HostId PinnedTo(NeedsId n) const {

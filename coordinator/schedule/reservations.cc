@@ -26,15 +26,16 @@ bool Scheduler::Impl::Fits(HostId h, NeedsId n) const {
   if (now_ < (needs_[n].exclusive ? host.alone_from : host.free_from)) return false;
   // Alone it may have more slots than are open: else it might wait for ever where others keep the host busy.
   const bool idle = host.busy() == 0;
-  return needs_[n].slots <= host.slots && (idle || host.occupied() + needs_.SlotsOf(n, host.slots) <= host.slots) &&
-         needs_.HasTags(h, n) && needs_.MayRunOn(n, h) && needs_.HostLocksFree(n, h);
+  return needs_.SlotsSuffice(n, host.slots) &&
+         (idle || host.occupied() + needs_.SlotsOf(n, host.slots) <= host.slots) && needs_.HasTags(h, n) &&
+         needs_.HostLocksFree(n, h);
 }
 
 bool Scheduler::Impl::MayEverFit(HostId h, NeedsId n) const {
   const HostRecord& host = hosts_[h];
   const bool possible = host.usable() || host.state == HostRecord::State::kExpected;
   // How many slots a host has that never joined is not known.
-  return possible && (host.slots == 0 || needs_[n].slots <= host.slots) && needs_.HasTags(h, n) &&
+  return possible && (host.slots == 0 || needs_.SlotsSuffice(n, host.slots)) && needs_.HasTags(h, n) &&
          needs_.MayRunOn(n, h);
 }
 

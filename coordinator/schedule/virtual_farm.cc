@@ -271,7 +271,7 @@ VirtualRun RunVirtually(const std::vector<VirtualUnit>& units, const std::vector
 
 bool CanRun(const std::vector<VirtualHost>& hosts, const CasePolicy& policy) {
   return std::any_of(hosts.begin(), hosts.end(), [&](const VirtualHost& host) {
-    return host.slots >= policy.slots &&
+    return (host.slots >= policy.slots || policy.fewer_slots_will_do) &&
            std::includes(host.tags.begin(), host.tags.end(), policy.tags.begin(), policy.tags.end());
   });
 }

@@ -90,11 +90,17 @@ struct Options {
   std::string shard_durations;                // file; empty: divide by hash
   PlainTests plain = PlainTests::kAuto;
   std::string protocol = kPlainFramework;  // the framework of programs that show none
+  std::string ctest_config;                // of CTest trees; empty: none is chosen
+  bool also_unlisted = false;              // what is in such a tree and in no test of CTest is run, too
   std::string pytest;                      // interpreter; empty: the project's; "none": Python files are no tests
   std::vector<std::string> pytest_arguments;
   std::string pytest_root, pytest_config;  // of all of its tests; empty: looked for
+<<<<<<< HEAD
   When pytest_reports = When::kAuto;  // a controller of pytest at the end
   absl::Duration pytest_reports_timeout = absl::Minutes(10);  // of each
+=======
+  When pytest_reports = When::kAuto;       // a controller of pytest at the end
+>>>>>>> ctest
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;

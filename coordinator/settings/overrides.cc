@@ -145,12 +145,24 @@ void CasePolicies::Apply(const PolicyOverride& one, CasePolicy* policy) const {
   }
   if (one.locks.has_value()) policy->locks = LocksOf(*one.locks);
   policy->exclusive = one.exclusive.value_or(policy->exclusive);
-  policy->slots = one.slots.value_or(policy->slots);
+  if (one.slots.has_value()) {
+    policy->slots = *one.slots;
+    policy->fewer_slots_will_do = false;
+  }
   if (one.tags.has_value()) policy->tags = SortedOnce(*one.tags);
 }
 
-CasePolicy CasePolicies::Of(const FilterSubject& subject) const {
+CasePolicy CasePolicies::Of(const FilterSubject& subject, const CaseDeclaration* declaration) const {
   CasePolicy policy = base_;
+  if (declaration != nullptr) {
+    if (declaration->time_limit.has_value()) {
+      policy.time_limit = *declaration->time_limit;
+      policy.limit_by_history = false;
+    }
+    policy.exclusive = declaration->exclusive;
+    policy.slots = declaration->slots;
+    policy.fewer_slots_will_do = declaration->slots > 1;
+  }
   for (const PolicyOverride& one : overrides_) {
     if (one.filter.Matches(subject)) Apply(one, &policy);
   }
@@ -165,7 +177,8 @@ CasePolicy CasePolicies::Of(const FilterSubject& subject) const {
 }
 
 CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInfos& cases,
-                                           const std::vector<uint32_t>& selected) const {
+                                           const std::vector<uint32_t>& selected,
+                                           const std::vector<const CaseDeclaration*>& declared) const {
   OfUnit resolved;
   const bool any_locks =
       std::any_of(selected.begin(), selected.end(), [&](uint32_t index) { return cases.row(index).locks != 0; });
@@ -173,7 +186,7 @@ CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInf
   const bool any_label = std::any_of(cases.texts().begin(), cases.texts().end(), [](const std::string& text) {
     return text.find(kNoNetworkLabel.data()) != std::string::npos;
   });
-  if (overrides_.empty() && !any_locks && !any_label) {
+  if (overrides_.empty() && !any_locks && !any_label && declared.empty()) {
     resolved.policies.push_back(base_);
     resolved.of_case.assign(selected.size(), 0);
     return resolved;
@@ -183,7 +196,7 @@ CasePolicies::OfUnit CasePolicies::Resolve(absl::string_view unit, const CaseInf
   subject.unit = unit;
   for (const uint32_t index : selected) {
     subject.info = cases[index];
-    CasePolicy policy = Of(subject);
+    CasePolicy policy = Of(subject, declared.empty() ? nullptr : declared[index]);
     // Neighbours most often have the same.
     auto known = std::find(resolved.policies.rbegin(), resolved.policies.rend(), policy);
     if (known == resolved.policies.rend()) {

@@ -18,6 +18,7 @@
 #include "coordinator/filter/filter.h"
 #include "coordinator/schedule/case_policy.h"
 #include "dtest/case_info.h"
+#include "dtest/declarations.h"
 #include "dtest/messages.h"
 
 namespace dtest {
@@ -96,18 +97,21 @@ class CasePolicies {
       : base_(std::move(base)), overrides_(std::move(overrides)), locks_(std::move(locks)) {}
 
   // The policies that some of the unit's `selected` cases have, each different one once, and which each of these has:
-  // its position, parallel to `selected`.
+  // its position, parallel to `selected`. `declared`: what the build says of each case, parallel to `cases`, or empty;
+  // overrides win. Its labels and locks are those of `cases`.
   struct OfUnit {
     std::vector<CasePolicy> policies;
     std::vector<uint16_t> of_case;
   };
-  OfUnit Resolve(absl::string_view unit, const CaseInfos& cases, const std::vector<uint32_t>& selected) const;
+  OfUnit Resolve(absl::string_view unit, const CaseInfos& cases, const std::vector<uint32_t>& selected,
+                 const std::vector<const CaseDeclaration*>& declared = {}) const;
 
   // Whether any case may have another attempt after a failure.
   bool MayRetry() const;
 
  private:
-  CasePolicy Of(const FilterSubject& subject) const;
+  // `declaration`: null where there is none.
+  CasePolicy Of(const FilterSubject& subject, const CaseDeclaration* declaration) const;
   void Apply(const PolicyOverride& one, CasePolicy* policy) const;
   std::vector<CaseLock> LocksOf(std::vector<std::string> names) const;
 

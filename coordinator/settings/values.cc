@@ -115,6 +115,7 @@ absl::StatusOr<std::string> ParseProtocol(absl::string_view text) {
 #undef DTEST_FRAMEWORK
   };
   std::erase(known, "pytest");  // of projects, and no program's
+  std::erase(known, "ctest");   // as CTest says
   if (std::find(known.begin(), known.end(), text) != known.end()) return std::string(text);
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not one of ", absl::StrJoin(known, ", ")));
 }

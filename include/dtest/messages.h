@@ -65,8 +65,30 @@ struct ManifestEntry {
   friend bool operator==(const ManifestEntry&, const ManifestEntry&) = default;
 };
 
+// How a unit of one case is judged by what it prints and how it exits, as CTest does it by its properties of such
+// names. The texts are expressions of CMake's (dtest/base/cmake_regex.h).
+struct Judging {
+  std::vector<std::string> pass;  // one of them must be found; then the exit status tells nothing
+  std::vector<std::string> fail;  // none may be
+  std::vector<std::string> skip;  // where one is, the case is skipped
+  int skip_status = -1;           // of a case that is skipped; -1: none is
+  bool will_fail = false;         // it passes where it would fail by these and its status, and the other way round
+  bool disabled = false;          // it never runs
+  friend bool operator==(const Judging&, const Judging&) = default;
+};
+
+// What becomes of a variable that a process finds in its environment.
+struct EnvChange {
+  enum class Kind : uint8_t { kSet = 0, kUnset = 1, kAppend = 2, kPrepend = 3 };
+  std::string name;
+  Kind kind = Kind::kSet;
+  std::string value;      // of all but kUnset
+  std::string separator;  // of kAppend and kPrepend: between the two, unless what is there is empty
+  friend bool operator==(const EnvChange&, const EnvChange&) = default;
+};
+
 // Everything an agent needs to know about one unit: what is listed and started as one. That is a test executable or
-// script, or a pytest root.
+// script, a pytest root, or a test of CTest's.
 struct UnitSpec {
   UnitId id;
   std::string name;  // as in reports: unique in the run
@@ -77,14 +99,19 @@ struct UnitSpec {
   std::vector<std::string> arguments;
   std::string working_directory;                         // as RunSettings::working_directory; empty: that one
   std::vector<std::pair<std::string, std::string>> env;  // added after RunSettings::env
-  std::string framework = kPlainFramework;               // a name of dtest/frameworks.def
-  bool prints_all = false;                // what a process prints is all there is to know: needs no report at its end
-  std::string machine;                    // ELF machine as `uname -m` prints it; empty for scripts: runs anywhere
-  bool in_place = false;                  // same machine as the coordinator: nothing to ship, run `path` as it is
-  std::string interpreter;                // PT_INTERP, e.g. /lib64/ld-linux-x86-64.so.2; empty: static or a script
-  std::string glibc_needed;               // highest GLIBC_ version needed, e.g. "2.34"; empty: none
-  std::string loader;                     // tree path of the shipped program loader; empty if none is shipped
-  std::vector<std::string> library_dirs;  // tree directories for LD_LIBRARY_PATH, first wins
+  std::vector<EnvChange> env_changes;                    // made after that, in this order
+  // The directory of the coordinator that the tree stands for, absolute. Where `arguments` and `env_changes` name it or
+  // what is below, they mean the tree's own. Empty: they name nothing there.
+  std::string mirrors;
+  std::string framework = kPlainFramework;  // a name of dtest/frameworks.def
+  Judging judging;                          // where the framework judges so
+  bool prints_all = false;                  // what a process prints is all there is to know: needs no report at its end
+  std::string machine;                      // ELF machine as `uname -m` prints it; empty for scripts: runs anywhere
+  bool in_place = false;                    // same machine as the coordinator: nothing to ship, run `path` as it is
+  std::string interpreter;                  // PT_INTERP, e.g. /lib64/ld-linux-x86-64.so.2; empty: static or a script
+  std::string glibc_needed;                 // highest GLIBC_ version needed, e.g. "2.34"; empty: none
+  std::string loader;                       // tree path of the shipped program loader; empty if none is shipped
+  std::vector<std::string> library_dirs;    // tree directories for LD_LIBRARY_PATH, first wins
   std::vector<std::string> base_library_dirs;  // the C library's own: used only where the host's base is not enough
   std::vector<std::string> host_libraries;     // sonames that must be the host's own: drivers and what loads them
   std::vector<ManifestEntry> files;            // all of the tree that this unit needs, itself included

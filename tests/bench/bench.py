@@ -28,7 +28,7 @@ import rows_pytest  # noqa: F401
 import rows_ship  # noqa: F401
 
 # Of the table.
-ORDER = ["sleep-1000", "skewed", "tiny-2000", "tiny-100k", "spawn-4000", "first-result", "cold-start", "ship-cold",
+ORDER = ["sleep-1000", "skewed", "tiny-2000", "tiny-100k", "spawn-4000", "ctest-tree", "first-result", "cold-start", "ship-cold",
          "ship-uplink", "ship-relink", "ship-same", "gtest-own", "simulated-farm", "many-hosts", "steal-latency",
          "py-tiny", "py-collect", "py-mixed", "py-hosts", "py-database", "py-memory", "py-cov",
          "py-peers"]

@@ -95,6 +95,33 @@ def spawn_4000(bench):
     ]
 
 
+@row("ctest-tree")
+def ctest_tree(bench):
+    """A CTest tree of 40 GoogleTest executables of 100 trivial cases, each case a test of CTest's, as
+    gtest_discover_tests writes it: 4,000 tests. `dtest TREE`, which folds them into 40 executables, in turn with
+    `ctest -j` of as many at once, twice. Both list the tree each time."""
+    tree = bench.path("tree")
+    os.mkdir(tree)
+    with open(os.path.join(tree, "CTestTestfile.cmake"), "w", encoding="ascii") as file:
+        for i in range(40):
+            path = os.path.join(tree, f"tiny{i:02}_test")
+            shutil.copy(bench.suite("tiny_suite_100"), path)
+            for k in range(100):
+                name = f"tiny{i:02}.All/Tiny.Passes/{k}"
+                file.write(f'add_test({name} "{path}" "--gtest_filter=All/Tiny.Passes/{k}" '
+                           '"--gtest_also_run_disabled_tests")\n'
+                           f'set_tests_properties({name} PROPERTIES WORKING_DIRECTORY "{tree}" '
+                           'SKIP_REGULAR_EXPRESSION "\\\\[  SKIPPED \\\\]")\n')
+    jobs = str(bench.cores)
+    bench.dtest(tree, "-j", jobs, note=False)  # listings, history
+    ours, ctest = side_by_side(
+        2,
+        lambda: bench.dtest(tree, "-j", jobs).seconds,
+        lambda: bench.timed(["ctest", "--test-dir", tree, "-j", jobs, "-Q"]),
+    )
+    return [at_most("wall / ctest -j", ours / ctest, 0.25, f" ({ours:.2f} s; ctest {ctest:.2f} s)")]
+
+
 @row("gtest-own")
 def gtest_own(bench):
     """GoogleTest's own test executables and samples, as Debian's libgtest-dev has them, but for those whose main()

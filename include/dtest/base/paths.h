@@ -14,9 +14,14 @@ namespace dtest {
 absl::string_view DirectoryOf(absl::string_view path);
 absl::string_view BaseName(absl::string_view path);
 
-// `path` as seen from `directory`, where it lies below it ("/a/b" in "/a" is "b"); else all of it. By their bytes alone:
-// neither is looked up. A view into `path`.
+// `path` as seen from `directory`, where it lies below it ("/a/b" in "/a" is "b"); else all of it. By their bytes
+// alone: neither is looked up. A view into `path`.
 absl::string_view PathBelow(absl::string_view directory, absl::string_view path);
+
+// `text` with `to` for each `from` in it, a directory, where its path stands for itself or for what is below it: behind
+// the beginning of the text, the name of an option ("-I/a") or what cannot be of a path, and before '/', the end or
+// what cannot be of a name. Nothing for an empty `from` or "/".
+std::string ReplacePath(absl::string_view text, absl::string_view from, absl::string_view to);
 
 // realpath(3): absolute, without symbolic links. nullopt with errno set where that fails.
 std::optional<std::string> RealPath(const std::string& path);

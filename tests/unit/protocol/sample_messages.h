@@ -27,6 +27,9 @@ inline UnitSpec SampleUnit() {
   spec.arguments = {"-m", "", AnyBytes()};
   spec.working_directory = "work/" + AnyBytes();
   spec.env = {{"KEY", AnyBytes()}, {"EMPTY", ""}};
+  spec.env_changes = {{"PATH", EnvChange::Kind::kPrepend, AnyBytes(), ":"}, {"HOME", EnvChange::Kind::kUnset, "", ""}};
+  spec.mirrors = "/home/" + AnyBytes();
+  spec.judging = {.pass = {"ok", AnyBytes()}, .fail = {"no"}, .skip = {""}, .skip_status = 77, .will_fail = true};
   spec.framework = "googletest";
   spec.prints_all = true;
   spec.machine = "x86_64";

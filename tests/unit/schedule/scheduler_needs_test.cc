@@ -265,6 +265,16 @@ TEST_F(NeedsTest, WhatNoHostHasIsAnErrorThatSaysWhatTheyHave) {
                         "has tags avx and 3 slots"));
 }
 
+TEST_F(NeedsTest, FewerSlotsWillDoIfAHostHasNoMore) {
+  Start(Hosts(1));
+  Join(0, 2);
+  Unit(0, {{.fewer_slots_will_do = true, .slots = 64}, CasePolicy{.processes = Processes::kCase}}, {0, 1, 1});
+  ASSERT_THAT(GivenThisTurn(), ElementsAre(ElementsAre(0))) << "all there are";
+  EXPECT_THAT(Leases(turn)[0].lease.env, ElementsAre(testing::Pair("DTEST_SLOTS", "2")));
+  EndOne();
+  EXPECT_THAT(GivenThisTurn(), SizeIs(2));
+}
+
 TEST_F(NeedsTest, TheLastHostThatHasWhatACaseNeedsIsLostWithIt) {
   SchedulerOptions options = Hosts(2);
   options.host_tags = {{}, {"gpu"}};

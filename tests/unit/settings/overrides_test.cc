@@ -98,6 +98,35 @@ TEST(Overrides, ALabelTakesTheNetworkWhateverSettingsSay) {
               ElementsAre(kKept, kNone, kKept));
 }
 
+TEST(Overrides, WhatABuildDeclaresIsBehindThem) {
+  const CaseDeclaration slow = {.time_limit = absl::Hours(1), .slots = 8, .exclusive = true}, plain;
+  const std::vector<const CaseDeclaration*> declared = {&slow, nullptr, &slow, &plain};
+  const CasePolicy base = {.time_limit = absl::Minutes(1), .limit_by_history = true};
+  const CasePolicies policies(base,
+                              {*ParseOverride("{filter = 'Disk.*', timeout = '1s', slots = 2, exclusive = false}")});
+  const CasePolicies::OfUnit resolved = policies.Resolve("t", Cases(), {0, 1, 2, 3}, declared);
+  const auto policy = [&](size_t k) { return resolved.policies[resolved.of_case[k]]; };
+  for (size_t k = 0; k < 4; ++k) {
+    const bool overridden = Cases()[k].suite == "Disk";
+    CasePolicy wanted = base;
+    if (declared[k] == &slow) {
+      wanted.time_limit = absl::Hours(1);
+      wanted.limit_by_history = false;
+      wanted.slots = 8;
+      wanted.fewer_slots_will_do = true;
+      wanted.exclusive = true;
+    }
+    if (overridden) {
+      wanted.time_limit = absl::Seconds(1);
+      wanted.limit_by_history = false;
+      wanted.slots = 2;
+      wanted.fewer_slots_will_do = false;
+      wanted.exclusive = false;
+    }
+    EXPECT_EQ(policy(k), wanted) << k;
+  }
+}
+
 TEST(Overrides, EqualPoliciesAreOne) {
   const CasePolicies policies({}, {*ParseOverride("{filter = 'label(slow)', processes = 'case'}")});
   const CasePolicies::OfUnit resolved = policies.Resolve("t", Cases(), {0, 1, 2, 3});
