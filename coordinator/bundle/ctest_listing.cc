@@ -142,10 +142,10 @@ class PropertyReader {
     Problem(absl::StrCat("has the property ", name, ", which dtest does not honour yet"));
     return true;
   }
-  bool Depends(const Json&) { return NotYet("DEPENDS"); }
-  bool FixturesCleanup(const Json&) { return NotYet("FIXTURES_CLEANUP"); }
-  bool FixturesRequired(const Json&) { return NotYet("FIXTURES_REQUIRED"); }
-  bool FixturesSetup(const Json&) { return NotYet("FIXTURES_SETUP"); }
+  bool Depends(const Json& value) { return List(value, &entry_.depends); }
+  bool FixturesCleanup(const Json& value) { return List(value, &entry_.cleanups); }
+  bool FixturesRequired(const Json& value) { return List(value, &entry_.required); }
+  bool FixturesSetup(const Json& value) { return List(value, &entry_.setups); }
   bool ProcessorAffinity(const Json&) { return NotYet("PROCESSOR_AFFINITY"); }
   bool ResourceGroups(const Json&) { return NotYet("RESOURCE_GROUPS"); }
   bool GeneratedResources(const Json&) { return NotYet("GENERATED_RESOURCE_SPEC_FILE"); }
@@ -294,7 +294,7 @@ absl::Status AddEnvironmentModification(absl::string_view text, std::vector<EnvC
     if (of != "string" && of != "path_list" && of != "cmake_list") {
       return absl::InvalidArgumentError(absl::StrCat("'", text, "' has the unknown operation '", operation, "'"));
     }
-    change.separator = of == "path_list" ? ":" : of == "cmake_list" ? ";" : "";
+    change.separator = std::string(of == "path_list" ? ":" : of == "cmake_list" ? ";" : "");
     // CTest adds to what it finds, as if it had not been unset.
     const auto last = std::find_if(changes->rbegin(), changes->rend(), is_its);
     if (last != changes->rend() && last->kind == EnvChange::Kind::kUnset) std::erase_if(*changes, is_its);

@@ -26,6 +26,8 @@ struct CTestEntry {
   std::vector<std::string> required_files;  // that must be there for it to run
   std::vector<EnvChange> env_changes;       // ENVIRONMENT, and then ENVIRONMENT_MODIFICATION
   Judging judging;
+  std::vector<std::string> depends;                     // names of tests: DEPENDS
+  std::vector<std::string> setups, cleanups, required;  // fixtures
   CaseDeclaration declaration;
   std::vector<std::string> problems;  // each a clause about the test: "has no command: ..."
 };

@@ -66,8 +66,28 @@ class Folder {
   Folder(const CTestTree& tree, const CTestUnits::FrameworkOf& framework_of)
       : tree_(tree), framework_of_(framework_of) {}
 
-  void Add(const CTestEntry& entry) {
-    if (!entry.problems.empty() || entry.command.empty() || !Fold(entry)) AddAlone(entry);
+  void Add() {
+    const std::vector<CTestEntry>& entries = tree_.listing.entries;
+    std::vector<CTestPlace> places;
+    for (const CTestEntry& entry : entries) {
+      places.push_back(
+          {entry.name, entry.depends, entry.setups, entry.cleanups, entry.required, entry.judging.disabled});
+    }
+    const CTestOrder order = OrderOf(places);
+    std::vector<size_t> unit_of(entries.size());  // of those that are alone
+    for (size_t k = 0; k < entries.size(); ++k) {
+      const CTestEntry& entry = entries[k];
+      const CTestOrder::Test& place = order.tests[k];
+      const bool alone = place.alone || !place.fixtures.empty() || !place.problem.empty() || !place.unknown.empty();
+      if (!alone && entry.problems.empty() && !entry.command.empty() && Fold(entry)) continue;
+      unit_of[k] = units_.size();
+      AddAlone(entry, place);
+    }
+    for (size_t k = 0; k < entries.size(); ++k) {
+      for (const CTestOrder::Before& before : order.tests[k].before) {
+        units_[unit_of[k]].after.push_back({unit_of[before.test], before.must_pass});
+      }
+    }
   }
   std::vector<CTestUnits::Unit> Take() && { return std::move(units_); }
 
@@ -124,7 +144,7 @@ class Folder {
     }
   }
 
-  void AddAlone(const CTestEntry& entry) {
+  void AddAlone(const CTestEntry& entry, const CTestOrder::Test& place) {
     CTestUnits::Unit unit;
     unit.test = entry.name;
     if (const size_t nth = ++alone_[entry.name]; nth > 1) absl::StrAppend(&unit.test, "@", nth);
@@ -132,13 +152,22 @@ class Folder {
     unit.unit = UnitOf(entry, tree_);
     unit.unit.judging = entry.judging;
     unit.unit.declarations.each = entry.declaration;
+    if (!place.fixtures.empty()) {
+      unit.unit.declarations.each->same_host = absl::StrCat(tree_.directory, "\n", place.fixtures);
+    }
     if (!entry.command.empty()) {
       unit.path = entry.command.front();
       unit.unit.arguments.assign(entry.command.begin() + 1, entry.command.end());
     }
-    if (!entry.problems.empty()) {
+    if (!place.unknown.empty()) {
+      unit.note = absl::StrCat("the test ", Printable(entry.name), " DEPENDS on ", Printable(place.unknown),
+                               ", which is no test there");
+    }
+    std::vector<std::string> problems = entry.problems;
+    if (!place.problem.empty()) problems.push_back(place.problem);
+    if (!problems.empty()) {
       unit.problem = absl::StrCat("the test ", Printable(entry.name), " of the CTest tree ", Printable(tree_.directory),
-                                  " ", absl::StrJoin(entry.problems, ", and "));
+                                  " ", absl::StrJoin(problems, ", and "));
     }
     units_.push_back(std::move(unit));
   }
@@ -157,10 +186,8 @@ class Folder {
 std::vector<CTestUnits::Unit> CTestUnits::Add(const CTestTree& tree, const FrameworkOf& framework_of) {
   directories_.push_back(tree.directory);
   Folder folder(tree, framework_of);
-  for (const CTestEntry& entry : tree.listing.entries) {
-    Name(entry);
-    folder.Add(entry);
-  }
+  for (const CTestEntry& entry : tree.listing.entries) Name(entry);
+  folder.Add();
   return std::move(folder).Take();
 }
 

@@ -3,7 +3,8 @@
 // (FrameworkRow::asked_case), or, without arguments, for all that it has, it is *folded* into a unit of that program:
 // that is listed and batched as ever, and of its cases run those that CTest names, each with its properties. One unit a
 // program, and for all tests of it that have equal directories, environments, required files and further arguments. A
-// test that is there twice is in two units.
+// test that is there twice is in two units. Tests that run after others, or that others run after (ctest_order.h), are
+// never folded.
 //
 // One thread.
 
@@ -17,6 +18,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/bundle/ctest_listing.h"
+#include "coordinator/bundle/ctest_order.h"
 #include "coordinator/bundle/ctest_tree.h"
 #include "dtest/declarations.h"
 #include "dtest/messages.h"
@@ -42,6 +44,8 @@ class CTestUnits {
     std::string variant;    // of a folded one: tells it from others of its program; empty: it is the first
     std::string framework;  // "ctest", or of a folded one that of its program
     std::string problem;    // it cannot be run as CTest would: why. Empty: it can
+    std::string note;       // for a person; empty: there is none
+    std::vector<CTestOrder::Before> after;  // units that it runs after: positions among those of the tree
     CTestUnit unit;
   };
   // The framework that the program at an absolute path shows; kPlainFramework: none.

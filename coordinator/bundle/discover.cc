@@ -113,7 +113,9 @@ class Finder {
   bool AddNode(const std::string& given);
   // The CTest trees among what was found in a directory.
   absl::Status AddTrees(const Walked& walked);
-  void AddTreeUnit(const CTestTree& tree, CTestUnits::Unit unit);
+  void AddTreeUnits(const CTestTree& tree, std::vector<CTestUnits::Unit> units);
+  // Its position in found_; nullopt: it cannot be run, and that is a warning.
+  std::optional<size_t> AddTreeUnit(const CTestTree& tree, CTestUnits::Unit unit);
   // A name that no other test has.
   std::string TakeName(const std::string& name);
   // A file of a tree whose tests CTest says.
@@ -254,12 +256,54 @@ absl::Status Finder::AddTrees(const Walked& walked) {
       const bool runs = file.kind == ProgramFile::Kind::kElf && file.problem.empty();
       return runs ? FrameworkOf(path, file.elf) : std::string(kPlainFramework);
     });
-    for (CTestUnits::Unit& unit : units) AddTreeUnit(*tree, std::move(unit));
+    AddTreeUnits(*tree, std::move(units));
   }
   return absl::OkStatus();
 }
 
-void Finder::AddTreeUnit(const CTestTree& tree, CTestUnits::Unit unit) {
+void Finder::AddTreeUnits(const CTestTree& tree, std::vector<CTestUnits::Unit> units) {
+  std::vector<std::vector<CTestOrder::Before>> after;
+  std::vector<std::optional<std::string>> names;  // of those that are there
+  for (CTestUnits::Unit& unit : units) {
+    after.push_back(std::move(unit.after));
+    if (!unit.note.empty()) {
+      result_.notes.push_back(absl::StrCat(Printable(UnitName(root_, tree.directory)), ": ", unit.note));
+    }
+    const std::optional<size_t> found = AddTreeUnit(tree, std::move(unit));
+    names.push_back(found.has_value() ? std::make_optional(found_[*found].program.name) : std::nullopt);
+  }
+  absl::flat_hash_map<std::string, size_t> position;
+  for (size_t u = 0; u < names.size(); ++u) {
+    if (names[u].has_value()) position.emplace(*names[u], u);
+  }
+  // What needs one that is not there is not there either, nor what needs that.
+  for (bool any = true; any;) {
+    any = false;
+    for (size_t u = 0; u < names.size(); ++u) {
+      const auto missing = std::find_if(after[u].begin(), after[u].end(), [&](const CTestOrder::Before& before) {
+        return before.must_pass && !names[before.test].has_value();
+      });
+      if (!names[u].has_value() || missing == after[u].end()) continue;
+      result_.warnings.push_back(
+          absl::StrCat(Printable(*names[u]), " needs a set-up of its fixture that cannot be run"));
+      std::erase_if(found_, [&](const Found& found) { return found.program.name == *names[u]; });
+      names[u].reset();
+      any = true;
+    }
+  }
+  for (Found& found : found_) {
+    const auto at = position.find(found.program.name);
+    if (at == position.end()) continue;
+    for (const CTestOrder::Before& before : after[at->second]) {
+      const std::optional<std::string>& name = names[before.test];
+      if (!name.has_value()) continue;  // that it cannot be run has been told
+      found.program.ctest->declarations.after.push_back(
+          {*name, before.must_pass, absl::StrCat("the set-up ", Printable(*name), " of its fixture")});
+    }
+  }
+}
+
+std::optional<size_t> Finder::AddTreeUnit(const CTestTree& tree, CTestUnits::Unit unit) {
   TestProgram program;
   program.path = unit.path;
   program.framework = unit.framework;
@@ -280,7 +324,7 @@ void Finder::AddTreeUnit(const CTestTree& tree, CTestUnits::Unit unit) {
   }
   if (!program.unrunnable.empty() && options_.allow_unrunnable) {
     result_.warnings.push_back(std::move(program.unrunnable));
-    return;
+    return std::nullopt;
   }
   if (unit.test.empty()) {
     const std::string name = UnitName(root_, unit.path);
@@ -299,6 +343,7 @@ void Finder::AddTreeUnit(const CTestTree& tree, CTestUnits::Unit unit) {
   }
   program.ctest = std::move(unit.unit);
   found_.push_back({std::move(program), false, true});
+  return found_.size() - 1;
 }
 
 std::string Finder::TakeName(const std::string& name) {

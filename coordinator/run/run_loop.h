@@ -168,6 +168,7 @@ class RunLoop : public Hosts::Delegate {
   void FindQuarantined(RunUnit* unit, const std::vector<std::optional<CaseHistory>>& known);
   // Whether a case with this history is to be handed out before others.
   bool IsFirst(const std::optional<CaseHistory>& history) const;
+  std::vector<UnitBefore> UnitsBefore(const Declarations& declarations);
   // What a report says of the quarantine of a case that ended so.
   void AddQuarantine(const RunUnit& unit, CaseEnded* ended) const;
   // Tells of entries of quarantine and budget that match no case of this run.
@@ -200,6 +201,7 @@ class RunLoop : public Hosts::Delegate {
   Shipping shipping_;
   Welcomer welcomer_;
   std::vector<RunUnit> units_;
+  absl::flat_hash_map<std::string, UnitId> by_name_;  // of them, where their order is asked for
   RunStatus status_;
   std::vector<std::vector<bool>> has_table_;  // by host and unit: the host listed it, or CaseTable was sent
   absl::flat_hash_map<std::pair<HostId, UnitId>, CaseInfos> listed_so_far_;  // listings of which more is to come

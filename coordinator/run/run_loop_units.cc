@@ -11,6 +11,7 @@
 #include "coordinator/run/expected_cases.h"
 #include "coordinator/run/left_behind.h"
 #include "coordinator/run/run_loop.h"
+#include "coordinator/schedule/ids.h"
 
 namespace dtest {
 namespace {
@@ -101,6 +102,9 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
                                      options_.durations.get(), unit.declared);
     if (!histories.empty()) known.suite_setup = out_.history->SuiteSetup(unit.name).value_or(absl::ZeroDuration());
     known.unlisted_too = TakesAll();
+    if (const Declarations* declared = out_.bundle->unit(id).declarations; declared != nullptr) {
+      known.after = UnitsBefore(*declared);
+    }
     for (SelectedCase& one : known.cases) {
       const auto found = unit.quarantined.find(one.index);
       one.uncounted = found != unit.quarantined.end() && !quarantine_.expired(found->second.entry);
@@ -113,6 +117,19 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
     }
     Schedule(std::move(known));
   }
+}
+
+std::vector<UnitBefore> RunLoop::UnitsBefore(const Declarations& declarations) {
+  if (declarations.after.empty()) return {};
+  if (by_name_.empty()) {
+    for (uint32_t u = 0; u < units_.size(); ++u) by_name_.emplace(units_[u].name, UnitId(u));
+  }
+  std::vector<UnitBefore> before;
+  for (const DeclaredBefore& one : declarations.after) {
+    const auto found = by_name_.find(one.unit);  // a run that is made again may have a part of them
+    before.push_back({found == by_name_.end() ? schedule::kNoUnit : found->second, one.must_pass, one.what});
+  }
+  return before;
 }
 
 // In parts, so that no event and no line of the log grows with the suite.

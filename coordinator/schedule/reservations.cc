@@ -28,7 +28,7 @@ bool Scheduler::Impl::Fits(HostId h, NeedsId n) const {
   const bool idle = host.busy() == 0;
   return needs_.SlotsSuffice(n, host.slots) &&
          (idle || host.occupied() + needs_.SlotsOf(n, host.slots) <= host.slots) && needs_.HasTags(h, n) &&
-         needs_.HostLocksFree(n, h);
+         needs_.MayRunOn(n, h) && needs_.HostLocksFree(n, h);
 }
 
 bool Scheduler::Impl::MayEverFit(HostId h, NeedsId n) const {

@@ -384,8 +384,8 @@ void Scheduler::Impl::AdmitInOrder() {
     Admit(*ready);
     const UnitBefore* const obstacle = order_.Obstacle(ready->after);
     if (obstacle == nullptr) continue;
-    const bool left_out = listings_.contains(obstacle->unit) && !order_.HasCases(obstacle->unit);
-    const char* const why = left_out ? " is not selected, or could not be listed" : " did not pass";
+    const char* const why =
+        order_.HasCases(obstacle->unit) ? " did not pass" : " is not selected, or could not be listed";
     for (CaseNumber i : pending_.TakeAll(ready->unit)) {
       FinalWithoutRun(i, Outcome::kInfraError, absl::StrCat("not run, as ", obstacle->what, why));
     }

@@ -73,7 +73,7 @@ struct SelectedCase {
 
 // A unit that others come after.
 struct UnitBefore {
-  UnitId unit;
+  UnitId unit;  // kNoUnit: one that is in no part of this run
   // What comes after it does not run unless all of its cases pass or are skipped, and there is one.
   bool must_pass = false;
   std::string what = {};  // for people, where it must pass: "its set-up build/start_server"

@@ -46,7 +46,9 @@ class UnitOrder {
     bool begun = false, any = false, failed = false;
     uint64_t left = 0;  // cases without their last verdict
   };
-  bool HasEnded(UnitId unit) const { return units_.contains(unit) && units_[unit].begun && units_[unit].left == 0; }
+  bool HasEnded(UnitId unit) const {
+    return unit == kNoUnit || (units_.contains(unit) && units_[unit].begun && units_[unit].left == 0);
+  }
 
   IdVector<UnitId, Unit> units_;
   std::vector<CasesKnown> waiting_;

@@ -94,13 +94,9 @@ struct Options {
   bool also_unlisted = false;              // what is in such a tree and in no test of CTest is run, too
   std::string pytest;                      // interpreter; empty: the project's; "none": Python files are no tests
   std::vector<std::string> pytest_arguments;
-  std::string pytest_root, pytest_config;  // of all of its tests; empty: looked for
-<<<<<<< HEAD
-  When pytest_reports = When::kAuto;  // a controller of pytest at the end
+  std::string pytest_root, pytest_config;                     // of all of its tests; empty: looked for
+  When pytest_reports = When::kAuto;                          // a controller of pytest at the end
   absl::Duration pytest_reports_timeout = absl::Minutes(10);  // of each
-=======
-  When pytest_reports = When::kAuto;       // a controller of pytest at the end
->>>>>>> ctest
   bool allow_unrunnable = false;
   bool run_disabled = false;
   bool list_cache = true;

@@ -162,6 +162,7 @@ CasePolicy CasePolicies::Of(const FilterSubject& subject, const CaseDeclaration*
     policy.exclusive = declaration->exclusive;
     policy.slots = declaration->slots;
     policy.fewer_slots_will_do = declaration->slots > 1;
+    policy.same_host = declaration->same_host;
   }
   for (const PolicyOverride& one : overrides_) {
     if (one.filter.Matches(subject)) Apply(one, &policy);

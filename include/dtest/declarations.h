@@ -20,11 +20,20 @@ struct CaseDeclaration {
   uint32_t slots = 1;                                // of its host, or all of one that has fewer
   bool exclusive = false;                            // nothing else of this run on its host
   std::optional<absl::Duration> expected = {};       // how long it takes, where history does not know it
+  std::string same_host = {};                        // those with the same text run on one host; empty: on any
   friend bool operator==(const CaseDeclaration&, const CaseDeclaration&) = default;
+};
+
+// A unit that another is to run after.
+struct DeclaredBefore {
+  std::string unit;        // its name
+  bool must_pass = false;  // else the other does not run
+  std::string what;        // for people: "the set-up build/start_server of its fixture"
 };
 
 // Of one unit.
 struct Declarations {
+  std::vector<DeclaredBefore> after = {};
   std::optional<CaseDeclaration> each;  // of every case that it lists
   // Without `each`: by name, those that are tests. What else the unit lists is not run.
   absl::flat_hash_map<std::string, CaseDeclaration> cases;

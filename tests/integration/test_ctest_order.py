@@ -1,0 +1,108 @@
+"""DEPENDS and fixtures of CTest trees: the verdicts and the order of `ctest`, here and on hosts."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import harness
+from harness import FAILED, PASSED, USAGE, DtestCase, FarmCase
+
+PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "ctest_order")
+# What `ctest` prints of a test, and our word for it.
+WORDS = {"Passed": "passed", "Failed": "failed", "Skipped": "skipped", "Not Run (Disabled)": "skipped", "Not Run": "infra error"}
+LINE = re.compile(r"^ *\d+/\d+ Test +#\d+: (\w+) \.*(?: |\*)+(Passed|Failed|Skipped|Not Run \(Disabled\)|Not Run)", re.MULTILINE)
+# Each comes after those of its list.
+AFTER = {"start_db": ["make_disk"], "uses_db_1": ["start_db"], "uses_db_2": ["start_db"], "stop_db": ["uses_db_1", "uses_db_2"],
+         "uses_disk": ["make_disk"], "remove_disk": ["uses_disk", "start_db"], "third": ["second"], "second": ["first"],
+         "broken_stop": ["broken_start"], "needs_skipped": ["skipped_start"]}
+
+
+class Tree:
+    """A build tree in a directory of its own, below which dtest is called."""
+
+    def make_tree(self, *options):
+        self.where = os.path.realpath(tempfile.mkdtemp(prefix="dtest-ctest-order-"))
+        self.addCleanup(shutil.rmtree, self.where)
+        shutil.copytree(PROJECT, os.path.join(self.where, "project"))
+        self.build = os.path.join(self.where, "project/build")
+        subprocess.run(["cmake", "-S", "project", "-B", "project/build", *options], cwd=self.where, check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def run_tree(self, *arguments, path="build"):
+        return self.dtest(path, *arguments, directory=os.path.join(self.where, "project"))
+
+    def take_order(self):
+        path = os.path.join(self.build, "order")
+        with open(path, encoding="ascii") as file:
+            order = file.read().split()
+        os.remove(path)
+        return order
+
+    def assertInOrder(self, order):
+        for test, before in AFTER.items():
+            for one in before:
+                self.assertLess(order.index(one), order.index(test), order)
+
+    def verdicts_of(self, result):
+        return {name.removeprefix("build/"): outcome
+                for (_, name), outcome in result.verdicts(whole_names=True).items()}
+
+
+class LocalTest(Tree, DtestCase):
+
+    def test_verdicts_and_order_of_ctest(self):
+        self.make_tree()
+        done = subprocess.run(["ctest", "-j4"], cwd=self.build, env=self.environment(), stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=False)
+        expected = {match[1]: WORDS[match[2]] for match in LINE.finditer(done.stdout)}
+        self.assertGreater(len(expected), 15, done.stdout)
+        self.assertInOrder(self.take_order())
+        result = self.run_tree("-j4")
+        self.assertExit(result, FAILED)
+        self.assertEqual(self.verdicts_of(result), expected)
+        order = self.take_order()
+        self.assertInOrder(order)
+        self.assertNotIn("needs_broken", order)
+        self.assertSays(result, "not run, as the set-up build/broken_start of its fixture did not pass")
+        self.assertSays(result, "the test second DEPENDS on no_such_test, which is no test there")
+
+    def test_a_set_up_that_is_not_selected(self):
+        self.make_tree()
+        result = self.run_tree("-k", "*uses_disk")
+        self.assertExit(result, FAILED)
+        self.assertSays(result, "not run, as the set-up build/make_disk of its fixture is not selected, or could not be listed")
+        result = self.run_tree("-k", "*disk")
+        self.assertExit(result, PASSED)
+        self.assertEqual(set(self.take_order()), {"make_disk", "uses_disk", "remove_disk"})
+        result = self.run_tree("-k", "*third")
+        self.assertExit(result, FAILED)
+        self.assertEqual(self.take_order(), ["third"])  # order is all that DEPENDS asks for
+
+    def test_a_circle(self):
+        self.make_tree("-DCIRCLE=ON")
+        result = self.run_tree()
+        why = "is to run after tests that are to run after one another, by DEPENDS or fixtures: "
+        self.assertExit(result, FAILED)
+        self.assertSays(result, f"hen of the CTest tree {self.build} {why}hen after egg after hen")
+        self.assertSays(result, f"chick of the CTest tree {self.build} {why}hen after egg after hen")
+        self.assertEqual(len(set(self.take_order()) & {"hen", "egg", "chick"}), 0)
+        self.assertSays(self.run_tree("--allow-unrunnable"), "warning: the test hen of the CTest tree")
+
+
+class FarmTest(Tree, FarmCase):
+
+    def test_what_shares_a_fixture_runs_on_one_host(self):
+        self.make_tree()
+        result = self.run_tree(*self.on_farm())
+        self.assertExit(result, FAILED)
+        verdicts = self.verdicts_of(result)
+        for name in ("uses_db_1", "uses_db_2", "start_db", "stop_db", "make_disk", "remove_disk", "uses_disk"):
+            self.assertEqual(verdicts[name], "passed", name)
+        self.assertEqual(verdicts["needs_broken"], "infra error")
+
+
+if __name__ == "__main__":
+    harness.main(farm=True)
