@@ -21,6 +21,7 @@ using Texts = std::vector<std::string>;
 constexpr int kMajorVersion = 1;
 constexpr double kLongestSeconds = 3e8;  // ten years
 constexpr uint32_t kMostProcessors = 1 << 16;
+constexpr size_t kMostQuoted = 500;  // bytes, in a message
 
 absl::Status Wrong(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("ctest --show-only=json-v1 printed what is no listing: ", what));
@@ -265,7 +266,7 @@ absl::StatusOr<CTestEntry> ReadEntry(const Json& test, Texts* only_reports) {
 size_t BeginOfObject(absl::string_view output) {
   if (absl::StartsWith(output, "{")) return 0;
   const size_t begin = output.find("\n{");
-  return begin == absl::string_view::npos ? output.size() : begin + 1;
+  return begin == absl::string_view::npos ? 0 : begin + 1;
 }
 
 }  // namespace
@@ -308,12 +309,12 @@ absl::Status AddEnvironmentModification(absl::string_view text, std::vector<EnvC
 absl::StatusOr<CTestListing> ParseCTestListing(absl::string_view output) {
   CTestListing listing;
   const size_t begin = BeginOfObject(output);
-  const absl::string_view before = output.substr(0, std::min<size_t>(begin, 500));
+  const absl::string_view before = output.substr(0, std::min(begin, kMostQuoted));
   Json object;
   try {
     object = Json::parse(output.begin() + begin, output.end());
   } catch (const Json::exception& error) {
-    return Wrong(absl::StrCat(error.what(), before.empty() ? "" : absl::StrCat("; it begins with: ", before)));
+    return Wrong(absl::StrCat(error.what(), "; it begins with: ", output.substr(0, kMostQuoted)));
   }
   const Json* const kind = Member(object, "kind", Json::value_t::string);
   if (kind == nullptr || kind->get<std::string>() != "ctestInfo") return Wrong("it is not of the kind ctestInfo");

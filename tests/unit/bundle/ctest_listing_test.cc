@@ -21,7 +21,7 @@ std::string Listing(const std::string& tests, const std::string& version = R"({"
   return absl::StrCat(R"({"kind": "ctestInfo", "version": )", version, R"(, "tests": [)", tests, "]}\n");
 }
 
-std::string Test(const std::string& properties, const std::string& command = R"(["/bin/x", "-a"])") {
+std::string TestOf(const std::string& properties, const std::string& command = R"(["/bin/x", "-a"])") {
   return absl::StrCat(R"({"name": "t", "command": )", command, R"(, "properties": [)", properties, "]}");
 }
 
@@ -35,13 +35,13 @@ CTestEntry Only(const std::string& test) {
   if (!listing.ok() || listing->entries.size() != 1) return {};
   return listing->entries.front();
 }
-CTestEntry With(const std::string& name, const std::string& value) { return Only(Test(Property(name, value))); }
+CTestEntry With(const std::string& name, const std::string& value) { return Only(TestOf(Property(name, value))); }
 std::vector<std::string> ProblemsWith(const std::string& name, const std::string& value) {
   return With(name, value).problems;
 }
 
 TEST(CTestListingTest, EveryPropertyHasItsPlace) {
-  const CTestEntry entry = Only(Test(absl::StrCat(
+  const CTestEntry entry = Only(TestOf(absl::StrCat(
       Property("COST", "2.5"), ",", Property("ENVIRONMENT", R"(["A=1=2", "HOME"])"), ",",
       Property("FAIL_REGULAR_EXPRESSION", R"(["bad"])"), ",", Property("LABELS", R"(["l", "m n"])"), ",",
       Property("PASS_REGULAR_EXPRESSION", R"(["good", "fine"])"), ",", Property("PROCESSORS", "4"), ",",
@@ -103,8 +103,8 @@ TEST(CTestListingTest, BadValuesAreNamed) {
 
 TEST(CTestListingTest, WithoutACommandItWasNotBuilt) {
   EXPECT_THAT(Only(R"({"name": "t"})").problems, ElementsAre(HasSubstr("has no command")));
-  EXPECT_THAT(Only(Test("", "[]")).problems, ElementsAre(HasSubstr("has no command")));
-  EXPECT_THAT(Only(Test("", R"([""])")).problems, ElementsAre(HasSubstr("has no command")));
+  EXPECT_THAT(Only(TestOf("", "[]")).problems, ElementsAre(HasSubstr("has no command")));
+  EXPECT_THAT(Only(TestOf("", R"([""])")).problems, ElementsAre(HasSubstr("has no command")));
   const CTestEntry disabled =
       Only(absl::StrCat(R"({"name": "t", "properties": [)", Property("DISABLED", "true"), "]}"));
   EXPECT_THAT(disabled.problems, IsEmpty()) << "it does not run anyway";
@@ -114,7 +114,7 @@ TEST(CTestListingTest, WithoutACommandItWasNotBuilt) {
 TEST(CTestListingTest, WhatIsNoListing) {
   const auto fault = [](const std::string& text) { return std::string(ParseCTestListing(text).status().message()); };
   EXPECT_THAT(fault(""), HasSubstr("no listing"));
-  const std::string whole = Listing(Test(""));
+  const std::string whole = Listing(TestOf(""));
   for (size_t size = 1; size + 2 < whole.size(); ++size)
     EXPECT_THAT(fault(whole.substr(0, size)), HasSubstr("no listing"));
   EXPECT_THAT(fault("RegularExpression::compile(): Nested *?+.\nwhat"), HasSubstr("it begins with: RegularExpression"));
@@ -125,14 +125,14 @@ TEST(CTestListingTest, WhatIsNoListing) {
   EXPECT_THAT(fault(Listing("{}")), HasSubstr("no name"));
   EXPECT_THAT(fault(Listing("7")), HasSubstr("no name"));
   EXPECT_THAT(fault(Listing(R"({"name": ""})")), HasSubstr("is empty"));
-  EXPECT_THAT(fault(Listing(Test("", "7"))), HasSubstr("the command of 't'"));
-  EXPECT_THAT(fault(Listing(Test("7"))), HasSubstr("a property of 't'"));
+  EXPECT_THAT(fault(Listing(TestOf("", "7"))), HasSubstr("the command of 't'"));
+  EXPECT_THAT(fault(Listing(TestOf("7"))), HasSubstr("a property of 't'"));
   EXPECT_THAT(fault(Listing(R"({"name": "t", "properties": 7})")), HasSubstr("the properties of 't'"));
 }
 
 TEST(CTestListingTest, WhatIsToldBesideIt) {
   absl::StatusOr<CTestListing> listing =
-      ParseCTestListing(absl::StrCat("-- looking\n", Listing(Test(Property("MEASUREMENT", "[]")))));
+      ParseCTestListing(absl::StrCat("-- looking\n", Listing(TestOf(Property("MEASUREMENT", "[]")))));
   ASSERT_TRUE(listing.ok()) << listing.status();
   EXPECT_THAT(listing->notes, ElementsAre(HasSubstr("-- looking"), HasSubstr("1 test of CTest has MEASUREMENT")));
 }
