@@ -263,6 +263,10 @@ void BoostReader::Ended(absl::Span<const std::string> files, ProcessEnd* end, Ca
   }
   if (in_case() && !test_.failures.empty()) AddOutput(absl::StrCat(test_.failures.Take(), "\n"));
   const bool passed = end->signal == 0 && end->exit_code == 0;
+  const bool ended = end->signal == 0 && (end->exit_code == 0 || end->exit_code == kTestsFailed);
+  if (ended && open_.empty() && !complete_) {
+    AddOutput("dtest: nothing came by its log: the program may set the log's stream, format or level by itself\n");
+  }
   ReportedCases::Ended(files, end, sink);
   if (!end->listing_wrong.empty()) return;
   AddWhereItDied(end);

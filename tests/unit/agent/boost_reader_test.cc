@@ -333,6 +333,16 @@ TEST_P(BoostReaderTest, ACrashStaysWithItsCase) {
   EXPECT_EQ(end_.listing_wrong, "");
 }
 
+TEST_P(BoostReaderTest, ALogThatGoesElsewhere) {
+  Batch({0});
+  Ended(0);
+  EXPECT_FALSE(end_.premature);
+  EXPECT_THAT(end_.output, HasSubstr("the program may set the log's stream, format or level by itself"));
+  Batch({0});
+  Ended(0, 11);
+  EXPECT_EQ(end_.output, "");
+}
+
 TEST_P(BoostReaderTest, AStatusThatNoFailureExplains) {
   const auto status = [this](absl::string_view what, int exit_code) {
     Batch({0});
