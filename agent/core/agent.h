@@ -126,6 +126,12 @@ struct CaseBegan {
   SlotId slot;
   uint32_t index = 0;
 };
+// The case that runs waits in its process, which runs others meanwhile: it begins again, or if the process ends before
+// that, it has not run.
+struct CasePaused {
+  SlotId slot;
+  uint32_t index = 0;
+};
 // The case has ended, and its suite is being torn down: CaseFinished follows, at the latest as the process ends.
 struct SuiteTearDown {
   SlotId slot;
@@ -196,8 +202,8 @@ struct SlotsOpen {
 struct AgentTick {};
 
 using AgentEvent = std::variant<FromCoordinator, CoordinatorHeard, FilesReady, BatchCut, BatchEnds, CaseBegan,
-                                SuiteTearDown, CaseFinished, ProcessExited, ProcessEnded, AgentSignalled, NetworkTried,
-                                ListingEnded, SetupEnded, SlotsOpen, AgentTick>;
+                                CasePaused, SuiteTearDown, CaseFinished, ProcessExited, ProcessEnded, AgentSignalled,
+                                NetworkTried, ListingEnded, SetupEnded, SlotsOpen, AgentTick>;
 
 // ---- Actions ---------------------------------------------------------------------------------------------------
 

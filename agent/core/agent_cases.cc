@@ -37,6 +37,16 @@ void Agent::Impl::On(CaseBegan&& event) {
   if (!interrupted) StartLimit(slot, position);
 }
 
+void Agent::Impl::On(CasePaused&& event) {
+  Slot* slot = Live(event.slot, Slot::State::kRunning);
+  if (slot == nullptr || slot->running == HeldLease::kNone) return;
+  if (slot->running != PositionIn(*slot, event.index)) return;
+  const bool open = slot->fate == Slot::Fate::kOpen;
+  if (!open && slot->fate != Slot::Fate::kInterrupted) return;
+  slot->running = HeldLease::kNone;
+  if (open) StartLimit(slot, NextOf(*slot));
+}
+
 void Agent::Impl::On(SuiteTearDown&& event) {
   Slot* slot = Live(event.slot, Slot::State::kRunning);
   if (slot == nullptr || slot->fate != Slot::Fate::kOpen || slot->running == HeldLease::kNone) return;

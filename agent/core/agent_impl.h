@@ -185,6 +185,7 @@ class Agent::Impl {
 
   void On(BatchCut&& event);
   void On(CaseBegan&& event);
+  void On(CasePaused&& event);
   void On(SuiteTearDown&& event);
   void MarkStartup(Slot* slot);
   void On(CaseFinished&& event);

@@ -85,6 +85,9 @@ class CaseSink {
  public:
   virtual ~CaseSink() = default;
   virtual void Began(uint32_t index) = 0;
+  // The case that runs waits, and others of the process run meanwhile. It is begun again as it goes on; if the process
+  // ends before that, it has not run.
+  virtual void Paused(uint32_t /*index*/) {}
   // The case that runs has ended, and its suite is being torn down. Finished follows when that is over, too.
   virtual void TearingDown(uint32_t /*index*/) {}
   virtual void Finished(CaseResult result, Standing standing) = 0;
@@ -134,8 +137,11 @@ class TestFramework {
   // process was when it ended, which is told beside how it ended.
   virtual absl::StatusOr<CaseInfos> ParseListing(absl::string_view output,
                                                  absl::Span<const std::string> files) const = 0;
-  // What a person should know of a listing that ParseListing could read; `files` as there.
-  virtual std::vector<std::string> ListingNotes(absl::Span<const std::string> /*files*/) const { return {}; }
+  // What a person should know of a listing that ParseListing could read; `output` and `files` as there.
+  virtual std::vector<std::string> ListingNotes(absl::string_view /*output*/,
+                                                absl::Span<const std::string> /*files*/) const {
+    return {};
+  }
   // Whether a process whose listing ParseListing could read may exit with this status.
   virtual bool ListsWithStatus(int exit_code) const { return exit_code == 0; }
 

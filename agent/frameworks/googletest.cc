@@ -96,7 +96,8 @@ absl::StatusOr<CaseInfos> GoogleTestFramework::ParseListing(absl::string_view ou
   return wrote ? ParseGoogleTestJson(files.front()) : ParseGoogleTestText(output);
 }
 
-std::vector<std::string> GoogleTestFramework::ListingNotes(absl::Span<const std::string> files) const {
+std::vector<std::string> GoogleTestFramework::ListingNotes(absl::string_view /*output*/,
+                                                           absl::Span<const std::string> files) const {
   const uint64_t left_out = files.empty() ? 0 : GoogleTestsLeftOut(files.front());
   if (left_out == 0) return {};
   return {absl::StrCat(left_out, left_out == 1 ? " test is" : " tests are",

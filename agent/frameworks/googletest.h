@@ -35,7 +35,7 @@ class GoogleTestFramework : public TestFramework {
   bool NeedsListing() const override { return true; }
   Invocation ListInvocation(absl::string_view temp_dir) const override;
   absl::StatusOr<CaseInfos> ParseListing(absl::string_view output, absl::Span<const std::string> files) const override;
-  std::vector<std::string> ListingNotes(absl::Span<const std::string> files) const override;
+  std::vector<std::string> ListingNotes(absl::string_view output, absl::Span<const std::string> files) const override;
   size_t CasesAProcess(const BatchRequest& request) const override;
   Invocation RunInvocation(const BatchRequest& request) const override;
   std::unique_ptr<OutputReader> NewReader(const BatchRequest& request) const override;

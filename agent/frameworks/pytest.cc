@@ -130,7 +130,8 @@ absl::StatusOr<CaseInfos> PytestFramework::ParseListing(absl::string_view /*outp
   return std::move(listing).Take(records);
 }
 
-std::vector<std::string> PytestFramework::ListingNotes(absl::Span<const std::string> files) const {
+std::vector<std::string> PytestFramework::ListingNotes(absl::string_view /*output*/,
+                                                       absl::Span<const std::string> files) const {
   PytestRecords records;
   std::vector<std::string> notes;
   records.Feed(files.empty() ? "" : files.front(), [&](const PytestRecord& record) {

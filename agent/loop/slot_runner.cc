@@ -257,6 +257,8 @@ void SlotRunner::Began(uint32_t index) {
   options_.emit(CaseBegan{options_.slot, index});
 }
 
+void SlotRunner::Paused(uint32_t index) { options_.emit(CasePaused{options_.slot, index}); }
+
 void SlotRunner::TearingDown(uint32_t index) { options_.emit(SuiteTearDown{options_.slot, index}); }
 
 void SlotRunner::Finished(CaseResult result, Standing standing) {
@@ -468,7 +470,7 @@ void SlotRunner::EndListing() {
     ended.error = absl::StrCat("listing the tests of ", name, ": ", cases.status().message());
   } else {
     ended.cases = *std::move(cases);
-    for (const std::string& note : framework->ListingNotes(files)) {
+    for (const std::string& note : framework->ListingNotes(listing_, files)) {
       if (options_.note) options_.note(absl::StrCat(name, ": ", note));
     }
   }

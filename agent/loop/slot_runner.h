@@ -92,6 +92,7 @@ class SlotRunner : private CaseSink {
 
  private:
   void Began(uint32_t index) override;
+  void Paused(uint32_t index) override;
   void TearingDown(uint32_t index) override;
   void Finished(CaseResult result, Standing standing) override;
   void WantsMore() override;

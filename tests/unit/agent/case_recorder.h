@@ -16,6 +16,7 @@ namespace dtest {
 class CaseRecorder : public CaseSink {
  public:
   void Began(uint32_t index) override { events.push_back(absl::StrCat("began ", index)); }
+  void Paused(uint32_t index) override { events.push_back(absl::StrCat("paused ", index)); }
   void Finished(CaseResult result, Standing standing) override {
     std::string text = absl::StrCat(result.index, " ", OutcomeName(result.outcome));
     if (!result.message.empty()) absl::StrAppend(&text, " (", result.message, ")");

@@ -65,6 +65,30 @@ TEST_F(AgentCore, EachCaseHasItsOwnTime) {
   EXPECT_THAT(Ends(0), ElementsAre("results 1 [1 passed] done"));
 }
 
+TEST_F(AgentCore, ACaseThatWaitsWhileAnotherRunsIsNotBlamed) {
+  Join(1);
+  GetLease(1, {0, 1});
+  Begin(0);
+  After(absl::Seconds(59));
+  EXPECT_THAT(Do(CasePaused{SlotId(0), 1}), IsEmpty()) << "it does not run";
+  EXPECT_THAT(Do(CasePaused{SlotId(0), 0}), IsEmpty());
+  After(absl::Seconds(59));
+  EXPECT_THAT(Begin(1), IsEmpty());
+  After(absl::Seconds(59));
+  EXPECT_THAT(Turn(), IsEmpty());
+  ProcessEnded ended;
+  ended.signal = SIGSEGV;
+  ended.output = "last words";
+  EXPECT_THAT(Do(std::move(ended)), IsEmpty());
+  EXPECT_THAT(Turn(), ElementsAre("results 1 [1 crashed (killed by signal 11 (Segmentation fault)) <last words>]",
+                                  "run 0 in 0: 0"));
+  Begin(0);
+  Do(CasePaused{SlotId(0), 0});
+  Begin(0);
+  Finish(0);
+  EXPECT_THAT(Ends(0), ElementsAre("results 1 [0 passed] done"));
+}
+
 TEST_F(AgentCore, HangBeforeTheFirstCaseIsLimitedToo) {
   Join(1);
   GetLease(1, {0, 1});

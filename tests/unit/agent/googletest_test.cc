@@ -192,9 +192,9 @@ TEST(GoogleTestJson, FieldsOfOtherReleasesArePassedOver) {
 
 TEST(GoogleTestJson, WhatTheProgramItselfLeavesOutIsCounted) {
   const GoogleTestFramework framework;
-  EXPECT_THAT(framework.ListingNotes({kJson}), ElementsAre(HasSubstr("1 test is left out by a filter of its own")));
-  EXPECT_THAT(framework.ListingNotes({absl::StrReplaceAll(kJson, {{"\"tests\": 4", "\"tests\": 3"}})}), ElementsAre());
-  EXPECT_THAT(framework.ListingNotes({}), ElementsAre());
+  EXPECT_THAT(framework.ListingNotes("", {kJson}), ElementsAre(HasSubstr("1 test is left out by a filter of its own")));
+  EXPECT_THAT(framework.ListingNotes("", {absl::StrReplaceAll(kJson, {{"\"tests\": 4", "\"tests\": 3"}})}), ElementsAre());
+  EXPECT_THAT(framework.ListingNotes("", {}), ElementsAre());
   EXPECT_EQ(GoogleTestsLeftOut("{\"tests\": 4, "), 0u);
 }
 

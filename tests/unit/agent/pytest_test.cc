@@ -98,7 +98,7 @@ TEST(PytestListingTest, MayBeEmptyAndHasNotes) {
   const absl::StatusOr<CaseInfos> cases = List(files.front());
   ASSERT_TRUE(cases.ok()) << cases.status();
   EXPECT_TRUE(cases->empty());
-  EXPECT_THAT(PytestAdapter().ListingNotes(files), ElementsAre("7 of 7 tests deselected"));
+  EXPECT_THAT(PytestAdapter().ListingNotes("", files), ElementsAre("7 of 7 tests deselected"));
 }
 
 TEST(PytestInvocationTest, ListsIntoAFile) {
