@@ -369,8 +369,8 @@ class RewritingTest(unittest.TestCase):
                     text, size = codecs.utf_8_decode(bytes(data), errors, True)
                     return text.replace("VALUE = 1", "VALUE = {value}"), size
                 known = codecs.lookup("utf-8")
-                codecs.register(lambda name: codecs.CodecInfo(known.encode, decode, known.streamreader, known.streamwriter,
-                                                              name="shouting") if name == "shouting" else None)
+                codecs.register(lambda name: codecs.CodecInfo(known.encode, decode, known.streamreader, known.streamwriter, known.incrementalencoder,
+                                                              known.incrementaldecoder, name) if name == "shouting" else None)
                 """)
             self.write("helper.py", "\n# coding: shouting\nVALUE = 1\n")
             self.write("test_00.py", f"# coding: shouting\nimport helper\nVALUE = 1\ndef test_reads():\n    assert (VALUE, helper.VALUE) == 0\n")

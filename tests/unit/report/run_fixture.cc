@@ -331,6 +331,8 @@ std::vector<RunEvent> MakeEvents() {
                      {{"told", "late & last"}}});
   now += absl::Milliseconds(3);
   add(CoverageMeasured{87.46, 90, true, "Name      Cover\nlib.py      87%\n", ""});
+  add(ReportsMade{UnitId(1), "io_test", "generated xml file: report.xml\n",
+                  "--html=report.html may be missing, or not whole: no space"});
   now += absl::Milliseconds(1);
   add(RunFinished{RunEnd::kFailFast, "6 failures (--max-fail 6)", 12, absl::Milliseconds(60)});
   now += absl::Milliseconds(16);
