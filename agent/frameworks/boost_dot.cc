@@ -41,7 +41,8 @@ bool ConsumeStatus(absl::string_view* text, bool* enabled) {
 bool ParseDecorators(absl::string_view text, BoostUnit* unit) {
   uint64_t timeout = 0;
   unit->expected_failures = 0;
-  if (absl::ConsumePrefix(&text, "|timeout=") && !ConsumeNumber(&text, &timeout)) return false;
+  unit->limited = absl::ConsumePrefix(&text, "|timeout=");
+  if (unit->limited && !ConsumeNumber(&text, &timeout)) return false;
   if (absl::ConsumePrefix(&text, "|expected failures=") && !ConsumeNumber(&text, &unit->expected_failures))
     return false;
   if (text.empty()) return true;

@@ -20,6 +20,7 @@ struct BoostUnit {
   uint32_t line = 0;
   bool suite = false;
   bool enabled = true;
+  bool limited = false;  // it has a timeout
   uint64_t expected_failures = 0;
   std::vector<std::string> labels;
   size_t parent = 0;

@@ -57,6 +57,7 @@ class Lister {
   absl::StatusOr<CaseInfos> List() {
     for (size_t i = 0; i < units_.size(); ++i) {
       for (const size_t on : units_[i].depends_on) Join(i, on);
+      if (units_[i].suite && units_[i].limited) Join(i, i);
     }
     if (absl::Status status = Add(0); !status.ok()) return status;
     return std::move(cases_);

@@ -33,7 +33,7 @@ inline constexpr absl::string_view kBoostDependsOn = "depends_on(";             
 //   }
 //
 // Nothing is escaped there. A case's name is the full one, "suite/case"; labels and dependencies of its suites are its,
-// too. Cases that dependencies join are one group. The order is that in which they run.
+// too. Cases that dependencies or the timeout of a suite join are one group. The order is that in which they run.
 //
 // InvalidArgument: it is cut short, is not of that form, or has what cannot be run by its name, and where.
 // FailedPrecondition: it ran its tests. Aborted: what is wrong with the program, written in place of the list.

@@ -82,6 +82,18 @@ TEST(BoostListingTest, WhatOthersDependOnRunsBefore) {
   EXPECT_FALSE(BoostDependsOn(*cases, 0, 5));
 }
 
+TEST(BoostListingTest, ATimeoutOfASuiteIsOfAllItsCases) {
+  const auto cases =
+      ParseBoostDot(List(absl::StrCat(Case(2, 1, "s|p.cc(1)|timeout=3"),
+                                      Braces(Case(10, 2, "a|p.cc(2)|timeout=1") + Case(11, 2, "b|p.cc(3)")),
+                                      Case(12, 1, "c|p.cc(4)|timeout=1"))),
+                    "");
+  ASSERT_TRUE(cases.ok()) << cases.status();
+  EXPECT_EQ(cases->group(0), "s/a");
+  EXPECT_EQ(cases->group(1), "s/a");
+  EXPECT_EQ(cases->group(2), "");
+}
+
 TEST(BoostListingTest, NoTests) {
   const auto cases = ParseBoostDot(List(""), "");
   ASSERT_TRUE(cases.ok()) << cases.status();
