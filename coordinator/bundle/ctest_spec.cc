@@ -60,6 +60,8 @@ class NamedFiles {
       }
     }
     for (const EnvChange& change : unit.env_changes) Name(change.value);
+    std::string unused;
+    if (!RelativeTo(unit.top, unit.working_directory, &unused)) Look(unit.working_directory, /*or_warn=*/false);
     for (const std::string& file : unit.required_files) Look(file, /*or_warn=*/true);
   }
 

@@ -3,7 +3,8 @@
 // The tree on a host mirrors the working directory (the root; unit_spec.h), so what lies below it is at the same place
 // there, and where arguments and variables name it by an absolute path they name the host's own (UnitSpec::mirrors).
 // Shipped are the program, the files that are required, and what arguments and variables name below the root: files,
-// programs among them with their libraries, and directories with all they hold, but for those that hold the build tree.
+// programs among them with their libraries, and directories with all they hold, but for those that hold the build tree;
+// and so its working directory, if that is outside of the build tree.
 // A program that lies outside of the root is the host's own if PATH leads to it here under its name; its name is looked
 // for there.
 //

@@ -126,8 +126,8 @@ class LocalTest(TreeCase):
         self.assertEqual(cases["build/serial_1", "build/serial_1"]["locks"], ["RUN_SERIAL"])
         result = self.run_tree("-k", "label(fast)")
         self.assertEqual(set(self.of_tests(result)), {"passes"})
-        override = "{filter = 'build/too_slow', timeout = '100ms'}"
-        slow = self.run_tree("-k", "build/too_slow", "--override", override)
+        override = "{filter = '=build/too_slow', timeout = '100ms'}"
+        slow = self.run_tree("-k", "=build/too_slow", "--override", override)
         self.assertEqual(self.of_tests(slow), {"too_slow": ["timed out"]})
         self.assertIn("100ms", slow.text.replace("0.1 s", "100ms"))
 

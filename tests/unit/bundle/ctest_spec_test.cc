@@ -98,6 +98,11 @@ TEST_F(CTestSpecTest, WhatIsNamedComesAlong) {
   program_.ctest->env_changes = {{"X", EnvChange::Kind::kAppend, absl::StrCat("y:", temp_.At("root/data/deep")), ":"}};
   program_.ctest->required_files = {temp_.At("root/big/c.txt")};
   EXPECT_THAT(Shipped(), ElementsAre("big/c.txt", "build/sub/run.sh", "data/deep/b.txt"));
+  program_.ctest->env_changes.clear();
+  program_.ctest->working_directory = temp_.At("root/data");
+  EXPECT_THAT(Shipped(), ElementsAre("big/c.txt", "build/sub/run.sh", "data/a.txt", "data/deep/b.txt"));
+  program_.ctest->working_directory = temp_.At("root");
+  EXPECT_THAT(Shipped(), ElementsAre("big/c.txt", "build/sub/run.sh"));
 }
 
 TEST_F(CTestSpecTest, ProgramsThatAreNamedBringTheirLibraries) {
