@@ -68,12 +68,12 @@ struct ManifestEntry {
 // How a unit of one case is judged by what it prints and how it exits, as CTest does it by its properties of such
 // names. The texts are expressions of CMake's (dtest/base/cmake_regex.h).
 struct Judging {
-  std::vector<std::string> pass;  // one of them must be found; then the exit status tells nothing
-  std::vector<std::string> fail;  // none may be
-  std::vector<std::string> skip;  // where one is, the case is skipped
-  int skip_status = -1;           // of a case that is skipped; -1: none is
-  bool will_fail = false;         // it passes where it would fail by these and its status, and the other way round
-  bool disabled = false;          // it never runs
+  std::vector<std::string> pass = {};  // one of them must be found; then the exit status tells nothing
+  std::vector<std::string> fail = {};  // none may be
+  std::vector<std::string> skip = {};  // where one is, the case is skipped
+  int skip_status = -1;                // of a case that is skipped; -1: none is
+  bool will_fail = false;              // it passes where it would fail by these and its status, and the other way round
+  bool disabled = false;               // it never runs
   friend bool operator==(const Judging&, const Judging&) = default;
 };
 
