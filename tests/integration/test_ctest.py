@@ -200,7 +200,7 @@ class BadTreeTest(DtestCase):
             return {"name": name, "command": ["/bin/true"],
                     "properties": [{"name": key, "value": value} for key, value in properties.items()]}
         path = self.listing(test("good"), {"name": "not_built"}, test("gone", COST=1.5) | {"command": ["/nowhere/x"]},
-                            test("late", DEPENDS=["good"]), test("new", FLAVOUR="sour"), test("wrong", TIMEOUT="soon"),
+                            test("late", PROCESSOR_AFFINITY=True), test("new", FLAVOUR="sour"), test("wrong", TIMEOUT="soon"),
                             test("backwards", TIMEOUT=-1.0), test("regex", PASS_REGULAR_EXPRESSION=["a**"]),
                             test("environment", ENVIRONMENT_MODIFICATION=["A=squash:1"]),
                             test("off", DISABLED=True, DEPENDS=["good"]))
@@ -208,7 +208,7 @@ class BadTreeTest(DtestCase):
         self.assertExit(result, FAILED)
         self.assertEqual(result.names(), {"good": "passed", "off": "skipped"})
         self.assertSays(result, "the test not_built of the CTest tree", "has no command", "/nowhere/x",
-                        "the test late of", "the property DEPENDS, which dtest does not honour yet",
+                        "the test late of", "the property PROCESSOR_AFFINITY, which dtest does not honour yet",
                         "the property FLAVOUR, which dtest does not know", 'a bad value of TIMEOUT: "soon"',
                         "a bad value of TIMEOUT: -1.0", "'a**': one of * + ? behind another",
                         "the unknown operation 'squash'")

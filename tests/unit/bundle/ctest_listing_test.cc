@@ -74,13 +74,20 @@ TEST(CTestListingTest, Limits) {
 }
 
 TEST(CTestListingTest, WhatCannotBeHonouredIsNamed) {
-  for (const char* name :
-       {"DEPENDS", "FIXTURES_SETUP", "FIXTURES_CLEANUP", "FIXTURES_REQUIRED", "RESOURCE_GROUPS", "PROCESSOR_AFFINITY",
-        "TIMEOUT_AFTER_MATCH", "TIMEOUT_SIGNAL_NAME", "TIMEOUT_SIGNAL_GRACE_PERIOD", "GENERATED_RESOURCE_SPEC_FILE"}) {
+  for (const char* name : {"RESOURCE_GROUPS", "PROCESSOR_AFFINITY", "TIMEOUT_AFTER_MATCH", "TIMEOUT_SIGNAL_NAME",
+                           "TIMEOUT_SIGNAL_GRACE_PERIOD", "GENERATED_RESOURCE_SPEC_FILE"}) {
     EXPECT_THAT(ProblemsWith(name, R"(["x"])"),
                 ElementsAre(absl::StrCat("has the property ", name, ", which dtest does not honour yet")));
   }
   EXPECT_THAT(ProblemsWith("FLAVOUR", "1"), ElementsAre("has the property FLAVOUR, which dtest does not know"));
+}
+
+TEST(CTestListingTest, OrderAndFixtures) {
+  EXPECT_THAT(With("DEPENDS", R"(["a", "b"])").depends, ElementsAre("a", "b"));
+  EXPECT_THAT(With("FIXTURES_SETUP", R"(["db"])").setups, ElementsAre("db"));
+  EXPECT_THAT(With("FIXTURES_CLEANUP", R"(["db"])").cleanups, ElementsAre("db"));
+  EXPECT_THAT(With("FIXTURES_REQUIRED", R"(["db", "net"])").required, ElementsAre("db", "net"));
+  EXPECT_THAT(ProblemsWith("DEPENDS", "1"), ElementsAre("has a bad value of DEPENDS: 1"));
 }
 
 TEST(CTestListingTest, BadValuesAreNamed) {
