@@ -115,6 +115,9 @@ class OutputReader {
   // Bytes of the report as they come, cut anywhere: only with Invocation::report. What was printed by then has been
   // fed; nothing else is said of which came first, of what was written there and what was printed.
   virtual void FeedReport(absl::string_view /*bytes*/, CaseSink* /*sink*/) {}
+  // The report tells of ends alone, and where a case begins shows in the output: then all that was printed before an end
+  // was reported has been fed, and perhaps some of what came after.
+  virtual bool BeginsInOutput() const { return false; }
   // In answer to CaseSink::WantsMore, once: what the process is to run next. Only for readers that say so.
   virtual void Follow(const BatchRequest& /*request*/) {}
   // Nothing of the report can be read any more: a process that waits for an answer gets none.

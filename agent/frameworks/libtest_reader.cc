@@ -111,8 +111,13 @@ void LibtestReader::OpenOutput(CaseSink* sink) {
   outputs_.emplace_back(request_.output_cap);
   // Before the first test there is what libtest says of itself.
   if (printed_++ > 0) {
+    // The first line is the rest of the one before: "ok", behind what that has printed without a line feed, which is
+    // written with it.
     absl::string_view rest = before;
-    if (absl::ConsumePrefix(&rest, closing_)) rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const absl::string_view line = rest.substr(0, end);
+    const bool closes = !closing_.empty() && (absl::StartsWith(line, closing_) || absl::EndsWith(line, closing_));
+    if (closes) rest.remove_prefix(std::min(end + 1, rest.size()));
     outputs_.back().Append(rest);
   }
   BeginNext(sink);

@@ -36,6 +36,7 @@ class LibtestReader : public OutputReader {
   bool Start(CaseSink* sink) override;
   void Feed(absl::string_view bytes, CaseSink* sink) override;
   void FeedReport(absl::string_view bytes, CaseSink* sink) override;
+  bool BeginsInOutput() const override { return true; }
   void Ended(absl::Span<const std::string> files, ProcessEnd* end, CaseSink* sink) override;
 
  private:

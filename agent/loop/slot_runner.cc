@@ -312,7 +312,13 @@ void SlotRunner::FeedReader(Pipe pipe, absl::string_view bytes) {
       return listing_errors_->Append(bytes);
     case Pipe::kReport:
       if (reader_ == nullptr) return;
-      reader_->FeedReport(bytes, this);
+      if (reader_->BeginsInOutput() && process_->fd(Pipe::kOutput) >= 0) {
+        const std::string held(bytes);  // the buffer is used again
+        ReadPipe(Pipe::kOutput);
+        reader_->FeedReport(held, this);
+      } else {
+        reader_->FeedReport(bytes, this);
+      }
       if (reader_->lost()) process_->EndAnswers();
       return;
   }

@@ -136,7 +136,7 @@ class TapTest(DtestCase):
     def test_an_unknown_protocol(self):
         result = self.dtest(self.shell("a_test", "true"), "--protocol", "tip")
         self.assertExit(result, USAGE)
-        self.assertSays(result, "protocol: 'tip' is not one of googletest, catch2v2, catch2, doctest, boost, tap, plain")
+        self.assertSays(result, "protocol: 'tip' is not one of googletest, catch2v2, catch2, doctest, libtest, boost, gotest, gotest119, tap, plain")
 
 
 LONG = "a name so long that a list for people breaks it into lines,   which takes blanks away: here, or-here"

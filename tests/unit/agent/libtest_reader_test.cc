@@ -83,6 +83,16 @@ TEST_P(LibtestReaderTest, EachEndIsToldWhenItHappens) {
   EXPECT_EQ(end_.listing_wrong, "");
 }
 
+// A program keeps a line without its end, and writes it with "ok", when the result is told.
+TEST_P(LibtestReaderTest, AnUnfinishedLineIsNotTheNextTests) {
+  Batch({0, 1});
+  Print(absl::StrCat(kOpening, "test a ... "));
+  EXPECT_THAT(Log("ok a\n"), ElementsAre(testing::StartsWith("0 passed")));
+  EXPECT_THAT(Print("no line feedok\ntest m::a ... before it exits\n"), ElementsAre("began 1"));
+  Ended(3);
+  EXPECT_EQ(end_.output, "before it exits\n");
+}
+
 // As it is read where the agent had something else to do.
 TEST_P(LibtestReaderTest, AllAtOnce) {
   Batch({0, 1, 2});
