@@ -1,6 +1,5 @@
 #include "agent/frameworks/gotest.h"
 
-#include <algorithm>
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
@@ -58,14 +57,7 @@ std::vector<std::string> GoTestFramework::ListingNotes(absl::string_view output,
 }
 
 size_t GoTestFramework::CasesAProcess(const BatchRequest& request) const {
-  if (request.cases.size() == request.listing.size()) return request.cases.size();
-  size_t bytes = 0, count = 0;
-  for (const LeasedCase& leased : request.cases) {
-    bytes += request.listing.name(leased.index).size() + 1;
-    if (bytes > kMostNameBytes) break;
-    ++count;
-  }
-  return std::max<size_t>(count, 1);
+  return CasesThatFit(request, kMostNameBytes);
 }
 
 Invocation GoTestFramework::RunInvocation(const BatchRequest& request) const {

@@ -1,10 +1,9 @@
 #include "agent/frameworks/libtest.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "agent/frameworks/libtest_listing.h"
 #include "agent/frameworks/libtest_reader.h"
+#include "agent/frameworks/wanted_cases.h"
 
 namespace dtest {
 
@@ -22,14 +21,7 @@ absl::StatusOr<CaseInfos> LibtestFramework::ParseListing(absl::string_view outpu
 }
 
 size_t LibtestFramework::CasesAProcess(const BatchRequest& request) const {
-  if (request.cases.size() == request.listing.size()) return request.cases.size();
-  size_t bytes = 0, count = 0;
-  for (const LeasedCase& leased : request.cases) {
-    bytes += request.listing.name(leased.index).size() + 1;
-    if (bytes > kMostNameBytes) break;
-    ++count;
-  }
-  return std::max<size_t>(count, 1);
+  return CasesThatFit(request, kMostNameBytes);
 }
 
 Invocation LibtestFramework::RunInvocation(const BatchRequest& request) const {

@@ -11,6 +11,17 @@ std::vector<uint8_t> InBatch(const BatchRequest& request) {
   return in_batch;
 }
 
+size_t CasesThatFit(const BatchRequest& request, size_t bytes) {
+  if (request.cases.size() == request.listing.size()) return request.cases.size();
+  size_t sum = 0, count = 0;
+  for (const LeasedCase& leased : request.cases) {
+    sum += request.listing.name(leased.index).size() + 1;
+    if (sum > bytes) break;
+    ++count;
+  }
+  return std::max<size_t>(count, 1);
+}
+
 WantedCases::WantedCases(const BatchRequest& request, absl::FunctionRef<bool(uint32_t)> is_off)
     : listing_(&request.listing) {
   cases_.reserve(request.cases.size());

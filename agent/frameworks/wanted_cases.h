@@ -17,6 +17,10 @@ namespace dtest {
 // By index: whether the batch has the case.
 std::vector<uint8_t> InBatch(const BatchRequest& request);
 
+// How many of the request's cases, from the first on, have names that fit into so many bytes, each with a separator; at
+// least one. All, where they are all that the unit has: then no name need be said.
+size_t CasesThatFit(const BatchRequest& request, size_t bytes);
+
 class WantedCases {
  public:
   static constexpr size_t kNone = ~size_t{0};
