@@ -46,7 +46,8 @@ void SetAll(const VariableList& variables, Environment* environment) {
 
 void Make(const EnvChange& change, Environment* environment) {
   const std::string before = environment->Get(change.name);
-  const absl::string_view separator = before.empty() ? "" : change.separator;
+  // Not `? "" : change.separator`: that makes a temporary string.
+  const absl::string_view separator = before.empty() ? absl::string_view() : absl::string_view(change.separator);
   switch (change.kind) {
     case EnvChange::Kind::kSet:
       return environment->Set(change.name, change.value);

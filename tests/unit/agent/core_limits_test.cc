@@ -1,7 +1,6 @@
 // The core: limits of time, of cases and of the coordinator's silence.
 
 #include <csignal>
-#include <ctime>
 
 #include "core_fixture.h"
 
@@ -209,14 +208,14 @@ TEST_F(AgentCore, SlotsDefaultToCores) {
   EXPECT_THAT(GetLease(4, {0}), IsEmpty());
 }
 
-// The hot path is far from being the bottleneck (about a microsecond a case), however many cases there are.
+// The hot path is far from being the bottleneck (about a microsecond a case), however many cases there are: were it to
+// grow with what it holds, this test would not end. How fast it is, the benchmark says.
 TEST_F(AgentCore, ManyCases) {
   Join(1);
   constexpr uint32_t kCases = 200000;
   Lease lease{LeaseId(1), kMath, {}};
   for (uint32_t i = 0; i < kCases; ++i) lease.cases.push_back({i, 1});
   Get(std::move(lease));
-  const std::clock_t begin = std::clock();  // processor time: how busy the machine is must not matter
   size_t results = 0;
   raw_.clear();
   for (uint32_t i = 0; i < kCases; ++i) {
@@ -229,10 +228,7 @@ TEST_F(AgentCore, ManyCases) {
   }
   core_->Handle(now_, ProcessEnded{}, &raw_);
   results += std::get<Results>(std::get<Reply>(raw_.at(0)).message).results.size();
-  const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
   EXPECT_EQ(results, kCases);
-  RecordProperty("ns_per_case", static_cast<int>(seconds * 1e9 / kCases));
-  EXPECT_LT(seconds / kCases, 10e-6) << "it grows with what it holds";
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <ctime>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -714,11 +713,12 @@ TEST_P(GoogleTestReaderTest, FailureInGlobalSetUpIsKeptForTheEnd) {
   EXPECT_EQ(end_.output, "e.cc:3: Failure\nno database\nbye\n");
 }
 
-TEST(GoogleTestReaderSpeed, ThousandsOfTrivialCases) {
+// Were a case to cost more the more there are, this test would not end. How fast it is, the benchmark says.
+TEST(GoogleTestReaderSpeed, ManyTrivialCases) {
   std::vector<std::string> names;
   std::vector<LeasedCase> cases;
   std::string text;
-  for (uint32_t i = 0; i < 20000; ++i) {
+  for (uint32_t i = 0; i < 200000; ++i) {
     names.push_back(absl::StrCat("Suite", i / 100, ".Case", i));
     cases.push_back({i, 1});
     absl::StrAppend(&text, "[ RUN      ] ", names[i], "\n[       OK ] ", names[i], " (0 ms)\n");
@@ -729,16 +729,12 @@ TEST(GoogleTestReaderSpeed, ThousandsOfTrivialCases) {
     void Finished(CaseResult, Standing) override { ++finished; }
     int finished = 0;
   } counter;
-  const std::clock_t begin = std::clock();  // processor time: how busy the machine is must not matter
   const CaseInfos listing = DottedCases(names);
   GoogleTestReader reader(BatchRequest{.listing = listing, .cases = cases, .temp_dir = "", .output_cap = 1 << 20});
   reader.Start(&counter);
   reader.Feed(text, &counter);
   reader.Feed("[==========] ran\n", &counter);
-  const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-  EXPECT_EQ(counter.finished, 20000);
-  RecordProperty("ns_per_case", static_cast<int>(seconds * 1e9 / 20000));
-  EXPECT_LT(seconds / 20000, 20e-6) << "it grows with what it holds";
+  EXPECT_EQ(counter.finished, 200000);
 }
 
 }  // namespace
