@@ -16,14 +16,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "agent/execute/process.h"
+#include "agent/log.h"
 #include "agent/loop/host_info.h"
 #include "agent/loop/host_load.h"
 #include "agent/loop/run_agent.h"
 #include "agent/loop/start_check.h"
 #include "dtest/base/descriptor_limit.h"
 #include "dtest/version.h"
-#include "spdlog/sinks/stdout_sinks.h"
-#include "spdlog/spdlog.h"
 
 namespace dtest {
 namespace {
@@ -35,15 +34,6 @@ constexpr char kUsage[] =
     "\n"
     "Started by dtest on each host; speaks its protocol on stdin and stdout. Not for use by hand.\n"
     "DTEST_AGENT_LOG=debug|info|warning|error sets what it writes to stderr (default: warning).\n";
-
-// To stderr: stdout belongs to the stream.
-void SetUpLog() {
-  auto logger = spdlog::stderr_logger_mt("dtest-agent");
-  logger->set_pattern("dtest-agent[%P] %l: %v");
-  const char* level = std::getenv("DTEST_AGENT_LOG");
-  logger->set_level(level == nullptr ? spdlog::level::warn : spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
-}
 
 // Signals become readable; blocked before any thread starts, so that all inherit that.
 int SignalFd() {
@@ -87,9 +77,8 @@ absl::Status StartAndRun() {
   absl::StatusOr<std::unique_ptr<AgentDirectory>> directory = AgentDirectory::Make();
   if (!directory.ok()) return CannotRunHere(directory.status());
   if (MayNotRunPrograms((*directory)->path())) {
-    spdlog::warn(
-        "programs may not run in {} (a noexec mount): tests that make some there will fail; TMPDIR sets another",
-        (*directory)->path());
+    LogWarning(absl::StrCat("programs may not run in ", (*directory)->path(),
+                            " (a noexec mount): tests that make some there will fail; TMPDIR sets another"));
   }
   if (absl::Status status = stream->SendReady(options.start); !status.ok()) return status;
   return RunAgent(options, *std::move(directory), *std::move(stream));
@@ -111,7 +100,7 @@ int Main(int argc, char** argv) {
   prctl(PR_SET_NAME, kAgentProcess);  // also where the program loader was started with this file
   SetUpLog();
   if (absl::Status status = StartAndRun(); !status.ok()) {
-    spdlog::error("{}", std::string(status.message()));
+    LogError(status.message());
     return 1;
   }
   return 0;

@@ -6,10 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "agent/fetch/peers.h"
 #include "agent/fetch/preparer.h"
+#include "agent/log.h"
 #include "dtest/base/clock.h"
-#include "spdlog/spdlog.h"
 
 namespace dtest {
 
@@ -33,7 +34,7 @@ class FilesThread::Room {
       absl::Time next = preparer_.NextDeadline();
       if (peers_ != nullptr) next = std::min(next, peers_->NextDeadline());
       if (const absl::Status slept = poller_.Wait(std::max(next - MonotonicNow(), absl::ZeroDuration())); !slept.ok()) {
-        spdlog::error("the thread of the store: {}", std::string(slept.message()));
+        LogError(absl::StrCat("the thread of the store: ", slept.message()));
         std::abort();  // epoll_wait does not fail but for a bug of ours
       }
     }
@@ -60,7 +61,7 @@ class FilesThread::Room {
     };
     absl::StatusOr<std::unique_ptr<Peers>> peers = Peers::Listen(std::move(options));
     if (!peers.ok()) {
-      spdlog::info("no peers: {}", std::string(peers.status().message()));
+      LogInfo(absl::StrCat("no peers: ", peers.status().message()));
       return;
     }
     peers_ = *std::move(peers);

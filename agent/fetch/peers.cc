@@ -9,8 +9,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "agent/log.h"
 #include "protocol/codec.h"
-#include "spdlog/spdlog.h"
 
 namespace dtest {
 namespace {
@@ -158,7 +158,7 @@ void Peers::Handle(absl::Time now, const PeerTransport::Event& event) {
       if (need != nullptr) {
         server_.Asked(now, event.asker, *need);
       } else {
-        spdlog::warn("dropped a peer's question that is none: {}", std::string(envelope.status().message()));
+        LogWarning(absl::StrCat("dropped a peer's question that is none: ", envelope.status().message()));
       }
       return;
     }

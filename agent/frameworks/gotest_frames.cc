@@ -98,7 +98,8 @@ void GoFrames::FeedLines(absl::string_view bytes, Handler* handler) {
       Line(std::exchange(unread_, std::string()), handler);
       in_line_ = false;
     } else if (unread_.size() > kLongestFrame) {
-      handler->OnText(std::exchange(unread_, std::string()));
+      handler->OnText(unread_);
+      unread_.clear();
       in_line_ = true;
     }
   }

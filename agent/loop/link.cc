@@ -5,9 +5,10 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "agent/log.h"
 #include "protocol/codec.h"
 #include "protocol/liveness.h"
-#include "spdlog/spdlog.h"
 
 namespace dtest {
 namespace {
@@ -22,7 +23,7 @@ void Link::SendFrame(Session::Frame frame) {
   may_have_more_ = true;
   // A link that is down for a moment is the session's business: it sends again.
   if (absl::Status status = dealer_.Send(std::move(frame)); !status.ok()) {
-    spdlog::debug("cannot send to the coordinator: {}", std::string(status.message()));
+    LogDebug(absl::StrCat("cannot send to the coordinator: ", status.message()));
   }
 }
 
@@ -54,7 +55,7 @@ void Link::Receive(const std::function<absl::Time()>& clock, const std::function
     }
     absl::StatusOr<Envelope<ToAgent>> envelope = DecodeToAgent(*frame);
     if (!envelope.ok()) {
-      spdlog::warn("dropped a frame of the coordinator: {}", std::string(envelope.status().message()));
+      LogWarning(absl::StrCat("dropped a frame of the coordinator: ", envelope.status().message()));
       continue;
     }
     if (envelope->epoch != epoch_) continue;

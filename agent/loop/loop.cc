@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/log.h"
 #include "agent/loop/slot_environment.h"
-#include "spdlog/spdlog.h"
 
 namespace dtest {
 namespace {
@@ -16,13 +16,13 @@ constexpr absl::Duration kLook = absl::Seconds(1);  // at the host's load
 // With DTEST_AGENT_LOG=debug and `dtest -vv`, where leases go can be followed: what is leased twice was stolen between.
 template <typename Message>
 void LogLease(const Message& message) {
-  if (!spdlog::should_log(spdlog::level::debug)) return;
+  if (!LogsDebug()) return;
   if constexpr (std::is_same_v<Message, Lease>) {
     std::string cases;
     for (const LeasedCase& leased : message.cases) absl::StrAppend(&cases, " ", leased.index);
-    spdlog::debug("lease {} of executable {}:{}", message.id.value(), message.unit.value(), cases);
+    LogDebug(absl::StrCat("lease ", message.id.value(), " of unit ", message.unit.value(), ":", cases));
   } else if constexpr (std::is_same_v<Message, Recall>) {
-    spdlog::debug("recall of lease {}", message.lease.value());
+    LogDebug(absl::StrCat("recall of lease ", message.lease.value()));
   }
 }
 
@@ -147,7 +147,7 @@ void AgentLoop::Keep(const Welcome& welcome) {
   }
   if (welcome_.peer_public_key.empty()) return;
   if (options_.peer_address.empty()) {
-    spdlog::info("no peers: SSH_CONNECTION does not tell an address of this host");
+    LogInfo("no peers: SSH_CONNECTION does not tell an address of this host");
     return;
   }
   files_->MeetPeers({welcome_.peer_public_key, welcome_.peer_secret_key}, options_.peer_address);
