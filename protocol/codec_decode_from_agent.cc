@@ -148,7 +148,7 @@ Heartbeat Read(wire::Heartbeat::Reader in, Decoder& decoder) {
 }
 
 // A body of the other direction and one of a later schema are equally unknown here.
-std::optional<FromAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder) {
+std::optional<FromAgent> ReadFromAgent(wire::Envelope::Reader in, Decoder& decoder) {
   switch (in.which()) {
     case wire::Envelope::NONE:
       return std::nullopt;
@@ -195,7 +195,7 @@ std::optional<FromAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder) {
 }  // namespace
 
 absl::StatusOr<Envelope<FromAgent>> DecodeFromAgent(absl::string_view frame) {
-  return DecodeEnvelope<FromAgent>(frame, "agent", "dtest", ReadBody);
+  return DecodeEnvelope<FromAgent>(frame, "agent", "dtest", ReadFromAgent);
 }
 
 }  // namespace dtest

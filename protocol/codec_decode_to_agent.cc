@@ -205,7 +205,7 @@ ChunksAt Read(wire::ChunksAt::Reader in, Decoder& decoder) {
 }
 
 // A body of the other direction and one of a later schema are equally unknown here.
-std::optional<ToAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder) {
+std::optional<ToAgent> ReadToAgent(wire::Envelope::Reader in, Decoder& decoder) {
   switch (in.which()) {
     case wire::Envelope::NONE:
       return std::nullopt;
@@ -244,7 +244,7 @@ std::optional<ToAgent> ReadBody(wire::Envelope::Reader in, Decoder& decoder) {
 }  // namespace
 
 absl::StatusOr<Envelope<ToAgent>> DecodeToAgent(absl::string_view frame) {
-  return DecodeEnvelope<ToAgent>(frame, "coordinator", "agent", ReadBody);
+  return DecodeEnvelope<ToAgent>(frame, "coordinator", "agent", ReadToAgent);
 }
 
 }  // namespace dtest

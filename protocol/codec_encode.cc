@@ -15,7 +15,7 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kWord = sizeof(capnp::word);
+constexpr size_t kWordBytes = sizeof(capnp::word);
 
 capnp::Data::Reader Bytes(absl::string_view text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
@@ -406,7 +406,7 @@ void Write(const Gathered& gathered, wire::Envelope::Builder envelope) {
 // low costs a second segment, too high costs zeroing memory; neither is wrong.
 size_t BytesHint(const std::vector<std::string>& strings) {
   size_t bytes = 0;
-  for (const std::string& text : strings) bytes += text.size() + 2 * kWord;
+  for (const std::string& text : strings) bytes += text.size() + 2 * kWordBytes;
   return bytes;
 }
 template <typename Message>
@@ -423,18 +423,19 @@ size_t BytesHint(const Gathered& gathered) { return gathered.data.size(); }
 size_t BytesHint(const Lease& lease) { return lease.cases.size() * 2 * sizeof(uint32_t); }  // with limits: twice that
 size_t BytesHint(const ChunkData& chunk) { return chunk.zstd.size(); }
 size_t BytesHint(const ChunksAt& at) { return at.chunks.size() * Digest::kSize + BytesHint(at.endpoints); }
-size_t BytesHint(const AddUnit& add) { return add.spec.files.size() * 20 * kWord; }
+size_t BytesHint(const AddUnit& add) { return add.spec.files.size() * 20 * kWordBytes; }
 size_t BytesHint(const NeedRecipes& need) { return need.files.size() * Digest::kSize; }
 size_t BytesHint(const NeedChunks& need) { return need.chunks.size() * Digest::kSize; }
 size_t BytesHint(const Recipes& recipes) {
   size_t bytes = recipes.unknown.size() * Digest::kSize;
-  for (const FileRecipe& recipe : recipes.recipes) bytes += 16 * kWord + recipe.chunks.size() * (Digest::kSize + 4);
+  for (const FileRecipe& recipe : recipes.recipes)
+    bytes += 16 * kWordBytes + recipe.chunks.size() * (Digest::kSize + 4);
   return bytes;
 }
 size_t BytesHint(const Results& results) {
-  size_t bytes = results.results.size() * 5 * kWord;
+  size_t bytes = results.results.size() * 5 * kWordBytes;
   for (const CaseResult& result : results.results) {
-    if (HasDetail(result)) bytes += 8 * kWord + result.message.size() + result.output.size();
+    if (HasDetail(result)) bytes += 8 * kWordBytes + result.message.size() + result.output.size();
   }
   return bytes;
 }
@@ -451,10 +452,10 @@ std::string Flatten(capnp::MessageBuilder& message) {
     words += segments[i].size();
   }
   std::string frame;
-  frame.reserve(table.size() * sizeof(uint32_t) + words * kWord);
+  frame.reserve(table.size() * sizeof(uint32_t) + words * kWordBytes);
   frame.append(reinterpret_cast<const char*>(table.data()), table.size() * sizeof(uint32_t));
   for (const auto& segment : segments) {
-    frame.append(reinterpret_cast<const char*>(segment.begin()), segment.size() * kWord);
+    frame.append(reinterpret_cast<const char*>(segment.begin()), segment.size() * kWordBytes);
   }
   return frame;
 }
@@ -466,7 +467,7 @@ std::string EncodeBody(const Envelope<Body>& envelope) {
   std::string frame;
   // capnp throws for what no frame can hold: a text of half a gigabyte.
   kj::runCatchingExceptions([&] {
-    capnp::MallocMessageBuilder message(bytes / kWord);
+    capnp::MallocMessageBuilder message(bytes / kWordBytes);
     auto root = message.initRoot<wire::Envelope>();
     root.setVersion(envelope.version);
     root.setEpoch(envelope.epoch.value());

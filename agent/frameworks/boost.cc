@@ -19,7 +19,7 @@ namespace {
 constexpr absl::string_view kRun = "--run_test=";
 
 // These select, or change what is written where; options on the command line win over the others.
-std::vector<std::string> DisturbingVariables() {
+std::vector<std::string> VariablesOfBoost() {
   return {"BOOST_TEST_HELP",          "BOOST_TEST_LIST_CONTENT", "BOOST_TEST_LIST_LABELS",  "BOOST_TEST_LOGGER",
           "BOOST_TEST_OUTPUT_FORMAT", "BOOST_TEST_RUN_FILTERS",  "BOOST_TEST_SHOW_PROGRESS"};
 }
@@ -146,7 +146,7 @@ Invocation BoostFramework::ListInvocation(absl::string_view temp_dir) const {
   Invocation invocation;
   const std::string dot = absl::StrCat(temp_dir, "/listing.dot");
   invocation.arguments = {"--list_content=DOT", absl::StrCat("--report_sink=", dot)};
-  invocation.unset = DisturbingVariables();
+  invocation.unset = VariablesOfBoost();
   invocation.read_back = {dot};
   return invocation;
 }
@@ -175,7 +175,7 @@ Invocation BoostFramework::RunInvocation(const BatchRequest& request) const {
                           "--color_output=no",
                           "--catch_system_errors=no",
                           "--result_code=yes"};
-  invocation.unset = DisturbingVariables();
+  invocation.unset = VariablesOfBoost();
   invocation.report = true;
   for (std::string& filter : BoostFilters(request)) invocation.arguments.push_back(std::move(filter));
   return invocation;

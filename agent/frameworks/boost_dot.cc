@@ -19,8 +19,6 @@ constexpr absl::string_view kModule = "[shape=ellipse,peripheries=2,fontname=Hel
 constexpr absl::string_view kUnit = "[shape=Mrecord,fontname=Helvetica,color=";
 constexpr absl::string_view kDependency = "[color=red,style=dotted,constraint=false];\n";
 
-absl::Status Invalid(absl::string_view what) { return absl::InvalidArgumentError(what); }
-
 bool ConsumeNumber(absl::string_view* text, uint64_t* number) {
   const size_t size = std::min(text->find_first_not_of("0123456789"), text->size());
   if (!absl::SimpleAtoi(text->substr(0, size), number)) return false;
@@ -80,7 +78,8 @@ class TreeParser {
     for (const auto& [from, id] : dependencies_) {
       const auto to = by_id_.find(id);
       if (to == by_id_.end())
-        return Invalid(absl::StrCat("something depends on tu", id, ", which its list does not have"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("something depends on tu", id, ", which its list does not have"));
       units_[from].depends_on.push_back(to->second);
     }
     return std::move(units_);
@@ -90,10 +89,10 @@ class TreeParser {
   absl::Status Wrong() const {
     const absl::string_view line = rest_.substr(0, rest_.find('\n'));
     if (rest_.size() == line.size())
-      return Invalid(absl::StrCat("its list is cut short after ", units_.size(), " entries"));
+      return absl::InvalidArgumentError(absl::StrCat("its list is cut short after ", units_.size(), " entries"));
     const auto number = std::count(dot_.begin(), dot_.end() - static_cast<ptrdiff_t>(rest_.size()), '\n') + 1;
-    return Invalid(absl::StrCat("line ", number, " of its list is nothing that a list has there: '",
-                                ShownName(line.substr(0, 200)), "'"));
+    return absl::InvalidArgumentError(absl::StrCat("line ", number, " of its list is nothing that a list has there: '",
+                                                   ShownName(line.substr(0, 200)), "'"));
   }
 
   bool ParseModule() {
@@ -174,7 +173,8 @@ class Order {
       for (const size_t on : units_[i].depends_on) AddSiblings(i, on);
     }
     for (size_t i = 0; i < units_.size(); ++i) {
-      if (!Rank(i)) return Invalid(absl::StrCat("'", ShownName(units_[i].name), "' depends on itself"));
+      if (!Rank(i))
+        return absl::InvalidArgumentError(absl::StrCat("'", ShownName(units_[i].name), "' depends on itself"));
     }
     for (BoostUnit& unit : units_) {
       std::stable_sort(unit.children.begin(), unit.children.end(),

@@ -22,10 +22,8 @@ namespace {
 
 constexpr absl::string_view kSetupError = "Test setup error: ";
 
-absl::Status Invalid(absl::string_view what) { return absl::InvalidArgumentError(what); }
-
 // "Running 12 test cases..."
-bool RanTests(absl::string_view output) {
+bool RanBoostTests(absl::string_view output) {
   for (absl::string_view line : absl::StrSplit(output, '\n')) {
     uint64_t count = 0;
     line.remove_prefix(std::min(line.find("Running "), line.size()));  // main may print before it
@@ -127,19 +125,21 @@ class Lister {
     const BoostUnit& unit = units_[index];
     const std::string shown = ShownName(full_[index]);
     if (absl::StrContains(full_[index], '\n')) {
-      return Invalid(
+      return absl::InvalidArgumentError(
           absl::StrCat("the name '", shown, "' has a line feed, which the log does not tell from the end of a line"));
     }
     if (!IsExactBoostFilter(unit.name) && !unit.enabled && Grouped(index)) {
-      return Invalid(absl::StrCat("'", shown,
-                                  "' is disabled and others depend on it, and no filter says its name: no '*' at an "
-                                  "end, no '!', '+' or '@' at the beginning, no '/', ',' or ':'"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", shown,
+                       "' is disabled and others depend on it, and no filter says its name: no '*' at an "
+                       "end, no '!', '+' or '@' at the beginning, no '/', ',' or ':'"));
     }
-    if (!names_.insert({full_[index], index}).second) return Invalid(absl::StrCat("two cases are named '", shown, "'"));
+    if (!names_.insert({full_[index], index}).second)
+      return absl::InvalidArgumentError(absl::StrCat("two cases are named '", shown, "'"));
     for (size_t at = index; at != 0; at = units_[at].parent) {
       const auto taken = absl::c_find_if(units_[at].labels, IsDecorator);
       if (taken != units_[at].labels.end()) {
-        return Invalid(
+        return absl::InvalidArgumentError(
             absl::StrCat("the label '", ShownName(*taken), "' of '", shown, "' is how dtest names a decorator"));
       }
     }
@@ -160,8 +160,8 @@ class Lister {
 
 absl::StatusOr<CaseInfos> ParseBoostDot(absl::string_view dot, absl::string_view output) {
   if (dot.empty()) {
-    if (RanTests(output)) return absl::FailedPreconditionError("it ran its tests");
-    return Invalid("this is no list of Boost.Test: it wrote nothing to the file of --report_sink");
+    if (RanBoostTests(output)) return absl::FailedPreconditionError("it ran its tests");
+    return absl::InvalidArgumentError("this is no list of Boost.Test: it wrote nothing to the file of --report_sink");
   }
   if (absl::StartsWith(dot, kSetupError)) return absl::AbortedError(dot.substr(0, dot.find('\n')));
   absl::StatusOr<std::vector<BoostUnit>> units = ParseBoostTree(dot);

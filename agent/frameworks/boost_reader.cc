@@ -18,7 +18,7 @@ namespace {
 using Kind = BoostLine::Kind;
 using Unit = BoostLine::Unit;
 
-constexpr size_t kLongestLine = 64 << 10;
+constexpr size_t kLongestLineOfReport = 64 << 10;
 constexpr int kTestsFailed = 201, kOtherwiseFailed = 200;  // exit_test_failure, exit_exception_failure
 constexpr absl::string_view kNowhere = "unknown location:0";
 constexpr absl::string_view kNotSelected = "disabled", kTimeOver = "timeout for the test unit is exceeded";
@@ -43,7 +43,7 @@ std::string ShownSuite(absl::string_view path) {
   return path.empty() ? "the module" : absl::StrCat("the suite '", ShownName(path), "'");
 }
 
-std::string Unchecked(const BatchRequest& request) {
+std::string WhyOthersAreUncheckedInBoost(const BatchRequest& request) {
   if (!request.unlisted_too || BoostFilters(request).empty()) return "";
   return std::string(BoostFiltersOfTheOthers(request).status().message());
 }
@@ -53,8 +53,9 @@ std::string Unchecked(const BatchRequest& request) {
 BoostReader::BoostReader(const BatchRequest& request)
     : ReportedCases(
           request, {"Boost.Test", "disabled"},
-          [&](uint32_t index) { return IsDisabledBoostTest(request.listing[index]); }, Unchecked(request)),
-      log_(kLongestLine) {}
+          [&](uint32_t index) { return IsDisabledBoostTest(request.listing[index]); },
+          WhyOthersAreUncheckedInBoost(request)),
+      log_(kLongestLineOfReport) {}
 
 void BoostReader::Read(absl::string_view report) {
   log_.Feed(report, [this](absl::string_view line) { OnLine(line); });

@@ -21,7 +21,7 @@ constexpr absl::string_view kHidden = ".";
 constexpr absl::string_view kExclude = "exclude:";  // a word of filters, also within quotes
 
 // Under Bazel, Catch2 3 would take selection and reports from these.
-std::vector<std::string> DisturbingVariables() {
+std::vector<std::string> VariablesOfCatch2() {
   return {"BAZEL_TEST",        "TESTBRIDGE_TEST_ONLY", "TEST_SHARD_INDEX", "TEST_SHARD_STATUS_FILE",
           "TEST_TOTAL_SHARDS", "XML_OUTPUT_FILE"};
 }
@@ -135,7 +135,7 @@ Invocation Catch2Framework::ListInvocation(absl::string_view temp_dir) const {
   const std::string xml = absl::StrCat(temp_dir, "/listing.xml");
   // Without a filter hidden tests are not listed.
   invocation.arguments = {"--list-tests", "--reporter", "xml", "--out", xml, "--order", "decl", "*"};
-  invocation.unset = DisturbingVariables();
+  invocation.unset = VariablesOfCatch2();
   invocation.read_back = {xml};
   return invocation;
 }
@@ -168,7 +168,7 @@ size_t Catch2Framework::CasesAProcess(const BatchRequest& request) const {
 Invocation Catch2Framework::RunInvocation(const BatchRequest& request) const {
   Invocation invocation;
   invocation.arguments = {"--reporter", "xml", "--out", kReportPath, "--order", "decl", "--durations", "yes"};
-  invocation.unset = DisturbingVariables();
+  invocation.unset = VariablesOfCatch2();
   invocation.report = true;
   if (std::string filter = Catch2Filter(request); !filter.empty()) invocation.arguments.push_back(std::move(filter));
   return invocation;

@@ -27,8 +27,6 @@ struct Test {
   uint32_t line = 0;
 };
 
-absl::Status Invalid(absl::string_view what) { return absl::InvalidArgumentError(what); }
-
 std::string Place(const Test& test) { return absl::StrCat(test.file, ":", test.line); }
 
 // "[a][b c]" as labels.
@@ -46,8 +44,9 @@ absl::StatusOr<CaseInfos> ToCases(const std::vector<Test>& tests) {
   for (const Test& test : tests) {
     const auto [known, is_new] = by_name.try_emplace(test.name, &test);
     if (!is_new) {
-      return Invalid(absl::StrCat("two tests are named '", ShownName(test.name), "': at ", Place(*known->second),
-                                  " and ", Place(test), "; a name has to tell them apart"));
+      return absl::InvalidArgumentError(absl::StrCat("two tests are named '", ShownName(test.name), "': at ",
+                                                     Place(*known->second), " and ", Place(test),
+                                                     "; a name has to tell them apart"));
     }
     cases.Add({.name = test.name, .file = test.file, .line = test.line, .labels = Labels(test.tags)});
   }
@@ -55,14 +54,14 @@ absl::StatusOr<CaseInfos> ToCases(const std::vector<Test>& tests) {
 }
 
 // The closing words of a run.
-bool RanTests(absl::string_view output) {
+bool RanCatch2Tests(absl::string_view output) {
   return absl::StrContains(output, "All tests passed (") || absl::StrContains(output, "No tests ran") ||
          (absl::StrContains(output, "\ntest cases: ") && absl::StrContains(output, "\nassertions: "));
 }
 
-absl::Status NoList(absl::string_view output, absl::string_view what) {
-  return RanTests(output) ? absl::FailedPreconditionError("it ran its tests")
-                          : Invalid(absl::StrCat("this is no list of Catch2 tests: ", what));
+absl::Status NoListOfCatch2(absl::string_view output, absl::string_view what) {
+  return RanCatch2Tests(output) ? absl::FailedPreconditionError("it ran its tests")
+                                : absl::InvalidArgumentError(absl::StrCat("this is no list of Catch2 tests: ", what));
 }
 
 class ListingHandler : public XmlStream::Handler {
@@ -241,25 +240,27 @@ std::string DecodeCatch2Escapes(absl::string_view text) {
 }
 
 absl::StatusOr<CaseInfos> ParseCatch2Xml(absl::string_view xml, absl::string_view output) {
-  if (xml.empty()) return NoList(output, "it wrote nothing to the file of --out");
+  if (xml.empty()) return NoListOfCatch2(output, "it wrote nothing to the file of --out");
   XmlStream stream;
   ListingHandler handler;
   stream.Feed(xml, &handler);
-  if (!stream.problem().empty()) return NoList(output, stream.problem());
+  if (!stream.problem().empty()) return NoListOfCatch2(output, stream.problem());
   if (handler.root() == "Catch2TestRun" || handler.root() == "Catch") {
     return absl::FailedPreconditionError("it ran its tests");
   }
-  if (handler.root() != "MatchingTests") return NoList(output, absl::StrCat("it begins with <", handler.root(), ">"));
+  if (handler.root() != "MatchingTests")
+    return NoListOfCatch2(output, absl::StrCat("it begins with <", handler.root(), ">"));
   if (!stream.complete()) {
-    return Invalid(absl::StrCat("its list is cut short after ", handler.tests().size(), " tests"));
+    return absl::InvalidArgumentError(absl::StrCat("its list is cut short after ", handler.tests().size(), " tests"));
   }
-  if (handler.nameless()) return Invalid("it lists a test without a name");
+  if (handler.nameless()) return absl::InvalidArgumentError("it lists a test without a name");
   return ToCases(handler.tests());
 }
 
 absl::StatusOr<CaseInfos> ParseCatch2Text(absl::string_view text) {
   const size_t head = text.find(kHead);
-  if (head == absl::string_view::npos) return NoList(text, absl::StrCat("no line ends in '", kHead.substr(0, 20), "'"));
+  if (head == absl::string_view::npos)
+    return NoListOfCatch2(text, absl::StrCat("no line ends in '", kHead.substr(0, 20), "'"));
   text.remove_prefix(head + kHead.size());
   // "12 matching test cases", and an empty line.
   for (size_t at = text.find(" matching test case"); at != absl::string_view::npos;
@@ -270,16 +271,18 @@ absl::StatusOr<CaseInfos> ParseCatch2Text(absl::string_view text) {
     if (end == absl::string_view::npos || !absl::SimpleAtoi(text.substr(begin, at - begin), &count)) continue;
     std::vector<Test> tests;
     if (!ReadNames(text.substr(end + 2), count, &tests)) {
-      return Invalid(absl::StrCat("its list is cut short: it says ", count, " tests and names ", tests.size()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("its list is cut short: it says ", count, " tests and names ", tests.size()));
     }
     TextList list(text.substr(0, begin == 0 ? 0 : begin - 1), &tests);
     if (!list.ReadTags()) {
-      return Invalid(absl::StrCat("its list with tags and that of names are not of the same tests, at the line '",
-                                  ShownName(list.line()), "'"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("its list with tags and that of names are not of the same tests, at the line '",
+                       ShownName(list.line()), "'"));
     }
     return ToCases(tests);
   }
-  return Invalid("its list is cut short: no line says how many tests match");
+  return absl::InvalidArgumentError("its list is cut short: no line says how many tests match");
 }
 
 }  // namespace dtest

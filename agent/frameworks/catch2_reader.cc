@@ -31,7 +31,7 @@ uint64_t NumberOf(const XmlStream::Attributes& attributes, absl::string_view nam
   return absl::SimpleAtoi(XmlAttribute(attributes, name), &number) ? number : 0;
 }
 
-std::string Unchecked(const BatchRequest& request) {
+std::string WhyOthersAreUncheckedInCatch2(const BatchRequest& request) {
   if (!request.unlisted_too || Catch2Filter(request).empty()) return "";
   return std::string(Catch2FilterOfTheOthers(request).status().message());
 }
@@ -41,7 +41,7 @@ std::string Unchecked(const BatchRequest& request) {
 Catch2Reader::Catch2Reader(const BatchRequest& request)
     : XmlReportedCases(
           request, {"Catch2", "hidden"}, [&](uint32_t index) { return IsHiddenCatch2Test(request.listing[index]); },
-          Unchecked(request)) {}
+          WhyOthersAreUncheckedInCatch2(request)) {}
 
 void Catch2Reader::OnStart(absl::string_view name, const XmlStream::Attributes& attributes) {
   text_.clear();

@@ -14,7 +14,7 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kLongestLine = 64 << 10;
+constexpr size_t kLongestLineOfOutput = 64 << 10;
 
 // Expressions of one property, looked for in one output.
 class Expressions {
@@ -59,7 +59,7 @@ class CTestReader : public OutputReader {
         fail_(judging_.fail),
         skip_(judging_.skip),
         capture_(request.output_cap),
-        lines_(kLongestLine) {}
+        lines_(kLongestLineOfOutput) {}
 
   bool Start(CaseSink* sink) override {
     CaseResult result;

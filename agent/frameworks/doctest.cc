@@ -25,7 +25,7 @@ std::string PatternOf(absl::string_view name) {
 }
 
 // As doctest compares: '*' is any bytes, '?' any one.
-bool Matches(absl::string_view pattern, absl::string_view name) {
+bool MatchesWildcards(absl::string_view pattern, absl::string_view name) {
   size_t at = 0, in = 0, star = absl::string_view::npos, behind = 0;
   while (in < name.size()) {
     if (at < pattern.size() && pattern[at] == '*') {
@@ -55,7 +55,7 @@ class Patterns {
   }
   bool Match(absl::string_view name) const {
     return all_.contains(name) ||
-           absl::c_any_of(wild_, [name](const std::string& pattern) { return Matches(pattern, name); });
+           absl::c_any_of(wild_, [name](const std::string& pattern) { return MatchesWildcards(pattern, name); });
   }
   bool any_wild() const { return !wild_.empty(); }
   const std::string& joined() const { return joined_; }
@@ -90,7 +90,7 @@ const Runnable* WantedThatMatches(absl::string_view name, const std::vector<Runn
   const std::string pattern = PatternOf(name);
   if (pattern.find_first_of("*?") == std::string::npos && !wanted_names.contains(pattern)) return nullptr;
   const auto found =
-      absl::c_find_if(tests, [&](const Runnable& test) { return test.wanted && Matches(pattern, test.name); });
+      absl::c_find_if(tests, [&](const Runnable& test) { return test.wanted && MatchesWildcards(pattern, test.name); });
   return found == tests.end() ? nullptr : &*found;
 }
 

@@ -23,16 +23,14 @@ struct Test {
   bool skipped = false;
 };
 
-absl::Status Invalid(absl::string_view what) { return absl::InvalidArgumentError(what); }
-
 // The closing words of a run.
-bool RanTests(absl::string_view output) {
+bool RanDoctests(absl::string_view output) {
   return absl::StrContains(output, "[doctest] test cases: ") && absl::StrContains(output, "[doctest] Status: ");
 }
 
-absl::Status NoList(absl::string_view output, absl::string_view what) {
-  return RanTests(output) ? absl::FailedPreconditionError("it ran its tests")
-                          : Invalid(absl::StrCat("this is no list of doctest tests: ", what));
+absl::Status NoListOfDoctests(absl::string_view output, absl::string_view what) {
+  return RanDoctests(output) ? absl::FailedPreconditionError("it ran its tests")
+                             : absl::InvalidArgumentError(absl::StrCat("this is no list of doctest tests: ", what));
 }
 
 class ListingHandler : public XmlStream::Handler {
@@ -136,8 +134,9 @@ absl::StatusOr<CaseInfos> ToCases(const std::vector<Test>& tests) {
   absl::flat_hash_map<absl::string_view, const Test*> by_name;
   for (size_t i = 0; i < tests.size(); ++i) {
     if (!by_name.try_emplace(names[i], &tests[i]).second) {
-      return Invalid(absl::StrCat("two tests are named '", ShownName(tests[i].name), "' at ", Place(tests[i]),
-                                  ": a name, a suite or a line has to tell them apart"));
+      return absl::InvalidArgumentError(absl::StrCat("two tests are named '", ShownName(tests[i].name), "' at ",
+                                                     Place(tests[i]),
+                                                     ": a name, a suite or a line has to tell them apart"));
     }
     cases.Add(InfoOf(tests[i], names[i]));
   }
@@ -147,19 +146,21 @@ absl::StatusOr<CaseInfos> ToCases(const std::vector<Test>& tests) {
 }  // namespace
 
 absl::StatusOr<CaseInfos> ParseDoctestXml(absl::string_view xml, absl::string_view output) {
-  if (xml.empty()) return NoList(output, "it wrote nothing to the file of --dt-out");
+  if (xml.empty()) return NoListOfDoctests(output, "it wrote nothing to the file of --dt-out");
   XmlStream stream;
   ListingHandler handler;
   stream.Feed(xml, &handler);
-  if (!stream.problem().empty()) return NoList(output, stream.problem());
-  if (handler.root() != "doctest") return NoList(output, absl::StrCat("it begins with <", handler.root(), ">"));
+  if (!stream.problem().empty()) return NoListOfDoctests(output, stream.problem());
+  if (handler.root() != "doctest")
+    return NoListOfDoctests(output, absl::StrCat("it begins with <", handler.root(), ">"));
   if (handler.ran()) return absl::FailedPreconditionError("it ran its tests");
-  if (!handler.problem().empty()) return NoList(output, handler.problem());
+  if (!handler.problem().empty()) return NoListOfDoctests(output, handler.problem());
   if (!stream.complete() || !handler.counted()) {
-    return Invalid(absl::StrCat("its list is cut short after ", handler.tests().size(), " tests"));
+    return absl::InvalidArgumentError(absl::StrCat("its list is cut short after ", handler.tests().size(), " tests"));
   }
   if (handler.count() != handler.tests().size()) {
-    return Invalid(absl::StrCat("its list says ", handler.count(), " tests and names ", handler.tests().size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("its list says ", handler.count(), " tests and names ", handler.tests().size()));
   }
   if (handler.old()) {
     return absl::FailedPreconditionError("its doctest is too old to list which of its tests are skipped");

@@ -32,7 +32,7 @@ double SecondsOf(const XmlStream::Attributes& attributes, absl::string_view name
   return good ? seconds : 0;
 }
 
-std::string Unchecked(const BatchRequest& request) {
+std::string WhyOthersAreUncheckedInDoctest(const BatchRequest& request) {
   if (!request.unlisted_too || SelectDoctests(request).arguments.empty()) return "";
   return std::string(DoctestFilterOfTheOthers(request).status().message());
 }
@@ -42,7 +42,7 @@ std::string Unchecked(const BatchRequest& request) {
 DoctestReader::DoctestReader(const BatchRequest& request)
     : XmlReportedCases(
           request, {"doctest", "skip"}, [&](uint32_t index) { return IsSkippedDoctest(request.listing[index]); },
-          Unchecked(request)) {}
+          WhyOthersAreUncheckedInDoctest(request)) {}
 
 void DoctestReader::OnStart(absl::string_view name, const XmlStream::Attributes& attributes) {
   text_.clear();

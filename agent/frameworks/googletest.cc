@@ -67,7 +67,7 @@ std::string EscapeBehindDash(absl::string_view name) {
 }
 
 // Of a pattern that knows no wildcard but '?'.
-bool Matches(absl::string_view pattern, absl::string_view name) {
+bool MatchesPattern(absl::string_view pattern, absl::string_view name) {
   return pattern.size() == name.size() &&
          std::equal(pattern.begin(), pattern.end(), name.begin(), [](char p, char c) { return p == '?' || p == c; });
 }
@@ -118,7 +118,7 @@ absl::StatusOr<std::string> GoogleTestFilterOfTheOthers(const BatchRequest& requ
     }
     if (pattern.find('?') != std::string::npos) {
       for (const LeasedCase& leased : request.cases) {
-        if (!Matches(pattern, listing.name(leased.index))) continue;
+        if (!MatchesPattern(pattern, listing.name(leased.index))) continue;
         return absl::InvalidArgumentError(
             absl::StrCat("whether it has tests that it does not list could not be checked: no filter leaves out ",
                          ShownName(listing.name(i)), " and runs ", ShownName(listing.name(leased.index))));

@@ -28,7 +28,7 @@ constexpr absl::string_view kLeakedMock = "ERROR: this mock object (used in test
 constexpr absl::string_view kNoneFailed = "0 tests, listed below:";
 constexpr absl::string_view kSuiteFailed = ": SetUpTestSuite or TearDownTestSuite";
 // A line without end is given to the capture in pieces once it is longer than any marker with a name.
-constexpr size_t kLongestLine = 64 << 10;
+constexpr size_t kLongestUnfinishedLine = 64 << 10;
 constexpr size_t kLongestMarker = 8 << 10;
 
 absl::string_view WithoutNewline(absl::string_view line) {
@@ -85,7 +85,7 @@ void GoogleTestReader::Feed(absl::string_view bytes, CaseSink* sink) {
     const void* newline = std::memchr(bytes.data(), '\n', bytes.size());
     if (newline == nullptr) {
       partial_.append(bytes.data(), bytes.size());
-      if (partial_.size() > kLongestLine) {
+      if (partial_.size() > kLongestUnfinishedLine) {
         const size_t surplus = partial_.size() - kLongestMarker;
         Text(absl::string_view(partial_).substr(0, surplus));
         partial_.erase(0, surplus);

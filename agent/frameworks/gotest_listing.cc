@@ -12,7 +12,7 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kMostSaid = 100;  // bytes of a line, in an error
+constexpr size_t kMostShownOfGoLine = 100;  // bytes of a line, in an error
 constexpr absl::string_view kBenchmark = "Benchmark";
 
 // Of letters, digits and underscores, in any script: all bytes that are not ASCII may be of one.
@@ -66,11 +66,12 @@ absl::StatusOr<GoListing> ParseGoListing(absl::string_view output) {
       continue;
     }
     if (HasNameAtEnd(word)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "what its TestMain prints may hide the name of a test, in the line '", ShownName(line.substr(0, kMostSaid)),
-          "': end what it prints with a line feed, or print it to ", "stderr"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("what its TestMain prints may hide the name of a test, in the line '",
+                       ShownName(line.substr(0, kMostShownOfGoLine)),
+                       "': end what it prints with a line feed, or print it to ", "stderr"));
     }
-    if (listing.other_lines++ == 0) listing.an_other_line = std::string(line.substr(0, kMostSaid));
+    if (listing.other_lines++ == 0) listing.an_other_line = std::string(line.substr(0, kMostShownOfGoLine));
   }
   if (names.empty()) {
     return absl::InvalidArgumentError("it lists no test, example or benchmark: does its TestMain call m.Run?");

@@ -15,7 +15,6 @@ namespace {
 
 using Kind = GoFrame::Kind;
 
-constexpr size_t kLongestLine = 8 << 10;
 constexpr size_t kMostLogBytes = 16 << 10;  // of a test
 constexpr int kRaceStatus = 66;             // of a process in which the race detector has found something
 constexpr absl::string_view kIndent = "    ";
@@ -40,7 +39,7 @@ GoTestReader::GoTestReader(const BatchRequest& request, bool marked)
       frames_(marked),
       tests_(wanted_.size()),
       outside_(request.output_cap),
-      lines_(kLongestLine) {
+      lines_(kLongestSanitizerLine) {
   for (size_t i = 0; i < wanted_.size(); ++i) positions_.emplace(wanted_.name(i), i);
 }
 

@@ -15,7 +15,7 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kMostSaid = 100;  // bytes of a line, in an error
+constexpr size_t kMostShownOfLine = 100;  // bytes of a line, in an error
 
 struct Count {
   size_t tests = 0, benchmarks = 0;
@@ -44,8 +44,6 @@ std::optional<Count> CountIn(absl::string_view output) {
   return count;
 }
 
-absl::Status Invalid(absl::string_view what) { return absl::InvalidArgumentError(what); }
-
 absl::string_view ModuleOf(absl::string_view name) {
   const size_t end = name.rfind("::");
   return end == absl::string_view::npos ? absl::string_view() : name.substr(0, end);
@@ -56,7 +54,8 @@ absl::string_view ModuleOf(absl::string_view name) {
 absl::StatusOr<CaseInfos> ParseLibtestListing(absl::string_view log, absl::string_view output) {
   const std::optional<Count> count = CountIn(output);
   if (!count.has_value()) {
-    return Invalid("this is no list of libtest's: no line says how many tests and benchmarks there are");
+    return absl::InvalidArgumentError(
+        "this is no list of libtest's: no line says how many tests and benchmarks there are");
   }
   CaseInfos cases;
   absl::flat_hash_set<absl::string_view> names;
@@ -65,10 +64,11 @@ absl::StatusOr<CaseInfos> ParseLibtestListing(absl::string_view log, absl::strin
     absl::string_view name = line;
     const bool benchmark = absl::ConsumePrefix(&name, "benchmark ");
     if ((!benchmark && !absl::ConsumePrefix(&name, "test ")) || name.empty()) {
-      return Invalid(absl::StrCat("a line of its list is neither a test nor a benchmark: '",
-                                  ShownName(line.substr(0, kMostSaid)), "'"));
+      return absl::InvalidArgumentError(absl::StrCat("a line of its list is neither a test nor a benchmark: '",
+                                                     ShownName(line.substr(0, kMostShownOfLine)), "'"));
     }
-    if (!names.insert(name).second) return Invalid(absl::StrCat("it lists '", ShownName(name), "' twice"));
+    if (!names.insert(name).second)
+      return absl::InvalidArgumentError(absl::StrCat("it lists '", ShownName(name), "' twice"));
     ++(benchmark ? found.benchmarks : found.tests);
     CaseInfo info{.name = name, .suite = ModuleOf(name)};
     if (benchmark) info.labels = {kLibtestBenchmark};
@@ -76,8 +76,9 @@ absl::StatusOr<CaseInfos> ParseLibtestListing(absl::string_view log, absl::strin
   }
   const bool cut = !log.empty() && log.back() != '\n';
   if (cut || found.tests != count->tests || found.benchmarks != count->benchmarks) {
-    return Invalid(absl::StrCat("its list is not whole: it says ", count->tests, " tests and ", count->benchmarks,
-                                " benchmarks, and names ", found.tests, " and ", found.benchmarks));
+    return absl::InvalidArgumentError(absl::StrCat("its list is not whole: it says ", count->tests, " tests and ",
+                                                   count->benchmarks, " benchmarks, and names ", found.tests, " and ",
+                                                   found.benchmarks));
   }
   return cases;
 }

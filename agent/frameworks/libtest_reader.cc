@@ -13,9 +13,8 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kLongestLine = 8 << 10;  // of output, to look for a sanitizer's word in
-constexpr size_t kMostSaid = 200;         // bytes of the log, in a message
-constexpr int kFailedStatus = 101;        // of a process in which a test has failed
+constexpr size_t kMostShownOfLog = 200;  // bytes of the log, in a message
+constexpr int kFailedStatus = 101;       // of a process in which a test has failed
 
 enum class Found { kNo, kPerhaps, kYes };
 
@@ -66,7 +65,7 @@ LibtestReader::LibtestReader(const BatchRequest& request)
     : request_(request),
       wanted_(request, [](uint32_t) { return false; }),
       outside_(request.output_cap),
-      lines_(kLongestLine) {
+      lines_(kLongestSanitizerLine) {
   for (size_t i = 0; i < wanted_.size(); ++i) positions_.emplace(wanted_.name(i), i);
 }
 
@@ -213,7 +212,7 @@ void LibtestReader::Finish(size_t position, CaseResult result, CaseSink* sink) {
 }
 
 void LibtestReader::Problem(absl::string_view what, absl::string_view entry) {
-  if (problem_.empty()) problem_ = absl::StrCat(what, ": '", ShownName(entry.substr(0, kMostSaid)), "'");
+  if (problem_.empty()) problem_ = absl::StrCat(what, ": '", ShownName(entry.substr(0, kMostShownOfLog)), "'");
 }
 
 void LibtestReader::Ended(absl::Span<const std::string> /*files*/, ProcessEnd* end, CaseSink* /*sink*/) {

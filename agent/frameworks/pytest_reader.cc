@@ -12,10 +12,9 @@
 namespace dtest {
 namespace {
 
-constexpr size_t kLongestLine = 8 << 10;    // of output, to look for a sanitizer's word in
-constexpr size_t kMostSaid = 2 << 10;       // bytes of output in the error of a listing
-constexpr size_t kFieldsOfFinished = 9;     // before the properties
-constexpr size_t kReportsAtOnce = 1 << 20;  // bytes of reports that are worth a message
+constexpr size_t kMostShownOfListing = 2 << 10;  // bytes of output in the error of a listing
+constexpr size_t kFieldsOfFinished = 9;          // before the properties
+constexpr size_t kReportsAtOnce = 1 << 20;       // bytes of reports that are worth a message
 // In place of what was measured.
 constexpr char kTooMuchCoverage[] = R"({"lost": "one process has more than 32 MiB of it"})";
 constexpr char kNoCoverage[] =
@@ -49,7 +48,7 @@ PytestReader::PytestReader(const BatchRequest& request)
       keep_all_output_(request.keep_all_output),
       listing_(request.listing),
       output_(request.output_cap),
-      lines_(kLongestLine) {
+      lines_(kLongestSanitizerLine) {
   Take(IndicesOf(request));
 }
 
@@ -241,7 +240,7 @@ std::string PytestReader::ListingFault(const ProcessEnd& end) const {
   // No test has had a part in it: pytest or what conftest.py needs is not there on this host, or is another.
   if (end.signal != 0 || end.exit_code == 0 || any_begun_ || ended_) return "";
   absl::string_view said = absl::StripAsciiWhitespace(end.output);
-  if (said.size() > kMostSaid) said.remove_prefix(said.size() - kMostSaid);
+  if (said.size() > kMostShownOfListing) said.remove_prefix(said.size() - kMostShownOfListing);
   return absl::StrCat("it was listed, and a later process ended with status ", end.exit_code, " before its first test",
                       said.empty() ? "" : ": ", said);
 }

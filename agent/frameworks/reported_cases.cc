@@ -8,11 +8,7 @@
 #include "agent/frameworks/shown_name.h"
 
 namespace dtest {
-namespace {
-
-constexpr size_t kLongestLine = 8 << 10;  // of output, to look for a sanitizer's word in
-
-}  // namespace
+namespace {}  // namespace
 
 void FailureTexts::Add(absl::string_view text) {
   if (!text_.empty() && text_.size() + text.size() > kLongestMessage) {
@@ -36,7 +32,7 @@ ReportedCases::ReportedCases(const BatchRequest& request, Names names, absl::Fun
       unchecked_(std::move(unchecked)),
       wanted_(request, is_off),
       output_(request.output_cap),
-      lines_(kLongestLine) {}
+      lines_(kLongestSanitizerLine) {}
 
 bool ReportedCases::Start(CaseSink* sink) { return wanted_.Start(names_.off, sink); }
 

@@ -3,6 +3,7 @@
 #ifndef DTEST_AGENT_FRAMEWORKS_SANITIZER_H_
 #define DTEST_AGENT_FRAMEWORKS_SANITIZER_H_
 
+#include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -13,6 +14,9 @@ namespace dtest {
 // UndefinedBehaviorSanitizer begins a report in `text`, without what stands before it on that line if that is not the
 // report's; empty if there is none. A view into `text`.
 absl::string_view SanitizerHeadline(absl::string_view text);
+
+// Bytes of a line in which a reader looks for one: a headline stands at the start.
+inline constexpr size_t kLongestSanitizerLine = 8 << 10;
 
 // Of several headlines, said one after the other, one is kept in `headline`: the first, but an ERROR, which ends the
 // process, rather than what goes on (a warning, or UndefinedBehaviorSanitizer's remark).

@@ -17,8 +17,8 @@ namespace dtest {
 namespace {
 
 // The kernel takes no variable of 128 KiB, and not much more of all of them.
-constexpr size_t kLongestLine = 64 << 10;
-constexpr size_t kMostBytes = 256 << 10;
+constexpr size_t kLongestAnswer = 64 << 10;
+constexpr size_t kMostOutput = 256 << 10;
 // What dtest itself tells, or frameworks are told by: names, or how they begin.
 constexpr absl::string_view kReserved[] = {"DTEST_",
                                            "PYTEST_XDIST_",
@@ -202,10 +202,10 @@ absl::Status Setups::TakeVariables(One* one) {
     } else if (IsReserved(variable.first)) {
       status.Update(absl::InvalidArgumentError(
           absl::StrCat("it prints a value of ", variable.first, ", which is dtest's own to tell")));
-    } else if (line.size() > kLongestLine || bytes > kMostBytes) {
+    } else if (line.size() > kLongestAnswer || bytes > kMostOutput) {
       status.Update(absl::InvalidArgumentError(
           absl::StrCat("it prints more than fits into variables: ", variable.first, " ends beyond ",
-                       (line.size() > kLongestLine ? kLongestLine : kMostBytes) >> 10, " KiB")));
+                       (line.size() > kLongestAnswer ? kLongestAnswer : kMostOutput) >> 10, " KiB")));
     } else if (absl::StrContains(line, '\0')) {
       status.Update(absl::InvalidArgumentError(
           absl::StrCat("it prints a value of ", variable.first, " with a zero byte, which no variable can hold")));

@@ -14,8 +14,8 @@ namespace {
 
 constexpr char kShell[] = "/bin/sh";
 constexpr uint64_t kShownBytes = 16 << 10;  // of what it printed
-constexpr size_t kBufferBytes = 64 << 10;
-constexpr int kBuffersATurn = 8;  // what prints without end must not keep the loop from others
+constexpr size_t kPipeBytes = 64 << 10;
+constexpr int kReadsATurn = 8;  // what prints without end must not keep the loop from others
 
 }  // namespace
 
@@ -50,8 +50,8 @@ void ShellCommand::Signal(int signal) {
 }
 
 void ShellCommand::Drain(Pipe pipe) {
-  static thread_local char buffer[kBufferBytes];
-  for (int i = 0; i < kBuffersATurn && process_->fd(pipe) >= 0; ++i) {
+  static thread_local char buffer[kPipeBytes];
+  for (int i = 0; i < kReadsATurn && process_->fd(pipe) >= 0; ++i) {
     const std::optional<size_t> got = process_->Read(pipe, absl::MakeSpan(buffer));
     if (!got.has_value()) {
       options_.poller->Unwatch(process_->fd(pipe));

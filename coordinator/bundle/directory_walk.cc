@@ -22,8 +22,6 @@ struct CloseDirectory {
 };
 using Directory = std::unique_ptr<DIR, CloseDirectory>;
 
-std::pair<dev_t, ino_t> InodeOf(const struct stat& status) { return {status.st_dev, status.st_ino}; }
-
 // NAME-prefix/src of CMake's ExternalProject, which marks its steps in NAME-stamp there.
 bool IsExternalProjectSource(absl::string_view path) {
   if (BaseName(path) != "src" || !absl::EndsWith(DirectoryOf(path), "-prefix")) return false;
@@ -36,6 +34,8 @@ bool IsExternalProjectSource(absl::string_view path) {
 }
 
 }  // namespace
+
+Inode InodeOf(const struct stat& status) { return {status.st_dev, status.st_ino}; }
 
 absl::Status DirectoryWalker::Walk(const std::string& path, Walked* walked) {
   struct stat status;

@@ -22,6 +22,10 @@
 
 namespace dtest {
 
+// What a file is known by, whatever its path.
+using Inode = std::pair<dev_t, ino_t>;
+Inode InodeOf(const struct stat& status);
+
 struct WalkedFile {
   std::string path;         // below the directory given, through the links that led there
   std::string relative;     // to the directory given

@@ -32,10 +32,6 @@ constexpr char kHere[] = "pytest";  // the name of a pytest root that is the wor
 constexpr size_t kNamesInNote = 5;
 constexpr size_t kPlainNamesInNote = 12;  // what is about to run: told at more length
 
-using Inode = std::pair<dev_t, ino_t>;
-
-Inode InodeOf(const struct stat& status) { return {status.st_dev, status.st_ino}; }
-
 std::string JoinSome(const std::vector<std::string>& names, size_t most = kNamesInNote) {
   const size_t shown = std::min(names.size(), most);
   std::string text = absl::StrJoin(names.begin(), names.begin() + static_cast<ptrdiff_t>(shown), ", ");

@@ -73,13 +73,9 @@ bool IsInside(absl::string_view directory, absl::string_view path) {
   return directory.empty() || RelativeTo(directory, path, &unused);
 }
 
-struct CloseDirectory {
-  void operator()(DIR* directory) const { closedir(directory); }
-};
-
 // Names in a directory, sorted, without "." and "..".
 absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& path) {
-  const std::unique_ptr<DIR, CloseDirectory> directory(opendir(path.c_str()));
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(path.c_str()), closedir);
   if (directory == nullptr) return FileError(errno, "opening directory", path);
   std::vector<std::string> names;
   while (const dirent* item = readdir(directory.get())) {

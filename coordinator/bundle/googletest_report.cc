@@ -34,7 +34,7 @@ constexpr absl::string_view kChain[] = {"_ZN7testing4Test14RecordPropertyE", "_Z
 constexpr uint64_t kMaxSection = 1 << 30;  // a larger one is not looked through: the report is asked for
 constexpr uint64_t kWindow = 1 << 20;
 
-struct ElfEnd {
+struct EndElf {
   void operator()(Elf* elf) const { elf_end(elf); }
 };
 
@@ -184,7 +184,7 @@ class Search {
   }
 
   const OpenedFile& file_;
-  std::unique_ptr<Elf, ElfEnd> elf_;
+  std::unique_ptr<Elf, EndElf> elf_;
   bool absolute_code_ = false;     // not position-independent: addresses may stand in code as they are
   std::vector<uint64_t> needles_;  // addresses
   std::array<bool, std::size(kChain)> in_chain_ = {};

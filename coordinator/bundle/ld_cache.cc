@@ -14,10 +14,10 @@ namespace dtest {
 namespace {
 
 constexpr absl::string_view kOldMagic = "ld.so-1.7.0";
-constexpr absl::string_view kMagic = "glibc-ld.so.cache1.1";
+constexpr absl::string_view kLdMagic = "glibc-ld.so.cache1.1";
 constexpr size_t kOldHeader = 16;
 constexpr size_t kOldEntry = 12;
-constexpr size_t kHeader = 48;
+constexpr size_t kLdHeader = 48;
 constexpr size_t kEntry = 24;
 #ifdef ABSL_IS_LITTLE_ENDIAN
 constexpr uint8_t kForeignByteOrder = 3;
@@ -49,19 +49,19 @@ absl::StatusOr<LdCache> ParseLdCache(absl::string_view bytes) {
     if (start > bytes.size()) return absl::DataLossError("ld.so.cache: truncated in its old part");
     bytes.remove_prefix(start);
   }
-  if (!absl::StartsWith(bytes, kMagic)) {
-    return absl::DataLossError(absl::StrCat("ld.so.cache: it does not start with \"", kMagic, "\""));
+  if (!absl::StartsWith(bytes, kLdMagic)) {
+    return absl::DataLossError(absl::StrCat("ld.so.cache: it does not start with \"", kLdMagic, "\""));
   }
-  if (bytes.size() < kHeader) return absl::DataLossError("ld.so.cache: truncated");
+  if (bytes.size() < kLdHeader) return absl::DataLossError("ld.so.cache: truncated");
   const uint32_t entries = Load32(bytes, 20);
   if ((bytes[28] & 3) == kForeignByteOrder) return absl::DataLossError("ld.so.cache: of another byte order");
-  if (entries > (bytes.size() - kHeader) / kEntry) {
+  if (entries > (bytes.size() - kLdHeader) / kEntry) {
     return absl::DataLossError(
         absl::StrCat("ld.so.cache: it claims ", entries, " entries, more than fit in its ", bytes.size(), " bytes"));
   }
   LdCache cache;
   for (uint32_t i = 0; i < entries; ++i) {
-    const size_t entry = kHeader + i * kEntry;
+    const size_t entry = kLdHeader + i * kEntry;
     uint64_t hwcap;
     memcpy(&hwcap, bytes.data() + entry + 16, sizeof(hwcap));
     if (hwcap != 0) continue;

@@ -20,7 +20,7 @@ namespace {
 
 constexpr char kPython[] = "python3";
 
-UnitSpec Describe(UnitId id, const TestProgram& program) {
+UnitSpec DescribePytest(UnitId id, const TestProgram& program) {
   UnitSpec spec;
   spec.id = id;
   spec.name = program.name;
@@ -117,7 +117,7 @@ absl::StatusOr<std::string> PytestInterpreter(const std::string& root, const std
 absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings,
                                         const SpecOptions& options, Catalog& catalog) {
   const PytestUnit& unit = *program.pytest;
-  UnitSpec spec = Describe(id, program);
+  UnitSpec spec = DescribePytest(id, program);
   spec.path = !settings.interpreter.empty()          ? settings.interpreter
               : !settings.environments_there.empty() ? settings.environments_there
                                                      : kPython;
@@ -180,7 +180,7 @@ absl::StatusOr<UnitSpec> MakePytestSpec(UnitId id, const TestProgram& program, c
 
 absl::StatusOr<UnitSpec> InPlacePytestSpec(UnitId id, const TestProgram& program, const PytestSettings& settings) {
   const PytestUnit& unit = *program.pytest;
-  UnitSpec spec = Describe(id, program);
+  UnitSpec spec = DescribePytest(id, program);
   spec.in_place = true;
   if (settings.environments_here.empty() || absl::StrContains(settings.interpreter, '/')) {
     absl::StatusOr<std::string> interpreter = PytestInterpreter(unit.root, settings.interpreter);

@@ -67,7 +67,7 @@ static_assert(History::kSchemaVersion == 6, "the texts above say so");
 constexpr absl::Duration kOpenPatience = absl::Seconds(5);
 constexpr absl::Duration kKept = absl::Hours(24 * 90);
 constexpr absl::Duration kPruneInterval = absl::Hours(24);
-constexpr int64_t kMostCases = 100'000;  // of a unit
+constexpr int64_t kMostKeptCases = 100'000;  // of a unit
 
 uint64_t InodeOf(const std::string& path) {
   struct stat info;
@@ -187,7 +187,7 @@ absl::Status PruneHistory(SqliteDatabase* db, absl::Time now, const std::vector<
       {"DELETE FROM cases WHERE executable = ?1 AND last_run < ?2", old},
       {"DELETE FROM cases WHERE executable = ?1 AND name IN (SELECT name FROM cases WHERE executable = ?1 "
        "ORDER BY last_run DESC, name LIMIT -1 OFFSET ?2)",
-       kMostCases},
+       kMostKeptCases},
       {"UPDATE executables SET pruned = ?2 WHERE id = ?1", seconds},
   };
   absl::StatusOr<SqliteStatement> due =

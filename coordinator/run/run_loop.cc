@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/report/event_log.h"
+#include "dtest/base/overloaded.h"
 
 namespace dtest {
 namespace {
@@ -25,13 +26,6 @@ constexpr absl::Duration kEstimateInterval = absl::Milliseconds(500);
 
 // How often the log says what was shipped.
 constexpr absl::Duration kShippedInterval = absl::Seconds(1);
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;
 
 // At most; of a host.
 absl::Duration TearDownTime(const RunSettings& settings) {

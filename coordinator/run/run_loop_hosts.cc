@@ -5,18 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/run/run_loop.h"
+#include "dtest/base/overloaded.h"
 
 namespace dtest {
-namespace {
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;
-
-}  // namespace
+namespace {}  // namespace
 
 void RunLoop::HostIsUp(HostId id, const Hello& hello) {
   Welcome welcome = welcomer_.Greet(id, hello);

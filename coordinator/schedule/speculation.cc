@@ -20,7 +20,7 @@ constexpr absl::Duration kLook = absl::Milliseconds(100);  // it walks all runni
 // process and telling of a result may take.
 constexpr double kOverrun = 1.5;
 constexpr absl::Duration kSlack = absl::Milliseconds(100);
-constexpr absl::Duration kRoundTrip = absl::Milliseconds(50);  // until a copy starts, beside shipping
+constexpr absl::Duration kUntilACopyStarts = absl::Milliseconds(50);  // until a copy starts, beside shipping
 
 }  // namespace
 
@@ -64,7 +64,7 @@ HostId Scheduler::Impl::PlaceForCopy(const Straggler& straggler, const std::vect
     if (!HasSlotFree(hosts_[h]) || h == hosts_.lease(straggler.lease).host || h == c.avoid) continue;
     if (placement_.hold(h, c.unit) == Hold::kUnfit) continue;
     const absl::Duration ship = placement_.Has(h, c.unit) ? absl::ZeroDuration() : placement_.ShipTime(c.unit);
-    const absl::Duration begins = kRoundTrip + ship;
+    const absl::Duration begins = kUntilACopyStarts + ship;
     const absl::Duration ends = begins + costs_.Startup(c.unit) + straggler.expected / hosts_[h].speed;
     if ((straggler.until_over > absl::ZeroDuration() ? ends : begins) >= straggler.remaining) continue;
     if (best == kNoHost || ends < soonest) {

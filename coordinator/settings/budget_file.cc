@@ -18,9 +18,9 @@ namespace {
 constexpr absl::string_view kCase = "case";
 
 // Reads one file; its mistakes add up.
-class Reader {
+class BudgetReader {
  public:
-  Reader(absl::string_view contents, const std::string& path) : mistakes_(contents, path), path_(path) {
+  BudgetReader(absl::string_view contents, const std::string& path) : mistakes_(contents, path), path_(path) {
     file_.shown = path;
   }
 
@@ -100,7 +100,7 @@ absl::StatusOr<BudgetFile> ParseBudgetFile(absl::string_view contents, const std
     file.shown = file.baseline = path;
     return file;
   }
-  Reader reader(contents, path);
+  BudgetReader reader(contents, path);
   try {
     reader.Read(toml::parse(std::string_view(contents.data(), contents.size())));
   } catch (const toml::parse_error& error) {

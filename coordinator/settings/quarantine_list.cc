@@ -12,7 +12,7 @@
 namespace dtest {
 namespace {
 
-constexpr absl::string_view kQuarantine = "quarantine";
+constexpr absl::string_view kListKey = "quarantine";
 constexpr absl::string_view kKeys[] = {"filter", "reason", "owner", "expires"};
 
 std::optional<absl::CivilDay> DayOf(const toml::node& node) {
@@ -84,10 +84,10 @@ absl::StatusOr<std::vector<QuarantineEntry>> ParseQuarantineFile(absl::string_vi
   try {
     const toml::table file = toml::parse(std::string_view(contents.data(), contents.size()));
     for (const auto& [key, node] : file) {
-      if (NameOf(key) != kQuarantine) {
+      if (NameOf(key) != kListKey) {
         fail(key.source().begin,
              absl::StrCat("unknown key '", NameOf(key), "'; a file of quarantines has [[quarantine]]s",
-                          DidYouMean(NameOf(key), {kQuarantine})));
+                          DidYouMean(NameOf(key), {kListKey})));
       } else if (!node.is_array_of_tables()) {
         fail(key.source().begin, "quarantines are tables: [[quarantine]]");
       } else {

@@ -25,7 +25,7 @@ namespace dtest {
 namespace {
 
 constexpr absl::string_view kFilter = "filter";
-constexpr absl::string_view kEnv = "env";
+constexpr absl::string_view kEnvKey = "env";
 constexpr size_t kMostBytes = 16 << 20;
 
 constexpr char kTakesSmallNumber[] = "give a number from 1 to 10000";
@@ -40,7 +40,7 @@ struct OfCases {
   const char* setting;
   void (*take)(const Options& read, PolicyOverride* to);
 };
-constexpr OfCases kOfCases[] = {
+constexpr OfCases kSettingsOfCases[] = {
     {"timeout",
      [](const Options& read, PolicyOverride* to) {
        to->time_limit = read.timeout;
@@ -92,8 +92,8 @@ constexpr OfNeeds kOfNeeds[] = {
 
 std::vector<absl::string_view> KnownKeys() {
   std::vector<absl::string_view> keys = {kFilter};
-  for (const OfCases& one : kOfCases) keys.emplace_back(one.setting);
-  keys.push_back(kEnv);
+  for (const OfCases& one : kSettingsOfCases) keys.emplace_back(one.setting);
+  keys.push_back(kEnvKey);
   for (const OfNeeds& one : kOfNeeds) keys.emplace_back(one.key);
   return keys;
 }
@@ -120,7 +120,7 @@ void ReadEnv(const toml::node& node, PolicyOverride* to, TomlFailure fail) {
 constexpr absl::string_view kLockKeys[] = {"scope", "max"};
 constexpr absl::string_view kScopes[] = {"farm", "host"};
 
-constexpr absl::string_view kSetupKeys[] = {"command", "teardown", "timeout"};
+constexpr absl::string_view kKeysOfSetup[] = {"command", "teardown", "timeout"};
 constexpr absl::Duration kUsualSetupLimit = absl::Minutes(5);
 constexpr absl::string_view kEnvironmentKeys[] = {"command", "key", "check", "timeout", "path", "ship", "directory"};
 constexpr absl::Duration kUsualEnvironmentLimit = absl::Minutes(15);
@@ -222,7 +222,7 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
   for (const auto& [key, node] : table) {
     const absl::string_view name = NameOf(key);
     if (name == kFilter) continue;
-    if (name == kEnv) {
+    if (name == kEnvKey) {
       ReadEnv(node, &read, told);
       continue;
     }
@@ -233,9 +233,9 @@ std::optional<PolicyOverride> ReadOverride(const toml::table& table, TomlFailure
       if (takes != nullptr) mistake(node.source(), absl::StrCat(name, ": ", takes));
       continue;
     }
-    const auto* const known = std::find_if(std::begin(kOfCases), std::end(kOfCases),
+    const auto* const known = std::find_if(std::begin(kSettingsOfCases), std::end(kSettingsOfCases),
                                            [name](const OfCases& one) { return name == one.setting; });
-    if (known == std::end(kOfCases)) {
+    if (known == std::end(kSettingsOfCases)) {
       mistake(key.source(), absl::StrCat("unknown key '", name, "' of an override; it has ", absl::StrJoin(keys, ", "),
                                          DidYouMean(name, keys)));
       continue;
@@ -317,7 +317,7 @@ std::optional<Setup> ReadSetup(const toml::table& table, TomlFailure fail) {
       if (limit.ok()) setup.time_limit = *limit;
     } else {
       mistake(key.source(), absl::StrCat("unknown key '", what, "' of a set-up; it has ",
-                                         absl::StrJoin(kSetupKeys, ", "), DidYouMean(what, kSetupKeys)));
+                                         absl::StrJoin(kKeysOfSetup, ", "), DidYouMean(what, kKeysOfSetup)));
     }
   }
   if (good && setup.command.empty() && setup.teardown.empty())
