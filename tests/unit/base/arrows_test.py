@@ -37,6 +37,7 @@ RULES = {
                                  ["event", "filter", "inventory", "bundle", "launch", "schedule", "history", "report",
                                   "coverage", "controller", "run", "settings"]],
     "coordinator": COMMON + ["coordinator/cli"],
+    "agent/log.h": COMMON,
     # What the core knows of frameworks: values, and what sanitizers say in any of them.
     "agent/frameworks/capture.h": COMMON,
     "agent/frameworks/process_end.h": COMMON,
@@ -49,11 +50,11 @@ RULES = {
     "agent/loop/poller.h": COMMON,
     "agent/store": COMMON,
     "agent/execute": COMMON + ["agent/store"],
-    "agent/fetch": COMMON + ["agent/core", "agent/store", "agent/execute", "agent/loop/poller.h"],
-    "agent/loop": COMMON + ["agent/core", "agent/frameworks", "agent/frameworks/capture.h", "agent/store",
+    "agent/fetch": COMMON + ["agent/log.h", "agent/core", "agent/store", "agent/execute", "agent/loop/poller.h"],
+    "agent/loop": COMMON + ["agent/log.h", "agent/core", "agent/frameworks", "agent/frameworks/capture.h", "agent/store",
                             "agent/execute", "agent/fetch", "agent/loop/poller.h"],
     "agent/package": [],
-    "agent": COMMON + ["agent/execute", "agent/loop"],
+    "agent": COMMON + ["agent/log.h", "agent/execute", "agent/loop"],
 }
 ROOTS = ["include", "protocol", "coordinator", "agent"]
 INCLUDE = re.compile(r'\s*#\s*include\s*"([^"]+)"')
