@@ -13,6 +13,7 @@ namespace {
 
 struct Fixture {
   std::vector<size_t> setups, cleanups, required;  // tests
+  std::vector<size_t> disabled;                    // set-ups and clean-ups
 };
 
 class Builder {
@@ -56,13 +57,19 @@ class Builder {
     std::map<std::string, Fixture> fixtures;
     for (size_t t = 0; t < tests_.size(); ++t) {
       const CTestPlace& test = tests_[t];
-      if (test.disabled) continue;
+      if (test.disabled) {
+        for (const auto* names : {&test.setups, &test.cleanups}) {
+          for (const std::string& name : *names) fixtures[name].disabled.push_back(t);
+        }
+        continue;
+      }
       for (const std::string& name : test.setups) fixtures[name].setups.push_back(t);
       for (const std::string& name : test.cleanups) fixtures[name].cleanups.push_back(t);
       for (const std::string& name : test.required) fixtures[name].required.push_back(t);
     }
     std::map<size_t, std::string> name_of;  // by root
     for (const auto& [name, fixture] : fixtures) {
+      AddBrought(name, fixture);
       if (fixture.setups.empty() && fixture.cleanups.empty()) continue;
       for (const size_t needing : fixture.required) {
         for (const size_t setup : fixture.setups) Add(needing, setup, true);
@@ -78,6 +85,18 @@ class Builder {
         for (const size_t t : *group) {
           if (fixture.setups.empty() && fixture.cleanups.empty()) continue;
           order_.tests[t].fixtures = name_of.try_emplace(Root(t), name).first->second;
+        }
+      }
+    }
+  }
+
+  void AddBrought(const std::string& name, const Fixture& fixture) {
+    for (const size_t needing : fixture.required) {
+      for (const std::vector<size_t>* group : {&fixture.setups, &fixture.cleanups, &fixture.disabled}) {
+        for (const size_t t : *group) {
+          if (t == needing) continue;  // it sets up what it requires itself
+          order_.tests[needing].brings.push_back({t, name});
+          order_.tests[t].alone = order_.tests[needing].alone = true;
         }
       }
     }

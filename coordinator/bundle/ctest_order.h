@@ -5,8 +5,11 @@
 //   - what requires a fixture runs after its set-ups, and only if they have passed;
 //   - a clean-up runs after all that requires its fixture, and after its set-ups, whatever becomes of them.
 //
-// A disabled test takes no part in fixtures. Tests that share a fixture run on one host, since that is where it was set
-// up: CTest has no other.
+// A disabled test takes no part in that. Tests that share a fixture run on one host, since that is where it was set up:
+// CTest has no other.
+//
+// Where a part of the tests is chosen, a test that requires a fixture brings along its set-ups and clean-ups, disabled
+// ones too, and these bring what they require.
 //
 // Pure; any thread.
 
@@ -34,13 +37,19 @@ struct CTestOrder {
     bool must_pass = false;
     friend bool operator==(const Before&, const Before&) = default;
   };
+  struct Brought {
+    size_t test = 0;      // position
+    std::string fixture;  // it sets up or cleans up
+    friend bool operator==(const Brought&, const Brought&) = default;
+  };
   // Parallel to the tests.
   struct Test {
     std::vector<Before> before;  // what it runs after: ascending, each once
-    std::string fixtures;        // the same for all that are to run on one host; empty: anywhere
-    std::string problem;         // a clause about the test: "is to run after itself, by ...". Empty: there is none
-    std::string unknown;         // the first name of `depends` that is no test; CTest passes over it
-    bool alone = false;          // it takes part in the order, on either side
+    std::vector<Brought> brings;
+    std::string fixtures;  // the same for all that are to run on one host; empty: anywhere
+    std::string problem;   // a clause about the test: "is to run after itself, by ...". Empty: there is none
+    std::string unknown;   // the first name of `depends` that is no test; CTest passes over it
+    bool alone = false;    // it takes part in the order, on either side, or in a fixture
   };
   std::vector<Test> tests;
 };

@@ -87,6 +87,9 @@ class Folder {
       for (const CTestOrder::Before& before : order.tests[k].before) {
         units_[unit_of[k]].after.push_back({unit_of[before.test], before.must_pass});
       }
+      for (const CTestOrder::Brought& brought : order.tests[k].brings) {
+        units_[unit_of[k]].brings.push_back({unit_of[brought.test], brought.fixture});
+      }
     }
   }
   std::vector<CTestUnits::Unit> Take() && { return std::move(units_); }

@@ -45,7 +45,8 @@ class CTestUnits {
     std::string framework;  // "ctest", or of a folded one that of its program
     std::string problem;    // it cannot be run as CTest would: why. Empty: it can
     std::string note;       // for a person; empty: there is none
-    std::vector<CTestOrder::Before> after;  // units that it runs after: positions among those of the tree
+    std::vector<CTestOrder::Before> after;    // units that it runs after: positions among those of the tree
+    std::vector<CTestOrder::Brought> brings;  // likewise
     CTestUnit unit;
   };
   // The framework that the program at an absolute path shows; kPlainFramework: none.

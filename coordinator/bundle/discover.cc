@@ -259,9 +259,11 @@ absl::Status Finder::AddTrees(const Walked& walked) {
 
 void Finder::AddTreeUnits(const CTestTree& tree, std::vector<CTestUnits::Unit> units) {
   std::vector<std::vector<CTestOrder::Before>> after;
+  std::vector<std::vector<CTestOrder::Brought>> brings;
   std::vector<std::optional<std::string>> names;  // of those that are there
   for (CTestUnits::Unit& unit : units) {
     after.push_back(std::move(unit.after));
+    brings.push_back(std::move(unit.brings));
     if (!unit.note.empty()) {
       result_.notes.push_back(absl::StrCat(Printable(UnitName(root_, tree.directory)), ": ", unit.note));
     }
@@ -290,11 +292,16 @@ void Finder::AddTreeUnits(const CTestTree& tree, std::vector<CTestUnits::Unit> u
   for (Found& found : found_) {
     const auto at = position.find(found.program.name);
     if (at == position.end()) continue;
+    Declarations& declarations = found.program.ctest->declarations;
     for (const CTestOrder::Before& before : after[at->second]) {
       const std::optional<std::string>& name = names[before.test];
       if (!name.has_value()) continue;  // that it cannot be run has been told
-      found.program.ctest->declarations.after.push_back(
+      declarations.after.push_back(
           {*name, before.must_pass, absl::StrCat("the set-up ", Printable(*name), " of its fixture")});
+    }
+    for (const CTestOrder::Brought& brought : brings[at->second]) {
+      const std::optional<std::string>& name = names[brought.test];
+      if (name.has_value()) declarations.brings.push_back({*name, brought.fixture});  // as above
     }
   }
 }

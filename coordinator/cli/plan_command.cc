@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/cli/bring_along.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/hosts.h"
 #include "coordinator/cli/json_document.h"
@@ -123,6 +124,13 @@ absl::StatusOr<Knowledge> Know(const Options& options, const Discovery& discover
   for (const History::KnownCase& known : *all) {
     known_units.insert(known.unit);
     if (selection->Matches(SubjectOf(known))) by_unit[known.unit].push_back(&known);
+  }
+  const Companions companions =
+      FindCompanions(DeclarationsOf(discovery.programs),
+                     [&](const std::string& unit, const CaseInfos&) { return by_unit.find(unit) != by_unit.end(); });
+  const std::set<std::string> brought(companions.units.begin(), companions.units.end());
+  for (const History::KnownCase& known : *all) {
+    if (brought.contains(known.unit)) by_unit[known.unit].push_back(&known);
   }
   Knowledge knowledge;
   knowledge.input.repeat = options.repeat;

@@ -21,6 +21,7 @@
 #include "coordinator/bundle/discover.h"
 #include "coordinator/bundle/file_tree.h"
 #include "coordinator/bundle/pytest_spec.h"
+#include "coordinator/cli/bring_along.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/hosts.h"
 #include "coordinator/cli/json_document.h"
@@ -486,9 +487,10 @@ void SayShard(const Options& options, const Durations& durations, const std::vec
 }
 
 absl::StatusOr<std::unique_ptr<Stepwise>> MakeStepwise(const Options& options, const std::vector<TestProgram>& programs,
-                                                       const std::string& directory, History* history) {
+                                                       History* history) {
   Stepwise::Options stepwise;
-  stepwise.directory = directory;
+  std::error_code error;
+  stepwise.directory = std::filesystem::current_path(error).string();
   for (const TestProgram& program : programs) stepwise.units.push_back(program.name);
   stepwise.skip = options.stepwise_skip;
   stepwise.anew = options.stepwise_reset;
@@ -616,6 +618,31 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   if (profile) {
     if (absl::Status status = LeaveOnlyPytest(&*discovery); !status.ok()) return fail(status);
   }
+  std::string history_warning;
+  std::unique_ptr<History> history;
+  const bool in_steps = options.stepwise && options.only.empty();
+  if (!list_only || in_steps || selection->NeedsHistory()) {
+    absl::StatusOr<std::unique_ptr<History>> opened = History::Open(options.state_dir + "/history.db");
+    if (opened.ok()) {
+      history = *std::move(opened);
+      history_warning = history->warning();
+    } else if (in_steps || selection->NeedsHistory()) {
+      return fail(
+          absl::UnavailableError(absl::StrCat(in_steps ? "--stepwise asks" : "failed() and new() ask",
+                                              " the history, which cannot be read: ", opened.status().message())));
+    } else {
+      history_warning = std::string(opened.status().message());
+    }
+  }
+  std::unique_ptr<Stepwise> stepwise;
+  if (in_steps) {
+    absl::StatusOr<std::unique_ptr<Stepwise>> made = MakeStepwise(options, discovery->programs, history.get());
+    if (!made.ok()) return fail(made.status());
+    stepwise = *std::move(made);
+  }
+  if (std::string note = BringAlong(discovery->programs, history.get(), stepwise.get(), &*selection); !note.empty()) {
+    discovery->notes.push_back(std::move(note));
+  }
   if (absl::Status status = LeaveOnlyWanted(*selection, rerun, &discovery->programs, &left); !status.ok()) {
     return fail(status);
   }
@@ -685,30 +712,11 @@ int RunCommand(const Options& options, std::vector<CasesLeft> left) {
   ListWarnings warnings;
   if (list_only) (*reports)->sinks().Add("warnings", &warnings);
 
-  std::string history_warning;
-  std::unique_ptr<History> history;
-  if (!list_only) (*reports)->KeepEventLog(options, run_id);
-  const bool in_steps = options.stepwise && options.only.empty();
-  std::unique_ptr<Stepwise> stepwise;
-  if (!list_only || in_steps || selection->NeedsHistory()) {
-    absl::StatusOr<std::unique_ptr<History>> opened = History::Open(options.state_dir + "/history.db");
-    if (opened.ok()) {
-      history = *std::move(opened);
-      history_warning = history->warning();
-      if (!list_only) (*reports)->sinks().Add("history", history.get());
-    } else if (in_steps || selection->NeedsHistory()) {
-      return fail(
-          absl::UnavailableError(absl::StrCat(in_steps ? "--stepwise asks" : "failed() and new() ask",
-                                              " the history, which cannot be read: ", opened.status().message())));
-    } else {
-      history_warning = std::string(opened.status().message());
-    }
+  if (!list_only) {
+    (*reports)->KeepEventLog(options, run_id);
+    if (history != nullptr) (*reports)->sinks().Add("history", history.get());
   }
-  if (in_steps) {
-    absl::StatusOr<std::unique_ptr<Stepwise>> made =
-        MakeStepwise(options, discovery->programs, loop_options.working_directory, history.get());
-    if (!made.ok()) return fail(made.status());
-    stepwise = *std::move(made);
+  if (stepwise != nullptr) {
     loop_options.scheduler.listing_order = true;
     loop_options.scheduler.max_fail = stepwise->max_fail();
     if (!list_only) (*reports)->sinks().Add("stepwise", stepwise.get());

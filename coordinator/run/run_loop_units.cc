@@ -77,7 +77,9 @@ void RunLoop::CasesListed(UnitId id, CaseInfos cases, absl::Duration startup, bo
   // A reproduction runs cases as they ran, whatever history expects of them.
   if (out_.history != nullptr && !options_.scheduler.together) histories = out_.history->Cases(unit.name, unit.cases);
   unit.selected = selection_.Select(unit.name, unit.cases, histories, unit.declared);
-  if (out_.stepwise != nullptr) out_.stepwise->LeaveOutPassed(unit.name, unit.cases, &unit.selected);
+  if (out_.stepwise != nullptr && !selection_.IsBroughtAlong(unit.name)) {
+    out_.stepwise->LeaveOutPassed(unit.name, unit.cases, &unit.selected);
+  }
   if (unit.cases.empty()) {
     Emit(Warning{absl::StrCat(
         unit.name, may_be_empty ? " has no test to run" : " lists no case at all: were its tests linked into it?")});

@@ -128,6 +128,15 @@ bool Selection::Matches(const FilterSubject& subject) const {
   return part == shard_index_ - 1;
 }
 
+bool Selection::Takes(const FilterSubject& subject) const {
+  if (only_.has_value()) {
+    const auto found = only_->find(subject.unit);
+    if (found == only_->end()) return false;
+    if (!found->second.whole && !found->second.cases.contains(subject.info.name)) return false;
+  }
+  return Matches(subject);
+}
+
 bool Selection::NeedsHistory() const {
   const auto needs = [](const One& one) { return one.filter.NeedsHistory(); };
   return std::any_of(including_.begin(), including_.end(), needs) ||
@@ -147,12 +156,15 @@ std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos&
   selected.reserve(cases.size());
   FilterSubject subject;
   subject.unit = unit;
+  const bool brought_along = IsBroughtAlong(unit);
   Wanted* wanted = nullptr;
   if (only_.has_value()) {
     const auto found = only_->find(unit);
-    if (found == only_->end()) return selected;
-    wanted = &found->second;
-    wanted->selected_from = true;
+    if (found == only_->end() && !brought_along) return selected;
+    if (found != only_->end()) {
+      wanted = &found->second;
+      wanted->selected_from = true;
+    }
   }
   for (uint32_t i = 0; i < cases.size(); ++i) {
     if (!declared.empty() && declared[i] == nullptr) continue;
@@ -161,11 +173,11 @@ std::vector<uint32_t> Selection::Select(absl::string_view unit, const CaseInfos&
     std::vector<Wanted::State*> meant_by;
     if (wanted != nullptr) {
       meant_by = wanted->Meaning(subject.info.name);
-      if (meant_by.empty() && !wanted->whole) continue;
+      if (meant_by.empty() && !wanted->whole && !brought_along) continue;
     }
     subject.never_ran = known.empty() || !known[i].has_value() || known[i]->runs == 0;
     subject.failed_last = !subject.never_ran && IsFailure(known[i]->last_outcome);
-    const bool matches = Matches(subject);
+    const bool matches = brought_along || Matches(subject);
     if (matches) selected.push_back(i);
     for (Wanted::State* state : meant_by) {
       if (*state != Wanted::State::kSelected) *state = matches ? Wanted::State::kSelected : Wanted::State::kLeftOut;

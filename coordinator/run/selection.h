@@ -1,6 +1,7 @@
 // Which cases of a listing run: --filter and --shard, and where a run is made again (`dtest rerun`, `dtest reproduce`)
 // the cases that are named. A case is selected when some including filter matches it (or there is none), no excluding
-// one does, it is in the shard, and it is named (or none is). Pure; one thread.
+// one does, it is in the shard, and it is named (or none is); or, whatever these say, when its unit is brought along by
+// another (companions.h). Pure; one thread.
 
 #ifndef DTEST_COORDINATOR_RUN_SELECTION_H_
 #define DTEST_COORDINATOR_RUN_SELECTION_H_
@@ -34,8 +35,13 @@ class Selection {
 
   // These and no others. `in_order`: selected as they stand here, not as they are listed.
   void TakeOnly(const std::vector<NamedCase>& cases, bool in_order = false);
-  // Some case of the unit may be selected, as far as TakeOnly decides it.
-  bool MayTake(absl::string_view unit) const { return !only_.has_value() || only_->contains(unit); }
+  // All cases of the unit.
+  void BringAlong(std::string unit) { brought_along_.insert(std::move(unit)); }
+  bool IsBroughtAlong(absl::string_view unit) const { return brought_along_.contains(unit); }
+  // Some case of the unit may be selected, as far as TakeOnly and BringAlong decide it.
+  bool MayTake(absl::string_view unit) const {
+    return !only_.has_value() || only_->contains(unit) || IsBroughtAlong(unit);
+  }
   // Of TakeOnly's cases of this unit, those that no Select has selected, in the order of their names. One with an empty
   // name: the unit was wanted as a whole, and Select has not come upon it.
   struct Rest {
@@ -56,6 +62,9 @@ class Selection {
 
   // A case with kUncollectedLabel passes every including filter: what is asked for may be in its file.
   bool Matches(const FilterSubject& subject) const;
+
+  // Whether Select would select the case, but for BringAlong; not of units of which cases stand for others.
+  bool Takes(const FilterSubject& subject) const;
 
   // Whether a filter has failed() or new(): Select must then be told what history knows.
   bool NeedsHistory() const;
@@ -111,6 +120,7 @@ class Selection {
   std::vector<One> watched_;
   absl::flat_hash_set<std::string> locks_named_;
   std::optional<absl::flat_hash_map<std::string, Wanted>> only_;  // by unit
+  absl::flat_hash_set<std::string> brought_along_;
   bool in_order_ = false;
   uint32_t shard_index_ = 1;
   ShardPlan plan_ = ShardPlan(1);

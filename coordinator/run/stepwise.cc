@@ -39,14 +39,18 @@ std::string Stepwise::BeginText() const {
 }
 
 void Stepwise::LeaveOutPassed(const std::string& unit, const CaseInfos& cases, std::vector<uint32_t>* selected) {
-  const auto known = before_.find(unit);
-  if (known == before_.end()) return;
+  if (!before_.contains(unit)) return;
   absl::flat_hash_map<absl::string_view, uint32_t> count;
   for (size_t i = 0; i < cases.size(); ++i) ++count[cases.name(i)];
-  left_out_ += std::erase_if(*selected, [&](uint32_t i) {
-    const auto one = known->second.find(cases.name(i));
-    return one != known->second.end() && one->second && count[cases.name(i)] == 1;
-  });
+  left_out_ +=
+      std::erase_if(*selected, [&](uint32_t i) { return count[cases.name(i)] == 1 && HasPassed(unit, cases.name(i)); });
+}
+
+bool Stepwise::HasPassed(const std::string& unit, absl::string_view name) const {
+  const auto known = before_.find(unit);
+  if (known == before_.end()) return false;
+  const auto one = known->second.find(name);
+  return one != known->second.end() && one->second;
 }
 
 std::string Stepwise::EndText(bool listed) const {

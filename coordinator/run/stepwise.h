@@ -48,6 +48,8 @@ class Stepwise : public Sink {
   // Takes cases of `unit` that have passed out of `selected`, positions in `cases`. Of equal names nobody can say which
   // has passed: none is left out.
   void LeaveOutPassed(const std::string& unit, const CaseInfos& cases, std::vector<uint32_t>* selected);
+  // Whether LeaveOutPassed would leave out the one case of a unit.
+  bool HasPassed(const std::string& unit, absl::string_view name) const;
   uint64_t left_out() const { return left_out_; }
   // For a person, when the run is over, or, `listed`, what would run is known; empty: nothing was left out.
   std::string EndText(bool listed) const;

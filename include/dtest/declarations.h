@@ -31,9 +31,16 @@ struct DeclaredBefore {
   std::string what;        // for people: "the set-up build/start_server of its fixture"
 };
 
+// A unit that runs, whatever filters say, where the other does.
+struct DeclaredCompanion {
+  std::string unit;     // its name
+  std::string fixture;  // it sets up or cleans up for the other, for people
+};
+
 // Of one unit.
 struct Declarations {
   std::vector<DeclaredBefore> after = {};
+  std::vector<DeclaredCompanion> brings = {};
   std::optional<CaseDeclaration> each;  // of every case that it lists
   // Without `each`: by name, those that are tests. What else the unit lists is not run.
   absl::flat_hash_map<std::string, CaseDeclaration> cases;

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 import harness
-from harness import FAILED, PASSED, USAGE, DtestCase, FarmCase
+from harness import FAILED, NOTHING, PASSED, DtestCase, FarmCase
 
 PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "ctest_order")
 # What `ctest` prints of a test, and our word for it.
@@ -69,27 +69,60 @@ class LocalTest(Tree, DtestCase):
         self.assertSays(result, "not run, as the set-up build/broken_start of its fixture did not pass")
         self.assertSays(result, "the test second DEPENDS on no_such_test, which is no test there")
 
-    def test_a_set_up_that_is_not_selected(self):
+    def chosen(self, *arguments):
+        listed = self.dtest("list", "build", *arguments, directory=os.path.join(self.where, "project"), reports=False)
+        return {name.removeprefix("build/") for name in listed.stdout.split()}
+
+    def chosen_by_ctest(self, *arguments):
+        done = subprocess.run(["ctest", "-N", *arguments], cwd=self.build, check=True, stdout=subprocess.PIPE, text=True)
+        return set(re.findall(r"Test +#\d+: (\w+)", done.stdout))
+
+    def test_filters_bring_set_ups_and_clean_ups(self):
         self.make_tree()
-        result = self.run_tree("-k", "*uses_disk")
-        self.assertExit(result, FAILED)
-        self.assertSays(result, "not run, as the set-up build/make_disk of its fixture is not selected, or could not be listed")
-        result = self.run_tree("-k", "*disk")
+        for name in ("uses_disk", "uses_db_1", "start_db", "stop_db", "make_disk", "needs_broken", "needs_disabled", "third"):
+            with self.subTest(name):
+                self.assertEqual(self.chosen("-k", f"=build/{name}"), self.chosen_by_ctest("-R", f"^{name}$"))
+        result = self.run_tree("-k", "*uses_db_1")
         self.assertExit(result, PASSED)
-        self.assertEqual(set(self.take_order()), {"make_disk", "uses_disk", "remove_disk"})
+        self.assertSays(result, "note: 4 tests set up or clean up the fixtures db, disk for selected tests, and run, too")
+        order = self.take_order()
+        self.assertEqual(order[:3], ["make_disk", "start_db", "uses_db_1"])
+        self.assertEqual(set(order[3:]), {"stop_db", "remove_disk"})
         result = self.run_tree("-k", "*third")
         self.assertExit(result, FAILED)
         self.assertEqual(self.take_order(), ["third"])  # order is all that DEPENDS asks for
 
-    def test_a_circle(self):
-        self.make_tree("-DCIRCLE=ON")
-        result = self.run_tree()
-        why = "is to run after tests that are to run after one another, by DEPENDS or fixtures: "
-        self.assertExit(result, FAILED)
-        self.assertSays(result, f"hen of the CTest tree {self.build} {why}hen after egg after hen")
-        self.assertSays(result, f"chick of the CTest tree {self.build} {why}hen after egg after hen")
-        self.assertEqual(len(set(self.take_order()) & {"hen", "egg", "chick"}), 0)
-        self.assertSays(self.run_tree("--allow-unrunnable"), "warning: the test hen of the CTest tree")
+    def test_set_ups_come_along_with_what_failed(self):
+        self.make_tree()
+        db = os.path.join(self.build, "db")
+        for command in (("run", "build", "--last-failed", "-k", "*uses_db_1"), ("rerun",), ("reproduce", "build/uses_db_1")):
+            with self.subTest(command):
+                os.mkdir(db)  # start_db passes all the same
+                broken = self.run_tree("-k", "*uses_db_1")
+                self.assertExit(broken, FAILED)
+                self.assertEqual(self.verdicts_of(broken)["uses_db_1"], "failed")
+                self.assertEqual(self.verdicts_of(broken)["start_db"], "passed")
+                os.rmdir(db)
+                self.take_order()
+                result = self.dtest(*command, directory=os.path.join(self.where, "project"), reports=command[0] == "run")
+                self.assertExit(result, PASSED)
+                order = self.take_order()
+                self.assertEqual(order[:3], ["make_disk", "start_db", "uses_db_1"])
+                self.assertEqual(set(order[3:]), {"stop_db", "remove_disk"})
+
+    def test_each_shard_has_its_own_set_ups(self):
+        self.make_tree()
+        users = []
+        for shard in ("1/3", "2/3", "3/3"):
+            result = self.run_tree("--shard", shard, "-k", "*uses_*")
+            self.assertIn(result.code, (PASSED, NOTHING), result.text)
+            if result.code == NOTHING:
+                continue
+            order = self.take_order()
+            self.assertEqual(order[0], "make_disk")
+            self.assertIn("remove_disk", order)
+            users += [name for name in order if name.startswith("uses_")]
+        self.assertEqual(sorted(users), ["uses_db_1", "uses_db_2", "uses_disk"])
 
 
 class FarmTest(Tree, FarmCase):

@@ -9,6 +9,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using Before = CTestOrder::Before;
+using Brought = CTestOrder::Brought;
 
 TEST(CTestOrderTest, DependsIsOrderAlone) {
   const CTestOrder order = OrderOf(
@@ -31,6 +32,9 @@ TEST(CTestOrderTest, AFixtureIsSetUpBeforeAndCleanedUpBehindWhatRequiresIt) {
   EXPECT_THAT(order.tests[1].before, ElementsAre(Before{2, true}));
   EXPECT_THAT(order.tests[2].before, ElementsAre(Before{3, true}));
   for (size_t t = 0; t < 4; ++t) EXPECT_EQ(order.tests[t].fixtures, "db") << "of one chain";
+  EXPECT_THAT(order.tests[0].brings, IsEmpty());
+  EXPECT_THAT(order.tests[1].brings, ElementsAre(Brought{2, "db"}, Brought{0, "db"}));
+  EXPECT_THAT(order.tests[2].brings, ElementsAre(Brought{3, "disk"}));
   EXPECT_EQ(order.tests[4].fixtures, "");
   EXPECT_FALSE(order.tests[4].alone);
 }
@@ -38,8 +42,11 @@ TEST(CTestOrderTest, AFixtureIsSetUpBeforeAndCleanedUpBehindWhatRequiresIt) {
 TEST(CTestOrderTest, ADisabledTestTakesNoPartInFixtures) {
   const CTestOrder order = OrderOf(std::vector<CTestPlace>{{.name = "start", .setups = {"db"}, .disabled = true},
                                                            {.name = "user", .required = {"db"}},
-                                                           {.name = "later", .depends = {"start"}}});
+                                                           {.name = "later", .depends = {"start"}},
+                                                           {.name = "off", .required = {"db"}, .disabled = true}});
   EXPECT_THAT(order.tests[1].before, IsEmpty());
+  EXPECT_THAT(order.tests[1].brings, ElementsAre(Brought{0, "db"})) << "CTest tells that it is disabled";
+  EXPECT_THAT(order.tests[3].brings, IsEmpty());
   EXPECT_EQ(order.tests[1].fixtures, "");
   EXPECT_THAT(order.tests[2].before, ElementsAre(Before{0, false}));
 }
@@ -48,6 +55,7 @@ TEST(CTestOrderTest, ATestThatSetsUpWhatItRequiresDoesNotWaitForItself) {
   const CTestOrder order =
       OrderOf(std::vector<CTestPlace>{{.name = "a", .depends = {"a"}, .setups = {"x"}, .required = {"x"}}});
   EXPECT_THAT(order.tests[0].before, IsEmpty());
+  EXPECT_THAT(order.tests[0].brings, IsEmpty());
   EXPECT_EQ(order.tests[0].problem, "");
 }
 

@@ -51,6 +51,35 @@ TEST(Selection, WhatCouldNotBeCollectedIsSelectedUnlessItIsExcluded) {
   EXPECT_THAT(reproduced.Select("unit", cases), ElementsAre(0));
 }
 
+TEST(Selection, WhatIsBroughtAlongIsSelectedWhateverElseIsSaid) {
+  Selection selection = *Selection::Make({"user", "-*"});
+  selection.TakeOnly({{"user", "user"}, {"stop", "no such case"}});
+  EXPECT_FALSE(selection.MayTake("start"));
+  selection.BringAlong("start");
+  selection.BringAlong("stop");
+  EXPECT_TRUE(selection.MayTake("start"));
+  EXPECT_THAT(selection.Select("start", {"start"}), ElementsAre(0));
+  EXPECT_THAT(selection.Select("stop", {"stop"}), ElementsAre(0)) << "TakeOnly names another case of it";
+  EXPECT_THAT(selection.Select("user", {"user"}), IsEmpty());
+}
+
+TEST(Selection, TakesSaysWhatSelectWouldDo) {
+  const auto takes = [](const Selection& selection, absl::string_view unit) {
+    FilterSubject subject;
+    subject.unit = subject.info.name = unit;
+    return selection.Takes(subject);
+  };
+  Selection selection = *Selection::Make({"a", "-ab"});
+  EXPECT_TRUE(takes(selection, "a"));
+  EXPECT_FALSE(takes(selection, "ab"));
+  EXPECT_FALSE(takes(selection, "b"));
+  selection.TakeOnly({{"aa", "aa"}, {"ac", ""}, {"ad", "other"}});
+  EXPECT_FALSE(takes(selection, "a"));
+  EXPECT_TRUE(takes(selection, "aa"));
+  EXPECT_TRUE(takes(selection, "ac"));
+  EXPECT_FALSE(takes(selection, "ad"));
+}
+
 TEST(Selection, GlobsMatchTheWholeNameWithOrWithoutTheExecutable) {
   EXPECT_THAT(Select({"Net.*"}), ElementsAre(0, 1, 2));
   EXPECT_THAT(Select({"Disk.*"}), ElementsAre(3));
