@@ -86,7 +86,7 @@ SUITES = {
     "packaging": Suite("26.4", "pytest==9.2.0 hypothesis pip pretend tomli_w", farm=True),
     "pytest": Suite("9.2.0", "argcomplete attrs hypothesis mock numpy pexpect pyyaml requests setuptools xmlschema", paths="testing"),
     "requests": Suite("2.34.2", "pytest==9.1.1 pytest-cov pytest-httpbin==2.1.0 httpbin~=0.10.0 pytest-mock trustme PySocks", farm=True),
-    "sqlalchemy": Suite("2.1.9", "pytest==8.4.2 greenlet aiosqlite", paths="test/base test/engine test/dialect/sqlite"),
+    "sqlalchemy": Suite("2.1.9", "pytest==8.4.2 greenlet aiosqlite", paths="test/base test/engine test/dialect/sqlite", farm=True),
     "werkzeug": Suite("3.1.9", "pytest==8.4.2 cffi cryptography ephemeral-port-reserve pytest-timeout watchdog", farm=True,
                       # With this watchdog it waits for ever, whatever runs it.
                       arguments=("--deselect", "tests/test_serving.py::test_reloader_sys_path[watchdog]")),

@@ -14,9 +14,12 @@ ASK_WHETHER = frozenset(("platform", "pytest_benchmark"))
 UNMAKE_NOTHING = frozenset(("allure_pytest", "pytest_benchmark", "pytest_django", "pytest_html", "pytest_metadata"))
 # Packages of plugins whose hooks of the controller are no reason to have one: dtest does their work, or it is for reports
 # that others ask for, or for the screen.
-NEED_NO_CONTROLLER = frozenset(("pytest_cov", "pytest_metadata", "pytest_rerunfailures", "pytest_sugar", "sqlalchemy"))
-# Of those, what they made for the worker as the node was configured: there they take it away, too.
-IN_EACH_PROCESS = frozenset(("sqlalchemy",))
+NEED_NO_CONTROLLER = frozenset(("pytest_cov", "pytest_metadata", "pytest_rerunfailures", "pytest_sugar", "sqlalchemy",
+                                  "sqla_pytestplugin"))
+# Of those, who make something for a worker as its node is configured: each process has a controller of its own for that.
+IN_EACH_PROCESS = frozenset(("sqlalchemy", "sqla_pytestplugin"))
+# Their modules, which are there before a process is configured. The second: as SQLAlchemy itself loads the first.
+MAKE_FOR_WORKERS = ("sqlalchemy.testing.plugin.pytestplugin", "sqla_pytestplugin")
 
 
 def before_configure(config, workerinput):
@@ -37,6 +40,10 @@ def before_configure(config, workerinput):
     config.dtest_cleans = config.option.allure_report_dir if getattr(config.option, "clean_alluredir", False) else None
     if config.dtest_cleans:
         config.option.clean_alluredir = False
+
+
+def need_own_controller():
+    return any(name in sys.modules for name in MAKE_FOR_WORKERS)
 
 
 def before_tests(config):

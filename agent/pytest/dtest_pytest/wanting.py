@@ -77,6 +77,11 @@ def package_of(plugin):
     return module.partition(".")[0]
 
 
+def in_each_process(plugin):
+    """A controller of each process calls its hooks, and not that of the run."""
+    return package_of(plugin) in neighbours.IN_EACH_PROCESS
+
+
 def tells_apart(function):
     """Whether it, or a function that it calls by its name, looks whether it is in a worker."""
     function = getattr(function, "__func__", function)

@@ -91,6 +91,92 @@ class ControllerHooksTest(HooksCase):
                     self.assertRegex(printed, f"{hook.partition('(')[0]} of .*conftest.py failed: RuntimeError: no node")
 
 
+class OwnControllerTest(HooksCase):
+    """A plugin that makes a database for each worker over the connection that its controller was configured with, as SQLAlchemy's does."""
+    PLUGIN = """\
+        import os
+
+        MADE_OVER = []
+
+        def pytest_addoption(parser): parser.addoption("--server")
+
+        def pytest_configure(config):
+            config.pluginmanager.register(OfController())
+            name = config.workerinput["name"] if hasattr(config, "workerinput") else "main"
+            config.database = os.path.join(config.option.server, name)
+            if not os.path.exists(config.database):
+                raise RuntimeError(f"no database {name}")
+
+        def pytest_sessionstart(session):
+            MADE_OVER.append(os.path.dirname(session.config.database))
+
+        class OfController:
+            def pytest_configure_node(self, node):
+                assert "PYTEST_XDIST_WORKER" not in os.environ and not hasattr(node.config, "workerinput")
+                node.workerinput["name"] = "of-" + node.gateway.id
+                for server in MADE_OVER:
+                    open(os.path.join(server, node.workerinput["name"]), "x").close()
+
+            def pytest_testnodedown(self, node, error):
+                with open(os.path.join(MADE_OVER[0], os.pardir, "ends"), "a") as file:
+                    file.write(f"{error or node.workeroutput['exitstatus']}\\n")
+                for server in MADE_OVER:
+                    os.remove(os.path.join(server, node.workerinput["name"]))
+        """
+
+    def setUp(self):
+        super().setUp()
+        self.write("sqla_pytestplugin.py", self.PLUGIN)
+        self.write("conftest.py", "from sqla_pytestplugin import *\n")
+        self.write("test_m.py", """\
+            import os
+            def test_a(request): assert os.path.exists(request.config.database) and request.config.database.endswith("/of-gw3")
+            def test_leaves(): os._exit(7)
+            """)
+        self.servers = os.path.join(self.directory, "servers")
+        os.mkdir(self.servers)
+        with open(os.path.join(self.servers, "main"), "w", encoding="utf-8"):
+            pass
+        self.option = f"--arg=--server={self.servers}"
+
+    def check_left(self, *ends):
+        self.assertEqual(os.listdir(self.servers), ["main"])
+        with open(os.path.join(self.directory, "ends"), encoding="utf-8") as file:
+            self.assertEqual(file.read().splitlines(), list(ends))
+
+    def test_a_process_has_what_its_controller_made(self):
+        self.list(self.option)
+        status, records, printed = self.batch("test_a", arguments=[self.option])
+        self.assertEqual((status, [record[2:7:4] for record in records if record[0] == "finished"]), (0, [["passed", ""]]), printed)
+        self.check_left("0", "0")
+
+    def test_it_is_taken_away_when_the_process_dies(self):
+        status, _, printed = self.batch("test_leaves", arguments=[self.option])  # it has ended when nobody has its output any more
+        self.assertEqual(status, 7, printed)
+        self.check_left("Not properly terminated")
+
+    def test_what_is_not_forked_has_one_until_it_ends(self):
+        server = Server(self, ["--path=", self.option])
+        self.assertEqual(server.fork("gw0", ["test_m.py::test_a"]).said, '!config.workerinput["name"] is read while tests are collected')
+        self.check_left("0")
+
+    def test_a_hook_that_fails_there_is_an_error_of_the_process(self):
+        for hook, line in (("pytest_configure_node", 'assert "PYTEST'), ("pytest_testnodedown", "with open")):
+            with self.subTest(hook=hook):
+                self.write("sqla_pytestplugin.py", self.PLUGIN.replace(line, f"raise RuntimeError('no node')\n                {line}", 1))
+                status, records, printed = self.batch("test_a", arguments=[self.option])
+                self.assertNotEqual(status, 0)
+                self.assertNotIn(["end"], records)
+                self.assertRegex(printed, f"{hook} of .*OfController.* failed: RuntimeError: no node")
+
+    def test_a_controller_that_cannot_be_configured_is_an_error_of_the_process(self):
+        os.remove(os.path.join(self.servers, "main"))
+        status, _, printed = self.batch("test_a", arguments=[self.option])
+        self.assertNotEqual(status, 0)
+        self.assertIn("RuntimeError: no database main", printed)
+        self.assertIn("the controller of this process ended without a word; what it printed may say why", printed)
+
+
 class RefusedTest(HooksCase):
     def test_options_that_dtest_does_not_heed(self):
         self.write("test_m.py", "def test_a(): pass\n")
