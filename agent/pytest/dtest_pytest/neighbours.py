@@ -14,11 +14,9 @@ ASK_WHETHER = frozenset(("platform", "pytest_benchmark"))
 UNMAKE_NOTHING = frozenset(("allure_pytest", "pytest_benchmark", "pytest_django", "pytest_html", "pytest_metadata"))
 # Packages of plugins whose hooks of the controller are no reason to have one: dtest does their work, or it is for reports
 # that others ask for, or for the screen.
-NEED_NO_CONTROLLER = frozenset(("pytest_cov", "pytest_metadata", "pytest_rerunfailures", "pytest_sugar", "sqlalchemy",
-                                  "sqla_pytestplugin"))
-# Of those, who make something for a worker as its node is configured: each process has a controller of its own for that.
-IN_EACH_PROCESS = frozenset(("sqlalchemy", "sqla_pytestplugin"))
-# Their modules, which are there before a process is configured. The second: as SQLAlchemy itself loads the first.
+NEED_NO_CONTROLLER = frozenset(("pytest_cov", "pytest_metadata", "pytest_rerunfailures", "pytest_sugar"))
+# Modules with a plugin of the controller that makes something for each worker, over what its own configuration has: SQLAlchemy's,
+# and as its own tests load it.
 MAKE_FOR_WORKERS = ("sqlalchemy.testing.plugin.pytestplugin", "sqla_pytestplugin")
 
 
@@ -42,8 +40,9 @@ def before_configure(config, workerinput):
         config.option.clean_alluredir = False
 
 
-def need_own_controller():
-    return any(name in sys.modules for name in MAKE_FOR_WORKERS)
+def of_own_controller():
+    """Types of plugins that each process has a controller for (own_controller.py), once their modules are there."""
+    return [sys.modules[name].XDistHooks for name in MAKE_FOR_WORKERS if hasattr(sys.modules.get(name), "XDistHooks")]
 
 
 def before_tests(config):

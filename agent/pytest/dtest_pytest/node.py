@@ -103,7 +103,7 @@ class Node:
         if self._up:
             self._up = False
             elsewhere = [plugin for plugin in self.config.pluginmanager.get_plugins()
-                         if not wanting.in_each_process(plugin)] if controlled else []
+                         if not wanting.of_own_controller(plugin)] if controlled else []
             self._call("pytest_testnodedown", elsewhere, node=self, error=None)
             self._asked = []
         if self._controller is not None:
@@ -115,7 +115,7 @@ class Node:
         if not hasattr(manager.hook, name):
             return
         plugins = [each.plugin for each in manager.subset_hook_caller(name, remove_plugins=less).get_hookimpls()
-                   if self._controller is None or not wanting.in_each_process(each.plugin)]
+                   if self._controller is None or not wanting.of_own_controller(each.plugin)]
         less += plugins
         for plugin in plugins:
             others = [each.plugin for each in getattr(manager.hook, name).get_hookimpls() if each.plugin is not plugin]

@@ -97,7 +97,7 @@ def lead(config, own, temporary, channel):
 
 
 def serve(one, own, channel):
-    others = [plugin for plugin in one.config.pluginmanager.get_plugins() if not wanting.in_each_process(plugin)]
+    others = [plugin for plugin in one.config.pluginmanager.get_plugins() if not wanting.of_own_controller(plugin)]
     with channel, channel.makefile("rb") as heard:
         try:
             one._call("pytest_configure_node", list(others), node=one)

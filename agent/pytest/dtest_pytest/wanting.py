@@ -69,7 +69,8 @@ def implementations(config, name):
     """(implementation, package) of a hook, but of pytest's, ours, and those whose work dtest does."""
     hook = getattr(config.pluginmanager.hook, name, None)
     found = [(each, package_of(each.plugin)) for each in (hook.get_hookimpls() if hook is not None else ())]
-    return [(each, package) for each, package in found if package not in OWN and package not in neighbours.NEED_NO_CONTROLLER]
+    return [(each, package) for each, package in found if package not in OWN and package not in neighbours.NEED_NO_CONTROLLER
+            and not of_own_controller(each.plugin)]
 
 
 def package_of(plugin):
@@ -77,9 +78,9 @@ def package_of(plugin):
     return module.partition(".")[0]
 
 
-def in_each_process(plugin):
+def of_own_controller(plugin):
     """A controller of each process calls its hooks, and not that of the run."""
-    return package_of(plugin) in neighbours.IN_EACH_PROCESS
+    return type(plugin) in neighbours.of_own_controller()
 
 
 def tells_apart(function):

@@ -60,7 +60,7 @@ class Worker:
         option.basetemp = base_temporary(self._own["workerid"])
         reporter.silence()  # the coordinator reports
         controller = None
-        if neighbours.need_own_controller():
+        if neighbours.of_own_controller():
             from . import own_controller  # others need not import it
 
             controller = own_controller.OwnController(config, self._own, option.basetemp)

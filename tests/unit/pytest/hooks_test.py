@@ -101,7 +101,7 @@ class OwnControllerTest(HooksCase):
         def pytest_addoption(parser): parser.addoption("--server")
 
         def pytest_configure(config):
-            config.pluginmanager.register(OfController())
+            config.pluginmanager.register(XDistHooks())
             name = config.workerinput["name"] if hasattr(config, "workerinput") else "main"
             config.database = os.path.join(config.option.server, name)
             if not os.path.exists(config.database):
@@ -110,7 +110,7 @@ class OwnControllerTest(HooksCase):
         def pytest_sessionstart(session):
             MADE_OVER.append(os.path.dirname(session.config.database))
 
-        class OfController:
+        class XDistHooks:
             def pytest_configure_node(self, node):
                 assert "PYTEST_XDIST_WORKER" not in os.environ and not hasattr(node.config, "workerinput")
                 node.workerinput["name"] = "of-" + node.gateway.id
@@ -126,8 +126,14 @@ class OwnControllerTest(HooksCase):
 
     def setUp(self):
         super().setUp()
-        self.write("sqla_pytestplugin.py", self.PLUGIN)
-        self.write("conftest.py", "from sqla_pytestplugin import *\n")
+        self.write("plugin.py", self.PLUGIN)
+        self.write("conftest.py", """\
+            import importlib.util, os, sys
+            spec = importlib.util.spec_from_file_location("pytestplugin", os.path.join(os.path.dirname(__file__), "plugin.py"))
+            sys.modules["sqla_pytestplugin"] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules["sqla_pytestplugin"])
+            from sqla_pytestplugin import *
+            """)
         self.write("test_m.py", """\
             import os
             def test_a(request): assert os.path.exists(request.config.database) and request.config.database.endswith("/of-gw3")
@@ -163,11 +169,11 @@ class OwnControllerTest(HooksCase):
     def test_a_hook_that_fails_there_is_an_error_of_the_process(self):
         for hook, line in (("pytest_configure_node", 'assert "PYTEST'), ("pytest_testnodedown", "with open")):
             with self.subTest(hook=hook):
-                self.write("sqla_pytestplugin.py", self.PLUGIN.replace(line, f"raise RuntimeError('no node')\n                {line}", 1))
+                self.write("plugin.py", self.PLUGIN.replace(line, f"raise RuntimeError('no node')\n                {line}", 1))
                 status, records, printed = self.batch("test_a", arguments=[self.option])
                 self.assertNotEqual(status, 0)
                 self.assertNotIn(["end"], records)
-                self.assertRegex(printed, f"{hook} of .*OfController.* failed: RuntimeError: no node")
+                self.assertRegex(printed, f"{hook} of .*pytestplugin\.XDistHooks failed: RuntimeError: no node")
 
     def test_a_controller_that_cannot_be_configured_is_an_error_of_the_process(self):
         os.remove(os.path.join(self.servers, "main"))
