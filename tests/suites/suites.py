@@ -75,7 +75,7 @@ TEMPLATES = [{{
 SUITES = {
     "attrs": Suite("26.1.0", "pytest==9.2.0 cloudpickle hypothesis pympler", farm=True),
     "django": Suite("5.2.19", "pytest==8.4.2 pytest-django docutils Pillow jinja2 PyYAML tblib", paths=DJANGO_APPS, directory="tests",
-                    files={"settings_for_pytest.py": DJANGO_SETTINGS,
+                    farm=True, files={"settings_for_pytest.py": DJANGO_SETTINGS,
                            "pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = settings_for_pytest\npythonpath = .\n"
                                          "python_files = test*.py\n"},
                     variables={"RUNNING_DJANGOS_TEST_SUITE": "true"}, differs=(Difference(

@@ -2,23 +2,23 @@
 knows how to make: SQLAlchemy's a database, over the connection that its options name.
 
 The process forks it before it is configured. It is configured as pytest-xdist's controller is, has those plugins configure the node, and waits
-until the session of the process has ended, or the process itself: then they take away what they have made. Over a socket it says, by
-marshal, which takes what pytest-xdist could send,
+until the session of the process has ended, or the process itself: then they take away what they have made. Over a socket it says, each a line
+of JSON (values.py),
 
     what they have added to the worker's input, and why they have not, or nothing
-    when all is done: None, and why it is not, or nothing
+    when all is done: null, and why it is not, or nothing
 
-and hears `config.workeroutput`.
+and hears `config.workeroutput`, or that the process is gone.
 """
 
-import marshal
+import contextlib
 import os
 import socket
 import traceback
 
 from _pytest.main import wrap_session
 
-from . import forking, node, records, streams, wanting, watching
+from . import forking, neighbours, node, records, streams, values, wanting, watching
 
 OF_WORKERS = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT")
 NOT_TERMINATED = "Not properly terminated"
@@ -50,17 +50,16 @@ class OwnController:
         if self._failed:  # which was told
             return
         self.input()
-        self._socket.sendall(marshal.dumps(output))
-        self._socket.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # it is gone, and so has told nothing
+            self._socket.sendall(values.Plain().encode(output))
+            self._socket.shutdown(socket.SHUT_WR)
         self._hear()
         self._said.close()
         self._socket.close()
 
     def _hear(self):
-        try:
-            said, why = marshal.load(self._said)
-        except (EOFError, OSError):
-            said, why = None, "the controller of this process ended without a word; what it printed may say why"
+        line = self._said.readline()
+        said, why = values.decode(line) if line else (None, "the controller of this process ended without a word; what it printed may say why")
         if why:
             self._failed = True
             raise node.Failed(why)
@@ -97,20 +96,27 @@ def lead(config, own, temporary, channel):
 
 
 def serve(one, own, channel):
-    others = [plugin for plugin in one.config.pluginmanager.get_plugins() if not wanting.of_own_controller(plugin)]
+    manager = one.config.pluginmanager
+    for kind in neighbours.of_own_controller():  # which they register only beside pytest-xdist
+        if not any(type(plugin) is kind for plugin in manager.get_plugins()):
+            manager.register(kind())
+    others = [plugin for plugin in manager.get_plugins() if not wanting.of_own_controller(plugin)]
     with channel, channel.makefile("rb") as heard:
         try:
             one._call("pytest_configure_node", list(others), node=one)
             given = {name: value for name, value in one.workerinput.items() if name not in own}
-            channel.sendall(marshal.dumps((given, "")))
-            try:
-                one.workeroutput, error = marshal.load(heard), None
-            except EOFError:
-                error = NOT_TERMINATED
+            tell(channel, given, "")
+            output = heard.read()
+            error = None if output else NOT_TERMINATED
+            if output:
+                one.workeroutput = values.decode(output)
             one._call("pytest_testnodedown", list(others), node=one, error=error)
-            said = None, ""
+            tell(channel, None, "")
         except node.Failed as failed:
             traceback.print_exception(type(failed.__cause__), failed.__cause__, failed.__cause__.__traceback__)
-            said = None, str(failed)
-        channel.sendall(marshal.dumps(said))
+            tell(channel, None, str(failed))
     return 0
+
+
+def tell(channel, said, why_not):
+    channel.sendall(values.Plain().encode((said, why_not)) + b"\n")

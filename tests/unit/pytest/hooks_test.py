@@ -101,7 +101,8 @@ class OwnControllerTest(HooksCase):
         def pytest_addoption(parser): parser.addoption("--server")
 
         def pytest_configure(config):
-            config.pluginmanager.register(XDistHooks())
+            if config.pluginmanager.hasplugin("xdist"):
+                config.pluginmanager.register(XDistHooks())
             name = config.workerinput["name"] if hasattr(config, "workerinput") else "main"
             config.database = os.path.join(config.option.server, name)
             if not os.path.exists(config.database):
@@ -152,9 +153,10 @@ class OwnControllerTest(HooksCase):
 
     def test_a_process_has_what_its_controller_made(self):
         self.list(self.option)
-        status, records, printed = self.batch("test_a", arguments=[self.option])
-        self.assertEqual((status, [record[2:7:4] for record in records if record[0] == "finished"]), (0, [["passed", ""]]), printed)
-        self.check_left("0", "0")
+        for arguments in ([], ["--arg=-p", "--arg=no:xdist"]):
+            status, records, printed = self.batch("test_a", arguments=[self.option, *arguments])
+            self.assertEqual((status, [record[2:7:4] for record in records if record[0] == "finished"]), (0, [["passed", ""]]), printed)
+        self.check_left("0", "0", "0")
 
     def test_it_is_taken_away_when_the_process_dies(self):
         status, _, printed = self.batch("test_leaves", arguments=[self.option])  # it has ended when nobody has its output any more
