@@ -6,14 +6,13 @@ Run with the directory of the plugin (agent/pytest) as the only argument.
 import importlib.util
 import os
 import re
-import sys
 import unittest
 
-import plugin_test
-from plugin_test import SKIPPED, Server
+import plugin_case
+from plugin_case import Server
 
 
-class HooksCase(plugin_test.PluginCase):
+class HooksCase(plugin_case.PluginCase):
     def listing_fails(self, *arguments, **variables):
         """What is said; the listing tells of nothing."""
         listing = os.path.join(self.directory, "listing")
@@ -445,7 +444,4 @@ class MessagesTest(HooksCase):
 
 
 if __name__ == "__main__":
-    if importlib.util.find_spec("pytest") is None:
-        print(f"skipped: {sys.executable} has no pytest (apt-get install python3-pytest)")
-        sys.exit(SKIPPED)
-    unittest.main()
+    plugin_case.main()
