@@ -2,7 +2,7 @@
 knows how to make: SQLAlchemy's a database, over the connection that its options name.
 
 The process forks it before it is configured. It is configured as pytest-xdist's controller is, has those plugins configure the node, and waits
-until the session of the process has ended, or the process itself: then they take away what they have made. Over a socket it says, each a line
+until the session of the process has ended, or the process itself: then they take away what they have made. Those of a host take turns, as the one of pytest-xdist does one thing after the other. Over a socket it says, each a line
 of JSON (values.py),
 
     what they have added to the worker's input, and why they have not, or nothing
@@ -18,7 +18,7 @@ import traceback
 
 from _pytest.main import wrap_session
 
-from . import forking, neighbours, node, records, streams, values, wanting, watching
+from . import forking, neighbours, node, records, shared, streams, values, wanting, watching
 
 OF_WORKERS = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT")
 NOT_TERMINATED = "Not properly terminated"
@@ -88,14 +88,16 @@ def lead(config, own, temporary, channel):
                 config.pluginmanager.unregister(plugin)
         config.option.dist, config.option.basetemp = "load", temporary
         one = Node(config, own)
-        wrap_session(config, lambda *_: serve(one, own, channel))
+        turn = shared.Turn("own-controllers")  # PostgreSQL copies no database that others are connected to
+        turn.begin()
+        wrap_session(config, lambda *_: serve(one, own, channel, turn))
     except BaseException:
         traceback.print_exc()
     finally:
         forking.leave_at_once()
 
 
-def serve(one, own, channel):
+def serve(one, own, channel, turn):
     manager = one.config.pluginmanager
     for kind in neighbours.of_own_controller():  # which they register only beside pytest-xdist
         if not any(type(plugin) is kind for plugin in manager.get_plugins()):
@@ -106,7 +108,9 @@ def serve(one, own, channel):
             one._call("pytest_configure_node", list(others), node=one)
             given = {name: value for name, value in one.workerinput.items() if name not in own}
             tell(channel, given, "")
+            turn.end()
             output = heard.read()
+            turn.begin()
             error = None if output else NOT_TERMINATED
             if output:
                 one.workeroutput = values.decode(output)

@@ -9,7 +9,7 @@ import re
 import unittest
 
 import plugin_case
-from plugin_case import Server
+from plugin_case import Server, Started
 
 
 class HooksCase(plugin_case.PluginCase):
@@ -93,7 +93,7 @@ class ControllerHooksTest(HooksCase):
 class OwnControllerTest(HooksCase):
     """A plugin that makes a database for each worker over the connection that its controller was configured with, as SQLAlchemy's does."""
     PLUGIN = """\
-        import os
+        import os, time
 
         MADE_OVER = []
 
@@ -109,6 +109,15 @@ class OwnControllerTest(HooksCase):
 
         def pytest_sessionstart(session):
             MADE_OVER.append(os.path.dirname(session.config.database))
+            if not hasattr(session.config, "workerinput"):
+                connect(session.config)
+
+        def connect(config):
+            open(os.path.join(config.option.server, os.pardir, "connected"), "x").close()
+            time.sleep(0.05)  # others would come meanwhile
+
+        def disconnect(config):
+            os.remove(os.path.join(config.option.server, os.pardir, "connected"))
 
         class XDistHooks:
             def pytest_configure_node(self, node):
@@ -116,12 +125,15 @@ class OwnControllerTest(HooksCase):
                 node.workerinput["name"] = "of-" + node.gateway.id
                 for server in MADE_OVER:
                     open(os.path.join(server, node.workerinput["name"]), "x").close()
+                disconnect(node.config)
 
             def pytest_testnodedown(self, node, error):
+                connect(node.config)
                 with open(os.path.join(MADE_OVER[0], os.pardir, "ends"), "a") as file:
                     file.write(f"{error or node.workeroutput['exitstatus']}\\n")
                 for server in MADE_OVER:
                     os.remove(os.path.join(server, node.workerinput["name"]))
+                disconnect(node.config)
         """
 
     def setUp(self):
@@ -137,6 +149,7 @@ class OwnControllerTest(HooksCase):
         self.write("test_m.py", """\
             import os
             def test_a(request): assert os.path.exists(request.config.database) and request.config.database.endswith("/of-gw3")
+            def test_b(): pass
             def test_leaves(): os._exit(7)
             """)
         self.servers = os.path.join(self.directory, "servers")
@@ -157,6 +170,13 @@ class OwnControllerTest(HooksCase):
             self.assertEqual((status, [record[2:7:4] for record in records if record[0] == "finished"]), (0, [["passed", ""]]), printed)
         self.check_left("0", "0", "0")
 
+    def test_they_take_turns(self):
+        """The database that all copy is to have one connection."""
+        started = [Started(self, ["test_m.py::test_b"], self.option, PYTEST_XDIST_WORKER=f"gw{number}") for number in range(3)]
+        results = [each.result() for each in started]
+        self.assertEqual([status for _, _, status in results], [0] * 3, results)
+        self.check_left(*["0"] * 3)
+
     def test_it_is_taken_away_when_the_process_dies(self):
         status, _, printed = self.batch("test_leaves", arguments=[self.option])  # it has ended when nobody has its output any more
         self.assertEqual(status, 7, printed)
@@ -168,13 +188,13 @@ class OwnControllerTest(HooksCase):
         self.check_left("0")
 
     def test_a_hook_that_fails_there_is_an_error_of_the_process(self):
-        for hook, line in (("pytest_configure_node", 'assert "PYTEST'), ("pytest_testnodedown", "with open")):
+        for hook, line in (("pytest_testnodedown", "connect(node.config)\n                with"), ("pytest_configure_node", 'assert "PYTEST')):
             with self.subTest(hook=hook):
                 self.write("plugin.py", self.PLUGIN.replace(line, f"raise RuntimeError('no node')\n                {line}", 1))
                 status, records, printed = self.batch("test_a", arguments=[self.option])
                 self.assertNotEqual(status, 0)
                 self.assertNotIn(["end"], records)
-                self.assertRegex(printed, f"{hook} of .*pytestplugin\.XDistHooks failed: RuntimeError: no node")
+                self.assertRegex(printed, rf"{hook} of .*pytestplugin\.XDistHooks failed: RuntimeError: no node")
 
     def test_a_controller_that_cannot_be_configured_is_an_error_of_the_process(self):
         os.remove(os.path.join(self.servers, "main"))

@@ -125,9 +125,10 @@ class Forked:
 class Started(Forked):
     """A process that was not forked, whose report channel takes answers."""
 
-    def __init__(self, test, cases, *arguments):
+    def __init__(self, test, cases, *arguments, **variables):
         self.report, theirs = socket.socketpair()
-        process = test.begin(theirs.fileno(), "--path=", f"--run={test.path_of_cases(cases)}", *arguments, stdout=subprocess.PIPE)
+        process = test.begin(theirs.fileno(), "--path=", f"--run={test.path_of_cases(cases)}", *arguments, variables=variables,
+                             stdout=subprocess.PIPE)
         theirs.close()
         process.returncode = 0  # it is waited for by its id
         self.pid, self.output, self.printed = process.pid, os.dup(process.stdout.fileno()), ""
