@@ -84,8 +84,6 @@ SUITES = {
     "flask": Suite("3.1.3", "pytest==8.4.2 asgiref greenlet python-dotenv", farm=True),
     "numpy": Suite("2.4.6", "pytest==9.0.2 hypothesis", paths="polynomial", installed=(("polynomial", "numpy/polynomial/tests"),), farm=True),
     "packaging": Suite("26.4", "pytest==9.2.0 hypothesis pip pretend tomli_w", farm=True),
-    "pandas": Suite("3.1.1", "pytest==9.0.2 hypothesis", paths="frame", installed=(("frame", "pandas/tests/frame/methods"),), farm=True,
-                    files={"conftest.py": "from pandas.conftest import *\n", "pytest.ini": "[pytest]\nxfail_strict = true\n"}),
     "pytest": Suite("9.2.0", "argcomplete attrs hypothesis mock numpy pexpect pyyaml requests setuptools xmlschema", paths="testing"),
     "requests": Suite("2.34.2", "pytest==9.1.1 pytest-cov pytest-httpbin==2.1.0 httpbin~=0.10.0 pytest-mock trustme PySocks", farm=True),
     "sqlalchemy": Suite("2.1.9", "pytest==8.4.2 greenlet aiosqlite", paths="test/base test/engine test/dialect/sqlite", farm=True,
