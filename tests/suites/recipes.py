@@ -58,10 +58,57 @@ TESTS = """\
         assert Visit.objects.count() == 1
     """
 
+TESTS_OF_SQLALCHEMY = """\
+    from sqlalchemy import text
+    from sqlalchemy.testing import config, eq_, fixtures
 
+    class ATest(fixtures.TestBase):
+        def test_database_of_the_process(self, connection):
+            eq_(connection.scalar(text("SELECT current_database()")), config.ident)
+            connection.execute(text("CREATE TABLE mine (n int)"))
+            connection.commit()
+            connection.execute(text("DROP TABLE mine"))
+            connection.commit()
+
+        def test_nobody_elses_is_left(self, connection):
+            eq_(connection.scalar(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")), 0)
+
+        def test_fails(self): eq_(1, 2)
+    """
+# Databases that workers had, as the server is stopped.
+STOP = """\
+    #!/bin/sh
+    psql -At -c "SELECT datname FROM pg_database WHERE datname LIKE 'test%'" > {left}
+    exec tests/postgres.sh stop
+    """
+
+
+@unittest.skipUnless(os.path.isdir("/usr/lib/postgresql"), "no PostgreSQL in /usr/lib/postgresql (apt-get install postgresql)")
 class RecipesTest(harness.DtestCase):
 
-    @unittest.skipUnless(os.path.isdir("/usr/lib/postgresql"), "no PostgreSQL in /usr/lib/postgresql (apt-get install postgresql)")
+    def test_plugin_of_sqlalchemy_with_postgresql(self):
+        """Its controller makes a database for each worker, and drops it."""
+        packages = registry.packages("sqlalchemy-postgresql", "pytest pytest-xdist sqlalchemy psycopg[binary]")
+        [script] = pages.blocks("postgresql.md", "sh")
+        script, replaced = re.subn(r"psql -q .*", "", script)
+        self.assertEqual(replaced, 1)
+        for path, contents in {
+                "pytest.ini": "[pytest]\npython_classes = *Test\n", "conftest.py": "from sqlalchemy.testing.plugin.pytestplugin import *\n",
+                "setup.cfg": "[db]\ndefault = postgresql+psycopg:///\n[sqla_testing]\nprofile_file = profiles.txt\n"
+                             "requirement_cls = sqlalchemy.testing.requirements:SuiteRequirements\n",
+                "dtest.toml": '[setup.host]\ncommand = "tests/postgres.sh start"\nteardown = "tests/stop.sh"\n',
+                **{f"tests/test_{name}.py": textwrap.dedent(TESTS_OF_SQLALCHEMY) for name in "abcd"}}.items():
+            self.write(path, contents)
+        self.write("tests/postgres.sh", script.replace('echo "PGUSER=', 'echo "PGDATABASE=$PGDATABASE"\n  echo "PGUSER='), 0o755)
+        left = self.path("left")
+        self.write("tests/stop.sh", textwrap.dedent(STOP.format(left=left)), 0o755)
+        result = self.dtest("tests", "-j2", "--pytest", registry.python(), env={"PYTHONPATH": packages})
+        self.assertExit(result, harness.FAILED)
+        verdicts = list(result.names().values())
+        self.assertEqual((verdicts.count("passed"), verdicts.count("failed"), len(verdicts)), (8, 4, 12), result.text)
+        with open(left, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "")
+
     def test_django_with_postgresql(self):
         packages = registry.packages("django-postgresql", "pytest pytest-django django psycopg[binary]")
         [toml], [script] = pages.blocks("postgresql.md", "toml"), pages.blocks("postgresql.md", "sh")

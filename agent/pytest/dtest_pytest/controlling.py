@@ -212,7 +212,7 @@ class Controller:
         one = Node(self.config, self.nodemanager, told)
         self.config.hook.pytest_xdist_newgateway(gateway=one.gateway)
         manager = self.config.pluginmanager
-        kept = [plugin for plugin in manager.get_plugins() if wanting.package_of(plugin) in neighbours.IN_EACH_PROCESS]
+        kept = [plugin for plugin in manager.get_plugins() if wanting.of_own_controller(plugin)]
         manager.subset_hook_caller("pytest_configure_node", remove_plugins=kept)(node=one)
         one.workerinput.update(told.node["input"])  # what the process had, as its hooks made it
         one.workerinfo = {**told.node["info"], "id": one.gateway.id, "spec": one.gateway.spec}
@@ -241,7 +241,7 @@ class Controller:
         else:
             one.workeroutput = one._told.down
         manager = self.config.pluginmanager
-        kept = [plugin for plugin in manager.get_plugins() if wanting.package_of(plugin) in neighbours.IN_EACH_PROCESS]
+        kept = [plugin for plugin in manager.get_plugins() if wanting.of_own_controller(plugin)]
         manager.subset_hook_caller("pytest_testnodedown", remove_plugins=kept)(node=one, error=error)
 
     # ---- What a process told

@@ -112,7 +112,7 @@ def serve(control, config, worker, origin):
         if reason:
             control.refused = request
             raise Refused(reason)
-        if fork_twice(request):
+        if fork_twice(request.mark):
             control.close()
             become_worker(request, libc, config, worker, origin)
             return request
@@ -167,8 +167,8 @@ def why_not_to_fork(config, origin):
     return sharing.threads() or origin.sharing.reason(config)
 
 
-def fork_twice(request):
-    """True in the worker, False in the process that is called."""
+def fork_twice(mark=0):
+    """True in the new process, which is the agent's child, False in the one that is called."""
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.fork()
@@ -179,8 +179,8 @@ def fork_twice(request):
             pass
         return False
     parent = os.getpid()
-    if request.mark:
-        resource.setrlimit(MARKED_LIMIT, (request.mark, resource.getrlimit(MARKED_LIMIT)[1]))
+    if mark:
+        resource.setrlimit(MARKED_LIMIT, (mark, resource.getrlimit(MARKED_LIMIT)[1]))
     if os.fork():
         _exit(0)
     while os.getppid() == parent:
@@ -208,6 +208,11 @@ def become_worker(request, libc, config, worker, origin):
     stacks.show_when_stopped()
     streams.renew_captures(config)
     worker.begin(config)
+
+
+def leave_at_once(status=0):
+    """Without what the interpreter would tear down: that of the process that was forked."""
+    _exit(status)
 
 
 def leave(status, origin):

@@ -14,9 +14,10 @@ ASK_WHETHER = frozenset(("platform", "pytest_benchmark"))
 UNMAKE_NOTHING = frozenset(("allure_pytest", "pytest_benchmark", "pytest_django", "pytest_html", "pytest_metadata"))
 # Packages of plugins whose hooks of the controller are no reason to have one: dtest does their work, or it is for reports
 # that others ask for, or for the screen.
-NEED_NO_CONTROLLER = frozenset(("pytest_cov", "pytest_metadata", "pytest_rerunfailures", "pytest_sugar", "sqlalchemy"))
-# Of those, what they made for the worker as the node was configured: there they take it away, too.
-IN_EACH_PROCESS = frozenset(("sqlalchemy",))
+NEED_NO_CONTROLLER = frozenset(("pytest_cov", "pytest_metadata", "pytest_rerunfailures", "pytest_sugar"))
+# Modules with a plugin of the controller that makes something for each worker, over what its own configuration has: SQLAlchemy's,
+# and as its own tests load it.
+MAKE_FOR_WORKERS = ("sqlalchemy.testing.plugin.pytestplugin", "sqla_pytestplugin")
 
 
 def before_configure(config, workerinput):
@@ -37,6 +38,11 @@ def before_configure(config, workerinput):
     config.dtest_cleans = config.option.allure_report_dir if getattr(config.option, "clean_alluredir", False) else None
     if config.dtest_cleans:
         config.option.clean_alluredir = False
+
+
+def of_own_controller():
+    """Types of plugins that each process has a controller for (own_controller.py), once their modules are there."""
+    return [sys.modules[name].XDistHooks for name in MAKE_FOR_WORKERS if hasattr(sys.modules.get(name), "XDistHooks")]
 
 
 def before_tests(config):

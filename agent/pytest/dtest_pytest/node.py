@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from . import neighbours, wanting
+from . import wanting
 
 
 class Hooks:
@@ -69,9 +69,16 @@ class Failed(Exception):
     """A hook of the controller, for this process."""
 
 
+def name_of(manager, plugin):
+    name = manager.get_name(plugin) or ""
+    return f"{type(plugin).__module__}.{type(plugin).__qualname__}" if name in ("", str(id(plugin))) else name
+
+
 class Node:
-    def __init__(self, config, own):
+    def __init__(self, config, own, controller=None):
+        """`own`: what a worker's input has without plugins; `controller`: asks some of them (own_controller.py)."""
         self.config = config
+        self._controller = controller
         self.workerinput = config.workerinput
         self.workeroutput = config.workeroutput
         self.gateway = Gateway(own["workerid"])
@@ -86,6 +93,8 @@ class Node:
         self._up = True
         added = dict.keys(self.workerinput) - self._own.keys()
         self._call("pytest_configure_node", self._asked, node=self)
+        if self._controller is not None:
+            dict.update(self.workerinput, self._controller.input())
         dict.update(self.workerinput, self._own)
         return dict.keys(self.workerinput) - self._own.keys() - added
 
@@ -94,19 +103,23 @@ class Node:
         if self._up:
             self._up = False
             elsewhere = [plugin for plugin in self.config.pluginmanager.get_plugins()
-                         if wanting.package_of(plugin) not in neighbours.IN_EACH_PROCESS] if controlled else []
+                         if not wanting.of_own_controller(plugin)] if controlled else []
             self._call("pytest_testnodedown", elsewhere, node=self, error=None)
             self._asked = []
+        if self._controller is not None:
+            self._controller.down(self.workeroutput)
+            self._controller = None
 
     def _call(self, name, less, **arguments):
         manager = self.config.pluginmanager
         if not hasattr(manager.hook, name):
             return
-        plugins = [each.plugin for each in manager.subset_hook_caller(name, remove_plugins=less).get_hookimpls()]
+        plugins = [each.plugin for each in manager.subset_hook_caller(name, remove_plugins=less).get_hookimpls()
+                   if self._controller is None or not wanting.of_own_controller(each.plugin)]
         less += plugins
         for plugin in plugins:
             others = [each.plugin for each in getattr(manager.hook, name).get_hookimpls() if each.plugin is not plugin]
             try:
                 manager.subset_hook_caller(name, remove_plugins=others)(**arguments)
             except Exception as error:  # as at a controller, where it breaks off the run
-                raise Failed(f"{name} of {manager.get_name(plugin) or plugin} failed: {type(error).__name__}: {error}") from error
+                raise Failed(f"{name} of {name_of(manager, plugin)} failed: {type(error).__name__}: {error}") from error

@@ -12,6 +12,19 @@ def directory():
     return path
 
 
+class Turn:
+    """What only one of them does at a time: others wait in `begin`. Whoever ends has ended its turn."""
+
+    def __init__(self, name):
+        self._file = open(os.path.join(directory(), name), "ab")
+
+    def begin(self):
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def end(self):
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
 def once(name, work):
     """Has it done by the first of them that comes; the others wait until it is done."""
     with open(os.path.join(directory(), name), "ab", buffering=0) as mark:

@@ -69,12 +69,18 @@ def implementations(config, name):
     """(implementation, package) of a hook, but of pytest's, ours, and those whose work dtest does."""
     hook = getattr(config.pluginmanager.hook, name, None)
     found = [(each, package_of(each.plugin)) for each in (hook.get_hookimpls() if hook is not None else ())]
-    return [(each, package) for each, package in found if package not in OWN and package not in neighbours.NEED_NO_CONTROLLER]
+    return [(each, package) for each, package in found if package not in OWN and package not in neighbours.NEED_NO_CONTROLLER
+            and not of_own_controller(each.plugin)]
 
 
 def package_of(plugin):
     module = plugin.__name__ if isinstance(plugin, types.ModuleType) else type(plugin).__module__
     return module.partition(".")[0]
+
+
+def of_own_controller(plugin):
+    """A controller of each process calls its hooks, and not that of the run."""
+    return type(plugin) in neighbours.of_own_controller()
 
 
 def tells_apart(function):

@@ -57,17 +57,22 @@ class Worker:
         option.maxfail = 0  # counted over all processes, by dtest
         option.stepwise = option.stepwise_skip = option.stepwise_reset = False  # and each test is a case of its own, whatever became of others
         neighbours.before_configure(config, self._own)
+        option.basetemp = base_temporary(self._own["workerid"])
+        reporter.silence()  # the coordinator reports
+        controller = None
+        if neighbours.of_own_controller():
+            from . import own_controller  # others need not import it
+
+            controller = own_controller.OwnController(config, self._own, option.basetemp)
         dict.update(self._input, self._own)
         config.workerinput = self._input
         config.workeroutput = {}
-        option.basetemp = base_temporary(self._own["workerid"])
-        reporter.silence()  # the coordinator reports
         if not has_xdist(config):
             config.pluginmanager.register(fixtures, "dtest-worker-fixtures")
             config.addinivalue_line("markers", "xdist_group(name): tests that are to run in one worker, one after another")
         config.addinivalue_line("markers", locks.MARK)
         config.addinivalue_line("markers", network.MARK)
-        self._node = node.Node(config, self._own)
+        self._node = node.Node(config, self._own, controller)
         yield
 
     @pytest.hookimpl(tryfirst=True)

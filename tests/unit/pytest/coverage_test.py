@@ -13,8 +13,8 @@ import sys
 import textwrap
 import unittest
 
-import plugin_test
-from plugin_test import PLUGIN, SKIPPED, Server
+import plugin_case
+from plugin_case import PLUGIN, SKIPPED, Server
 
 COMBINE = os.path.join(os.path.dirname(os.path.dirname(PLUGIN)), "coordinator", "coverage", "combine.py")
 PYTEST = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider",
@@ -127,7 +127,7 @@ def measured(path, root):
             for file in data.measured_files() if file.startswith(root + "/")}
 
 
-class CoverageTest(plugin_test.PluginCase):
+class CoverageTest(plugin_case.PluginCase):
 
     def setUp(self):
         super().setUp()

@@ -3,18 +3,15 @@
 Run with the directory of the plugin (agent/pytest) as the only argument.
 """
 
-import importlib.util
 import os
 import random
 import socket
-import sys
-import unittest
 
-import plugin_test
-from plugin_test import SKIPPED, Server
+import plugin_case
+from plugin_case import Server
 
 
-class ForkedCase(plugin_test.PluginCase):
+class ForkedCase(plugin_case.PluginCase):
     def run_forked(self, *names, worker="gw0", file="test_m.py", server=None, **variables):
         """name -> the record of its result, of a worker that is whole."""
         server = server or Server(self, ["--path="], **variables)
@@ -53,7 +50,7 @@ class RefusedListingTest(ForkedCase):
         with open(os.path.join(self.project, "collected"), encoding="utf-8") as file:
             count = len(file.read())
         with open(listing, "rb") as file:
-            return count, status, plugin_test.read_records(file.read())
+            return count, status, plugin_case.read_records(file.read())
 
     def test_it_is_there_for_the_process_that_is_started_instead(self):
         count, status, records = self.listed_instead()
@@ -412,7 +409,4 @@ class RefusedTest(ForkedCase):
 
 
 if __name__ == "__main__":
-    if importlib.util.find_spec("pytest") is None:
-        print(f"skipped: {sys.executable} has no pytest (apt-get install python3-pytest)")
-        sys.exit(SKIPPED)
-    unittest.main()
+    plugin_case.main()

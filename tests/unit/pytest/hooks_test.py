@@ -6,14 +6,13 @@ Run with the directory of the plugin (agent/pytest) as the only argument.
 import importlib.util
 import os
 import re
-import sys
 import unittest
 
-import plugin_test
-from plugin_test import SKIPPED, Server
+import plugin_case
+from plugin_case import Server, Started
 
 
-class HooksCase(plugin_test.PluginCase):
+class HooksCase(plugin_case.PluginCase):
     def listing_fails(self, *arguments, **variables):
         """What is said; the listing tells of nothing."""
         listing = os.path.join(self.directory, "listing")
@@ -89,6 +88,120 @@ class ControllerHooksTest(HooksCase):
                     self.assertNotEqual(status, 0)
                     self.assertNotIn(["end"], records)
                     self.assertRegex(printed, f"{hook.partition('(')[0]} of .*conftest.py failed: RuntimeError: no node")
+
+
+class OwnControllerTest(HooksCase):
+    """A plugin that makes a database for each worker over the connection that its controller was configured with, as SQLAlchemy's does."""
+    PLUGIN = """\
+        import os, time
+
+        MADE_OVER = []
+
+        def pytest_addoption(parser): parser.addoption("--server")
+
+        def pytest_configure(config):
+            if config.pluginmanager.hasplugin("xdist"):
+                config.pluginmanager.register(XDistHooks())
+            name = config.workerinput["name"] if hasattr(config, "workerinput") else "main"
+            config.database = os.path.join(config.option.server, name)
+            if not os.path.exists(config.database):
+                raise RuntimeError(f"no database {name}")
+
+        def pytest_sessionstart(session):
+            MADE_OVER.append(os.path.dirname(session.config.database))
+            if not hasattr(session.config, "workerinput"):
+                connect(session.config)
+
+        def connect(config):
+            open(os.path.join(config.option.server, os.pardir, "connected"), "x").close()
+            time.sleep(0.05)  # others would come meanwhile
+
+        def disconnect(config):
+            os.remove(os.path.join(config.option.server, os.pardir, "connected"))
+
+        class XDistHooks:
+            def pytest_configure_node(self, node):
+                assert "PYTEST_XDIST_WORKER" not in os.environ and not hasattr(node.config, "workerinput")
+                node.workerinput["name"] = "of-" + node.gateway.id
+                for server in MADE_OVER:
+                    open(os.path.join(server, node.workerinput["name"]), "x").close()
+                disconnect(node.config)
+
+            def pytest_testnodedown(self, node, error):
+                connect(node.config)
+                with open(os.path.join(MADE_OVER[0], os.pardir, "ends"), "a") as file:
+                    file.write(f"{error or node.workeroutput['exitstatus']}\\n")
+                for server in MADE_OVER:
+                    os.remove(os.path.join(server, node.workerinput["name"]))
+                disconnect(node.config)
+        """
+
+    def setUp(self):
+        super().setUp()
+        self.write("plugin.py", self.PLUGIN)
+        self.write("conftest.py", """\
+            import importlib.util, os, sys
+            spec = importlib.util.spec_from_file_location("pytestplugin", os.path.join(os.path.dirname(__file__), "plugin.py"))
+            sys.modules["sqla_pytestplugin"] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules["sqla_pytestplugin"])
+            from sqla_pytestplugin import *
+            """)
+        self.write("test_m.py", """\
+            import os
+            def test_a(request): assert os.path.exists(request.config.database) and request.config.database.endswith("/of-gw3")
+            def test_b(): pass
+            def test_leaves(): os._exit(7)
+            """)
+        self.servers = os.path.join(self.directory, "servers")
+        os.mkdir(self.servers)
+        with open(os.path.join(self.servers, "main"), "w", encoding="utf-8"):
+            pass
+        self.option = f"--arg=--server={self.servers}"
+
+    def check_left(self, *ends):
+        self.assertEqual(os.listdir(self.servers), ["main"])
+        with open(os.path.join(self.directory, "ends"), encoding="utf-8") as file:
+            self.assertEqual(file.read().splitlines(), list(ends))
+
+    def test_a_process_has_what_its_controller_made(self):
+        self.list(self.option)
+        for arguments in ([], ["--arg=-p", "--arg=no:xdist"]):
+            status, records, printed = self.batch("test_a", arguments=[self.option, *arguments])
+            self.assertEqual((status, [record[2:7:4] for record in records if record[0] == "finished"]), (0, [["passed", ""]]), printed)
+        self.check_left("0", "0", "0")
+
+    def test_they_take_turns(self):
+        """The database that all copy is to have one connection."""
+        started = [Started(self, ["test_m.py::test_b"], self.option, PYTEST_XDIST_WORKER=f"gw{number}") for number in range(3)]
+        results = [each.result() for each in started]
+        self.assertEqual([status for _, _, status in results], [0] * 3, results)
+        self.check_left(*["0"] * 3)
+
+    def test_it_is_taken_away_when_the_process_dies(self):
+        status, _, printed = self.batch("test_leaves", arguments=[self.option])  # it has ended when nobody has its output any more
+        self.assertEqual(status, 7, printed)
+        self.check_left("Not properly terminated")
+
+    def test_what_is_not_forked_has_one_until_it_ends(self):
+        server = Server(self, ["--path=", self.option])
+        self.assertEqual(server.fork("gw0", ["test_m.py::test_a"]).said, '!config.workerinput["name"] is read while tests are collected')
+        self.check_left("0")
+
+    def test_a_hook_that_fails_there_is_an_error_of_the_process(self):
+        for hook, line in (("pytest_testnodedown", "connect(node.config)\n                with"), ("pytest_configure_node", 'assert "PYTEST')):
+            with self.subTest(hook=hook):
+                self.write("plugin.py", self.PLUGIN.replace(line, f"raise RuntimeError('no node')\n                {line}", 1))
+                status, records, printed = self.batch("test_a", arguments=[self.option])
+                self.assertNotEqual(status, 0)
+                self.assertNotIn(["end"], records)
+                self.assertRegex(printed, rf"{hook} of .*pytestplugin\.XDistHooks failed: RuntimeError: no node")
+
+    def test_a_controller_that_cannot_be_configured_is_an_error_of_the_process(self):
+        os.remove(os.path.join(self.servers, "main"))
+        status, _, printed = self.batch("test_a", arguments=[self.option])
+        self.assertNotEqual(status, 0)
+        self.assertIn("RuntimeError: no database main", printed)
+        self.assertIn("the controller of this process ended without a word; what it printed may say why", printed)
 
 
 class RefusedTest(HooksCase):
@@ -351,7 +464,4 @@ class MessagesTest(HooksCase):
 
 
 if __name__ == "__main__":
-    if importlib.util.find_spec("pytest") is None:
-        print(f"skipped: {sys.executable} has no pytest (apt-get install python3-pytest)")
-        sys.exit(SKIPPED)
-    unittest.main()
+    plugin_case.main()

@@ -13,8 +13,8 @@ import sys
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-import plugin_test
-from plugin_test import SKIPPED, Server
+import plugin_case
+from plugin_case import SKIPPED, Server
 
 HAS_XDIST = importlib.util.find_spec("xdist") is not None
 
@@ -112,7 +112,7 @@ HOOKS = """\
     """
 
 
-class ReportsCase(plugin_test.PluginCase):
+class ReportsCase(plugin_case.PluginCase):
     def setUp(self):
         super().setUp()
         self.told = os.path.join(self.directory, "told")
