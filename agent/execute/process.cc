@@ -127,7 +127,8 @@ bool Process::HasEnded() const {
 }
 
 void Process::Signal(int signal) const {
-  kill(-pid_, signal);
+  // Where vfork() is a fork() (ThreadSanitizer's, that of qemu's user mode), it may not have its group yet.
+  if (kill(-pid_, signal) != 0 && errno == ESRCH) kill(pid_, signal);
   if (signal == SIGTERM || signal == SIGINT) kill(-pid_, SIGCONT);
 }
 
