@@ -9,7 +9,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "coordinator/cli/ctest_words.h"
 #include "coordinator/cli/help_text.h"
 #include "coordinator/settings/config_file.h"
 #include "coordinator/settings/values.h"
@@ -98,20 +100,24 @@ struct Words {
   std::vector<std::string> paths;
 };
 
+std::vector<absl::string_view> Aliases(const Setting& setting) {
+  return absl::StrSplit(setting.alias, ',', absl::SkipEmpty());
+}
+
 // A flag's --NAME is "true", --no-NAME "false"; --NAME=VALUE is understood of every setting.
 std::string FlagNames(const Setting& setting) {
   std::string names = absl::StrCat("--", setting.name, setting.kind == SettingKind::kCount ? "{1}" : "{true}");
   if (setting.kind == SettingKind::kFlag) absl::StrAppend(&names, ",--no-", setting.name, "{false}");
   const std::string meaning = setting.kind == SettingKind::kCount ? "{1}" : "{true}";
   if (*setting.letter != '\0') absl::StrAppend(&names, ",-", setting.letter, meaning);
-  if (*setting.alias != '\0') absl::StrAppend(&names, ",--", setting.alias, meaning);
+  for (const absl::string_view alias : Aliases(setting)) absl::StrAppend(&names, ",--", alias, meaning);
   return names;
 }
 
 std::string ValueNames(const Setting& setting) {
   std::string names = absl::StrCat("--", setting.name);
   if (*setting.letter != '\0') absl::StrAppend(&names, ",-", setting.letter);
-  if (*setting.alias != '\0') absl::StrAppend(&names, ",--", setting.alias);
+  for (const absl::string_view alias : Aliases(setting)) absl::StrAppend(&names, ",--", alias);
   return names;
 }
 
@@ -128,6 +134,9 @@ std::string UnknownOption(const std::string& word, Command command) {
   const Setting* const other = FindSetting(name.substr(std::min<size_t>(2, name.size())));
   if (other != nullptr) {
     return absl::StrCat(name, " is no option of `dtest ", WordOf(command).word, "`");
+  }
+  if (const std::string use = InPlaceOfCTestOption(name); !use.empty()) {
+    return absl::StrCat("there is no option ", name, ": ", use);
   }
   return absl::StrCat("there is no option ", name,
                       DidYouMean(name, std::vector<absl::string_view>(names.begin(), names.end())));
@@ -165,7 +174,9 @@ absl::StatusOr<Words> ReadWords(const std::vector<std::string>& arguments, Comma
     options[i]->take_all();
   }
   try {
-    const std::vector<std::string> given = WithEmptyValuesApart(arguments);
+    const absl::StatusOr<std::vector<std::string>> own = FromCTestWords(arguments);
+    if (!own.ok()) return own.status();
+    const std::vector<std::string> given = WithEmptyValuesApart(*own);
     app.parse(std::vector<std::string>(given.rbegin(), given.rend()));  // CLI11 takes them from the back
   } catch (const CLI::ArgumentMismatch& error) {
     const std::string name = std::string(error.what()).substr(0, std::string(error.what()).find(':'));

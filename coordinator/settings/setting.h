@@ -57,7 +57,7 @@ struct Setting {
 
   const char* name;         // "host-timeout": --host-timeout, DTEST_HOST_TIMEOUT; host-timeout in dtest.toml
   const char* letter = "";  // "j": -j
-  const char* alias = "";   // another name on the command line, for who knows it from elsewhere
+  const char* alias = "";   // other names on the command line, joined by ',', for who knows them from elsewhere
   SettingGroup group;
   SettingKind kind = SettingKind::kText;
   const char* value = "";     // "DUR", "auto|all|none": what it takes, for people; empty for flags

@@ -151,6 +151,24 @@ TEST(CommandLine, ShardDurationsNeedAShard) {
   EXPECT_THAT(Parse({"x", "--shard-durations", "f"}).text, HasSubstr("no --shard"));
 }
 
+TEST(CommandLine, WhatIsTypedAtCTest) {
+  EXPECT_THAT(Parsed({"build", "--rerun-failed"}).filters, ElementsAre("-!failed()"));
+  EXPECT_THAT(Parsed({"build", "-k", "-LE", "-k", "-FA", "-k", "--repeat"}).filters,
+              ElementsAre("-LE", "-FA", "--repeat"))
+      << "values";
+  EXPECT_EQ(Parsed({"build", "--repeat", "until-pass:3"}).retries, 2u);
+  EXPECT_EQ(Parsed({"build", "--repeat=until-pass:3"}).repeat, 1u);
+  EXPECT_EQ(Parsed({"build", "--repeat", "until-fail:3"}).repeat, 3u);
+  EXPECT_EQ(Parsed({"build", "--repeat", "3"}).repeat, 3u);
+  EXPECT_THAT(Parse({"build", "--repeat", "after-timeout:3"}).text, HasSubstr("--retries N runs again whatever fails"));
+  EXPECT_THAT(Parse({"build", "--repeat", "until-pass:x"}).text, HasSubstr("--repeat until-pass:x"));
+  EXPECT_THAT(Parse({"build", "-FA", "x"}).text, HasSubstr("no option -FA: fixtures are always set up"));
+  EXPECT_THAT(Parse({"build", "--stop-on-failure"}).text, HasSubstr("no option --stop-on-failure: use -x"));
+  EXPECT_THAT(Parse({"build", "-N"}).text, HasSubstr("no option -N: use dtest list"));
+  EXPECT_THAT(Parse({"build", "-LE", "x"}).text, HasSubstr("no option -LE: use -k '-label(EXPR)'"));
+  EXPECT_THAT(Parse({"build", "-R", "x"}).text, HasSubstr("no option -R: use -k EXPR"));
+}
+
 TEST(CommandLine, AnEmptyValueTakesNoWord) {
   EXPECT_THAT(Parse({"--junit=", "a", "b"}).text, HasSubstr("--junit: the path is empty"));
   EXPECT_THAT(Parse({"--retries=", "a"}).text, HasSubstr("--retries: ''"));

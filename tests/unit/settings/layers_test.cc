@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "absl/strings/str_split.h"
+
 namespace dtest {
 namespace {
 
@@ -27,13 +29,15 @@ Options Read(const SettingLayers& layers) {
 TEST(SettingTable, NamesAreUniqueAndUsable) {
   std::set<std::string> names;
   for (const Setting& setting : AllSettings()) {
-    for (const std::string& name : {std::string(setting.name), std::string(setting.alias), std::string(setting.letter)}) {
-      if (name.empty()) continue;
-      EXPECT_TRUE(names.insert(name).second) << name << " stands twice";
+    for (const std::string all : {setting.name, setting.alias, setting.letter}) {
+      for (const absl::string_view name : absl::StrSplit(all, ',', absl::SkipEmpty())) {
+        EXPECT_TRUE(names.insert(std::string(name)).second) << name << " stands twice";
+      }
     }
     EXPECT_EQ(FindSetting(setting.name), &setting);
     EXPECT_NE(setting.read, nullptr) << setting.name;
-    EXPECT_EQ(TakesValue(setting) || setting.kind == SettingKind::kOptionalText, *setting.value != '\0') << setting.name;
+    EXPECT_EQ(TakesValue(setting) || setting.kind == SettingKind::kOptionalText, *setting.value != '\0')
+        << setting.name;
     EXPECT_NE(absl::string_view(setting.text), "") << setting.name;
     EXPECT_FALSE(std::string(setting.text).ends_with('.')) << setting.name << ": a phrase, not a sentence";
     EXPECT_TRUE(setting.commands.Has(Command::kConfig) || !(setting.in_files || setting.has_variable))
