@@ -20,7 +20,7 @@ import traceback
 
 import pytest
 
-from . import collection, following, neighbours, outcome, records, request
+from . import collection, databases, following, neighbours, outcome, records, request
 
 
 # What hosts are to agree in.
@@ -125,7 +125,8 @@ class Running(collection.Collection):
     def _run_batch(self, session):
         items = self._items(session, self._cases)
         self._tell_missing()
-        last = following.Later(lambda: self._first_of_next(session)) if self._may_go_on() else None
+        ends = not self._may_go_on() or databases.end_with([item for _, item in items], session.items)
+        last = None if ends else following.Later(lambda: self._first_of_next(session))
         for (position, item), (_, next_item) in zip(items, items[1:] + [(None, last)]):
             self._run(position, item, next_item)
             self._break_off(session)

@@ -176,6 +176,50 @@ class WorkerTest(PluginCase):
         told, said = self.goes_on()
         self.assertEqual((told, said), (["began", "finished", "end"], ["collected b", "session up", "b", "session down"]))
 
+    def test_after_what_empties_a_database_comes_nothing_that_counts_on_it(self):
+        """pytest-django has such tests run last; what a process goes on with would be in dtest's order."""
+        self.write("pytest_django.py", "")
+        self.write("pytest.ini", "[pytest]\nmarkers = django_db: as of pytest-django\n")
+        self.write("conftest.py", """\
+            import time
+            import pytest, pytest_django
+
+            @pytest.fixture(scope="session", autouse=True)
+            def made(): time.sleep(0.01)
+
+            @pytest.fixture
+            def db(): pass
+
+            @pytest.fixture
+            def transactional_db(): pass
+            """)
+        empties = ("by_name", "by_place", "by_fixture", "by_sequences")
+        self.write("test_m.py", """\
+            import pytest
+            def test_none(): pass
+            @pytest.mark.django_db(transaction=True)
+            def test_by_name(): pass
+            @pytest.mark.django_db(True)
+            def test_by_place(): pass
+            @pytest.mark.django_db(reset_sequences=True)
+            def test_by_sequences(): pass
+            def test_by_fixture(transactional_db): pass
+            """)
+        self.assertEqual([name for name in (*empties, "none") if not self.wants_more(name)], [], "nothing counts on it")
+        for keeps in ("def test_keeps(db): pass", "@pytest.mark.django_db\ndef test_keeps(): pass"):
+            self.write("test_n.py", f"import pytest\n{keeps}\n")
+            self.assertEqual([name for name in (*empties, "none") if self.wants_more(name)], ["none"])
+        self.assertTrue(self.wants_more("keeps", "test_n.py"))
+
+    def wants_more(self, name, file="test_m.py"):
+        worker = Started(self, [f"{file}::test_{name}"], "--goes-on=yes")
+        worker.report.shutdown(socket.SHUT_WR)
+        with worker.report.makefile("rb") as report:
+            records = read_records(report.read())
+        self.assertEqual(records[-1], ["end"])
+        worker.result()
+        return ["wants more"] in records
+
     def test_a_worker_asks_for_more_whatever_a_test_has_replaced(self):
         self.write("test_m.py", """\
             import builtins, os, time, pytest
