@@ -315,6 +315,10 @@ int Export(const std::vector<KnownCase>& all, const std::string& path) {
   }
   const absl::StatusOr<Durations> written = ParseDurations(text, shown);  // not all names can be in it
   if (!written.ok()) return ExplainFailure(written.status());
+  if (const size_t left_out = durations.size() - written->size(); left_out > 0) {
+    std::fprintf(stderr, "dtest: warning: %s of history are not in it: such a file holds names in UTF-8 only\n",
+                 Plural(left_out, "case").c_str());
+  }
   std::fprintf(stderr, "dtest: %s holds %s, digest %s\n", shown.c_str(), Plural(written->size(), "case").c_str(),
                written->digest.c_str());
   return StatusAfterOutput(error, kExitPassed);

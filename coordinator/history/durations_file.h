@@ -42,7 +42,7 @@ struct Durations {
 absl::StatusOr<Durations> ParseDurations(absl::string_view text, absl::string_view name);
 // The same of a file; errors name it.
 absl::StatusOr<Durations> ReadDurations(const std::string& path);
-// The text of a file. `digest` is not looked at.
+// The text of a file, without what has a name that is not UTF-8. `digest` is not looked at.
 std::string FormatDurations(const Durations& durations);
 
 }  // namespace dtest

@@ -45,6 +45,7 @@ void Selection::TakeOnly(const std::vector<NamedCase>& cases, bool in_order) {
       wanted.whole = true;
     } else {
       Wanted::Case& known = wanted.cases[one.name];
+      if (!one.suite.empty()) known.suite = one.suite;
       known.stands_for |= one.stands_for;
       known.place = place;
       wanted.stand_for |= one.stands_for;
@@ -63,7 +64,8 @@ std::vector<Selection::Wanted::State*> Selection::Wanted::Meaning(absl::string_v
   return meaning;
 }
 
-// Of a case that is not there nothing is known but its name, and of a whole unit not even those of its cases.
+// Of a case that is not there nothing is known but its name and perhaps its suite, and of a whole unit not even those
+// of its cases.
 bool Selection::MayLeave(const FilterSubject& subject) const {
   const auto leaves_out = [&subject](const One& one) { return one.filter.Matches(subject); };
   const auto may_choose = [&subject](const One& one) {
@@ -83,17 +85,20 @@ Selection::Rest Selection::RestOf(absl::string_view unit) const {
   rest.left_out = wanted.others_left_out;
   FilterSubject subject;
   subject.unit = unit;
-  subject.has_info = false;
-  const auto add = [&](const std::string& name, bool seen, bool stands_for) {
+  const auto add = [&](const std::string& name, const std::string& suite, bool seen, bool stands_for) {
     subject.info.name = name;
+    subject.info.suite = suite;
+    subject.has_info = !suite.empty();  // MayLeave is unsure where a filter asks for more
     subject.info.labels.clear();
     // What is asked for may have been in it.
     if (stands_for) subject.info.labels.push_back(kUncollectedLabel);
     (!seen && MayLeave(subject) ? rest.missing : rest.left_out).push_back(name);
   };
-  if (wanted.whole && !wanted.selected_from) add("", /*seen=*/false, /*stands_for=*/false);
+  if (wanted.whole && !wanted.selected_from) add("", "", /*seen=*/false, /*stands_for=*/false);
   for (const auto& [name, one] : wanted.cases) {
-    if (one.state != Wanted::State::kSelected) add(name, one.state == Wanted::State::kLeftOut, one.stands_for);
+    if (one.state != Wanted::State::kSelected) {
+      add(name, one.suite, one.state == Wanted::State::kLeftOut, one.stands_for);
+    }
   }
   std::sort(rest.missing.begin(), rest.missing.end());
   std::sort(rest.left_out.begin(), rest.left_out.end());

@@ -100,6 +100,7 @@ class Selection {
     enum class State : uint8_t { kMissing, kSelected, kLeftOut };
     struct Case {
       State state = State::kMissing;
+      std::string suite;        // empty: not known, or none
       bool stands_for = false;  // others
       size_t place = 0;         // in TakeOnly's list
     };

@@ -227,6 +227,15 @@ TEST(Selection, AFilterThatNamesDoNotAnswerMakesNoCaseThatIsGoneGood) {
   EXPECT_THAT(selection.RestOf("io_test").missing, ElementsAre("Net.Gone"));
 }
 
+TEST(Selection, TheSuiteOfACaseThatIsGoneIsWhatItsFrameworkSaid) {
+  for (const char* filter : {"suite(tests/test_m.py)", "=tests/test_m.py", "suite(*.py)"}) {
+    Selection selection = *Selection::Make({filter});
+    selection.TakeOnly({{"t", "tests/test_m.py::test_x", "tests/test_m.py"}, {"t", "net::idle", "net"}});
+    EXPECT_THAT(selection.RestOf("t").missing, ElementsAre("tests/test_m.py::test_x")) << filter;
+    EXPECT_THAT(selection.RestOf("t").left_out, ElementsAre("net::idle")) << filter;
+  }
+}
+
 TEST(Selection, AWholeUnitThatIsGoneIsLeftOutByAFilterThatNamesIt) {
   Selection selection = *Selection::Make({"-unit(io_test)"});
   selection.TakeOnly({{"io_test", ""}, {"other_test", ""}});
