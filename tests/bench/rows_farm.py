@@ -162,7 +162,7 @@ def idle_before_stolen(run):
     """Seconds that each slot of `fast` was idle between its last case that was leased to it first and the first that
     had been leased to `slow` before; and the same before every stolen lease."""
     leased = {"fast": [], "slow": []}
-    for host, cases in re.findall(r"^(\w+): .*lease \d+ of executable \d+:([ \d]+)$", run.text, re.MULTILINE):
+    for host, cases in re.findall(r"^(\w+): .*lease \d+ of unit \d+:([ \d]+)$", run.text, re.MULTILINE):
         leased[host].append([int(index) for index in cases.split()])
     of_slow = {index for lease in leased["slow"] for index in lease}
     stolen = {index for lease in leased["fast"] for index in lease if index in of_slow}

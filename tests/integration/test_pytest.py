@@ -453,7 +453,7 @@ class LocalTest(Project, DtestCase):
         sessions = os.path.join(self.directory, "sessions")
         result = self.dtest("tests", "-j2", "-vv", "--pytest", PYTHON, env={"SESSIONS": sessions, "DTEST_AGENT_LOG": "debug"})
         self.assertExit(result, FAILED)
-        leases = sum(" of executable " in line for line in result.stderr.splitlines())
+        leases = sum(" of unit " in line for line in result.stderr.splitlines())
         with open(sessions, encoding="utf-8") as file:
             lines = file.read().splitlines()
         ups = [line for line in lines if not line.endswith(" down")]
