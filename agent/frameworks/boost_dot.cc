@@ -41,8 +41,9 @@ bool ParseDecorators(absl::string_view text, BoostUnit* unit) {
   unit->expected_failures = 0;
   unit->limited = absl::ConsumePrefix(&text, "|timeout=");
   if (unit->limited && !ConsumeNumber(&text, &timeout)) return false;
-  if (absl::ConsumePrefix(&text, "|expected failures=") && !ConsumeNumber(&text, &unit->expected_failures))
+  if (absl::ConsumePrefix(&text, "|expected failures=") && !ConsumeNumber(&text, &unit->expected_failures)) {
     return false;
+  }
   if (text.empty()) return true;
   if (!absl::ConsumePrefix(&text, "|labels: @")) return false;
   unit->labels = absl::StrSplit(text, " @", absl::SkipEmpty());
@@ -77,9 +78,10 @@ class TreeParser {
     if (rest_ != "}\n") return Wrong();
     for (const auto& [from, id] : dependencies_) {
       const auto to = by_id_.find(id);
-      if (to == by_id_.end())
+      if (to == by_id_.end()) {
         return absl::InvalidArgumentError(
             absl::StrCat("something depends on tu", id, ", which its list does not have"));
+      }
       units_[from].depends_on.push_back(to->second);
     }
     return std::move(units_);
@@ -88,8 +90,9 @@ class TreeParser {
  private:
   absl::Status Wrong() const {
     const absl::string_view line = rest_.substr(0, rest_.find('\n'));
-    if (rest_.size() == line.size())
+    if (rest_.size() == line.size()) {
       return absl::InvalidArgumentError(absl::StrCat("its list is cut short after ", units_.size(), " entries"));
+    }
     const auto number = std::count(dot_.begin(), dot_.end() - static_cast<ptrdiff_t>(rest_.size()), '\n') + 1;
     return absl::InvalidArgumentError(absl::StrCat("line ", number, " of its list is nothing that a list has there: '",
                                                    ShownName(line.substr(0, 200)), "'"));
@@ -173,8 +176,9 @@ class Order {
       for (const size_t on : units_[i].depends_on) AddSiblings(i, on);
     }
     for (size_t i = 0; i < units_.size(); ++i) {
-      if (!Rank(i))
+      if (!Rank(i)) {
         return absl::InvalidArgumentError(absl::StrCat("'", ShownName(units_[i].name), "' depends on itself"));
+      }
     }
     for (BoostUnit& unit : units_) {
       std::stable_sort(unit.children.begin(), unit.children.end(),

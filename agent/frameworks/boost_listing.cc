@@ -134,8 +134,9 @@ class Lister {
                        "' is disabled and others depend on it, and no filter says its name: no '*' at an "
                        "end, no '!', '+' or '@' at the beginning, no '/', ',' or ':'"));
     }
-    if (!names_.insert({full_[index], index}).second)
+    if (!names_.insert({full_[index], index}).second) {
       return absl::InvalidArgumentError(absl::StrCat("two cases are named '", shown, "'"));
+    }
     for (size_t at = index; at != 0; at = units_[at].parent) {
       const auto taken = absl::c_find_if(units_[at].labels, IsDecorator);
       if (taken != units_[at].labels.end()) {

@@ -248,8 +248,9 @@ absl::StatusOr<CaseInfos> ParseCatch2Xml(absl::string_view xml, absl::string_vie
   if (handler.root() == "Catch2TestRun" || handler.root() == "Catch") {
     return absl::FailedPreconditionError("it ran its tests");
   }
-  if (handler.root() != "MatchingTests")
+  if (handler.root() != "MatchingTests") {
     return NoListOfCatch2(output, absl::StrCat("it begins with <", handler.root(), ">"));
+  }
   if (!stream.complete()) {
     return absl::InvalidArgumentError(absl::StrCat("its list is cut short after ", handler.tests().size(), " tests"));
   }
@@ -259,8 +260,9 @@ absl::StatusOr<CaseInfos> ParseCatch2Xml(absl::string_view xml, absl::string_vie
 
 absl::StatusOr<CaseInfos> ParseCatch2Text(absl::string_view text) {
   const size_t head = text.find(kHead);
-  if (head == absl::string_view::npos)
+  if (head == absl::string_view::npos) {
     return NoListOfCatch2(text, absl::StrCat("no line ends in '", kHead.substr(0, 20), "'"));
+  }
   text.remove_prefix(head + kHead.size());
   // "12 matching test cases", and an empty line.
   for (size_t at = text.find(" matching test case"); at != absl::string_view::npos;

@@ -2,8 +2,8 @@
 knows how to make: SQLAlchemy's a database, over the connection that its options name.
 
 The process forks it before it is configured. It is configured as pytest-xdist's controller is, has those plugins configure the node, and waits
-until the session of the process has ended, or the process itself: then they take away what they have made. Those of a host take turns, as the one of pytest-xdist does one thing after the other. Over a socket it says, each a line
-of JSON (values.py),
+until the session of the process has ended, or the process itself: then they take away what they have made. Those of a host take turns, as the
+one of pytest-xdist does one thing after the other. Over a socket it says, each a line of JSON (values.py),
 
     what they have added to the worker's input, and why they have not, or nothing
     when all is done: null, and why it is not, or nothing
