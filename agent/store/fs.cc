@@ -11,14 +11,10 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "dtest/base/open_directory.h"
 
 namespace dtest::store {
 namespace {
-
-struct CloseDirectory {
-  void operator()(DIR* directory) const { closedir(directory); }
-};
-using Directory = std::unique_ptr<DIR, CloseDirectory>;
 
 bool IsDots(const char* name) { return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0; }
 
@@ -27,7 +23,7 @@ std::vector<std::string> ListDirectoryFd(Fd fd) {
   std::vector<std::string> names;
   const int duplicate = fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0) return names;
-  const Directory directory(fdopendir(duplicate));
+  const OpenDirectory directory(fdopendir(duplicate));
   if (directory == nullptr) {
     close(duplicate);
     return names;

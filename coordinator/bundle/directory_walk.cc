@@ -12,20 +12,16 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/bundle/files.h"
 #include "coordinator/bundle/test_names.h"
+#include "dtest/base/open_directory.h"
 
 namespace dtest {
 
 namespace {
 
-struct CloseDirectory {
-  void operator()(DIR* directory) const { closedir(directory); }
-};
-using Directory = std::unique_ptr<DIR, CloseDirectory>;
-
 // NAME-prefix/src of CMake's ExternalProject, which marks its steps in NAME-stamp there.
 bool IsExternalProjectSource(absl::string_view path) {
   if (BaseName(path) != "src" || !absl::EndsWith(DirectoryOf(path), "-prefix")) return false;
-  const Directory directory(opendir(std::string(path).c_str()));
+  const OpenDirectory directory(opendir(std::string(path).c_str()));
   if (directory == nullptr) return false;  // who enters it says why it cannot be read
   while (const dirent* item = readdir(directory.get())) {
     if (absl::EndsWith(item->d_name, "-stamp")) return true;
@@ -49,7 +45,7 @@ absl::Status DirectoryWalker::Walk(const std::string& path, Walked* walked) {
 }
 
 absl::Status DirectoryWalker::Enter(const std::string& path, const std::string& relative, Walked* walked) {
-  const Directory directory(opendir(path.c_str()));
+  const OpenDirectory directory(opendir(path.c_str()));
   if (directory == nullptr) return FileError(errno, "opening directory", path);
   const std::string prefix = relative.empty() ? "" : absl::StrCat(relative, "/");
   std::vector<WalkedFile> directories;

@@ -19,6 +19,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/bundle/files.h"
+#include "dtest/base/open_directory.h"
 
 namespace dtest {
 
@@ -75,7 +76,7 @@ bool IsInside(absl::string_view directory, absl::string_view path) {
 
 // Names in a directory, sorted, without "." and "..".
 absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& path) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(path.c_str()), closedir);
+  const OpenDirectory directory(opendir(path.c_str()));
   if (directory == nullptr) return FileError(errno, "opening directory", path);
   std::vector<std::string> names;
   while (const dirent* item = readdir(directory.get())) {
